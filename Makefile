@@ -1,0 +1,48 @@
+# make demo       the main job on built-in data, in a few minutes
+# make test       format, lint, types, tests (without the slow ones)
+# make test-all   the slow tests too
+# make lint       format, lint and types only
+# make clean      remove what the targets made, the virtual environment included
+#
+# PYTHON=python3.12     which Python makes the environment
+# TORCH_INDEX=URL       package index of another torch build, e.g. https://download.pytorch.org/whl/cpu
+# TEST_WORKERS=2        test processes
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+TEST_WORKERS ?= 2
+
+BIN := .venv/bin
+READY := .venv/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Read from the constraints, so that the version stands in one place.
+TORCH := $(shell grep '^torch==' constraints.txt)
+# Small models run fastest on one thread; several processes with a thread pool each wait for one another.
+ONE_THREAD := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
+
+.PHONY: demo test test-all lint clean
+
+# torch goes first and alone: its index may hold other versions of the packages it needs than the constraints name.
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH)'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/ngdiff demo --output demo-output --overwrite
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS)
+
+test-all: lint
+	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) -m ''
+
+clean:
+	rm -rf .venv demo-output build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
