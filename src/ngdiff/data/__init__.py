@@ -1,0 +1,21 @@
+"""Read forget and retain sets and turn them into tokens: rows, templates, labels, batches."""
+
+from ngdiff.data.collate import AnswerCollator
+from ngdiff.data.encode import Encoded, encode, encode_rows, end_token_ids
+from ngdiff.data.overlap import check_overlap
+from ngdiff.data.rows import Row
+from ngdiff.data.sources import read_rows
+from ngdiff.data.template import Template, resolve_template
+
+__all__ = [
+    "AnswerCollator",
+    "Encoded",
+    "Row",
+    "Template",
+    "check_overlap",
+    "encode",
+    "encode_rows",
+    "end_token_ids",
+    "read_rows",
+    "resolve_template",
+]

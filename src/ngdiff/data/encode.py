@@ -1,0 +1,182 @@
+"""Tokens and labels of a row: the answer and one end token are learned, the prompt is not.
+
+Prompt and answer are tokenised as one text, because a tokenizer may join characters across the border:
+`"Answer:"` + `" Hsiao"` has a token `" Hsiao"`, and tokenising `"Answer: "` and `"Hsiao"` apart would give
+other tokens than the model meets in running text. A token is a label if its characters end beyond the prompt.
+The prompt for generation is the ids before the first label, so that training and generation agree.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+
+from ngdiff.data.chat import special_texts
+from ngdiff.data.rows import Row
+from ngdiff.data.template import Template
+from ngdiff.errors import InputError
+
+IGNORED = -100
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Token ids of prompt, answer and end token; `labels` are the same ids, -100 on the prompt."""
+
+    input_ids: list[int]
+    labels: list[int]
+
+    @property
+    def prompt_ids(self) -> list[int]:
+        """The ids before the first label: what generation starts from."""
+        return self.input_ids[: sum(1 for _ in takewhile(lambda label: label == IGNORED, self.labels))]
+
+
+def encode(
+    row: Row, tokenizer: Any, template: Template, *, max_length: int, answer: str | None = None
+) -> Encoded:
+    """Ids and labels of one row.
+
+    Args:
+        row: the row.
+        tokenizer: a transformers tokenizer with an end token.
+        template: from `resolve_template`.
+        max_length: longest sequence in tokens; what is longer loses its end (and its end token).
+        answer: encoded in place of the row's answer.
+
+    Raises:
+        InputError: a tokenizer without `eos_token`, or a prompt that leaves no room for an answer token.
+    """
+    return _encode([row], tokenizer, template, max_length, None if answer is None else [answer])[0]
+
+
+def encode_rows(
+    rows: Sequence[Row],
+    tokenizer: Any,
+    template: Template,
+    *,
+    max_length: int,
+    answers: Sequence[str] | None = None,
+) -> list[dict[str, list[int]]]:
+    """`encode` for many rows at once: `{"input_ids", "labels"}` per row. Warns how many rows were cut.
+
+    Args:
+        rows: the rows.
+        tokenizer: as for `encode`.
+        template: as for `encode`.
+        max_length: as for `encode`.
+        answers: one per row, in place of the rows' own.
+
+    Raises:
+        InputError: as `encode`, naming the row's origin.
+    """
+    encoded = _encode(rows, tokenizer, template, max_length, answers)
+    return [{"input_ids": item.input_ids, "labels": item.labels} for item in encoded]
+
+
+def end_token_ids(tokenizer: Any, template: Template) -> list[int]:
+    """The ids that end an answer: the tokenizer's end token, and that of the chat template where it
+    differs."""
+    ids = [_end_id(tokenizer)]
+    if template.name == "chat":
+        last = encode(Row("a", "a"), tokenizer, template, max_length=1 << 30).input_ids[-1]
+        ids += [last] if last not in ids else []
+    return ids
+
+
+def _encode(
+    rows: Sequence[Row], tokenizer: Any, template: Template, max_length: int, answers: Sequence[str] | None
+) -> list[Encoded]:
+    if max_length < 2:
+        raise InputError(f"--max-length must be at least 2, found {max_length}.")
+    if answers is not None and len(answers) != len(rows):
+        raise InputError(f"answers: one per row is needed, found {len(answers)} for {len(rows)} rows.")
+    end_id = _end_id(tokenizer)
+    special = set(tokenizer.convert_tokens_to_ids(sorted(special_texts(tokenizer))))
+    texts = [template.render(row, None if answers is None else answers[i]) for i, row in enumerate(rows)]
+    chat = [template.uses_chat(row) for row in rows]
+    encoded: list[Encoded | None] = [None] * len(rows)
+    cut = 0
+    for is_chat in (False, True):
+        chosen = [i for i, flag in enumerate(chat) if flag == is_chat]
+        tokenised = _tokenise([texts[i] for i in chosen], tokenizer, is_chat)
+        for i, (ids, start) in zip(chosen, tokenised, strict=True):
+            # The chat template may have written the end token. Other rows get the tokenizer's, and text that
+            # ends in one already does not get a second.
+            last = ids[-1] if is_chat and ids[-1] in special else end_id
+            while len(ids) > start and ids[-1] == last:
+                ids.pop()
+            ids.append(last)
+            cut += len(ids) > max_length
+            encoded[i] = _labelled(rows[i], ids, start, max_length)
+    if cut:
+        logger.warning(
+            "%d of %d rows were longer than --max-length %d and were cut.", cut, len(rows), max_length
+        )
+    return [item for item in encoded if item is not None]
+
+
+def _end_id(tokenizer: Any) -> int:
+    if tokenizer.eos_token_id is None:
+        raise InputError(
+            "the tokenizer has no end token (eos_token), so a model cannot learn where an answer ends; set "
+            "eos_token in its tokenizer_config.json."
+        )
+    return int(tokenizer.eos_token_id)
+
+
+def _labelled(row: Row, ids: list[int], start: int, max_length: int) -> Encoded:
+    # A label at position 0 does not count: no token comes before it to predict it from.
+    if max(start, 1) >= max_length:
+        raise InputError(
+            f"{row.origin or 'a row'}: the prompt alone has {start} tokens, so --max-length {max_length} "
+            "leaves no token of the answer; raise --max-length or shorten the prompt."
+        )
+    return Encoded(ids[:max_length], ([IGNORED] * start + ids[start:])[:max_length])
+
+
+def _tokenise(texts: Sequence[tuple[str, str]], tokenizer: Any, is_chat: bool) -> list[tuple[list[int], int]]:
+    """For each (prompt, answer): the ids without an end token of the tokenizer's own, and the first label.
+
+    A chat template writes every special token itself; adding the tokenizer's would double the first one.
+    """
+    if not texts:
+        return []
+    if not tokenizer.is_fast:
+        return [_tokenise_slowly(prompt, answer, tokenizer, is_chat) for prompt, answer in texts]
+    batch = tokenizer(
+        [prompt + answer for prompt, answer in texts],
+        add_special_tokens=not is_chat,
+        return_offsets_mapping=True,
+        return_special_tokens_mask=True,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
+    )
+    result = []
+    for (prompt, _), ids, spans, added in zip(
+        texts, batch["input_ids"], batch["offset_mapping"], batch["special_tokens_mask"], strict=True
+    ):
+        length = len(ids)
+        while length and added[length - 1]:
+            length -= 1
+        # Tokens that the tokenizer puts in front (a beginning of sequence) have the span (0, 0).
+        start = next((i for i in range(length) if spans[i][1] > len(prompt)), length)
+        result.append((list(ids[:length]), start))
+    return result
+
+
+def _tokenise_slowly(prompt: str, answer: str, tokenizer: Any, is_chat: bool) -> tuple[list[int], int]:
+    """The same for a tokenizer written in Python, which knows no spans: what the ids of prompt and whole
+    share."""
+
+    def ids_of(text: str, special: bool) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"])
+
+    ids, bare = ids_of(prompt + answer, not is_chat), ids_of(prompt + answer, False)
+    front = next((k for k in range(len(ids) - len(bare) + 1) if ids[k : k + len(bare)] == bare), 0)
+    ids = ids[: front + len(bare)]
+    shared = takewhile(lambda pair: pair[0] == pair[1], zip(ids, ids_of(prompt, not is_chat), strict=False))
+    return ids, sum(1 for _ in shared)

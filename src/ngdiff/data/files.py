@@ -1,0 +1,212 @@
+"""Read one data file into records, each with its line: `.json`, `.jsonl`, `.csv`, `.parquet`.
+
+JSON and CSV are read here rather than by `datasets` because an error must name the line, and because nothing
+is then copied into a cache outside the user's folders. UTF-8 with or without a byte order mark, LF or CRLF.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from ngdiff.data.columns import Record
+from ngdiff.errors import InputError
+
+# In a CSV cell a list is written as JSON.
+LIST_COLUMNS = ("messages", "perturbed_answer")
+OPTIONAL_COLUMNS = ("paraphrased_answer", "perturbed_answer")
+
+
+def read_file(path: Path, split: str | None = None) -> list[Record]:
+    """The records of one file.
+
+    A file has one split, called `train` as `datasets` calls it, except for a `.json` file that holds one
+    object of arrays (`{"forget": [...], "retain": [...]}`), whose keys are its splits.
+
+    Raises:
+        InputError: missing, empty, unreadable or malformed file, an unknown suffix or split.
+    """
+    if path.suffix.lower() not in READERS:
+        raise InputError(f"{path}: unknown kind of file '{path.suffix}'; accepted are {', '.join(READERS)}.")
+    try:
+        empty = path.stat().st_size == 0
+        splits = {} if empty else READERS[path.suffix.lower()](path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    if empty:
+        raise InputError(f"{path}: the file is empty.")
+    if split is None and len(splits) > 1:
+        raise InputError(f"{path}: holds several splits ({', '.join(splits)}); name one as {path}:SPLIT.")
+    name = split if split is not None else next(iter(splits))
+    if name not in splits:
+        raise InputError(f"{path}: has no split '{name}'; it has {', '.join(splits)}.")
+    if not splits[name]:
+        raise InputError(f"{path}: holds no rows.")
+    return splits[name]
+
+
+def _read_text(path: Path) -> str:
+    data = path.read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}, line {line}: not UTF-8 text (byte {data[error.start]:#04x}).") from None
+
+
+def _read_json(path: Path) -> dict[str, list[Record]]:
+    """A JSON array, one object of arrays, or JSON Lines under the name `.json` (as TOFU's files are)."""
+    text = _read_text(path)
+    start = _skip_space(text, 0)
+    if text[start : start + 1] == "[":
+        return {"train": list(_array(path, text, start))}
+    try:
+        value, end = json.JSONDecoder().raw_decode(text, start)
+    except (ValueError, RecursionError):
+        return _read_jsonl(path)  # Malformed in either form; the line reader says where.
+    alone = _skip_space(text, end) == len(text)
+    if alone and isinstance(value, dict) and value and all(_is_array_of_objects(v) for v in value.values()):
+        return {
+            str(name): [(f"{path}:{name}, row {number}", row) for number, row in enumerate(rows, start=1)]
+            for name, rows in value.items()
+        }
+    if alone and isinstance(value, dict):
+        return {"train": [(f"{path}, line {text.count(chr(10), 0, start) + 1}", value)]}
+    return _read_jsonl(path)
+
+
+def _is_array_of_objects(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
+def _array(path: Path, text: str, start: int) -> Iterator[Record]:
+    """Elements of the array that begins at `start`, one at a time, to know the line of each."""
+    decoder = json.JSONDecoder()
+    line, counted = 1, 0
+    position = _skip_space(text, start + 1)
+    if text[position : position + 1] == "]":
+        position += 1
+    else:
+        while True:
+            line, counted = line + text.count("\n", counted, position), position
+            origin = f"{path}, line {line}"
+            value, position = _decode(decoder, text, position, path, origin)
+            yield origin, _object(value, origin)
+            position = _skip_space(text, position)
+            mark = text[position : position + 1]
+            position = _skip_space(text, position + 1)
+            if mark == "]":
+                break
+            if mark != ",":
+                line += text.count("\n", counted, position)
+                raise InputError(f"{path}, line {line}: not valid JSON (expected ',' or ']' after a row).")
+    if _skip_space(text, position) != len(text):
+        line = text.count("\n", 0, position) + 1
+        raise InputError(f"{path}, line {line}: not valid JSON (text after the end of the array).")
+
+
+def _decode(
+    decoder: json.JSONDecoder, text: str, position: int, path: Path, origin: str
+) -> tuple[object, int]:
+    try:
+        return decoder.raw_decode(text, position)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}).") from None
+    except RecursionError:
+        raise InputError(f"{origin}: not valid JSON (nested too deeply).") from None
+
+
+def _read_jsonl(path: Path) -> dict[str, list[Record]]:
+    records: list[Record] = []
+    # Not str.splitlines: a JSON string may hold U+2028 and other characters that it takes for line ends.
+    for number, line in enumerate(_read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        origin = f"{path}, line {number}"
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{origin}: not valid JSON ({error.msg}, column {error.colno}).") from None
+        except RecursionError:
+            raise InputError(f"{origin}: not valid JSON (nested too deeply).") from None
+        records.append((origin, _object(value, origin)))
+    return {"train": records}
+
+
+def _object(value: object, origin: str) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        found = "null" if value is None else type(value).__name__
+        raise InputError(f"{origin}: a row must be a JSON object with named columns, found {found}.")
+    return value
+
+
+def _skip_space(text: str, position: int) -> int:
+    while position < len(text) and text[position] in " \t\r\n":
+        position += 1
+    return position
+
+
+def _read_csv(path: Path) -> dict[str, list[Record]]:
+    text = _read_text(path)
+    # The limit on a cell's length (131072 by default) is meant for streams; here the text is in memory
+    # already.
+    previous_limit = csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+    try:
+        return {"train": list(_csv_records(path, text))}
+    finally:
+        csv.field_size_limit(previous_limit)
+
+
+def _csv_records(path: Path, text: str) -> Iterator[Record]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header: list[str] | None = None
+    first_line = 1
+    while True:
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise InputError(f"{path}, line {reader.line_num}: not valid CSV ({error}).") from None
+        if cells is None:
+            return
+        origin, first_line = f"{path}, line {first_line}", reader.line_num + 1
+        if not cells:
+            continue
+        if header is None:
+            header = [name.strip() for name in cells]
+            if len(set(header)) < len(header):
+                raise InputError(f"{origin}: a column name occurs twice: {', '.join(header)}.")
+        elif len(cells) != len(header):
+            raise InputError(f"{origin}: found {len(cells)} cells, the header has {len(header)} columns.")
+        else:
+            yield origin, {name: _cell(name, cell, origin) for name, cell in zip(header, cells, strict=True)}
+
+
+def _cell(name: str, cell: str, origin: str) -> object:
+    if name in OPTIONAL_COLUMNS and not cell.strip():
+        return None
+    if name not in LIST_COLUMNS:
+        return cell
+    try:
+        return json.loads(cell)
+    except (ValueError, RecursionError):
+        raise InputError(f"{origin}: column '{name}' of a CSV file must be written as a JSON list.") from None
+
+
+def _read_parquet(path: Path) -> dict[str, list[Record]]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        records = pyarrow.parquet.read_table(path).to_pylist()
+    except pyarrow.ArrowException as error:
+        raise InputError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]}).") from error
+    return {"train": [(f"{path}, row {number}", record) for number, record in enumerate(records, start=1)]}
+
+
+READERS: dict[str, Callable[[Path], dict[str, list[Record]]]] = {
+    ".json": _read_json,
+    ".jsonl": _read_jsonl,
+    ".csv": _read_csv,
+    ".parquet": _read_parquet,
+}

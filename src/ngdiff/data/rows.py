@@ -1,0 +1,55 @@
+"""One row of a forget or retain set, whatever file format and column names it came from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from ngdiff.errors import InputError
+
+Kind = Literal["qa", "completion", "text", "messages"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A prompt and the answer to be forgotten or retained.
+
+    Attributes:
+        prompt: the question, or the text that the answer continues; `""` for plain-text rows. For chat rows
+            the text of the last user turn.
+        answer: the answer; for chat rows the final assistant turn, for text rows the whole text.
+        messages: chat rows only: the turns before the final assistant turn, each with `role` and `content`.
+        paraphrased_answer: the answer in other words (TOFU's truth ratio).
+        perturbed_answers: wrong answers in the same wording (TOFU's truth ratio).
+        origin: where the row was read, such as `forget.jsonl, line 17`; errors and records name it.
+        kind: the column set it came from. It decides how a template treats the row: `qa` rows are put into
+            the template, `completion` rows carry their own formatting, `text` rows have no prompt, `messages`
+            rows need a chat template.
+
+    Raises:
+        InputError: an answer that is empty or not a string, or turns that do not fit `kind`.
+
+    >>> Row("Where was Orla Vennick born?", "In Tarnholm.").kind
+    'qa'
+    """
+
+    prompt: str
+    answer: str
+    messages: tuple[Mapping[str, str], ...] | None = None
+    paraphrased_answer: str | None = None
+    perturbed_answers: tuple[str, ...] = ()
+    origin: str = ""
+    kind: Kind = "qa"
+
+    def __post_init__(self) -> None:
+        where = self.origin or "Row"
+        if not isinstance(self.prompt, str) or not isinstance(self.answer, str):
+            found = f"{type(self.prompt).__name__} and {type(self.answer).__name__}"
+            raise InputError(f"{where}: prompt and answer must be strings, found {found}.")
+        if not self.answer.strip():
+            raise InputError(
+                f"{where}: the answer is empty; every row needs a text to be forgotten or retained."
+            )
+        if (self.kind == "messages") != (self.messages is not None):
+            raise InputError(
+                f"{where}: messages and kind='messages' belong together, found kind={self.kind!r}."
+            )
