@@ -1,0 +1,22 @@
+"""Evaluation: predict once (model and rows to records), score often (records to metrics)."""
+
+from ngdiff.evaluation.evaluate import EvaluationResult, evaluate
+from ngdiff.evaluation.generation import generate_answers
+from ngdiff.evaluation.likelihood import token_nll
+from ngdiff.evaluation.predict import predict
+from ngdiff.evaluation.records import Likelihood, Record
+from ngdiff.evaluation.table import format_comparison, format_table
+from ngdiff.evaluation.write import write_evaluation
+
+__all__ = [
+    "EvaluationResult",
+    "Likelihood",
+    "Record",
+    "evaluate",
+    "format_comparison",
+    "format_table",
+    "generate_answers",
+    "predict",
+    "token_nll",
+    "write_evaluation",
+]

@@ -1,0 +1,42 @@
+"""What one evaluated example leaves behind.
+
+A record is a plain JSON-able mapping; every metric is a function of records. Sums and counts are the primary
+fields: any mean can be recomputed from them. Records hold texts, so they live in a run's `private/` folder
+only.
+"""
+
+from typing import TypedDict
+
+
+class Likelihood(TypedDict):
+    """Negative log-likelihood of one answer under the model.
+
+    `nll_sum`: sum over the answer's labels of `-log p(token | everything before it)`, nats, summed in
+    float64. `n_tokens`: how many labels that is, the one end token included. A label at the very first
+    position of a sequence (a text without prompt, a tokenizer without begin token) has nothing before it, is
+    never predicted and not counted.
+    """
+
+    nll_sum: float
+    n_tokens: int
+
+
+class Record(TypedDict):
+    """One example of one evaluation set.
+
+    `set`, `index`, `origin`: which set, its 0-based row, and the row's file and line. `prompt`: the prompt as
+    the template renders it. `reference`: the row's answer. `generated`: the greedy answer, stripped, without
+    special tokens; None when nothing was generated. `nll_sum`, `n_tokens`: `Likelihood` of the reference.
+    `paraphrased`, `perturbed`: the same of the row's other answers; None and empty where the row has none.
+    """
+
+    set: str
+    index: int
+    origin: str
+    prompt: str
+    reference: str
+    generated: str | None
+    nll_sum: float
+    n_tokens: int
+    paraphrased: Likelihood | None
+    perturbed: list[Likelihood]

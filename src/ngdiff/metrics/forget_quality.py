@@ -1,0 +1,40 @@
+"""Forget quality: can the unlearned model be told from one that never saw the forget set?"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from scipy.stats import ks_2samp
+
+from ngdiff.errors import InputError
+from ngdiff.metrics.truth_ratio import log_truth_ratio
+
+
+class ForgetQuality(NamedTuple):
+    """`statistic`: the largest distance of the two distribution functions, in [0, 1]; `pvalue`: the score."""
+
+    statistic: float
+    pvalue: float
+
+
+def forget_quality(
+    unlearned: Sequence[Mapping[str, Any]], retrained: Sequence[Mapping[str, Any]]
+) -> ForgetQuality:
+    """Two-sided two-sample Kolmogorov-Smirnov test between the truth ratios of the forget set under both
+    models.
+
+    The test sees only the order of the values, so `log R` gives the statistic and p-value of `R` and of `1/R`
+    without overflow. A p-value near 1 says that the two cannot be told apart. It is often shown as its
+    logarithm. Source: TOFU (arXiv 2401.06121) Section 2.2.3.
+
+    Args:
+        unlearned, retrained: records of the forget set with perturbed answers; the sizes may differ.
+
+    Raises:
+        InputError: an empty list, or a record without perturbed answers.
+    """
+    samples = {"unlearned": unlearned, "retrained": retrained}
+    for name, records in samples.items():
+        if not records:
+            raise InputError(f"forget quality needs records of the {name} model's forget set, found none")
+    result = ks_2samp(*([log_truth_ratio(record) for record in records] for records in samples.values()))
+    return ForgetQuality(float(result.statistic), float(result.pvalue))

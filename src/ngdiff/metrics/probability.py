@@ -1,0 +1,102 @@
+"""Loss and probability of the answers, from sums and counts."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ngdiff.errors import InputError
+from ngdiff.metrics.means import mean
+
+
+def record_name(record: Mapping[str, Any]) -> str:
+    """How error messages name a record: where its row came from, else its set and index."""
+    return str(record.get("origin") or f"record {record.get('index', '?')} of set {record.get('set', '?')!r}")
+
+
+def answer_loss(likelihood: Mapping[str, Any], name: str = "the record") -> float:
+    """`nll_sum / n_tokens`: mean negative log-likelihood of one answer in nats per token, its end token
+    included.
+
+    Args:
+        likelihood: a record, or one of its `paraphrased` / `perturbed` parts.
+        name: how an error names it.
+
+    Raises:
+        InputError: the answer has no token, or its loss is NaN.
+
+    >>> answer_loss({"nll_sum": 3.0, "n_tokens": 4})
+    0.75
+    """
+    n_tokens = likelihood["n_tokens"]
+    if n_tokens < 1:
+        raise InputError(f"{name}: the answer has {n_tokens} tokens; a loss needs at least one")
+    nll_sum = float(likelihood["nll_sum"])
+    if math.isnan(nll_sum):
+        raise InputError(f"{name}: nll_sum is NaN; the model that made this record gave no probability")
+    return nll_sum / float(n_tokens)
+
+
+def losses(records: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Mean loss of the reference answer per record, nats per token."""
+    return [answer_loss(record, record_name(record)) for record in records]
+
+
+def loss(records: Sequence[Mapping[str, Any]]) -> float:
+    """Token mean over the whole set, `sum nll_sum / sum n_tokens`, in nats per token.
+
+    This is the quantity training logs and the forget ceiling is compared with. TOFU averages the per-example
+    losses instead, which weighs a short answer's token more.
+
+    >>> loss([{"nll_sum": 1.0, "n_tokens": 1}, {"nll_sum": 2.0, "n_tokens": 5}])
+    0.5
+    """
+    losses(records)  # names the record that has no tokens or is NaN
+    if not records:
+        raise InputError("the loss needs at least one example, found none")
+    return math.fsum(r["nll_sum"] for r in records) / sum(r["n_tokens"] for r in records)
+
+
+def probabilities(records: Sequence[Mapping[str, Any]]) -> list[float]:
+    """`exp(-nll_sum / n_tokens)` per record: the geometric mean probability of an answer's token."""
+    return [math.exp(-value) for value in losses(records)]
+
+
+def probability(records: Sequence[Mapping[str, Any]]) -> float:
+    """Mean of `probabilities`; a fraction in [0, 1]. Source: TOFU (arXiv 2401.06121) Section 2.2.
+
+    >>> probability([{"nll_sum": 0.0, "n_tokens": 3}, {"nll_sum": float("inf"), "n_tokens": 1}])
+    0.5
+    """
+    return mean(probabilities(records), "probability")
+
+
+def choice_probabilities(records: Sequence[Mapping[str, Any]]) -> list[float]:
+    """`p / (p + sum_j p_j)` per record: the answer against its perturbed answers, `p = exp(-loss)`.
+
+    TOFU's probability for real authors and world facts, where the question is a choice. Computed from loss
+    differences, so it is exact where every p underflows.
+
+    Raises:
+        InputError: a record has no perturbed answers, or every choice is impossible (probability 0).
+
+    >>> other = {"nll_sum": 2.0, "n_tokens": 2}
+    >>> choice_probabilities([{"nll_sum": 1.0, "n_tokens": 1, "perturbed": [other]}])
+    [0.5]
+    """
+    values = []
+    for record in records:
+        name = record_name(record)
+        if not record.get("perturbed"):
+            raise InputError(f"{name}: no perturbed answers to compare the answer with")
+        own = answer_loss(record, name)
+        others = [answer_loss(other, name) for other in record["perturbed"]]
+        least = min(own, *others)
+        if math.isinf(least):
+            raise InputError(f"{name}: the answer and its perturbed answers all have probability 0")
+        values.append(math.exp(least - own) / math.fsum(math.exp(least - value) for value in (own, *others)))
+    return values
+
+
+def choice_probability(records: Sequence[Mapping[str, Any]]) -> float:
+    """Mean of `choice_probabilities`; a fraction in [0, 1]."""
+    return mean(choice_probabilities(records), "probability among the choices")

@@ -1,0 +1,62 @@
+"""All numbers of a set, and the few of the whole evaluation, from records alone."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ngdiff.errors import InputError
+from ngdiff.metrics.catalogue import metrics_of
+from ngdiff.metrics.rouge import has_words
+from ngdiff.metrics.utility import PARTS, SETS, model_utility
+
+
+def summarize(set_name: str, records: Sequence[Mapping[str, Any]]) -> dict[str, float | int]:
+    """The metrics of one set by name, with counts.
+
+    `n` is the number of records, `n_<metric>` the number a metric was taken over where not every record has
+    what it needs (a metric that no record can serve is left out, its count says 0), `n_no_words` the number
+    of references in which ROUGE sees no word and which therefore can only score 0.
+
+    Raises:
+        InputError: no records, or a record that a metric cannot use (see the metric).
+    """
+    if not records:
+        raise InputError(f"set {set_name!r} has no records to score")
+    result: dict[str, float | int] = {"n": len(records)}
+    for name, metric in metrics_of(set_name).items():
+        usable = records if metric.applies is None else [r for r in records if metric.applies(r)]
+        if usable:
+            result[name] = metric.function(usable)
+        if metric.applies is not None:
+            result[f"n_{name}"] = len(usable)
+    result["n_no_words"] = sum(not has_words(record["reference"]) for record in records)
+    return result
+
+
+def headline(numbers: Mapping[str, Mapping[str, float | int]]) -> dict[str, float]:
+    """The numbers of the NGDiff paper's tables, and TOFU's model utility where its three sets are there.
+
+    Keys, each only where the sets allow it: `verbmem` (forget ROUGE-L recall), `utility` (retain ROUGE-L
+    recall), `truth_ratio` (of the forget set), `model_utility` (only where every record served every one of
+    the nine).
+
+    Args:
+        numbers: per set what `summarize` gives.
+
+    >>> headline({"forget": {"n": 2, "rouge_l_recall": 0.25, "n_rouge_l_recall": 2}})
+    {'verbmem': 0.25}
+    """
+    result = {}
+    for key, set_name, metric in (
+        ("verbmem", "forget", "rouge_l_recall"),
+        ("utility", "retain", "rouge_l_recall"),
+        ("truth_ratio", "forget", "truth_ratio"),
+    ):
+        if metric in numbers.get(set_name, {}):
+            result[key] = float(numbers[set_name][metric])
+    if all(_complete(numbers.get(name, {})) for name in SETS):
+        result["model_utility"] = model_utility(numbers)
+    return result
+
+
+def _complete(numbers: Mapping[str, float | int]) -> bool:
+    return all(part in numbers and numbers.get(f"n_{part}", numbers["n"]) == numbers["n"] for part in PARTS)

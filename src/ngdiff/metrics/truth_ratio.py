@@ -1,0 +1,117 @@
+"""Truth ratio: how a wrong answer's probability compares with a right one's.
+
+With `l` the loss per token of an answer (nats), `p` the paraphrased right answer and `1..m` the perturbed
+wrong ones:
+
+- geometric `R = exp(l_p - mean_j l_j)`, the geometric mean of the wrong answers' probabilities over the right
+  one's. TOFU's published results use it (`aggregate_eval_stat.py`), although the paper prints the other.
+- arithmetic `R = mean_j exp(-l_j) / exp(-l_p)`, the formula in the paper (arXiv 2401.06121, Section 2.2.1).
+
+The two are different numbers. Aggregates: forget `mean min(R, 1/R)` (1 = right and wrong are alike), every
+other set `mean max(0, 1 - R)` (1 = the right answer is certain). Higher is better in both.
+
+A record without a paraphrased answer uses its reference answer, as TOFU does for real authors and world
+facts. Everything is computed from `log R`, so a ratio that over- or underflows costs nothing.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ngdiff.errors import InputError
+from ngdiff.metrics.means import mean
+from ngdiff.metrics.probability import answer_loss, record_name
+
+
+def has_perturbed(record: Mapping[str, Any]) -> bool:
+    """Whether the record has what a truth ratio needs."""
+    return bool(record.get("perturbed"))
+
+
+def _answer_losses(record: Mapping[str, Any]) -> tuple[float, list[float]]:
+    name = record_name(record)
+    if not has_perturbed(record):
+        raise InputError(f"{name}: a truth ratio needs perturbed answers, and this record has none")
+    right = answer_loss(record.get("paraphrased") or record, name)
+    wrong = [answer_loss(other, name) for other in record["perturbed"]]
+    if math.isinf(right) or any(math.isinf(value) for value in wrong):
+        raise InputError(
+            f"{name}: an answer has probability 0 (infinite loss), so its truth ratio is undefined"
+        )
+    return right, wrong
+
+
+def log_truth_ratio(record: Mapping[str, Any]) -> float:
+    """`log R = l_p - mean_j l_j`, geometric.
+
+    Raises:
+        InputError: no perturbed answers, or an answer with infinite loss.
+
+    >>> log_truth_ratio({"paraphrased": {"nll_sum": 2.0, "n_tokens": 2}, "perturbed": [
+    ...     {"nll_sum": 4.0, "n_tokens": 2}, {"nll_sum": 12.0, "n_tokens": 3}]})
+    -2.0
+    """
+    right, wrong = _answer_losses(record)
+    return right - math.fsum(wrong) / len(wrong)
+
+
+def log_truth_ratio_arithmetic(record: Mapping[str, Any]) -> float:
+    """`log R = log mean_j exp(-l_j) + l_p`, arithmetic. Raises as `log_truth_ratio` does."""
+    right, wrong = _answer_losses(record)
+    least = min(wrong)
+    return right - least + math.log(math.fsum(math.exp(least - value) for value in wrong) / len(wrong))
+
+
+def truth_ratios(records: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Geometric `R` per record; infinite where it exceeds the largest float."""
+    return [_exp(log_truth_ratio(record)) for record in records]
+
+
+def forget_rule(log_ratio: float) -> float:
+    """`min(R, 1/R) = exp(-|log R|)`.
+
+    >>> forget_rule(math.log(4.0)), forget_rule(math.log(0.25)), forget_rule(-1e9)
+    (0.25, 0.25, 0.0)
+    """
+    return math.exp(-abs(log_ratio))
+
+
+def retain_rule(log_ratio: float) -> float:
+    """`max(0, 1 - R)`.
+
+    >>> retain_rule(math.log(0.25)), retain_rule(math.log(4.0)), retain_rule(1e9)
+    (0.75, 0.0, 0.0)
+    """
+    return -math.expm1(log_ratio) if log_ratio < 0 else 0.0
+
+
+def _mean_of(
+    rule: Callable[[float], float],
+    log_ratio: Callable[[Mapping[str, Any]], float],
+    records: Sequence[Mapping[str, Any]],
+) -> float:
+    return mean((rule(log_ratio(record)) for record in records), "truth ratio")
+
+
+def forget_truth_ratio(records: Sequence[Mapping[str, Any]]) -> float:
+    """Mean of `min(R, 1/R)`, geometric: TOFU's truth ratio of the forget set."""
+    return _mean_of(forget_rule, log_truth_ratio, records)
+
+
+def retain_truth_ratio(records: Sequence[Mapping[str, Any]]) -> float:
+    """Mean of `max(0, 1 - R)`, geometric: TOFU's truth ratio of every other set."""
+    return _mean_of(retain_rule, log_truth_ratio, records)
+
+
+def forget_truth_ratio_arithmetic(records: Sequence[Mapping[str, Any]]) -> float:
+    """Mean of `min(R, 1/R)`, arithmetic."""
+    return _mean_of(forget_rule, log_truth_ratio_arithmetic, records)
+
+
+def retain_truth_ratio_arithmetic(records: Sequence[Mapping[str, Any]]) -> float:
+    """Mean of `max(0, 1 - R)`, arithmetic."""
+    return _mean_of(retain_rule, log_truth_ratio_arithmetic, records)
+
+
+def _exp(value: float) -> float:
+    return math.exp(value) if value < 709 else math.inf  # exp(709.78) is the largest float64
