@@ -1,0 +1,145 @@
+"""The three inner products of two gradients: all that a weighting ever sees.
+
+Shapes: a gradient is a list of tensors, one per parameter, `None` where the parameter got no gradient.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Gradient = Sequence[Tensor | None]
+
+# Elements converted to fp32 at once: bounds the temporary copy of a low-precision gradient to 64 MiB.
+_CHUNK = 1 << 24
+
+
+@dataclass(frozen=True, slots=True)
+class Gramian:
+    """`K = [[a, s], [s, b]]` of the retain gradient `g_r` and the forget gradient `g_f` of the minimised losses.
+
+    `a = |g_r|^2`, `b = |g_f|^2`, `s = g_r . g_f`, as Python floats (double precision), so that no square of a
+    gradient that fits in fp32 overflows here.
+
+    Example:
+        >>> k = Gramian(a=4.0, s=-1.0, b=9.0)
+        >>> k.norm_r, k.norm_f, round(k.cosine, 4)
+        (2.0, 3.0, -0.1667)
+    """
+
+    a: float
+    s: float
+    b: float
+
+    @property
+    def norm_r(self) -> float:
+        """`|g_r|`."""
+        return math.sqrt(self.a)
+
+    @property
+    def norm_f(self) -> float:
+        """`|g_f|`."""
+        return math.sqrt(self.b)
+
+    @property
+    def cosine(self) -> float:
+        """Cosine of the angle between the two gradients, within [-1, 1]; 0 where one of them vanishes."""
+        product = self.norm_r * self.norm_f
+        if product == 0.0:
+            return 0.0
+        return max(-1.0, min(1.0, self.s / product))
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all three products are finite numbers."""
+        return math.isfinite(self.a) and math.isfinite(self.b) and math.isfinite(self.s)
+
+
+def gramian(
+    g_r: Gradient, g_f: Gradient, *, reduce: Callable[[Tensor], Tensor] | None = None
+) -> Gramian:
+    """Inner products of two gradients, accumulated in fp32 per tensor and in fp64 across tensors.
+
+    One synchronisation with the device. Where fp32 cannot hold the squares (|g| above about 1e19 or below
+    about 1e-19) the products are taken again of gradients scaled by their largest entries.
+
+    Args:
+        g_r: Retain gradient, one tensor per parameter, any floating dtype.
+        g_f: Forget gradient, same parameters in the same order.
+        reduce: Applied to the tensor of the three local sums, shape (3,), fp64; sums them over the ranks that
+            hold different shards of the gradients. None where each rank holds the whole gradient.
+
+    Raises:
+        ValueError: the two lists differ in length.
+
+    Example:
+        >>> gramian([torch.tensor([3.0, 4.0])], [torch.tensor([1.0, 0.0])])
+        Gramian(a=25.0, s=3.0, b=1.0)
+    """
+    if len(g_r) != len(g_f):
+        raise ValueError(f"g_r has {len(g_r)} tensors and g_f {len(g_f)}; both need one per parameter")
+    a, s, b = _sums(g_r, g_f, 1.0, 1.0, reduce)
+    if _well_scaled(a) and _well_scaled(b) and math.isfinite(s):
+        return Gramian(a, s, b)
+    top_r, top_f = _largest(g_r), _largest(g_f)
+    if reduce is not None:  # shards need one common scale; a sum of the maxima is as good as the maximum
+        top_r, top_f = reduce(torch.tensor([top_r, top_f, 0.0], dtype=torch.float64)).tolist()[:2]
+    if not (math.isfinite(top_r) and math.isfinite(top_f)):
+        return Gramian(a, s, b)  # a non-finite gradient: the caller refuses it
+    scale_r, scale_f = top_r or 1.0, top_f or 1.0
+    a, s, b = _sums(g_r, g_f, 1.0 / scale_r, 1.0 / scale_f, reduce)
+    return Gramian(a * scale_r**2, s * scale_r * scale_f, b * scale_f**2)
+
+
+def _well_scaled(square: float) -> bool:
+    """Whether a sum of squares is far from both ends of fp32, where partial squares overflow or vanish."""
+    return math.isfinite(square) and square > 1e-24
+
+
+def _largest(gradient: Gradient) -> float:
+    present = [g for g in gradient if g is not None and g.numel()]
+    if not present:
+        return 0.0
+    return float(torch.stack([g.abs().amax().double() for g in present]).max())
+
+
+def _sums(
+    g_r: Gradient,
+    g_f: Gradient,
+    scale_r: float,
+    scale_f: float,
+    reduce: Callable[[Tensor], Tensor] | None,
+) -> tuple[float, float, float]:
+    """(a, s, b) of the scaled gradients: fp32 products, fp64 sums over chunks and tensors, one transfer."""
+    products: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
+    for r, f in zip(g_r, g_f, strict=True):
+        for x in _chunks(r):
+            x = _wide(x, scale_r)
+            products[0].append(torch.dot(x, x))
+        for y in _chunks(f):
+            y = _wide(y, scale_f)
+            products[2].append(torch.dot(y, y))
+        if r is not None and f is not None:
+            for x, y in zip(_chunks(r), _chunks(f), strict=True):
+                products[1].append(torch.dot(_wide(x, scale_r), _wide(y, scale_f)))
+    present = next((g for g in (*g_r, *g_f) if g is not None), None)
+    zero = torch.zeros((), dtype=torch.float64, device=None if present is None else present.device)
+    total = torch.stack(
+        [torch.stack(p).sum(dtype=torch.float64).to(zero.device) if p else zero for p in products]
+    )
+    if reduce is not None:
+        total = reduce(total)
+    a, s, b = total.tolist()
+    return a, s, b
+
+
+def _chunks(gradient: Tensor | None) -> Sequence[Tensor]:
+    return [] if gradient is None else gradient.detach().reshape(-1).split(_CHUNK)
+
+
+def _wide(x: Tensor, scale: float) -> Tensor:
+    """At least fp32, scaled. fp64 gradients stay fp64."""
+    wide = x if x.dtype == torch.float64 else x.float()
+    return wide if scale == 1.0 else wide.double().mul(scale).to(wide.dtype)

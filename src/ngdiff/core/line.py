@@ -1,0 +1,206 @@
+"""The line `theta_0 - rho d` along which an optimizer is about to step.
+
+`d` is whatever the optimizer makes of the gradients in `.grad` (SGD: the gradient; Adam: the preconditioned
+one, with decoupled weight decay), so one step at learning rate `eta` ends at `theta_0 - eta d`. It is measured
+by letting the optimizer take one step and taking the step back bit for bit.
+"""
+
+import math
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+from torch.optim import Optimizer
+
+# The rate of the measuring step. Far above any useful one, so that `theta_0 - theta_1` keeps the digits of `d`
+# even in bf16; a power of two, so that dividing by it is exact.
+_MEASURING_RATE = 1024.0
+
+# Largest relative error of a step at twice the rate against twice the step, by dtype of the weights: their
+# rounding, with a wide margin.
+_LINEARITY_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.bfloat16: 5e-2}
+
+
+class NonlinearOptimizerError(ValueError):
+    """The optimizer's step is not proportional to its learning rate, so no line `theta_0 - rho d` exists."""
+
+
+def learning_rate(optimizer: Optimizer) -> float:
+    """The largest learning rate of the parameter groups; the others keep their ratio to it."""
+    return max(float(group["lr"]) for group in optimizer.param_groups)
+
+
+def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
+    """Scale the learning rates of all groups by one factor, so that the largest becomes `rate`."""
+    current = learning_rate(optimizer)
+    for group in optimizer.param_groups:
+        scaled = rate if float(group["lr"]) == current else float(group["lr"]) * (rate / current)
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(scaled)
+        else:
+            group["lr"] = scaled
+
+
+class StepLine:
+    """Move the weights along the optimizer's next step, and back.
+
+    A context manager. On leaving it, also through an error, weights, optimizer state, gradients and learning
+    rates are what they were, bit for bit. Holds copies of the weights and of `d` while open, and a copy of
+    the optimizer state while `d` is measured.
+
+    Args:
+        optimizer: Any torch optimizer whose step is linear in the learning rate.
+        check: Also take a step at twice the rate and compare. Once for each run is enough.
+
+    Raises:
+        NonlinearOptimizerError: the check failed.
+
+    Example:
+        >>> p = Parameter(torch.tensor([1.0]))
+        >>> p.grad = torch.tensor([2.0])
+        >>> with StepLine(torch.optim.SGD([p], lr=0.1)) as line:
+        ...     line.move_to(0.25)
+        ...     moved = p.item()
+        >>> moved, p.item(), line.step_norm, line.weight_norm
+        (0.5, 1.0, 2.0, 1.0)
+    """
+
+    def __init__(self, optimizer: Optimizer, *, check: bool = False) -> None:
+        self._optimizer = optimizer
+        self._check = check
+        self._parameters: list[Parameter] = [
+            p for group in optimizer.param_groups for p in group["params"] if p.grad is not None
+        ]
+
+    def __enter__(self) -> Self:
+        self._origin = [p.detach().clone() for p in self._parameters]
+        self._rates = [_copied(group["lr"]) for group in self._optimizer.param_groups]
+        state = _snapshot(self._optimizer)
+        try:
+            self._direction = self._measure(state)
+        except BaseException:
+            self._restore(state)
+            raise
+        self._restore(state)
+        self.step_norm = _norm(self._direction)
+        self.weight_norm = _norm(self._origin)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._restore_weights()
+        del self._origin, self._direction
+
+    @torch.no_grad()
+    def move_to(self, rho: float) -> None:
+        """Set the weights to `theta_0 - rho d`. `rho` may be negative; 0 gives the exact `theta_0`."""
+        for p, origin, d in zip(self._parameters, self._origin, self._direction, strict=True):
+            p.copy_(origin)
+            if rho != 0.0:
+                p.add_(d, alpha=-rho)
+
+    def _measure(self, state: dict[Parameter, dict[str, Any]]) -> list[Tensor]:
+        self._step(_MEASURING_RATE)
+        direction = self._displacement(_MEASURING_RATE)
+        if not self._check:
+            return direction
+        after_one = _snapshot(self._optimizer)
+        self._restore(state)
+        self._step(2 * _MEASURING_RATE)
+        name = type(self._optimizer).__name__
+        if not _equal_state(after_one, _snapshot(self._optimizer)):
+            raise NonlinearOptimizerError(
+                f"{name} cannot be used with AutoLR: the state that it keeps depends on the learning rate, so "
+                "that a step cannot be probed at several rates; use a fixed --learning-rate or an optimizer "
+                "such as AdamW or SGD"
+            )
+        twice = self._displacement(2 * _MEASURING_RATE)
+        error = _norm([a - b for a, b in zip(twice, direction, strict=True)])
+        tolerance = max(_LINEARITY_TOLERANCE.get(p.dtype, 1e-3) for p in self._parameters)
+        length = _norm(direction)
+        if not error <= tolerance * length:
+            raise NonlinearOptimizerError(
+                f"{name} cannot be used with AutoLR: its step is not proportional to the learning rate (at "
+                f"twice the rate the direction differs by {error / length if length else math.inf:.1%}); use a "
+                "fixed --learning-rate or an optimizer such as AdamW or SGD"
+            )
+        return direction
+
+    def _step(self, rate: float) -> None:
+        set_learning_rate(self._optimizer, rate)
+        try:
+            self._optimizer.step()
+        except TypeError as error:  # LBFGS and its kind: step() needs a closure
+            raise NonlinearOptimizerError(
+                f"{type(self._optimizer).__name__} cannot be used with AutoLR: its step() wants a closure "
+                "and searches by itself; use a fixed --learning-rate or an optimizer such as AdamW or SGD"
+            ) from error
+
+    @torch.no_grad()
+    def _displacement(self, rate: float) -> list[Tensor]:
+        """`(theta_0 - theta) / rate`."""
+        return [
+            origin.sub(p).div_(rate) for p, origin in zip(self._parameters, self._origin, strict=True)
+        ]
+
+    def _restore(self, state: dict[Parameter, dict[str, Any]]) -> None:
+        self._restore_weights()
+        _restore_state(self._optimizer, state)
+        for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
+            if isinstance(group["lr"], Tensor):
+                group["lr"].copy_(rate)
+            else:
+                group["lr"] = rate
+
+    @torch.no_grad()
+    def _restore_weights(self) -> None:
+        for p, origin in zip(self._parameters, self._origin, strict=True):
+            p.copy_(origin)
+
+
+def _norm(tensors: list[Tensor]) -> float:
+    if not tensors:
+        return 0.0
+    norms = [torch.linalg.vector_norm(t, dtype=torch.promote_types(t.dtype, torch.float32)) for t in tensors]
+    return float(torch.linalg.vector_norm(torch.stack([n.double() for n in norms])))
+
+
+def _copied(value: Any) -> Any:
+    return value.detach().clone() if isinstance(value, Tensor) else value
+
+
+def _snapshot(optimizer: Optimizer) -> dict[Parameter, dict[str, Any]]:
+    return {p: {k: _copied(v) for k, v in state.items()} for p, state in optimizer.state.items()}
+
+
+@torch.no_grad()
+def _restore_state(optimizer: Optimizer, snapshot: dict[Parameter, dict[str, Any]]) -> None:
+    for parameter in list(optimizer.state):
+        if parameter not in snapshot:  # before the first step there is no state at all
+            del optimizer.state[parameter]
+            continue
+        state, saved = optimizer.state[parameter], snapshot[parameter]
+        for key in list(state):
+            if key not in saved:
+                del state[key]
+        for key, value in saved.items():
+            if isinstance(value, Tensor) and isinstance(state.get(key), Tensor):
+                state[key].copy_(value)
+            else:
+                state[key] = _copied(value)
+
+
+def _equal_state(
+    one: dict[Parameter, dict[str, Any]], other: dict[Parameter, dict[str, Any]]
+) -> bool:
+    return one.keys() == other.keys() and all(
+        one[p].keys() == other[p].keys()
+        and all(
+            torch.equal(v, other[p][k]) if isinstance(v, Tensor) else v == other[p][k]
+            for k, v in one[p].items()
+        )
+        for p in one
+    )

@@ -1,0 +1,66 @@
+"""A parabola through three losses on a line (paper Eq. 6 and Algorithm 1, after GeN)."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Parabola:
+    """The loss `phi` at `-rho`, `0` and `rho` along the step `theta_0 - rho d`, and the parabola through it.
+
+    `phi(x) ~ phi(0) - slope x + curvature x^2 / 2` with
+    `slope = (phi(-rho) - phi(rho)) / (2 rho)` and
+    `curvature = (phi(rho) - 2 phi(0) + phi(-rho)) / rho^2`; its minimum lies at `slope / curvature`.
+    Exact for a quadratic `phi`.
+
+    Args:
+        rho: Radius of the probe, in units of the learning rate, positive.
+        behind: `phi(-rho)`.
+        here: `phi(0)`.
+        ahead: `phi(rho)`.
+
+    Example:
+        >>> fit = Parabola(rho=0.5, behind=2.25, here=1.0, ahead=0.25)  # (1 - x)^2
+        >>> fit.slope, fit.curvature, fit.minimum
+        (2.0, 2.0, 1.0)
+    """
+
+    rho: float
+    behind: float
+    here: float
+    ahead: float
+
+    @property
+    def slope(self) -> float:
+        """Rate at which the loss falls at 0 along the step."""
+        return (self.behind - self.ahead) / (2 * self.rho)
+
+    @property
+    def curvature(self) -> float:
+        """Second derivative along the step."""
+        return (self.behind - 2 * self.here + self.ahead) / self.rho**2
+
+    @property
+    def minimum(self) -> float:
+        """Where the parabola is lowest; meaningful where `is_bowl`."""
+        return self.slope / self.curvature
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all three losses are finite."""
+        return math.isfinite(self.behind) and math.isfinite(self.here) and math.isfinite(self.ahead)
+
+    @property
+    def is_bowl(self) -> bool:
+        """Whether the loss falls along the step and curves upwards: only then is there a step to take."""
+        return self.slope > 0 and self.curvature > 0
+
+    def is_resolved(self, noise: float) -> bool:
+        """Whether both differences stand above the rounding noise of one loss, an absolute number (Remark 3.1).
+
+        The slope's difference holds two noisy losses, the curvature's four of them.
+        """
+        return (
+            abs(self.behind - self.ahead) > 2 * noise
+            and abs(self.behind - 2 * self.here + self.ahead) > 4 * noise
+        )
