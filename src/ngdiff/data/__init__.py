@@ -3,6 +3,7 @@
 from ngdiff.data.collate import AnswerCollator
 from ngdiff.data.encode import Encoded, encode, encode_rows, end_token_ids
 from ngdiff.data.overlap import check_overlap
+from ngdiff.data.people import fictional_people, split_people, write_people
 from ngdiff.data.rows import Row
 from ngdiff.data.sources import read_rows
 from ngdiff.data.template import Template, resolve_template
@@ -16,6 +17,9 @@ __all__ = [
     "encode",
     "encode_rows",
     "end_token_ids",
+    "fictional_people",
     "read_rows",
     "resolve_template",
+    "split_people",
+    "write_people",
 ]

@@ -1,6 +1,6 @@
 """A conversation through the tokenizer's chat template, cut into prompt and answer."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ngdiff.data.rows import Row
@@ -10,7 +10,7 @@ from ngdiff.errors import InputError
 MARK = "\ue0f1\ue0f2\ue0f3"
 
 
-def render_chat(row: Row, tokenizer: Any, answer: str) -> tuple[str, str]:
+def render_chat(row: Row, tokenizer: Any, answer: str, specials: Collection[str]) -> tuple[str, str]:
     """The text before the answer, and the answer with the template's end token.
 
     The whole conversation is rendered twice, once with a mark in place of the answer: what stands before the
@@ -43,18 +43,18 @@ def render_chat(row: Row, tokenizer: Any, answer: str) -> tuple[str, str]:
             f"{row.origin or 'a row'}: the tokenizer's chat template renders the turns before the answer "
             "differently once the answer follows; use --template plain or a text of your own."
         )
-    return prompt, spoken + _first_special(end, tokenizer)
+    return prompt, spoken + _first_special(end, specials)
 
 
-def special_texts(tokenizer: Any) -> set[str]:
+def special_texts(tokenizer: Any) -> frozenset[str]:
     """The texts of all special tokens, named ones (`eos_token`) and others (`<|im_end|>`)."""
     added = tokenizer.added_tokens_decoder.values()
-    return {*tokenizer.all_special_tokens, *(token.content for token in added if token.special)}
+    return frozenset({*tokenizer.all_special_tokens, *(token.content for token in added if token.special)})
 
 
-def _first_special(end: str, tokenizer: Any) -> str:
+def _first_special(end: str, specials: Collection[str]) -> str:
     """`end` up to and including its first special token; without one, `end` without trailing white space."""
-    found = [(end.find(text), -len(text), text) for text in special_texts(tokenizer) if text and text in end]
+    found = [(end.find(text), -len(text), text) for text in specials if text and text in end]
     if not found:
         return end.rstrip()
     start, _, text = min(found)

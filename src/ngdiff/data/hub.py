@@ -28,7 +28,8 @@ def read_hub(name: str, split: str | None) -> list[Record]:
     except (OSError, ValueError, DatasetsError) as error:
         reason = str(error).split("\n", 1)[0]
         raise InputError(
-            f"{full_name}: no file or folder of that name here, and it could not be loaded from the hub ({reason})."
+            f"{full_name}: no file or folder of that name here, and it could not be loaded from the hub "
+            f"({reason})."
         ) from error
     if isinstance(loaded, datasets.DatasetDict):
         names = [str(key) for key in loaded]

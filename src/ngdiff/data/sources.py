@@ -71,8 +71,8 @@ def _read_sequence(source: Sequence[Mapping[str, object] | Row], role: str) -> l
             rows.append(row_from_record(item, origin))
         if rows[-1].kind != rows[0].kind:
             raise InputError(
-                f"{origin}: a {rows[-1].kind} row, but the first row of this set is a {rows[0].kind} row; one "
-                "set must keep to one column set."
+                f"{origin}: a {rows[-1].kind} row, but the first row of this set is a {rows[0].kind} row; "
+                "one set must keep to one column set."
             )
     return _not_empty(rows, role)
 

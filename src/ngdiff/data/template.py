@@ -1,11 +1,11 @@
 """From a row to the two texts a model sees: the prompt and the answer.
 
-| rows              | auto, with a chat template | auto, without | plain       | chat          | STRING        |
-|-------------------|----------------------------|---------------|-------------|---------------|---------------|
-| question/answer   | chat                       | `PLAIN`       | `PLAIN`     | chat          | STRING        |
-| prompt/completion | as they are                | as they are   | as they are | chat          | STRING        |
-| messages          | chat                       | error         | error       | chat          | error         |
-| text              | as it is                   | as it is      | as it is    | as it is, (*) | as it is, (*) |
+| rows              | auto, with a chat template | auto, without | plain       | chat        | STRING      |
+|-------------------|----------------------------|---------------|-------------|-------------|-------------|
+| question/answer   | chat                       | `PLAIN`       | `PLAIN`     | chat        | STRING      |
+| prompt/completion | as they are                | as they are   | as they are | chat        | STRING      |
+| messages          | chat                       | error         | error       | chat        | error       |
+| text              | as it is                   | as it is      | as it is    | as it is(*) | as it is(*) |
 
 (*) an error if all rows are text, since the choice would then have no effect.
 
@@ -16,9 +16,10 @@ formatting, down to the space between the two.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from ngdiff.data.chat import render_chat
+from ngdiff.data.chat import render_chat, special_texts
 from ngdiff.data.rows import Row
 from ngdiff.errors import InputError
 
@@ -39,6 +40,11 @@ class Template:
     name: str
     tokenizer: Any = field(default=None, repr=False, compare=False)
     verbatim_completions: bool = True
+
+    @cached_property
+    def special_texts(self) -> frozenset[str]:
+        """The texts of the tokenizer's special tokens; looked up once, as that takes longer than a row."""
+        return special_texts(self.tokenizer)
 
     def uses_chat(self, row: Row) -> bool:
         """Whether the tokenizer's chat template renders this row (it then brings all special tokens
@@ -67,7 +73,7 @@ class Template:
         """
         answer = row.answer if answer is None else answer
         if self.uses_chat(row):
-            return render_chat(row, self.tokenizer, answer)
+            return render_chat(row, self.tokenizer, answer, self.special_texts)
         if row.kind == "text":
             return "", answer
         if row.kind == "completion" and self.verbatim_completions:

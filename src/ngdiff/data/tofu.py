@@ -59,8 +59,8 @@ def join_perturbed(rows: Sequence[Row], perturbed: Sequence[Row], *, partial: bo
     if not partial and (stray or bare):
         raise InputError(
             f"{(stray or bare or rows[0]).origin}: the split and its perturbed file must hold the same "
-            "questions and answers, but this row is in one of them only; remove the perturbed file or put the "
-            "right one in its place."
+            "questions and answers, but this row is in one of them only; remove the perturbed file or put "
+            "the right one in its place."
         )
     joined = []
     for row in rows:
