@@ -24,7 +24,7 @@ def forget_quality(
 
     The test sees only the order of the values, so `log R` gives the statistic and p-value of `R` and of `1/R`
     without overflow. A p-value near 1 says that the two cannot be told apart. It is often shown as its
-    logarithm. Source: TOFU (arXiv 2401.06121) Section 2.2.3.
+    logarithm. Source: TOFU (arXiv 2401.06121) Section 2.2.
 
     Args:
         unlearned, retrained: records of the forget set with perturbed answers; the sizes may differ.

@@ -78,6 +78,6 @@ def rouge_l_recalls(records: Sequence[Mapping[str, Any]]) -> list[float]:
 def rouge_l_recall(records: Sequence[Mapping[str, Any]]) -> float:
     """Mean ROUGE-L recall (stemmer on): Verbmem on the forget set, Utility on the retain set.
 
-    Source: NGDiff (arXiv 2410.22086) Section 5 and TOFU (arXiv 2401.06121) Section 2.2.
+    Source: TOFU (arXiv 2401.06121) Section 2.2; the names are those of NGDiff (arXiv 2410.22086), Table 1.
     """
     return mean(rouge_l_recalls(records), "ROUGE-L recall")

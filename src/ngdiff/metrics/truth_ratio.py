@@ -5,7 +5,7 @@ wrong ones:
 
 - geometric `R = exp(l_p - mean_j l_j)`, the geometric mean of the wrong answers' probabilities over the right
   one's. TOFU's published results use it (`aggregate_eval_stat.py`), although the paper prints the other.
-- arithmetic `R = mean_j exp(-l_j) / exp(-l_p)`, the formula in the paper (arXiv 2401.06121, Section 2.2.1).
+- arithmetic `R = mean_j exp(-l_j) / exp(-l_p)`, the formula in the paper (arXiv 2401.06121, Section 2.2).
 
 The two are different numbers. Aggregates: forget `mean min(R, 1/R)` (1 = right and wrong are alike), every
 other set `mean max(0, 1 - R)` (1 = the right answer is certain). Higher is better in both.

@@ -14,7 +14,7 @@ def model_utility(numbers: Mapping[str, Mapping[str, float]]) -> float:
 
     Probability is the answer's own on the retain set and the one among the choices on the other two; the
     truth ratio is the geometric `mean max(0, 1 - R)`. 0 when one of the nine is 0. Source: TOFU (arXiv
-    2401.06121) Section 2.2.2.
+    2401.06121) Section 2.2.
 
     Args:
         numbers: per set what `ngdiff.metrics.summarize` gives; other sets and numbers are ignored.
