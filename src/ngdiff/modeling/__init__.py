@@ -1,0 +1,15 @@
+"""Models and tokenizers: load them, or build small ones with random weights."""
+
+from ngdiff.modeling.load import check_vocabulary, load_model, load_tokenizer
+from ngdiff.modeling.shapes import SHAPES, build_model, is_shape
+from ngdiff.modeling.tokenizer import train_tokenizer
+
+__all__ = [
+    "SHAPES",
+    "build_model",
+    "check_vocabulary",
+    "is_shape",
+    "load_model",
+    "load_tokenizer",
+    "train_tokenizer",
+]

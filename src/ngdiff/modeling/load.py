@@ -1,0 +1,127 @@
+"""Models and tokenizers by hub name or local folder. Weights are read from safetensors alone."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from ngdiff.errors import InputError
+from ngdiff.modeling.folders import ADAPTER_CONFIG, check_weights, has_tokenizer, is_adapter, local_folder
+
+DTYPES: dict[str, str | torch.dtype] = {
+    "auto": "auto",
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+def load_tokenizer(name: str | Path, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model, with an end token and a pad token.
+
+    A tokenizer without a pad token gets its end token as one. That is safe here: attention masks and labels come from
+    lengths, never from comparing ids with the pad id. An adapter folder without a tokenizer gives its base's.
+
+    Args:
+        name: hub name or local folder.
+        trust_remote_code: run Python code that comes with the model; only for sources you trust.
+
+    Raises:
+        InputError: there is no such folder, it holds no tokenizer, or the tokenizer has no end token.
+    """
+    folder = local_folder(name)
+    if folder is not None and not has_tokenizer(folder):
+        if is_adapter(folder):
+            return load_tokenizer(_adapter_base(folder), trust_remote_code=trust_remote_code)
+        raise InputError(
+            f"Model {name}: no tokenizer in this folder; expected tokenizer.json beside config.json."
+        )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder or name, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError) as error:
+        raise InputError(f"Model {name}: the tokenizer cannot be loaded: {_first_line(error)}") from error
+    if tokenizer.eos_token_id is None:
+        raise InputError(
+            f"Model {name}: its tokenizer has no end token, so answers would never end; set `eos_token` in "
+            "tokenizer_config.json."
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(
+    name: str | Path, *, dtype: str | torch.dtype = "auto", trust_remote_code: bool = False
+) -> PreTrainedModel | PeftModel:
+    """A causal language model with all its weights from a checkpoint, in evaluation mode.
+
+    A folder with a PEFT adapter gives the base model (named in `adapter_config.json`) under a trainable adapter.
+
+    Args:
+        name: hub name or local folder.
+        dtype: a name of `DTYPES` or a `torch.dtype`; "auto" keeps the checkpoint's own.
+        trust_remote_code: run Python code that comes with the model; only for sources you trust.
+
+    Raises:
+        InputError: there is no such folder; it holds no weights, or only pickled ones; `dtype` is unknown; or the
+            checkpoint lacks some of the model's weights, which would be random.
+    """
+    if isinstance(dtype, str):
+        if dtype not in DTYPES:
+            raise InputError(f"dtype {dtype!r} is not known; use one of {', '.join(DTYPES)}.")
+        dtype = DTYPES[dtype]
+    folder = local_folder(name)
+    if folder is not None:
+        check_weights(folder)
+        if is_adapter(folder):
+            base = load_model(_adapter_base(folder), dtype=dtype, trust_remote_code=trust_remote_code)
+            # `autocast_adapter_dtype` would hold a half-precision adapter in fp32 beside a half-precision base.
+            return PeftModel.from_pretrained(base, str(folder), is_trainable=True).eval()
+    options: dict[str, Any] = {
+        "dtype": dtype,
+        "trust_remote_code": trust_remote_code,
+        "use_safetensors": True,
+    }
+    try:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            folder or name, output_loading_info=True, **options
+        )
+    except (OSError, ValueError) as error:
+        raise InputError(f"Model {name}: cannot be loaded: {_first_line(error)}") from error
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise InputError(
+            f"Model {name}: the checkpoint lacks {len(missing)} of the model's weights, such as {missing[0]}; "
+            "they would be random."
+        )
+    return model.eval()
+
+
+def check_vocabulary(model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse a tokenizer that makes ids for which the model has no embedding.
+
+    Raises:
+        InputError: the tokenizer has more tokens than the model has rows in its embedding matrix.
+    """
+    rows = model.get_input_embeddings().weight.shape[0]  # type: ignore[operator, union-attr]
+    if len(tokenizer) > rows:
+        raise InputError(
+            f"The tokenizer has {len(tokenizer)} tokens and the model {rows} embeddings: they are not of one model."
+        )
+
+
+def _adapter_base(folder: Path) -> str:
+    base = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
+    if not base:
+        raise InputError(
+            f"Model {folder}: {ADAPTER_CONFIG} does not name its base model (base_model_name_or_path)."
+        )
+    return str(base)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,102 @@
+"""Small models with random weights: named shapes, and shapes read from a `config.json`."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, PreTrainedConfig, PreTrainedModel
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from ngdiff.errors import InputError
+
+# Options of `transformers.LlamaConfig`; the vocabulary and the special tokens come from the tokenizer.
+# Wide and shallow, embeddings not tied: recites its training set in the fewest seconds on a CPU (docs/lab-notes.md).
+SHAPES: dict[str, dict[str, Any]] = {
+    # about 3 M parameters with 4096 tokens
+    "llama-tiny": {
+        "hidden_size": 256,
+        "intermediate_size": 768,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+        "max_position_embeddings": 512,
+        "tie_word_embeddings": False,
+        "initializer_range": 0.05,
+    },
+    # about 0.5 M parameters with 1024 tokens: demonstration and tests
+    "llama-micro": {
+        "hidden_size": 128,
+        "intermediate_size": 384,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+        "max_position_embeddings": 512,
+        "tie_word_embeddings": False,
+        "initializer_range": 0.05,
+    },
+}
+
+
+def is_shape(name: str) -> bool:
+    """Whether `name` stands for an architecture without weights: a name of `SHAPES`, or a file ending in `.json`.
+
+    A folder is never taken for a shape here: a folder without weights is more often a mistake than a wish for random
+    ones. `build_model` accepts it.
+
+    >>> is_shape("llama-tiny"), is_shape("gpt2")
+    (True, False)
+    """
+    return name in SHAPES or name.endswith(".json")
+
+
+def build_model(
+    shape: str | Path | PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, seed: int = 0
+) -> PreTrainedModel:
+    """A causal language model of `shape` with random fp32 weights for the vocabulary of `tokenizer`.
+
+    Equal arguments give equal weights; the state of the global random number generator is left as it was.
+
+    Args:
+        shape: a name of `SHAPES`, a `config.json` file or a folder that holds one, or a config (not changed).
+        tokenizer: gives the vocabulary size and the ids of the begin, end and pad tokens.
+        seed: of the weights.
+
+    Raises:
+        InputError: `shape` is none of these, or is no causal language model.
+    """
+    config = _read_shape(shape)
+    config.vocab_size = len(tokenizer)
+    config.bos_token_id = tokenizer.bos_token_id
+    config.eos_token_id = tokenizer.eos_token_id
+    config.pad_token_id = tokenizer.pad_token_id
+    # A config read from a checkpoint names that checkpoint's precision; training from random weights wants fp32.
+    config.dtype = torch.float32
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        except ValueError as error:
+            raise InputError(
+                f"Shape {shape}: no causal language model can be built from it ({error})."
+            ) from error
+    return model
+
+
+def _read_shape(shape: str | Path | PreTrainedConfig) -> PreTrainedConfig:
+    if isinstance(shape, PreTrainedConfig):
+        return type(shape).from_dict(shape.to_dict())
+    if str(shape) in SHAPES:
+        return LlamaConfig(**SHAPES[str(shape)])
+    path = Path(shape)
+    if not (path.is_file() or (path / "config.json").is_file()):
+        raise InputError(
+            f"Shape {str(shape)!r} is not known; use one of {', '.join(SHAPES)}, a config.json file or a folder with one."
+        )
+    try:
+        return AutoConfig.from_pretrained(path, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"Shape {path}: not a readable model config ({_first_line(error)}).") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
