@@ -20,7 +20,7 @@ ADAPTER_CONFIG = "adapter_config.json"
 def local_folder(name: str | Path) -> Path | None:
     """The folder `name` points at, or None where `name` can only be a name on the hub.
 
-    A hub name is `model` or `owner/model`; whatever exists here, or is written as a path, is taken for a path.
+    A hub name is `model` or `owner/model`; what exists here, or is written as a path, is taken for a path.
 
     Raises:
         InputError: `name` is written as a path and there is no such folder, or it is a file.
@@ -57,8 +57,8 @@ def check_weights(folder: Path) -> None:
     """Refuse a folder without weights that can be read safely.
 
     Raises:
-        InputError: there is no config, or there are no `*.safetensors`; pickled weights alone are refused because
-            unpickling runs whatever code the file contains.
+        InputError: there is no config, or there are no `*.safetensors`; pickled weights alone are refused
+            because unpickling runs whatever code the file contains.
     """
     if not is_adapter(folder) and not (folder / "config.json").is_file():
         raise InputError(f"Model {folder}: no config.json in this folder.")

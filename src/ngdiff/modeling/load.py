@@ -23,8 +23,9 @@ DTYPES: dict[str, str | torch.dtype] = {
 def load_tokenizer(name: str | Path, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
     """The tokenizer of a model, with an end token and a pad token.
 
-    A tokenizer without a pad token gets its end token as one. That is safe here: attention masks and labels come from
-    lengths, never from comparing ids with the pad id. An adapter folder without a tokenizer gives its base's.
+    A tokenizer without a pad token gets its end token as one. That is safe here: attention masks and labels
+    come from lengths, never from comparing ids with the pad id. An adapter folder without a tokenizer gives
+    its base's.
 
     Args:
         name: hub name or local folder.
@@ -43,7 +44,7 @@ def load_tokenizer(name: str | Path, *, trust_remote_code: bool = False) -> PreT
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder or name, trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:
-        raise InputError(f"Model {name}: the tokenizer cannot be loaded: {_first_line(error)}") from error
+        raise InputError(_not_loaded(name, folder, "tokenizer", error)) from error
     if tokenizer.eos_token_id is None:
         raise InputError(
             f"Model {name}: its tokenizer has no end token, so answers would never end; set `eos_token` in "
@@ -59,7 +60,8 @@ def load_model(
 ) -> PreTrainedModel | PeftModel:
     """A causal language model with all its weights from a checkpoint, in evaluation mode.
 
-    A folder with a PEFT adapter gives the base model (named in `adapter_config.json`) under a trainable adapter.
+    A folder with a PEFT adapter gives the base model (named in `adapter_config.json`) under a trainable
+    adapter. A half-precision adapter is held in fp32, as PEFT does for training.
 
     Args:
         name: hub name or local folder.
@@ -67,8 +69,8 @@ def load_model(
         trust_remote_code: run Python code that comes with the model; only for sources you trust.
 
     Raises:
-        InputError: there is no such folder; it holds no weights, or only pickled ones; `dtype` is unknown; or the
-            checkpoint lacks some of the model's weights, which would be random.
+        InputError: there is no such folder; it holds no weights, or only pickled ones; `dtype` is unknown; or
+            the checkpoint lacks some of the model's weights, which would be random.
     """
     if isinstance(dtype, str):
         if dtype not in DTYPES:
@@ -79,24 +81,24 @@ def load_model(
         check_weights(folder)
         if is_adapter(folder):
             base = load_model(_adapter_base(folder), dtype=dtype, trust_remote_code=trust_remote_code)
-            # `autocast_adapter_dtype` would hold a half-precision adapter in fp32 beside a half-precision base.
             return PeftModel.from_pretrained(base, str(folder), is_trainable=True).eval()
-    options: dict[str, Any] = {
-        "dtype": dtype,
-        "trust_remote_code": trust_remote_code,
-        "use_safetensors": True,
-    }
+    # Any: with `output_loading_info` a pair comes back, which the annotation of `from_pretrained` leaves out.
+    load: Any = AutoModelForCausalLM.from_pretrained
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(
-            folder or name, output_loading_info=True, **options
+        model, info = load(
+            folder or name,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            use_safetensors=True,
+            output_loading_info=True,
         )
     except (OSError, ValueError) as error:
-        raise InputError(f"Model {name}: cannot be loaded: {_first_line(error)}") from error
+        raise InputError(_not_loaded(name, folder, "model", error)) from error
     missing = sorted(info["missing_keys"])
     if missing:
         raise InputError(
-            f"Model {name}: the checkpoint lacks {len(missing)} of the model's weights, such as {missing[0]}; "
-            "they would be random."
+            f"Model {name}: the checkpoint lacks {len(missing)} of the model's weights, such as "
+            f"{missing[0]}; they would be random."
         )
     return model.eval()
 
@@ -107,10 +109,11 @@ def check_vocabulary(model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase)
     Raises:
         InputError: the tokenizer has more tokens than the model has rows in its embedding matrix.
     """
-    rows = model.get_input_embeddings().weight.shape[0]  # type: ignore[operator, union-attr]
+    rows = model.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
     if len(tokenizer) > rows:
         raise InputError(
-            f"The tokenizer has {len(tokenizer)} tokens and the model {rows} embeddings: they are not of one model."
+            f"The tokenizer has {len(tokenizer)} tokens and the model {rows} embeddings: they do not belong "
+            "together; give the model's own tokenizer."
         )
 
 
@@ -123,5 +126,8 @@ def _adapter_base(folder: Path) -> str:
     return str(base)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+def _not_loaded(name: str | Path, folder: Path | None, what: str, error: Exception) -> str:
+    reason = str(error).strip().partition("\n")[0]
+    if folder is None:
+        return f"Model {name}: no folder of that name here, and no {what} from the hub: {reason}"
+    return f"Model {name}: the {what} cannot be loaded: {reason}"

@@ -10,7 +10,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from ngdiff.errors import InputError
 
 # Options of `transformers.LlamaConfig`; the vocabulary and the special tokens come from the tokenizer.
-# Wide and shallow, embeddings not tied: recites its training set in the fewest seconds on a CPU (docs/lab-notes.md).
+# Wide and shallow, embeddings not tied, weights drawn wide: recites its training set in the fewest seconds.
 SHAPES: dict[str, dict[str, Any]] = {
     # about 3 M parameters with 4096 tokens
     "llama-tiny": {
@@ -38,10 +38,10 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 
 def is_shape(name: str) -> bool:
-    """Whether `name` stands for an architecture without weights: a name of `SHAPES`, or a file ending in `.json`.
+    """Whether `name` stands for an architecture without weights: a name of `SHAPES`, or a `.json` file.
 
-    A folder is never taken for a shape here: a folder without weights is more often a mistake than a wish for random
-    ones. `build_model` accepts it.
+    A folder is never taken for a shape here: one without weights is more often a mistake than a wish for
+    random ones. `build_model` accepts it.
 
     >>> is_shape("llama-tiny"), is_shape("gpt2")
     (True, False)
@@ -69,7 +69,7 @@ def build_model(
     config.bos_token_id = tokenizer.bos_token_id
     config.eos_token_id = tokenizer.eos_token_id
     config.pad_token_id = tokenizer.pad_token_id
-    # A config read from a checkpoint names that checkpoint's precision; training from random weights wants fp32.
+    # A config of a checkpoint names that checkpoint's precision; training from random weights wants fp32.
     config.dtype = torch.float32
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -77,7 +77,7 @@ def build_model(
             model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
         except ValueError as error:
             raise InputError(
-                f"Shape {shape}: no causal language model can be built from it ({error})."
+                f"Shape {shape}: no causal language model is of this kind: {_reason(error)}"
             ) from error
     return model
 
@@ -90,13 +90,14 @@ def _read_shape(shape: str | Path | PreTrainedConfig) -> PreTrainedConfig:
     path = Path(shape)
     if not (path.is_file() or (path / "config.json").is_file()):
         raise InputError(
-            f"Shape {str(shape)!r} is not known; use one of {', '.join(SHAPES)}, a config.json file or a folder with one."
+            f"Shape {str(shape)!r} is not known; use one of {', '.join(SHAPES)}, a config.json file, "
+            "or a folder with one."
         )
     try:
         return AutoConfig.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        raise InputError(f"Shape {path}: not a readable model config ({_first_line(error)}).") from error
+        raise InputError(f"Shape {path}: not a readable model config: {_reason(error)}") from error
 
 
-def _first_line(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return str(error).strip().partition("\n")[0]

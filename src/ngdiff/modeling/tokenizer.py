@@ -16,11 +16,11 @@ SMALLEST_VOCABULARY = 256 + len(_SPECIAL)
 def train_tokenizer(
     texts: Iterable[str], vocab_size: int = 4096, *, model_max_length: int = 512
 ) -> PreTrainedTokenizerFast:
-    """Train a byte-level BPE tokenizer (Sennrich et al. 2016, on bytes as GPT-2 does) with its own end and pad tokens.
+    """Train a byte-level BPE tokenizer (Sennrich et al. 2016, on bytes as GPT-2 does).
 
-    Equal texts in equal order give an equal tokenizer. Every string can be encoded and decodes to itself. Encoding puts
-    `<s>` in front, as Llama's tokenizer does, so that a text without a prompt has a position to predict its first token
-    from. There is no chat template.
+    Equal texts in equal order give an equal tokenizer. Every string can be encoded and decodes to itself.
+    Encoding puts `<s>` in front, as Llama's tokenizer does, so that a text without a prompt has a position to
+    predict its first token from. End and pad token differ. There is no chat template.
 
     Args:
         texts: the training texts, read once.
