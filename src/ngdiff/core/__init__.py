@@ -1,0 +1,23 @@
+"""The method without a framework: torch only, no model, no configuration."""
+
+from ngdiff.core.answers import Answers
+from ngdiff.core.autolr import AutoLR, AutoLRSettings, Probe
+from ngdiff.core.combine import combine
+from ngdiff.core.gramian import Gramian, gramian
+from ngdiff.core.line import NonlinearOptimizerError, StepLine
+from ngdiff.core.parabola import Parabola
+from ngdiff.core.slots import GradientSlots
+
+__all__ = [
+    "Answers",
+    "AutoLR",
+    "AutoLRSettings",
+    "GradientSlots",
+    "Gramian",
+    "NonlinearOptimizerError",
+    "Parabola",
+    "Probe",
+    "StepLine",
+    "combine",
+    "gramian",
+]

@@ -1,0 +1,211 @@
+"""The learning rate, found from the retain loss along the optimizer's own step (paper Eq. 6, Algorithm 1).
+
+`phi(rho)` is the retain loss at `theta_0 - rho d`, where `d` is the direction the optimizer takes. A probe fits a
+parabola to `phi` and moves the learning rate to its minimum.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from torch.optim import Optimizer
+
+from ngdiff.core.line import StepLine, learning_rate, set_learning_rate
+from ngdiff.core.parabola import Parabola
+
+RetainLoss = Callable[[], float]
+
+# The search starts where a step changes the weights by this part of their norm.
+_RELATIVE_START = 1e-3
+# The search multiplies or divides its radius by at most this.
+_STRIDE = 16.0
+# It has arrived when the parabola's minimum lies within this factor of the radius it was fitted at.
+_AGREEMENT = 2.0
+# 16^12 spans 14 orders of magnitude: more than lie between the noise of the loss and its explosion.
+_SEARCH_ROUNDS = 12
+# An ordinary probe whose differences drown in noise is repeated with a larger radius so many times.
+_WIDENINGS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class AutoLRSettings:
+    """How the learning rate is found.
+
+    Args:
+        interval: Steps from one probe to the next (Remark 3.2 of the paper: 10).
+        search: Whether the first step searches along the line for the scale of the learning rate. Without, a start
+            that is far too small never gets going under a bounded change.
+        start: First radius of the search, or first learning rate where there is no search. None: the radius
+            at which a step changes the weights by a thousandth of their norm.
+        max_change: A probe changes the learning rate by at most this factor; None for no bound.
+        noise: Rounding noise of one loss, relative to it: 1e-6 in fp32, 1e-3 under bf16. A fit whose
+            differences do not stand above it is not used.
+    """
+
+    interval: int = 10
+    search: bool = True
+    start: float | None = None
+    max_change: float | None = 4.0
+    noise: float = 1e-6
+
+    @classmethod
+    def as_printed(cls, start: float, *, noise: float = 1e-6) -> "AutoLRSettings":
+        """Algorithm 1 of the paper as printed: no search, no bound."""
+        return cls(search=False, start=start, max_change=None, noise=noise)
+
+
+@dataclass(slots=True)
+class Probe:
+    """What one probe saw and did.
+
+    Args:
+        before: Learning rate before.
+        after: Learning rate after.
+        accepted: Whether a fit was used.
+        reason: Why not, or what was done; a few words.
+        fits: Every parabola, in the order taken: `rho`, the three losses.
+        forwards: Losses evaluated.
+    """
+
+    before: float
+    after: float = math.nan
+    accepted: bool = False
+    reason: str = ""
+    fits: list[Parabola] = field(default_factory=list)
+    forwards: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers, for logs and JSON."""
+        return asdict(self)
+
+
+class AutoLR:
+    """Chooses the learning rate of an optimizer from probes of the retain loss.
+
+    Weights, optimizer state and gradients are, after a probe, what they were before, bit for bit.
+
+    Args:
+        settings: How.
+    """
+
+    def __init__(self, settings: AutoLRSettings) -> None:
+        self.settings = settings
+        self._checked = False
+
+    def is_due(self, step: int) -> bool:
+        """Whether step number `step`, counted from 1, starts with a probe."""
+        return (self.settings.search and step == 1) or step % self.settings.interval == 0
+
+    def probe(self, optimizer: Optimizer, loss: RetainLoss, *, search: bool = False) -> Probe:
+        """Fit the retain loss along the step that the optimizer would now take and set its learning rate.
+
+        Args:
+            optimizer: With final gradients in `.grad`, its step linear in the learning rate.
+            loss: Retain loss at the current weights, the same rows at every call. Called once at `rho = 0` and twice
+                for each fit.
+            search: Look for the scale of the learning rate first, from `settings.start`.
+
+        Raises:
+            NonlinearOptimizerError: the optimizer's step is not linear in the learning rate.
+        """
+        probe = Probe(before=learning_rate(optimizer))
+        with StepLine(optimizer, check=not self._checked) as line:
+            self._checked = True
+            phi = _Evaluations(line, loss, probe)
+            if line.step_norm == 0.0 or not math.isfinite(line.step_norm):
+                probe.reason = f"step of length {line.step_norm}"
+                rate = probe.before
+            elif search:
+                start = self.settings.start or _RELATIVE_START * line.weight_norm / line.step_norm
+                rate = self._search(phi, start or probe.before)
+            else:
+                rate = self._update(phi, probe.before)
+        probe.after = rate
+        if rate != probe.before:
+            set_learning_rate(optimizer, rate)
+        return probe
+
+    def _noise(self, fit: Parabola) -> float:
+        return self.settings.noise * abs(fit.here)
+
+    def _update(self, phi: "_Evaluations", rate: float) -> float:
+        """One parabola at radius `rate`, wider where its differences are lost in noise (Remark 3.1)."""
+        rho = rate
+        for _ in range(_WIDENINGS):
+            fit = phi.fit(rho)
+            if not fit.is_finite:
+                phi.probe.reason = "loss not finite at the probed weights"
+                return rate / (self.settings.max_change or 1.0)
+            if fit.is_resolved(self._noise(fit)):
+                break
+            rho *= _STRIDE
+        else:
+            phi.probe.reason = "fit below the noise of the loss"
+            return rate
+        if not fit.is_bowl:
+            phi.probe.reason = "retain loss does not fall along the step" if fit.slope <= 0 else "no curvature"
+            return rate
+        phi.probe.accepted = True
+        phi.probe.reason = "minimum of the parabola"
+        bound = self.settings.max_change
+        if bound is None:
+            return fit.minimum
+        return min(max(fit.minimum, rate / bound), rate * bound)
+
+    def _search(self, phi: "_Evaluations", start: float) -> float:
+        """Move the radius until the parabola fitted there has its minimum there.
+
+        Steps are at most 16-fold; radii found too small and too large close in on each other.
+        """
+        rho, low, high = start, 0.0, math.inf
+        for _ in range(_SEARCH_ROUNDS):
+            fit = phi.fit(rho)
+            if not fit.is_finite:
+                high = min(high, rho)
+                target = rho / _STRIDE
+            elif not fit.is_resolved(self._noise(fit)):
+                low = max(low, rho)
+                target = rho * _STRIDE
+            elif fit.is_bowl:
+                target = fit.minimum
+                if rho / _AGREEMENT <= target <= rho * _AGREEMENT:
+                    phi.probe.accepted = True
+                    phi.probe.reason = "minimum of the parabola"
+                    return target
+                if target > rho:
+                    low = max(low, rho)
+                else:
+                    high = min(high, rho)
+            elif fit.ahead > fit.here:
+                high = min(high, rho)
+                target = rho / _STRIDE
+            else:
+                low = max(low, rho)
+                target = rho * _STRIDE
+            target = min(max(target, rho / _STRIDE), rho * _STRIDE)
+            if not low < target < high:
+                if high / low < _AGREEMENT**2:
+                    break
+                target = math.sqrt(low * high)
+            rho = target
+        phi.probe.reason = "search ended without a minimum"
+        return rho
+
+
+class _Evaluations:
+    """Losses on the line, with `phi(0)` taken once."""
+
+    def __init__(self, line: StepLine, loss: RetainLoss, probe: Probe) -> None:
+        self._line, self._loss, self.probe = line, loss, probe
+        self._here = self._at(0.0)
+
+    def fit(self, rho: float) -> Parabola:
+        parabola = Parabola(rho, behind=self._at(-rho), here=self._here, ahead=self._at(rho))
+        self.probe.fits.append(parabola)
+        return parabola
+
+    def _at(self, rho: float) -> float:
+        self._line.move_to(rho)
+        self.probe.forwards += 1
+        return self._loss()

@@ -1,0 +1,44 @@
+"""Where forgetting ends: the forget loss above which the forget gradient counts for nothing.
+
+Not in the paper, needed in practice: a normalised gradient never fades, so that the forget loss would run on long
+past that of a model that never saw the rows, and every further step costs what is to be kept.
+"""
+
+import math
+
+from ngdiff.errors import InputError
+
+
+def forget_ceiling(option: str | float | None, *, vocabulary: int, holdout_loss: float | None = None) -> float | None:
+    """The ceiling in nats a token, or None for no ceiling.
+
+    Args:
+        option: `random`: the loss of uniform guessing, `ln(vocabulary)`; `holdout`: the mean loss on data never
+            seen; `none`: no ceiling; or a positive number.
+        vocabulary: Number of tokens the model chooses from.
+        holdout_loss: Mean loss on the holdout set before unlearning, if there is one.
+
+    Raises:
+        InputError: anything else, or `holdout` without a holdout set.
+
+    Example:
+        >>> round(forget_ceiling("random", vocabulary=4096), 3)
+        8.318
+    """
+    if option is None or option == "none":
+        return None
+    if option == "random":
+        return math.log(vocabulary)
+    if option == "holdout":
+        if holdout_loss is None:
+            raise InputError("--forget-ceiling holdout needs --holdout: rows that the model has never seen")
+        return holdout_loss
+    try:
+        ceiling = float(option)
+    except ValueError:
+        ceiling = math.nan
+    if not (math.isfinite(ceiling) and ceiling > 0):
+        raise InputError(
+            f"--forget-ceiling {option} is none of random, holdout, none or a positive number of nats a token"
+        )
+    return ceiling

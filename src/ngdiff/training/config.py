@@ -1,0 +1,180 @@
+"""Options of an unlearning run, checked when they are made."""
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from transformers import TrainingArguments
+
+from ngdiff.core.autolr import AutoLRSettings
+from ngdiff.errors import InputError
+from ngdiff.objectives import FORGET_OBJECTIVES, RETAIN_OBJECTIVES, forget_ceiling
+from ngdiff.weighting import WEIGHTINGS
+
+# Nominal rate of the optimizer before AutoLR has chosen one; where the search runs it has no influence.
+_NOMINAL_RATE = 1e-4
+
+_LEARNING_RATE_FORMS = "auto, auto:START or a positive number"
+
+
+def _option(default: Any, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass
+class UnlearnConfig(TrainingArguments):
+    """Arguments of `UnlearnTrainer`: those of `transformers.TrainingArguments` and our own.
+
+    Defaults that differ from transformers', and why:
+
+    - `learning_rate="auto"`: found from the retain loss (`ngdiff.core.autolr`). A number is a fixed rate.
+    - `max_grad_norm=0`: no clipping. A combined NGDiff gradient has norm `sqrt(2 + 2 cos)`, up to 2, so that the usual
+      1.0 would clip nearly always and undo the weighting's length.
+    - `num_train_epochs=15`: passes over the forget set, as in the paper's experiments.
+    - `lr_scheduler_type="constant"`: a decay schedule would overwrite the rate that AutoLR found.
+    - `logging_steps=1`, `save_strategy="epoch"`: runs are short, and each step tells something.
+    - `logging_nan_inf_filter=False`: a loss that is not a number stops the run instead of being hidden.
+    - `weight_decay=0`: decay pulls on what is to be kept.
+
+    Raises:
+        InputError: an option that cannot be used, named with the value found.
+    """
+
+    method: str = _option(
+        "ngdiff", f"how the two gradients are weighed: {', '.join(WEIGHTINGS)}"
+    )
+    c: float | None = _option(None, "weight of the retain gradient in gdiff, from 0 to 1 (gdiff: 0.5)")
+    forget_objective: str = _option(
+        "ce", f"what is minimised on the forget set: {', '.join(FORGET_OBJECTIVES)}"
+    )
+    retain_objective: str = _option(
+        "ce", f"what is minimised on the retain set: {', '.join(RETAIN_OBJECTIVES)}"
+    )
+    forget_ceiling: str = _option(
+        "random",
+        "forget loss, in nats a token, above which the forget gradient rests: random (uniform guessing), "
+        "holdout (mean loss on --holdout), none, or a number",
+    )
+    learning_rate: float | str = _option(
+        "auto", f"{_LEARNING_RATE_FORMS}; auto finds it from the retain loss, START is where its search begins"
+    )
+    autolr: bool | None = _option(None, "find the learning rate; None: as --learning-rate says")
+    autolr_start: float | None = _option(None, "radius at which the search for the learning rate starts")
+    autolr_interval: int = _option(10, "steps between two probes of the learning rate")
+    autolr_max_change: float = _option(4.0, "largest factor by which one probe changes the learning rate")
+    autolr_batch: str = _option(
+        "fresh", "retain rows of a probe: fresh (rows of no step before) or same (those of the step itself)"
+    )
+    autolr_search: bool = _option(True, "search for the scale of the learning rate at the first step")
+    disable_dropout: bool = _option(True, "train without dropout, whose noise would enter both gradients")
+    template: str = _option("auto", "how a question is put: auto, plain, chat, or a text with {question} and {answer}")
+    max_length: int | None = _option(None, "longest row in tokens (the model's context, at most 1024)")
+
+    num_train_epochs: float = _option(15.0, "passes over the forget set")
+    max_grad_norm: float = _option(0.0, "clip the combined gradient to this norm; 0: never")
+    weight_decay: float = _option(0.0, "decoupled weight decay")
+    lr_scheduler_type: str = _option("constant", "schedule of a fixed learning rate")
+    logging_steps: float = _option(1, "steps between two log lines")
+    logging_nan_inf_filter: bool = _option(False, "hide losses that are not numbers")
+    save_strategy: str = _option("epoch", "when to write a checkpoint: no, epoch, steps, best")
+
+    def __post_init__(self) -> None:
+        self._resolve_learning_rate()
+        self._check_method()
+        self._check_autolr()
+        if self.fp16:
+            raise InputError(
+                "--fp16 is not supported: its loss scaling multiplies both gradients by a factor that changes "
+                "between steps; use --bf16"
+            )
+        if self.deepspeed is not None:
+            raise InputError(
+                "--deepspeed is not supported: it updates the weights inside the backward pass, before the two "
+                "gradients can be combined; use several processes with torchrun instead"
+            )
+        if self.fsdp:
+            raise InputError("--fsdp is not supported yet; use several processes with torchrun, or LoRA")
+        super().__post_init__()
+
+    @property
+    def learning_rate_option(self) -> str:
+        """The option as a user would type it: `auto`, `auto:START` or the number."""
+        if not self.autolr:
+            return f"{self.learning_rate:g}"
+        return "auto" if self.autolr_start is None else f"auto:{self.autolr_start:g}"
+
+    @property
+    def weighting_parameters(self) -> dict[str, Any]:
+        """Parameters of the weighting that were given."""
+        return {} if self.c is None else {"c": self.c}
+
+    def autolr_settings(self, *, retain_counts: bool = True, noise: float) -> AutoLRSettings:
+        """Settings of the learning-rate probe.
+
+        Args:
+            retain_counts: False where the weighting gives the retain gradient no weight. Its loss cannot guide the
+                step then (it would shrink it to nothing), so Algorithm 1 runs as printed, without a search.
+            noise: Relative rounding noise of a loss.
+        """
+        search = self.autolr_search and retain_counts
+        return AutoLRSettings(
+            interval=self.autolr_interval,
+            search=search,
+            start=self.autolr_start,
+            max_change=None if math.isinf(self.autolr_max_change) else self.autolr_max_change,
+            noise=noise,
+        )
+
+    def _resolve_learning_rate(self) -> None:
+        given = self.learning_rate
+        text = str(given).strip()
+        if text == "auto" or text.startswith("auto:"):
+            if self.autolr is False:
+                raise InputError(f"--learning-rate {text} and --autolr false contradict each other")
+            self.autolr = True
+            self.learning_rate = _NOMINAL_RATE
+            if text != "auto":
+                self.autolr_start = _positive(text.removeprefix("auto:"), f"--learning-rate {text}")
+        else:
+            self.learning_rate = _positive(text, f"--learning-rate {text}")
+            self.autolr = bool(self.autolr)
+        if self.autolr_start is not None:
+            self.autolr_start = _positive(str(self.autolr_start), f"--autolr-start {self.autolr_start}")
+            self.learning_rate = self.autolr_start
+
+    def _check_method(self) -> None:
+        _known("--method", self.method, WEIGHTINGS)
+        _known("--forget-objective", self.forget_objective, FORGET_OBJECTIVES)
+        _known("--retain-objective", self.retain_objective, RETAIN_OBJECTIVES)
+        if self.c is not None:
+            if "c" not in WEIGHTINGS[self.method].parameters:
+                raise InputError(f"--c {self.c:g} has no meaning for --method {self.method}; gdiff takes it")
+            if not 0.0 <= self.c <= 1.0:
+                raise InputError(f"--c {self.c:g} is not between 0 and 1")
+        if self.forget_ceiling != "holdout":  # the other forms can be checked before there is a model
+            forget_ceiling(self.forget_ceiling, vocabulary=2)
+
+    def _check_autolr(self) -> None:
+        if self.autolr_interval < 1:
+            raise InputError(f"--autolr-interval {self.autolr_interval} is not a positive number of steps")
+        if not self.autolr_max_change > 1.0:
+            raise InputError(f"--autolr-max-change {self.autolr_max_change:g} is not a factor above 1")
+        _known("--autolr-batch", self.autolr_batch, ("fresh", "same"))
+        if self.autolr and str(self.lr_scheduler_type) not in ("constant", "SchedulerType.CONSTANT"):
+            raise InputError(
+                f"--lr-scheduler-type {self.lr_scheduler_type} would overwrite the learning rate that "
+                "--learning-rate auto finds; leave it at constant or give a number as learning rate"
+            )
+
+
+def _known(option: str, value: str, table: Any) -> None:
+    if value not in table:
+        raise InputError(f"{option} {value} is not known; one of {', '.join(table)}")
+
+
+def _positive(text: str, option: str) -> float:
+    number = float(text) if re.fullmatch(r"[-+0-9.eE]+", text) else math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise InputError(f"{option} is not {_LEARNING_RATE_FORMS}")
+    return number
