@@ -56,6 +56,8 @@ def _read_saved(folder: Path, split: str | None) -> list[Record]:
 
     try:
         loaded = datasets.load_from_disk(str(folder))
+    except IndexError as error:  # datasets writes a set without rows but fails to load it
+        raise InputError(f"{folder}: holds no rows.") from error
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{folder}: the saved data set cannot be read ({error}).") from error
     if isinstance(loaded, datasets.Dataset):

@@ -96,7 +96,7 @@ def _read_named(source: str, role: str) -> list[Row]:
         return rows
     match = HUB_NAME.fullmatch(source)
     if match is None or _looks_like_path(source):
-        raise InputError(f"--{role}: no such file or folder: {source}")
+        raise InputError(f"--{role}: no such file or folder: '{source}'")
     name, split = match["name"], match["split"]
     rows = rows_from_records(read_hub(name, split))
     if name.lower() == HUB_ID.lower() and split in COMPANIONS:
@@ -116,6 +116,8 @@ def _join(rows: list[Row], perturbed: list[Record], split: str) -> list[Row]:
 
 def _locate(source: str) -> tuple[Path | None, str | None]:
     """The existing file or folder that `source` names, and its split; (None, None) if it names none."""
+    if not source:  # Path("") would be the current folder
+        return None, None
     whole = Path(source).expanduser()
     if whole.exists():
         return whole, None
