@@ -1,6 +1,7 @@
 """Models and tokenizers: load them, or build small ones with random weights."""
 
 from ngdiff.modeling.load import check_vocabulary, load_model, load_tokenizer
+from ngdiff.modeling.save import save_model
 from ngdiff.modeling.shapes import SHAPES, build_model, is_shape
 from ngdiff.modeling.tokenizer import train_tokenizer
 
@@ -11,5 +12,6 @@ __all__ = [
     "is_shape",
     "load_model",
     "load_tokenizer",
+    "save_model",
     "train_tokenizer",
 ]

@@ -29,16 +29,10 @@ def local_folder(name: str | Path) -> Path | None:
     if path.is_dir():
         return path
     if path.exists():
-        raise InputError(
-            f"Model {name}: this is a file; give the folder that holds config.json and the weights."
-        )
+        raise InputError(f"Model {name}: this is a file; give the folder it lies in.")
     text = str(name)
-    if (
-        isinstance(name, Path)
-        or text.startswith((".", "~", "/"))
-        or text.count("/") > 1
-        or text.endswith("/")
-    ):
+    written_as_path = text.startswith((".", "~", "/")) or text.endswith("/") or text.count("/") > 1
+    if isinstance(name, Path) or written_as_path:
         raise InputError(f"Model {name}: no such folder.")
     return None
 

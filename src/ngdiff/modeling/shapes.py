@@ -15,24 +15,24 @@ SHAPES: dict[str, dict[str, Any]] = {
     # about 3 M parameters with 4096 tokens
     "llama-tiny": {
         "hidden_size": 256,
-        "intermediate_size": 768,
+        "intermediate_size": 512,
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
         "num_key_value_heads": 4,
         "max_position_embeddings": 512,
         "tie_word_embeddings": False,
-        "initializer_range": 0.05,
+        "initializer_range": 0.08,
     },
     # about 0.5 M parameters with 1024 tokens: demonstration and tests
     "llama-micro": {
         "hidden_size": 128,
-        "intermediate_size": 384,
+        "intermediate_size": 256,
         "num_hidden_layers": 1,
         "num_attention_heads": 4,
         "num_key_value_heads": 4,
         "max_position_embeddings": 512,
         "tie_word_embeddings": False,
-        "initializer_range": 0.05,
+        "initializer_range": 0.08,
     },
 }
 

@@ -1,0 +1,34 @@
+"""Write a model so that the folder holds a whole one or the one before."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from peft import PeftModel
+from transformers import PreTrainedModel
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+
+def save_model(
+    model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path
+) -> None:
+    """Write model (safetensors) and tokenizer to `folder`, for `AutoModelForCausalLM.from_pretrained`.
+
+    They are written beside their place first and moved when all is there: a full disk leaves what was there
+    before. The move replaces file by file and is not atomic as a whole. For a PEFT model only the adapter is
+    written.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+    try:
+        model.save_pretrained(str(partial))
+        tokenizer.save_pretrained(partial)
+        for file in sorted(partial.iterdir()):
+            os.replace(file, folder / file.name)
+    finally:
+        shutil.rmtree(partial)

@@ -1,0 +1,212 @@
+"""Train a model on rows until it recites them: how targets of unlearning and their references are made."""
+
+import copy
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import (
+    PreTrainedModel,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from ngdiff.data import AnswerCollator, Row, Template, encode_rows
+from ngdiff.errors import InputError
+from ngdiff.evaluation.context import context_length
+from ngdiff.modeling import check_vocabulary
+
+logger = logging.getLogger(__name__)
+
+# Rates for `learning_rate="auto"`: what made small models from random weights recite fastest, and what the
+# paper (arXiv 2410.22086) fine-tunes models of a billion parameters with.
+_SMALL_MODEL, _SMALL_RATE, _LARGE_RATE = 50_000_000, 1e-3, 2e-5
+
+
+def _option(default: Any, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass
+class FinetuneConfig(TrainingArguments):
+    """Arguments of `finetune`: those of `transformers.TrainingArguments` and three of our own.
+
+    The defaults make a small model with random weights recite a few hundred question-answer pairs in about 12
+    epochs; `num_train_epochs` is an upper bound for rows that are harder, `stop_loss` ends the run. Defaults
+    that differ from transformers', and why:
+
+    - `learning_rate="auto"`: 1e-3 below 50 M trainable parameters, else 2e-5. A number is taken as it is.
+    - `lr_scheduler_type="cosine"`, `warmup_steps=10`: the last part of a recitation needs small steps.
+    - `train_sampling_strategy="group_by_length"`: rows of a batch have similar lengths, so less padding.
+    - `logging_strategy="epoch"`: the mean training loss of each epoch, which `stop_loss` is compared with.
+    - `logging_nan_inf_filter=False`: a loss that is not a number stops the run instead of being hidden.
+    - `save_strategy="no"`: runs are short; a checkpoint per epoch is one option away.
+
+    Raises:
+        InputError: an option that cannot be used, named with the value found.
+    """
+
+    stop_loss: float | None = _option(
+        0.02,
+        "stop when the logged training loss, in nats a token, is at or below this; none: train all epochs",
+    )
+    max_length: int | None = _option(None, "longest row in tokens (the model's context, at most 1024)")
+    template: str = _option(
+        "auto", "how a question is put: auto, plain, chat, or a text with {question} and {answer}"
+    )
+
+    learning_rate: float | str = _option(  # type: ignore[assignment]  # resolved by `finetune`, which sees the model
+        "auto", "auto (1e-3 below 50 M trainable parameters, else 2e-5) or a positive number"
+    )
+    num_train_epochs: float = _option(30.0, "passes over the rows, at most")
+    lr_scheduler_type: str = _option("cosine", "schedule of the learning rate")
+    warmup_steps: float = _option(10, "steps of linear warm-up; below 1: part of all steps")
+    train_sampling_strategy: str = _option(
+        "group_by_length", "order of rows: random, sequential, group_by_length"
+    )
+    logging_strategy: str = _option("epoch", "when to log the training loss: no, steps, epoch")
+    logging_nan_inf_filter: bool = _option(False, "hide losses that are not numbers")
+    save_strategy: str = _option("no", "when to write a checkpoint: no, epoch, steps, best")
+
+    def __post_init__(self) -> None:
+        if str(self.learning_rate) != "auto":
+            try:
+                rate = float(self.learning_rate)
+            except ValueError:
+                rate = math.nan
+            if not (math.isfinite(rate) and rate > 0):
+                raise InputError(f"--learning-rate {self.learning_rate} is not auto or a positive number")
+            self.learning_rate = rate
+        if self.stop_loss is not None and not self.stop_loss >= 0:
+            raise InputError(f"--stop-loss {self.stop_loss} is not a loss of 0 or more")
+        if self.stop_loss and str(self.logging_strategy) in ("no", "IntervalStrategy.NO"):
+            raise InputError("--logging-strategy no gives --stop-loss nothing to compare; use epoch or steps")
+        super().__post_init__()
+
+
+@dataclass(frozen=True, slots=True)
+class FinetuneResult:
+    """What a run did.
+
+    Args:
+        loss: training loss last logged (by default: mean over the last epoch), nats a token.
+        epochs: passes over the rows, fewer than allowed where `stop_loss` was reached.
+        steps: optimizer steps.
+        learning_rate: the peak rate.
+        losses: (epoch, loss) of every log line.
+    """
+
+    loss: float
+    epochs: float
+    steps: int
+    learning_rate: float
+    losses: tuple[tuple[float, float], ...]
+
+
+def finetune(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Row],
+    template: Template,
+    config: FinetuneConfig,
+    *,
+    callbacks: Sequence[TrainerCallback] = (),
+    resume: bool | str = False,
+) -> FinetuneResult:
+    """Minimise the mean cross-entropy of the answer tokens (end token included), in place, on `model`.
+
+    The model is left in evaluation mode and is not written anywhere; `ngdiff.modeling.save_model` does that.
+
+    Args:
+        model: causal language model, or one under a PEFT adapter.
+        tokenizer: its tokenizer, with an end token.
+        rows: training rows.
+        template: from `ngdiff.data.resolve_template`.
+        config: options; `config.output_dir` gets checkpoints, if any.
+        callbacks: further callbacks of the Trainer.
+        resume: True: go on from the last checkpoint in `config.output_dir`; a path: from that one.
+
+    Raises:
+        InputError: no rows, a row that does not fit, or a tokenizer of another model.
+        FloatingPointError: the training loss is no longer a number.
+    """
+    if not rows:
+        raise InputError("--train: there are no rows to train on.")
+    check_vocabulary(model, tokenizer)
+    encoded = encode_rows(rows, tokenizer, template, max_length=_max_length(model, config))
+    args = copy.copy(config)
+    args.learning_rate = _learning_rate(model, config)
+    pad = tokenizer.pad_token_id
+    trainer = Trainer(
+        model=model,
+        args=args,
+        train_dataset=encoded,
+        data_collator=AnswerCollator(tokenizer.eos_token_id if pad is None else pad),
+        processing_class=tokenizer,
+        callbacks=[_WatchLoss(config.stop_loss), *callbacks],
+    )
+    trainer.train(resume_from_checkpoint=resume or None)
+    model.eval()
+    losses = tuple((log["epoch"], log["loss"]) for log in trainer.state.log_history if "loss" in log)
+    return FinetuneResult(
+        loss=losses[-1][1] if losses else math.nan,
+        epochs=float(trainer.state.epoch or 0.0),
+        steps=trainer.state.global_step,
+        learning_rate=float(args.learning_rate),
+        losses=losses,
+    )
+
+
+class _WatchLoss(TrainerCallback):
+    """Stops the run when the logged loss is low enough, fails when it is not a number.
+
+    The logged loss is the mean over all processes, so that all of them stop together.
+    """
+
+    def __init__(self, stop_loss: float | None) -> None:
+        self.stop_loss = stop_loss
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        loss = (logs or {}).get("loss")
+        if loss is None:
+            return
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"step {state.global_step}: the training loss is {loss}; a smaller --learning-rate may help."
+            )
+        if self.stop_loss is not None and loss <= self.stop_loss:
+            control.should_training_stop = True
+
+
+def _learning_rate(model: torch.nn.Module, config: FinetuneConfig) -> float:
+    if config.learning_rate != "auto":
+        return float(config.learning_rate)
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    rate = _SMALL_RATE if trained < _SMALL_MODEL else _LARGE_RATE
+    logger.info("learning rate %g for %d trained parameters", rate, trained)
+    return rate
+
+
+def _max_length(model: Any, config: FinetuneConfig) -> int:
+    context = context_length(model) or 1024
+    if config.max_length is None:
+        return min(context, 1024)
+    if config.max_length > context:
+        raise InputError(
+            f"--max-length {config.max_length} is beyond the model's context of {context} tokens."
+        )
+    return config.max_length
