@@ -80,12 +80,13 @@ def wordpiece() -> PreTrainedTokenizerFast:
 
 
 class CharacterTokenizer(PreTrainedTokenizer):
-    """One id per character, written in Python: a tokenizer without offsets, which appends its end token."""
+    """One id per character, written in Python: a tokenizer without offsets. It appends `last`."""
 
     model_input_names = ["input_ids", "attention_mask"]  # noqa: RUF012 (transformers declares it so)
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, last: str = "</s>", **options: Any) -> None:
         self.letters = {chr(code): code for code in range(9, 0x250)}
+        self.last = last
         super().__init__(bos_token="<s>", eos_token="</s>", unk_token="<unk>", **options)
 
     @property
@@ -111,7 +112,7 @@ class CharacterTokenizer(PreTrainedTokenizer):
         self, token_ids_0: list[int], token_ids_1: list[int] | None = None
     ) -> list[int]:
         assert token_ids_1 is None
-        return [self.bos_token_id, *token_ids_0, self.eos_token_id]
+        return [self.bos_token_id, *token_ids_0, self.added_tokens_encoder[self.last]]
 
 
 TOKENIZERS = {
@@ -125,6 +126,7 @@ TOKENIZERS = {
     "sentencepiece": sentencepiece_style,
     "wordpiece": wordpiece,
     "python": CharacterTokenizer,
+    "python, ends in another token": lambda: CharacterTokenizer("<unk>"),
 }
 _made: dict[str, Any] = {}
 

@@ -48,6 +48,9 @@ def test_labels_are_the_answer_and_one_end_token(any_tokenizer: Any) -> None:
         assert encoded.labels == [-100] * prompt + encoded.input_ids[prompt:]
         assert encoded.input_ids.count(any_tokenizer.eos_token_id) == 1
         assert encoded.input_ids[-1] == any_tokenizer.eos_token_id
+        # No other token that the tokenizer puts at the end of a text.
+        said = any_tokenizer.decode(answer_ids(encoded)[:-1])
+        assert squeezed(said) == squeezed(row.answer)
 
 
 def test_tokens_are_those_of_the_unsplit_text(any_tokenizer: Any) -> None:

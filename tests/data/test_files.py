@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ngdiff.data import read_rows
@@ -90,6 +90,7 @@ def test_every_reader_has_a_test() -> None:
 
 
 @settings(max_examples=50, deadline=None)
+@example([("\u2028\x85\x0b", "\x1c")])
 @given(st.lists(st.tuples(st.text(min_size=1), st.text(min_size=1)), min_size=1, max_size=4))
 def test_any_text_survives_json(
     tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[str, str]]

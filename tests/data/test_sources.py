@@ -37,7 +37,8 @@ def test_sequences() -> None:
 def test_dataset() -> None:
     table = datasets.Dataset.from_list(TWO)
     assert answers(read_rows(table)) == ["Now.", "So."]
-    assert answers(read_rows(table.with_format("numpy"))) == ["Now.", "So."]
+    perturbed = datasets.Dataset.from_list([ONE[0] | {"perturbed_answer": ["x", "y"]}]).with_format("numpy")
+    assert read_rows(perturbed)[0].perturbed_answers == ("x", "y")
     assert read_rows(table, role="retain")[1].origin == "--retain, row 2"
 
 
