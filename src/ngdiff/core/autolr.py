@@ -25,7 +25,7 @@ _AGREEMENT = 2.0
 # 16^12 spans 14 orders of magnitude: more than lie between the noise of the loss and its explosion.
 _SEARCH_ROUNDS = 12
 # An ordinary probe whose differences drown in noise is repeated with a larger radius so many times.
-_WIDENINGS = 3
+_WIDENINGS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,9 @@ class AutoLR:
         """Whether step number `step`, counted from 1, starts with a probe."""
         return (self.settings.search and step == 1) or step % self.settings.interval == 0
 
-    def probe(self, optimizer: Optimizer, loss: RetainLoss, *, search: bool = False) -> Probe:
+    def probe(
+        self, optimizer: Optimizer, loss: RetainLoss, *, search: bool = False, here: float | None = None
+    ) -> Probe:
         """Fit the retain loss along the step that the optimizer would now take and set its learning rate.
 
         Args:
@@ -105,6 +107,7 @@ class AutoLR:
             loss: Retain loss at the current weights, the same rows at every call. Called once at `rho = 0` and twice
                 for each fit.
             search: Look for the scale of the learning rate first, from `settings.start`.
+            here: The loss at `rho = 0` where it is known: of the rows that gave the gradient.
 
         Raises:
             NonlinearOptimizerError: the optimizer's step is not linear in the learning rate.
@@ -112,7 +115,7 @@ class AutoLR:
         probe = Probe(before=learning_rate(optimizer))
         with StepLine(optimizer, check=not self._checked) as line:
             self._checked = True
-            phi = _Evaluations(line, loss, probe)
+            phi = _Evaluations(line, loss, probe, here)
             if line.step_norm == 0.0 or not math.isfinite(line.step_norm):
                 probe.reason = f"step of length {line.step_norm}"
                 rate = probe.before
@@ -156,51 +159,55 @@ class AutoLR:
     def _search(self, phi: "_Evaluations", start: float) -> float:
         """Move the radius until the parabola fitted there has its minimum there.
 
-        Steps are at most 16-fold; radii found too small and too large close in on each other.
+        Strides are at most 16-fold; radii found too small and too large close in on each other. A parabola that
+        rises along the step has its minimum behind, at `-|slope| / curvature`: as far away as a fresh batch of the
+        other sign would have it ahead, so its distance sets the scale just as well.
         """
         rho, low, high = start, 0.0, math.inf
         for _ in range(_SEARCH_ROUNDS):
             fit = phi.fit(rho)
             if not fit.is_finite:
-                high = min(high, rho)
-                target = rho / _STRIDE
-            elif not fit.is_resolved(self._noise(fit)):
-                low = max(low, rho)
-                target = rho * _STRIDE
-            elif fit.is_bowl:
-                target = fit.minimum
-                if rho / _AGREEMENT <= target <= rho * _AGREEMENT:
-                    phi.probe.accepted = True
-                    phi.probe.reason = "minimum of the parabola"
-                    return target
-                if target > rho:
-                    low = max(low, rho)
-                else:
-                    high = min(high, rho)
-            elif fit.ahead > fit.here:
-                high = min(high, rho)
-                target = rho / _STRIDE
+                target = 0.0
+            elif not fit.curvature_is_resolved(self._noise(fit)):
+                target = math.inf  # too near to see it bend
+            elif fit.curvature <= 0:
+                target = 0.0 if fit.ahead > fit.here else math.inf
             else:
+                target = abs(fit.minimum)
+                if fit.is_resolved(self._noise(fit)) and rho / _AGREEMENT <= target <= rho * _AGREEMENT:
+                    phi.probe.accepted = fit.is_bowl
+                    phi.probe.reason = (
+                        "minimum of the parabola" if fit.is_bowl else "retain loss rises along the step: scale only"
+                    )
+                    return target
+            if target > rho:
                 low = max(low, rho)
-                target = rho * _STRIDE
+            else:
+                high = min(high, rho)
             target = min(max(target, rho / _STRIDE), rho * _STRIDE)
             if not low < target < high:
-                if high / low < _AGREEMENT**2:
+                if high < _AGREEMENT * low:
                     break
                 target = math.sqrt(low * high)
             rho = target
+        lowest = min((f for f in phi.probe.fits if f.is_finite), key=lambda f: f.ahead, default=None)
+        if lowest is not None and lowest.ahead < lowest.here:
+            phi.probe.accepted = True
+            phi.probe.reason = "lowest retain loss of the search"
+            return lowest.rho
         phi.probe.reason = "search ended without a minimum"
-        return rho
+        return start
 
 
 class _Evaluations:
     """Losses on the line, with `phi(0)` taken once."""
 
-    def __init__(self, line: StepLine, loss: RetainLoss, probe: Probe) -> None:
-        self._line, self._loss, self.probe = line, loss, probe
-        self._here = self._at(0.0)
+    def __init__(self, line: StepLine, loss: RetainLoss, probe: Probe, here: float | None) -> None:
+        self._line, self._loss, self.probe, self._here = line, loss, probe, here
 
     def fit(self, rho: float) -> Parabola:
+        if self._here is None:
+            self._here = self._at(0.0)
         parabola = Parabola(rho, behind=self._at(-rho), here=self._here, ahead=self._at(rho))
         self.probe.fits.append(parabola)
         return parabola

@@ -55,12 +55,14 @@ class Parabola:
         """Whether the loss falls along the step and curves upwards: only then is there a step to take."""
         return self.slope > 0 and self.curvature > 0
 
-    def is_resolved(self, noise: float) -> bool:
-        """Whether both differences stand above the rounding noise of one loss, an absolute number (Remark 3.1).
+    def slope_is_resolved(self, noise: float) -> bool:
+        """Whether the difference of two losses stands above twice the rounding noise of one, an absolute number."""
+        return abs(self.behind - self.ahead) > 2 * noise
 
-        The slope's difference holds two noisy losses, the curvature's four of them.
-        """
-        return (
-            abs(self.behind - self.ahead) > 2 * noise
-            and abs(self.behind - 2 * self.here + self.ahead) > 4 * noise
-        )
+    def curvature_is_resolved(self, noise: float) -> bool:
+        """The same for the curvature's difference, which holds four noisy losses."""
+        return abs(self.behind - 2 * self.here + self.ahead) > 4 * noise
+
+    def is_resolved(self, noise: float) -> bool:
+        """Whether both stand above the noise (Remark 3.1)."""
+        return self.slope_is_resolved(noise) and self.curvature_is_resolved(noise)

@@ -323,6 +323,7 @@ class UnlearnTrainer(Trainer):
         self._pending_logs["learning_rate"] = learning_rate(optimizer)
 
     def _probe(self, optimizer: Optimizer, step: int) -> None:
+        same = bool(self._step_batches)
         batches = self._step_batches or self._fresh_batches(step)
         self._step_batches = []
         model = cast(nn.Module, self.model_wrapped)
@@ -331,6 +332,7 @@ class UnlearnTrainer(Trainer):
                 optimizer,
                 lambda: self._retain_loss(model, batches),
                 search=self.autolr.settings.search and step == 1,
+                here=self._pending_logs["loss_retain"] if same and self.args.disable_dropout else None,
             )
         self.run_state.probes.append({"step": step, **probe.as_dict()})
         self._pending_logs |= {"autolr/accepted": float(probe.accepted), "autolr/forwards": float(probe.forwards)}

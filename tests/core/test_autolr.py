@@ -1,0 +1,154 @@
+"""The learning rate from probes: exact on quadratics, independent of its start, bounded, and undone."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import Parameter
+
+from ngdiff.core import AutoLR, AutoLRSettings
+from ngdiff.core.line import learning_rate
+
+
+class Quadratic:
+    """`phi(theta) = sum curvature (theta - target)^2 / 2`, with its gradient in `.grad`."""
+
+    def __init__(self, rate: float, *, make=torch.optim.SGD, dtype=torch.float64, slope_sign: float = 1.0):
+        self.curvature = torch.tensor([1.0, 4.0, 0.5], dtype=dtype)
+        self.p = Parameter(torch.tensor([1.0, -2.0, 3.0], dtype=dtype))
+        self.p.grad = slope_sign * self.curvature * self.p.detach()
+        self.optimizer = make([self.p], lr=rate)
+        self.calls = 0
+
+    def loss(self) -> float:
+        self.calls += 1
+        return float((self.curvature * self.p.detach() ** 2).sum() / 2) + 0.1
+
+    @property
+    def best(self) -> float:
+        """`b / h` along the gradient, in closed form."""
+        g = self.p.grad
+        return float((g @ g) / (g @ (self.curvature * g))) if g is not None else math.nan
+
+
+def test_as_printed_finds_the_minimum_of_a_quadratic_from_anywhere():
+    for rate in (1e-4, 1e-1, 10.0):
+        problem = Quadratic(rate)
+        settings = AutoLRSettings.as_printed(rate, noise=1e-15)
+        here = problem.loss()
+        probe = AutoLR(settings).probe(problem.optimizer, problem.loss, here=here)
+        assert probe.accepted
+        assert learning_rate(problem.optimizer) == pytest.approx(problem.best, rel=1e-5)
+        assert probe.forwards == problem.calls - 1 == 2  # phi(0) is known from the step itself
+
+
+@pytest.mark.parametrize("start", [1e-9, 1e-7, 1e-4, 1e-1, 1e3, 1e7, None])
+def test_the_search_ends_at_the_same_rate_whatever_its_start(start):
+    problem = Quadratic(1e-3)
+    autolr = AutoLR(AutoLRSettings(start=start))
+    probe = autolr.probe(problem.optimizer, problem.loss, search=True)
+    assert probe.accepted
+    assert probe.after == learning_rate(problem.optimizer) == pytest.approx(problem.best, rel=1e-6)
+
+
+def test_the_search_does_not_trust_a_parabola_far_from_its_minimum():
+    """Near 0 this loss looks like a parabola with its minimum at 100; the real one is at 1."""
+
+    def phi(x: float) -> float:
+        return -x + x * x / 200 + (max(x, 0.0) ** 6) / 6
+
+    p = Parameter(torch.zeros(1, dtype=torch.float64))
+    p.grad = torch.ones(1, dtype=torch.float64)
+    optimizer = torch.optim.SGD([p], lr=1.0)
+    settings = AutoLRSettings(start=1e-3)
+    probe = AutoLR(settings).probe(optimizer, lambda: 2.0 + phi(-p.item()), search=True)
+    assert 0.3 < probe.after < 1.5
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(1e-6, 4e-6), (1e6, 2.5e5)])
+def test_a_probe_changes_the_rate_by_at_most_its_bound(rate, expected):
+    problem = Quadratic(rate)
+    probe = AutoLR(AutoLRSettings(max_change=4.0, noise=0.0)).probe(problem.optimizer, problem.loss)
+    assert probe.after == learning_rate(problem.optimizer) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("start", [1e-6, 1e4])
+def test_a_search_uphill_still_finds_the_scale(start):
+    """A fresh batch may rise along the step. Its curvature then says how far a step may go."""
+    problem = Quadratic(0.1, slope_sign=-1.0)
+    probe = AutoLR(AutoLRSettings(start=start)).probe(problem.optimizer, problem.loss, search=True)
+    assert not probe.accepted
+    assert probe.after == pytest.approx(problem.best, rel=1e-6)
+
+
+def test_a_search_that_meets_only_noise_gives_its_start():
+    problem = Quadratic(0.1)
+    probe = AutoLR(AutoLRSettings(start=0.03)).probe(problem.optimizer, lambda: 1.0, search=True)
+    assert (probe.accepted, probe.after) == (False, 0.03)
+
+
+def test_a_loss_that_rises_along_the_step_leaves_the_rate():
+    problem = Quadratic(0.1, slope_sign=-1.0)
+    probe = AutoLR(AutoLRSettings()).probe(problem.optimizer, problem.loss)
+    assert (probe.accepted, probe.after) == (False, 0.1)
+    assert "does not fall" in probe.reason
+
+
+def test_differences_below_the_noise_leave_the_rate():
+    problem = Quadratic(0.1)
+    probe = AutoLR(AutoLRSettings()).probe(problem.optimizer, lambda: 1.0)
+    assert (probe.accepted, probe.after) == (False, 0.1)
+    assert "noise" in probe.reason
+
+
+def test_the_radius_widens_until_the_differences_are_resolved():
+    problem = Quadratic(1e-5)
+    step = 1e-4  # of a loss of 10.85
+
+    def rounded() -> float:
+        return round(problem.loss() / step) * step
+
+    probe = AutoLR(AutoLRSettings(noise=1e-5, max_change=None)).probe(problem.optimizer, rounded)
+    assert probe.accepted
+    assert [fit.rho for fit in probe.fits] == [pytest.approx(1e-5 * 16**k) for k in range(len(probe.fits))]
+    assert len(probe.fits) > 1
+    assert probe.after == pytest.approx(problem.best, rel=0.2)
+
+
+def test_an_exploding_loss_shrinks_the_rate():
+    problem = Quadratic(1.0)
+
+    def loss() -> float:
+        return math.inf if float(problem.p.detach().abs().max()) > 5 else problem.loss()
+
+    probe = AutoLR(AutoLRSettings()).probe(problem.optimizer, loss)
+    assert (probe.accepted, probe.after) == (False, 0.25)
+    searched = AutoLR(AutoLRSettings(start=1e3)).probe(problem.optimizer, loss, search=True)
+    assert searched.accepted
+    assert searched.after == pytest.approx(problem.best, rel=1e-6)
+
+
+def test_a_vanished_step_is_no_step():
+    problem = Quadratic(0.1)
+    problem.p.grad.zero_()
+    probe = AutoLR(AutoLRSettings()).probe(problem.optimizer, problem.loss, search=True)
+    assert (probe.accepted, probe.after, problem.calls) == (False, 0.1, 0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("search", [True, False])
+def test_weights_and_state_are_untouched(dtype, search):
+    problem = Quadratic(0.05, make=torch.optim.AdamW, dtype=dtype)
+    problem.optimizer.step()
+    before = problem.p.detach().clone()
+    state = {k: v.clone() for k, v in problem.optimizer.state[problem.p].items()}
+    AutoLR(AutoLRSettings()).probe(problem.optimizer, problem.loss, search=search)
+    assert torch.equal(problem.p.detach(), before)
+    assert all(torch.equal(v, state[k]) for k, v in problem.optimizer.state[problem.p].items())
+
+
+def test_when_a_probe_is_due():
+    autolr = AutoLR(AutoLRSettings(interval=10))
+    assert [step for step in range(1, 31) if autolr.is_due(step)] == [1, 10, 20, 30]
+    printed = AutoLR(AutoLRSettings.as_printed(1e-4))
+    assert [step for step in range(1, 31) if printed.is_due(step)] == [10, 20, 30]
