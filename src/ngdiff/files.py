@@ -1,0 +1,139 @@
+"""Output folders that are never overwritten by accident, files that are whole, and hashes of what went in."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ngdiff.errors import InputError
+
+MANIFEST = "manifest.json"
+
+
+def prepare_output(
+    folder: str | Path,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    inputs: Iterable[str | Path] = (),
+) -> Path:
+    """Make `folder` ready to be written to.
+
+    A folder that is missing or empty is made. A folder with something in it is taken as it is with `resume`,
+    emptied with `overwrite`, and refused otherwise. It is emptied only if it holds a manifest of ngdiff, that
+    is, if an earlier run wrote it: a mistyped `--output ~` must not cost a home directory. Write the manifest
+    (`ngdiff.manifest.write_manifest`) at the start of a run, so that one which fails can be overwritten.
+
+    Args:
+        folder: the output folder; `~` is the home directory.
+        overwrite: empty the folder.
+        resume: go on with what is there.
+        inputs: models and data sets of the run; those that exist here may not lie in a folder to be emptied.
+
+    Raises:
+        InputError: the folder is not empty and neither option is given; it is a file; `overwrite` and a
+            folder that ngdiff did not write or that holds an input; both options; `resume` and nothing to go
+            on from.
+    """
+    path = Path(folder).expanduser()
+    if overwrite and resume:
+        raise InputError("--overwrite and --resume contradict each other; give one of them.")
+    if path.exists() and not path.is_dir():
+        raise InputError(f"--output {folder}: this is a file; give a folder.")
+    occupied = path.is_dir() and any(path.iterdir())
+    if resume and not occupied:
+        raise InputError(f"--resume: {folder} holds no run to go on with.")
+    if occupied and not (overwrite or resume):
+        raise InputError(
+            f"--output {folder} is not empty; choose another folder, or give --overwrite or --resume."
+        )
+    if occupied and overwrite:
+        if not _is_manifest(path / MANIFEST):
+            raise InputError(
+                f"--overwrite: {folder} holds no {MANIFEST} of ngdiff, so its files may be of something "
+                "else; delete it yourself or choose another folder."
+            )
+        for source in inputs:
+            if _lies_in(source, path):
+                raise InputError(
+                    f"--overwrite would delete {source}, which this run reads; choose another --output."
+                )
+        _empty(path)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a UTF-8 file that is there as a whole or as it was before, whatever happens on the way.
+
+    Raises:
+        OSError: the disk is full, or the place cannot be written; the file that was there is untouched.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            # Without this, a power cut after the rename may leave an empty file of the right name.
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)  # it is gone already, unless something above failed
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """`write_text` of indented JSON.
+
+    Raises:
+        ValueError: a NaN or infinity, which JSON cannot write.
+    """
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def sha256_file(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_folder(folder: str | Path, *, pattern: str = "**/*") -> dict[str, str]:
+    """SHA-256 of each file below `folder`, by its path relative to `folder` with `/`, in order of that path.
+
+    Hidden files and what lies in hidden folders are left out: they are no part of a model or data set, and
+    caches of other programs would change the answer.
+    """
+    root = Path(folder)
+    found = {file.relative_to(root).as_posix(): file for file in root.glob(pattern) if file.is_file()}
+    return {name: sha256_file(found[name]) for name in sorted(found) if not _is_hidden(name)}
+
+
+def _lies_in(source: str | Path, folder: Path) -> bool:
+    path = Path(source).expanduser()
+    return path.exists() and path.resolve().is_relative_to(folder.resolve())
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in name.split("/"))
+
+
+def _is_manifest(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return isinstance(content, dict) and "ngdiff" in content.get("versions", {})
+
+
+def _empty(folder: Path) -> None:
+    """Remove what is in `folder`, links as links; the manifest last, so that a rest stays recognisable."""
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name == MANIFEST):
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()

@@ -1,0 +1,161 @@
+"""What a run was: manifest and resolved options, written beside its model. Names and hashes, never texts."""
+
+import hashlib
+import json
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
+from enum import Enum
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from ngdiff import __version__
+from ngdiff.data.rows import Row
+from ngdiff.files import MANIFEST, sha256_file, sha256_folder, write_json, write_text
+
+CONFIG = "config.yaml"
+_PACKAGES = ("torch", "transformers", "accelerate", "datasets", "peft", "tokenizers", "numpy")
+_MODEL_FILES = (".safetensors", ".json", ".model", ".txt", ".jinja", ".py")
+_OURS = (MANIFEST, "metrics.json")
+# Options that hold a secret, such as transformers' hub_token.
+_SECRET = re.compile(r"(^|[-_])(token|password|secret|api[-_]key)$")
+
+
+def write_manifest(
+    output: str | Path,
+    *,
+    command: Sequence[str],
+    config: Mapping[str, Any],
+    data: Mapping[str, Mapping[str, Any]],
+    model: Mapping[str, Any],
+    template: str | None,
+    seed: int,
+    extra: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write `manifest.json` and `config.yaml` to a run's output folder.
+
+    Args:
+        output: the output folder; it exists.
+        command: the command line as it was typed; the values of options that hold a secret are replaced.
+        config: the resolved options; written to `config.yaml`, their hash to the manifest.
+        data: for each role ("forget", "retain", ...) what `describe_data` returned.
+        model: what `describe_model` returned.
+        template: name of the template that was used, or the text with its placeholders.
+        seed: of the run.
+        extra: whatever else is worth keeping: plain JSON values, without texts of the data.
+
+    Returns:
+        Path of the manifest. `utc` in it is the time of this call.
+
+    Raises:
+        OSError: the folder cannot be written; files that were there are untouched.
+    """
+    options = yaml.safe_dump(_plain(_without_secrets(config)), sort_keys=True, allow_unicode=True)
+    write_text(Path(output, CONFIG), options)
+    path = Path(output, MANIFEST)
+    write_json(
+        path,
+        {
+            "versions": {"ngdiff": __version__, "python": platform.python_version()}
+            | {name: version(name) for name in _PACKAGES},
+            "platform": platform.platform(),
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "utc": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": _masked(command),
+            "config_sha256": hashlib.sha256(options.encode()).hexdigest(),
+            "seed": seed,
+            "template": template,
+            "data": _plain(data),
+            "model": _plain(model),
+            "extra": _plain(extra or {}),
+        },
+    )
+    return path
+
+
+def describe_data(source: str | Path | None, rows: Sequence[Row]) -> dict[str, Any]:
+    """Where rows came from and what they were: source as typed, hashes of its files, number and hash of rows.
+
+    The hash of the rows covers all of them in order, whatever file format they came in; it is the only one for
+    data sets of the hub and data made in memory (`source=None`).
+
+    >>> description = describe_data(None, [Row("Who?", "Orla.", origin="a.jsonl, line 1")])
+    >>> description["rows"], description == describe_data(None, [Row("Who?", "Orla.")])
+    (1, True)
+    """
+    described: dict[str, Any] = {} if source is None else {"source": str(source), "files": _hashes(source)}
+    return described | {"rows": len(rows), "rows_sha256": _hash_rows(rows)}
+
+
+def describe_model(name: str | Path, *, revision: str | None = None) -> dict[str, Any]:
+    """A model by name as typed, with hashes of the files in its folder, or the hub's revision if it is known.
+
+    Folders inside a model folder, and what a run of ngdiff wrote beside the model, are no part of it.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        # The manifest and the records of the run that made the model are not the model.
+        found = {
+            file: digest for file, digest in sha256_folder(path, pattern="*").items() if file != MANIFEST
+        }
+        return {"source": str(name), "files": found}
+    if path.is_file():
+        return {"source": str(name), "files": {path.name: sha256_file(path)}}
+    return {"source": str(name), "revision": revision}
+
+
+def _hashes(source: str | Path) -> dict[str, str]:
+    """Hashes of a data source's files; empty for a name on the hub. `PATH:SPLIT` is PATH."""
+    for text in (str(source), str(source).rpartition(":")[0]):
+        path = Path(text).expanduser()
+        if text and path.is_file():
+            return {path.name: sha256_file(path)}
+        if text and path.is_dir():
+            return sha256_folder(path)
+    return {}
+
+
+def _hash_rows(rows: Sequence[Row]) -> str:
+    names = [field.name for field in fields(Row) if field.name != "origin"]
+    digest = hashlib.sha256()
+    for row in rows:
+        values = {name: getattr(row, name) for name in names}
+        digest.update(json.dumps(values, sort_keys=True, default=dict).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _masked(command: Sequence[str]) -> list[str]:
+    masked: list[str] = []
+    hide = False
+    for word in command:
+        option, equals, _ = word.partition("=")
+        secret = option.startswith("--") and _SECRET.search(option) is not None
+        masked.append("***" if hide else f"{option}=***" if secret and equals else word)
+        hide = secret and not equals
+    return masked
+
+
+def _without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if not _SECRET.search(name)}
+
+
+def _plain(value: Any) -> Any:
+    """The same in values that YAML and JSON know; what they do not know (a dtype, a path) becomes its text."""
+    match value:
+        case Enum():
+            return _plain(value.value)
+        case None | bool() | int() | float() | str():
+            return value
+        case Mapping():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            items = [_plain(item) for item in value]
+            return sorted(items) if isinstance(value, set | frozenset) else items
+        case _:
+            return str(value)
