@@ -80,7 +80,7 @@ def write_manifest(
 
 
 def describe_data(source: str | Path | None, rows: Sequence[Row]) -> dict[str, Any]:
-    """Where rows came from and what they were: source as typed, hashes of its files, number and hash of rows.
+    """Where rows came from and what they were: source as typed, hashes of files, number and hash of rows.
 
     The hash of the rows covers all of them in order, whatever file format they came in; it is the only one for
     data sets of the hub and data made in memory (`source=None`).
@@ -100,11 +100,11 @@ def describe_model(name: str | Path, *, revision: str | None = None) -> dict[str
     """
     path = Path(name).expanduser()
     if path.is_dir():
-        # The manifest and the records of the run that made the model are not the model.
-        found = {
-            file: digest for file, digest in sha256_folder(path, pattern="*").items() if file != MANIFEST
+        found = sha256_folder(path, pattern="*")
+        files = {
+            file: found[file] for file in found if Path(file).suffix in _MODEL_FILES and file not in _OURS
         }
-        return {"source": str(name), "files": found}
+        return {"source": str(name), "files": files}
     if path.is_file():
         return {"source": str(name), "files": {path.name: sha256_file(path)}}
     return {"source": str(name), "revision": revision}
@@ -146,7 +146,7 @@ def _without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """The same in values that YAML and JSON know; what they do not know (a dtype, a path) becomes its text."""
+    """The same in values that YAML and JSON know; what they do not know (dtype, path) becomes its text."""
     match value:
         case Enum():
             return _plain(value.value)
