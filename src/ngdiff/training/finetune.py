@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 # Rates for `learning_rate="auto"`: what made small models from random weights recite fastest, and what the
 # paper (arXiv 2410.22086) fine-tunes models of a billion parameters with.
-_SMALL_MODEL, _SMALL_RATE, _LARGE_RATE = 50_000_000, 1e-3, 2e-5
+_SMALL_MODEL, _SMALL_RATE, _LARGE_RATE = 50_000_000, 2e-3, 2e-5
 
 
 def _option(default: Any, help: str) -> Any:
@@ -42,8 +42,9 @@ class FinetuneConfig(TrainingArguments):
     epochs; `num_train_epochs` is an upper bound for rows that are harder, `stop_loss` ends the run. Defaults
     that differ from transformers', and why:
 
-    - `learning_rate="auto"`: 1e-3 below 50 M trainable parameters, else 2e-5. A number is taken as it is.
+    - `learning_rate="auto"`: 2e-3 below 50 M trainable parameters, else 2e-5. A number is taken as it is.
     - `lr_scheduler_type="cosine"`, `warmup_steps=10`: the last part of a recitation needs small steps.
+    - `per_device_train_batch_size=16`: as fast in epochs as 8 where models are small, and faster in seconds.
     - `train_sampling_strategy="group_by_length"`: rows of a batch have similar lengths, so less padding.
     - `logging_strategy="epoch"`: the mean training loss of each epoch, which `stop_loss` is compared with.
     - `logging_nan_inf_filter=False`: a loss that is not a number stops the run instead of being hidden.
@@ -63,8 +64,9 @@ class FinetuneConfig(TrainingArguments):
     )
 
     learning_rate: float | str = _option(  # type: ignore[assignment]  # resolved by `finetune`, which sees the model
-        "auto", "auto (1e-3 below 50 M trainable parameters, else 2e-5) or a positive number"
+        "auto", "auto (2e-3 below 50 M trainable parameters, else 2e-5) or a positive number"
     )
+    per_device_train_batch_size: int = _option(16, "rows of a step on one device")
     num_train_epochs: float = _option(30.0, "passes over the rows, at most")
     lr_scheduler_type: str = _option("cosine", "schedule of the learning rate")
     warmup_steps: float = _option(10, "steps of linear warm-up; below 1: part of all steps")

@@ -1,0 +1,127 @@
+"""Imports point in the directions that docs/architecture.md draws, and in no other."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "ngdiff"
+
+# Module or package of ours -> what it may import of ours. Everything may import `errors`.
+ARROWS: dict[str, set[str]] = {
+    "__init__": {"training"},  # the names of `import ngdiff`
+    "errors": set(),
+    "files": set(),
+    "manifest": {"__init__", "data", "files"},
+    "core": set(),
+    "weighting": {"core"},
+    "objectives": {"core"},
+    "data": set(),
+    "metrics": set(),
+    "report": set(),
+    "modeling": {"core"},
+    "evaluation": {"data", "metrics", "modeling"},
+    "training": {"core", "weighting", "objectives", "data", "metrics", "modeling", "evaluation"},
+}
+SEES_EVERYTHING = {"cli", "__main__"}
+
+# Module or package of ours -> what it may import of others, the standard library aside.
+OTHERS: dict[str, set[str]] = {
+    "__init__": set(),
+    "errors": set(),
+    "files": set(),
+    "manifest": {"torch", "yaml"},
+    "core": {"torch"},
+    "weighting": {"torch", "torchjd"},
+    "objectives": {"torch"},
+    # Batches and tokens are its work: it builds the tensors and is given a tokenizer.
+    "data": {"datasets", "jinja2", "pyarrow", "torch"},
+    "metrics": {"numpy", "scipy", "rouge_score"},
+    "report": {"matplotlib", "numpy"},
+    "modeling": {"torch", "transformers", "tokenizers", "peft", "safetensors"},
+    "evaluation": {"torch", "transformers", "tqdm", "numpy", "peft"},
+    "training": {"torch", "transformers", "accelerate", "peft", "safetensors"},
+}
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imports(text: str, path: Path) -> set[str]:
+    """Absolute names of all modules that a file imports, wherever in the file, relative ones resolved."""
+    package = ["ngdiff", *path.relative_to(SOURCE).parts[:-1]]
+    names = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            names |= {f"{module}.{alias.name}" for alias in node.names} if module == "ngdiff" else {module}
+    return names
+
+
+def violations(text: str, path: Path) -> list[str]:
+    part = part_of(path)
+    if part in SEES_EVERYTHING:
+        return []
+    wrong = []
+    for name in sorted(imports(text, path)):
+        top, *rest = name.split(".")
+        if top == "ngdiff":
+            # `from ngdiff import __version__` is an import of __init__ itself
+            first = rest[0] if rest else "__init__"
+            target = first if first in ARROWS or first in SEES_EVERYTHING else "__init__"
+            if target not in ARROWS[part] | {part, "errors"}:
+                wrong.append(name)
+        elif top not in sys.stdlib_module_names and top not in OTHERS[part]:
+            wrong.append(name)
+    return wrong
+
+
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+def test_every_part_has_a_place_in_the_tables() -> None:
+    parts = {part_of(path) for path in FILES} - SEES_EVERYTHING
+    assert parts <= ARROWS.keys()
+    assert ARROWS.keys() == OTHERS.keys()
+
+
+def test_arrows_have_no_cycle() -> None:
+    graph = {part: set(targets) - {"__init__"} for part, targets in ARROWS.items()}
+    while graph:
+        ends = {part for part, targets in graph.items() if not targets & graph.keys()}
+        assert ends, f"a cycle among {sorted(graph)}"
+        graph = {part: targets for part, targets in graph.items() if part not in ends}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_imports_follow_the_arrows(path: Path) -> None:
+    assert violations(path.read_text(encoding="utf-8"), path) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "wrong"),
+    [
+        ("core/a.py", "import torch\nimport numpy", ["numpy"]),
+        ("core/a.py", "from ngdiff.training.trainer import X", ["ngdiff.training.trainer"]),
+        ("core/a.py", "from ngdiff import training", ["ngdiff.training"]),
+        ("core/a.py", "from ..training import trainer", ["ngdiff.training"]),
+        (
+            "core/a.py",
+            "from . import gramian\nfrom .gramian import gramian\nfrom ..errors import InputError",
+            [],
+        ),
+        ("core/a.py", "def f():\n    import transformers", ["transformers"]),
+        ("metrics/a.py", "import torch", ["torch"]),
+        ("data/a.py", "from ngdiff.modeling import load_model", ["ngdiff.modeling"]),
+        ("evaluation/a.py", "import ngdiff.cli.main", ["ngdiff.cli.main"]),
+        ("errors.py", "import ngdiff", ["ngdiff"]),
+        ("cli/a.py", "import ngdiff.training, anything", []),
+    ],
+)
+def test_a_wrong_arrow_is_found(file: str, text: str, wrong: list[str]) -> None:
+    assert violations(text, SOURCE / file) == wrong
