@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
+from ngdiff.errors import InputError
+
 # The rate of the measuring step. Far above any useful one, so that `theta_0 - theta_1` keeps the digits of `d`
 # even in bf16; a power of two, so that dividing by it is exact.
 _MEASURING_RATE = 1024.0
@@ -23,7 +25,7 @@ _MEASURING_RATE = 1024.0
 _LINEARITY_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.bfloat16: 5e-2}
 
 
-class NonlinearOptimizerError(ValueError):
+class NonlinearOptimizerError(InputError):
     """The optimizer's step is not proportional to its learning rate, so no line `theta_0 - rho d` exists."""
 
 

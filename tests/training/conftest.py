@@ -1,0 +1,79 @@
+"""A model of a few thousand parameters and rows of random tokens."""
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from ngdiff.training import UnlearnConfig, UnlearnTrainer
+
+VOCABULARY = 64
+
+
+@pytest.fixture
+def tiny_model():
+    """`tiny_model(seed, **config)`: the same weights for the same arguments."""
+
+    def make(seed: int = 0, **config) -> LlamaForCausalLM:
+        torch.manual_seed(seed)
+        options = {
+            "vocab_size": VOCABULARY,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 64,
+            "initializer_range": 0.2,
+            "pad_token_id": 0,
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+        }
+        return LlamaForCausalLM(LlamaConfig(**{**options, **config}))
+
+    return make
+
+
+@pytest.fixture
+def random_rows():
+    """`random_rows(n, seed)`: encoded rows of 10 to 24 tokens, the first third of each a prompt."""
+
+    def make(n: int, seed: int) -> list[dict[str, list[int]]]:
+        g = torch.Generator().manual_seed(seed)
+        rows = []
+        for _ in range(n):
+            length = int(torch.randint(10, 24, (1,), generator=g))
+            ids = torch.randint(3, VOCABULARY, (length,), generator=g).tolist()
+            rows.append({"input_ids": ids, "labels": [-100] * (length // 3) + ids[length // 3 :]})
+        return rows
+
+    return make
+
+
+@pytest.fixture
+def make_trainer(tmp_path, tiny_model, random_rows):
+    """`make_trainer(**options)`: an `UnlearnTrainer`; options that are not its own go to `UnlearnConfig`."""
+
+    def make(model=None, *, forget=12, retain=20, output=None, **options) -> UnlearnTrainer:
+        own = ("peft_config", "callbacks", "optimizers", "eval_dataset", "holdout_dataset", "processing_class")
+        extra = {key: options.pop(key) for key in own if key in options}
+        defaults = {
+            "output_dir": str(output or tmp_path / "run"),
+            "use_cpu": True,
+            "disable_tqdm": True,
+            "report_to": [],
+            "save_strategy": "no",
+            "per_device_train_batch_size": 4,
+            "num_train_epochs": 1,
+            "forget_ceiling": "none",
+            "dataloader_pin_memory": False,
+        }
+        args = UnlearnConfig(**{**defaults, **options})
+        return UnlearnTrainer(
+            tiny_model() if model is None else model,
+            args,
+            random_rows(forget, 1) if isinstance(forget, int) else forget,
+            random_rows(retain, 2) if isinstance(retain, int) else retain,
+            **extra,
+        )
+
+    return make

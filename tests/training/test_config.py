@@ -1,0 +1,95 @@
+"""Options: what they mean, and that bad ones are refused at once, by name and value."""
+
+import math
+
+import pytest
+
+from ngdiff.errors import InputError
+from ngdiff.training import UnlearnConfig
+
+
+def config(tmp_path, **options) -> UnlearnConfig:
+    return UnlearnConfig(output_dir=str(tmp_path), use_cpu=True, **options)
+
+
+@pytest.mark.parametrize(
+    ("given", "autolr", "start", "rate"),
+    [
+        ("auto", True, None, None),
+        ("auto:1e-7", True, 1e-7, 1e-7),
+        ("auto:0.5", True, 0.5, 0.5),
+        (3e-5, False, None, 3e-5),
+        ("3e-5", False, None, 3e-5),
+    ],
+)
+def test_learning_rate(tmp_path, given, autolr, start, rate):
+    args = config(tmp_path, learning_rate=given)
+    assert (args.autolr, args.autolr_start) == (autolr, start)
+    assert isinstance(args.learning_rate, float)
+    if rate is not None:
+        assert args.learning_rate == rate
+
+
+def test_learning_rate_reads_back_as_typed(tmp_path):
+    for given in ("auto", "auto:1e-07", "3e-05"):
+        assert config(tmp_path, learning_rate=given).learning_rate_option == given
+
+
+def test_arguments_survive_a_round_trip(tmp_path):
+    for given in ("auto", "auto:1e-4", 1e-3):
+        args = config(tmp_path, learning_rate=given)
+        again = UnlearnConfig(
+            output_dir=str(tmp_path),
+            use_cpu=True,
+            learning_rate=args.learning_rate,
+            autolr=args.autolr,
+            autolr_start=args.autolr_start,
+        )
+        assert again.learning_rate_option == args.learning_rate_option
+
+
+@pytest.mark.parametrize("bad", ["0", "-1e-4", 0.0, -1.0, "auto:", "auto:0", "auto:x", "fast", "nan", "inf", ""])
+def test_bad_learning_rates(tmp_path, bad):
+    with pytest.raises(InputError, match=f"--learning-rate {bad} is not auto, auto:START or a positive number"):
+        config(tmp_path, learning_rate=bad)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "magic"}, "--method magic is not known; one of ngdiff, gdiff, gd, ga"),
+        ({"forget_objective": "x"}, "--forget-objective x is not known"),
+        ({"retain_objective": "x"}, "--retain-objective x is not known"),
+        ({"method": "gdiff", "c": 1.5}, "--c 1.5 is not between 0 and 1"),
+        ({"c": 0.5}, "--c 0.5 has no meaning for --method ngdiff; gdiff takes it"),
+        ({"forget_ceiling": "low"}, "--forget-ceiling low is none of"),
+        ({"autolr_interval": 0}, "--autolr-interval 0 is not"),
+        ({"autolr_max_change": 1.0}, "--autolr-max-change 1 is not a factor above 1"),
+        ({"autolr_batch": "old"}, "--autolr-batch old is not known; one of fresh, same"),
+        ({"lr_scheduler_type": "cosine"}, "--lr-scheduler-type cosine would overwrite"),
+        ({"autolr": False}, "--learning-rate auto and --autolr false contradict"),
+        ({"fp16": True}, "--fp16 is not supported.*use --bf16"),
+        ({"deepspeed": "config.json"}, "--deepspeed is not supported"),
+        ({"fsdp": "full_shard"}, "--fsdp is not supported"),
+    ],
+)
+def test_bad_options_are_named(tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        config(tmp_path, **options)
+
+
+def test_a_fixed_rate_may_have_a_schedule(tmp_path):
+    assert config(tmp_path, learning_rate=1e-4, lr_scheduler_type="cosine").lr_scheduler_type == "cosine"
+
+
+def test_defaults_suit_short_runs(tmp_path):
+    args = config(tmp_path)
+    assert (args.num_train_epochs, args.max_grad_norm, args.weight_decay) == (15.0, 0.0, 0.0)
+    assert (args.logging_steps, args.save_strategy, args.logging_nan_inf_filter) == (1, "epoch", False)
+
+
+def test_without_weight_on_the_retain_set_there_is_no_search(tmp_path):
+    settings = config(tmp_path).autolr_settings(retain_counts=False, noise=1e-6)
+    assert not settings.search
+    unbounded = config(tmp_path, autolr_max_change=math.inf).autolr_settings(noise=1e-6)
+    assert unbounded.max_change is None

@@ -1,0 +1,368 @@
+"""The step of two gradients: against an independent autograd reference, and what surrounds it."""
+
+import copy
+import math
+import re
+
+import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel, TrainerCallback
+
+from ngdiff.data import AnswerCollator
+from ngdiff.errors import InputError
+from ngdiff.training import UnlearnTrainer
+
+collate = AnswerCollator(0)
+
+
+class Grab(TrainerCallback):
+    """Copies of the final gradients of every step."""
+
+    def __init__(self):
+        self.gradients = []
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
+        self.gradients.append(
+            {n: None if p.grad is None else p.grad.clone() for n, p in model.named_parameters()}
+        )
+
+
+def flat(model) -> torch.Tensor:
+    return torch.cat([p.detach().reshape(-1) for p in model.parameters()])
+
+
+def steps(trainer) -> list[dict]:
+    return [row for row in trainer.state.log_history if "loss_forget" in row]
+
+
+def reference_gradient(model, rows) -> tuple[float, list[torch.Tensor]]:
+    """Token mean over all rows, one row at a time, one `torch.autograd.grad`."""
+    total, count = torch.zeros((), dtype=torch.float64), 0
+    for row in rows:
+        batch = collate([row])
+        logits = model(input_ids=batch["input_ids"]).logits[0, :-1]
+        for position, label in enumerate(batch["labels"][0, 1:].tolist()):
+            if label != -100:
+                total = total - logits[position].double().log_softmax(-1)[label]
+                count += 1
+    loss = total / count
+    return loss.item(), list(torch.autograd.grad(loss, list(model.parameters())))
+
+
+@pytest.mark.parametrize(("batch", "accumulation"), [(4, 1), (1, 4), (2, 2)])
+@pytest.mark.parametrize("forget", [12, 3])  # 3: fewer forget rows than the batch holds
+def test_the_combined_gradient_equals_an_autograd_reference(make_trainer, batch, accumulation, forget):
+    grab = Grab()
+    trainer = make_trainer(
+        forget=forget,
+        per_device_train_batch_size=batch,
+        gradient_accumulation_steps=accumulation,
+        max_steps=1,
+        learning_rate=1e-3,
+        callbacks=[grab],
+    )
+    # Rotary embeddings and norms of the architecture compute in fp32 whatever the weights' type: the reference
+    # differs from fp64 by that alone.
+    trainer.model.double()
+    model = copy.deepcopy(trainer.model)
+    pairs = list(trainer._sampler)[: batch * accumulation]
+    trainer.train()
+    loss_r, g_r = reference_gradient(model, [trainer.retain_dataset[r] for _, r in pairs])
+    loss_f, g_f = reference_gradient(model, [trainer.forget_dataset[f] for f, _ in pairs if f is not None])
+    norm_r, norm_f = (math.sqrt(sum(float((g**2).sum()) for g in gs)) for gs in (g_r, g_f))
+    for (name, _), r, f in zip(model.named_parameters(), g_r, g_f, strict=True):
+        torch.testing.assert_close(grab.gradients[0][name], r / norm_r - f / norm_f, rtol=0, atol=2e-7)
+    (log,) = steps(trainer)
+    assert log["loss_retain"] == pytest.approx(loss_r, rel=1e-6)
+    assert log["loss_forget"] == pytest.approx(loss_f, rel=1e-6)
+    assert log["norm_retain"] == pytest.approx(norm_r, rel=1e-6)
+    assert log["norm_forget"] == pytest.approx(norm_f, rel=1e-6)
+    dot = sum(float((r * f).sum()) for r, f in zip(g_r, g_f, strict=True))
+    assert log["cosine"] == pytest.approx(dot / norm_r / norm_f, abs=1e-6)
+
+
+# Under AutoLR one epoch: from one probe to the next, rounding grows with the curvature of a random model.
+@pytest.mark.parametrize(("learning_rate", "epochs"), [("1e-2", 3), ("auto", 1)])
+def test_accumulation_changes_nothing(make_trainer, tiny_model, learning_rate, epochs):
+    weights, rates, start = [], [], flat(tiny_model())
+    for batch, accumulation in [(4, 1), (1, 4)]:
+        trainer = make_trainer(
+            forget=10,  # leaves a last step with two forget rows
+            per_device_train_batch_size=batch,
+            gradient_accumulation_steps=accumulation,
+            num_train_epochs=epochs,
+            learning_rate=learning_rate,
+            autolr_interval=2,
+            optim="sgd",
+        )
+        trainer.train()
+        assert trainer.state.global_step == 3 * epochs
+        weights.append(flat(trainer.model))
+        rates.append([row["learning_rate"] for row in steps(trainer)])
+    assert rates[0] == pytest.approx(rates[1], rel=1e-4)
+    assert float((weights[0] - weights[1]).norm()) < 1e-3 * float((weights[0] - start).norm())
+
+
+def test_a_seed_gives_identical_runs(make_trainer):
+    runs = []
+    for seed in (1, 1, 2):
+        trainer = make_trainer(seed=seed, num_train_epochs=2)
+        trainer.train()
+        runs.append(flat(trainer.model))
+    assert torch.equal(runs[0], runs[1])
+    assert not torch.equal(runs[0], runs[2])
+
+
+@pytest.mark.parametrize(("forget", "epochs_steps"), [(1, 1), (3, 1), (4, 1), (5, 2)])
+def test_small_forget_sets(make_trainer, forget, epochs_steps):
+    trainer = make_trainer(forget=forget, num_train_epochs=2)
+    before = trainer.mean_loss(trainer.forget_dataset)
+    trainer.train()
+    assert trainer.state.global_step == 2 * epochs_steps
+    assert trainer.mean_loss(trainer.forget_dataset) > before
+
+
+def test_logs_hold_every_figure_of_a_step(make_trainer):
+    trainer = make_trainer(num_train_epochs=4, autolr_interval=5)
+    trainer.train()
+    logs = steps(trainer)
+    assert [row["step"] for row in logs] == list(range(1, 13))
+    wanted = {"loss_forget", "loss_retain", "norm_forget", "norm_retain", "cosine", "c_t", "learning_rate"}
+    wanted |= {"weight_forget", "weight_retain", "at_ceiling"}
+    assert all(wanted <= set(row) for row in logs)
+    assert all(type(row[key]) in (float, int) for row in logs for key in wanted)
+    probed = [row["step"] for row in logs if "autolr/accepted" in row]
+    assert probed == [probe["step"] for probe in trainer.run_state.probes] == [1, 5, 10]
+    for probe in trainer.run_state.probes:
+        assert logs[probe["step"] - 1]["learning_rate"] == probe["after"]
+    first = logs[0]
+    assert first["weight_retain"] == pytest.approx(1 / first["norm_retain"])
+    assert first["c_t"] == pytest.approx(first["norm_forget"] / (first["norm_forget"] + first["norm_retain"]))
+
+
+class WatchProbe(TrainerCallback):
+    """Whether weights, gradients and optimizer state are the same before and after the probes."""
+
+    def __init__(self):
+        self.trainer, self.checked = None, 0
+
+    def attach(self, trainer):
+        self.trainer = trainer
+        probe = trainer._probe
+
+        def watched(optimizer, step):
+            before = self.snapshot(optimizer)
+            probe(optimizer, step)
+            for old, new in zip(before, self.snapshot(optimizer), strict=True):
+                assert torch.equal(old, new)
+            self.checked += 1
+
+        trainer._probe = watched
+
+    def snapshot(self, optimizer):
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        values = [p.detach() for p in parameters] + [p.grad for p in parameters]
+        values += [v for p in parameters for v in optimizer.state.get(p, {}).values() if torch.is_tensor(v)]
+        return [v.clone() for v in values]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("optim", ["adamw_torch", "adamw_torch_fused", "sgd"])
+def test_a_probe_leaves_no_trace(make_trainer, tiny_model, dtype, optim):
+    trainer = make_trainer(tiny_model().to(dtype), optim=optim, autolr_interval=2, num_train_epochs=2)
+    watch = WatchProbe()
+    watch.attach(trainer)
+    trainer.train()
+    assert watch.checked == 4  # steps 1, 2, 4, 6
+
+
+def test_probe_rows_are_fresh_by_default(make_trainer):
+    trainer = make_trainer(retain=400)
+    trainer.train()
+    (batch,) = trainer._fresh_batches(1)
+    (again,) = trainer._fresh_batches(1)
+    assert torch.equal(batch["input_ids"], again["input_ids"])
+    assert not torch.equal(trainer._fresh_batches(2)[0]["labels"], batch["labels"])
+
+
+@pytest.mark.parametrize("batch", ["fresh", "same"])
+def test_both_kinds_of_probe_run(make_trainer, batch):
+    trainer = make_trainer(autolr_batch=batch, autolr_interval=2, num_train_epochs=2, gradient_accumulation_steps=2)
+    trainer.train()
+    assert len(trainer.run_state.probes) == 3
+    last = trainer.run_state.probes[-1]
+    # The loss at zero of the step's own rows is known from the step.
+    assert last["forwards"] == 2 * len(last["fits"]) + (batch == "fresh")
+
+
+def test_same_batch_probe_starts_from_the_loss_of_the_step(make_trainer):
+    trainer = make_trainer(autolr_batch="same", gradient_accumulation_steps=2, per_device_train_batch_size=2)
+    trainer.train()
+    fit = trainer.run_state.probes[0]["fits"][0]
+    assert fit["here"] == pytest.approx(steps(trainer)[0]["loss_retain"], rel=1e-6)
+
+
+def test_above_the_ceiling_the_forget_gradient_rests(make_trainer):
+    trainer = make_trainer(forget_ceiling="0.5", learning_rate=1e-3)  # an untrained model is above it at once
+    trainer.train()
+    for row in steps(trainer):
+        assert (row["at_ceiling"], row["weight_forget"], row["c_t"]) == (1.0, 0.0, 1.0)
+
+
+def test_ga_at_its_ceiling_moves_nothing(make_trainer, caplog):
+    trainer = make_trainer(method="ga", forget_ceiling="0.5", learning_rate=1e-1, weight_decay=0.1)
+    before = flat(trainer.model)
+    trainer.train()
+    assert torch.equal(before, flat(trainer.model))
+    assert "neither side asks for a change" in caplog.text
+
+
+def test_ceiling_is_the_loss_of_guessing_unless_said_otherwise(make_trainer, random_rows):
+    trainer = make_trainer(forget_ceiling="random")
+    trainer.train()
+    assert trainer.ceiling == pytest.approx(math.log(64))
+    trainer = make_trainer(forget_ceiling="holdout", holdout_dataset=random_rows(5, 9))
+    trainer.train()
+    assert trainer.ceiling == trainer.run_state.initial_losses["holdout"] > 0
+    trainer = make_trainer(forget_ceiling="holdout")
+    with pytest.raises(InputError, match="needs --holdout"):
+        trainer.train()
+
+
+@pytest.mark.parametrize("method", ["gdiff", "gd", "ga"])
+def test_other_weightings_run_with_and_without_autolr(make_trainer, method):
+    for learning_rate in ("1e-3", "auto"):
+        trainer = make_trainer(method=method, learning_rate=learning_rate, autolr_interval=2)
+        before = flat(trainer.model)
+        trainer.train()
+        assert not torch.equal(before, flat(trainer.model))
+        searched = [probe["step"] for probe in trainer.run_state.probes]
+        if learning_rate == "auto":  # the retain loss cannot guide a step that ignores it: no search under ga
+            assert searched == ([2] if method == "ga" else [1, 2])
+
+
+class Poison(TrainerCallback):
+    """Puts NaN into the weights after the first step."""
+
+    def on_step_end(self, args, state, control, model=None, **kwargs):
+        next(model.parameters()).data.fill_(math.nan)
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run(make_trainer):
+    trainer = make_trainer(callbacks=[Poison()], learning_rate=1e-3)
+    with pytest.raises(FloatingPointError, match="step 2: the loss of the retain set is nan"):
+        trainer.train()
+    assert trainer.state.global_step == 1
+
+
+def test_an_overflowing_gradient_stops_before_the_optimizer_moves(make_trainer):
+    trainer = make_trainer(learning_rate=1e-3)
+    parameter = next(trainer.model.parameters())
+    parameter.register_hook(lambda g: g * math.inf)
+    before = flat(trainer.model)
+    with pytest.raises(FloatingPointError, match="step 1: the squared gradient norm of the retain set is (nan|inf)"):
+        trainer.train()
+    assert torch.equal(before, flat(trainer.model))
+
+
+def test_nonlinear_optimizers_are_refused_under_autolr_only(make_trainer, tiny_model):
+    for learning_rate in ("auto", "1e-3"):
+        model = tiny_model()
+        rprop = torch.optim.Rprop(model.parameters(), lr=1e-3)
+        trainer = make_trainer(model, optimizers=(rprop, None), learning_rate=learning_rate)
+        if learning_rate == "auto":
+            with pytest.raises(InputError, match="Rprop cannot be used with AutoLR"):
+                trainer.train()
+        else:
+            trainer.train()
+
+
+def test_clipping_is_off_unless_asked_for(make_trainer):
+    lengths = {}
+    for clip in (0.0, 0.5):
+        grab = Grab()
+        make_trainer(callbacks=[grab], max_grad_norm=clip, learning_rate=1e-4, max_steps=1).train()
+        lengths[clip] = math.sqrt(sum(float((g**2).sum()) for g in grab.gradients[0].values()))
+    assert lengths[0.0] > 1.0
+    assert lengths[0.5] == pytest.approx(0.5, rel=1e-3)
+
+
+def test_dropout_is_off_in_both_passes_and_back_afterwards(make_trainer):
+    config = GPT2Config(vocab_size=64, n_positions=64, n_embd=32, n_layer=1, n_head=2, resid_pdrop=0.5, embd_pdrop=0.5)
+    losses = []
+    for disable in (True, True, False):
+        torch.manual_seed(0)
+        model = GPT2LMHeadModel(config)
+        trainer = make_trainer(model, disable_dropout=disable, learning_rate=1e-3, max_steps=1)
+        torch.manual_seed(len(losses))
+        trainer.train()
+        losses.append(steps(trainer)[0]["loss_retain"])
+        assert model.transformer.drop.p == 0.5
+    quiet = losses[0]
+    assert losses[1] == quiet
+    assert losses[2] != quiet
+
+
+def test_only_the_adapter_is_trained(make_trainer, tmp_path):
+    from peft import LoraConfig
+
+    adapter = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
+    trainer = make_trainer(peft_config=adapter, num_train_epochs=2, autolr_interval=2)
+    before = {n: p.detach().clone() for n, p in trainer.model.named_parameters()}
+    trainer.train()
+    changed = {n for n, p in trainer.model.named_parameters() if not torch.equal(p, before[n])}
+    assert changed
+    assert all("lora_" in name for name in changed)
+    trainer.save_model()
+    assert (tmp_path / "run" / "adapter_model.safetensors").exists()
+
+
+def test_evaluation_during_training(make_trainer):
+    trainer = make_trainer(num_train_epochs=2, eval_strategy="epoch")
+    trainer.train()
+    logs = trainer.state.log_history
+    assert len([row for row in logs if "eval_forget_loss" in row]) == 2
+    last = [row["eval_retain_loss"] for row in logs if "eval_retain_loss" in row][-1]
+    assert last == pytest.approx(trainer.mean_loss(trainer.retain_dataset), rel=0.1)  # a mean of batch means
+
+
+def test_mean_loss_is_a_mean_over_tokens(make_trainer):
+    trainer = make_trainer()
+    expected, _ = reference_gradient(trainer.model, trainer.retain_dataset)
+    for size in (1, 3, 8):
+        trainer.args.per_device_eval_batch_size = size
+        assert trainer.mean_loss(trainer.retain_dataset) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_model_that_knows_nothing_is_pointed_out(make_trainer, caplog):
+    make_trainer(max_steps=1).train()
+    assert re.search(r"hardly knows the forget rows: \d\.\d\d nats a token, \d+ % mean probability", caplog.text)
+
+
+def test_initial_losses_are_kept(make_trainer):
+    trainer = make_trainer(max_steps=1)
+    before = trainer.mean_loss(trainer.forget_dataset)
+    trainer.train()
+    assert trainer.run_state.initial_losses["forget"] == before
+
+
+@pytest.mark.parametrize("side", ["forget", "retain"])
+def test_empty_sets_are_refused(make_trainer, side):
+    with pytest.raises(InputError, match=f"--{side}: no rows"):
+        make_trainer(**{side: []})
+
+
+def test_rows_of_text_need_a_tokenizer(make_trainer):
+    with pytest.raises(InputError, match="--forget: rows of text need a tokenizer"):
+        make_trainer(forget=[{"question": "q", "answer": "a"}])
+
+
+def test_max_length_beyond_the_context_is_refused(make_trainer):
+    with pytest.raises(InputError, match="--max-length 65 is beyond the model's context of 64 tokens"):
+        make_trainer(max_length=65)
+
+
+def test_it_is_a_transformers_trainer():
+    from transformers import Trainer
+
+    assert issubclass(UnlearnTrainer, Trainer)
