@@ -127,7 +127,8 @@ def _is_manifest(path: Path) -> bool:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         return False
-    return isinstance(content, dict) and "ngdiff" in content.get("versions", {})
+    versions = content.get("versions") if isinstance(content, dict) else None
+    return isinstance(versions, dict) and "ngdiff" in versions
 
 
 def _empty(folder: Path) -> None:

@@ -82,8 +82,8 @@ def write_manifest(
 def describe_data(source: str | Path | None, rows: Sequence[Row]) -> dict[str, Any]:
     """Where rows came from and what they were: source, hashes of files, number and hash of rows.
 
-    The hash of the rows covers all of them in order, whatever file format they came in; it is the only one for
-    data sets of the hub and data made in memory (`source=None`).
+    The hash of the rows covers all of them in order, whatever file format they came in; it is the only one
+    for data sets of the hub and data made in memory (`source=None`).
 
     >>> description = describe_data(None, [Row("Who?", "Orla.", origin="a.jsonl, line 1")])
     >>> description["rows"], description == describe_data(None, [Row("Who?", "Orla.")])

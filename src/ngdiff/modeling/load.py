@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
@@ -92,7 +93,7 @@ def load_model(
             use_safetensors=True,
             output_loading_info=True,
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise InputError(_not_loaded(name, folder, "model", error)) from error
     missing = sorted(info["missing_keys"])
     if missing:
@@ -128,6 +129,8 @@ def _adapter_base(folder: Path) -> str:
 
 def _not_loaded(name: str | Path, folder: Path | None, what: str, error: Exception) -> str:
     reason = str(error).strip().partition("\n")[0]
+    if "trust_remote_code" in str(error):
+        reason = "it needs Python code that comes with it; give --trust-remote-code if you trust its source."
     if folder is None:
         return f"Model {name}: no folder of that name here, and no {what} from the hub: {reason}"
     return f"Model {name}: the {what} cannot be loaded: {reason}"

@@ -67,7 +67,7 @@ class FinetuneConfig(TrainingArguments):
         "auto", "auto (2e-3 below 50 M trainable parameters, else 2e-5) or a positive number"
     )
     per_device_train_batch_size: int = _option(16, "rows of a step on one device")
-    num_train_epochs: float = _option(30.0, "passes over the rows, at most")
+    num_train_epochs: float = _option(20.0, "passes over the rows, at most")
     lr_scheduler_type: str = _option("cosine", "schedule of the learning rate")
     warmup_steps: float = _option(10, "steps of linear warm-up; below 1: part of all steps")
     train_sampling_strategy: str = _option(

@@ -1,0 +1,227 @@
+import json
+import os
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from ngdiff.errors import InputError
+from ngdiff.modeling import build_model, check_vocabulary, load_model, load_tokenizer, train_tokenizer
+from ngdiff.modeling.load import DTYPES
+
+
+def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def assert_same(one: torch.nn.Module, other: torch.nn.Module) -> None:
+    left, right = weights(one), weights(other)
+    assert left.keys() == right.keys()
+    assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+@pytest.fixture
+def adapter(tmp_path: Path, folder: Path) -> Path:
+    lora = get_peft_model(
+        load_model(folder), LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM")
+    )
+    with torch.no_grad():
+        for name, parameter in lora.named_parameters():
+            if "lora_B" in name:
+                parameter.fill_(0.5)
+    lora.save_pretrained(str(tmp_path / "adapter"))
+    return tmp_path / "adapter"
+
+
+def test_model_and_tokenizer_come_back(
+    folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    for name in (folder, str(folder), f"{folder}/"):
+        loaded = load_model(name)
+        assert_same(loaded, model)
+        assert not loaded.training
+        assert load_tokenizer(name)("some words")["input_ids"] == tokenizer("some words")["input_ids"]
+
+
+def test_real_pretrained_model() -> None:
+    if "NGDIFF_DATA" not in os.environ:
+        pytest.skip("NGDIFF_DATA is not set: no pretrained model to load")
+    folder = Path(os.environ["NGDIFF_DATA"], "lm", "stories260K")
+    model, tokenizer = load_model(folder), load_tokenizer(folder)
+    check_vocabulary(model, tokenizer)
+    golden = json.loads((folder / "greedy_golden.json").read_text())
+    assert sum(p.numel() for p in model.parameters()) == 260_032
+    with torch.no_grad():
+        ids = model.generate(torch.tensor([golden["prompt_ids"]]), max_new_tokens=60, do_sample=False)[
+            0
+        ].tolist()
+    start = len(golden["prompt_ids"])
+    generated = ids[start:]
+    greedy = golden["greedy_ids"][start if golden["greedy_ids"][:start] == golden["prompt_ids"] else 0 :]
+    assert generated == greedy[: len(generated)]
+    assert len(generated) == 60
+
+
+@pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16])
+def test_dtypes(folder: Path, model: PreTrainedModel, stored: torch.dtype) -> None:
+    model.to(stored).save_pretrained(str(folder))
+    assert load_model(folder).dtype == stored
+    for name, dtype in DTYPES.items():
+        expected = stored if dtype == "auto" else dtype
+        assert {p.dtype for p in load_model(folder, dtype=name).parameters()} == {expected}
+    assert load_model(folder, dtype=torch.float16).dtype == torch.float16
+    with pytest.raises(InputError, match=r"dtype 'fp32' is not known; use one of auto, float32"):
+        load_model(folder, dtype="fp32")
+
+
+def test_adapter_folder_gives_base_under_a_trainable_adapter(adapter: Path, model: PreTrainedModel) -> None:
+    loaded = load_model(adapter)
+    assert isinstance(loaded, PeftModel)
+    trainable = {name for name, p in loaded.named_parameters() if p.requires_grad}
+    assert trainable
+    assert all("lora_" in name for name in trainable)
+    ids = torch.tensor([[1, 5, 7]])
+    with torch.no_grad():
+        expected = model.eval()(input_ids=ids).logits
+        with loaded.disable_adapter():
+            assert torch.equal(loaded(input_ids=ids).logits, expected)
+        assert not torch.allclose(loaded(input_ids=ids).logits, expected)
+    assert load_tokenizer(adapter).eos_token == "</s>"  # the base's
+
+
+def test_adapter_without_a_base(adapter: Path) -> None:
+    path = adapter / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"base_model_name_or_path": None}))
+    for load in (load_model, load_tokenizer):
+        with pytest.raises(InputError, match=r"adapter_config\.json does not name its base model"):
+            load(adapter)
+
+
+def test_adapter_with_pickled_weights_is_refused(adapter: Path) -> None:
+    (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin")
+    with pytest.raises(InputError, match=r"only pickled weights \(adapter_model\.bin\)"):
+        load_model(adapter)
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    for name in (
+        tmp_path / "none",
+        str(tmp_path / "none"),
+        "./none",
+        "~/no-such-folder-here",
+        "a/b/c",
+        "none/",
+    ):
+        for load in (load_model, load_tokenizer):
+            with pytest.raises(InputError, match="no such folder"):
+                load(name)
+
+
+def test_file_for_a_folder(folder: Path) -> None:
+    for load in (load_model, load_tokenizer):
+        with pytest.raises(InputError, match="this is a file; give the folder it lies in"):
+            load(folder / "config.json")
+
+
+def test_name_that_is_nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        InputError, match=r"Model no/such: no folder of that name here, and no model from the hub: ."
+    ):
+        load_model("no/such")
+    with pytest.raises(InputError, match=r"no folder of that name here, and no tokenizer from the hub: ."):
+        load_tokenizer("no/such")
+
+
+def test_folder_without_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").unlink()
+    with pytest.raises(InputError, match=r"no tokenizer in this folder; expected tokenizer\.json"):
+        load_tokenizer(folder)
+
+
+def test_broken_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer_config.json").write_text("{")
+    with pytest.raises(InputError, match=r"the tokenizer cannot be loaded: ."):
+        load_tokenizer(folder)
+
+
+def test_tokenizer_without_end_token(folder: Path) -> None:
+    path = folder / "tokenizer_config.json"
+    config = {key: value for key, value in json.loads(path.read_text()).items() if key != "eos_token"}
+    path.write_text(json.dumps(config))
+    with pytest.raises(InputError, match="its tokenizer has no end token"):
+        load_tokenizer(folder)
+
+
+def test_without_pad_token_the_end_token_pads(folder: Path) -> None:
+    path = folder / "tokenizer_config.json"
+    config = {key: value for key, value in json.loads(path.read_text()).items() if key != "pad_token"}
+    path.write_text(json.dumps(config))
+    tokenizer = load_tokenizer(folder)
+    assert tokenizer.pad_token_id == tokenizer.eos_token_id is not None
+
+
+def test_folder_without_config(folder: Path) -> None:
+    (folder / "config.json").unlink()
+    with pytest.raises(InputError, match=r"no config\.json in this folder"):
+        load_model(folder)
+
+
+def test_folder_without_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"no weights in this folder; expected model\.safetensors"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "model.pth"])
+def test_pickled_weights_are_refused(folder: Path, name: str) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / name).write_bytes(b"never read")
+    with pytest.raises(InputError, match=rf"only pickled weights \({name}\).*safetensors"):
+        load_model(folder)
+
+
+def test_pickled_weights_beside_safe_ones_are_not_read(folder: Path, model: PreTrainedModel) -> None:
+    (folder / "pytorch_model.bin").write_bytes(b"never read")
+    assert_same(load_model(folder), model)
+
+
+def test_checkpoint_that_lacks_weights(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    lost = next(name for name in tensors if "q_proj" in name)
+    del tensors[lost]
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(InputError, match=rf"lacks 1 of the model's weights, such as .*{lost.split('.')[-2]}"):
+        load_model(folder)
+
+
+def test_damaged_weights(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"the model cannot be loaded: .*header"):
+        load_model(folder)
+
+
+def test_remote_code_does_not_run_unasked(folder: Path) -> None:
+    (folder / "evil.py").write_text("from pathlib import Path\nPath(__file__).with_name('ran').touch()\n")
+    path = folder / "config.json"
+    mapped = {"model_type": "evil", "auto_map": {"AutoConfig": "evil.C", "AutoModelForCausalLM": "evil.M"}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | mapped))
+    with pytest.raises(InputError, match=r"needs Python code that comes with it; give --trust-remote-code"):
+        load_model(folder)
+    assert not list(folder.glob("**/ran"))
+
+
+def test_tokenizer_of_another_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+    check_vocabulary(model, tokenizer)
+    larger = train_tokenizer(["some other words, and words again, words"] * 2, vocab_size=len(tokenizer) + 9)
+    small = build_model("llama-micro", train_tokenizer(["x"], vocab_size=259))
+    with pytest.raises(InputError, match=rf"{len(larger)} tokens and the model 259 embeddings"):
+        check_vocabulary(small, larger)

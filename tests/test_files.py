@@ -1,0 +1,178 @@
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ngdiff import files
+from ngdiff.errors import InputError
+from ngdiff.files import (
+    MANIFEST,
+    prepare_output,
+    sha256_file,
+    sha256_folder,
+    write_json,
+    write_text,
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A folder that an earlier run wrote."""
+    folder = tmp_path / "run"
+    (folder / "private").mkdir(parents=True)
+    (folder / "private" / "records.jsonl").write_text("text")
+    (folder / "model.safetensors").write_text("weights")
+    write_json(folder / MANIFEST, {"versions": {"ngdiff": "0.0.1"}})
+    return folder
+
+
+def names(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_new_or_empty_folder_is_made(tmp_path: Path, overwrite: bool) -> None:
+    for _ in range(2):  # the second time it is there and empty
+        assert prepare_output(tmp_path / "a" / "b", overwrite=overwrite).is_dir()
+
+
+def test_home_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert prepare_output("~/out") == tmp_path / "out"
+
+
+def test_a_folder_in_use_is_refused_and_kept(run: Path) -> None:
+    before = names(run)
+    with pytest.raises(InputError, match=r"run is not empty; .*--overwrite or --resume"):
+        prepare_output(run)
+    assert names(run) == before
+
+
+def test_overwrite_empties_a_folder_of_ours(run: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("")
+    (run / "link").symlink_to(outside)
+    prepare_output(run, overwrite=True)
+    assert names(run) == set()
+    assert (outside / "kept").exists()
+
+
+@pytest.mark.parametrize(
+    "manifest", [None, "{", "[]", "{}", '{"versions": null}', '{"versions": {"other": "1"}}', "\udc80"]
+)
+def test_overwrite_keeps_a_folder_that_is_not_ours(run: Path, manifest: str | None) -> None:
+    (run / MANIFEST).unlink()
+    if manifest is not None:
+        (run / MANIFEST).write_bytes(manifest.encode(errors="surrogateescape"))
+    before = names(run)
+    with pytest.raises(InputError, match=rf"--overwrite: .*run holds no {MANIFEST} of ngdiff"):
+        prepare_output(run, overwrite=True)
+    assert names(run) == before
+
+
+def test_overwrite_keeps_what_the_run_reads(run: Path) -> None:
+    before = names(run)
+    for source in (run, run / "model.safetensors", run.parent / "run" / ".." / "run" / "private"):
+        with pytest.raises(InputError, match=r"--overwrite would delete .*, which this run reads"):
+            prepare_output(run, overwrite=True, inputs=["owner/model", source])
+    assert names(run) == before
+    prepare_output(run, overwrite=True, inputs=["owner/model", run.parent])
+    assert names(run) == set()
+
+
+def test_an_interrupted_overwrite_can_be_overwritten(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path) -> None:
+        raise OSError("interrupted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.shutil, "rmtree", fail)
+        with pytest.raises(OSError, match="interrupted"):
+            prepare_output(run, overwrite=True)
+    assert names(run)
+    prepare_output(run, overwrite=True)
+    assert names(run) == set()
+
+
+def test_resume_takes_the_folder_as_it_is(run: Path) -> None:
+    before = names(run)
+    assert prepare_output(run, resume=True) == run
+    assert names(run) == before
+
+
+def test_resume_without_a_run(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(InputError, match=r"--resume: .* holds no run to go on with"):
+            prepare_output(folder, resume=True)
+
+
+def test_contradicting_options(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--overwrite and --resume contradict"):
+        prepare_output(tmp_path, overwrite=True, resume=True)
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(InputError, match=r"--output .*out: this is a file"):
+        prepare_output(tmp_path / "out", overwrite=True)
+
+
+def test_text_comes_back(tmp_path: Path) -> None:
+    @given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
+    def check(text: str) -> None:
+        write_text(tmp_path / "file", text)
+        assert (tmp_path / "file").read_bytes() == text.encode()
+        assert names(tmp_path) == {"file"}
+
+    check()
+
+
+def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
+    write_text(tmp_path / "ours", "")
+    (tmp_path / "other").write_text("")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    path = tmp_path / "file"
+    write_text(path, "old")
+
+    def full(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, step, full)
+    with pytest.raises(OSError, match="No space left"):
+        write_text(path, "new")
+    assert path.read_text() == "old"
+    assert names(tmp_path) == {"file"}
+
+
+def test_json(tmp_path: Path) -> None:
+    write_json(tmp_path / "file", {"a": [1, 2.5, None, "ü"]})
+    assert json.loads((tmp_path / "file").read_text(encoding="utf-8")) == {"a": [1, 2.5, None, "ü"]}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "file", float("nan"))
+    assert names(tmp_path) == {"file"}
+
+
+def test_hash_of_a_large_file(tmp_path: Path) -> None:
+    content = os.urandom(3_000_001)
+    (tmp_path / "file").write_bytes(content)
+    assert sha256_file(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+
+
+def test_hashes_of_a_folder(tmp_path: Path) -> None:
+    for name in ("b", "a/z", "a/.hidden", ".git/config"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    found = sha256_folder(tmp_path)
+    assert list(found) == ["a/z", "b"]
+    assert found["b"] == hashlib.sha256(b"b").hexdigest()
+    assert list(sha256_folder(tmp_path, pattern="*")) == ["b"]
