@@ -1,5 +1,6 @@
 """Small models with random weights: named shapes, and shapes read from a `config.json`."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,11 @@ def _read_shape(shape: str | Path | PreTrainedConfig) -> PreTrainedConfig:
             f"Shape {str(shape)!r} is not known; use one of {', '.join(SHAPES)}, a config.json file, "
             "or a folder with one."
         )
+    file = path / "config.json" if path.is_dir() else path
     try:
+        # Read here first: what transformers raises for JSON that is no object differs between its versions.
+        if not isinstance(json.loads(file.read_text(encoding="utf-8")), dict):
+            raise ValueError("it holds no JSON object")
         return AutoConfig.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise InputError(f"Shape {path}: not a readable model config: {_reason(error)}") from error
