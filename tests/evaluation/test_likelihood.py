@@ -1,0 +1,115 @@
+"""Against a plain loop in float64: one sequence at a time, no padding, no sorting."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+
+from ngdiff.evaluation.likelihood import token_nll
+
+IGNORED = -100
+Sequences = list[tuple[list[int], list[int]]]
+
+
+def plain_loop(model: Any, sequences: Sequences) -> list[torch.Tensor]:
+    exact = copy.deepcopy(model).double().eval()
+    values = []
+    for ids, labels in sequences:
+        with torch.no_grad():
+            logits = exact(input_ids=torch.tensor([ids]), attention_mask=torch.ones(1, len(ids))).logits[0]
+        log_p = torch.log_softmax(logits, dim=-1)
+        own = [-log_p[t - 1, labels[t]] for t in range(1, len(ids)) if labels[t] != IGNORED]
+        values.append(torch.stack(own) if own else torch.zeros(0, dtype=torch.float64))
+    return values
+
+
+@pytest.fixture
+def sequences(tokenizer: Any) -> Sequences:
+    """Lengths 1 to 90, prompts of every length (none, and all of the sequence, included)."""
+    draw = torch.Generator().manual_seed(1)
+    result = []
+    for length in [1, 2, 90, 33, 7, 33, 12, 60, 5, 41, 2, 18]:
+        ids = torch.randint(0, len(tokenizer), (length,), generator=draw).tolist()
+        prompt = int(torch.randint(0, length + 1, (1,), generator=draw))
+        result.append((ids, [IGNORED] * prompt + ids[prompt:]))
+    return result
+
+
+@pytest.mark.parametrize("budget", [1, 64, 200, 100_000])
+def test_batching_padding_and_sorting_change_nothing(model: Any, sequences: Sequences, budget: int) -> None:
+    found = token_nll(model, sequences, tokens_per_batch=budget, show_progress=False)
+    assert [len(values) for values in found] == [len(values) for values in plain_loop(model, sequences)]
+    for values, exact in zip(found, plain_loop(model, sequences), strict=True):
+        assert values.dtype == torch.float64
+        # fp32 rounding of logits of size 10
+        torch.testing.assert_close(values, exact, rtol=1e-5, atol=2e-5)
+
+
+def test_a_model_that_cannot_skip_logits_gives_the_same(
+    sequences: Sequences, tokenizer: Any, model: Any
+) -> None:
+    class Older(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = model
+            self.device = torch.device("cpu")
+
+        def forward(self, input_ids: Any, attention_mask: Any, use_cache: bool) -> Any:
+            return self.inner(input_ids=input_ids, attention_mask=attention_mask, use_cache=use_cache)
+
+    for older, newer in zip(
+        token_nll(Older(), sequences, show_progress=False),
+        token_nll(model, sequences, show_progress=False),
+        strict=True,
+    ):
+        torch.testing.assert_close(older, newer, rtol=1e-5, atol=1e-5)
+
+
+def test_logits_before_the_first_label_are_not_computed(tokenizer: Any, model: Any) -> None:
+    shapes = []
+    model.register_forward_hook(lambda *call: shapes.append(tuple(call[-1].logits.shape)))
+    ids = list(range(20))
+    token_nll(
+        model, [(ids, [IGNORED] * 15 + ids[15:]), (ids, [IGNORED] * 17 + ids[17:])], show_progress=False
+    )
+    assert shapes == [(2, 6, len(tokenizer))]  # positions 14 to 19
+
+
+def test_more_labels_than_one_chunk_of_logits(
+    model: Any, monkeypatch: pytest.MonkeyPatch, sequences: Sequences
+) -> None:
+    whole = token_nll(model, sequences, show_progress=False)
+    monkeypatch.setattr("ngdiff.evaluation.likelihood._LOGIT_ROWS", 7)
+    for chunked, values in zip(token_nll(model, sequences, show_progress=False), whole, strict=True):
+        assert torch.equal(chunked, values)
+
+
+def test_the_model_is_left_as_it_was(model: Any, sequences: Sequences) -> None:
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    token_nll(model, sequences, show_progress=False)
+    assert all(module.training for module in model.modules())
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_half_precision_models_get_an_fp32_softmax(tokenizer: Any, model: Any, sequences: Sequences) -> None:
+    half = model.to(torch.bfloat16)
+    for values, exact in zip(
+        token_nll(half, sequences, show_progress=False), plain_loop(half, sequences), strict=True
+    ):
+        torch.testing.assert_close(values, exact, rtol=0.05, atol=0.5)
+        assert torch.equal(values, values.float().double())
+        # values rounded to bfloat16 would carry 8 bits
+        assert len(values) < 10 or not torch.equal(values, values.bfloat16().double())
+
+
+def test_progress_bar(model: Any, sequences: Sequences, capsys: pytest.CaptureFixture[str]) -> None:
+    token_nll(model, sequences, description="forget: losses")
+    assert "forget: losses: 100%" in capsys.readouterr().err
+    token_nll(model, sequences, show_progress=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_no_sequences(model: Any) -> None:
+    assert token_nll(model, [], show_progress=False) == []

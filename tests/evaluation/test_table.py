@@ -1,0 +1,68 @@
+from typing import Any
+
+import pytest
+
+from ngdiff.errors import InputError
+from ngdiff.evaluation import format_comparison, format_table
+from ngdiff.metrics import METRICS
+
+FORGET: dict[str, Any] = {
+    "n": 20, "rouge_l_recall": 0.98, "n_rouge_l_recall": 20, "probability": 0.9, "loss": 0.05,
+    "truth_ratio": 0.5, "n_truth_ratio": 12, "truth_ratio_arithmetic": 0.4, "n_truth_ratio_arithmetic": 12,
+}  # fmt: skip
+RETAIN: dict[str, Any] = {"n": 180, "rouge_l_recall": 0.97, "loss": 0.06}
+
+
+def test_one_evaluation() -> None:
+    assert format_table({"verbmem": 0.98, "forget": FORGET, "retain": RETAIN}).splitlines() == [
+        "                            value",
+        "forget (20)",
+        "  Verbmem               ↓  0.9800",
+        "  probability           ↓  0.9000",
+        "  loss                  ↑  0.0500",
+        "  truth ratio (12 rows) ↑  0.5000",
+        "retain (180)",
+        "  Utility               ↑  0.9700",
+        "  loss                  ↓  0.0600",
+    ]
+
+
+def test_several_with_gaps_and_unequal_counts() -> None:
+    after = {"forget": {**FORGET, "n": 19, "loss": 1234.5, "n_truth_ratio": 19}, "model_utility": 0.5}
+    text = format_comparison({"before": {"forget": FORGET, "retain": RETAIN}, "after unlearning": after})
+    assert text.splitlines() == [
+        "                           before  after unlearning",
+        "forget (20, 19)",
+        "  Verbmem               ↓  0.9800            0.9800",
+        "  probability           ↓  0.9000            0.9000",
+        "  loss                  ↑  0.0500         1234.5000",
+        "  truth ratio (12 rows) ↑  0.5000            0.5000",
+        "retain (180, -)",
+        "  Utility               ↑  0.9700                 -",
+        "  loss                  ↓  0.0600                 -",
+        "all",
+        "  model utility         ↑       -            0.5000",
+    ]
+
+
+def test_answers_that_rouge_cannot_read_are_said_once() -> None:
+    odd = {"forget": {**FORGET, "n_no_words": 7}}
+    lines = format_comparison({"before": odd, "after": odd}).splitlines()
+    notes = [line for line in lines if line.startswith("note:")]
+    assert notes == [
+        "note: 7 of 20 forget answers hold no word that ROUGE knows (a-z, 0-9); "
+        "they count as 0 whatever the model says"
+    ]
+
+
+def test_every_metric_of_every_set_has_a_line() -> None:
+    for name, table in METRICS.items():
+        text = format_table({name: {"n": 1, **dict.fromkeys(table, 0.5)}})
+        for key, metric in table.items():
+            assert (f"  {metric.title} " in text) == (key != "truth_ratio_arithmetic")
+
+
+def test_no_columns() -> None:
+    with pytest.raises(InputError, match="a table needs at least one evaluation, found none"):
+        format_comparison({})
+    assert format_table({}).strip() == "value"

@@ -1,0 +1,108 @@
+from typing import Any
+
+import pytest
+
+from ngdiff.errors import InputError
+from ngdiff.metrics import METRICS, Metric, forget_quality, headline, metrics_of, model_utility, summarize
+
+WORSE = {"lower": 1, "higher": -1}
+
+
+def record(
+    reference: str = "a cat", generated: str | None = "a cat", loss: float = 1.0, **more: Any
+) -> dict[str, Any]:
+    fields = {"reference": reference, "generated": generated, "nll_sum": 4 * loss, "n_tokens": 4}
+    return {**fields, "paraphrased": None, "perturbed": [], **more}
+
+
+def wrong(loss: float) -> list[dict[str, Any]]:
+    return [{"nll_sum": 2 * loss, "n_tokens": 2}]
+
+
+def test_rows_without_what_a_metric_needs_are_left_out_and_counted() -> None:
+    numbers = summarize(
+        "forget", [record(perturbed=wrong(1.0)), record(generated=None), record(generated="a dog")]
+    )
+    assert numbers["n"] == 3
+    assert numbers["n_truth_ratio"] == 1
+    assert numbers["truth_ratio"] == 1.0
+    assert numbers["n_rouge_l_recall"] == 2
+    assert numbers["rouge_l_recall"] == 0.75
+
+
+def test_a_metric_that_no_row_serves_is_absent_not_nan() -> None:
+    numbers = summarize("retain", [record(generated=None)])
+    assert "truth_ratio" not in numbers
+    assert numbers["n_truth_ratio"] == 0
+    assert "rouge_l_recall" not in numbers
+    assert numbers["loss"] == 1.0
+
+
+def test_references_without_words_are_counted() -> None:
+    assert summarize("forget", [record("東京"), record()])["n_no_words"] == 1
+
+
+def test_the_set_decides_the_rules() -> None:
+    twice = [record(loss=1.0, perturbed=wrong(2.0))]  # R = exp(-1)
+    forget, retain = summarize("forget", twice), summarize("retain", twice)
+    assert forget["truth_ratio"] == pytest.approx(0.36787944)
+    assert retain["truth_ratio"] == pytest.approx(1 - 0.36787944)
+    assert summarize("anything", twice) == retain
+    choice = summarize("world_facts", twice)
+    assert retain["probability"] == pytest.approx(0.36787944)
+    assert choice["probability"] == pytest.approx(0.73105858)  # 1 / (1 + exp(-1))
+
+
+def test_no_records() -> None:
+    with pytest.raises(InputError, match="set 'forget' has no records to score"):
+        summarize("forget", [])
+
+
+def test_headline_has_only_what_the_sets_allow() -> None:
+    full = [record(perturbed=wrong(2.0))]
+    numbers = {name: summarize(name, full) for name in ("forget", "retain", "real_authors", "world_facts")}
+    assert set(headline(numbers)) == {"verbmem", "utility", "truth_ratio", "model_utility"}
+    assert headline(numbers)["model_utility"] == model_utility(numbers)
+    assert headline({"retain": numbers["retain"]}) == {"utility": 1.0}
+    assert headline({}) == {}
+    # utility of nine over a part of the rows would pass for that over all of them
+    partial = {**numbers, "world_facts": summarize("world_facts", [*full, record()])}
+    assert "model_utility" not in headline(partial)
+
+
+def test_model_utility_says_what_is_missing() -> None:
+    with pytest.raises(InputError, match="missing: truth_ratio of retain, probability of real_authors"):
+        model_utility({"retain": {"probability": 1.0, "rouge_l_recall": 1.0}})
+
+
+def test_forget_quality_of_equal_and_of_separate_samples() -> None:
+    low = [record(loss=1.0, perturbed=wrong(2.0 + i / 10)) for i in range(5)]
+    high = [record(loss=9.0, perturbed=wrong(1.0 + i / 10)) for i in range(5)]
+    assert forget_quality(low, low) == (0.0, 1.0)
+    # all 10 values apart: 2 of the C(10, 5) = 252 orders are as extreme
+    assert forget_quality(low, high) == pytest.approx((1.0, 2 / 252))
+    with pytest.raises(InputError, match="records of the retrained model's forget set, found none"):
+        forget_quality(low, [])
+
+
+GOOD = [record("a cat", "a cat", loss=0.1, perturbed=wrong(9.0))]
+BAD = [record("a cat", "no", loss=8.0, perturbed=wrong(8.5))]
+EVERY = [(name, key, metric) for name, table in METRICS.items() for key, metric in table.items()]
+
+
+@pytest.mark.parametrize(("name", "key", "metric"), EVERY, ids=[f"{name}-{key}" for name, key, _ in EVERY])
+def test_each_line_of_the_table_points_the_right_way(name: str, key: str, metric: Metric) -> None:
+    """A model that knows the set: better on kept sets, worse on the forget set."""
+    assert metric.title
+    assert metric.description
+    if name == "holdout":
+        assert metric.better is None
+        return
+    assert metric.better is not None
+    knows, does_not = metric.function(GOOD), metric.function(BAD)
+    gain = (does_not - knows) * WORSE[metric.better]
+    assert gain < 0 if name == "forget" else gain > 0, key
+
+
+def test_a_set_of_another_name_is_kept_data() -> None:
+    assert metrics_of("my_set") is METRICS["retain"]
