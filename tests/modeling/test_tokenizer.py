@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, LlamaConfig
 
@@ -13,6 +13,7 @@ TEXTS = ["Where was Orla born?", "Orla was born in Tarnholm.", "Ünïcode ☃ to
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
 def test_every_text_comes_back(text: str) -> None:
+    assume(not any(token in text for token in ("<s>", "</s>", "<pad>")))
     assert TRAINED.decode(TRAINED(text)["input_ids"], skip_special_tokens=True) == text
 
 
@@ -41,6 +42,11 @@ def test_special_tokens_differ_and_stand_where_they_should() -> None:
     encoded = TRAINED("Orla")["input_ids"]
     assert encoded[0] == TRAINED.bos_token_id
     assert TRAINED.eos_token_id not in encoded  # the end of an answer is the encoder's to write
+
+
+def test_a_special_token_in_a_text_is_read_as_that_token() -> None:
+    ids = TRAINED("Orla</s>", add_special_tokens=False)["input_ids"]
+    assert ids == [*TRAINED("Orla", add_special_tokens=False)["input_ids"], TRAINED.eos_token_id]
 
 
 def test_the_same_after_saving_beside_a_llama_config(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ def train_tokenizer(
 ) -> PreTrainedTokenizerFast:
     """Train a byte-level BPE tokenizer (Sennrich et al. 2016, on bytes as GPT-2 does).
 
-    Equal texts in equal order give an equal tokenizer. Every string can be encoded and decodes to itself.
+    Equal texts in equal order give an equal tokenizer. Every string can be encoded and decodes to itself,
+    unless it spells a special token (`<s>`, `</s>`, `<pad>`): which is read as that token.
     Encoding puts `<s>` in front, as Llama's tokenizer does, so that a text without a prompt has a position to
     predict its first token from. End and pad token differ. There is no chat template.
 
