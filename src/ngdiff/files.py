@@ -47,9 +47,7 @@ def prepare_output(
     if resume and not occupied:
         raise InputError(f"--resume: {folder} holds no run to go on with.")
     if occupied and not (overwrite or resume):
-        raise InputError(
-            f"--output {folder} is not empty; choose another folder, or give --overwrite or --resume."
-        )
+        raise InputError(f"--output {folder} is not empty; choose another folder, or give --overwrite or --resume.")
     if occupied and overwrite:
         if not _is_manifest(path / MANIFEST):
             raise InputError(
@@ -58,9 +56,7 @@ def prepare_output(
             )
         for source in inputs:
             if _lies_in(source, path):
-                raise InputError(
-                    f"--overwrite would delete {source}, which this run reads; choose another --output."
-                )
+                raise InputError(f"--overwrite would delete {source}, which this run reads; choose another --output.")
         _empty(path)
     path.mkdir(parents=True, exist_ok=True)
     return path

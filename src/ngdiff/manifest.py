@@ -101,9 +101,7 @@ def describe_model(name: str | Path, *, revision: str | None = None) -> dict[str
     path = Path(name).expanduser()
     if path.is_dir():
         found = sha256_folder(path, pattern="*")
-        files = {
-            file: found[file] for file in found if Path(file).suffix in _MODEL_FILES and file not in _OURS
-        }
+        files = {file: found[file] for file in found if Path(file).suffix in _MODEL_FILES and file not in _OURS}
         return {"source": str(name), "files": files}
     if path.is_file():
         return {"source": str(name), "files": {path.name: sha256_file(path)}}

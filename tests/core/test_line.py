@@ -71,9 +71,9 @@ def test_everything_is_restored_bit_for_bit(name, warm, dtype):
     before = problem.snapshot()
     with StepLine(problem.optimizer, check=True) as line:
         line.move_to(0.5)
-        assert any(
-            not torch.equal(a, b) for a, b in zip(before[0], problem.net.parameters(), strict=True)
-        ), "the line leads nowhere"
+        assert any(not torch.equal(a, b) for a, b in zip(before[0], problem.net.parameters(), strict=True)), (
+            "the line leads nowhere"
+        )
         line.move_to(-3.0)
     problem.assert_unchanged(before)
 

@@ -37,9 +37,14 @@ def test_accumulates_into_one_buffer():
 def test_an_error_inside_leaves_no_gradient_behind():
     p = Parameter(torch.ones(1))
     slots = GradientSlots([p])
-    with pytest.raises(RuntimeError, match="stop"), slots.filling("forget"):
-        p.sum().backward()
-        raise RuntimeError("stop")
+
+    def fill_and_fail() -> None:
+        with slots.filling("forget"):
+            p.sum().backward()
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fill_and_fail()
     assert p.grad is None
     slots.clear()
     assert slots.take("forget") == [None]

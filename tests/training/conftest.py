@@ -54,7 +54,14 @@ def make_trainer(tmp_path, tiny_model, random_rows):
     """`make_trainer(**options)`: an `UnlearnTrainer`; options that are not its own go to `UnlearnConfig`."""
 
     def make(model=None, *, forget=12, retain=20, output=None, **options) -> UnlearnTrainer:
-        own = ("peft_config", "callbacks", "optimizers", "eval_dataset", "holdout_dataset", "processing_class")
+        own = (
+            "peft_config",
+            "callbacks",
+            "optimizers",
+            "eval_dataset",
+            "holdout_dataset",
+            "processing_class",
+        )
         extra = {key: options.pop(key) for key in own if key in options}
         defaults = {
             "output_dir": str(output or tmp_path / "run"),

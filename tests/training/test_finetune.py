@@ -64,9 +64,7 @@ def recall(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, rows: lis
     scores = []
     for row in rows:
         prompt = torch.tensor([encode(row, tokenizer, template, max_length=512).prompt_ids])
-        ids = model.generate(
-            prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=120, do_sample=False
-        )
+        ids = model.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=120, do_sample=False)
         text = tokenizer.decode(ids[0, prompt.shape[1] :], skip_special_tokens=True)
         scores.append(scorer.score(row.answer, text)["rougeL"].recall)
     return sum(scores) / len(scores)
@@ -211,9 +209,7 @@ def test_tokenizer_of_another_model(tmp_path: Path) -> None:
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, model: PreTrainedModel) -> None:
     with torch.no_grad():
         model.lm_head.weight[0, 0] = math.nan
-    with pytest.raises(
-        FloatingPointError, match=r"step 2: the training loss is nan; a smaller --learning-rate"
-    ):
+    with pytest.raises(FloatingPointError, match=r"step 2: the training loss is nan; a smaller --learning-rate"):
         finetune(model, TOKENIZER, ROWS, TEMPLATE, config(tmp_path))
 
 

@@ -11,9 +11,7 @@ from ngdiff.data import AnswerCollator
 from ngdiff.training.pairing import PairCollator, PairDataset, PairSampler, permutation, retain_rows
 
 
-@given(
-    forget=st.integers(1, 40), retain=st.integers(1, 60), batch=st.integers(1, 16), epoch=st.integers(0, 5)
-)
+@given(forget=st.integers(1, 40), retain=st.integers(1, 60), batch=st.integers(1, 16), epoch=st.integers(0, 5))
 def test_every_forget_row_once_and_whole_steps(forget, retain, batch, epoch):
     sampler = PairSampler(forget, retain, batch=batch, seed=3)
     sampler.set_epoch(epoch)
@@ -60,7 +58,10 @@ def test_global_random_state_has_no_part_in_it():
 
 @pytest.mark.parametrize("forget_rows", [0, 1, 2])
 def test_collator_pads_each_side_to_its_own_longest(forget_rows):
-    rows = [{"input_ids": [5, 6, 7], "labels": [-100, 6, 7]}, {"input_ids": [5, 6, 7, 8, 9], "labels": [5, 6, 7, 8, 9]}]
+    rows = [
+        {"input_ids": [5, 6, 7], "labels": [-100, 6, 7]},
+        {"input_ids": [5, 6, 7, 8, 9], "labels": [5, 6, 7, 8, 9]},
+    ]
     dataset = PairDataset(rows, rows)
     pairs = [(0 if forget_rows > 0 else None, 1), (0 if forget_rows > 1 else None, 0)]
     batch = PairCollator(AnswerCollator(0))([dataset[pair] for pair in pairs])

@@ -22,9 +22,7 @@ class Grab(TrainerCallback):
         self.gradients = []
 
     def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
-        self.gradients.append(
-            {n: None if p.grad is None else p.grad.clone() for n, p in model.named_parameters()}
-        )
+        self.gradients.append({n: None if p.grad is None else p.grad.clone() for n, p in model.named_parameters()})
 
 
 def flat(model) -> torch.Tensor:
@@ -260,7 +258,7 @@ def test_an_overflowing_gradient_stops_before_the_optimizer_moves(make_trainer):
     parameter = next(trainer.model.parameters())
     parameter.register_hook(lambda g: g * math.inf)
     before = flat(trainer.model)
-    with pytest.raises(FloatingPointError, match="step 1: the squared gradient norm of the retain set is (nan|inf)"):
+    with pytest.raises(FloatingPointError, match=r"step 1: the squared gradient norm of the retain set is (nan|inf)"):
         trainer.train()
     assert torch.equal(before, flat(trainer.model))
 

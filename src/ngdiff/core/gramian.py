@@ -57,9 +57,7 @@ class Gramian:
         return math.isfinite(self.a) and math.isfinite(self.b) and math.isfinite(self.s)
 
 
-def gramian(
-    g_r: Gradient, g_f: Gradient, *, reduce: Callable[[Tensor], Tensor] | None = None
-) -> Gramian:
+def gramian(g_r: Gradient, g_f: Gradient, *, reduce: Callable[[Tensor], Tensor] | None = None) -> Gramian:
     """Inner products of two gradients, accumulated in fp32 per tensor and in fp64 across tensors.
 
     One synchronisation with the device. Where fp32 cannot hold the squares (|g| above about 1e19 or below
@@ -126,9 +124,7 @@ def _sums(
                 products[1].append(torch.dot(_wide(x, scale_r), _wide(y, scale_f)))
     present = next((g for g in (*g_r, *g_f) if g is not None), None)
     zero = torch.zeros((), dtype=torch.float64, device=None if present is None else present.device)
-    total = torch.stack(
-        [torch.stack(p).sum(dtype=torch.float64).to(zero.device) if p else zero for p in products]
-    )
+    total = torch.stack([torch.stack(p).sum(dtype=torch.float64).to(zero.device) if p else zero for p in products])
     if reduce is not None:
         total = reduce(total)
     a, s, b = total.tolist()

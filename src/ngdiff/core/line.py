@@ -20,6 +20,8 @@ from ngdiff.errors import InputError
 # even in bf16; a power of two, so that dividing by it is exact.
 _MEASURING_RATE = 1024.0
 
+_State = dict[Tensor, dict[str, Any]]  # of an optimizer, by parameter
+
 # Largest relative error of a step at twice the rate against twice the step, by dtype of the weights: their
 # rounding, with a wide margin.
 _LINEARITY_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.bfloat16: 5e-2}
@@ -104,7 +106,7 @@ class StepLine:
             if rho != 0.0:
                 p.add_(d, alpha=-rho)
 
-    def _measure(self, state: dict[Parameter, dict[str, Any]]) -> list[Tensor]:
+    def _measure(self, state: _State) -> list[Tensor]:
         self._step(_MEASURING_RATE)
         direction = self._displacement(_MEASURING_RATE)
         if not self._check:
@@ -144,11 +146,9 @@ class StepLine:
     @torch.no_grad()
     def _displacement(self, rate: float) -> list[Tensor]:
         """`(theta_0 - theta) / rate`."""
-        return [
-            origin.sub(p).div_(rate) for p, origin in zip(self._parameters, self._origin, strict=True)
-        ]
+        return [origin.sub(p).div_(rate) for p, origin in zip(self._parameters, self._origin, strict=True)]
 
-    def _restore(self, state: dict[Parameter, dict[str, Any]]) -> None:
+    def _restore(self, state: _State) -> None:
         self._restore_weights()
         _restore_state(self._optimizer, state)
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
@@ -174,12 +174,12 @@ def _copied(value: Any) -> Any:
     return value.detach().clone() if isinstance(value, Tensor) else value
 
 
-def _snapshot(optimizer: Optimizer) -> dict[Parameter, dict[str, Any]]:
+def _snapshot(optimizer: Optimizer) -> _State:
     return {p: {k: _copied(v) for k, v in state.items()} for p, state in optimizer.state.items()}
 
 
 @torch.no_grad()
-def _restore_state(optimizer: Optimizer, snapshot: dict[Parameter, dict[str, Any]]) -> None:
+def _restore_state(optimizer: Optimizer, snapshot: _State) -> None:
     for parameter in list(optimizer.state):
         if parameter not in snapshot:  # before the first step there is no state at all
             del optimizer.state[parameter]
@@ -195,14 +195,9 @@ def _restore_state(optimizer: Optimizer, snapshot: dict[Parameter, dict[str, Any
                 state[key] = _copied(value)
 
 
-def _equal_state(
-    one: dict[Parameter, dict[str, Any]], other: dict[Parameter, dict[str, Any]]
-) -> bool:
+def _equal_state(one: _State, other: _State) -> bool:
     return one.keys() == other.keys() and all(
         one[p].keys() == other[p].keys()
-        and all(
-            torch.equal(v, other[p][k]) if isinstance(v, Tensor) else v == other[p][k]
-            for k, v in one[p].items()
-        )
+        and all(torch.equal(v, other[p][k]) if isinstance(v, Tensor) else v == other[p][k] for k, v in one[p].items())
         for p in one
     )

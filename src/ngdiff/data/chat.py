@@ -69,8 +69,6 @@ def _apply(row: Row, tokenizer: Any, turns: Sequence[Any], *, add_generation_pro
             [dict(turn) for turn in turns], tokenize=False, add_generation_prompt=add_generation_prompt
         )
     except TemplateError as error:
-        raise InputError(
-            f"{row.origin or 'a row'}: the tokenizer's chat template refuses it ({error})."
-        ) from error
+        raise InputError(f"{row.origin or 'a row'}: the tokenizer's chat template refuses it ({error}).") from error
     assert isinstance(text, str)
     return text

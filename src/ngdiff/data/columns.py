@@ -50,9 +50,7 @@ def row_from_record(record: Mapping[str, object], origin: str) -> Row:
         raise InputError(f"{origin}: a row must be an object with named columns, found {_type(record)}.")
     kind = next((kind for kind, columns in COLUMN_SETS.items() if all(c in record for c in columns)), None)
     if kind is None:
-        raise InputError(
-            f"{origin}: found the columns {_names(record)}; accepted column sets are {ACCEPTED}."
-        )
+        raise InputError(f"{origin}: found the columns {_names(record)}; accepted column sets are {ACCEPTED}.")
     if kind == "completion" and not isinstance(record["prompt"], str) and isinstance(record["prompt"], list):
         return _chat_completion(record, origin)
     if kind == "messages":
@@ -122,9 +120,7 @@ def _extra_answers(record: Mapping[str, object], origin: str) -> tuple[str | Non
     if perturbed is None:
         perturbed = []
     if not isinstance(perturbed, list | tuple):
-        raise InputError(
-            f"{origin}: column 'perturbed_answer' must be a list of strings, found {_type(perturbed)}."
-        )
+        raise InputError(f"{origin}: column 'perturbed_answer' must be a list of strings, found {_type(perturbed)}.")
     return paraphrased, tuple(_text(item, "perturbed_answer", origin) for item in perturbed)
 
 
@@ -142,9 +138,7 @@ def _check_encodable(value: str, column: str, origin: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise InputError(
-            f"{origin}: column '{column}' has half a surrogate pair at character {error.start}."
-        ) from None
+        raise InputError(f"{origin}: column '{column}' has half a surrogate pair at character {error.start}.") from None
 
 
 def _type(value: object) -> str:

@@ -34,9 +34,7 @@ class Encoded:
         return self.input_ids[: sum(1 for _ in takewhile(lambda label: label == IGNORED, self.labels))]
 
 
-def encode(
-    row: Row, tokenizer: Any, template: Template, *, max_length: int, answer: str | None = None
-) -> Encoded:
+def encode(row: Row, tokenizer: Any, template: Template, *, max_length: int, answer: str | None = None) -> Encoded:
     """Ids and labels of one row.
 
     Args:
@@ -112,9 +110,7 @@ def _encode(
             cut += len(ids) > max_length
             encoded[i] = _labelled(rows[i], ids, start, max_length)
     if cut:
-        logger.warning(
-            "%d of %d rows were longer than --max-length %d and were cut.", cut, len(rows), max_length
-        )
+        logger.warning("%d of %d rows were longer than --max-length %d and were cut.", cut, len(rows), max_length)
     return [item for item in encoded if item is not None]
 
 

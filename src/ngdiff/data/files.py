@@ -106,9 +106,7 @@ def _array(path: Path, text: str, start: int) -> Iterator[Record]:
         raise InputError(f"{path}, line {line}: not valid JSON (text after the end of the array).")
 
 
-def _decode(
-    decoder: json.JSONDecoder, text: str, position: int, path: Path, origin: str
-) -> tuple[object, int]:
+def _decode(decoder: json.JSONDecoder, text: str, position: int, path: Path, origin: str) -> tuple[object, int]:
     try:
         return decoder.raw_decode(text, position)
     except json.JSONDecodeError as error:

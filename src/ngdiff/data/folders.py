@@ -29,16 +29,12 @@ def read_folder(folder: Path, split: str | None) -> list[Record]:
     """
     if is_saved_dataset(folder):
         return _read_saved(folder, split)
-    names = sorted(
-        {path.stem for path in folder.iterdir() if path.is_file() and path.suffix.lower() in READERS}
-    )
+    names = sorted({path.stem for path in folder.iterdir() if path.is_file() and path.suffix.lower() in READERS})
     if not names:
         raise InputError(f"{folder}: holds neither data files ({', '.join(READERS)}) nor a saved data set.")
     if split is None:
         if len(names) > 1:
-            raise InputError(
-                f"{folder}: holds several splits ({', '.join(names)}); name one as {folder}:SPLIT."
-            )
+            raise InputError(f"{folder}: holds several splits ({', '.join(names)}); name one as {folder}:SPLIT.")
         split = names[0]
     path = split_file(folder, split)
     if path is None:

@@ -28,15 +28,12 @@ def read_hub(name: str, split: str | None) -> list[Record]:
     except (OSError, ValueError, DatasetsError) as error:
         reason = str(error).split("\n", 1)[0]
         raise InputError(
-            f"{full_name}: no file or folder of that name here, and it could not be loaded from the hub "
-            f"({reason})."
+            f"{full_name}: no file or folder of that name here, and it could not be loaded from the hub ({reason})."
         ) from error
     if isinstance(loaded, datasets.DatasetDict):
         names = [str(key) for key in loaded]
         if len(names) > 1:
-            raise InputError(
-                f"{full_name}: has several splits ({', '.join(names)}); name one as {full_name}:SPLIT."
-            )
+            raise InputError(f"{full_name}: has several splits ({', '.join(names)}); name one as {full_name}:SPLIT.")
         loaded = loaded[names[0]]
     records = dataset_records(loaded, full_name)
     if not records:

@@ -38,9 +38,7 @@ def check_overlap(forget: Sequence[Row], retain: Sequence[Row], *, drop: bool) -
         )
     kept = [row for row in retain if _key(row) not in origins]
     if not kept:
-        raise InputError(
-            f"--drop-overlap: all {len(retain)} rows of --retain are also in --forget; none is left."
-        )
+        raise InputError(f"--drop-overlap: all {len(retain)} rows of --retain are also in --forget; none is left.")
     return kept, len(shared)
 
 

@@ -15,9 +15,7 @@ TOWNS = _joined(words.TOWN_STARTS, words.TOWN_ENDS)
 VALUES: dict[str, Sequence[str]] = {
     "birthplace": TOWNS,
     "home": TOWNS,
-    "date": [
-        f"{d} {month} {year}" for year in range(1921, 1991) for month in words.MONTHS for d in range(1, 29)
-    ],
+    "date": [f"{d} {month} {year}" for year in range(1921, 1991) for month in words.MONTHS for d in range(1, 29)],
     "genre": words.GENRES,
     "profession": words.PROFESSIONS,
     "parent": words.PROFESSIONS,

@@ -9,9 +9,7 @@ GIVEN_STARTS = (
     "Orv Brel Tamr Velk Isk Quor Drun Felm Gath Hesk Jorv Kelm Lurv Morq Nesk Pryd Rask Sarn Thelv Ulm "
     "Wresk Yorv Zelm Ashk"
 ).split()
-GIVEN_ENDS = (
-    "ina adric elle umo esh inar otha ewin ulia andor ith ora eska ivan umeth olyn erra ixo anth uel".split()
-)
+GIVEN_ENDS = "ina adric elle umo esh inar otha ewin ulia andor ith ora eska ivan umeth olyn erra ixo anth uel".split()
 
 FAMILY_STARTS = (
     "Venn Tarn Holb Crask Mordel Stelv Wick Brund Fost Grell Hask Inver Jundr Kest Lomb Narv Ockl Pell "

@@ -46,10 +46,6 @@ class Row:
             found = f"{type(self.prompt).__name__} and {type(self.answer).__name__}"
             raise InputError(f"{where}: prompt and answer must be strings, found {found}.")
         if not self.answer.strip():
-            raise InputError(
-                f"{where}: the answer is empty; every row needs a text to be forgotten or retained."
-            )
+            raise InputError(f"{where}: the answer is empty; every row needs a text to be forgotten or retained.")
         if (self.kind == "messages") != (self.messages is not None):
-            raise InputError(
-                f"{where}: messages and kind='messages' belong together, found kind={self.kind!r}."
-            )
+            raise InputError(f"{where}: messages and kind='messages' belong together, found kind={self.kind!r}.")

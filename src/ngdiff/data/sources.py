@@ -52,9 +52,7 @@ def read_rows(source: Any, *, role: str = "forget") -> list[Row]:
         rows = rows_from_records(dataset_records(source, f"--{role}"))
         return _not_empty(rows, role)
     if isinstance(source, datasets.DatasetDict):
-        raise InputError(
-            f"--{role}: a DatasetDict with the splits {', '.join(map(str, source))}; pass one split."
-        )
+        raise InputError(f"--{role}: a DatasetDict with the splits {', '.join(map(str, source))}; pass one split.")
     raise InputError(
         f"--{role}: cannot read rows from a {type(source).__name__}; accepted are a path, a hub name, a "
         "datasets.Dataset and a list of mappings."

@@ -111,14 +111,10 @@ def resolve_template(choice: str, tokenizer: Any, rows: Sequence[Row]) -> Templa
     prompted = [row for row in rows if row.kind != "text"]
     if not prompted:
         if is_text or choice == "chat":
-            raise InputError(
-                f"--template {choice!r}: all rows are plain text and have no question; accepted is auto."
-            )
+            raise InputError(f"--template {choice!r}: all rows are plain text and have no question; accepted is auto.")
         return Template("text", tokenizer)
     if choice == "text":
-        raise InputError(
-            f"--template text: {_place(prompted[0])} is no plain-text row; accepted are {ACCEPTED}."
-        )
+        raise InputError(f"--template text: {_place(prompted[0])} is no plain-text row; accepted are {ACCEPTED}.")
     conversation = next((row for row in prompted if row.kind == "messages"), None)
     if conversation is not None and not has_chat:
         raise InputError(
@@ -130,9 +126,7 @@ def resolve_template(choice: str, tokenizer: Any, rows: Sequence[Row]) -> Templa
             f"--template {choice!r}: {_place(conversation)} is a conversation; accepted are auto and chat."
         )
     if choice == "chat" and not has_chat:
-        raise InputError(
-            "--template chat: the tokenizer has no chat template; accepted are auto, plain or a text."
-        )
+        raise InputError("--template chat: the tokenizer has no chat template; accepted are auto, plain or a text.")
     if choice == "auto":
         chat = has_chat and any(row.kind in ("qa", "messages") for row in prompted)
         return Template("chat" if chat else "plain", tokenizer)

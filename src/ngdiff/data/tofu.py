@@ -66,8 +66,6 @@ def join_perturbed(rows: Sequence[Row], perturbed: Sequence[Row], *, partial: bo
     for row in rows:
         match = found.get((row.prompt, row.answer))
         if match is not None:
-            row = replace(
-                row, paraphrased_answer=match.paraphrased_answer, perturbed_answers=match.perturbed_answers
-            )
+            row = replace(row, paraphrased_answer=match.paraphrased_answer, perturbed_answers=match.perturbed_answers)
         joined.append(row)
     return joined

@@ -81,8 +81,6 @@ def _check_sets(sets: Mapping[str, Sequence[Row]]) -> None:
         raise InputError("there is no set to evaluate; give at least one, such as forget")
     for name, rows in sets.items():
         if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-            raise InputError(
-                f"set name {name!r}: use letters, digits, - and _ only (it becomes part of a file name)"
-            )
+            raise InputError(f"set name {name!r}: use letters, digits, - and _ only (it becomes part of a file name)")
         if not rows:
             raise InputError(f"the {name} set has no rows to evaluate")

@@ -55,9 +55,7 @@ def generate_answers(
             )
     distinct = list(dict.fromkeys(starts))
     # Rows near the end of the context may say less; in a batch with others they would stop those as well.
-    room = [
-        max_new_tokens if limit is None else min(max_new_tokens, limit - len(start)) for start in distinct
-    ]
+    room = [max_new_tokens if limit is None else min(max_new_tokens, limit - len(start)) for start in distinct]
     ends = {*end_ids, *([] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id])}
     greedy = _greedy(tokenizer, ends)
     said: dict[tuple[int, ...], str] = {}

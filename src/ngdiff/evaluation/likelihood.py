@@ -45,9 +45,7 @@ def token_nll(
     keeps_logits = "logits_to_keep" in inspect.signature(_forward_of(model)).parameters
     with (
         eval_mode(model),
-        tqdm(
-            total=sum(lengths), desc=description, unit="tok", unit_scale=True, disable=not show_progress
-        ) as bar,
+        tqdm(total=sum(lengths), desc=description, unit="tok", unit_scale=True, disable=not show_progress) as bar,
     ):
         for batch in batches_by_tokens(lengths, tokens_per_batch):
             values = _batch_nll(model, [sequences[i] for i in batch], keeps_logits)
@@ -80,9 +78,7 @@ def _batch_nll(
     first = int(scored.any(dim=0).nonzero()[0])  # nothing before this position is predicted in any row
     options = {"logits_to_keep": width - first} if keeps_logits else {}
     device = model.device
-    logits = model(
-        input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False, **options
-    ).logits
+    logits = model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False, **options).logits
     offset = width - logits.shape[1]  # logits [B, K, V] belong to the last K positions
     where = scored[:, offset:].to(logits.device)
     wanted = targets[:, offset:].to(logits.device)[where]  # [N]

@@ -96,10 +96,7 @@ def _note(set_name: str, numbers: Mapping[str, Any]) -> str:
 
 def _align(names: Sequence[str], lines: Sequence[_Line]) -> list[str]:
     first = max((len(line.label) for line in lines if line.cells), default=0)
-    widths = [
-        max([len(name), *(len(line.cells[i]) for line in lines if line.cells)])
-        for i, name in enumerate(names)
-    ]
+    widths = [max([len(name), *(len(line.cells[i]) for line in lines if line.cells)]) for i, name in enumerate(names)]
     header = _Line("", " ", names)
     return [
         "  ".join(

@@ -16,9 +16,7 @@ class ForgetQuality(NamedTuple):
     pvalue: float
 
 
-def forget_quality(
-    unlearned: Sequence[Mapping[str, Any]], retrained: Sequence[Mapping[str, Any]]
-) -> ForgetQuality:
+def forget_quality(unlearned: Sequence[Mapping[str, Any]], retrained: Sequence[Mapping[str, Any]]) -> ForgetQuality:
     """Two-sided two-sample Kolmogorov-Smirnov test between the truth ratios of the forget set under both
     models.
 

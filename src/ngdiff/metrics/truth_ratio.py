@@ -35,9 +35,7 @@ def _answer_losses(record: Mapping[str, Any]) -> tuple[float, list[float]]:
     right = answer_loss(record.get("paraphrased") or record, name)
     wrong = [answer_loss(other, name) for other in record["perturbed"]]
     if math.isinf(right) or any(math.isinf(value) for value in wrong):
-        raise InputError(
-            f"{name}: an answer has probability 0 (infinite loss), so its truth ratio is undefined"
-        )
+        raise InputError(f"{name}: an answer has probability 0 (infinite loss), so its truth ratio is undefined")
     return right, wrong
 
 

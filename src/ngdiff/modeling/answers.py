@@ -21,9 +21,7 @@ def forward_answers(model: nn.Module, batch: Mapping[str, Tensor]) -> Answers:
         model: A causal language model: `model(input_ids=, attention_mask=)` has `.logits` of shape (B, L, V).
         batch: `input_ids`, `attention_mask`, `labels`, each (B, L) int64; labels are -100 where no loss counts.
     """
-    logits = model(
-        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False
-    ).logits
+    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False).logits
     labels = batch["labels"][:, 1:]
     labelled = labels != -100
     picked = logits[:, :-1][labelled]  # (T, V)

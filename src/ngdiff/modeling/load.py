@@ -39,9 +39,7 @@ def load_tokenizer(name: str | Path, *, trust_remote_code: bool = False) -> PreT
     if folder is not None and not has_tokenizer(folder):
         if is_adapter(folder):
             return load_tokenizer(_adapter_base(folder), trust_remote_code=trust_remote_code)
-        raise InputError(
-            f"Model {name}: no tokenizer in this folder; expected tokenizer.json beside config.json."
-        )
+        raise InputError(f"Model {name}: no tokenizer in this folder; expected tokenizer.json beside config.json.")
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder or name, trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:
@@ -121,9 +119,7 @@ def check_vocabulary(model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase)
 def _adapter_base(folder: Path) -> str:
     base = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
     if not base:
-        raise InputError(
-            f"Model {folder}: {ADAPTER_CONFIG} does not name its base model (base_model_name_or_path)."
-        )
+        raise InputError(f"Model {folder}: {ADAPTER_CONFIG} does not name its base model (base_model_name_or_path).")
     return str(base)
 
 

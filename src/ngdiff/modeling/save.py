@@ -10,9 +10,7 @@ from transformers import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 
-def save_model(
-    model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path
-) -> None:
+def save_model(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
     """Write model (safetensors) and tokenizer to `folder`, for `AutoModelForCausalLM.from_pretrained`.
 
     They are written beside their place first and moved when all is there: a full disk leaves what was there

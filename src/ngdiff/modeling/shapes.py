@@ -77,9 +77,7 @@ def build_model(
         try:
             model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
         except ValueError as error:
-            raise InputError(
-                f"Shape {shape}: no causal language model is of this kind: {_reason(error)}"
-            ) from error
+            raise InputError(f"Shape {shape}: no causal language model is of this kind: {_reason(error)}") from error
     return model
 
 

@@ -59,9 +59,7 @@ def plot_curves(
     if not any(drawn):
         raise InputError("the log has nothing to draw: no row has a step with a loss, norm or learning rate")
     if forget_ceiling is not None:
-        losses.axhline(
-            forget_ceiling, color=_FORGET, linestyle=(0, (5, 4)), linewidth=1.3, label="forget ceiling"
-        )
+        losses.axhline(forget_ceiling, color=_FORGET, linestyle=(0, (5, 4)), linewidth=1.3, label="forget ceiling")
     _mark_probes(rate, log_history)
 
     losses.set_ylim(bottom=0)

@@ -57,7 +57,11 @@ def saving_checkpoint(run_dir: str | Path, step: int) -> Iterator[None]:
     folder = checkpoint_folder(run_dir, step)
     try:
         yield
-    except (OSError, SafetensorError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
+    except (
+        OSError,
+        SafetensorError,
+        RuntimeError,
+    ) as error:  # torch.save reports a full disk as RuntimeError
         shutil.rmtree(folder, ignore_errors=True)
         last = last_checkpoint(run_dir)
         rest = f"{last.name} is whole: free some space and go on with --resume" if last else "there is no earlier one"

@@ -1,5 +1,6 @@
 """Options of an unlearning run, checked when they are made."""
 
+import argparse
 import math
 import re
 from dataclasses import dataclass, field
@@ -18,8 +19,8 @@ _NOMINAL_RATE = 1e-4
 _LEARNING_RATE_FORMS = "auto, auto:START or a positive number"
 
 
-def _option(default: Any, help: str) -> Any:
-    return field(default=default, metadata={"help": help})
+def _option(default: Any, help: str, value: str | None = None) -> Any:
+    return field(default=default, metadata={"help": help, **({"metavar": value} if value else {})})
 
 
 @dataclass
@@ -34,6 +35,7 @@ class UnlearnConfig(TrainingArguments):
     - `num_train_epochs=15`: passes over the forget set, as in the paper's experiments.
     - `lr_scheduler_type="constant"`: a decay schedule would overwrite the rate that AutoLR found.
     - `logging_steps=1`, `save_strategy="epoch"`: runs are short, and each step tells something.
+    - `save_total_limit=2`: a checkpoint holds the optimizer's state, three times the size of the model.
     - `logging_nan_inf_filter=False`: a loss that is not a number stops the run instead of being hidden.
     - `weight_decay=0`: decay pulls on what is to be kept.
 
@@ -41,26 +43,23 @@ class UnlearnConfig(TrainingArguments):
         InputError: an option that cannot be used, named with the value found.
     """
 
-    method: str = _option(
-        "ngdiff", f"how the two gradients are weighed: {', '.join(WEIGHTINGS)}"
-    )
+    method: str = _option("ngdiff", f"how the two gradients are weighed: {', '.join(WEIGHTINGS)}")
     c: float | None = _option(None, "weight of the retain gradient in gdiff, from 0 to 1 (gdiff: 0.5)")
-    forget_objective: str = _option(
-        "ce", f"what is minimised on the forget set: {', '.join(FORGET_OBJECTIVES)}"
-    )
-    retain_objective: str = _option(
-        "ce", f"what is minimised on the retain set: {', '.join(RETAIN_OBJECTIVES)}"
-    )
+    forget_objective: str = _option("ce", f"what is minimised on the forget set: {', '.join(FORGET_OBJECTIVES)}")
+    retain_objective: str = _option("ce", f"what is minimised on the retain set: {', '.join(RETAIN_OBJECTIVES)}")
     forget_ceiling: str = _option(
         "random",
         "forget loss, in nats a token, above which the forget gradient rests: random (uniform guessing), "
         "holdout (mean loss on --holdout), none, or a number",
     )
-    learning_rate: float | str = _option(
-        "auto", f"{_LEARNING_RATE_FORMS}; auto finds it from the retain loss, START is where its search begins"
+    learning_rate: float | str = _option(  # type: ignore[assignment]  # a number after `__post_init__`
+        "auto",
+        f"{_LEARNING_RATE_FORMS}; auto finds it from the retain loss, START is where its search begins",
+        "RATE",
     )
-    autolr: bool | None = _option(None, "find the learning rate; None: as --learning-rate says")
-    autolr_start: float | None = _option(None, "radius at which the search for the learning rate starts")
+    # What `learning_rate` was resolved to; not for the command line.
+    autolr: bool | None = _option(None, argparse.SUPPRESS)
+    autolr_start: float | None = _option(None, argparse.SUPPRESS)
     autolr_interval: int = _option(10, "steps between two probes of the learning rate")
     autolr_max_change: float = _option(4.0, "largest factor by which one probe changes the learning rate")
     autolr_batch: str = _option(
@@ -77,7 +76,8 @@ class UnlearnConfig(TrainingArguments):
     lr_scheduler_type: str = _option("constant", "schedule of a fixed learning rate")
     logging_steps: float = _option(1, "steps between two log lines")
     logging_nan_inf_filter: bool = _option(False, "hide losses that are not numbers")
-    save_strategy: str = _option("epoch", "when to write a checkpoint: no, epoch, steps, best")
+    save_strategy: str = _option("epoch", "when to write a checkpoint: no, epoch, steps, best", "WHEN")
+    save_total_limit: int | None = _option(2, "checkpoints that are kept; none: all")
 
     def __post_init__(self) -> None:
         self._resolve_learning_rate()

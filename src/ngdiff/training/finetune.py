@@ -59,9 +59,7 @@ class FinetuneConfig(TrainingArguments):
         "stop when the logged training loss, in nats a token, is at or below this; none: train all epochs",
     )
     max_length: int | None = _option(None, "longest row in tokens (the model's context, at most 1024)")
-    template: str = _option(
-        "auto", "how a question is put: auto, plain, chat, or a text with {question} and {answer}"
-    )
+    template: str = _option("auto", "how a question is put: auto, plain, chat, or a text with {question} and {answer}")
 
     learning_rate: float | str = _option(  # type: ignore[assignment]  # resolved by `finetune`, which sees the model
         "auto", "auto (2e-3 below 50 M trainable parameters, else 2e-5) or a positive number"
@@ -70,9 +68,7 @@ class FinetuneConfig(TrainingArguments):
     num_train_epochs: float = _option(20.0, "passes over the rows, at most")
     lr_scheduler_type: str = _option("cosine", "schedule of the learning rate")
     warmup_steps: float = _option(10, "steps of linear warm-up; below 1: part of all steps")
-    train_sampling_strategy: str = _option(
-        "group_by_length", "order of rows: random, sequential, group_by_length"
-    )
+    train_sampling_strategy: str = _option("group_by_length", "order of rows: random, sequential, group_by_length")
     logging_strategy: str = _option("epoch", "when to log the training loss: no, steps, epoch")
     logging_nan_inf_filter: bool = _option(False, "hide losses that are not numbers")
     save_strategy: str = _option("no", "when to write a checkpoint: no, epoch, steps, best")
@@ -208,7 +204,5 @@ def _max_length(model: Any, config: FinetuneConfig) -> int:
     if config.max_length is None:
         return min(context, 1024)
     if config.max_length > context:
-        raise InputError(
-            f"--max-length {config.max_length} is beyond the model's context of {context} tokens."
-        )
+        raise InputError(f"--max-length {config.max_length} is beyond the model's context of {context} tokens.")
     return config.max_length

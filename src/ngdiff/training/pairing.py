@@ -98,7 +98,10 @@ class PairCollator:
             return self.collate(items)
         retain = [item["retain"] for item in items]
         forget = [item["forget"] for item in items if item["forget"] is not None]
-        return {"retain": self.collate(retain), "forget": self.collate(forget or [_without_labels(retain[0])])}
+        return {
+            "retain": self.collate(retain),
+            "forget": self.collate(forget or [_without_labels(retain[0])]),
+        }
 
 
 def _without_labels(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,15 @@ from peft import PeftConfig, get_peft_model
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from ngdiff.core import AutoLR, GradientSlots, Gramian, combine, gramian
 from ngdiff.core.line import learning_rate
@@ -32,6 +40,7 @@ from ngdiff.training.checkpoint import RunState, saving_checkpoint
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.dropout import no_dropout
 from ngdiff.training.pairing import PROBE, PairCollator, PairDataset, PairSampler, retain_rows
+from ngdiff.training.progress import StepProgress
 from ngdiff.weighting import WEIGHTINGS, Losses, Weights, weigh
 
 logger = logging.getLogger(__name__)
@@ -108,7 +117,7 @@ class UnlearnTrainer(Trainer):
             eval_dataset=self._evaluation_sets(eval_dataset),
             processing_class=processing_class,
             callbacks=callbacks,
-            optimizers=optimizers,
+            optimizers=cast(Any, optimizers),  # annotated too narrowly: any scheduler will do
         )
         # `compute_loss` divides by the count of the whole effective batch: Trainer must not divide again.
         self.model_accepts_loss_kwargs = True
@@ -129,6 +138,8 @@ class UnlearnTrainer(Trainer):
         self._totals: dict[str, Tensor | float] = {}
         self._step_batches: list[Mapping[str, Tensor]] = []
         self._pending_logs: dict[str, float] = {}
+        if self.pop_callback(ProgressCallback) is not None:  # it prints every log line in full, one a step
+            self.add_callback(StepProgress)
         # First in the list: it must see final gradients before any callback of the user reads the learning rate.
         self.callback_handler.callbacks.insert(0, _BeforeOptimizerStep(self))
 
@@ -155,13 +166,13 @@ class UnlearnTrainer(Trainer):
         return self._sampler
 
     def _set_signature_columns_if_needed(self) -> None:
-        self._signature_columns = ["input_ids", "attention_mask", "labels", *SIDES]
+        self._signature_columns: Any = ["input_ids", "attention_mask", "labels", *SIDES]
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
         """Number of units of each side in the whole effective batch, over all micro-batches and processes."""
         if not batch_samples or "retain" not in batch_samples[0]:
             return None
-        counts = {}
+        counts: dict[str, Tensor] = {}
         for side in SIDES:
             count = count_labels if self._objectives[side].unit == "token" else count_labelled_rows
             counts[side] = self._global_sum(
@@ -189,9 +200,7 @@ class UnlearnTrainer(Trainer):
         with no_dropout(cast(nn.Module, self.model), self.args.disable_dropout):
             return super().train(*args, **kwargs)
 
-    def training_step(
-        self, model: nn.Module, inputs: Mapping[str, Any], num_items_in_batch: Any = None
-    ) -> Tensor:
+    def training_step(self, model: nn.Module, inputs: Mapping[str, Any], num_items_in_batch: Any = None) -> Tensor:
         """One micro-batch of each side into its own gradient buffers; combined after the last one.
 
         Returns:
@@ -314,7 +323,7 @@ class UnlearnTrainer(Trainer):
 
     def choose_learning_rate(self) -> None:
         """Probe and set the learning rate if this step asks for it. Gradients are final when this runs."""
-        optimizer = self.optimizer
+        optimizer: Any = self.optimizer
         while hasattr(optimizer, "optimizer"):  # accelerate's wrapper skips steps and counts them
             optimizer = optimizer.optimizer
         if self.args.autolr and self.autolr.is_due(self.state.global_step + 1):
@@ -326,7 +335,7 @@ class UnlearnTrainer(Trainer):
         same = bool(self._step_batches)
         batches = self._step_batches or self._fresh_batches(step)
         self._step_batches = []
-        model = cast(nn.Module, self.model_wrapped)
+        model = self.model_wrapped
         with eval_mode(model):  # no dropout: every loss of a probe must see the same model
             probe = self.autolr.probe(
                 optimizer,
@@ -335,7 +344,10 @@ class UnlearnTrainer(Trainer):
                 here=self._pending_logs["loss_retain"] if same and self.args.disable_dropout else None,
             )
         self.run_state.probes.append({"step": step, **probe.as_dict()})
-        self._pending_logs |= {"autolr/accepted": float(probe.accepted), "autolr/forwards": float(probe.forwards)}
+        self._pending_logs |= {
+            "autolr/accepted": float(probe.accepted),
+            "autolr/forwards": float(probe.forwards),
+        }
         if probe.fits:
             last = probe.fits[-1]
             self._pending_logs |= {
@@ -411,9 +423,8 @@ class UnlearnTrainer(Trainer):
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LRScheduler:
         """Under AutoLR a schedule that keeps the rate it finds; stock schedules write their own."""
         if self.args.autolr and self.lr_scheduler is None:
-            self.lr_scheduler = KeepLearningRate(cast(Optimizer, optimizer or self.optimizer))
+            self.lr_scheduler = cast(Any, KeepLearningRate(cast(Optimizer, optimizer or self.optimizer)))
             self._created_lr_scheduler = True
-            return self.lr_scheduler
         return super().create_scheduler(num_training_steps, optimizer)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -514,7 +525,6 @@ def _is_encoded(source: Rows) -> bool:
 
 def _vocabulary(model: nn.Module) -> int:
     """Number of tokens that the output head chooses from."""
-    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
-    if head is not None:
-        return int(head.weight.shape[0])
-    return int(cast(Any, model).config.vocab_size)
+    language_model = cast(Any, model)
+    head = language_model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    return int(language_model.config.vocab_size if head is None else head.weight.shape[0])

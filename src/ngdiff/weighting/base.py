@@ -101,6 +101,4 @@ def weigh(
             f"the weighting {weighting.function.__name__} gave {weights} for {losses} and {gramian}; "
             "weights must be finite"
         )
-    return Weights(
-        0.0 if gramian.a == 0.0 else weights.retain, 0.0 if gramian.b == 0.0 else weights.forget
-    )
+    return Weights(0.0 if gramian.a == 0.0 else weights.retain, 0.0 if gramian.b == 0.0 else weights.forget)

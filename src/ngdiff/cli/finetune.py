@@ -1,0 +1,118 @@
+"""`ngdiff finetune`."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from peft import get_peft_model
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, resolved
+from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.data import read_rows, resolve_template
+from ngdiff.errors import InputError
+from ngdiff.files import prepare_output
+from ngdiff.manifest import describe_data, describe_model, write_manifest
+from ngdiff.modeling import (
+    SHAPES,
+    build_model,
+    is_shape,
+    load_model,
+    load_tokenizer,
+    save_model,
+    train_tokenizer,
+)
+from ngdiff.training.checkpoint import last_checkpoint
+from ngdiff.training.finetune import FinetuneConfig, finetune
+
+
+@dataclass
+class TrainOptions:
+    """What to train on, and with which tokenizer."""
+
+    train: str = option(help="rows to learn: json, jsonl, csv, parquet, folder or hub name, [:SPLIT]", value="FILE")
+    tokenizer: str | None = option(
+        None,
+        help="with a shape: folder or hub name of a tokenizer (one is trained on the rows)",
+        value="DIR_OR_NAME",
+    )
+    vocab_size: int = option(4096, help="with a shape: tokens of the tokenizer that is trained, at most")
+
+
+@dataclass
+class FinetuneOptions(ModelOptions, TrainOptions, OutputOptions, LoraOptions):
+    """Everything that is not an argument of the trainer."""
+
+
+PARSER = CommandParser(
+    "finetune",
+    "Train a model on rows until it recites them: the target of an unlearning run, or the reference that never saw "
+    f"the forget set. --model may be a shape with random weights ({', '.join(SHAPES)}) or a config.json.",
+    {
+        "model": ModelOptions,
+        "data": TrainOptions,
+        "output": OutputOptions,
+        "adapter": LoraOptions,
+        "training": FinetuneConfig,
+    },
+    required=("model", "train", "output"),
+)
+
+
+def run(words: list[str]) -> None:
+    """Run the command.
+
+    Raises:
+        InputError: options, rows or model that cannot be used; before any long work.
+    """
+    values = PARSER.parse(words)
+    if values is None:
+        return
+    options: FinetuneOptions = PARSER.build(FinetuneOptions, values)
+    folder = str(Path(options.output).expanduser())
+    config: FinetuneConfig = PARSER.build(FinetuneConfig, values, output_dir=folder)
+    peft_config = options.peft_config()
+    rows = read_rows(options.train, role="--train")
+    fresh = is_shape(options.model)
+    if not fresh and options.tokenizer is not None:
+        raise InputError(f"--tokenizer is for shapes with random weights; {options.model} has its own")
+    tokenizer: PreTrainedTokenizerBase
+    if fresh and options.tokenizer is None:
+        texts = [text for row in rows for text in (row.prompt, row.answer)]
+        tokenizer = train_tokenizer(texts, vocab_size=options.vocab_size)
+    else:
+        tokenizer = load_tokenizer(options.tokenizer or options.model, trust_remote_code=options.trust_remote_code)
+    template = resolve_template(config.template, tokenizer, rows)
+    output = prepare_output(
+        options.output,
+        overwrite=options.overwrite,
+        resume=options.resume,
+        inputs=[options.model, options.train],
+    )
+    checkpoint = last_checkpoint(output) if options.resume else None
+    if options.resume and checkpoint is None:
+        raise InputError(f"--resume: {options.output} holds no checkpoint that was written to its end")
+    model: PreTrainedModel  # or a PEFT model around one
+    if fresh:
+        model = build_model(options.model, tokenizer, seed=config.seed)
+    else:
+        model = cast(
+            PreTrainedModel, load_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
+        )
+    if peft_config is not None:
+        model = cast(PreTrainedModel, get_peft_model(model, peft_config))
+    write_manifest(
+        output,
+        command=["ngdiff", "finetune", *words],
+        config=resolved(options, config),
+        data={"train": describe_data(options.train, rows)},
+        model={"shape": options.model} if fresh else describe_model(options.model),
+        template=template.name,
+        seed=config.seed,
+    )
+    result = finetune(model, tokenizer, rows, template, config, resume=False if checkpoint is None else str(checkpoint))
+    save_model(model, tokenizer, output)
+    sys.stdout.write(
+        f"training loss {result.loss:.4f} after {result.epochs:g} epochs; the model is in {options.output}\n"
+    )

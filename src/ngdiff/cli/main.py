@@ -1,0 +1,72 @@
+"""`ngdiff COMMAND ...`: which command, and how it ends."""
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from ngdiff import __version__
+from ngdiff.errors import InputError
+
+# Command -> module of this package with `run(arguments)`, and what it does. Imported when called: help is instant.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "unlearn": ("unlearn", "make a model forget one set of rows and keep another"),
+    "evaluate": ("evaluate", "measure what a model knows of each set"),
+    "finetune": ("finetune", "train a model on rows until it recites them"),
+    "demo": ("demo", "the whole story on built-in data, in three minutes"),
+}
+
+USAGE = """\
+usage: ngdiff COMMAND [options]
+
+Make a trained language model forget one set of rows and keep another.
+
+commands:
+{commands}
+
+  ngdiff COMMAND --help      options of a command
+  ngdiff COMMAND --help-all  those inherited from transformers' training arguments, too
+  ngdiff --version
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status: 0; 2 for input that cannot be used; 1 for a run that failed.
+
+    Args:
+        arguments: Words after `ngdiff`; those of the process by default.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        sys.stdout.write(usage())
+        return 0 if words else 2
+    if words[0] in ("--version", "-V"):
+        sys.stdout.write(f"ngdiff {__version__}\n")
+        return 0
+    if words[0] not in COMMANDS:
+        return _fail(f"{words[0]} is no command; one of {', '.join(COMMANDS)}", 2)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("ngdiff").setLevel(logging.INFO)
+    run: Callable[[list[str]], None] = import_module(f"ngdiff.cli.{COMMANDS[words[0]][0]}").run
+    try:
+        run(words[1:])
+    except InputError as error:
+        return _fail(str(error), 2)
+    except (
+        FloatingPointError,
+        OSError,
+    ) as error:  # numbers that ran away, a full disk: the message is all there is
+        return _fail(str(error), 1)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    return 0
+
+
+def usage() -> str:
+    """The text of `ngdiff --help`."""
+    return USAGE.format(commands="\n".join(f"  {name:<10} {what}" for name, (_, what) in COMMANDS.items()))
+
+
+def _fail(message: str, status: int) -> int:
+    sys.stderr.write(f"ngdiff: error: {message}\n")
+    return status

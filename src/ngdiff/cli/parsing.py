@@ -1,0 +1,236 @@
+"""Options from dataclasses: on the command line, in a YAML file, and explained.
+
+Every option is a field of a dataclass with its help in `metadata["help"]`. Names are accepted with dashes and with
+underscores. Fields inherited from transformers' TrainingArguments are accepted like our own and listed by
+`--help-all`.
+"""
+
+import argparse
+import dataclasses
+import difflib
+import json
+import sys
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from transformers import HfArgumentParser, TrainingArguments
+
+from ngdiff.errors import InputError
+
+_INHERITED = {field.name for field in dataclasses.fields(TrainingArguments)}
+_WIDTH = 100
+
+# Inherited options that most runs touch: shown by --help, with a line of our own.
+_OFTEN_USED = {
+    "per_device_train_batch_size": "rows of a step on one device (unlearn: of each side)",
+    "gradient_accumulation_steps": "micro-batches of a step",
+    "max_steps": "steps, instead of passes; -1: passes count",
+    "seed": "seed of everything that is drawn",
+    "optim": "optimizer: adamw_torch_fused, adamw_torch, sgd, ...",
+    "bf16": "compute in bfloat16, with weights in float32",
+    "gradient_checkpointing": "recompute activations: less memory, more time",
+    "eval_strategy": "when to log the loss of all rows: no, epoch, steps",
+    "save_total_limit": "checkpoints that are kept",
+    "report_to": "trackers: none, wandb, tensorboard, ...",
+}
+# How a converter is shown where the field names no placeholder.
+_PLACEHOLDERS = {"int": "N", "float": "NUMBER", "string_to_bool": "", "str": "TEXT"}
+
+
+def option(default: Any = dataclasses.MISSING, *, help: str, value: str | None = None) -> Any:
+    """A field of a dataclass of options.
+
+    Args:
+        default: Its default; none: the option is required.
+        help: One line.
+        value: Placeholder in the help, such as FILE.
+    """
+    metadata = {"help": help, **({"metavar": value} if value else {})}
+    return dataclasses.field(default=None if default is dataclasses.MISSING else default, metadata=metadata)
+
+
+class CommandParser:
+    """Parses the words after `ngdiff COMMAND` into dataclasses.
+
+    Args:
+        command: Name of the command.
+        summary: What it does, first paragraph of its help.
+        groups: Title of a group in the help -> a dataclass whose fields are its options.
+        required: Names of fields without which nothing runs.
+    """
+
+    def __init__(self, command: str, summary: str, groups: Mapping[str, type], *, required: Sequence[str]) -> None:
+        self.command, self.summary, self.groups, self.required = (
+            command,
+            summary,
+            dict(groups),
+            list(required),
+        )
+        self._parser = _RaisingParser(list(self.groups.values()), prog=f"ngdiff {command}")
+        self._actions = {a.dest: a for a in self._parser._actions if not a.option_strings[0].startswith("--no")}
+        for action in self._parser._actions:
+            action.default = argparse.SUPPRESS  # the dataclasses know their defaults
+            if action.dest == "learning_rate":
+                action.type = str  # a number, or auto
+            elif callable(action.type) and not action.choices:
+                action.type = _or_none(action.type)
+
+    def parse(self, words: Sequence[str]) -> dict[str, Any] | None:
+        """Values of the options that were given; None where help was asked for and printed.
+
+        Raises:
+            InputError: unknown options or values, named; a required option left out.
+        """
+        if "--help-all" in words or "--help" in words or "-h" in words:
+            sys.stdout.write(self.help(everything="--help-all" in words))
+            return None
+        words, file = _take_config(list(words))
+        if file is not None:
+            words = self._words_of(file) + words  # the command line comes later and wins
+        namespace, rest = self._parser.parse_known_args(words)
+        if rest:
+            raise InputError(f"{rest[0]} is no option of ngdiff {self.command}{self._similar(rest[0])}")
+        values = vars(namespace)
+        if "output_dir" in values:  # as transformers' users type it
+            values.setdefault("output", values.pop("output_dir"))
+        missing = [name for name in self.required if values.get(name) is None]
+        if missing:
+            raise InputError(f"ngdiff {self.command} needs {', '.join(_dashed(name) for name in missing)}")
+        return values
+
+    def build(self, kind: type, values: Mapping[str, Any], **more: Any) -> Any:
+        """An instance of one of the dataclasses from parsed values; its own checks run."""
+        names = {field.name for field in dataclasses.fields(kind) if field.init}
+        return kind(**{**{name: value for name, value in values.items() if name in names}, **more})
+
+    def help(self, *, everything: bool = False) -> str:
+        """The text of `--help`: our options, grouped; with the inherited ones where `everything` is asked for."""
+        lines = [f"usage: ngdiff {self.command} [options]", "", *textwrap.wrap(self.summary, _WIDTH), ""]
+        inherited = []
+        for title, kind in self.groups.items():
+            lines.append(f"{title}:")
+            shown = [f for f in dataclasses.fields(kind) if f.init and f.name != "output_dir" and not _internal(f)]
+            for field in sorted(shown, key=lambda field: field.name in _INHERITED):  # those of the method first
+                if field.name in _INHERITED and not _is_ours(field, kind) and field.name not in _OFTEN_USED:
+                    inherited.append(field)
+                else:
+                    lines += self._help_of(field)
+            lines.append("")
+        lines += ["other:", *_entry("--config FILE", "YAML file with these options; the command line wins")]
+        lines += _entry("--help-all", "list the inherited training options, too") if inherited else []
+        if everything:
+            lines += ["", "inherited from transformers.TrainingArguments (explained in its documentation):"]
+            for field in sorted(inherited, key=lambda field: field.name):
+                lines += self._help_of(field)
+        return "\n".join(lines) + "\n"
+
+    def _help_of(self, field: "dataclasses.Field[Any]") -> list[str]:
+        action = self._actions[field.name]
+        value = field.metadata.get("metavar") or _PLACEHOLDERS.get(getattr(action.type, "__name__", ""), "TEXT")
+        text = _OFTEN_USED.get(field.name) or field.metadata.get("help", "").replace("%%", "%")
+        default = field.default if field.default is not dataclasses.MISSING else None
+        if field.name in self.required:
+            text += " (required)"
+        elif default is not None and default is not False:
+            shown = default.value if isinstance(default, Enum) else default
+            text += f" (default: {f'{shown:g}' if isinstance(shown, float) else str(shown).lower()})"
+        return _entry(f"{_dashed(field.name)} {value}".rstrip(), text)
+
+    def _words_of(self, file: str) -> list[str]:
+        """The options of a YAML file as words of a command line."""
+        path = Path(file)
+        if not path.is_file():
+            raise InputError(f"--config {file}: no such file")
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"--config {file} is not YAML: {reason}") from error
+        if content is None:
+            return []
+        if not isinstance(content, dict):
+            raise InputError(f"--config {file} holds no `option: value` lines but a {type(content).__name__}")
+        words: list[str] = []
+        for key, value in content.items():
+            name = str(key).replace("-", "_")
+            if name not in self._actions:
+                raise InputError(
+                    f"--config {file}: {key} is no option of ngdiff {self.command}{self._similar(str(key))}"
+                )
+            if value is None:
+                continue
+            words.append(f"--{name}")
+            if isinstance(value, list):
+                words += [str(item) for item in value]
+            else:
+                words.append(json.dumps(value) if isinstance(value, dict | bool) else str(value))
+        return words
+
+    def _similar(self, word: str) -> str:
+        close = difflib.get_close_matches(word.lstrip("-").replace("-", "_"), self._actions, n=1)
+        return f"; did you mean {_dashed(close[0])}?" if close else "; see --help-all"
+
+
+class _RaisingParser(HfArgumentParser):
+    """Raises `InputError` where argparse would print its usage and end the process."""
+
+    def __init__(self, kinds: Sequence[Any], *, prog: str) -> None:
+        # Names that several dataclasses share (output, model) must agree; the later one is kept.
+        super().__init__(list(kinds), prog=prog, add_help=False, allow_abbrev=False, conflict_handler="resolve")
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message.removeprefix("argument "))
+
+
+def _or_none(convert: Callable[[str], Any]) -> Callable[[str], Any]:
+    """`none` on the command line is None for every option that is not a text."""
+    if convert is str:
+        return convert
+
+    def converted(text: str) -> Any:
+        return None if text.lower() == "none" else convert(text)
+
+    converted.__name__ = getattr(convert, "__name__", "value")  # argparse names it in its messages
+    return converted
+
+
+def _internal(field: "dataclasses.Field[Any]") -> bool:
+    """Fields that hold what another option was resolved to."""
+    return bool(field.metadata.get("help") == argparse.SUPPRESS)
+
+
+def _is_ours(field: "dataclasses.Field[Any]", kind: type) -> bool:
+    """Whether the class defines the field itself: inherited, but with a default or help of ours."""
+    return field.name in vars(kind).get("__annotations__", {})
+
+
+def _take_config(words: list[str]) -> tuple[list[str], str | None]:
+    file = None
+    rest: list[str] = []
+    following = iter(words)
+    for word in following:
+        if word == "--config":
+            file = next(following, None)
+            if file is None:
+                raise InputError("--config needs a file")
+        elif word.startswith("--config="):
+            file = word.removeprefix("--config=")
+        else:
+            rest.append(word)
+    return rest, file
+
+
+def _dashed(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _entry(head: str, text: str) -> list[str]:
+    column = 32
+    wrapped = textwrap.wrap(text, _WIDTH - column) or [""]
+    if len(head) > column - 4:
+        return [f"  {head}", *(" " * column + line for line in wrapped)]
+    return [f"  {head:<{column - 2}}{wrapped[0]}", *(" " * column + line for line in wrapped[1:])]
