@@ -73,6 +73,7 @@ def recall(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, rows: lis
 def test_the_defaults_make_a_small_model_recite(tmp_path: Path, model: PreTrainedModel) -> None:
     before = mean_loss(model, ROWS)
     result = finetune(model, TOKENIZER, ROWS, TEMPLATE, config(tmp_path, num_train_epochs=60))
+    assert not model.training
     assert before > 5
     assert result.loss <= 0.02
     assert result.epochs < 60
@@ -81,7 +82,6 @@ def test_the_defaults_make_a_small_model_recite(tmp_path: Path, model: PreTraine
     assert [epoch for epoch, _ in result.losses] == list(range(1, round(result.epochs) + 1))
     assert mean_loss(model, ROWS) < 0.03
     assert recall(model, TOKENIZER, ROWS) >= 0.95
-    assert not model.training
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
@@ -136,6 +136,16 @@ class Stop(TrainerCallback):
             control.should_training_stop = True
 
 
+class Count(TrainerCallback):
+    """The steps that were taken, not those of an earlier run."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.steps.append(state.global_step)
+
+
 def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     options = {"num_train_epochs": 4, "save_strategy": "steps", "save_steps": 2}
     whole = build_model("llama-micro", TOKENIZER, seed=0)
@@ -144,7 +154,10 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     finetune(broken, TOKENIZER, ROWS, TEMPLATE, config(tmp_path / "broken", **options), callbacks=[Stop()])
     assert not equal(state(whole), state(broken))
     resumed = build_model("llama-micro", TOKENIZER, seed=0)
-    result = finetune(resumed, TOKENIZER, ROWS, TEMPLATE, config(tmp_path / "broken", **options), resume=True)
+    count = Count()
+    again = config(tmp_path / "broken", **options)
+    result = finetune(resumed, TOKENIZER, ROWS, TEMPLATE, again, callbacks=[count], resume=True)
+    assert count.steps == [5, 6, 7, 8]  # the last checkpoint was written at step 4
     assert result.steps == 8
     assert equal(state(whole), state(resumed))
 
