@@ -125,9 +125,7 @@ def reciting(tokenizer: Any) -> Any:
     for _ in range(60):
         optimizer.zero_grad()
         for item in encoded:
-            network(
-                input_ids=torch.tensor([item["input_ids"]]), labels=torch.tensor([item["labels"]])
-            ).loss.backward()
+            network(input_ids=torch.tensor([item["input_ids"]]), labels=torch.tensor([item["labels"]])).loss.backward()
         optimizer.step()
     return network
 

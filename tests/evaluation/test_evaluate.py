@@ -40,9 +40,7 @@ def test_a_model_that_recites(result: EvaluationResult) -> None:
 
 
 def test_without_generation_there_is_no_rouge(reciting: Any, tokenizer: Any, rows: list[Row]) -> None:
-    found = evaluate(
-        reciting, tokenizer, {"forget": rows}, PLAIN, max_length=256, generate=False, show_progress=False
-    )
+    found = evaluate(reciting, tokenizer, {"forget": rows}, PLAIN, max_length=256, generate=False, show_progress=False)
     assert "verbmem" not in found.as_json()
     assert found.metrics["forget"]["n_rouge_l_recall"] == 0
     assert found.metrics["forget"]["loss"] > 0
@@ -88,16 +86,17 @@ def test_written_again(result: EvaluationResult, tmp_path: Path) -> None:
     assert (tmp_path / "private").stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_a_full_disk_leaves_the_earlier_files(
-    result: EvaluationResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    result: EvaluationResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     write_evaluation(result, tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
-    def full(_: int) -> None:
+    def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, step, full)
     with pytest.raises(OSError, match="No space left on device"):
         write_evaluation(EvaluationResult({"forget": {"n": 1}}, {"forget": []}), tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

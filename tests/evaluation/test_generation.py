@@ -31,9 +31,7 @@ def plain_loop(model: Any, tokenizer: Any, prompt: list[int], max_new_tokens: in
 
 @pytest.mark.parametrize("budget", [1, 60, 4096])
 def test_equals_one_prompt_at_a_time_without_cache(model: Any, tokenizer: Any, budget: int) -> None:
-    found = generate_answers(
-        model, tokenizer, PROMPTS, max_new_tokens=20, tokens_per_batch=budget, show_progress=False
-    )
+    found = generate_answers(model, tokenizer, PROMPTS, max_new_tokens=20, tokens_per_batch=budget, show_progress=False)
     assert found == [plain_loop(model, tokenizer, p, 20, {tokenizer.eos_token_id}) for p in PROMPTS]
     assert len(set(found)) > 1
     assert all(module.training for module in model.modules())
@@ -43,9 +41,7 @@ def test_published_text_of_stories260k_in_a_batch_with_others(data_folder: Path)
     folder = data_folder / "lm" / "stories260K"
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     golden = json.loads((folder / "greedy_golden.json").read_text(encoding="utf-8"))
-    others = [
-        tokenizer(text)["input_ids"] for text in ("Lily saw a", "One day, the big dog and the cat", "Tom")
-    ]
+    others = [tokenizer(text)["input_ids"] for text in ("Lily saw a", "One day, the big dog and the cat", "Tom")]
     length = len(golden["greedy_ids"]) - len(golden["prompt_ids"])
     found = generate_answers(
         model,

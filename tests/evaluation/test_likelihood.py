@@ -46,9 +46,7 @@ def test_batching_padding_and_sorting_change_nothing(model: Any, sequences: Sequ
         torch.testing.assert_close(values, exact, rtol=1e-5, atol=2e-5)
 
 
-def test_a_model_that_cannot_skip_logits_gives_the_same(
-    sequences: Sequences, tokenizer: Any, model: Any
-) -> None:
+def test_a_model_that_cannot_skip_logits_gives_the_same(sequences: Sequences, tokenizer: Any, model: Any) -> None:
     class Older(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -70,9 +68,7 @@ def test_logits_before_the_first_label_are_not_computed(tokenizer: Any, model: A
     shapes = []
     model.register_forward_hook(lambda *call: shapes.append(tuple(call[-1].logits.shape)))
     ids = list(range(20))
-    token_nll(
-        model, [(ids, [IGNORED] * 15 + ids[15:]), (ids, [IGNORED] * 17 + ids[17:])], show_progress=False
-    )
+    token_nll(model, [(ids, [IGNORED] * 15 + ids[15:]), (ids, [IGNORED] * 17 + ids[17:])], show_progress=False)
     assert shapes == [(2, 6, len(tokenizer))]  # positions 14 to 19
 
 
@@ -85,6 +81,16 @@ def test_more_labels_than_one_chunk_of_logits(
         assert torch.equal(chunked, values)
 
 
+def test_the_attention_mask_comes_from_lengths(model: Any) -> None:
+    """Token 0, which also fills the padding, is seen where it is part of a sequence."""
+    masks = []
+    model.register_forward_pre_hook(
+        lambda module, args, kwargs: masks.append(kwargs["attention_mask"].tolist()), with_kwargs=True
+    )
+    token_nll(model, [([0, 0], [IGNORED, 0]), ([5, 0, 7, 0], [5, 0, 7, 0])], show_progress=False)
+    assert masks == [[[1, 1, 1, 1], [1, 1, 0, 0]]]
+
+
 def test_the_model_is_left_as_it_was(model: Any, sequences: Sequences) -> None:
     before = {name: value.clone() for name, value in model.state_dict().items()}
     token_nll(model, sequences, show_progress=False)
@@ -95,9 +101,7 @@ def test_the_model_is_left_as_it_was(model: Any, sequences: Sequences) -> None:
 
 def test_half_precision_models_get_an_fp32_softmax(tokenizer: Any, model: Any, sequences: Sequences) -> None:
     half = model.to(torch.bfloat16)
-    for values, exact in zip(
-        token_nll(half, sequences, show_progress=False), plain_loop(half, sequences), strict=True
-    ):
+    for values, exact in zip(token_nll(half, sequences, show_progress=False), plain_loop(half, sequences), strict=True):
         torch.testing.assert_close(values, exact, rtol=0.05, atol=0.5)
         assert torch.equal(values, values.float().double())
         # values rounded to bfloat16 would carry 8 bits

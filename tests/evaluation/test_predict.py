@@ -65,14 +65,10 @@ def test_the_end_token_counts(model: Any, tokenizer: Any, rows: list[Row]) -> No
 
 
 @pytest.mark.parametrize("budget", [1, 90, 10_000])
-def test_batches_and_the_order_of_rows_change_nothing(
-    model: Any, tokenizer: Any, rows: list[Row], budget: int
-) -> None:
+def test_batches_and_the_order_of_rows_change_nothing(model: Any, tokenizer: Any, rows: list[Row], budget: int) -> None:
     options: dict[str, Any] = {"max_length": 256, "show_progress": False}
     whole = predict(model, tokenizer, rows, PLAIN, **options)
-    back = predict(
-        model, tokenizer, rows[::-1], PLAIN, tokens_per_batch=budget, max_new_tokens=20, **options
-    )[::-1]
+    back = predict(model, tokenizer, rows[::-1], PLAIN, tokens_per_batch=budget, max_new_tokens=20, **options)[::-1]
     longest = max(record["n_tokens"] for record in whole)
     again = predict(model, tokenizer, rows, PLAIN, tokens_per_batch=budget, max_new_tokens=longest, **options)
     for one, other in zip(whole, again, strict=True):
@@ -82,9 +78,7 @@ def test_batches_and_the_order_of_rows_change_nothing(
         assert one["origin"] == other["origin"]
 
 
-def test_a_model_that_recites_gives_its_answers_and_stops(
-    reciting: Any, tokenizer: Any, rows: list[Row]
-) -> None:
+def test_a_model_that_recites_gives_its_answers_and_stops(reciting: Any, tokenizer: Any, rows: list[Row]) -> None:
     records = predict(reciting, tokenizer, rows, PLAIN, max_length=256, show_progress=False)
     assert [record["generated"] for record in records] == [row.answer for row in rows]
     assert all(record["nll_sum"] / record["n_tokens"] < 0.1 for record in records)
@@ -102,9 +96,7 @@ def test_one_forward_per_distinct_sequence(model: Any, tokenizer: Any) -> None:
     assert found[0]["perturbed"][0] == found[4]["perturbed"][2] != found[0]["perturbed"][1]
 
 
-def test_without_generation(
-    model: Any, tokenizer: Any, rows: list[Row], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_generation(model: Any, tokenizer: Any, rows: list[Row], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "generate", None)
     records = predict(model, tokenizer, rows, PLAIN, max_length=256, generate=False, show_progress=False)
     assert [record["generated"] for record in records] == [None] * 3
@@ -138,9 +130,7 @@ def test_a_chat_template_with_an_end_token_of_its_own(make_tokenizer: Any, make_
     end = tokenizer.convert_tokens_to_ids("<end>")
     model.lm_head.weight.data.zero_()
     model.model.norm.weight.data.zero_()
-    model.lm_head.bias = torch.nn.Parameter(
-        torch.nn.functional.one_hot(torch.tensor(end), len(tokenizer)) * 9.0
-    )
+    model.lm_head.bias = torch.nn.Parameter(torch.nn.functional.one_hot(torch.tensor(end), len(tokenizer)) * 9.0)
     record = predict(model, tokenizer, [row], template, max_length=256, show_progress=False)[0]
     assert record["generated"] == ""
     assert record["prompt"].startswith("user: Who?<end>\nassistant:")
@@ -152,9 +142,7 @@ def test_plain_text_rows(model: Any, tokenizer: Any) -> None:
     row = Row("", "Orla Vennick was born in Tarnholm.", kind="text")
     record = predict(model, tokenizer, [row], Template("text"), max_length=256, show_progress=False)[0]
     assert record["prompt"] == ""
-    assert record["n_tokens"] == len(
-        tokenizer(row.answer)["input_ids"]
-    )  # less the first, and the end token more
+    assert record["n_tokens"] == len(tokenizer(row.answer)["input_ids"])  # less the first, and the end token more
     assert record["generated"] is not None
 
 
@@ -175,24 +163,18 @@ def test_a_row_beyond_the_context_is_named(make_model: Any, tokenizer: Any, rows
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_broken_model_is_named_with_the_row(
-    make_model: Any, tokenizer: Any, rows: list[Row], bad: float
-) -> None:
+def test_a_broken_model_is_named_with_the_row(make_model: Any, tokenizer: Any, rows: list[Row], bad: float) -> None:
     model = make_model("llama", len(tokenizer))
     model.lm_head.weight.data[3] = bad
     with pytest.raises(InputError, match=r"forget\.jsonl, line 1: the model gives a loss of (nan|inf); its"):
         predict(model, tokenizer, rows, PLAIN, max_length=256, show_progress=False)
 
 
-def test_an_answer_without_probability_is_named(
-    model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_answer_without_probability_is_named(model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     row = Row("", "A", kind="text")
     # `encode_rows` asks for a length of 2, so that only another encoding could come to this
     monkeypatch.setattr(MODULE, "encode_rows", lambda *_, **__: [{"input_ids": [5], "labels": [5]}])
-    with pytest.raises(
-        InputError, match="row 0: the answer is one token with nothing before it, so it has no"
-    ):
+    with pytest.raises(InputError, match="row 0: the answer is one token with nothing before it, so it has no"):
         predict(model, tokenizer, [row], Template("text"), max_length=2, show_progress=False)
 
 

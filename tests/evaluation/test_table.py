@@ -50,8 +50,7 @@ def test_answers_that_rouge_cannot_read_are_said_once() -> None:
     lines = format_comparison({"before": odd, "after": odd}).splitlines()
     notes = [line for line in lines if line.startswith("note:")]
     assert notes == [
-        "note: 7 of 20 forget answers hold no word that ROUGE knows (a-z, 0-9); "
-        "they count as 0 whatever the model says"
+        "note: 7 of 20 forget answers hold no word that ROUGE knows (a-z, 0-9); they count as 0 whatever the model says"
     ]
 
 
