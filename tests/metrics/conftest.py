@@ -22,14 +22,10 @@ def as_records(name: str, inputs: dict[str, list[Any]]) -> list[dict[str, Any]]:
             "reference": inputs["reference"][i],
             "generated": inputs["generated"][i],
             **_likelihood(inputs["gt_loss_sum"][i], inputs["gt_num_tokens"][i]),
-            "paraphrased": _likelihood(
-                inputs["paraphrased_loss_sum"][i], inputs["paraphrased_num_tokens"][i]
-            ),
+            "paraphrased": _likelihood(inputs["paraphrased_loss_sum"][i], inputs["paraphrased_num_tokens"][i]),
             "perturbed": [
                 _likelihood(*pair)
-                for pair in zip(
-                    inputs["perturbed_loss_sum"][i], inputs["perturbed_num_tokens"][i], strict=True
-                )
+                for pair in zip(inputs["perturbed_loss_sum"][i], inputs["perturbed_num_tokens"][i], strict=True)
             ],
         }
         for i in range(len(inputs["reference"]))

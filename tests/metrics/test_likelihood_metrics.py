@@ -22,9 +22,7 @@ from ngdiff.metrics import (
     truth_ratios,
 )
 
-LIKELIHOODS = st.builds(
-    lambda mean, n: {"nll_sum": mean * n, "n_tokens": n}, st.floats(0, 30), st.integers(1, 50)
-)
+LIKELIHOODS = st.builds(lambda mean, n: {"nll_sum": mean * n, "n_tokens": n}, st.floats(0, 30), st.integers(1, 50))
 RECORDS = st.builds(
     lambda own, paraphrased, perturbed: {**own, "paraphrased": paraphrased, "perturbed": perturbed},
     LIKELIHOODS,
@@ -101,9 +99,7 @@ def test_losses_whose_probabilities_underflow() -> None:
     assert retain_truth_ratio_arithmetic([{**likelihood(0.0), "perturbed": [likelihood(5000.0)] * 3}]) == 1.0
 
 
-@pytest.mark.parametrize(
-    "metric", [loss, probability, choice_probability, forget_truth_ratio, retain_truth_ratio]
-)
+@pytest.mark.parametrize("metric", [loss, probability, choice_probability, forget_truth_ratio, retain_truth_ratio])
 def test_no_records(metric: Any) -> None:
     with pytest.raises(InputError, match="needs at least one example, found none"):
         metric([])
@@ -111,24 +107,18 @@ def test_no_records(metric: Any) -> None:
 
 def test_what_cannot_be_scored_is_named() -> None:
     empty = {**likelihood(0.0, 0), "origin": "forget.jsonl, line 3"}
-    with pytest.raises(
-        InputError, match=r"forget\.jsonl, line 3: the answer has 0 tokens; a loss needs at least one"
-    ):
+    with pytest.raises(InputError, match=r"forget\.jsonl, line 3: the answer has 0 tokens; a loss needs at least one"):
         loss([empty])
     with pytest.raises(InputError, match="record 4 of set 'retain': nll_sum is NaN"):
         probability([{**likelihood(math.nan), "set": "retain", "index": 4}])
-    with pytest.raises(
-        InputError, match="row 1: a truth ratio needs perturbed answers, and this record has none"
-    ):
+    with pytest.raises(InputError, match="row 1: a truth ratio needs perturbed answers, and this record has none"):
         forget_truth_ratio([{**likelihood(1.0), "origin": "row 1", "perturbed": []}])
     with pytest.raises(InputError, match="row 1: no perturbed answers to compare the answer with"):
         choice_probability([{**likelihood(1.0), "origin": "row 1"}])
     endless = {**likelihood(math.inf), "origin": "row 2", "perturbed": [likelihood(math.inf)]}
     with pytest.raises(InputError, match="row 2: an answer has probability 0"):
         retain_truth_ratio([endless])
-    with pytest.raises(
-        InputError, match="row 2: the answer and its perturbed answers all have probability 0"
-    ):
+    with pytest.raises(InputError, match="row 2: the answer and its perturbed answers all have probability 0"):
         choice_probability([endless])
 
 

@@ -29,9 +29,7 @@ def test_the_mean_loses_nothing_to_cancellation() -> None:
 def test_a_value_that_is_not_finite_is_named(bad: float) -> None:
     with pytest.raises(InputError, match=f"loss of example 1 is {bad}; the mean needs finite values"):
         mean([1.0, bad], "loss")
-    with pytest.raises(
-        InputError, match=f"utility: value 1 is {bad}; a harmonic mean needs finite values >= 0"
-    ):
+    with pytest.raises(InputError, match=f"utility: value 1 is {bad}; a harmonic mean needs finite values >= 0"):
         harmonic_mean([1.0, bad], "utility")
 
 

@@ -47,9 +47,7 @@ def test_the_stemmer_joins_forms_of_a_word_and_can_be_switched_off() -> None:
     assert rouge("author writing", "authors write", stemmer=False) == 0.0
 
 
-@pytest.mark.parametrize(
-    ("reference", "generated"), [("", "a cat"), ("a cat", ""), ("", ""), ("...", "a"), ("a", "?")]
-)
+@pytest.mark.parametrize(("reference", "generated"), [("", "a cat"), ("a cat", ""), ("", ""), ("...", "a"), ("a", "?")])
 @pytest.mark.parametrize("statistic", ["recall", "precision", "fmeasure"])
 def test_a_text_without_words_scores_zero(reference: str, generated: str, statistic: str) -> None:
     assert rouge(reference, generated, statistic=statistic) == 0.0  # type: ignore[arg-type]
@@ -68,11 +66,7 @@ def test_the_mean_over_records() -> None:
 
 
 def test_unknown_kind_and_statistic() -> None:
-    with pytest.raises(
-        InputError, match="ROUGE kind 'rouge0' is unknown; use rougeL, rougeLsum or rouge1 to rouge9"
-    ):
+    with pytest.raises(InputError, match="ROUGE kind 'rouge0' is unknown; use rougeL, rougeLsum or rouge1 to rouge9"):
         rouge("a", "a", kind="rouge0")
-    with pytest.raises(
-        InputError, match="ROUGE statistic 'f1' is unknown; use one of precision, recall, fmeasure"
-    ):
+    with pytest.raises(InputError, match="ROUGE statistic 'f1' is unknown; use one of precision, recall, fmeasure"):
         rouge("a", "a", statistic="f1")  # type: ignore[arg-type]

@@ -8,9 +8,7 @@ from ngdiff.metrics import METRICS, Metric, forget_quality, headline, metrics_of
 WORSE = {"lower": 1, "higher": -1}
 
 
-def record(
-    reference: str = "a cat", generated: str | None = "a cat", loss: float = 1.0, **more: Any
-) -> dict[str, Any]:
+def record(reference: str = "a cat", generated: str | None = "a cat", loss: float = 1.0, **more: Any) -> dict[str, Any]:
     fields = {"reference": reference, "generated": generated, "nll_sum": 4 * loss, "n_tokens": 4}
     return {**fields, "paraphrased": None, "perturbed": [], **more}
 
@@ -20,9 +18,7 @@ def wrong(loss: float) -> list[dict[str, Any]]:
 
 
 def test_rows_without_what_a_metric_needs_are_left_out_and_counted() -> None:
-    numbers = summarize(
-        "forget", [record(perturbed=wrong(1.0)), record(generated=None), record(generated="a dog")]
-    )
+    numbers = summarize("forget", [record(perturbed=wrong(1.0)), record(generated=None), record(generated="a dog")])
     assert numbers["n"] == 3
     assert numbers["n_truth_ratio"] == 1
     assert numbers["truth_ratio"] == 1.0
