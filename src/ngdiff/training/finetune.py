@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import (
     PreTrainedModel,
+    ProgressCallback,
     Trainer,
     TrainerCallback,
     TrainerControl,
@@ -22,6 +23,7 @@ from ngdiff.data import AnswerCollator, Row, Template, encode_rows
 from ngdiff.errors import InputError
 from ngdiff.evaluation.context import context_length
 from ngdiff.modeling import check_vocabulary
+from ngdiff.training.progress import StepProgress
 
 logger = logging.getLogger(__name__)
 
@@ -150,6 +152,8 @@ def finetune(
         processing_class=tokenizer,
         callbacks=[_WatchLoss(config.stop_loss), *callbacks],
     )
+    if trainer.pop_callback(ProgressCallback) is not None:
+        trainer.add_callback(StepProgress)
     trainer.train(resume_from_checkpoint=resume or None)
     model.eval()
     losses = tuple((log["epoch"], log["loss"]) for log in trainer.state.log_history if "loss" in log)

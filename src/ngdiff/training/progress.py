@@ -1,4 +1,4 @@
-"""The progress bar of a run: both losses and the learning rate beside the bar, no line for each step."""
+"""The progress bar of a run: losses and learning rate beside the bar, no line for each step."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from transformers import ProgressCallback, TrainerControl, TrainerState, Trainin
 
 
 class StepProgress(ProgressCallback):
-    """Transformers' progress bar with the figures of the last step in it."""
+    """Transformers' progress bar with the figures of the last log line in it, instead of a printed line for each."""
 
     def on_log(
         self,
@@ -16,12 +16,11 @@ class StepProgress(ProgressCallback):
         logs: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Show the step's losses and learning rate; print evaluations as before."""
+        """Show losses and learning rate; print evaluations as before."""
         logs = logs or {}
-        if "loss_forget" not in logs:
-            if not any(key.startswith("train_") for key in logs):
-                super().on_log(args, state, control, logs=logs, **kwargs)
-        elif state.is_world_process_zero and self.training_bar is not None:
-            self.training_bar.set_postfix_str(
-                f"forget {logs['loss_forget']:.3f}, retain {logs['loss_retain']:.3f}, rate {logs['learning_rate']:.1e}"
-            )
+        if any(key.startswith("eval_") for key in logs):
+            super().on_log(args, state, control, logs=logs, **kwargs)
+        elif state.is_world_process_zero and self.training_bar is not None and "learning_rate" in logs:
+            losses = {"forget": "loss_forget", "retain": "loss_retain"} if "loss_forget" in logs else {"loss": "loss"}
+            shown = [f"{name} {logs[key]:.3f}" for name, key in losses.items()]
+            self.training_bar.set_postfix_str(", ".join([*shown, f"rate {logs['learning_rate']:.1e}"]))

@@ -1,0 +1,165 @@
+"""`ngdiff demo`: learn, forget, and compare with never having learned, on built-in data."""
+
+import logging
+import sys
+import textwrap
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers.utils import logging as transformers_logging
+
+from ngdiff.cli.options import resolved
+from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.data import Row, read_rows, resolve_template, write_people
+from ngdiff.errors import InputError
+from ngdiff.evaluation import EvaluationResult, evaluate, format_comparison, write_evaluation
+from ngdiff.files import prepare_output, write_json, write_text
+from ngdiff.manifest import describe_data, write_manifest
+from ngdiff.modeling import SHAPES, build_model, load_model, save_model, train_tokenizer
+from ngdiff.report import plot_curves
+from ngdiff.training import UnlearnConfig, UnlearnTrainer
+from ngdiff.training.finetune import FinetuneConfig, finetune
+
+logger = logging.getLogger("ngdiff")
+
+_SAMPLES = 3
+_MAX_LENGTH = 256
+
+
+@dataclass
+class DemoOptions:
+    """What the demo makes, and of which size."""
+
+    output: str = option("demo-output", help="folder for data, models, table and curves", value="DIR")
+    overwrite: bool = option(False, help="replace what an earlier run wrote there")
+    people: int = option(40, help="fictional people; 10 %% of them are forgotten")
+    questions: int = option(5, help="questions about each of them, at most 8")
+    shape: str = option("llama-micro", help="shape of the model, trained from random weights", value="SHAPE")
+    seed: int = option(0, help="seed of everything that is drawn")
+
+
+PARSER = CommandParser(
+    "demo",
+    "Make up people, train a small model until it recites what is asked about them, make it forget every tenth, "
+    "and show before, after, and a model that never learned of them.",
+    {"demo": DemoOptions},
+    required=(),
+)
+
+
+def run(words: list[str]) -> None:
+    """Run the command.
+
+    Raises:
+        InputError: options that cannot be used.
+    """
+    values = PARSER.parse(words)
+    if values is None:
+        return
+    options: DemoOptions = PARSER.build(DemoOptions, values)
+    if options.people < 10:
+        raise InputError(f"--people {options.people}: at least 10, so that one in ten can be forgotten")
+    if options.shape not in SHAPES:
+        raise InputError(f"--shape {options.shape} is not known; one of {', '.join(SHAPES)}")
+    started = time.monotonic()
+    output = prepare_output(options.output, overwrite=options.overwrite)
+    files = write_people(output / "data", options.people, questions=options.questions, seed=options.seed)
+    write_manifest(
+        output,
+        command=["ngdiff", "demo", *words],
+        config=resolved(options),
+        data={role: describe_data(str(path), read_rows(str(path), role=role)) for role, path in files.items()},
+        model={"shape": options.shape},
+        template="plain",
+        seed=options.seed,
+    )
+    transformers_logging.disable_progress_bar()  # of loading and saving; those of the runs stay
+    demo = _Demo(options, output, {role: read_rows(str(path), role=role) for role, path in files.items()})
+    demo.tell(f"1/4  A model learns {len(demo.rows['full'])} answers about {options.people} people who do not exist.")
+    demo.learn("target", "full")
+    demo.tell(f"2/4  It forgets {len(demo.rows['forget'])} answers: one person in ten.")
+    trainer = demo.unlearn()
+    demo.tell("3/4  Another model learns the same without those people: what forgetting should look like.")
+    demo.learn("retrained", "retain")
+    demo.tell("4/4  What each of them knows.")
+    columns = {"before": "target", "after": "unlearned", "retrained": "retrained"}
+    results = {column: demo.evaluate(name) for column, name in columns.items()}
+    table = format_comparison({column: result.metrics for column, result in results.items()})
+    curves = plot_curves(
+        trainer.state.log_history,
+        output / "curves.png",
+        title="ngdiff demo: one person in ten is forgotten",
+        forget_ceiling=trainer.ceiling,
+    )
+    write_text(output / "table.txt", table + "\n")
+    write_json(output / "metrics.json", {column: result.as_json() for column, result in results.items()})
+    sys.stdout.write("\n" + "\n\n".join([*_samples(demo.rows["forget"], results), table]) + "\n\n")
+    sys.stdout.write(f"Curves: {curves}\nData, models and records: {output}\n")
+    sys.stdout.write(f"Done in {time.monotonic() - started:.0f} s.\n")
+
+
+class _Demo:
+    """The models of the demo and what they share: rows, tokenizer, template."""
+
+    def __init__(self, options: DemoOptions, output: Path, rows: dict[str, list[Row]]) -> None:
+        self.options, self.output, self.rows = options, output, rows
+        texts = [text for row in rows["full"] for text in (row.prompt, row.answer)]
+        self.tokenizer = train_tokenizer(texts, vocab_size=1024)
+        self.template = resolve_template("plain", self.tokenizer, rows["full"])
+
+    def tell(self, text: str) -> None:
+        """A line between the progress bars."""
+        sys.stdout.write(f"\n{text}\n")
+        sys.stdout.flush()
+
+    def learn(self, name: str, role: str) -> None:
+        """Train a model from random weights on one set and save it. Equal but for the rows."""
+        model = build_model(self.options.shape, self.tokenizer, seed=self.options.seed)
+        config = FinetuneConfig(
+            output_dir=str(self.output / name), seed=self.options.seed, report_to=[], num_train_epochs=60
+        )
+        result = finetune(model, self.tokenizer, self.rows[role], self.template, config)
+        save_model(model, self.tokenizer, self.output / name)
+        self.tell(f"     loss {result.loss:.3f} after {result.epochs:g} passes")
+
+    def unlearn(self) -> UnlearnTrainer:
+        """Unlearn the forget rows from the target, with every option at its default."""
+        config = UnlearnConfig(
+            output_dir=str(self.output / "unlearned"), seed=self.options.seed, save_strategy="no", report_to=[]
+        )
+        trainer = UnlearnTrainer(
+            load_model(self.output / "target"),
+            config,
+            self.rows["forget"],
+            self.rows["retain"],
+            processing_class=self.tokenizer,
+        )
+        trainer.train()
+        save_model(trainer.accelerator.unwrap_model(trainer.model), self.tokenizer, self.output / "unlearned")
+        write_json(self.output / "training_log.json", {"steps": trainer.state.log_history})
+        return trainer
+
+    def evaluate(self, name: str) -> EvaluationResult:
+        """Score one of the models on both sets; its records go below its folder."""
+        result = evaluate(
+            load_model(self.output / name),
+            self.tokenizer,
+            {role: self.rows[role] for role in ("forget", "retain")},
+            self.template,
+            max_length=_MAX_LENGTH,
+        )
+        write_evaluation(result, self.output / name)
+        return result
+
+
+def _samples(rows: list[Row], results: dict[str, EvaluationResult]) -> list[str]:
+    """Questions of the forget set with the answers of each model. The data is made up: it may be shown."""
+    blocks = []
+    for index in range(0, len(rows), -(-len(rows) // _SAMPLES)):
+        lines = [f"Q: {rows[index].prompt}", f"   {'truth':<10} {rows[index].answer}"]
+        for column, result in results.items():
+            answer = result.records["forget"][index]["generated"] or "(nothing)"
+            lines.append(f"   {column:<10} {textwrap.shorten(answer, 100, placeholder=' ...')}")
+        blocks.append("\n".join(lines))
+    return blocks
