@@ -68,7 +68,7 @@ def test_the_search_does_not_trust_a_parabola_far_from_its_minimum():
 @pytest.mark.parametrize(("rate", "expected"), [(1e-6, 4e-6), (1e6, 2.5e5)])
 def test_a_probe_changes_the_rate_by_at_most_its_bound(rate, expected):
     problem = Quadratic(rate)
-    probe = AutoLR(AutoLRSettings(max_change=4.0, noise=0.0)).probe(problem.optimizer, problem.loss)
+    probe = AutoLR(AutoLRSettings(max_change=4.0, inertia=0.0, noise=0.0)).probe(problem.optimizer, problem.loss)
     assert probe.after == learning_rate(problem.optimizer) == pytest.approx(expected)
 
 
@@ -88,6 +88,15 @@ def test_a_search_that_meets_only_noise_gives_its_start():
     problem = Quadratic(0.1)
     probe = AutoLR(AutoLRSettings(start=0.03)).probe(problem.optimizer, lambda: 1.0, search=True)
     assert (probe.accepted, probe.after) == (False, 0.03)
+
+
+@pytest.mark.parametrize("inertia", [0.0, 0.5, 0.9])
+def test_inertia_averages_logarithms(inertia):
+    problem = Quadratic(0.1)
+    settings = AutoLRSettings(max_change=None, inertia=inertia)
+    probe = AutoLR(settings).probe(problem.optimizer, problem.loss)
+    expected = inertia * math.log(0.1) + (1 - inertia) * math.log(problem.best)
+    assert math.log(probe.after) == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_loss_that_rises_along_the_step_leaves_the_rate():
@@ -111,7 +120,7 @@ def test_the_radius_widens_until_the_differences_are_resolved():
     def rounded() -> float:
         return round(problem.loss() / step) * step
 
-    probe = AutoLR(AutoLRSettings(noise=1e-5, max_change=None)).probe(problem.optimizer, rounded)
+    probe = AutoLR(AutoLRSettings(noise=1e-5, max_change=None, inertia=0.0)).probe(problem.optimizer, rounded)
     assert probe.accepted
     assert [fit.rho for fit in probe.fits] == [pytest.approx(1e-5 * 16**k) for k in range(len(probe.fits))]
     assert len(probe.fits) > 1

@@ -65,6 +65,7 @@ def test_bad_learning_rates(tmp_path, bad):
         ({"forget_ceiling": "low"}, "--forget-ceiling low is none of"),
         ({"autolr_interval": 0}, "--autolr-interval 0 is not"),
         ({"autolr_max_change": 1.0}, "--autolr-max-change 1 is not a factor above 1"),
+        ({"autolr_inertia": 1.0}, "--autolr-inertia 1 is not from 0 to below 1"),
         ({"autolr_batch": "old"}, "--autolr-batch old is not known; one of fresh, same"),
         ({"lr_scheduler_type": "cosine"}, "--lr-scheduler-type cosine would overwrite"),
         ({"autolr": False}, "--learning-rate auto and --autolr false contradict"),
@@ -90,6 +91,6 @@ def test_defaults_suit_short_runs(tmp_path):
 
 def test_without_weight_on_the_retain_set_there_is_no_search(tmp_path):
     settings = config(tmp_path).autolr_settings(retain_counts=False, noise=1e-6)
-    assert not settings.search
+    assert (settings.search, settings.max_change, settings.inertia) == (False, None, 0.0)
     unbounded = config(tmp_path, autolr_max_change=math.inf).autolr_settings(noise=1e-6)
     assert unbounded.max_change is None

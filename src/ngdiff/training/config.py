@@ -3,7 +3,7 @@
 import argparse
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from transformers import TrainingArguments
@@ -62,6 +62,9 @@ class UnlearnConfig(TrainingArguments):
     autolr_start: float | None = _option(None, argparse.SUPPRESS)
     autolr_interval: int = _option(10, "steps between two probes of the learning rate")
     autolr_max_change: float = _option(4.0, "largest factor by which one probe changes the learning rate")
+    autolr_inertia: float = _option(
+        0.5, "weight of the last learning rate in the new one (of their logarithms); 0: what the probe asks for"
+    )
     autolr_batch: str = _option(
         "fresh", "retain rows of a probe: fresh (rows of no step before) or same (those of the step itself)"
     )
@@ -99,10 +102,10 @@ class UnlearnConfig(TrainingArguments):
 
     @property
     def learning_rate_option(self) -> str:
-        """The option as a user would type it: `auto`, `auto:START` or the number."""
+        """The option as a user would type it: `auto`, `auto:START` or the number, to the last digit."""
         if not self.autolr:
-            return f"{self.learning_rate:g}"
-        return "auto" if self.autolr_start is None else f"auto:{self.autolr_start:g}"
+            return repr(self.learning_rate)
+        return "auto" if self.autolr_start is None else f"auto:{self.autolr_start!r}"
 
     @property
     def weighting_parameters(self) -> dict[str, Any]:
@@ -114,15 +117,19 @@ class UnlearnConfig(TrainingArguments):
 
         Args:
             retain_counts: False where the weighting gives the retain gradient no weight. Its loss cannot guide the
-                step then (it would shrink it to nothing), so Algorithm 1 runs as printed, without a search.
+                step then (a search would shrink it to nothing), so Algorithm 1 runs as printed: no search, no bound, no
+                average.
             noise: Relative rounding noise of a loss.
         """
-        search = self.autolr_search and retain_counts
+        if not retain_counts:
+            printed = AutoLRSettings.as_printed(self.autolr_start or _NOMINAL_RATE, noise=noise)
+            return replace(printed, interval=self.autolr_interval)
         return AutoLRSettings(
             interval=self.autolr_interval,
-            search=search,
+            search=self.autolr_search,
             start=self.autolr_start,
             max_change=None if math.isinf(self.autolr_max_change) else self.autolr_max_change,
+            inertia=self.autolr_inertia,
             noise=noise,
         )
 
@@ -160,6 +167,8 @@ class UnlearnConfig(TrainingArguments):
             raise InputError(f"--autolr-interval {self.autolr_interval} is not a positive number of steps")
         if not self.autolr_max_change > 1.0:
             raise InputError(f"--autolr-max-change {self.autolr_max_change:g} is not a factor above 1")
+        if not 0.0 <= self.autolr_inertia < 1.0:
+            raise InputError(f"--autolr-inertia {self.autolr_inertia:g} is not from 0 to below 1")
         _known("--autolr-batch", self.autolr_batch, ("fresh", "same"))
         if self.autolr and str(self.lr_scheduler_type) not in ("constant", "SchedulerType.CONSTANT"):
             raise InputError(
