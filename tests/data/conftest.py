@@ -34,9 +34,7 @@ def wrap(tokenizer: tokenizers.Tokenizer, **options: Any) -> PreTrainedTokenizer
 def byte_level(add_prefix_space: bool, trim_offsets: bool, **options: Any) -> PreTrainedTokenizerFast:
     tokenizer = tokenizers.Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=add_prefix_space)
-    tokenizer.post_processor = processors.ByteLevel(
-        add_prefix_space=add_prefix_space, trim_offsets=trim_offsets
-    )
+    tokenizer.post_processor = processors.ByteLevel(add_prefix_space=add_prefix_space, trim_offsets=trim_offsets)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     return wrap(train(tokenizer, trainers.BpeTrainer, initial_alphabet=alphabet), **options)
@@ -65,9 +63,7 @@ def sentencepiece_style() -> PreTrainedTokenizerFast:
     tokenizer = tokenizers.Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True))
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     tokenizer.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
-    tokenizer.decoder = decoders.Sequence(
-        [decoders.Replace("▁", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
-    )
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
     return wrap(framed(train(tokenizer, trainers.BpeTrainer), "<s> $A"))
 
 

@@ -30,9 +30,7 @@ def test_padding_is_never_attended_and_never_learned(rows: list[list[int]], pad:
 
 
 def test_row_ids_and_other_keys() -> None:
-    rows: list[dict[str, Any]] = [
-        {"input_ids": [i], "labels": [i], "row_id": 7 - i, "text": "t"} for i in range(3)
-    ]
+    rows: list[dict[str, Any]] = [{"input_ids": [i], "labels": [i], "row_id": 7 - i, "text": "t"} for i in range(3)]
     batch = AnswerCollator(0)(rows)
     assert batch["row_id"].tolist() == [7, 6, 5]
     assert batch["row_id"].dtype == torch.int64

@@ -118,9 +118,7 @@ def test_texts_are_not_shown_in_messages() -> None:
 
 def test_one_set_one_column_set() -> None:
     records: list[Any] = [("f, line 1", {"text": "T"}), ("f, line 2", {"question": "Q", "answer": "A"})]
-    with pytest.raises(
-        InputError, match=r"f, line 2: a qa row with the columns .* \(f, line 1\) is a text row"
-    ):
+    with pytest.raises(InputError, match=r"f, line 2: a qa row with the columns .* \(f, line 1\) is a text row"):
         rows_from_records(records)
 
 

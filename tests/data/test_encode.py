@@ -16,9 +16,7 @@ PLAIN = Template("plain")
 ROWS = read_rows(fictional_people(4))
 HSIAO = Row("Who writes sea ballads?", "Hsiao Yun does.")
 SMALL = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-LATIN = st.text(
-    st.characters(min_codepoint=32, max_codepoint=0x24F, categories=["L", "N", "P", "Zs"]), max_size=30
-)
+LATIN = st.text(st.characters(min_codepoint=32, max_codepoint=0x24F, categories=["L", "N", "P", "Zs"]), max_size=30)
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
@@ -69,9 +67,7 @@ def test_first_answer_token_is_not_lost_to_a_trailing_space(any_tokenizer: Any) 
     assert not any_tokenizer.decode(encoded.prompt_ids).endswith(" ")
 
 
-@pytest.mark.parametrize(
-    "text", [r"Q: {question} A: {answer}", r"Q: {question} A:{answer}", "{question}\n{answer}"]
-)
+@pytest.mark.parametrize("text", [r"Q: {question} A: {answer}", r"Q: {question} A:{answer}", "{question}\n{answer}"])
 def test_any_template_text(any_tokenizer: Any, text: str) -> None:
     encoded = encode(HSIAO, any_tokenizer, Template(text, verbatim_completions=False), max_length=1000)
     assert squeezed(any_tokenizer.decode(answer_ids(encoded)[:-1])) == squeezed(HSIAO.answer)
@@ -80,11 +76,7 @@ def test_any_template_text(any_tokenizer: Any, text: str) -> None:
 def first_label_twin(ids: list[int], tokenizer: Any, prompt: str) -> int:
     """Slow twin: decode ever longer beginnings until one is longer than the prompt."""
     return next(
-        (
-            i
-            for i in range(len(ids))
-            if len(tokenizer.decode(ids[: i + 1], skip_special_tokens=True)) > len(prompt)
-        ),
+        (i for i in range(len(ids)) if len(tokenizer.decode(ids[: i + 1], skip_special_tokens=True)) > len(prompt)),
         len(ids),
     )
 
@@ -114,9 +106,7 @@ def test_round_trip_of_any_text(tokenizer: Any, question: str, answer: str) -> N
 
 @SMALL
 @given(question=LATIN, answer=LATIN)
-def test_python_tokenizer_agrees_with_character_count(
-    python_tokenizer: Any, question: str, answer: str
-) -> None:
+def test_python_tokenizer_agrees_with_character_count(python_tokenizer: Any, question: str, answer: str) -> None:
     row = Row(question, answer + "!")
     encoded = encode(row, python_tokenizer, PLAIN, max_length=10_000)
     prompt, tail = PLAIN.render(row)
@@ -145,9 +135,7 @@ def test_no_second_end_token_where_the_text_ends_in_one(any_tokenizer: Any) -> N
     row = Row("Q:", " yes</s>", kind="completion")
     plain = Row("Q:", " yes", kind="completion")
     assert encode(row, any_tokenizer, PLAIN, max_length=100).input_ids.count(any_tokenizer.eos_token_id) == 1
-    assert (
-        encode(plain, any_tokenizer, PLAIN, max_length=100).input_ids.count(any_tokenizer.eos_token_id) == 1
-    )
+    assert encode(plain, any_tokenizer, PLAIN, max_length=100).input_ids.count(any_tokenizer.eos_token_id) == 1
 
 
 def test_plain_text_learns_all_but_the_beginning_token(any_tokenizer: Any) -> None:
@@ -197,9 +185,7 @@ def test_truncation_cuts_the_end_and_counts(tokenizer: Any, caplog: pytest.LogCa
 def test_row_without_a_label_is_refused(tokenizer: Any) -> None:
     row = Row("Who? " * 50, "Orla.", origin="forget.jsonl, line 17")
     prompt = len(encode(row, tokenizer, PLAIN, max_length=10_000).prompt_ids)
-    message = (
-        f"forget.jsonl, line 17: the prompt alone has {prompt} tokens, so --max-length {prompt} leaves no"
-    )
+    message = f"forget.jsonl, line 17: the prompt alone has {prompt} tokens, so --max-length {prompt} leaves no"
     with pytest.raises(InputError, match=message):
         encode_rows([HSIAO, row], tokenizer, PLAIN, max_length=prompt)
     assert encode(row, tokenizer, PLAIN, max_length=prompt + 1).labels[-1] != -100
@@ -230,9 +216,7 @@ def test_thousands_of_rows_in_seconds(tokenizer: Any) -> None:
     rows = read_rows(fictional_people(400))
     start = time.perf_counter()
     assert len(encode_rows(rows, tokenizer, PLAIN, max_length=256)) == 3200
-    assert (
-        time.perf_counter() - start < 20
-    )  # about 1 s on one core; one row at a time takes several times that
+    assert time.perf_counter() - start < 20  # about 1 s on one core; one row at a time takes several times that
 
 
 def test_end_token_ids(tokenizer: Any, chat_tokenizer: Any) -> None:

@@ -92,9 +92,7 @@ def test_every_reader_has_a_test() -> None:
 @settings(max_examples=50, deadline=None)
 @example([("\u2028\x85\x0b", "\x1c")])
 @given(st.lists(st.tuples(st.text(min_size=1), st.text(min_size=1)), min_size=1, max_size=4))
-def test_any_text_survives_json(
-    tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[str, str]]
-) -> None:
+def test_any_text_survives_json(tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[str, str]]) -> None:
     """Also line separators, control characters and quotes."""
     rows = [{"question": f"Q{q}", "answer": f"A{a}"} for q, a in pairs]
     folder = tmp_path_factory.mktemp("json")
@@ -111,9 +109,7 @@ def test_lines_are_counted(tmp_path: Path) -> None:
 
 
 def test_splits_of_one_object(tmp_path: Path) -> None:
-    path = write(
-        tmp_path / "a.json", json.dumps({"forget": [{"text": "x"}], "retain": [{"text": "y"}], "no": []})
-    )
+    path = write(tmp_path / "a.json", json.dumps({"forget": [{"text": "x"}], "retain": [{"text": "y"}], "no": []}))
     assert read_rows(f"{path}:retain")[0].answer == "y"
     assert read_rows(f"{path}:retain")[0].origin == f"{path}:retain, row 1"
     with pytest.raises(InputError, match=r"holds several splits \(forget, retain, no\); name one"):

@@ -33,9 +33,7 @@ def test_dropped_from_retain() -> None:
 
 
 def test_nothing_left() -> None:
-    with pytest.raises(
-        InputError, match="--drop-overlap: all 2 rows of --retain are also in --forget; none is left"
-    ):
+    with pytest.raises(InputError, match="--drop-overlap: all 2 rows of --retain are also in --forget; none is left"):
         check_overlap([A, B], [A, A], drop=True)
 
 
@@ -68,9 +66,7 @@ def test_what_is_the_same(one: Row, other: Row, same: bool) -> None:
         assert (len(kept), dropped) == ((1, 1) if same else (2, 0))
 
 
-@given(
-    st.lists(st.sampled_from("abcde"), max_size=8), st.lists(st.sampled_from("abcde"), min_size=1, max_size=8)
-)
+@given(st.lists(st.sampled_from("abcde"), max_size=8), st.lists(st.sampled_from("abcde"), min_size=1, max_size=8))
 def test_against_sets(forget: list[str], retain: list[str]) -> None:
     rows = [Row("Q", x) for x in retain] + [C]
     kept, dropped = check_overlap([Row("Q", x) for x in forget], rows, drop=True)

@@ -117,9 +117,7 @@ def test_split_by_person() -> None:
     forget, retain = split_people(25, questions=4)
     assert retain + forget == rows
     assert len(forget) == 2 * 4
-    assert not {name_of(person) for person in people(forget, 4)} & {
-        name_of(person) for person in people(retain, 4)
-    }
+    assert not {name_of(person) for person in people(forget, 4)} & {name_of(person) for person in people(retain, 4)}
     assert len(split_people(2, questions=1)[0]) == 1
     assert len(split_people(2, questions=1, forget_fraction=0.99)[1]) == 1
     assert len(split_people(10, questions=1, forget_fraction=0.5)[0]) == 5

@@ -77,17 +77,13 @@ def test_folder_of_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no split 'test'; it has forget, retain"):
         read_rows(f"{tmp_path}:test")
     write(tmp_path / "retain.jsonl", TWO)
-    with pytest.raises(
-        InputError, match=r"split 'retain' exists more than once \(retain.json, retain.jsonl\)"
-    ):
+    with pytest.raises(InputError, match=r"split 'retain' exists more than once \(retain.json, retain.jsonl\)"):
         read_rows(f"{tmp_path}:retain")
 
 
 def test_folder_without_data(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x", encoding="utf-8")
-    with pytest.raises(
-        InputError, match=r"holds neither data files \(.json, .jsonl, .csv, .parquet\) nor a saved"
-    ):
+    with pytest.raises(InputError, match=r"holds neither data files \(.json, .jsonl, .csv, .parquet\) nor a saved"):
         read_rows(tmp_path)
 
 
@@ -164,9 +160,7 @@ def test_hub(hub_folder: Path) -> None:
     assert [record["answer"] for _, record in read_hub(name, "both:test")] == ["Now.", "So."]
     assert [record["answer"] for _, record in read_hub(name, "both:test[:1]")] == ["Now."]
     assert read_hub(name, "retain90")[1][0] == f"{name}:retain90, row 2"
-    with pytest.raises(
-        InputError, match=r"both: has several splits \(train, test\); name one as .*:both:SPLIT"
-    ):
+    with pytest.raises(InputError, match=r"both: has several splits \(train, test\); name one as .*:both:SPLIT"):
         read_hub(name, "both")
     with pytest.raises(InputError, match="could not be loaded from the hub \\(Config name is missing"):
         read_hub(name, None)
@@ -204,7 +198,5 @@ def test_no_connection(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     for source in ("nobody/nothing", "nobody/nothing:forget", "forget"):
-        with pytest.raises(
-            InputError, match=f"{source}: no file or folder of that name here, and it could not be"
-        ):
+        with pytest.raises(InputError, match=f"{source}: no file or folder of that name here, and it could not be"):
             read_rows(source)

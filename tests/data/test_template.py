@@ -42,9 +42,7 @@ HEAD = "<|im_start|>user\nWhere?<|im_end|>\n<|im_start|>assistant\n"
         ("Q {question} A {answer}", COMPLETION, "Q {question} A {answer}", ("Q Where?  A", " In Tarnholm.")),
     ],
 )
-def test_without_chat_template(
-    tokenizer: Any, choice: str, row: Row, name: str, rendered: tuple[str, str]
-) -> None:
+def test_without_chat_template(tokenizer: Any, choice: str, row: Row, name: str, rendered: tuple[str, str]) -> None:
     template = resolve_template(choice, tokenizer, [row])
     assert template.name == name
     assert template.render(row) == rendered
@@ -63,9 +61,7 @@ def test_without_chat_template(
         ("auto", TEXT, "text", ("", TEXT.answer)),
     ],
 )
-def test_with_chat_template(
-    chat_tokenizer: Any, choice: str, row: Row, name: str, rendered: tuple[str, str]
-) -> None:
+def test_with_chat_template(chat_tokenizer: Any, choice: str, row: Row, name: str, rendered: tuple[str, str]) -> None:
     template = resolve_template(choice, chat_tokenizer, [row])
     assert template.name == name
     assert template.render(row) == rendered
@@ -102,9 +98,7 @@ def test_mixed_sets(chat_tokenizer: Any) -> None:
     "choice", ["qa", "", "{answer}", "{question}", "{answer} {question}", "{question}{answer}{answer}"]
 )
 def test_unknown_choice(tokenizer: Any, choice: str) -> None:
-    message = (
-        "is not accepted; accepted are auto, plain, chat, or a text with {question} and, after it, {answer}"
-    )
+    message = "is not accepted; accepted are auto, plain, chat, or a text with {question} and, after it, {answer}"
     with pytest.raises(InputError, match=re.escape(message)):
         resolve_template(choice, tokenizer, [QA])
 

@@ -42,9 +42,7 @@ def test_retain_rows_that_match(tmp_path: Path, split: str) -> None:
     write(tmp_path / "retain_perturbed.json", [row | EXTRA for row in ROWS[:2]])
     assert perturbed(read_rows(f"{tmp_path}:{split}")) == [True, True, False, False]
     write(tmp_path / "retain_perturbed.json", [{"question": "other", "answer": "other"} | EXTRA])
-    with pytest.raises(
-        InputError, match=f"retain_perturbed.json, line 1: no row of this file .*{split}.json, line 1"
-    ):
+    with pytest.raises(InputError, match=f"retain_perturbed.json, line 1: no row of this file .*{split}.json, line 1"):
         read_rows(f"{tmp_path}:{split}")
 
 

@@ -26,9 +26,7 @@ def assert_same(one: torch.nn.Module, other: torch.nn.Module) -> None:
 
 @pytest.fixture
 def adapter(tmp_path: Path, folder: Path) -> Path:
-    lora = get_peft_model(
-        load_model(folder), LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM")
-    )
+    lora = get_peft_model(load_model(folder), LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM"))
     with torch.no_grad():
         for name, parameter in lora.named_parameters():
             if "lora_B" in name:
@@ -56,9 +54,7 @@ def test_real_pretrained_model() -> None:
     golden = json.loads((folder / "greedy_golden.json").read_text())
     assert sum(p.numel() for p in model.parameters()) == 260_032
     with torch.no_grad():
-        ids = model.generate(torch.tensor([golden["prompt_ids"]]), max_new_tokens=60, do_sample=False)[
-            0
-        ].tolist()
+        ids = model.generate(torch.tensor([golden["prompt_ids"]]), max_new_tokens=60, do_sample=False)[0].tolist()
     start = len(golden["prompt_ids"])
     generated = ids[start:]
     greedy = golden["greedy_ids"][start if golden["greedy_ids"][:start] == golden["prompt_ids"] else 0 :]
@@ -130,9 +126,7 @@ def test_file_for_a_folder(folder: Path) -> None:
 def test_name_that_is_nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        InputError, match=r"Model no/such: no folder of that name here, and no model from the hub: ."
-    ):
+    with pytest.raises(InputError, match=r"Model no/such: no folder of that name here, and no model from the hub: ."):
         load_model("no/such")
     with pytest.raises(InputError, match=r"no folder of that name here, and no tokenizer from the hub: ."):
         load_tokenizer("no/such")

@@ -52,9 +52,7 @@ def test_a_config_file_or_folder_is_a_shape(
         assert equal(build_model(shape, tokenizer, seed=1), model)
 
 
-def test_the_precision_of_a_config_is_not_taken_over(
-    folder: Path, tokenizer: PreTrainedTokenizerFast
-) -> None:
+def test_the_precision_of_a_config_is_not_taken_over(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"dtype": "bfloat16"}))
     assert build_model(path, tokenizer).dtype == torch.float32
@@ -82,9 +80,7 @@ def test_unknown_shape(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> No
 
 
 @pytest.mark.parametrize("text", ["{", "{}", '{"model_type": "nothing-of-this-name"}', "[]"])
-def test_a_file_that_is_no_model_config(
-    text: str, tmp_path: Path, tokenizer: PreTrainedTokenizerFast
-) -> None:
+def test_a_file_that_is_no_model_config(text: str, tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     path = tmp_path / "config.json"
     path.write_text(text)
     with pytest.raises(InputError, match=r"config\.json: not a readable model config: ."):
