@@ -99,6 +99,7 @@ class UnlearnConfig(TrainingArguments):
         if self.fsdp:
             raise InputError("--fsdp is not supported yet; use several processes with torchrun, or LoRA")
         super().__post_init__()
+        unpin_without_accelerator(self)
 
     @property
     def learning_rate_option(self) -> str:
@@ -175,6 +176,12 @@ class UnlearnConfig(TrainingArguments):
                 f"--lr-scheduler-type {self.lr_scheduler_type} would overwrite the learning rate that "
                 "--learning-rate auto finds; leave it at constant or give a number as learning rate"
             )
+
+
+def unpin_without_accelerator(args: TrainingArguments) -> None:
+    """Pinned memory serves the copy to an accelerator; where there is none, torch warns of it at every run."""
+    if args.device.type == "cpu":
+        args.dataloader_pin_memory = False
 
 
 def _known(option: str, value: str, table: Any) -> None:
