@@ -1,10 +1,12 @@
 """Options that several commands share."""
 
+from argparse import SUPPRESS
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
-from enum import Enum
+from dataclasses import asdict, dataclass, fields
+from functools import cache
 from typing import Any
 
+import torch
 from transformers import TrainingArguments
 
 from ngdiff.cli.parsing import option
@@ -90,8 +92,15 @@ def read_sets(options: SetOptions) -> dict[str, list[Row]]:
     return sets
 
 
+# They belong to one call: a config that is used again must not delete or continue what another run wrote.
+_OF_THE_CALL = ("output_dir", "overwrite", "resume")
+
+
 def resolved(*parts: Any, **more: Any) -> dict[str, Any]:
     """All options of ours and those inherited ones that differ from their default, under the names users type.
+
+    `--config` reads the same values from it: None is written as `none` where the default is something else, as a null
+    in a config file means that an option was not given.
 
     Args:
         parts: Instances of the dataclasses.
@@ -99,19 +108,28 @@ def resolved(*parts: Any, **more: Any) -> dict[str, Any]:
     """
     config: dict[str, Any] = {}
     for part in parts:
+        inherited = _inherited_defaults() if isinstance(part, TrainingArguments) else {}
+        own = vars(type(part)).get("__annotations__", {})
         values = part.to_dict() if isinstance(part, TrainingArguments) else asdict(part)
-        defaults = {f.name: f.default for f in fields(TrainingArguments) if f.default is not MISSING}
-        ours = isinstance(part, TrainingArguments) and set(vars(type(part)).get("__annotations__", {}))
-        for name, value in values.items():
-            if name == "output_dir" or name not in {f.name for f in fields(part) if f.init}:
+        for field in fields(part):
+            if not field.init or field.name in _OF_THE_CALL or field.metadata.get("help") == SUPPRESS:
                 continue
-            if ours is False or name in ours or value != _plain(defaults.get(name)):
-                config[name] = value
+            value = values[field.name]
+            if field.name in inherited and field.name not in own and value == inherited[field.name]:
+                continue
+            config[field.name] = "none" if value is None and field.default is not None else value
     return {**config, **more}
 
 
-def _plain(value: Any) -> Any:
-    return value.value if isinstance(value, Enum) else value
+@cache
+def _inherited_defaults() -> dict[str, Any]:
+    return _DefaultArguments(output_dir="unused").to_dict()
+
+
+class _DefaultArguments(TrainingArguments):
+    """Default arguments, which `__post_init__` has filled in, made without touching the device or the processes."""
+
+    _setup_devices = torch.device("cpu")
 
 
 def differing(now: Mapping[str, Any], before: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:

@@ -9,8 +9,10 @@ import argparse
 import dataclasses
 import difflib
 import json
+import re
 import sys
 import textwrap
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Any, NoReturn
 
 import yaml
 from transformers import HfArgumentParser, TrainingArguments
+from transformers.hf_argparser import string_to_bool
 
 from ngdiff.errors import InputError
 
@@ -71,13 +74,23 @@ class CommandParser:
             list(required),
         )
         self._parser = _RaisingParser(list(self.groups.values()), prog=f"ngdiff {command}")
-        self._actions = {a.dest: a for a in self._parser._actions if not a.option_strings[0].startswith("--no")}
+        # Name of an option -> its action, without the `--no-x` that every `--x` with default true has beside it.
+        self._actions = {
+            action.option_strings[0].removeprefix("--"): action
+            for action in self._parser._actions
+            if not isinstance(action, argparse._StoreFalseAction)
+        }
+        optional = {name for kind in self.groups.values() for name in _optional(kind)}
         for action in self._parser._actions:
             action.default = argparse.SUPPRESS  # the dataclasses know their defaults
             if action.dest == "learning_rate":
                 action.type = str  # a number, or auto
-            elif callable(action.type) and not action.choices:
+            elif action.dest in optional and callable(action.type) and not action.choices:
                 action.type = _or_none(action.type)
+            if action.type is string_to_bool or getattr(action.type, "__name__", "") == string_to_bool.__name__:
+                action.nargs, action.const = "?", True  # the name alone means true, also where none is a value
+        if "output_dir" in self._actions:  # as transformers' users type it
+            self._actions["output_dir"].dest = "output"
 
     def parse(self, words: Sequence[str]) -> dict[str, Any] | None:
         """Values of the options that were given; None where help was asked for and printed.
@@ -95,17 +108,24 @@ class CommandParser:
         if rest:
             raise InputError(f"{rest[0]} is no option of ngdiff {self.command}{self._similar(rest[0])}")
         values = vars(namespace)
-        if "output_dir" in values:  # as transformers' users type it
-            values.setdefault("output", values.pop("output_dir"))
         missing = [name for name in self.required if values.get(name) is None]
         if missing:
             raise InputError(f"ngdiff {self.command} needs {', '.join(_dashed(name) for name in missing)}")
         return values
 
     def build(self, kind: type, values: Mapping[str, Any], **more: Any) -> Any:
-        """An instance of one of the dataclasses from parsed values; its own checks run."""
+        """An instance of one of the dataclasses from parsed values; its own checks run.
+
+        Raises:
+            InputError: a check fails, be it ours or one of transformers.
+        """
         names = {field.name for field in dataclasses.fields(kind) if field.init}
-        return kind(**{**{name: value for name, value in values.items() if name in names}, **more})
+        try:
+            return kind(**{**{name: value for name, value in values.items() if name in names}, **more})
+        except InputError:
+            raise
+        except (ValueError, TypeError) as error:  # how transformers refuses arguments
+            raise InputError(f"ngdiff {self.command}: {error}") from error
 
     def help(self, *, everything: bool = False) -> str:
         """The text of `--help`: our options, grouped; with the inherited ones where `everything` is asked for."""
@@ -122,7 +142,7 @@ class CommandParser:
             lines.append("")
         lines += ["other:", *_entry("--config FILE", "YAML file with these options; the command line wins")]
         lines += _entry("--help-all", "list the inherited training options, too") if inherited else []
-        if everything:
+        if everything and inherited:
             lines += ["", "inherited from transformers.TrainingArguments (explained in its documentation):"]
             for field in sorted(inherited, key=lambda field: field.name):
                 lines += self._help_of(field)
@@ -161,14 +181,23 @@ class CommandParser:
                 raise InputError(
                     f"--config {file}: {key} is no option of ngdiff {self.command}{self._similar(str(key))}"
                 )
-            if value is None:
+            if value is None or value == []:
                 continue
-            words.append(f"--{name}")
-            if isinstance(value, list):
-                words += [str(item) for item in value]
-            else:
-                words.append(json.dumps(value) if isinstance(value, dict | bool) else str(value))
+            words += self._words_for(name, value, f"--config {file}: {key}")
         return words
+
+    def _words_for(self, name: str, value: Any, place: str) -> list[str]:
+        action = self._actions[name]
+        if isinstance(value, list) and action.nargs == "+":
+            return [f"--{name}", *(str(item) for item in value)]
+        if isinstance(value, list):
+            if len(value) > 1:
+                raise InputError(f"{place} holds a list of {len(value)}, and the option takes one value")
+            value = value[0]
+        if isinstance(value, bool) and action.nargs != "?":
+            value = "yes" if value else "no"  # YAML takes a bare `no`, as in `save_strategy: no`, for false
+        # In one word, so that a value which begins with a dash is no option.
+        return [f"--{name}={json.dumps(value) if isinstance(value, dict | bool) else value}"]
 
     def _similar(self, word: str) -> str:
         close = difflib.get_close_matches(word.lstrip("-").replace("-", "_"), self._actions, n=1)
@@ -182,12 +211,18 @@ class _RaisingParser(HfArgumentParser):
         # Names that several dataclasses share (output, model) must agree; the later one is kept.
         super().__init__(list(kinds), prog=prog, add_help=False, allow_abbrev=False, conflict_handler="resolve")
 
+    @staticmethod
+    def _parse_dataclass_field(parser: argparse.ArgumentParser, field: "dataclasses.Field[Any]") -> None:
+        if not _internal(field):
+            HfArgumentParser._parse_dataclass_field(parser, field)
+
     def error(self, message: str) -> NoReturn:
-        raise InputError(message.removeprefix("argument "))
+        # argparse names every spelling: "argument --max_steps/--max-steps: invalid int value: 'x'".
+        raise InputError(re.sub(r"^argument (--\w+/)?(?=--)", "", message))
 
 
 def _or_none(convert: Callable[[str], Any]) -> Callable[[str], Any]:
-    """`none` on the command line is None for every option that is not a text."""
+    """`none` on the command line is None for an option that may be None and is not a text."""
     if convert is str:
         return convert
 
@@ -196,6 +231,11 @@ def _or_none(convert: Callable[[str], Any]) -> Callable[[str], Any]:
 
     converted.__name__ = getattr(convert, "__name__", "value")  # argparse names it in its messages
     return converted
+
+
+def _optional(kind: type) -> set[str]:
+    """Names of the fields that may be None."""
+    return {name for name, hint in typing.get_type_hints(kind).items() if type(None) in typing.get_args(hint)}
 
 
 def _internal(field: "dataclasses.Field[Any]") -> bool:

@@ -72,7 +72,7 @@ def run(words: list[str]) -> None:
     sets = read_sets(options)
     tokenizer = load_tokenizer(options.model, trust_remote_code=options.trust_remote_code)
     template = resolve_template(config.template, tokenizer, [*sets["forget"], *sets["retain"]])
-    settings = resolved(options, config, learning_rate=config.learning_rate_option, autolr=None, autolr_start=None)
+    settings = resolved(options, config, learning_rate=config.learning_rate_option)
     if options.resume:
         _refuse_other_settings(options.output, settings)
     output = prepare_output(
