@@ -1,11 +1,13 @@
 """Options: what they mean, and that bad ones are refused at once, by name and value."""
 
 import math
+import re
 
 import pytest
 
 from ngdiff.errors import InputError
 from ngdiff.training import UnlearnConfig
+from ngdiff.training.finetune import FinetuneConfig
 
 
 def config(tmp_path, **options) -> UnlearnConfig:
@@ -94,3 +96,31 @@ def test_without_weight_on_the_retain_set_there_is_no_search(tmp_path):
     assert (settings.search, settings.max_change, settings.inertia) == (False, None, 0.0)
     unbounded = config(tmp_path, autolr_max_change=math.inf).autolr_settings(noise=1e-6)
     assert unbounded.max_change is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"per_device_train_batch_size": 0}, "--per-device-train-batch-size 0 is not 1 or more"),
+        ({"per_device_eval_batch_size": 0}, "--per-device-eval-batch-size 0 is not 1 or more"),
+        ({"gradient_accumulation_steps": 0}, "--gradient-accumulation-steps 0 is not 1 or more"),
+        ({"logging_steps": -1}, "--logging-steps -1 is not 0 or more"),
+        ({"save_steps": -1}, "--save-steps -1 is not 0 or more"),
+        ({"weight_decay": -0.5}, "--weight-decay -0.5 is not 0 or more"),
+        ({"max_grad_norm": -1.0}, "--max-grad-norm -1 is not 0 or more"),
+        ({"max_steps": 0}, "--max-steps 0 is neither -1"),
+        ({"max_steps": -2}, "--max-steps -2 is neither -1"),
+        ({"num_train_epochs": 0}, "--num-train-epochs 0 is not above 0"),
+        ({"num_train_epochs": math.nan}, "--num-train-epochs nan is not above 0"),
+        ({"seed": -1}, "--seed -1 is not between 0 and 4294967295"),
+        ({"seed": 2**32}, "--seed 4294967296 is not between 0 and 4294967295"),
+    ],
+)
+@pytest.mark.parametrize("kind", [UnlearnConfig, FinetuneConfig])
+def test_arguments_out_of_range(tmp_path, kind, options, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        kind(output_dir=str(tmp_path), use_cpu=True, **options)
+
+
+def test_steps_count_instead_of_passes(tmp_path):
+    assert config(tmp_path, max_steps=1, num_train_epochs=0).max_steps == 1

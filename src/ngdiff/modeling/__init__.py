@@ -1,5 +1,6 @@
 """Models and tokenizers: load them, or build small ones with random weights."""
 
+from ngdiff.modeling.adapter import add_adapter
 from ngdiff.modeling.load import check_vocabulary, load_model, load_tokenizer
 from ngdiff.modeling.save import save_model
 from ngdiff.modeling.shapes import SHAPES, build_model, is_shape
@@ -7,6 +8,7 @@ from ngdiff.modeling.tokenizer import train_tokenizer
 
 __all__ = [
     "SHAPES",
+    "add_adapter",
     "build_model",
     "check_vocabulary",
     "is_shape",

@@ -11,6 +11,7 @@ from transformers import TrainingArguments
 from ngdiff.core.autolr import AutoLRSettings
 from ngdiff.errors import InputError
 from ngdiff.objectives import FORGET_OBJECTIVES, RETAIN_OBJECTIVES, forget_ceiling
+from ngdiff.training.bounds import check_bounds
 from ngdiff.weighting import WEIGHTINGS
 
 # Nominal rate of the optimizer before AutoLR has chosen one; where the search runs it has no influence.
@@ -98,6 +99,7 @@ class UnlearnConfig(TrainingArguments):
             )
         if self.fsdp:
             raise InputError("--fsdp is not supported yet; use several processes with torchrun, or LoRA")
+        check_bounds(self)
         super().__post_init__()
         unpin_without_accelerator(self)
 

@@ -23,6 +23,7 @@ from ngdiff.data import AnswerCollator, Row, Template, encode_rows
 from ngdiff.errors import InputError
 from ngdiff.evaluation.context import context_length
 from ngdiff.modeling import check_vocabulary
+from ngdiff.training.bounds import check_bounds
 from ngdiff.training.config import unpin_without_accelerator
 from ngdiff.training.progress import StepProgress
 
@@ -89,6 +90,7 @@ class FinetuneConfig(TrainingArguments):
             raise InputError(f"--stop-loss {self.stop_loss} is not a loss of 0 or more")
         if self.stop_loss and str(self.logging_strategy) in ("no", "IntervalStrategy.NO"):
             raise InputError("--logging-strategy no gives --stop-loss nothing to compare; use epoch or steps")
+        check_bounds(self)
         super().__post_init__()
         unpin_without_accelerator(self)
 

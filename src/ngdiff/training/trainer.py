@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
-from peft import PeftConfig, get_peft_model
+from peft import PeftConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -33,6 +33,7 @@ from ngdiff.data import AnswerCollator, Row, encode_rows, read_rows, resolve_tem
 from ngdiff.errors import InputError
 from ngdiff.evaluation.context import context_length
 from ngdiff.evaluation.eval_mode import eval_mode
+from ngdiff.modeling.adapter import add_adapter
 from ngdiff.modeling.answers import count_labelled_rows, count_labels, forward_answers
 from ngdiff.modeling.load import load_model, load_tokenizer
 from ngdiff.objectives import FORGET_OBJECTIVES, RETAIN_OBJECTIVES, Objective, forget_ceiling
@@ -103,11 +104,13 @@ class UnlearnTrainer(Trainer):
             processing_class = processing_class or load_tokenizer(model)
             model = load_model(model)
         if peft_config is not None:
-            model = get_peft_model(cast(PreTrainedModel, model), peft_config)
+            model = add_adapter(model, peft_config)
         self._encoder = _Encoder(model, processing_class, args)
         self.forget_dataset = self._encoder(forget_dataset, "--forget")
         self.retain_dataset = self._encoder(retain_dataset, "--retain")
         self.holdout_dataset = self._encoder(holdout_dataset, "--holdout") if holdout_dataset is not None else None
+        if holdout_dataset is None:  # refuse `holdout` now, not after the first losses
+            forget_ceiling(args.forget_ceiling, vocabulary=2)
         collate = data_collator or AnswerCollator(self._encoder.pad_token_id)
         super().__init__(
             model=model,

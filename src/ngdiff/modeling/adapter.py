@@ -1,0 +1,19 @@
+"""Put an adapter on a model."""
+
+from typing import Any, cast
+
+from peft import PeftConfig, PeftModel, get_peft_model
+
+from ngdiff.errors import InputError
+
+
+def add_adapter(model: Any, config: PeftConfig) -> PeftModel:
+    """The model under a new, trainable adapter; its own weights are frozen, in place.
+
+    Raises:
+        InputError: the configuration does not fit the model, as when none of its layers has a name that was asked for.
+    """
+    try:
+        return cast(PeftModel, get_peft_model(model, config))
+    except ValueError as error:
+        raise InputError(f"The adapter does not fit the model: {error}") from error

@@ -1,0 +1,35 @@
+"""Smallest and largest values of training arguments that transformers takes without a look."""
+
+from transformers import TrainingArguments
+
+from ngdiff.errors import InputError
+
+# Argument -> the least value that makes sense. Without these checks the errors come late, from somewhere inside a run.
+LEAST = {
+    "per_device_train_batch_size": 1,
+    "per_device_eval_batch_size": 1,
+    "gradient_accumulation_steps": 1,
+    "logging_steps": 0,
+    "save_steps": 0,
+    "weight_decay": 0,
+    "max_grad_norm": 0,
+}
+_LARGEST_SEED = 2**32 - 1  # of numpy's generator
+
+
+def check_bounds(args: TrainingArguments) -> None:
+    """Refuse arguments out of range.
+
+    Raises:
+        InputError: names the option, the value found and the values accepted.
+    """
+    for name, least in LEAST.items():
+        value = getattr(args, name)
+        if value is not None and not value >= least:
+            raise InputError(f"--{name.replace('_', '-')} {value:g} is not {least} or more")
+    if args.max_steps != -1 and args.max_steps < 1:
+        raise InputError(f"--max-steps {args.max_steps} is neither -1 (the passes count) nor 1 or more")
+    if args.max_steps == -1 and not args.num_train_epochs > 0:
+        raise InputError(f"--num-train-epochs {args.num_train_epochs:g} is not above 0")
+    if not 0 <= args.seed <= _LARGEST_SEED:
+        raise InputError(f"--seed {args.seed} is not between 0 and {_LARGEST_SEED}")
