@@ -38,6 +38,27 @@ def prepare_output(
             folder that ngdiff did not write or that holds an input; both options; `resume` and nothing to go
             on from.
     """
+    path = check_output(folder, overwrite=overwrite, resume=resume, inputs=inputs)
+    if overwrite and path.is_dir():
+        _empty(path)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def check_output(
+    folder: str | Path,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    inputs: Iterable[str | Path] = (),
+) -> Path:
+    """The checks of `prepare_output`, for the start of a run: nothing is made or removed yet.
+
+    A run that finds further faults in its input would otherwise have emptied the folder for nothing.
+
+    Raises:
+        InputError: as `prepare_output`.
+    """
     path = Path(folder).expanduser()
     if overwrite and resume:
         raise InputError("--overwrite and --resume contradict each other; give one of them.")
@@ -57,8 +78,6 @@ def prepare_output(
         for source in inputs:
             if _lies_in(source, path):
                 raise InputError(f"--overwrite would delete {source}, which this run reads; choose another --output.")
-        _empty(path)
-    path.mkdir(parents=True, exist_ok=True)
     return path
 
 

@@ -8,7 +8,7 @@ from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.data import resolve_template
 from ngdiff.evaluation import evaluate, format_table, write_evaluation
 from ngdiff.evaluation.context import context_length
-from ngdiff.files import prepare_output
+from ngdiff.files import check_output, prepare_output
 from ngdiff.manifest import describe_data, describe_model, write_manifest
 from ngdiff.modeling import load_model, load_tokenizer
 
@@ -60,10 +60,9 @@ def run(words: list[str]) -> None:
     sets = read_sets(options)
     tokenizer = load_tokenizer(options.model, trust_remote_code=options.trust_remote_code)
     template = resolve_template(options.template, tokenizer, [row for rows in sets.values() for row in rows])
-    output = None
+    inputs = [options.model, options.forget, options.retain]
     if options.output is not None:
-        inputs = [options.model, options.forget, options.retain]
-        output = prepare_output(options.output, overwrite=options.overwrite, inputs=inputs)
+        check_output(options.output, overwrite=options.overwrite, inputs=inputs)
     model = load_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
     result = evaluate(
         model,
@@ -74,7 +73,8 @@ def run(words: list[str]) -> None:
         max_new_tokens=options.max_new_tokens,
         tokens_per_batch=options.tokens_per_batch,
     )
-    if output is not None:
+    if options.output is not None:
+        output = prepare_output(options.output, overwrite=options.overwrite, inputs=inputs)
         write_manifest(
             output,
             command=["ngdiff", "evaluate", *words],
@@ -86,5 +86,5 @@ def run(words: list[str]) -> None:
         )
         write_evaluation(result, output)
     sys.stdout.write(format_table(result.metrics) + "\n")
-    if output is not None:
+    if options.output is not None:
         sys.stdout.write(f"Written to {options.output}\n")

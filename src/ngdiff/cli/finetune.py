@@ -1,21 +1,22 @@
 """`ngdiff finetune`."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
-from peft import get_peft_model
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, resolved
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.data import read_rows, resolve_template
 from ngdiff.errors import InputError
-from ngdiff.files import prepare_output
+from ngdiff.files import check_output, prepare_output
 from ngdiff.manifest import describe_data, describe_model, write_manifest
 from ngdiff.modeling import (
     SHAPES,
+    add_adapter,
     build_model,
     is_shape,
     load_model,
@@ -84,12 +85,12 @@ def run(words: list[str]) -> None:
     else:
         tokenizer = load_tokenizer(options.tokenizer or options.model, trust_remote_code=options.trust_remote_code)
     template = resolve_template(config.template, tokenizer, rows)
-    output = prepare_output(
-        options.output,
-        overwrite=options.overwrite,
-        resume=options.resume,
-        inputs=[options.model, options.train],
-    )
+    where: dict[str, Any] = {
+        "overwrite": options.overwrite,
+        "resume": options.resume,
+        "inputs": [options.model, options.train],
+    }
+    output = check_output(options.output, **where)
     checkpoint = last_checkpoint(output) if options.resume else None
     if options.resume and checkpoint is None:
         raise InputError(f"--resume: {options.output} holds no checkpoint that was written to its end")
@@ -101,18 +102,40 @@ def run(words: list[str]) -> None:
             PreTrainedModel, load_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
         )
     if peft_config is not None:
-        model = cast(PreTrainedModel, get_peft_model(model, peft_config))
-    write_manifest(
-        output,
-        command=["ngdiff", "finetune", *words],
-        config=resolved(options, config),
-        data={"train": describe_data(options.train, rows)},
-        model={"shape": options.model} if fresh else describe_model(options.model),
-        template=template.name,
-        seed=config.seed,
+        model = cast(PreTrainedModel, add_adapter(model, peft_config))
+
+    def begin() -> None:
+        prepare_output(options.output, **where)
+        write_manifest(
+            output,
+            command=["ngdiff", "finetune", *words],
+            config=resolved(options, config),
+            data={"train": describe_data(options.train, rows)},
+            model={"shape": options.model} if fresh else describe_model(options.model),
+            template=template.name,
+            seed=config.seed,
+        )
+
+    result = finetune(
+        model,
+        tokenizer,
+        rows,
+        template,
+        config,
+        callbacks=[_AtBegin(begin)],
+        resume=False if checkpoint is None else str(checkpoint),
     )
-    result = finetune(model, tokenizer, rows, template, config, resume=False if checkpoint is None else str(checkpoint))
     save_model(model, tokenizer, output)
     sys.stdout.write(
         f"training loss {result.loss:.4f} after {result.epochs:g} epochs; the model is in {options.output}\n"
     )
+
+
+class _AtBegin(TrainerCallback):
+    """Does something when all input has been accepted and the first step is next."""
+
+    def __init__(self, do: Callable[[], None]) -> None:
+        self._do = do
+
+    def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
+        self._do()

@@ -52,10 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run(words[1:])
     except InputError as error:
         return _fail(str(error), 2)
-    except (
-        FloatingPointError,
-        OSError,
-    ) as error:  # numbers that ran away, a full disk: the message is all there is
+    except (FloatingPointError, OSError) as error:  # numbers that ran away, a full disk: the message says it all
         return _fail(str(error), 1)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
@@ -68,5 +65,5 @@ def usage() -> str:
 
 
 def _fail(message: str, status: int) -> int:
-    sys.stderr.write(f"ngdiff: error: {message}\n")
+    sys.stderr.write(f"ngdiff: error: {' '.join(message.split())}\n")  # one line, whatever a library put into it
     return status

@@ -12,6 +12,7 @@ from transformers import TrainingArguments
 from ngdiff.cli.parsing import option
 from ngdiff.data import Row, check_overlap, read_rows
 from ngdiff.errors import InputError
+from ngdiff.training.config import unpin_without_accelerator
 
 
 @dataclass
@@ -60,10 +61,12 @@ class LoraOptions:
         """The `LoraConfig`, or None where all weights are trained.
 
         Raises:
-            InputError: a negative rank.
+            InputError: a negative rank, or a scale that is not positive.
         """
         if self.lora_rank < 0:
             raise InputError(f"--lora-rank {self.lora_rank} is not 0 or more")
+        if self.lora_alpha is not None and self.lora_alpha < 1:
+            raise InputError(f"--lora-alpha {self.lora_alpha} is not 1 or more")
         if self.lora_rank == 0:
             return None
         from peft import LoraConfig
@@ -123,7 +126,9 @@ def resolved(*parts: Any, **more: Any) -> dict[str, Any]:
 
 @cache
 def _inherited_defaults() -> dict[str, Any]:
-    return _DefaultArguments(output_dir="unused").to_dict()
+    defaults = _DefaultArguments(output_dir="unused")
+    unpin_without_accelerator(defaults)
+    return defaults.to_dict()
 
 
 class _DefaultArguments(TrainingArguments):
