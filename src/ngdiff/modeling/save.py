@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from peft import PeftModel
+from safetensors import SafetensorError
 from transformers import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
@@ -18,14 +19,19 @@ def save_model(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenize
     written.
 
     Raises:
-        OSError: the disk is full, or the folder cannot be written.
+        OSError: the disk is full, or the folder cannot be written; names the folder.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
     try:
-        model.save_pretrained(str(partial))
-        tokenizer.save_pretrained(partial)
+        try:
+            model.save_pretrained(str(partial))
+            tokenizer.save_pretrained(partial)
+        except (OSError, SafetensorError) as error:  # safetensors has an error of its own for a full disk
+            raise OSError(
+                f"the model could not be written to {folder} ({error}); what was there is untouched"
+            ) from error
         for file in sorted(partial.iterdir()):
             os.replace(file, folder / file.name)
     finally:
