@@ -29,9 +29,7 @@ from transformers import (
 from ngdiff.core import AutoLR, GradientSlots, Gramian, combine, gramian
 from ngdiff.core.line import learning_rate
 from ngdiff.core.slots import Side
-from ngdiff.data import AnswerCollator, Row, encode_rows, read_rows, resolve_template
-from ngdiff.errors import InputError
-from ngdiff.evaluation.context import context_length
+from ngdiff.data import AnswerCollator
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.modeling.adapter import add_adapter
 from ngdiff.modeling.answers import count_labelled_rows, count_labels, forward_answers
@@ -42,6 +40,8 @@ from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.dropout import no_dropout
 from ngdiff.training.pairing import PROBE, PairCollator, PairDataset, PairSampler, retain_rows
 from ngdiff.training.progress import StepProgress
+from ngdiff.training.rows import RowEncoder, Rows
+from ngdiff.training.schedule import KeepLearningRate
 from ngdiff.weighting import WEIGHTINGS, Losses, Weights, weigh
 
 logger = logging.getLogger(__name__)
@@ -54,11 +54,6 @@ _NOISE = {"float32": 1e-6, "bfloat16": 3e-4}
 
 # A model that gives its forget answers less than this a token (22 % probability) hardly recites them.
 _UNKNOWN_LOSS = 1.5
-
-# Longest row where neither the user nor the model sets a lower limit: bounds the memory of a surprise row.
-_LONGEST_ROW = 1024
-
-Rows = Any  # a path or name, a `datasets.Dataset`, a sequence of mappings, or rows already encoded
 
 
 class UnlearnTrainer(Trainer):
@@ -105,7 +100,7 @@ class UnlearnTrainer(Trainer):
             model = load_model(model)
         if peft_config is not None:
             model = add_adapter(model, peft_config)
-        self._encoder = _Encoder(model, processing_class, args)
+        self._encoder = RowEncoder(model, processing_class, args)
         self.forget_dataset = self._encoder(forget_dataset, "--forget")
         self.retain_dataset = self._encoder(retain_dataset, "--retain")
         self.holdout_dataset = self._encoder(holdout_dataset, "--holdout") if holdout_dataset is not None else None
@@ -456,14 +451,6 @@ class UnlearnTrainer(Trainer):
         return value if self.args.world_size == 1 else cast(Tensor, self.accelerator.reduce(value, "sum"))
 
 
-class KeepLearningRate(LRScheduler):
-    """A schedule that leaves the parameter groups' learning rates as they are."""
-
-    def get_lr(self) -> list[float | Tensor]:
-        """The current rates."""
-        return [group["lr"] for group in self.optimizer.param_groups]
-
-
 class _BeforeOptimizerStep(TrainerCallback):
     """Calls the trainer at the moments that Trainer has no method for."""
 
@@ -485,45 +472,6 @@ class _BeforeOptimizerStep(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._trainer.choose_learning_rate()
-
-
-class _Encoder:
-    """Turns whatever a data set argument is into encoded rows, all with one template."""
-
-    def __init__(self, model: Any, tokenizer: Any, args: UnlearnConfig) -> None:
-        self.tokenizer, self.args = tokenizer, args
-        self.template_name: str | None = None
-        context = context_length(model) if hasattr(model, "config") else None
-        self.max_length = args.max_length or min(context or _LONGEST_ROW, _LONGEST_ROW)
-        if context is not None and self.max_length > context:
-            raise InputError(f"--max-length {self.max_length} is beyond the model's context of {context} tokens")
-
-    @property
-    def pad_token_id(self) -> int:
-        """The tokenizer's pad token, else its end token, else 0: the attention mask hides it anyway."""
-        ids = (getattr(self.tokenizer, "pad_token_id", None), getattr(self.tokenizer, "eos_token_id", None))
-        return next((i for i in ids if i is not None), 0)
-
-    def __call__(self, source: Rows, role: str) -> Sequence[Mapping[str, Any]]:
-        if _is_encoded(source):
-            if len(source) == 0:
-                raise InputError(f"{role}: no rows")
-            return source
-        if self.tokenizer is None:
-            raise InputError(f"{role}: rows of text need a tokenizer; pass processing_class")
-        rows: list[Row] = read_rows(source, role=role)
-        template = resolve_template(self.args.template, self.tokenizer, rows)
-        self.template_name = template.name
-        return encode_rows(rows, self.tokenizer, template, max_length=self.max_length)
-
-
-def _is_encoded(source: Rows) -> bool:
-    if isinstance(source, str) or not hasattr(source, "__getitem__") or not hasattr(source, "__len__"):
-        return False
-    if len(source) == 0:
-        return True
-    first = source[0]
-    return isinstance(first, Mapping) and "input_ids" in first
 
 
 def _vocabulary(model: nn.Module) -> int:
