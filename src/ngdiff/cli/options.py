@@ -134,7 +134,11 @@ def _inherited_defaults() -> dict[str, Any]:
 class _DefaultArguments(TrainingArguments):
     """Default arguments, which `__post_init__` has filled in, made without touching the device or the processes."""
 
-    _setup_devices = torch.device("cpu")
+    @property
+    def _setup_devices(self) -> torch.device:
+        # All that setting up the device changes in the arguments.
+        vars(self.accelerator_config).pop("use_configured_state", None)
+        return torch.device("cpu")
 
 
 def differing(now: Mapping[str, Any], before: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:

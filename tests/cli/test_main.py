@@ -1,0 +1,103 @@
+"""How `ngdiff` starts and ends: exit codes, and errors of one line."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import ngdiff
+from ngdiff.cli import main
+from ngdiff.cli.main import COMMANDS
+from ngdiff.errors import InputError
+
+
+def test_version(capsys):
+    for word in ("--version", "-V"):
+        assert main([word]) == 0
+        assert capsys.readouterr().out == f"ngdiff {ngdiff.__version__}\n"
+
+
+def test_usage(capsys):
+    for words in (["--help"], ["-h"], ["help"]):
+        assert main(words) == 0
+        out = capsys.readouterr().out
+        assert out.startswith("usage: ngdiff COMMAND")
+        assert all(f"  {name} " in out and what in out for name, (_, what) in COMMANDS.items())
+
+
+def test_without_a_command_usage_and_status_2(capsys):
+    assert main([]) == 2
+    assert capsys.readouterr().out.startswith("usage: ngdiff COMMAND")
+
+
+def test_unknown_command(capsys):
+    assert main(["forget", "--model", "m"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "ngdiff: error: forget is no command; one of unlearn, evaluate, finetune, demo\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_each_command(command, capsys):
+    assert main([command, "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"usage: ngdiff {command} [options]\n")
+
+
+def raising(error: BaseException) -> Callable[[list[str]], None]:
+    def run(words: list[str]) -> None:
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (InputError("a.jsonl, line 3: no"), 2, "a.jsonl, line 3: no"),
+        (InputError("two\nlines"), 2, "two lines"),
+        (
+            FloatingPointError("step 3: the loss of the forget set is nan"),
+            1,
+            "step 3: the loss of the forget set is nan",
+        ),
+        (OSError(28, "No space left on device"), 1, "[Errno 28] No space left on device"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_errors_are_one_line_and_a_status(error, status, line, capsys, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("ngdiff.cli.evaluate.run", raising(error))
+    assert main(["evaluate"]) == status
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", f"ngdiff: error: {line}\n")
+
+
+def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("ngdiff.cli.evaluate.run", raising(RuntimeError("a bug")))
+    with pytest.raises(RuntimeError, match="a bug"):
+        main(["evaluate"])
+
+
+def run_python(*words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_as_a_program():
+    """The real thing: `python -m ngdiff`, its status and its streams."""
+    done = run_python("-m", "ngdiff", "evaluate", "--modell", "m")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == "ngdiff: error: --modell is no option of ngdiff evaluate; did you mean --model?\n"
+
+
+def test_help_does_not_wait_for_torch():
+    program = "import sys; from ngdiff.cli import main; main(['--help']); assert 'torch' not in sys.modules"
+    done = run_python("-c", program)
+    assert done.returncode == 0, done.stderr
+
+
+def test_arguments_default_to_those_of_the_process(monkeypatch: pytest.MonkeyPatch, capsys: Any):
+    monkeypatch.setattr(sys, "argv", ["ngdiff", "--version"])
+    assert main() == 0
+    assert capsys.readouterr().out.startswith("ngdiff ")

@@ -1,0 +1,359 @@
+"""Options as words, in a YAML file, and explained. Nothing here loads a model."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import TrainingArguments
+
+from ngdiff.cli import evaluate, finetune, unlearn
+from ngdiff.cli.options import OutputOptions
+from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.errors import InputError
+from ngdiff.training import UnlearnConfig
+
+NEEDED = ["--model", "m", "--forget", "f", "--retain", "r", "--output", "o"]
+PARSERS = {"unlearn": unlearn.PARSER, "evaluate": evaluate.PARSER, "finetune": finetune.PARSER}
+INTERNAL = {"autolr", "autolr_start"}
+
+
+def parse(*words: str) -> dict[str, Any]:
+    """Values of `ngdiff unlearn` besides the required ones."""
+    values = unlearn.PARSER.parse([*NEEDED, *words])
+    assert values is not None
+    return {name: value for name, value in values.items() if name not in ("model", "forget", "retain", "output")}
+
+
+def refused(*words: str) -> str:
+    with pytest.raises(InputError) as caught:
+        unlearn.PARSER.parse([*NEEDED, *words])
+    return str(caught.value)
+
+
+@pytest.fixture
+def config_file(tmp_path: Path):
+    def write(text: str) -> str:
+        path = tmp_path / "run.yaml"
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+# ---- words ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["forget-objective", "forget_objective"])
+@pytest.mark.parametrize("form", ["two words", "one word"])
+def test_dashes_and_underscores(name, form):
+    words = [f"--{name}", "ce"] if form == "two words" else [f"--{name}=ce"]
+    assert parse(*words) == {"forget_objective": "ce"}
+
+
+def test_only_what_was_given_comes_back():
+    assert parse() == {}
+
+
+@pytest.mark.parametrize("name", ["--output-dir", "--output_dir"])
+def test_output_dir_is_output(name):
+    words = ["--model", "m", "--forget", "f", "--retain", "r", name, "there"]
+    assert unlearn.PARSER.parse(words) == {"model": "m", "forget": "f", "retain": "r", "output": "there"}
+    assert finetune.PARSER.parse(["--model", "m", "--train", "t", name, "there"])["output"] == "there"
+
+
+def test_the_later_of_output_and_output_dir_wins():
+    for first, second in (("--output", "--output-dir"), ("--output-dir", "--output")):
+        values = unlearn.PARSER.parse(["--model", "m", "--forget", "f", "--retain", "r", first, "a", second, "b"])
+        assert values["output"] == "b"
+        assert "output_dir" not in values
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        (["--drop-overlap"], True),
+        (["--drop-overlap", "true"], True),
+        (["--drop-overlap=false"], False),
+        (["--drop_overlap", "no"], False),
+    ],
+)
+def test_booleans(words, value):
+    assert parse(*words) == {"drop_overlap": value}
+
+
+def test_booleans_that_are_true_by_default_can_be_switched_off():
+    assert parse("--no-autolr-search") == parse("--autolr-search", "false") == {"autolr_search": False}
+    assert parse("--autolr-search") == {"autolr_search": True}
+
+
+def test_booleans_that_may_be_none_need_no_value():
+    assert parse("--disable-tqdm") == {"disable_tqdm": True}
+    assert parse("--disable-tqdm", "none") == {"disable_tqdm": None}
+
+
+def test_none_for_optional_numbers():
+    assert parse("--save-total-limit", "none", "--max-length", "None") == {"save_total_limit": None, "max_length": None}
+    assert parse("--save-total-limit", "3") == {"save_total_limit": 3}
+
+
+def test_none_is_no_number_where_one_is_needed():
+    assert refused("--seed", "none") == "--seed: invalid int value: 'none'"
+
+
+def test_none_stays_a_text_where_texts_are_expected():
+    assert parse("--forget-ceiling", "none") == {"forget_ceiling": "none"}
+
+
+@pytest.mark.parametrize("value", ["auto", "auto:1e-4", "3e-5"])
+def test_learning_rate_is_a_number_or_auto(value):
+    assert parse("--learning-rate", value) == {"learning_rate": value}
+
+
+def test_lists():
+    assert parse("--lora-target-modules", "q_proj", "v_proj", "--seed", "1") == {
+        "lora_target_modules": ["q_proj", "v_proj"],
+        "seed": 1,
+    }
+
+
+def test_inherited_options_are_accepted():
+    assert parse("--dataloader-num-workers", "2", "--adam_beta1", "0.8") == {
+        "dataloader_num_workers": 2,
+        "adam_beta1": 0.8,
+    }
+
+
+@pytest.mark.parametrize(
+    ("word", "near"),
+    [
+        ("--forgt-objective", "--forget-objective"),
+        ("--learning_rat", "--learning-rate"),
+        ("--lr-schedular-type", "--lr-scheduler-type"),
+    ],
+)
+def test_unknown_options_are_named_with_a_near_miss(word, near):
+    assert refused(word, "1") == f"{word} is no option of ngdiff unlearn; did you mean {near}?"
+
+
+def test_unknown_options_without_a_near_miss():
+    assert refused("--zzzzzzzz") == "--zzzzzzzz is no option of ngdiff unlearn; see --help-all"
+
+
+def test_abbreviations_are_not_guessed():
+    assert "is no option" in refused("--learning", "auto")
+
+
+@pytest.mark.parametrize("name", sorted(INTERNAL))
+def test_what_an_option_was_resolved_to_is_no_option(name):
+    assert f"--{name} is no option" in refused(f"--{name}", "1")
+
+
+def test_values_of_a_wrong_type():
+    assert refused("--logging-steps", "often") == "--logging-steps: invalid float value: 'often'"
+    assert refused("--seed") == "--seed: expected one argument"
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "missing"),
+    [
+        ("unlearn", ["--model", "m", "--retain", "r"], "--forget, --output"),
+        ("unlearn", [], "--model, --forget, --retain, --output"),
+        ("evaluate", ["--forget", "f"], "--model, --retain"),
+        ("finetune", ["--model", "m"], "--train, --output"),
+    ],
+)
+def test_missing_options_are_named(command, words, missing):
+    with pytest.raises(InputError, match=rf"^ngdiff {command} needs {missing}$"):
+        PARSERS[command].parse(words)
+
+
+def test_a_check_of_transformers_is_an_input_error(tmp_path):
+    values = unlearn.PARSER.parse([*NEEDED, "--save-strategy", "sometimes"])
+    with pytest.raises(InputError, match=r"^ngdiff unlearn: sometimes is not a valid SaveStrategy"):
+        unlearn.PARSER.build(UnlearnConfig, values, output_dir=str(tmp_path))
+
+
+def test_our_own_check_keeps_its_message(tmp_path):
+    values = unlearn.PARSER.parse([*NEEDED, "--method", "magic"])
+    with pytest.raises(InputError, match=r"^--method magic is not known"):
+        unlearn.PARSER.build(UnlearnConfig, values, output_dir=str(tmp_path))
+
+
+# ---- a YAML file ------------------------------------------------------------------------------------------------
+
+
+def test_the_command_line_wins_wherever_it_stands(config_file):
+    file = config_file("seed: 1\nmax_length: 64\n")
+    assert parse("--config", file, "--seed", "2") == {"seed": 2, "max_length": 64}
+    assert parse("--seed", "2", f"--config={file}") == {"seed": 2, "max_length": 64}
+
+
+def test_the_command_line_wins_over_the_other_name_too(config_file):
+    file = config_file("output: from_file\nmodel: m\nforget: f\nretain: r\n")
+    assert unlearn.PARSER.parse(["--config", file, "--output-dir", "typed"])["output"] == "typed"
+    file = config_file("output_dir: from_file\nmodel: m\nforget: f\nretain: r\n")
+    assert unlearn.PARSER.parse(["--config", file])["output"] == "from_file"
+
+
+def test_required_options_may_stand_in_the_file(config_file):
+    file = config_file("model: m\nforget: f\nretain: r\noutput: o\n")
+    assert unlearn.PARSER.parse(["--config", file]) == {"model": "m", "forget": "f", "retain": "r", "output": "o"}
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        ("learning_rate: auto", {"learning_rate": "auto"}),
+        ("learning-rate: auto:1e-4", {"learning_rate": "auto:1e-4"}),
+        ("learning_rate: 1e-4", {"learning_rate": "1e-4"}),  # for YAML a text, as it has no point
+        ("learning_rate: 1.0e-4", {"learning_rate": "0.0001"}),
+        ("drop_overlap: true", {"drop_overlap": True}),
+        ("drop_overlap: no", {"drop_overlap": False}),
+        ("autolr_search: false", {"autolr_search": False}),
+        ("disable_tqdm: true", {"disable_tqdm": True}),
+        ("save_strategy: no", {"save_strategy": "no"}),  # for YAML false
+        ("eval_strategy: epoch", {"eval_strategy": "epoch"}),
+        ("max_length: null", {}),
+        ("max_length:", {}),
+        ("save_total_limit: none", {"save_total_limit": None}),
+        ("lora_target_modules: [q_proj, v_proj]", {"lora_target_modules": ["q_proj", "v_proj"]}),
+        ("lora_target_modules: []", {}),
+        ("report_to: [tensorboard]", {"report_to": "tensorboard"}),
+        ("template: '-{question}-{answer}'", {"template": "-{question}-{answer}"}),
+        (r'template: "Q: {question}\nA: {answer}"', {"template": "Q: {question}\nA: {answer}"}),
+        ("lr_scheduler_kwargs: {num_cycles: 2}", {"lr_scheduler_kwargs": '{"num_cycles": 2}'}),
+        ("c: 0.25", {"c": 0.25}),
+        ("", {}),
+        ("# nothing but a comment", {}),
+    ],
+)
+def test_values_of_a_file(config_file, line, values):
+    assert parse("--config", config_file(line + "\n")) == values
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("forgt: f.jsonl\n", "forgt is no option of ngdiff unlearn; did you mean --forget?"),
+        ("learning-rat: auto\n", "learning-rat is no option of ngdiff unlearn; did you mean --learning-rate?"),
+        ("7: 8\n", "7 is no option of ngdiff unlearn; see --help-all"),
+        ("autolr: true\n", "autolr is no option of ngdiff unlearn"),
+        ("- forget\n- retain\n", "holds no `option: value` lines but a list"),
+        ("forget\n", "holds no `option: value` lines but a str"),
+        ("a: [1,\n", "is not YAML: while parsing a flow"),
+        ("a: \x07\n", "is not YAML: unacceptable character"),
+        ("!!python/object/apply:os.getcwd []\n", "is not YAML: could not determine a constructor"),
+        ("report_to: [wandb, tensorboard]\n", "report_to holds a list of 2, and the option takes one value"),
+        ("seed: much\n", "--seed: invalid int value: 'much'"),
+    ],
+)
+def test_bad_files(config_file, text, message):
+    file = config_file(text)
+    found = refused("--config", file)
+    assert message in found
+    assert file in found or "invalid int" in found
+    assert "\n" not in found
+
+
+def test_a_file_that_is_no_text(tmp_path):
+    (tmp_path / "run.yaml").write_bytes(b"\xff\xfe\x00")
+    assert "run.yaml is not YAML" in refused("--config", str(tmp_path / "run.yaml"))
+
+
+def test_a_missing_file(tmp_path):
+    file = tmp_path / "none.yaml"
+    assert refused("--config", str(file)) == f"--config {file}: no such file"
+    assert refused("--config") == "--config needs a file"
+
+
+# ---- help -------------------------------------------------------------------------------------------------------
+
+
+def names_in(text: str) -> set[str]:
+    return set(re.findall(r"^  --([a-z0-9-]+)", text, flags=re.MULTILINE))
+
+
+def dashed(names: Any) -> set[str]:
+    return {name.replace("_", "-") for name in names}
+
+
+def fields_of(parser: CommandParser) -> list["dataclasses.Field[Any]"]:
+    return [f for kind in parser.groups.values() for f in dataclasses.fields(kind) if f.init and f.name not in INTERNAL]
+
+
+INHERITED = {field.name for field in dataclasses.fields(TrainingArguments)}
+
+
+@pytest.mark.parametrize("command", PARSERS)
+def test_help_lists_our_options_and_few_others(command):
+    parser = PARSERS[command]
+    ours = {name for kind in parser.groups.values() for name in vars(kind).get("__annotations__", {})}
+    shown = names_in(parser.help())
+    assert dashed(ours - INTERNAL) <= shown
+    assert len(shown & dashed(INHERITED - ours)) <= 12
+    assert "dataloader-num-workers" not in shown
+    assert not shown & dashed(INTERNAL)
+
+
+@pytest.mark.parametrize("command", PARSERS)
+def test_help_all_lists_every_option_once(command):
+    parser = PARSERS[command]
+    text = parser.help(everything=True)
+    listed = re.findall(r"^  --([a-z0-9-]+)", text, flags=re.MULTILINE)
+    assert sorted(listed) == sorted(
+        {*dashed(field.name for field in fields_of(parser)), "config"} - {"output-dir"} | {"help-all"} & set(listed)
+    )
+    assert ("inherited from transformers" in text) == (command != "evaluate")
+
+
+@pytest.mark.parametrize("command", PARSERS)
+def test_every_option_of_ours_has_a_help_text(command):
+    parser = PARSERS[command]
+    for kind in parser.groups.values():
+        for field in dataclasses.fields(kind):
+            if field.name not in INHERITED or field.name in vars(kind).get("__annotations__", {}):
+                assert field.metadata.get("help"), field.name
+                assert "\n" not in field.metadata["help"], field.name
+
+
+def test_help_shows_defaults():
+    text = " ".join(unlearn.PARSER.help().split())
+    for name, default in (
+        ("--method TEXT", "ngdiff"),
+        ("--learning-rate RATE", "auto"),
+        ("--num-train-epochs NUMBER", "15"),
+        ("--autolr-search", "true"),
+        ("--save-total-limit N", "2"),
+    ):
+        after = text[text.index(name) :]
+        assert re.search(r"\((default: \S+|required)\)", after).group(1) == f"default: {default}", name
+    assert "--model DIR_OR_NAME model to start from: a folder or a hub name (required)" in text
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["--help-all"], [*NEEDED, "--help"], ["--nonsense", "-h"]])
+def test_help_is_printed_and_nothing_else_happens(words, capsys):
+    assert unlearn.PARSER.parse(words) is None
+    assert capsys.readouterr().out == unlearn.PARSER.help(everything="--help-all" in words)
+
+
+def test_help_fits_a_terminal():
+    for parser in PARSERS.values():
+        assert max(len(line) for line in parser.help(everything=True).splitlines()) <= 100
+
+
+def test_a_parser_of_ones_own():
+    @dataclasses.dataclass
+    class Options(OutputOptions):
+        depth: int = option(3, help="how deep", value="METRES")
+
+    parser = CommandParser("dig", "Dig.", {"hole": Options}, required=("output",))
+    assert parser.build(Options, parser.parse(["--output", "o"])) == Options(output="o", depth=3)
+    assert parser.build(Options, parser.parse(["--output", "o", "--depth", "5"]), overwrite=True) == Options(
+        output="o", depth=5, overwrite=True
+    )
+    assert "--depth METRES" in parser.help()
+    assert "how deep (default: 3)" in parser.help()
+    assert json.dumps(parser.parse(["--output=o"])) == '{"output": "o"}'
