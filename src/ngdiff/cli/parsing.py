@@ -35,7 +35,7 @@ _OFTEN_USED = {
     "seed": "seed of everything that is drawn",
     "optim": "optimizer: adamw_torch_fused, adamw_torch, sgd, ...",
     "bf16": "compute in bfloat16, with weights in float32",
-    "gradient_checkpointing": "recompute activations: less memory, more time",
+    "activation_checkpointing": "recompute activations: less memory, more time",
     "eval_strategy": "when to log the loss of all rows: no, epoch, steps",
     "save_total_limit": "checkpoints that are kept",
     "report_to": "trackers: none, wandb, tensorboard, ...",
