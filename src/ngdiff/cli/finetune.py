@@ -102,7 +102,7 @@ def run(words: list[str]) -> None:
             PreTrainedModel, load_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
         )
     if peft_config is not None:
-        model = cast(PreTrainedModel, add_adapter(model, peft_config))
+        model = cast(PreTrainedModel, add_adapter(model, peft_config, seed=config.seed))
 
     def begin() -> None:
         prepare_output(options.output, **where)

@@ -99,7 +99,7 @@ class UnlearnTrainer(Trainer):
             processing_class = processing_class or load_tokenizer(model)
             model = load_model(model)
         if peft_config is not None:
-            model = add_adapter(model, peft_config)
+            model = add_adapter(model, peft_config, seed=args.seed)
         self._encoder = RowEncoder(model, processing_class, args)
         self.forget_dataset = self._encoder(forget_dataset, "--forget")
         self.retain_dataset = self._encoder(retain_dataset, "--retain")
