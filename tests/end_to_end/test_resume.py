@@ -1,0 +1,235 @@
+"""A run that was killed goes on from its last whole checkpoint and ends with the same weights, bit for bit."""
+
+import json
+import logging
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .runs import everything_in, finish, log_of, run, start, steps_of, succeeded, weights_of, write_rows
+
+EPOCHS = 40  # of 2 to 4 steps: seconds, so that a kill hits the run well before its end
+
+
+def whole_checkpoints(folder: Path) -> list[Path]:
+    """Checkpoints with the file that is written last, readable to its end."""
+    found = []
+    for file in folder.glob("checkpoint-*/trainer_state.json"):
+        try:
+            json.loads(file.read_text())
+        except (ValueError, FileNotFoundError):  # half written, or removed by the limit on checkpoints
+            continue
+        found.append(file.parent)
+    return found
+
+
+def kill_after_second_checkpoint(words: list[str], folder: Path) -> None:
+    """Start a run and end it with SIGKILL, which no program can catch, once it has written two checkpoints."""
+    process = start(words)
+    try:
+        deadline = time.monotonic() + 120
+        while len(whole_checkpoints(folder)) < 2:
+            assert process.poll() is None, finish(process).err
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+    finally:
+        process.kill()
+        outcome = finish(process)
+    assert outcome.status == -signal.SIGKILL
+    assert not (folder / "model.safetensors").exists(), "the run had ended before it was killed"
+
+
+@pytest.fixture(scope="module")
+def model_with_dropout(material, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dropout") / "model"
+    shutil.copytree(material.model, folder)
+    config = json.loads((folder / "config.json").read_text()) | {"attention_dropout": 0.2}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize("when", ["epoch", "steps"])
+def test_killed_and_resumed(material, model_with_dropout, tmp_path, when):
+    if when == "epoch":
+        options = {"per_device_train_batch_size": 2}
+    else:  # Epochs have 4 steps: the checkpoints lie within them. With dropout random states count, too.
+        options = {
+            "model": model_with_dropout,
+            "disable_dropout": "false",
+            "per_device_train_batch_size": 1,
+            "save_strategy": "steps",
+            "save_steps": 3,
+            "optim": "sgd",
+        }
+    # Probes before and after the kill; what AutoLR remembers of earlier ones is a part of the run.
+    options |= {"num_train_epochs": EPOCHS, "autolr_interval": 2, "forget_ceiling": "none"}
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    succeeded(run(*material.words(whole, **options)))
+    words = material.words(killed, **options)
+    kill_after_second_checkpoint(words, killed)
+
+    at = max(int(path.name.partition("-")[2]) for path in whole_checkpoints(killed))
+    last = steps_of(whole)[-1]["step"]
+    assert at < last
+    succeeded(run(*words, "--resume"))
+
+    assert weights_of(killed) == weights_of(whole)
+    assert steps_of(killed) == steps_of(whole)
+    assert len({row["learning_rate"] for row in steps_of(whole) if row["step"] > at}) > 1
+    assert log_of(killed)["probes"] == log_of(whole)["probes"]
+    assert any(probe["step"] > at for probe in log_of(killed)["probes"])
+    extra = [json.loads((folder / "manifest.json").read_text())["extra"] for folder in (killed, whole)]
+    assert extra[0] == extra[1]
+    assert extra[0]["finished"] is True
+
+
+def test_a_checkpoint_that_was_not_written_to_its_end_is_passed_over(material, tmp_path, caplog):
+    folder = tmp_path / "run"
+    words = material.words(folder, num_train_epochs=3, per_device_train_batch_size=2)
+    succeeded(run(*words))
+    weights, steps = weights_of(folder), steps_of(folder)
+    for damage in ("missing", "empty", "half"):
+        state = folder / "checkpoint-6" / "trainer_state.json"
+        text = state.read_text()
+        state.unlink()
+        if damage != "missing":
+            state.write_text(text[: len(text) // 2] if damage == "half" else "")
+        (folder / "model.safetensors").unlink()
+        with caplog.at_level(logging.WARNING):
+            succeeded(run(*words, "--resume"))
+        assert "checkpoint-6 was not written to its end and is passed over" in caplog.text
+        assert weights_of(folder) == weights
+        assert steps_of(folder) == steps
+        assert [path.name for path in sorted(whole_checkpoints(folder))] == ["checkpoint-4", "checkpoint-6"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lora_rank": 2},
+        {"optim": "sgd", "learning_rate": 0.1},
+        {"gradient_accumulation_steps": 2},
+        {"dtype": "bfloat16"},
+        {"method": "gdiff", "c": 0.7, "learning_rate": "auto:1e-3"},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_more_epochs_are_the_same_as_more_from_the_start(material, tmp_path, options):
+    """Also the way to go on with a run that has ended: the number of epochs may change."""
+    options = {"per_device_train_batch_size": 1, "autolr_interval": 3, **options}
+    succeeded(run(*material.words(tmp_path / "a", num_train_epochs=2, **options)))
+    succeeded(run(*material.words(tmp_path / "b", num_train_epochs=1, **options)))
+    succeeded(run(*material.words(tmp_path / "b", "--resume", num_train_epochs=2, **options)))
+    name = "adapter_model.safetensors" if "lora_rank" in options else "model.safetensors"
+    assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert steps_of(tmp_path / "a") == steps_of(tmp_path / "b")
+
+
+def test_resuming_a_run_that_has_ended_changes_nothing(material, tmp_path):
+    words = material.words(tmp_path / "run", num_train_epochs=2)
+    succeeded(run(*words))
+    before = weights_of(tmp_path / "run"), steps_of(tmp_path / "run")
+    succeeded(run(*words, "--resume"))
+    assert (weights_of(tmp_path / "run"), steps_of(tmp_path / "run")) == before
+
+
+def test_finetune_goes_on_too(material, tmp_path):
+    words = ["--model", material.shape, "--train", material.data / "full.jsonl", "--vocab-size", 300]
+    words += ["--save-strategy", "epoch", "--lr-scheduler-type", "constant", "--stop-loss", "none"]
+    succeeded(run("finetune", *words, "--output", tmp_path / "a", "--num-train-epochs", 2))
+    succeeded(run("finetune", *words, "--output", tmp_path / "b", "--num-train-epochs", 1))
+    succeeded(run("finetune", *words, "--output", tmp_path / "b", "--num-train-epochs", 2, "--resume"))
+    assert weights_of(tmp_path / "a") == weights_of(tmp_path / "b")
+
+
+# ---- what is refused --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def finished(material, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Output folder of a run of one epoch."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    succeeded(run(*material.words(folder, num_train_epochs=1)))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": 1}, "has seed = None, not 1; give the same options, or another --output"),
+        ({"learning_rate": "auto:1e-3"}, "has learning_rate = auto, not auto:0.001"),
+        ({"method": "gd"}, "has method = ngdiff, not gd"),
+        ({"lora_rank": 2}, "has lora_rank = 0, not 2"),
+        ({"weight_decay": 0.1}, "has weight_decay = 0.0, not 0.1"),
+        ({"adam_beta2": 0.9}, "has adam_beta2 = None, not 0.9"),
+        ({"per_device_train_batch_size": 2}, "has per_device_train_batch_size = None, not 2"),
+        ({"autolr_interval": 3}, "has autolr_interval = 10, not 3"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_other_options_are_refused_by_name(material, finished, options, message):
+    before = everything_in(finished)
+    outcome = run(*material.words(finished, "--resume", **{"num_train_epochs": 2, **options}))
+    assert outcome.status == 2
+    assert outcome.error.startswith(f"--resume: the run in {finished} {message}")
+    assert everything_in(finished) == before
+
+
+@pytest.mark.parametrize("role", ["forget", "retain"])
+def test_other_rows_are_refused_whatever_the_name_of_the_file(material, finished, tmp_path, role):
+    other = write_rows(tmp_path / f"{role}.jsonl", [{"question": "Who?", "answer": "Nobody."}])
+    before = everything_in(finished)
+    outcome = run(*material.words(finished, "--resume", **{role: other}))
+    assert outcome.status == 2
+    assert outcome.error.startswith(f"--resume: --{role} does not hold what it held when the run in {finished} began")
+    assert everything_in(finished) == before
+
+
+def test_another_model_is_refused(material, finished, model_with_dropout):
+    outcome = run(*material.words(finished, "--resume", model=model_with_dropout))
+    assert outcome.status == 2
+    assert outcome.error.startswith("--resume: --model does not hold what it held")
+
+
+def test_the_same_rows_and_model_in_another_place_are_the_same(
+    material, finished, copy_of: Callable[[Path], Path], monkeypatch
+):
+    data, model, run_folder = copy_of(material.data), copy_of(material.model), copy_of(finished)
+    monkeypatch.chdir(data)
+    options = {"forget": "forget.jsonl", "retain": os.path.relpath(material.retain), "model": model}
+    succeeded(run(*material.words(run_folder, "--resume", num_train_epochs=2, **options)))
+
+
+def test_without_a_checkpoint(material, tmp_path):
+    options = {"max_steps": 1, "save_strategy": "no"}
+    succeeded(run(*material.words(tmp_path / "run", **options)))
+    before = everything_in(tmp_path / "run")
+    outcome = run(*material.words(tmp_path / "run", "--resume", **options))
+    assert outcome.status == 2
+    assert outcome.error == f"--resume: {tmp_path / 'run'} holds no checkpoint that was written to its end"
+    assert everything_in(tmp_path / "run") == before
+
+
+def test_without_a_run(material, tmp_path):
+    outcome = run(*material.words(tmp_path / "run", "--resume"))
+    assert outcome.status == 2
+    assert outcome.error == f"--resume: {tmp_path / 'run'} holds no run to go on with."
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    outcome = run(*material.words(tmp_path / "run", "--resume"))
+    assert outcome.status == 2
+    assert outcome.error == f"--resume: {tmp_path / 'run'} holds no config.yaml of an earlier run"
+    assert everything_in(tmp_path / "run") == {"notes.txt": b"mine"}
+
+
+def test_resume_and_overwrite(material, finished):
+    outcome = run(*material.words(finished, "--resume", "--overwrite"))
+    assert outcome.status == 2
+    assert outcome.error == "--overwrite and --resume contradict each other; give one of them."
