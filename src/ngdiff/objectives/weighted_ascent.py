@@ -1,7 +1,7 @@
 """Gradient ascent that looks where there is still something to forget: WGA and SatImp.
 
-Both weigh each token by a function of its probability, held constant (detached): with its gradient the weight would turn
-the sign of the step for tokens whose loss is above 1.
+Both weigh each token by a function of its probability, held constant (detached): with its gradient the weight
+would turn the sign of the step for tokens whose loss is above 1.
 """
 
 from torch import Tensor
