@@ -14,6 +14,7 @@ from ngdiff.errors import InputError
 
 ONE = [{"question": "Where?", "answer": "Here."}]
 TWO = [{"question": "When?", "answer": "Now."}, {"question": "Why?", "answer": "So."}]
+ACCEPTED = "accepted are a path, a hub name, a datasets.Dataset and a list of mappings."
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> Path:
@@ -29,7 +30,7 @@ def answers(rows: list[Row]) -> list[str]:
 def test_sequences() -> None:
     assert answers(read_rows(TWO)) == ["Now.", "So."]
     assert answers(read_rows(tuple(TWO))) == ["Now.", "So."]
-    assert [row.origin for row in read_rows(TWO, role="retain")] == ["--retain, row 1", "--retain, row 2"]
+    assert [row.origin for row in read_rows(TWO, role="--retain")] == ["--retain, row 1", "--retain, row 2"]
     kept = Row("Q", "A", origin="mine")
     assert read_rows([kept, Row("Q", "A")]) == [kept, Row("Q", "A", origin="--forget, row 2")]
 
@@ -39,7 +40,7 @@ def test_dataset() -> None:
     assert answers(read_rows(table)) == ["Now.", "So."]
     perturbed = datasets.Dataset.from_list([ONE[0] | {"perturbed_answer": ["x", "y"]}]).with_format("numpy")
     assert read_rows(perturbed)[0].perturbed_answers == ("x", "y")
-    assert read_rows(table, role="retain")[1].origin == "--retain, row 2"
+    assert read_rows(table, role="--retain")[1].origin == "--retain, row 2"
 
 
 def test_saved_dataset(tmp_path: Path) -> None:
@@ -112,28 +113,38 @@ def test_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_missing(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=f"--retain: no such file or folder: '{source}'"):
-        read_rows(source, role="retain")
+    with pytest.raises(InputError) as caught:
+        read_rows(source, role="--retain")
+    shown = source or "''"
+    assert str(caught.value) == f"--retain {shown}: no such file or folder"
 
 
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (3, "--forget: cannot read rows from a int; accepted are a path, a hub name, a datasets.Dataset"),
-        (b"x.json", "--forget: cannot read rows from a bytes"),
-        ([], "--forget: holds no rows"),
-        (datasets.Dataset.from_dict({"text": []}), "--forget: holds no rows"),
+        (3, f"--forget: cannot read rows from a int; {ACCEPTED}"),
+        (b"x.json", f"--forget: cannot read rows from a bytes; {ACCEPTED}"),
+        ([], "--forget: holds no rows."),
+        (datasets.Dataset.from_dict({"text": []}), "--forget: holds no rows."),
         (
-            datasets.DatasetDict({"a": datasets.Dataset.from_list(ONE)}),
-            "--forget: a DatasetDict with the splits a; pass one split",
+            datasets.DatasetDict(a=datasets.Dataset.from_list(ONE), b=datasets.Dataset.from_list(TWO)),
+            "--forget: a DatasetDict with the splits a, b; pass one of them.",
         ),
-        ([3], "--forget, row 1: a row must be an object with named columns, found int"),
-        ([*ONE, {"text": "T"}], "--forget, row 2: a text row, but the first row of this set is a qa row"),
+        ([3], "--forget, row 1: a row must be an object with named columns, found int."),
+        (
+            [*ONE, {"text": "T"}],
+            "--forget, row 2: a text row, but the first row of this set is a qa row; one set must keep to one column "
+            "set.",
+        ),
     ],
 )
 def test_refused(source: Any, message: str) -> None:
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError) as caught:
         read_rows(source)
+    assert str(caught.value) == message
+    with pytest.raises(InputError) as caught:
+        read_rows(source, role="the rows")
+    assert str(caught.value) == message.replace("--forget", "the rows", 1)
 
 
 @pytest.fixture

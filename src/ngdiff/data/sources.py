@@ -18,7 +18,7 @@ from ngdiff.errors import InputError
 __all__ = ["check_overlap", "read_rows"]
 
 
-def read_rows(source: Any, *, role: str = "forget") -> list[Row]:
+def read_rows(source: Any, *, role: str = "--forget") -> list[Row]:
     """The rows of a data set, checked.
 
     Args:
@@ -31,7 +31,7 @@ def read_rows(source: Any, *, role: str = "forget") -> list[Row]:
 
             For the splits of TOFU (`locuslab/TOFU:forget10`, or a folder of its files) the paraphrased and
             perturbed answers are joined where they exist.
-        role: the option the source was given for; it is named in errors.
+        role: what the source is, at the start of messages: the option it was given for, such as "--forget".
 
     Returns:
         At least one row, all of the same column set (see `ngdiff.data.columns`).
@@ -49,12 +49,12 @@ def read_rows(source: Any, *, role: str = "forget") -> list[Row]:
     import datasets
 
     if isinstance(source, datasets.Dataset):
-        rows = rows_from_records(dataset_records(source, f"--{role}"))
+        rows = rows_from_records(dataset_records(source, role))
         return _not_empty(rows, role)
     if isinstance(source, datasets.DatasetDict):
-        raise InputError(f"--{role}: a DatasetDict with the splits {', '.join(map(str, source))}; pass one split.")
+        raise InputError(f"{role}: a DatasetDict with the splits {', '.join(map(str, source))}; pass one of them.")
     raise InputError(
-        f"--{role}: cannot read rows from a {type(source).__name__}; accepted are a path, a hub name, a "
+        f"{role}: cannot read rows from a {type(source).__name__}; accepted are a path, a hub name, a "
         "datasets.Dataset and a list of mappings."
     )
 
@@ -62,7 +62,7 @@ def read_rows(source: Any, *, role: str = "forget") -> list[Row]:
 def _read_sequence(source: Sequence[Mapping[str, object] | Row], role: str) -> list[Row]:
     rows: list[Row] = []
     for number, item in enumerate(source, start=1):
-        origin = f"--{role}, row {number}"
+        origin = f"{role}, row {number}"
         if isinstance(item, Row):
             rows.append(item if item.origin else replace(item, origin=origin))
         else:
@@ -77,7 +77,7 @@ def _read_sequence(source: Sequence[Mapping[str, object] | Row], role: str) -> l
 
 def _not_empty(rows: list[Row], role: str) -> list[Row]:
     if not rows:
-        raise InputError(f"--{role}: holds no rows.")
+        raise InputError(f"{role}: holds no rows.")
     return rows
 
 
@@ -94,7 +94,7 @@ def _read_named(source: str, role: str) -> list[Row]:
         return rows
     match = HUB_NAME.fullmatch(source)
     if match is None or _looks_like_path(source):
-        raise InputError(f"--{role}: no such file or folder: '{source}'")
+        raise InputError(f"{role} {source or repr(source)}: no such file or folder")
     name, split = match["name"], match["split"]
     rows = rows_from_records(read_hub(name, split))
     if name.lower() == HUB_ID.lower() and split in COMPANIONS:
