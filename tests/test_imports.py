@@ -21,7 +21,7 @@ ARROWS: dict[str, set[str]] = {
     "metrics": set(),
     "report": set(),
     "modeling": {"core"},
-    "evaluation": {"data", "metrics", "modeling"},
+    "evaluation": {"data", "files", "metrics", "modeling"},
     "training": {"core", "weighting", "objectives", "data", "metrics", "modeling", "evaluation"},
 }
 SEES_EVERYTHING = {"cli", "__main__"}

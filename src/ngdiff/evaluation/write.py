@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from ngdiff.evaluation.evaluate import EvaluationResult
+from ngdiff.files import write_json, write_text
 
 
 def write_evaluation(result: EvaluationResult, output_dir: str | os.PathLike[str]) -> Path:
@@ -12,7 +13,7 @@ def write_evaluation(result: EvaluationResult, output_dir: str | os.PathLike[str
     `metrics.json`.
 
     Records hold the texts of the data. `private/` is therefore readable by its owner only and tells git to
-    ignore all of it. Each file appears whole or not at all (written beside its place, then renamed);
+    ignore all of it. Each file appears whole or not at all (`ngdiff.files.write_text`);
     `metrics.json` comes last, so that where it exists the records do, too.
 
     Raises:
@@ -22,22 +23,10 @@ def write_evaluation(result: EvaluationResult, output_dir: str | os.PathLike[str
     private = folder / "private"
     private.mkdir(mode=0o700, parents=True, exist_ok=True)
     private.chmod(0o700)  # it may have been there, or the umask may have taken more away
-    _write_whole(private / ".gitignore", "*\n")
+    write_text(private / ".gitignore", "*\n")
     for name, records in result.records.items():
         lines = [json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in records]
-        _write_whole(private / f"records_{name}.jsonl", "".join(lines))
+        write_text(private / f"records_{name}.jsonl", "".join(lines))
     path = folder / "metrics.json"
-    _write_whole(path, json.dumps(result.as_json(), indent=2, allow_nan=False) + "\n")
+    write_json(path, result.as_json())
     return path
-
-
-def _write_whole(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)  # gone already, unless something above failed
