@@ -21,7 +21,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from ngdiff.data import AnswerCollator, Row, Template, encode_rows
 from ngdiff.errors import InputError
-from ngdiff.evaluation.context import context_length
+from ngdiff.evaluation.context import row_limit
 from ngdiff.modeling import check_vocabulary
 from ngdiff.training.bounds import check_bounds
 from ngdiff.training.config import unpin_without_accelerator
@@ -144,7 +144,7 @@ def finetune(
     if not rows:
         raise InputError("--train: there are no rows to train on.")
     check_vocabulary(model, tokenizer)
-    encoded = encode_rows(rows, tokenizer, template, max_length=_max_length(model, config))
+    encoded = encode_rows(rows, tokenizer, template, max_length=row_limit(model, config.max_length))
     args = copy.copy(config)
     args.learning_rate = _learning_rate(model, config)
     pad = tokenizer.pad_token_id
@@ -205,12 +205,3 @@ def _learning_rate(model: torch.nn.Module, config: FinetuneConfig) -> float:
     rate = _SMALL_RATE if trained < _SMALL_MODEL else _LARGE_RATE
     logger.info("learning rate %g for %d trained parameters", rate, trained)
     return rate
-
-
-def _max_length(model: Any, config: FinetuneConfig) -> int:
-    context = context_length(model) or 1024
-    if config.max_length is None:
-        return min(context, 1024)
-    if config.max_length > context:
-        raise InputError(f"--max-length {config.max_length} is beyond the model's context of {context} tokens.")
-    return config.max_length
