@@ -33,9 +33,7 @@ def parts_of(command: str, words: list[str]) -> tuple[Any, ...]:
 
 
 def config_of(command: str, words: list[str]) -> dict[str, Any]:
-    parts = parts_of(command, words)
-    rate = {"learning_rate": parts[1].learning_rate_option} if command == "unlearn" else {}
-    return resolved(*parts, **rate)
+    return resolved(*parts_of(command, words))
 
 
 def read_back(command: str, config: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, TrainerCallback
 
 from ngdiff.data import AnswerCollator
 from ngdiff.errors import InputError
+from ngdiff.modeling import save_model, train_tokenizer
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 
 collate = AnswerCollator(0)
@@ -179,13 +180,15 @@ def test_a_probe_leaves_no_trace(make_trainer, tiny_model, dtype, optim):
     assert watch.checked == 4  # steps 1, 2, 4, 6
 
 
-def test_probe_rows_are_fresh_by_default(make_trainer):
-    trainer = make_trainer(retain=400)
-    trainer.train()
-    (batch,) = trainer._fresh_batches(1)
-    (again,) = trainer._fresh_batches(1)
-    assert torch.equal(batch["input_ids"], again["input_ids"])
-    assert not torch.equal(trainer._fresh_batches(2)[0]["labels"], batch["labels"])
+def test_probe_rows_are_those_of_the_next_step(make_trainer):
+    trainer = make_trainer(forget=12, retain=400)
+    for epoch in (0, 1):
+        trainer._sampler.set_epoch(epoch)
+        rows = [r for _, r in trainer._sampler]
+        for step in (1, 2):  # of three in an epoch
+            (batch,) = trainer._fresh_batches(3 * epoch + step)
+            expected = collate([trainer.retain_dataset[r] for r in rows[4 * step : 4 * step + 4]])
+            assert torch.equal(batch["input_ids"], expected["input_ids"])
 
 
 @pytest.mark.parametrize("batch", ["fresh", "same"])
@@ -339,6 +342,54 @@ def test_mean_loss_is_a_mean_over_tokens(make_trainer):
 def test_a_model_that_knows_nothing_is_pointed_out(make_trainer, caplog):
     make_trainer(max_steps=1).train()
     assert re.search(r"hardly knows the forget rows: \d\.\d\d nats a token, \d+ % mean probability", caplog.text)
+
+
+def test_a_run_that_ends_long_before_its_ceiling_says_so(make_trainer, caplog):
+    make_trainer(forget_ceiling="20", learning_rate=1e-4).train()
+    assert re.search(r"reached 4\.\d\d of a ceiling of 20\.00 in 3 steps.*--num-train-epochs", caplog.text)
+    caplog.clear()
+    make_trainer(forget_ceiling="5", learning_rate=1e-4).train()
+    assert "of a ceiling" not in caplog.text
+
+
+def test_a_ceiling_below_the_start_is_pointed_out(make_trainer, caplog):
+    make_trainer(forget_ceiling="0.5", learning_rate=1e-4).train()
+    assert "is at the ceiling of 0.500 from the start: nothing would be forgotten" in caplog.text
+
+
+def test_log_lines_of_several_steps_hold_means_and_every_probe(make_trainer):
+    every = make_trainer(num_train_epochs=4, autolr_interval=5)
+    every.train()
+    third = make_trainer(num_train_epochs=4, autolr_interval=5, logging_steps=3)
+    third.train()
+    single = steps(every)
+    for index, row in enumerate(steps(third)):
+        part = single[3 * index : 3 * index + 3]
+        assert row["loss_forget"] == pytest.approx(sum(r["loss_forget"] for r in part) / 3)
+        assert row["learning_rate"] == part[-1]["learning_rate"]
+        assert ("autolr/accepted" in row) == any("autolr/accepted" in r for r in part)
+
+
+def test_float16_weights_are_refused(make_trainer, tiny_model):
+    with pytest.raises(InputError, match="weights are float16, in which training destroys them"):
+        make_trainer(tiny_model().half())
+
+
+def test_rows_in_both_sets_are_refused(tmp_path, tiny_model):
+    rows = [{"question": f"q{i}?", "answer": f"a{i}"} for i in range(6)]
+    tokenizer = train_tokenizer(["q0? a1 q2?"], vocab_size=300)
+    args = UnlearnConfig(output_dir=str(tmp_path), use_cpu=True)
+    with pytest.raises(InputError, match="--drop-overlap"):
+        UnlearnTrainer(tiny_model(), args, rows[:2], rows[1:], processing_class=tokenizer)
+
+
+def test_a_model_given_by_name_is_trained_in_float32(tmp_path, tiny_model, random_rows):
+    tokenizer = train_tokenizer(["some words"], vocab_size=300)
+    save_model(tiny_model(vocab_size=300).to(torch.bfloat16), tokenizer, tmp_path / "model")
+    args = UnlearnConfig(output_dir=str(tmp_path / "run"), use_cpu=True)
+    for name in (tmp_path / "model", str(tmp_path / "model")):
+        trainer = UnlearnTrainer(name, args, random_rows(2, 1), random_rows(2, 2))
+        assert {p.dtype for p in trainer.model.parameters()} == {torch.float32}
 
 
 def test_initial_losses_are_kept(make_trainer):

@@ -1,6 +1,5 @@
 """Options that several commands share."""
 
-from argparse import SUPPRESS
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cache
@@ -115,7 +114,7 @@ def resolved(*parts: Any, **more: Any) -> dict[str, Any]:
         own = vars(type(part)).get("__annotations__", {})
         values = part.to_dict() if isinstance(part, TrainingArguments) else asdict(part)
         for field in fields(part):
-            if not field.init or field.name in _OF_THE_CALL or field.metadata.get("help") == SUPPRESS:
+            if not field.init or field.name in _OF_THE_CALL:
                 continue
             value = values[field.name]
             if field.name in inherited and field.name not in own and value == inherited[field.name]:

@@ -133,7 +133,7 @@ class CommandParser:
         inherited = []
         for title, kind in self.groups.items():
             lines.append(f"{title}:")
-            shown = [f for f in dataclasses.fields(kind) if f.init and f.name != "output_dir" and not _internal(f)]
+            shown = [f for f in dataclasses.fields(kind) if f.init and f.name != "output_dir"]
             for field in sorted(shown, key=lambda field: field.name in _INHERITED):  # those of the method first
                 if field.name in _INHERITED and not _is_ours(field, kind) and field.name not in _OFTEN_USED:
                     inherited.append(field)
@@ -211,11 +211,6 @@ class _RaisingParser(HfArgumentParser):
         # Names that several dataclasses share (output, model) must agree; the later one is kept.
         super().__init__(list(kinds), prog=prog, add_help=False, allow_abbrev=False, conflict_handler="resolve")
 
-    @staticmethod
-    def _parse_dataclass_field(parser: argparse.ArgumentParser, field: "dataclasses.Field[Any]") -> None:
-        if not _internal(field):
-            HfArgumentParser._parse_dataclass_field(parser, field)
-
     def error(self, message: str) -> NoReturn:
         # argparse names every spelling: "argument --max_steps/--max-steps: invalid int value: 'x'".
         raise InputError(re.sub(r"^argument (--\w+/)?(?=--)", "", message))
@@ -236,11 +231,6 @@ def _or_none(convert: Callable[[str], Any]) -> Callable[[str], Any]:
 def _optional(kind: type) -> set[str]:
     """Names of the fields that may be None."""
     return {name for name, hint in typing.get_type_hints(kind).items() if type(None) in typing.get_args(hint)}
-
-
-def _internal(field: "dataclasses.Field[Any]") -> bool:
-    """Fields that hold what another option was resolved to."""
-    return bool(field.metadata.get("help") == argparse.SUPPRESS)
 
 
 def _is_ours(field: "dataclasses.Field[Any]", kind: type) -> bool:

@@ -73,7 +73,7 @@ def run(words: list[str]) -> None:
     sets = read_sets(options)
     tokenizer = load_tokenizer(options.model, trust_remote_code=options.trust_remote_code)
     template = resolve_template(config.template, tokenizer, [*sets["forget"], *sets["retain"]])
-    settings = resolved(options, config, learning_rate=config.learning_rate_option)
+    settings = resolved(options, config)
     data = {role: describe_data(getattr(options, role), rows) for role, rows in sets.items()}
     where: dict[str, Any] = {
         "overwrite": options.overwrite,

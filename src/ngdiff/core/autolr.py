@@ -41,8 +41,8 @@ class AutoLRSettings:
         max_change: A probe asks for a learning rate within this factor of the last; None for no bound.
         inertia: Weight of the last learning rate in the new one, in the logarithm: one probe is one small batch. GeN
             averages as well, with 0.9 (of the rates themselves). 0: the new rate is what the probe asks for.
-        noise: Rounding noise of one loss, relative to it: 1e-6 in fp32, 1e-3 under bf16. A fit whose
-            differences do not stand above it is not used.
+        noise: Rounding noise of one loss, relative to it: 1e-6 in fp32, 3e-4 under bf16. A fit whose differences do
+            not stand above it is repeated with a wider radius, and not used if none of them does.
         tolerance: The search never asks for less than the radius at which curvature alone raises the retain loss by
             this part. Not in the paper: a model that recites its retain rows stands at the bottom of their
             loss, where the sign of the slope on fresh rows is a coin toss and `b / h` says "stay" whatever
@@ -59,7 +59,11 @@ class AutoLRSettings:
 
     @classmethod
     def as_printed(cls, start: float, *, noise: float = 1e-6) -> "AutoLRSettings":
-        """Algorithm 1 of the paper as printed: no search, no bound, no average."""
+        """Algorithm 1 of the paper as printed: no search, no bound, no average.
+
+        One thing is ours: where the differences drown in noise (Remark 3.1) the radius widens before the rate is
+        kept. Which rows are probed is the caller's: the paper probes those that gave the gradient.
+        """
         return cls(search=False, start=start, max_change=None, inertia=0.0, noise=noise)
 
 

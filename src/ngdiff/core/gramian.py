@@ -100,7 +100,9 @@ def _largest(gradient: Gradient) -> float:
     present = [g for g in gradient if g is not None and g.numel()]
     if not present:
         return 0.0
-    return float(torch.stack([g.abs().amax().double() for g in present]).max())
+    return max(
+        torch.stack([g.abs().amax().float() if g.dtype != torch.float64 else g.abs().amax() for g in present]).tolist()
+    )
 
 
 def _sums(
@@ -111,24 +113,26 @@ def _sums(
     reduce: Callable[[Tensor], Tensor] | None,
 ) -> tuple[float, float, float]:
     """(a, s, b) of the scaled gradients: fp32 products, fp64 sums over chunks and tensors, one transfer."""
-    products: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
+    a: list[Tensor] = []
+    s: list[Tensor] = []
+    b: list[Tensor] = []
     for r, f in zip(g_r, g_f, strict=True):
         for x in _chunks(r):
             x = _wide(x, scale_r)
-            products[0].append(torch.dot(x, x))
+            a.append(torch.dot(x, x))
         for y in _chunks(f):
             y = _wide(y, scale_f)
-            products[2].append(torch.dot(y, y))
+            b.append(torch.dot(y, y))
         if r is not None and f is not None:
             for x, y in zip(_chunks(r), _chunks(f), strict=True):
-                products[1].append(torch.dot(_wide(x, scale_r), _wide(y, scale_f)))
-    present = next((g for g in (*g_r, *g_f) if g is not None), None)
-    zero = torch.zeros((), dtype=torch.float64, device=None if present is None else present.device)
-    total = torch.stack([torch.stack(p).sum(dtype=torch.float64).to(zero.device) if p else zero for p in products])
+                s.append(torch.dot(_wide(x, scale_r), _wide(y, scale_f)))
+    # fp64 on the host: some accelerators have none.
+    host = torch.stack([*a, *s, *b]).cpu().double() if a or b else torch.zeros(0, dtype=torch.float64)
+    total = torch.stack([part.sum() for part in host.split([len(a), len(s), len(b)])])
     if reduce is not None:
         total = reduce(total)
-    a, s, b = total.tolist()
-    return a, s, b
+    product_r, product_s, product_f = total.tolist()
+    return product_r, product_s, product_f
 
 
 def _chunks(gradient: Tensor | None) -> Sequence[Tensor]:
@@ -138,4 +142,5 @@ def _chunks(gradient: Tensor | None) -> Sequence[Tensor]:
 def _wide(x: Tensor, scale: float) -> Tensor:
     """At least fp32, scaled. fp64 gradients stay fp64."""
     wide = x if x.dtype == torch.float64 else x.float()
-    return wide if scale == 1.0 else wide.double().mul(scale).to(wide.dtype)
+    # In two factors: the scale of the smallest numbers of fp32 is itself beyond fp32.
+    return wide if scale == 1.0 else wide.mul(math.sqrt(scale)).mul(math.sqrt(scale))

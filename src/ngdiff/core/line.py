@@ -51,8 +51,8 @@ class StepLine:
     """Move the weights along the optimizer's next step, and back.
 
     A context manager. On leaving it, also through an error, weights, optimizer state, gradients and learning
-    rates are what they were, bit for bit. Holds copies of the weights and of `d` while open, and a copy of
-    the optimizer state while `d` is measured.
+    rates are what they were, bit for bit. Memory, beyond weights, gradients and optimizer state: twice the weights
+    while open (`theta_0` and `d`), and a copy of the optimizer state while `d` is measured (another with `check`).
 
     Args:
         optimizer: Any torch optimizer whose step is linear in the learning rate.
@@ -121,8 +121,9 @@ class StepLine:
                 "that a step cannot be probed at several rates; use a fixed --learning-rate or an optimizer "
                 "such as AdamW or SGD"
             )
+        del after_one
         twice = self._displacement(2 * _MEASURING_RATE)
-        error = _norm([a - b for a, b in zip(twice, direction, strict=True)])
+        error = _norm([a.sub_(b) for a, b in zip(twice, direction, strict=True)])
         tolerance = max(_LINEARITY_TOLERANCE.get(p.dtype, 1e-3) for p in self._parameters)
         length = _norm(direction)
         if not error <= tolerance * length:
@@ -167,7 +168,7 @@ def _norm(tensors: list[Tensor]) -> float:
     if not tensors:
         return 0.0
     norms = [torch.linalg.vector_norm(t, dtype=torch.promote_types(t.dtype, torch.float32)) for t in tensors]
-    return float(torch.linalg.vector_norm(torch.stack([n.double() for n in norms])))
+    return math.hypot(*torch.stack(norms).tolist())
 
 
 def _copied(value: Any) -> Any:

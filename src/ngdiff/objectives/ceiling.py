@@ -2,6 +2,9 @@
 
 Not in the paper, needed in practice: a normalised gradient never fades, so that the forget loss would run on long
 past that of a model that never saw the rows, and every further step costs what is to be kept.
+
+The trainer compares the ceiling with the forget loss of the step's own effective batch. A mean over several steps would
+lag behind a loss that rises by up to a nat a step, and let it run further past the ceiling.
 """
 
 import math

@@ -1,8 +1,6 @@
 """Options of an unlearning run, checked when they are made."""
 
-import argparse
 import math
-import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -53,21 +51,18 @@ class UnlearnConfig(TrainingArguments):
         "forget loss, in nats a token, above which the forget gradient rests: random (uniform guessing), "
         "holdout (mean loss on --holdout), none, or a number",
     )
-    learning_rate: float | str = _option(  # type: ignore[assignment]  # a number after `__post_init__`
+    learning_rate: float | str = _option(  # type: ignore[assignment]  # the trainer hands `starting_rate` on
         "auto",
         f"{_LEARNING_RATE_FORMS}; auto finds it from the retain loss, START is where its search begins",
         "RATE",
     )
-    # What `learning_rate` was resolved to; not for the command line.
-    autolr: bool | None = _option(None, argparse.SUPPRESS)
-    autolr_start: float | None = _option(None, argparse.SUPPRESS)
     autolr_interval: int = _option(10, "steps between two probes of the learning rate")
     autolr_max_change: float = _option(4.0, "largest factor by which one probe changes the learning rate")
     autolr_inertia: float = _option(
         0.5, "weight of the last learning rate in the new one (of their logarithms); 0: what the probe asks for"
     )
     autolr_batch: str = _option(
-        "fresh", "retain rows of a probe: fresh (rows of no step before) or same (those of the step itself)"
+        "fresh", "retain rows of a probe: fresh (those of the next step) or same (those of the step itself)"
     )
     autolr_search: bool = _option(True, "search for the scale of the learning rate at the first step")
     disable_dropout: bool = _option(True, "train without dropout, whose noise would enter both gradients")
@@ -84,9 +79,10 @@ class UnlearnConfig(TrainingArguments):
     save_total_limit: int | None = _option(2, "checkpoints that are kept; none: all")
 
     def __post_init__(self) -> None:
-        self._resolve_learning_rate()
+        self._check_learning_rate()
         self._check_method()
         self._check_autolr()
+        self._check_pairing()
         if self.fp16:
             raise InputError(
                 "--fp16 is not supported: its loss scaling multiplies both gradients by a factor that changes "
@@ -95,20 +91,31 @@ class UnlearnConfig(TrainingArguments):
         if self.deepspeed is not None:
             raise InputError(
                 "--deepspeed is not supported: it updates the weights inside the backward pass, before the two "
-                "gradients can be combined; use several processes with torchrun instead"
+                "gradients can be combined; use several processes (an UnlearnTrainer script under torchrun), or LoRA"
             )
         if self.fsdp:
-            raise InputError("--fsdp is not supported yet; use several processes with torchrun, or LoRA")
+            raise InputError(
+                "--fsdp is not supported yet; use several processes (an UnlearnTrainer script under torchrun), or LoRA"
+            )
         check_bounds(self)
         super().__post_init__()
         unpin_without_accelerator(self)
 
     @property
-    def learning_rate_option(self) -> str:
-        """The option as a user would type it: `auto`, `auto:START` or the number, to the last digit."""
-        if not self.autolr:
-            return repr(self.learning_rate)
-        return "auto" if self.autolr_start is None else f"auto:{self.autolr_start!r}"
+    def autolr(self) -> bool:
+        """Whether the learning rate is found: `learning_rate` is no number."""
+        return isinstance(self.learning_rate, str)
+
+    @property
+    def autolr_start(self) -> float | None:
+        """START of `auto:START`; None where the search chooses its own."""
+        start = str(self.learning_rate).partition(":")[2]
+        return float(start) if start else None
+
+    @property
+    def starting_rate(self) -> float:
+        """The optimizer's learning rate before the first step."""
+        return (self.autolr_start or _NOMINAL_RATE) if isinstance(self.learning_rate, str) else self.learning_rate
 
     @property
     def weighting_parameters(self) -> dict[str, Any]:
@@ -120,8 +127,7 @@ class UnlearnConfig(TrainingArguments):
 
         Args:
             retain_counts: False where the weighting gives the retain gradient no weight. Its loss cannot guide the
-                step then (a search would shrink it to nothing), so Algorithm 1 runs as printed: no search, no bound, no
-                average.
+                step then (a search would shrink it to nothing), so it runs as `AutoLRSettings.as_printed`.
             noise: Relative rounding noise of a loss.
         """
         if not retain_counts:
@@ -136,22 +142,14 @@ class UnlearnConfig(TrainingArguments):
             noise=noise,
         )
 
-    def _resolve_learning_rate(self) -> None:
-        given = self.learning_rate
-        text = str(given).strip()
-        if text == "auto" or text.startswith("auto:"):
-            if self.autolr is False:
-                raise InputError(f"--learning-rate {text} and --autolr false contradict each other")
-            self.autolr = True
-            self.learning_rate = _NOMINAL_RATE
-            if text != "auto":
-                self.autolr_start = _positive(text.removeprefix("auto:"), f"--learning-rate {text}")
+    def _check_learning_rate(self) -> None:
+        text = str(self.learning_rate).strip()
+        if text == "auto":
+            self.learning_rate = text
+        elif text.startswith("auto:"):
+            self.learning_rate = f"auto:{_positive(text.removeprefix('auto:'), f'--learning-rate {text}')!r}"
         else:
             self.learning_rate = _positive(text, f"--learning-rate {text}")
-            self.autolr = bool(self.autolr)
-        if self.autolr_start is not None:
-            self.autolr_start = _positive(str(self.autolr_start), f"--autolr-start {self.autolr_start}")
-            self.learning_rate = self.autolr_start
 
     def _check_method(self) -> None:
         _known("--method", self.method, WEIGHTINGS)
@@ -173,10 +171,28 @@ class UnlearnConfig(TrainingArguments):
         if not 0.0 <= self.autolr_inertia < 1.0:
             raise InputError(f"--autolr-inertia {self.autolr_inertia:g} is not from 0 to below 1")
         _known("--autolr-batch", self.autolr_batch, ("fresh", "same"))
-        if self.autolr and str(self.lr_scheduler_type) not in ("constant", "SchedulerType.CONSTANT"):
+        schedule = str(getattr(self.lr_scheduler_type, "value", self.lr_scheduler_type))
+        if self.autolr and schedule != "constant":
             raise InputError(
                 f"--lr-scheduler-type {self.lr_scheduler_type} would overwrite the learning rate that "
                 "--learning-rate auto finds; leave it at constant or give a number as learning rate"
+            )
+        if self.warmup_steps and schedule == "constant":
+            raise InputError(
+                f"--warmup-steps {self.warmup_steps:g} does nothing here: --learning-rate auto needs no warm-up, and a "
+                "fixed rate warms up under --lr-scheduler-type constant_with_warmup"
+            )
+
+    def _check_pairing(self) -> None:
+        if self.train_sampling_strategy != "random":
+            raise InputError(
+                f"--train-sampling-strategy {self.train_sampling_strategy} is not supported: pairs of forget and "
+                "retain rows are always shuffled"
+            )
+        if self.auto_find_batch_size:
+            raise InputError(
+                "--auto-find-batch-size is not supported: the pairs of rows depend on the batch size; lower "
+                "--per-device-train-batch-size and raise --gradient-accumulation-steps"
             )
 
 
@@ -192,7 +208,10 @@ def _known(option: str, value: str, table: Any) -> None:
 
 
 def _positive(text: str, option: str) -> float:
-    number = float(text) if re.fullmatch(r"[-+0-9.eE]+", text) else math.nan
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
     if not (math.isfinite(number) and number > 0):
         raise InputError(f"{option} is not {_LEARNING_RATE_FORMS}")
     return number

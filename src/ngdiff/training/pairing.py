@@ -18,10 +18,10 @@ def permutation(size: int, *, seed: int, stream: int, cycle: int) -> list[int]:
     return torch.randperm(size, generator=generator).tolist()
 
 
-FORGET, RETAIN, PROBE = range(3)  # streams of permutations that share a seed and nothing else
+FORGET, RETAIN = range(2)  # streams of permutations that share a seed and nothing else
 
 
-def retain_rows(start: int, count: int, size: int, *, seed: int, stream: int = RETAIN) -> list[int]:
+def retain_rows(start: int, count: int, size: int, *, seed: int) -> list[int]:
     """Rows `start` to `start + count` of the endless retain stream: one shuffled pass after the other.
 
     Every row is used once before any is used again.
@@ -29,7 +29,7 @@ def retain_rows(start: int, count: int, size: int, *, seed: int, stream: int = R
     rows: list[int] = []
     while len(rows) < count:
         cycle, offset = divmod(start + len(rows), size)
-        order = permutation(size, seed=seed, stream=stream, cycle=cycle)
+        order = permutation(size, seed=seed, stream=RETAIN, cycle=cycle)
         rows += order[offset : offset + count - len(rows)]
     return rows
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ngdiff.data import Row, encode_rows, read_rows, resolve_template
+from ngdiff.data import Row, check_overlap, encode_rows, read_rows, resolve_template
 from ngdiff.errors import InputError
 from ngdiff.evaluation.context import context_length
 from ngdiff.training.config import UnlearnConfig
@@ -32,20 +32,47 @@ class RowEncoder:
         return next((i for i in ids if i is not None), 0)
 
     def __call__(self, source: Rows, role: str) -> Sequence[Mapping[str, Any]]:
+        """Encoded rows.
+
+        Raises:
+            InputError: no rows, rows that cannot be read or do not fit, or text without a tokenizer.
+        """
+        rows = self.read(source, role)
+        return source if rows is None else self.encode(rows)
+
+    def pair(self, forget: Rows, retain: Rows) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
+        """Both sets encoded, checked against each other where both are text.
+
+        Raises:
+            InputError: as above, or rows that stand in both sets.
+        """
+        forget_rows, retain_rows = self.read(forget, "--forget"), self.read(retain, "--retain")
+        if forget_rows is not None and retain_rows is not None:
+            check_overlap(forget_rows, retain_rows, drop=False)
+        return (
+            forget if forget_rows is None else self.encode(forget_rows),
+            retain if retain_rows is None else self.encode(retain_rows),
+        )
+
+    def read(self, source: Rows, role: str) -> list[Row] | None:
+        """Rows of text; None where they are encoded already."""
         if _is_encoded(source):
             if len(source) == 0:
                 raise InputError(f"{role}: no rows")
-            return source
+            return None
         if self.tokenizer is None:
             raise InputError(f"{role}: rows of text need a tokenizer; pass processing_class")
-        rows: list[Row] = read_rows(source, role=role)
+        return read_rows(source, role=role)
+
+    def encode(self, rows: list[Row]) -> Sequence[Mapping[str, Any]]:
+        """Tokens and labels of rows of text."""
         template = resolve_template(self.args.template, self.tokenizer, rows)
         self.template_name = template.name
         return encode_rows(rows, self.tokenizer, template, max_length=self.max_length)
 
 
 def _is_encoded(source: Rows) -> bool:
-    if isinstance(source, str) or not hasattr(source, "__getitem__") or not hasattr(source, "__len__"):
+    if isinstance(source, str | Mapping) or not hasattr(source, "__getitem__") or not hasattr(source, "__len__"):
         return False
     if len(source) == 0:
         return True

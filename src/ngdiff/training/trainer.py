@@ -6,9 +6,11 @@ weighting, the buffers are combined in place, and AutoLR, when due, probes along
 take. Then the optimizer steps as in any other run.
 """
 
+import copy
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -30,6 +32,7 @@ from ngdiff.core import AutoLR, GradientSlots, Gramian, combine, gramian
 from ngdiff.core.line import learning_rate
 from ngdiff.core.slots import Side
 from ngdiff.data import AnswerCollator
+from ngdiff.errors import InputError
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.modeling.adapter import add_adapter
 from ngdiff.modeling.answers import count_labelled_rows, count_labels, forward_answers
@@ -38,7 +41,7 @@ from ngdiff.objectives import FORGET_OBJECTIVES, RETAIN_OBJECTIVES, Objective, f
 from ngdiff.training.checkpoint import RunState, saving_checkpoint
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.dropout import no_dropout
-from ngdiff.training.pairing import PROBE, PairCollator, PairDataset, PairSampler, retain_rows
+from ngdiff.training.pairing import PairCollator, PairDataset, PairSampler, retain_rows
 from ngdiff.training.progress import StepProgress
 from ngdiff.training.rows import RowEncoder, Rows
 from ngdiff.training.schedule import KeepLearningRate
@@ -55,12 +58,15 @@ _NOISE = {"float32": 1e-6, "bfloat16": 3e-4}
 # A model that gives its forget answers less than this a token (22 % probability) hardly recites them.
 _UNKNOWN_LOSS = 1.5
 
+# A run whose forget loss never got to this part of its ceiling is called unfinished.
+_UNFINISHED = 0.5
+
 
 class UnlearnTrainer(Trainer):
     """Make a model forget one set of rows and keep another.
 
     Args:
-        model: A causal language model, or the name or folder of one.
+        model: A causal language model, or the name or folder of one, which is then loaded in float32.
         args: An `UnlearnConfig`.
         forget_dataset: Rows to forget: anything `ngdiff.data.read_rows` reads (files, hub names, `datasets`, lists of
             mappings in TRL's formats), or mappings with `input_ids` and `labels`.
@@ -95,14 +101,14 @@ class UnlearnTrainer(Trainer):
         callbacks: list[TrainerCallback] | None = None,
         optimizers: tuple[Optimizer | None, LRScheduler | None] = (None, None),
     ) -> None:
-        if isinstance(model, str):
+        if isinstance(model, str | Path):
             processing_class = processing_class or load_tokenizer(model)
-            model = load_model(model)
+            model = load_model(model, dtype="float32")  # small steps are lost in the digits of half precision
+        refuse_half_precision(model)
         if peft_config is not None:
             model = add_adapter(model, peft_config, seed=args.seed)
         self._encoder = RowEncoder(model, processing_class, args)
-        self.forget_dataset = self._encoder(forget_dataset, "--forget")
-        self.retain_dataset = self._encoder(retain_dataset, "--retain")
+        self.forget_dataset, self.retain_dataset = self._encoder.pair(forget_dataset, retain_dataset)
         self.holdout_dataset = self._encoder(holdout_dataset, "--holdout") if holdout_dataset is not None else None
         if holdout_dataset is None:  # refuse `holdout` now, not after the first losses
             forget_ceiling(args.forget_ceiling, vocabulary=2)
@@ -135,7 +141,8 @@ class UnlearnTrainer(Trainer):
         self._side: Side | None = None
         self._totals: dict[str, Tensor | float] = {}
         self._step_batches: list[Mapping[str, Tensor]] = []
-        self._pending_logs: dict[str, float] = {}
+        self._figures: dict[str, float] = {}
+        self._pending_logs: list[dict[str, float]] = []
         if self.pop_callback(ProgressCallback) is not None:  # it prints every log line in full, one a step
             self.add_callback(StepProgress)
         # First in the list: it must see final gradients before any callback of the user reads the learning rate.
@@ -247,7 +254,7 @@ class UnlearnTrainer(Trainer):
         g_r, g_f = self._slots.take("retain"), self._slots.take("forget")
         products = gramian(g_r, g_f)
         names = ("nll_retain", "nll_forget", "objective_retain", "objective_forget")
-        totals = self._global_sum(torch.stack([cast(Tensor, self._totals[name]).double() for name in names]))
+        totals = self._global_sum(torch.stack([cast(Tensor, self._totals[name]).float() for name in names]))
         loss_r, loss_f, objective_r, objective_f = totals.tolist()
         self._totals = {}
         self._refuse_non_finite(step, products, {"retain": loss_r, "forget": loss_f})
@@ -272,7 +279,7 @@ class UnlearnTrainer(Trainer):
         if nothing_to_do:
             logger.warning("Step %d: neither side asks for a change; the weights stay as they are.", step)
         total = weights.retain + weights.forget
-        self._pending_logs = {
+        self._figures = {
             "loss_forget": loss_f,
             "loss_retain": loss_r,
             "norm_forget": products.norm_f,
@@ -327,7 +334,8 @@ class UnlearnTrainer(Trainer):
         if self.args.autolr and self.autolr.is_due(self.state.global_step + 1):
             self._probe(optimizer, self.state.global_step + 1)
         # Trainer logs its schedule's rate, which is the one before the probe.
-        self._pending_logs["learning_rate"] = learning_rate(optimizer)
+        self._figures["learning_rate"] = learning_rate(optimizer)
+        self._pending_logs.append(self._figures)
 
     def _probe(self, optimizer: Optimizer, step: int) -> None:
         same = bool(self._step_batches)
@@ -339,26 +347,29 @@ class UnlearnTrainer(Trainer):
                 optimizer,
                 lambda: self._retain_loss(model, batches),
                 search=self.autolr.settings.search and step == 1,
-                here=self._pending_logs["loss_retain"] if same and self.args.disable_dropout else None,
+                here=self._figures["loss_retain"] if same and self.args.disable_dropout else None,
             )
         self.run_state.probes.append({"step": step, **probe.as_dict()})
-        self._pending_logs |= {
+        self._figures |= {
             "autolr/accepted": float(probe.accepted),
             "autolr/forwards": float(probe.forwards),
         }
         if probe.fits:
             last = probe.fits[-1]
-            self._pending_logs |= {
+            self._figures |= {
                 "autolr/rho": last.rho,
                 "autolr/slope": last.slope,
                 "autolr/curvature": last.curvature,
             }
 
     def _fresh_batches(self, step: int) -> list[Mapping[str, Tensor]]:
-        """Retain rows of a probe, as many as a step has: from a shuffled stream of their own, so that the rows that
-        gave the gradient do not flatter the step."""
+        """Retain rows of a probe: those of the next step, as in GeN's own code.
+
+        The rows that gave the gradient would flatter the step. While a pass over the retain rows lasts, the next ones
+        have nothing in common with them.
+        """
         count = self._rows_per_step()
-        rows = retain_rows(step * count, count, len(self.retain_dataset), seed=self.args.seed, stream=PROBE)
+        rows = retain_rows(step * count, count, len(self.retain_dataset), seed=self.args.seed)
         own = rows[self.args.process_index :: self.args.world_size]
         size = self.args.train_batch_size
         collate = cast(PairCollator, self.data_collator).collate
@@ -368,14 +379,17 @@ class UnlearnTrainer(Trainer):
 
     def _retain_loss(self, model: nn.Module, batches: Sequence[Mapping[str, Tensor]]) -> float:
         """Mean cross-entropy a token over the batches and processes: what the paper's `phi` measures."""
-        total = torch.zeros(2, dtype=torch.float64, device=self.args.device)
+        nll_sum, tokens = 0.0, 0
         for batch in batches:
             inputs = self._prepare_inputs(dict(batch))
             with self.compute_loss_context_manager():
                 nll = forward_answers(model, inputs).nll
-            total += torch.stack([nll.double().sum(), torch.tensor(float(nll.numel()), device=nll.device).double()])
-        nll_sum, tokens = self._global_sum(total).tolist()
-        return nll_sum / max(tokens, 1.0)
+            nll_sum += float(nll.cpu().double().sum())  # on the host: some accelerators have no fp64
+            tokens += nll.numel()
+        if self.args.world_size > 1:
+            here = torch.tensor([nll_sum, tokens], dtype=torch.float32, device=self.args.device)
+            nll_sum, tokens = self._global_sum(here).tolist()
+        return nll_sum / max(tokens, 1)
 
     def mean_loss(self, dataset: Sequence[Mapping[str, Any]], rows: int | None = None) -> float:
         """Mean cross-entropy a token, in nats, over the first `rows` rows (all by default), without gradients."""
@@ -409,6 +423,13 @@ class UnlearnTrainer(Trainer):
             vocabulary=_vocabulary(model),
             holdout_loss=losses.get("holdout"),
         )
+        if self.ceiling is not None and losses["forget"] >= self.ceiling:
+            logger.warning(
+                "The forget loss, %.3f, is at the ceiling of %.3f from the start: nothing would be forgotten. Raise "
+                "--forget-ceiling.",
+                losses["forget"],
+                self.ceiling,
+            )
         logger.info("Before unlearning: %s", ", ".join(f"{k} loss {v:.4f}" for k, v in losses.items()))
         if losses["forget"] > _UNKNOWN_LOSS:
             logger.warning(
@@ -418,6 +439,26 @@ class UnlearnTrainer(Trainer):
                 100 * math.exp(-losses["forget"]),
             )
 
+    def end_run(self) -> None:
+        """After the last step: say so where the run ended long before its ceiling."""
+        logged = [row["loss_forget"] for row in self.state.log_history if "loss_forget" in row]
+        if self.ceiling is not None and logged and max(logged) < _UNFINISHED * self.ceiling:
+            logger.warning(
+                "The forget loss reached %.2f of a ceiling of %.2f in %d steps. More steps forget more: raise "
+                "--num-train-epochs (small forget sets have few steps a pass) or give --max-steps.",
+                max(logged),
+                self.ceiling,
+                self.state.global_step,
+            )
+
+    @staticmethod
+    def get_optimizer_cls_and_kwargs(args: TrainingArguments, model: PreTrainedModel | None = None) -> Any:
+        """The optimizer of `--optim`, started at a number: `learning_rate` may be `auto`."""
+        if isinstance(args, UnlearnConfig):
+            rate, args = args.starting_rate, copy.copy(args)
+            args.learning_rate = rate
+        return Trainer.get_optimizer_cls_and_kwargs(args, model)
+
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LRScheduler:
         """Under AutoLR a schedule that keeps the rate it finds; stock schedules write their own."""
         if self.args.autolr and self.lr_scheduler is None:
@@ -426,10 +467,12 @@ class UnlearnTrainer(Trainer):
         return super().create_scheduler(num_training_steps, optimizer)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the step's own figures to a training log line."""
-        if "loss" in logs:
-            logs |= self._pending_logs
-            self._pending_logs = {}
+        """Add to a training log line the steps' own figures: their mean since the last line, the last learning rate."""
+        if "loss" in logs and self._pending_logs:
+            for name in {name: None for figures in self._pending_logs for name in figures}:
+                values = [figures[name] for figures in self._pending_logs if name in figures]
+                logs[name] = values[-1] if name == "learning_rate" else sum(values) / len(values)
+            self._pending_logs = []
         super().log(logs, start_time)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
@@ -462,6 +505,11 @@ class _BeforeOptimizerStep(TrainerCallback):
     ) -> None:
         self._trainer.start_run()
 
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._trainer.end_run()
+
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
@@ -472,6 +520,19 @@ class _BeforeOptimizerStep(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._trainer.choose_learning_rate()
+
+
+def refuse_half_precision(model: nn.Module) -> None:
+    """Refuse to train weights in float16.
+
+    Raises:
+        InputError: some trainable weights are float16: Adam's small numbers vanish in it, and the model falls apart.
+    """
+    if any(p.dtype == torch.float16 and p.requires_grad for p in model.parameters()):
+        raise InputError(
+            "the model's weights are float16, in which training destroys them; load it in float32 (--dtype float32) or "
+            "bfloat16"
+        )
 
 
 def _vocabulary(model: nn.Module) -> int:
