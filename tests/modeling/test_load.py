@@ -1,6 +1,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub.constants
 import pytest
@@ -10,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from ngdiff.errors import InputError
-from ngdiff.modeling import build_model, check_vocabulary, load_model, load_tokenizer, train_tokenizer
+from ngdiff.modeling import adapter_base, build_model, check_vocabulary, load_model, load_tokenizer, train_tokenizer
 from ngdiff.modeling.load import DTYPES
 
 
@@ -95,6 +96,49 @@ def test_adapter_without_a_base(adapter: Path) -> None:
     for load in (load_model, load_tokenizer):
         with pytest.raises(InputError, match=r"adapter_config\.json does not name its base model"):
             load(adapter)
+
+
+def rename_base(adapter: Path, base: str) -> None:
+    path = adapter / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"base_model_name_or_path": base}))
+
+
+def test_the_base_is_looked_for_beside_the_adapter_too(
+    adapter: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename_base(adapter, f"../{folder.name}")
+    (adapter / "elsewhere").mkdir()
+    monkeypatch.chdir(adapter / "elsewhere")
+    assert isinstance(load_model(adapter), PeftModel)
+    assert load_tokenizer(adapter).eos_token == "</s>"
+    assert adapter_base(adapter).resolve() == folder.resolve()
+    assert adapter_base(folder) is None
+    assert adapter_base("owner/model") is None
+
+
+@pytest.mark.parametrize("load", [load_model, load_tokenizer])
+@pytest.mark.parametrize("base", ["/no/such/base", "./base", "owner/base"])
+def test_a_base_that_is_nowhere(adapter: Path, base: str, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.chdir(adapter)
+    rename_base(adapter, base)
+    with pytest.raises(InputError) as caught:
+        load(adapter)
+    start = f"Model {adapter}: the adapter's base model {base} cannot be used. Model {base}: no"
+    assert str(caught.value).startswith(start)
+
+
+def test_an_adapter_of_itself(adapter: Path) -> None:
+    rename_base(adapter, str(adapter))
+    with pytest.raises(InputError, match=r"adapter_config\.json names this very folder as the base model"):
+        load_model(adapter)
+
+
+@pytest.mark.parametrize(("text", "message"), [("{", "is not JSON: "), ("[]", "does not name its base model")])
+def test_a_broken_adapter_config(adapter: Path, text: str, message: str) -> None:
+    (adapter / "adapter_config.json").write_text(text)
+    with pytest.raises(InputError, match=rf"adapter_config\.json {message}"):
+        load_model(adapter)
 
 
 def test_adapter_with_pickled_weights_is_refused(adapter: Path) -> None:

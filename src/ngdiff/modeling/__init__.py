@@ -1,6 +1,7 @@
 """Models and tokenizers: load them, or build small ones with random weights."""
 
 from ngdiff.modeling.adapter import add_adapter
+from ngdiff.modeling.folders import adapter_base
 from ngdiff.modeling.load import check_vocabulary, load_model, load_tokenizer
 from ngdiff.modeling.save import save_model
 from ngdiff.modeling.shapes import SHAPES, build_model, is_shape
@@ -8,6 +9,7 @@ from ngdiff.modeling.tokenizer import train_tokenizer
 
 __all__ = [
     "SHAPES",
+    "adapter_base",
     "add_adapter",
     "build_model",
     "check_vocabulary",

@@ -1,5 +1,6 @@
 """What lies in a model folder, told from its file names alone: the checks made before anything is loaded."""
 
+import json
 from pathlib import Path
 
 from ngdiff.errors import InputError
@@ -40,6 +41,31 @@ def local_folder(name: str | Path) -> Path | None:
 def is_adapter(folder: Path) -> bool:
     """Whether `folder` holds a PEFT adapter rather than a whole model."""
     return (folder / ADAPTER_CONFIG).is_file()
+
+
+def adapter_base(name: str | Path) -> str | Path | None:
+    """The base model of the adapter in folder `name`; None where there is no adapter in a folder of that name.
+
+    The base is a folder as `adapter_config.json` names it, seen from the current folder, else one seen from the
+    adapter's own, else the name as it stands there: then it can only be one on the hub.
+
+    Raises:
+        InputError: `adapter_config.json` cannot be read, names no base, or names the adapter itself.
+    """
+    folder = Path(name).expanduser()
+    if not is_adapter(folder):
+        return None
+    try:
+        content = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"Model {folder}: {ADAPTER_CONFIG} is not JSON: {error}") from error
+    base = content.get("base_model_name_or_path") if isinstance(content, dict) else None
+    if not base:
+        raise InputError(f"Model {folder}: {ADAPTER_CONFIG} does not name its base model (base_model_name_or_path).")
+    found = next((path for path in (Path(base).expanduser(), folder / base) if path.is_dir()), None)
+    if found is not None and found.resolve() == folder.resolve():
+        raise InputError(f"Model {folder}: {ADAPTER_CONFIG} names this very folder as the base model.")
+    return str(base) if found is None else found
 
 
 def has_tokenizer(folder: Path) -> bool:

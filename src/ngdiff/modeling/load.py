@@ -1,6 +1,7 @@
 """Models and tokenizers by hub name or local folder. Weights are read from safetensors alone."""
 
-import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from ngdiff.errors import InputError
-from ngdiff.modeling.folders import ADAPTER_CONFIG, check_weights, has_tokenizer, is_adapter, local_folder
+from ngdiff.modeling.folders import adapter_base, check_weights, has_tokenizer, local_folder
 
 DTYPES: dict[str, str | torch.dtype] = {
     "auto": "auto",
@@ -37,8 +38,10 @@ def load_tokenizer(name: str | Path, *, trust_remote_code: bool = False) -> PreT
     """
     folder = local_folder(name)
     if folder is not None and not has_tokenizer(folder):
-        if is_adapter(folder):
-            return load_tokenizer(_adapter_base(folder), trust_remote_code=trust_remote_code)
+        base = adapter_base(folder)
+        if base is not None:
+            with _of_adapter(folder, base):
+                return load_tokenizer(base, trust_remote_code=trust_remote_code)
         raise InputError(f"Model {name}: no tokenizer in this folder; expected tokenizer.json beside config.json.")
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder or name, trust_remote_code=trust_remote_code)
@@ -78,9 +81,11 @@ def load_model(
     folder = local_folder(name)
     if folder is not None:
         check_weights(folder)
-        if is_adapter(folder):
-            base = load_model(_adapter_base(folder), dtype=dtype, trust_remote_code=trust_remote_code)
-            return PeftModel.from_pretrained(base, str(folder), is_trainable=True).eval()
+        base = adapter_base(folder)
+        if base is not None:
+            with _of_adapter(folder, base):
+                model = load_model(base, dtype=dtype, trust_remote_code=trust_remote_code)
+            return PeftModel.from_pretrained(model, str(folder), is_trainable=True).eval()
     # Any: with `output_loading_info` a pair comes back, which the annotation of `from_pretrained` leaves out.
     load: Any = AutoModelForCausalLM.from_pretrained
     try:
@@ -116,11 +121,13 @@ def check_vocabulary(model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase)
         )
 
 
-def _adapter_base(folder: Path) -> str:
-    base = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
-    if not base:
-        raise InputError(f"Model {folder}: {ADAPTER_CONFIG} does not name its base model (base_model_name_or_path).")
-    return str(base)
+@contextmanager
+def _of_adapter(folder: Path, base: str | Path) -> Iterator[None]:
+    """Errors about a base name the adapter, too: the user gave the adapter and may not know of the base."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"Model {folder}: the adapter's base model {base} cannot be used. {error}") from error
 
 
 def _not_loaded(name: str | Path, folder: Path | None, what: str, error: Exception) -> str:
