@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ngdiff import files
+from ngdiff.data.sources import _locate
 from ngdiff.errors import InputError
 from ngdiff.files import (
     MANIFEST,
+    existing_path,
     prepare_output,
     sha256_file,
     sha256_folder,
@@ -83,6 +85,49 @@ def test_overwrite_keeps_what_the_run_reads(run: Path) -> None:
     assert names(run) == before
     prepare_output(run, overwrite=True, inputs=["owner/model", run.parent])
     assert names(run) == set()
+
+
+def test_overwrite_keeps_data_that_is_named_with_a_split(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (run / "r2.json").write_text("[]")
+    monkeypatch.chdir(run.parent)
+    before = names(run)
+    for source in (f"{run / 'r2.json'}:q", "run/r2.json:q", f"{run}:r2", "run:r2", "run/private:records"):
+        with pytest.raises(InputError) as caught:
+            prepare_output(run, overwrite=True, inputs=[source])
+        assert str(caught.value) == f"--overwrite would delete {source}, which this run reads; choose another --output."
+    assert names(run) == before
+
+
+def test_overwrite_keeps_what_a_data_folder_links_to(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "forget.jsonl").symlink_to(run / "private" / "records.jsonl")
+    with pytest.raises(InputError, match=r"--overwrite would delete .*data:forget, which this run reads"):
+        prepare_output(run, overwrite=True, inputs=[f"{tmp_path / 'data'}:forget"])
+
+
+def test_overwrite_does_not_mind_other_inputs(run: Path) -> None:
+    (run.parent / "other.json").write_text("[]")
+    prepare_output(run, overwrite=True, inputs=["owner/data:train", f"{run.parent / 'other.json'}:q", "no/file.json:q"])
+    assert names(run) == set()
+
+
+def test_commands_without_resume_do_not_propose_it(run: Path) -> None:
+    for resumable, ways in ((True, "--overwrite or --resume"), (False, "--overwrite")):
+        with pytest.raises(InputError) as caught:
+            prepare_output(run, resumable=resumable)
+        assert str(caught.value) == f"--output {run} is not empty; choose another folder, or give {ways}."
+
+
+def test_existing_path_is_where_rows_are_read_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a:b").mkdir()
+    (tmp_path / "a:b" / "c.json").write_text("[]")
+    sources = ("a:b", "a:b:c", "a:b/c.json", "a:b/c.json:q", "a", "a:c", "owner/data:train", "~/a:b", "~/a:b:c", "")
+    for source in sources:
+        assert existing_path(source) == _locate(source)[0]
+    assert existing_path("a:b:c") == Path("a:b")
+    assert existing_path("~/a:b:c") == tmp_path / "a:b"
 
 
 def test_an_interrupted_overwrite_can_be_overwritten(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ def prepare_output(
     *,
     overwrite: bool = False,
     resume: bool = False,
+    resumable: bool = True,
     inputs: Iterable[str | Path] = (),
 ) -> Path:
     """Make `folder` ready to be written to.
@@ -31,14 +32,16 @@ def prepare_output(
         folder: the output folder; `~` is the home directory.
         overwrite: empty the folder.
         resume: go on with what is there.
-        inputs: models and data sets of the run; those that exist here may not lie in a folder to be emptied.
+        resumable: whether the command has `--resume`, so that messages may propose it.
+        inputs: models, tokenizers and data sets of the run, as typed (`PATH:SPLIT` is PATH); those that exist here
+            may not lie in a folder to be emptied.
 
     Raises:
         InputError: the folder is not empty and neither option is given; it is a file; `overwrite` and a
             folder that ngdiff did not write or that holds an input; both options; `resume` and nothing to go
             on from.
     """
-    path = check_output(folder, overwrite=overwrite, resume=resume, inputs=inputs)
+    path = check_output(folder, overwrite=overwrite, resume=resume, resumable=resumable, inputs=inputs)
     if overwrite and path.is_dir():
         _empty(path)
     path.mkdir(parents=True, exist_ok=True)
@@ -50,6 +53,7 @@ def check_output(
     *,
     overwrite: bool = False,
     resume: bool = False,
+    resumable: bool = True,
     inputs: Iterable[str | Path] = (),
 ) -> Path:
     """The checks of `prepare_output`, for the start of a run: nothing is made or removed yet.
@@ -68,7 +72,8 @@ def check_output(
     if resume and not occupied:
         raise InputError(f"--resume: {folder} holds no run to go on with.")
     if occupied and not (overwrite or resume):
-        raise InputError(f"--output {folder} is not empty; choose another folder, or give --overwrite or --resume.")
+        ways = "--overwrite or --resume" if resumable else "--overwrite"
+        raise InputError(f"--output {folder} is not empty; choose another folder, or give {ways}.")
     if occupied and overwrite:
         if not _is_manifest(path / MANIFEST):
             raise InputError(
@@ -109,6 +114,18 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def existing_path(source: str | Path) -> Path | None:
+    """The file or folder here that `PATH` or `PATH:SPLIT` names; None for what can only be a name on the hub.
+
+    The same places as those `ngdiff.data.read_rows` looks in.
+    """
+    text = str(source)
+    for name in (text, text.rpartition(":")[0]):  # earlier colons belong to the path
+        if name and Path(name).expanduser().exists():
+            return Path(name).expanduser()
+    return None
+
+
 def sha256_file(path: str | Path) -> str:
     """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
     with Path(path).open("rb") as file:
@@ -127,8 +144,12 @@ def sha256_folder(folder: str | Path, *, pattern: str = "**/*") -> dict[str, str
 
 
 def _lies_in(source: str | Path, folder: Path) -> bool:
-    path = Path(source).expanduser()
-    return path.exists() and path.resolve().is_relative_to(folder.resolve())
+    path = existing_path(source)
+    if path is None:
+        return False
+    # A data folder may hold links to files in `folder`. (That it holds `folder` itself is no harm.)
+    links = [entry for entry in path.iterdir() if entry.is_symlink()] if path.is_dir() else []
+    return any(entry.resolve().is_relative_to(folder.resolve()) for entry in (path, *links))
 
 
 def _is_hidden(name: str) -> bool:

@@ -17,7 +17,7 @@ import yaml
 
 from ngdiff import __version__
 from ngdiff.data.rows import Row
-from ngdiff.files import MANIFEST, sha256_file, sha256_folder, write_json, write_text
+from ngdiff.files import MANIFEST, existing_path, sha256_file, sha256_folder, write_json, write_text
 
 CONFIG = "config.yaml"
 _PACKAGES = ("torch", "transformers", "accelerate", "datasets", "peft", "tokenizers", "numpy")
@@ -110,13 +110,10 @@ def describe_model(name: str | Path, *, revision: str | None = None) -> dict[str
 
 def _hashes(source: str | Path) -> dict[str, str]:
     """Hashes of a data source's files; empty for a name on the hub. `PATH:SPLIT` is PATH."""
-    for text in (str(source), str(source).rpartition(":")[0]):
-        path = Path(text).expanduser()
-        if text and path.is_file():
-            return {path.name: sha256_file(path)}
-        if text and path.is_dir():
-            return sha256_folder(path)
-    return {}
+    path = existing_path(source)
+    if path is None:
+        return {}
+    return sha256_folder(path) if path.is_dir() else {path.name: sha256_file(path)}
 
 
 def _hash_rows(rows: Sequence[Row]) -> str:
