@@ -326,6 +326,14 @@ def test_help_shows_defaults():
     assert "--model DIR_OR_NAME model to start from: a folder or a hub name (required)" in text
 
 
+def test_help_shows_how_to_switch_off():
+    text = " ".join(unlearn.PARSER.help(everything=True).split())
+    assert "(default: true); off: --no-autolr-search" in text
+    for off in re.findall(r"off: (--no-[a-z-]+)", text):
+        assert parse(off) == {off.removeprefix("--no-").replace("-", "_"): False}
+    assert "off: --no-overwrite" not in text
+
+
 @pytest.mark.parametrize("words", [["--help"], ["-h"], ["--help-all"], [*NEEDED, "--help"], ["--nonsense", "-h"]])
 def test_help_is_printed_and_nothing_else_happens(words, capsys):
     assert unlearn.PARSER.parse(words) is None

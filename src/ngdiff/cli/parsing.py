@@ -158,6 +158,8 @@ class CommandParser:
         elif default is not None and default is not False:
             shown = default.value if isinstance(default, Enum) else default
             text += f" (default: {f'{shown:g}' if isinstance(shown, float) else str(shown).lower()})"
+            if f"--no-{_dashed(field.name)[2:]}" in self._parser._option_string_actions:
+                text += f"; off: --no-{_dashed(field.name)[2:]}"
         return _entry(f"{_dashed(field.name)} {value}".rstrip(), text)
 
     def _words_of(self, file: str) -> list[str]:
@@ -260,7 +262,7 @@ def _dashed(name: str) -> str:
 
 def _entry(head: str, text: str) -> list[str]:
     column = 32
-    wrapped = textwrap.wrap(text, _WIDTH - column) or [""]
+    wrapped = textwrap.wrap(text, _WIDTH - column, break_on_hyphens=False) or [""]  # options can be copied
     if len(head) > column - 4:
         return [f"  {head}", *(" " * column + line for line in wrapped)]
     return [f"  {head:<{column - 2}}{wrapped[0]}", *(" " * column + line for line in wrapped[1:])]
