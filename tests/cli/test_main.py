@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tqdm import tqdm
+from transformers.utils import logging
 
 import ngdiff
 from ngdiff.cli import main
@@ -71,6 +73,51 @@ def test_errors_are_one_line_and_a_status(error, status, line, capsys, monkeypat
     assert main(["evaluate"]) == status
     out, err = capsys.readouterr()
     assert (out, err) == ("", f"ngdiff: error: {line}\n")
+
+
+def test_an_error_starts_on_its_own_line_after_a_progress_bar(capsys, monkeypatch: pytest.MonkeyPatch):
+    bars = []  # held, as a traceback holds the trainer's
+
+    def run(words: list[str]) -> None:
+        bars.append(tqdm(total=3))
+        bars[-1].update()
+        raise InputError("no")
+
+    monkeypatch.setattr("ngdiff.cli.evaluate.run", run)
+    assert main(["evaluate"]) == 2
+    err = capsys.readouterr().err
+    assert "1/3" in err
+    assert err.endswith("\nngdiff: error: no\n")
+
+
+@pytest.mark.parametrize(("terminal", "shown"), [(True, True), (False, False)])
+def test_bars_of_loading_are_for_terminals(terminal, shown, monkeypatch: pytest.MonkeyPatch):
+    seen = []
+    monkeypatch.setattr("ngdiff.cli.evaluate.run", lambda words: seen.append(logging.is_progress_bar_enabled()))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    assert logging.is_progress_bar_enabled()
+    assert main(["evaluate"]) == 0
+    assert seen == [shown]
+    assert logging.is_progress_bar_enabled()  # as it was
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_several_processes_are_refused(command, capsys, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(f"ngdiff.cli.{command}.run", raising(AssertionError("it ran")))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main([command, "--model", "m"]) == 2
+    assert capsys.readouterr().err == (
+        f"ngdiff: error: WORLD_SIZE is 2, and ngdiff {command} runs in one process: several would write the same "
+        "folder. To unlearn in several processes use ngdiff.UnlearnTrainer in a script under torchrun; evaluate what "
+        "it wrote in one process\n"
+    )
+
+
+@pytest.mark.parametrize("size", ["", "1"])
+def test_one_process_under_a_launcher_is_welcome(size, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("ngdiff.cli.unlearn.run", lambda words: None)
+    monkeypatch.setenv("WORLD_SIZE", size)
+    assert main(["unlearn"]) == 0
 
 
 def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch):

@@ -1,11 +1,13 @@
 """`ngdiff COMMAND ...`: which command, and how it ends."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from ngdiff import __version__
+from ngdiff.cli.terminal import end_progress_bars, loading_bars_on_a_terminal_only
 from ngdiff.errors import InputError
 
 # Command -> module of this package with `run(arguments)`, and what it does. Imported when called: help is instant.
@@ -45,11 +47,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if words[0] not in COMMANDS:
         return _fail(f"{words[0]} is no command; one of {', '.join(COMMANDS)}", 2)
+    if os.environ.get("WORLD_SIZE", "1") not in ("", "0", "1"):  # torchrun and its like set it
+        return _fail(
+            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, and ngdiff {words[0]} runs in one process: several would write "
+            "the same folder. To unlearn in several processes use ngdiff.UnlearnTrainer in a script under torchrun; "
+            "evaluate what it wrote in one process",
+            2,
+        )
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("ngdiff").setLevel(logging.INFO)
     run: Callable[[list[str]], None] = import_module(f"ngdiff.cli.{COMMANDS[words[0]][0]}").run
     try:
-        run(words[1:])
+        with loading_bars_on_a_terminal_only():
+            run(words[1:])
     except InputError as error:
         return _fail(str(error), 2)
     except (FloatingPointError, OSError) as error:  # numbers that ran away, a full disk: the message says it all
@@ -65,5 +75,6 @@ def usage() -> str:
 
 
 def _fail(message: str, status: int) -> int:
+    end_progress_bars()
     sys.stderr.write(f"ngdiff: error: {' '.join(message.split())}\n")  # one line, whatever a library put into it
     return status
