@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from ngdiff.files import sha256_file
+from ngdiff.modeling import train_tokenizer
+
 from .runs import everything_in, finish, log_of, run, start, steps_of, succeeded, weights_of, write_rows
 
 EPOCHS = 40  # of 2 to 4 steps: seconds, so that a kill hits the run well before its end
@@ -146,6 +149,54 @@ def test_finetune_goes_on_too(material, tmp_path):
     succeeded(run("finetune", *words, "--output", tmp_path / "b", "--num-train-epochs", 1))
     succeeded(run("finetune", *words, "--output", tmp_path / "b", "--num-train-epochs", 2, "--resume"))
     assert weights_of(tmp_path / "a") == weights_of(tmp_path / "b")
+
+
+@pytest.fixture(scope="module")
+def finetuned(material, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]:
+    """Words of a finetuning run from a shape and a tokenizer, without output, and its output folder."""
+    folder = tmp_path_factory.mktemp("finetuned") / "run"
+    words = ["finetune", "--num-train-epochs=1", "--save-strategy=epoch", "--stop-loss=none"]
+    words += [f"--model={material.shape}", f"--train={material.retain}", f"--tokenizer={material.model}"]
+    succeeded(run(*words, "--output", folder))
+    return words, folder
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("--seed=1", "the run in FOLDER has seed = None, not 1; give the same options"),
+        ("--vocab-size=290", "the run in FOLDER has vocab_size = 4096, not 290; give the same options"),
+        ("--learning-rate=0.1", "the run in FOLDER has learning_rate = auto, not 0.1; give the same options"),
+        ("--train=OTHER/rows.jsonl", "--train does not hold what it held when the run in FOLDER began"),
+        ("--model=OTHER/shape.json", "--model does not hold what it held when the run in FOLDER began"),
+        ("--model=llama-micro", "--model does not hold what it held when the run in FOLDER began"),
+        ("--tokenizer=OTHER/tokenizer", "--tokenizer does not hold what it held when the run in FOLDER began"),
+    ],
+)
+def test_finetune_refuses_another_run(material, finetuned, tmp_path, change, message):
+    words, folder = finetuned
+    write_rows(tmp_path / "rows.jsonl", [{"question": "Who?", "answer": "Nobody."}])
+    shape = json.loads(material.shape.read_text()) | {"intermediate_size": 96}
+    (tmp_path / "shape.json").write_text(json.dumps(shape))
+    train_tokenizer(["other words"], vocab_size=300).save_pretrained(tmp_path / "tokenizer")
+    before = everything_in(folder)
+    outcome = run(*words, "--output", folder, "--resume", change.replace("OTHER", str(tmp_path)))
+    assert outcome.status == 2
+    assert outcome.error.startswith(f"--resume: {message}".replace("FOLDER", str(folder)))
+    assert everything_in(folder) == before
+
+
+def test_finetune_goes_on_with_the_same_in_another_place(material, finetuned, copy_of):
+    words, folder = finetuned
+    changed = [f"--model={copy_of(material.shape.parent) / 'shape.json'}", f"--tokenizer={copy_of(material.model)}"]
+    succeeded(run(*words, "--output", copy_of(folder), "--resume", "--num-train-epochs=2", *changed))
+
+
+def test_the_manifest_of_finetune_tells_shape_and_tokenizer(material, finetuned):
+    _, folder = finetuned
+    model = json.loads((folder / "manifest.json").read_text())["model"]
+    assert (model["shape"], model["sha256"]) == (str(material.shape), sha256_file(material.shape))
+    assert model["tokenizer"]["files"]["tokenizer.json"] == sha256_file(material.model / "tokenizer.json")
 
 
 # ---- what is refused --------------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def _run(words: list[str], values: dict[str, Any]) -> None:
     if options.shape not in SHAPES:
         raise InputError(f"--shape {options.shape} is not known; one of {', '.join(SHAPES)}")
     started = time.monotonic()
-    output = prepare_output(options.output, overwrite=options.overwrite)
+    output = prepare_output(options.output, overwrite=options.overwrite, resumable=False)
     files = write_people(output / "data", options.people, questions=options.questions, seed=options.seed)
     write_manifest(
         output,

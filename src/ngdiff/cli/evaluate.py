@@ -2,12 +2,15 @@
 
 import sys
 from dataclasses import dataclass
+from typing import Any
 
+from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import ModelOptions, SetOptions, read_sets, resolved
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.data import resolve_template
+from ngdiff.errors import InputError
 from ngdiff.evaluation import evaluate, format_table, write_evaluation
-from ngdiff.evaluation.context import context_length
+from ngdiff.evaluation.context import row_limit
 from ngdiff.files import check_output, prepare_output
 from ngdiff.manifest import describe_data, describe_model, write_manifest
 from ngdiff.modeling import load_model, load_tokenizer
@@ -57,24 +60,32 @@ def run(words: list[str]) -> None:
     if values is None:
         return
     options: AllOptions = PARSER.build(AllOptions, values)
+    for name in ("max_new_tokens", "tokens_per_batch"):
+        number = getattr(options, name)
+        if number is not None and number < 1:
+            raise InputError(f"--{name.replace('_', '-')} {number} is not 1 or more")
     sets = read_sets(options)
     tokenizer = load_tokenizer(options.model, trust_remote_code=options.trust_remote_code)
     template = resolve_template(options.template, tokenizer, [row for rows in sets.values() for row in rows])
-    inputs = [options.model, options.forget, options.retain]
+    where: dict[str, Any] = {
+        "overwrite": options.overwrite,
+        "resumable": False,
+        "inputs": inputs_of(options.model, options.forget, options.retain, options.holdout),
+    }
     if options.output is not None:
-        check_output(options.output, overwrite=options.overwrite, inputs=inputs)
+        check_output(options.output, **where)
     model = load_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
     result = evaluate(
         model,
         tokenizer,
         sets,
         template,
-        max_length=options.max_length or min(context_length(model) or 1024, 1024),
+        max_length=row_limit(model, options.max_length),
         max_new_tokens=options.max_new_tokens,
         tokens_per_batch=options.tokens_per_batch,
     )
     if options.output is not None:
-        output = prepare_output(options.output, overwrite=options.overwrite, inputs=inputs)
+        output = prepare_output(options.output, **where)
         write_manifest(
             output,
             command=["ngdiff", "evaluate", *words],

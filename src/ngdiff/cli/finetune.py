@@ -8,11 +8,13 @@ from typing import Any, cast
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
+from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, resolved
 from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.cli.resume import refuse_other_run
 from ngdiff.data import read_rows, resolve_template
 from ngdiff.errors import InputError
-from ngdiff.files import check_output, prepare_output
+from ngdiff.files import check_output, prepare_output, sha256_file
 from ngdiff.manifest import describe_data, describe_model, write_manifest
 from ngdiff.modeling import (
     SHAPES,
@@ -74,8 +76,13 @@ def run(words: list[str]) -> None:
     folder = str(Path(options.output).expanduser())
     config: FinetuneConfig = PARSER.build(FinetuneConfig, values, output_dir=folder)
     peft_config = options.peft_config()
-    rows = read_rows(options.train, role="--train")
     fresh = is_shape(options.model)
+    if fresh and peft_config is not None:
+        raise InputError(
+            f"--lora-rank {options.lora_rank} with --model {options.model}: an adapter is of no use without its "
+            "base, and the random weights of a shape are not kept; train all weights, or an adapter of a trained model"
+        )
+    rows = read_rows(options.train, role="--train")
     if not fresh and options.tokenizer is not None:
         raise InputError(f"--tokenizer is for shapes with random weights; {options.model} has its own")
     tokenizer: PreTrainedTokenizerBase
@@ -88,9 +95,14 @@ def run(words: list[str]) -> None:
     where: dict[str, Any] = {
         "overwrite": options.overwrite,
         "resume": options.resume,
-        "inputs": [options.model, options.train],
+        "inputs": inputs_of(options.model, options.train, options.tokenizer),
     }
     output = check_output(options.output, **where)
+    settings = resolved(options, config)
+    data = {"train": describe_data(options.train, rows)}
+    model_files = _describe_shape(options) if fresh else describe_model(options.model)
+    if options.resume:
+        refuse_other_run(options.output, settings, data=data, model=model_files)
     checkpoint = last_checkpoint(output) if options.resume else None
     if options.resume and checkpoint is None:
         raise InputError(f"--resume: {options.output} holds no checkpoint that was written to its end")
@@ -109,9 +121,9 @@ def run(words: list[str]) -> None:
         write_manifest(
             output,
             command=["ngdiff", "finetune", *words],
-            config=resolved(options, config),
-            data={"train": describe_data(options.train, rows)},
-            model={"shape": options.model} if fresh else describe_model(options.model),
+            config=settings,
+            data=data,
+            model=model_files,
             template=template.name,
             seed=config.seed,
         )
@@ -129,6 +141,20 @@ def run(words: list[str]) -> None:
     sys.stdout.write(
         f"training loss {result.loss:.4f} after {result.epochs:g} epochs; the model is in {options.output}\n"
     )
+
+
+def _describe_shape(options: FinetuneOptions) -> dict[str, Any]:
+    """Name of the shape, hash of its file, and the tokenizer where one was given (else the rows made it)."""
+    described: dict[str, Any] = {"shape": options.model}
+    if Path(options.model).is_file():
+        described["sha256"] = sha256_file(options.model)
+    if options.tokenizer is not None:
+        tokenizer = describe_model(options.tokenizer)
+        if "files" in tokenizer:  # it may lie beside a model, whose weights are no part of it
+            files = tokenizer["files"]
+            tokenizer["files"] = {name: files[name] for name in files if not name.endswith(".safetensors")}
+        described["tokenizer"] = tokenizer
+    return described
 
 
 class _AtBegin(TrainerCallback):

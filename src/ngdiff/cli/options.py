@@ -1,6 +1,6 @@
 """Options that several commands share."""
 
-from collections.abc import Mapping
+import logging
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from typing import Any
@@ -12,6 +12,8 @@ from ngdiff.cli.parsing import option
 from ngdiff.data import Row, check_overlap, read_rows
 from ngdiff.errors import InputError
 from ngdiff.training.config import unpin_without_accelerator
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -88,7 +90,10 @@ def read_sets(options: SetOptions) -> dict[str, list[Row]]:
         "forget": read_rows(options.forget, role="--forget"),
         "retain": read_rows(options.retain, role="--retain"),
     }
-    sets["retain"], _ = check_overlap(sets["forget"], sets["retain"], drop=options.drop_overlap)
+    rows = len(sets["retain"])
+    sets["retain"], dropped = check_overlap(sets["forget"], sets["retain"], drop=options.drop_overlap)
+    if options.drop_overlap:
+        logger.info("--drop-overlap: %d of %d rows of --retain are left out", dropped, rows)
     if options.holdout is not None:
         sets["holdout"] = read_rows(options.holdout, role="--holdout")
     return sets
@@ -138,8 +143,3 @@ class _DefaultArguments(TrainingArguments):
         # All that setting up the device changes in the arguments.
         vars(self.accelerator_config).pop("use_configured_state", None)
         return torch.device("cpu")
-
-
-def differing(now: Mapping[str, Any], before: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
-    """Those of the named options whose values differ."""
-    return [name for name in names if now.get(name) != before.get(name)]

@@ -1,41 +1,23 @@
 """`ngdiff unlearn`."""
 
-import json
+import shlex
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from ngdiff.cli.options import (
-    LoraOptions,
-    ModelOptions,
-    OutputOptions,
-    SetOptions,
-    differing,
-    read_sets,
-    resolved,
-)
+from ngdiff.cli.inputs import inputs_of
+from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, SetOptions, read_sets, resolved
 from ngdiff.cli.parsing import CommandParser
+from ngdiff.cli.resume import refuse_other_run
 from ngdiff.data import resolve_template
 from ngdiff.errors import InputError
 from ngdiff.files import check_output, prepare_output, write_json
-from ngdiff.manifest import CONFIG, MANIFEST, describe_data, describe_model, write_manifest
+from ngdiff.manifest import describe_data, describe_model, write_manifest
 from ngdiff.modeling import load_model, load_tokenizer, save_model
 from ngdiff.report import plot_curves
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 from ngdiff.training.checkpoint import last_checkpoint
-
-# Options that a resumed run may change. All others decide where it goes; files are compared by what they hold.
-_MAY_CHANGE = (
-    *("output", "model", "forget", "retain", "holdout", "drop_overlap", "trust_remote_code"),
-    *("num_train_epochs", "max_steps", "disable_tqdm", "report_to", "run_name", "project"),
-    *("logging_strategy", "logging_steps", "logging_first_step", "logging_nan_inf_filter", "log_level"),
-    *("save_strategy", "save_steps", "save_total_limit"),
-    *("eval_strategy", "do_eval", "eval_steps", "eval_delay", "eval_on_start", "per_device_eval_batch_size"),
-)
 
 
 @dataclass
@@ -78,12 +60,12 @@ def run(words: list[str]) -> None:
     where: dict[str, Any] = {
         "overwrite": options.overwrite,
         "resume": options.resume,
-        "inputs": [options.model, options.forget, options.retain],
+        "inputs": inputs_of(options.model, options.forget, options.retain, options.holdout),
     }
     output = check_output(options.output, **where)
     model_files = describe_model(options.model)
     if options.resume:
-        _refuse_other_run(options.output, settings, {"model": _content(model_files)} | _contents(data))
+        refuse_other_run(options.output, settings, data=data, model=model_files)
     checkpoint = last_checkpoint(output) if options.resume else None
     if options.resume and checkpoint is None:
         raise InputError(f"--resume: {options.output} holds no checkpoint that was written to its end")
@@ -123,38 +105,23 @@ def run(words: list[str]) -> None:
     if any("loss_forget" in row for row in trainer.state.log_history):  # there are none with --logging-strategy no
         plot_curves(trainer.state.log_history, output / "curves.png", forget_ceiling=trainer.ceiling)
     write_run_manifest({"finished": True, "losses_before": before, "losses_after": after})
-    for role, loss in after.items():
-        sys.stdout.write(f"{role} loss: {before[role]:.4f} before, {loss:.4f} after\n")
-    sys.stdout.write(
-        f"The model is in {options.output}; what it still knows: ngdiff evaluate --model {options.output}\n"
-    )
+    first = min(len(trainer.forget_dataset), len(trainer.retain_dataset))
+    for title, role in (("forget loss", "forget"), (f"retain loss (first {first} rows)", "retain")):
+        sys.stdout.write(f"{title}: {before[role]:.4f} before, {after[role]:.4f} after\n")
+    sys.stdout.write(f"The model is in {options.output}; what it still knows:\n  {_evaluation(options, config)}\n")
 
 
-def _refuse_other_run(output: str, settings: Mapping[str, Any], contents: Mapping[str, Any]) -> None:
-    """A resumed run goes on as it began: with the same options, rows and model."""
-    folder = Path(output).expanduser()
-    for name in (CONFIG, MANIFEST):
-        if not (folder / name).is_file():
-            raise InputError(f"--resume: {output} holds no {name} of an earlier run")
-    before = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
-    for name in differing(settings, before, tuple(sorted({*settings, *before} - {*_MAY_CHANGE}))):
-        raise InputError(
-            f"--resume: the run in {output} has {name} = {before.get(name)}, not {settings.get(name)}; give the "
-            "same options, or another --output"
-        )
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    contents_before = {"model": _content(manifest["model"])} | _contents(manifest["data"])
-    for name in differing(contents, contents_before, ("model", "forget", "retain", "holdout")):
-        raise InputError(
-            f"--resume: --{name} does not hold what it held when the run in {output} began; give the same, or "
-            "another --output"
-        )
-
-
-def _contents(data: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    return {role: described["rows_sha256"] for role, described in data.items()}
-
-
-def _content(model: Mapping[str, Any]) -> Any:
-    """Hashes of a model's files; its name where it comes from the hub."""
-    return model.get("files") or model["source"]
+def _evaluation(options: UnlearnOptions, config: UnlearnConfig) -> str:
+    """The command that scores the model, on the sets of the run and read as the run read them."""
+    given = {
+        "model": options.output,
+        "forget": options.forget,
+        "retain": options.retain,
+        "holdout": options.holdout,
+        "dtype": None if options.dtype == ModelOptions.dtype else options.dtype,
+        "template": None if config.template == "auto" else config.template,
+        "max-length": config.max_length,
+    }
+    words = [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
+    flags = {"--drop-overlap": options.drop_overlap, "--trust-remote-code": options.trust_remote_code}
+    return shlex.join(["ngdiff", "evaluate", *words, *(flag for flag, on in flags.items() if on)])

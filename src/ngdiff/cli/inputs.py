@@ -1,0 +1,21 @@
+"""What a command reads, so that `--overwrite` never deletes it."""
+
+from pathlib import Path
+
+from ngdiff.modeling import adapter_base
+
+
+def inputs_of(model: str, *others: str | None) -> list[str | Path]:
+    """The model, where it is an adapter its base (and that one's, if it is an adapter, too), and what else was given.
+
+    Args:
+        model: as given to --model: folder, hub name or shape.
+        others: data sets and tokenizers as typed, `:SPLIT` included; None where an option was not given.
+
+    Raises:
+        InputError: an adapter that does not name its base.
+    """
+    found: list[str | Path] = [model]
+    while (base := adapter_base(found[-1])) is not None and base not in found:
+        found.append(base)
+    return [*found, *(other for other in others if other is not None)]
