@@ -5,13 +5,10 @@ from typing import Any
 
 from ngdiff.data import Row, check_overlap, encode_rows, read_rows, resolve_template
 from ngdiff.errors import InputError
-from ngdiff.evaluation.context import context_length
+from ngdiff.evaluation.context import row_limit
 from ngdiff.training.config import UnlearnConfig
 
 Rows = Any  # a path or name, a `datasets.Dataset`, a sequence of mappings, or rows already encoded
-
-# Longest row where neither the user nor the model sets a lower limit: bounds the memory of a surprise row.
-_LONGEST_ROW = 1024
 
 
 class RowEncoder:
@@ -20,10 +17,7 @@ class RowEncoder:
     def __init__(self, model: Any, tokenizer: Any, args: UnlearnConfig) -> None:
         self.tokenizer, self.args = tokenizer, args
         self.template_name: str | None = None
-        context = context_length(model) if hasattr(model, "config") else None
-        self.max_length = args.max_length or min(context or _LONGEST_ROW, _LONGEST_ROW)
-        if context is not None and self.max_length > context:
-            raise InputError(f"--max-length {self.max_length} is beyond the model's context of {context} tokens")
+        self.max_length = row_limit(model, args.max_length)
 
     @property
     def pad_token_id(self) -> int:
