@@ -236,8 +236,17 @@ def test_output_folder_not_empty(material, earlier):
     before = everything_in(earlier)
     for command in (
         material.words(earlier),
-        ["evaluate", "--model", material.model, "--forget", material.forget, "--retain", material.retain]
-        + ["--output", earlier],
+        [
+            "evaluate",
+            "--model",
+            material.model,
+            "--forget",
+            material.forget,
+            "--retain",
+            material.retain,
+            "--output",
+            earlier,
+        ],
         ["finetune", "--model", material.shape, "--train", material.retain, "--output", earlier],
     ):
         outcome = run(*command)
