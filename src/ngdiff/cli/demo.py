@@ -35,7 +35,7 @@ class DemoOptions:
 
     output: str = option("demo-output", help="folder for data, models, table and curves", value="DIR")
     overwrite: bool = option(False, help="replace what an earlier run wrote there")
-    people: int = option(40, help="fictional people; 10 %% of them are forgotten")
+    people: int = option(80, help="fictional people; 10 %% of them are forgotten")
     questions: int = option(5, help="questions about each of them, at most 8")
     shape: str = option("llama-micro", help="shape of the model, trained from random weights", value="SHAPE")
     seed: int = option(0, help="seed of everything that is drawn")

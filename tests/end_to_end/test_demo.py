@@ -1,0 +1,45 @@
+"""`ngdiff demo`, on few people."""
+
+import json
+
+import pytest
+import torch
+
+from ngdiff.cli import main
+
+
+def test_the_demo_shows_before_after_and_the_reference(tmp_path, capsys):
+    output = tmp_path / "demo"
+    threads = torch.get_num_threads()
+    assert main(["demo", "--output", str(output), "--people", "10", "--questions", "3"]) == 0
+    out = capsys.readouterr().out
+    for part in ("1/4", "2/4", "3/4", "4/4", "before", "after", "retrained", "Verbmem", "Utility", "truth ratio"):
+        assert part in out
+    assert out.count("\nQ: ") == 3
+    for name in ("data/forget.jsonl", "data/retain.jsonl", "curves.png", "table.txt", "manifest.json"):
+        assert (output / name).stat().st_size > 0
+    for model in ("target", "unlearned", "retrained"):
+        assert (output / model / "model.safetensors").exists()
+        assert (output / model / "private" / "records_forget.jsonl").exists()
+    metrics = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["before"]["verbmem"] > 0.9
+    assert metrics["after"]["forget"]["loss"] > metrics["before"]["forget"]["loss"]
+    assert torch.get_num_threads() == threads
+
+    assert main(["demo", "--output", str(output)]) == 2
+    assert f"--output {output} is not empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--people", "9"], "--people 9: at least 10"),
+        (["--people", "10000"], "people must be 1 to"),
+        (["--questions", "0"], "questions must be 1 to 8, found 0"),
+        (["--shape", "huge"], "--shape huge is not known; one of llama-tiny, llama-micro"),
+    ],
+)
+def test_bad_options(tmp_path, capsys, options, message):
+    assert main(["demo", "--output", str(tmp_path / "demo"), *options]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "demo" / "target").exists()
