@@ -11,6 +11,7 @@ from typing import Any
 from ngdiff.errors import InputError
 
 MANIFEST = "manifest.json"
+BENCHMARK_NAMES = ("tofu", "muse-news")  # what may stand before the folder of a copy
 
 
 def prepare_output(
@@ -115,12 +116,15 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def existing_path(source: str | Path) -> Path | None:
-    """The file or folder here that `PATH` or `PATH:SPLIT` names; None for what can only be a name on the hub.
+    """The file or folder here that `PATH` or `PATH:SPLIT` names, also after the name of a benchmark
+    (`muse-news:PATH`); None for what can only be a name on the hub.
 
     The same places as those `ngdiff.data.read_rows` looks in.
     """
     text = str(source)
-    for name in (text, text.rpartition(":")[0]):  # earlier colons belong to the path
+    first, _, rest = text.partition(":")
+    tail = rest if first in BENCHMARK_NAMES else ""
+    for name in (text, text.rpartition(":")[0], tail, tail.rpartition(":")[0]):  # earlier colons belong to the path
         if name and Path(name).expanduser().exists():
             return Path(name).expanduser()
     return None

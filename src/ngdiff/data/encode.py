@@ -13,7 +13,8 @@ from itertools import takewhile
 from typing import Any
 
 from ngdiff.data.chat import special_texts
-from ngdiff.data.rows import Row
+from ngdiff.data.corpus import corpus_chunks
+from ngdiff.data.rows import VERBATIM, Row
 from ngdiff.data.template import Template
 from ngdiff.errors import InputError
 
@@ -60,6 +61,9 @@ def encode_rows(
 ) -> list[dict[str, list[int]]]:
     """`encode` for many rows at once: `{"input_ids", "labels"}` per row. Warns how many rows were cut.
 
+    Rows of a corpus, where no `answers` are given, become chunks instead: as many as their joined text fills
+    (`ngdiff.data.corpus`).
+
     Args:
         rows: the rows.
         tokenizer: as for `encode`.
@@ -70,6 +74,9 @@ def encode_rows(
     Raises:
         InputError: as `encode`, naming the row's origin.
     """
+    if answers is None and rows and rows[0].kind == "corpus":
+        chunks = corpus_chunks(rows, tokenizer, max_length=max_length)
+        return [{"input_ids": ids, "labels": list(ids)} for ids in chunks]
     encoded = _encode(rows, tokenizer, template, max_length, answers)
     return [{"input_ids": item.input_ids, "labels": item.labels} for item in encoded]
 
@@ -82,6 +89,15 @@ def end_token_ids(tokenizer: Any, template: Template) -> list[int]:
         last = encode(Row("a", "a"), tokenizer, template, max_length=1 << 30).input_ids[-1]
         ids += [last] if last not in ids else []
     return ids
+
+
+def prompt_token_ids(row: Row, tokenizer: Any) -> list[int]:
+    """What generation starts from after the prompt of a raw row: its tokens alone, with the tokenizer's begin token.
+
+    Other rows start from `Encoded.prompt_ids`. A raw prompt is what the model is given, to its last space; within
+    prompt and answer as one text that space would belong to the answer's first token.
+    """
+    return _tokenise([(row.prompt, "")], tokenizer, is_chat=False)[0][0]
 
 
 def _encode(
@@ -104,9 +120,10 @@ def _encode(
             # The chat template may have written the end token. Other rows get the tokenizer's, and text that
             # ends in one already does not get a second.
             last = ids[-1] if is_chat and ids[-1] in special else end_id
-            while len(ids) > start and ids[-1] == last:
-                ids.pop()
-            ids.append(last)
+            if rows[i].kind not in VERBATIM:
+                while len(ids) > start and ids[-1] == last:
+                    ids.pop()
+                ids.append(last)
             cut += len(ids) > max_length
             encoded[i] = _labelled(rows[i], ids, start, max_length)
     if cut:

@@ -6,7 +6,9 @@ from typing import Literal
 
 from ngdiff.errors import InputError
 
-Kind = Literal["qa", "completion", "text", "messages"]
+Kind = Literal["qa", "completion", "text", "messages", "raw", "corpus"]
+# Kinds that no template touches and no end token follows.
+VERBATIM: tuple[Kind, ...] = ("raw", "corpus")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,9 @@ class Row:
         origin: where the row was read, such as `forget.jsonl, line 17`; errors and records name it.
         kind: the column set it came from. It decides how a template treats the row: `qa` rows are put into
             the template, `completion` rows carry their own formatting, `text` rows have no prompt, `messages`
-            rows need a chat template.
+            rows need a chat template. `raw` rows are taken to the letter: the prompt keeps a space at its end,
+            and no end token follows the answer. `corpus` rows are the passages of a running text: each is
+            scored like a raw row without a prompt; training reads them as chunks (`ngdiff.data.corpus`).
 
     Raises:
         InputError: an answer that is empty or not a string, or turns that do not fit `kind`.

@@ -10,6 +10,8 @@ from ngdiff.data.columns import Record, row_from_record, rows_from_records
 from ngdiff.data.files import READERS, read_file
 from ngdiff.data.folders import dataset_records, is_saved_dataset, read_folder, split_file
 from ngdiff.data.hub import HUB_NAME, read_hub
+from ngdiff.data.muse import PREFIX as MUSE
+from ngdiff.data.muse import muse_rows
 from ngdiff.data.overlap import check_overlap
 from ngdiff.data.rows import Row
 from ngdiff.data.tofu import COMPANIONS, HUB_ID, PARTIAL, join_perturbed
@@ -26,6 +28,8 @@ def read_rows(source: Any, *, role: str = "--forget") -> list[Row]:
             - `FILE`: `.json` (an array, or JSON Lines), `.jsonl`, `.csv` or `.parquet`;
             - `FOLDER` or `FOLDER:SPLIT`: written by `datasets.save_to_disk`, or with files `SPLIT.json` etc.;
             - a hub name, `OWNER/NAME`, `OWNER/NAME:SPLIT` or `OWNER/NAME:CONFIG:SPLIT`;
+            - `muse-news:SPLIT` or `muse-news:FOLDER:SPLIT`: passages of MUSE-News (`ngdiff.data.muse`), which training
+              reads as one running text;
             - a `datasets.Dataset`;
             - a sequence of mappings or `Row`s.
 
@@ -83,6 +87,9 @@ def _not_empty(rows: list[Row], role: str) -> list[Row]:
 
 def _read_named(source: str, role: str) -> list[Row]:
     path, split = _locate(source)
+    if path is None and source.startswith(f"{MUSE}:"):
+        where, _, name = source.removeprefix(f"{MUSE}:").rpartition(":")
+        return muse_rows(where or None, name)
     if path is not None:
         if not path.is_dir():
             return rows_from_records(read_file(path, split))

@@ -5,9 +5,9 @@
 | question/answer   | chat                       | `PLAIN`       | `PLAIN`     | chat        | STRING      |
 | prompt/completion | as they are                | as they are   | as they are | chat        | STRING      |
 | messages          | chat                       | error         | error       | chat        | error       |
-| text              | as it is                   | as it is      | as it is    | as it is(*) | as it is(*) |
+| text, raw, corpus | as it is                   | as it is      | as it is    | as it is(*) | as it is(*) |
 
-(*) an error if all rows are text, since the choice would then have no effect.
+(*) an error if all rows are of these kinds, since the choice would then have no effect.
 
 prompt/completion rows are joined without anything between them, as TRL does: such files carry their own
 formatting, down to the space between the two.
@@ -20,9 +20,10 @@ from functools import cached_property
 from typing import Any
 
 from ngdiff.data.chat import render_chat, special_texts
-from ngdiff.data.rows import Row
+from ngdiff.data.rows import VERBATIM, Row
 from ngdiff.errors import InputError
 
+UNTEMPLATED = ("text", *VERBATIM)
 PLAIN = "Question: {question}\nAnswer: {answer}"
 ACCEPTED = "auto, plain, chat, or a text with {question} and, after it, {answer}"
 
@@ -51,7 +52,7 @@ class Template:
         itself)."""
         if row.kind == "completion" and self.verbatim_completions:
             return False
-        return row.kind == "messages" or (self.name == "chat" and row.kind != "text")
+        return row.kind == "messages" or (self.name == "chat" and row.kind not in UNTEMPLATED)
 
     def render(self, row: Row, answer: str | None = None) -> tuple[str, str]:
         """The prompt text and the answer text; the two joined are what the model is trained on.
@@ -59,7 +60,7 @@ class Template:
         White space between prompt and answer belongs to the answer (`"Answer:"`, `" Paris"`): tokenizers put
         it into the first token of the answer, and a prompt that ends in a space would hide that token.
         In conversations the prompt ends as the chat template ends it, and the answer text ends with the
-        template's end token if it has one.
+        template's end token if it has one. Raw rows keep what they hold where they hold it.
 
         Args:
             row: the row.
@@ -74,8 +75,8 @@ class Template:
         answer = row.answer if answer is None else answer
         if self.uses_chat(row):
             return render_chat(row, self.tokenizer, answer, self.special_texts)
-        if row.kind == "text":
-            return "", answer
+        if row.kind in UNTEMPLATED:
+            return ("" if row.kind == "text" else row.prompt), answer
         if row.kind == "completion" and self.verbatim_completions:
             head, tail = row.prompt, answer
         else:
@@ -108,7 +109,7 @@ def resolve_template(choice: str, tokenizer: Any, rows: Sequence[Row]) -> Templa
     is_text = choice not in ("auto", "plain", "chat", "text")
     if is_text:
         _check_placeholders(choice)
-    prompted = [row for row in rows if row.kind != "text"]
+    prompted = [row for row in rows if row.kind not in UNTEMPLATED]
     if not prompted:
         if is_text or choice == "chat":
             raise InputError(f"--template {choice!r}: all rows are plain text and have no question; accepted is auto.")

@@ -27,6 +27,7 @@ COMPANIONS: dict[str, str] = {
     "real_authors": "real_authors_perturbed",
     "world_facts": "world_facts_perturbed",
 }
+SPLITS = ("forget01", "forget05", "forget10")  # those to forget
 # retain_perturbed covers 400 of the 3600 to 4000 rows; the others cover their split exactly.
 PARTIAL = ("retain_perturbed",)
 
