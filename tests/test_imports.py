@@ -40,7 +40,8 @@ OTHERS: dict[str, set[str]] = {
     "metrics": {"numpy", "scipy", "rouge_score"},
     "report": {"matplotlib", "numpy"},
     "modeling": {"torch", "transformers", "tokenizers", "peft", "safetensors"},
-    "evaluation": {"torch", "transformers", "tqdm", "numpy", "peft"},
+    # The last two are extras, imported where they are asked for.
+    "evaluation": {"torch", "transformers", "accelerate", "tqdm", "yaml", "lm_eval", "vllm"},
     "training": {"torch", "transformers", "accelerate", "peft", "safetensors"},
 }
 

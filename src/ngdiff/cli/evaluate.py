@@ -1,19 +1,48 @@
 """`ngdiff evaluate`."""
 
+import gc
+import json
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
+
+import torch
 
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import ModelOptions, SetOptions, read_sets, resolved
 from ngdiff.cli.parsing import CommandParser, option
-from ngdiff.data import resolve_template
+from ngdiff.cli.resume import refuse_other_run
+from ngdiff.data import EvaluationSet, Template, benchmark_sets, resolve_template
 from ngdiff.errors import InputError
-from ngdiff.evaluation import evaluate, format_table, write_evaluation
-from ngdiff.evaluation.context import row_limit
+from ngdiff.evaluation import EvaluationResult, format_table, write_evaluation
+from ngdiff.evaluation.evaluate import as_sets, limits_of
+from ngdiff.evaluation.journal import Journal
+from ngdiff.evaluation.lm_harness import check_harness_tasks, parse_harness_arguments, run_harness
+from ngdiff.evaluation.plan import Plan, make_plan
+from ngdiff.evaluation.predict import add_base_model, check_budget, predict_plan
+from ngdiff.evaluation.processes import Processes, leave, several_are_asked_for, started_processes
+from ngdiff.evaluation.vllm import check_vllm, vllm_generator
+from ngdiff.evaluation.work import Work
+from ngdiff.evaluation.write import private_folder
 from ngdiff.files import check_output, prepare_output
 from ngdiff.manifest import describe_data, describe_model, write_manifest
-from ngdiff.modeling import load_model, load_tokenizer
+from ngdiff.modeling import adapter_base, load_model, load_tokenizer
+
+
+@dataclass
+class BenchmarkOptions:
+    """Published sets, in place of own rows or beside them."""
+
+    benchmark: str | None = option(
+        None, help="tofu or muse-news, from the hub or, with :FOLDER or :HUB_NAME, from a copy", value="NAME[:WHERE]"
+    )
+    split: str = option("forget10", help="what a model of TOFU forgot: forget01, forget05, forget10")
+    benchmark_rows: int = option(300, help="first rows of a benchmark's set; TOFU's authors and facts: all")
+    sets: list[str] | None = option(  # noqa: RUF009 - `option` is a `dataclasses.field`
+        None, help="only these sets, of those that were given or that the benchmark has", value="NAME"
+    )
 
 
 @dataclass
@@ -26,27 +55,56 @@ class EvaluateOptions:
         value="DIR",
     )
     overwrite: bool = option(False, help="replace what an earlier evaluation wrote there")
+    resume: bool = option(False, help="go on with an evaluation that was killed")
     template: str = option(
         "auto", help="how a question is put: auto, plain, chat, or a text with {question} and {answer}"
     )
-    max_length: int | None = option(None, help="longest row in tokens (the model's context, at most 1024)")
+    max_length: int | None = option(
+        None, help="longest row in tokens (the benchmark's, else the model's context, at most 1024)"
+    )
     max_new_tokens: int | None = option(
-        None, help="longest generated answer in tokens (the longest reference answer of each set)"
+        None,
+        help="longest generated answer in tokens (the benchmark's, else the longest reference answer of each set)",
     )
     tokens_per_batch: int = option(4096, help="tokens of a batch, padding included")
 
 
 @dataclass
-class AllOptions(ModelOptions, SetOptions, EvaluateOptions):
+class MeasureOptions:
+    """What costs more, or less."""
+
+    generate: bool = option(True, help="answer the prompts; without it there is no ROUGE")
+    generator: str = option("transformers", help="what answers: transformers, or vllm (an extra, on GPUs)")
+    lowercase: bool = option(False, help="score lower-cased answers, too, for membership inference")
+    base_model: str | None = option(
+        None, help="score the answers under this model, too, for membership inference", value="DIR_OR_NAME"
+    )
+    grad_norm: bool = option(False, help="norm of each answer's gradient, for membership inference; slow")
+    lm_eval: list[str] | None = option(  # noqa: RUF009 - `option` is a `dataclasses.field`
+        None,
+        help="run lm-evaluation-harness (an extra) with these arguments: tasks=A,B num_fewshot=0 limit=100 ...",
+        value="ARGUMENT=VALUE",
+    )
+
+
+@dataclass
+class AllOptions(ModelOptions, SetOptions, BenchmarkOptions, EvaluateOptions, MeasureOptions):
     """All of them."""
 
 
 PARSER = CommandParser(
     "evaluate",
-    "Measure what a model knows: Verbmem (ROUGE-L recall on the forget set), Utility (the same on the retain set), "
-    "probabilities, losses, and truth ratios where the rows hold perturbed answers.",
-    {"model": ModelOptions, "data": SetOptions, "evaluation": EvaluateOptions},
-    required=("model", "forget", "retain"),
+    "Measure what a model knows of each set: its answers against the right ones, probabilities, truth ratios, "
+    "memorisation, membership. Any set will do: --forget, --retain, --holdout, --benchmark, or several of them. "
+    "Runs in several processes under torchrun or accelerate launch.",
+    {
+        "model": ModelOptions,
+        "own data": SetOptions,
+        "benchmarks": BenchmarkOptions,
+        "evaluation": EvaluateOptions,
+        "measures": MeasureOptions,
+    },
+    required=("model",),
 )
 
 
@@ -60,42 +118,199 @@ def run(words: list[str]) -> None:
     if values is None:
         return
     options: AllOptions = PARSER.build(AllOptions, values)
+    harness = _check(options)
+    sets = _sets(options)
+    _Evaluation(words, options, sets, harness).run()
+
+
+def _check(options: AllOptions) -> dict[str, Any] | None:
+    """Options that contradict each other or lack a package; the arguments of the harness."""
     for name in ("max_new_tokens", "tokens_per_batch"):
         number = getattr(options, name)
         if number is not None and number < 1:
             raise InputError(f"--{name.replace('_', '-')} {number} is not 1 or more")
-    sets = read_sets(options)
-    tokenizer = load_tokenizer(options.model, trust_remote_code=options.trust_remote_code)
-    template = resolve_template(options.template, tokenizer, [row for rows in sets.values() for row in rows])
-    where: dict[str, Any] = {
-        "overwrite": options.overwrite,
-        "resumable": False,
-        "inputs": inputs_of(options.model, options.forget, options.retain, options.holdout),
-    }
-    if options.output is not None:
-        check_output(options.output, **where)
-    model = load_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
-    result = evaluate(
-        model,
-        tokenizer,
-        sets,
-        template,
-        max_length=row_limit(model, options.max_length),
-        max_new_tokens=options.max_new_tokens,
-        tokens_per_batch=options.tokens_per_batch,
-    )
-    if options.output is not None:
-        output = prepare_output(options.output, **where)
-        write_manifest(
-            output,
-            command=["ngdiff", "evaluate", *words],
-            config=resolved(options),
-            data={role: describe_data(getattr(options, role), rows) for role, rows in sets.items()},
-            model=describe_model(options.model),
-            template=template.name,
-            seed=0,  # greedy generation draws nothing
+    check_budget(options.tokens_per_batch)
+    if options.resume and options.output is None:
+        raise InputError("--resume needs --output: the folder of the evaluation that was killed")
+    if options.generator not in ("transformers", "vllm"):
+        raise InputError(f"--generator {options.generator} is not known; one of transformers, vllm")
+    one_process = {"--generator vllm": options.generator == "vllm", "--lm-eval": options.lm_eval is not None}
+    for name, given in one_process.items():
+        if given and several_are_asked_for():
+            raise InputError(f"{name} runs in one process; evaluate in several without it")
+    if options.generator == "vllm":
+        check_vllm()
+        if adapter_base(options.model) is not None:
+            raise InputError("--generator vllm: give a whole model, not an adapter")
+    if options.lm_eval is None:
+        return None
+    harness = parse_harness_arguments(options.lm_eval)
+    check_harness_tasks(harness)
+    return harness
+
+
+def _sets(options: AllOptions) -> dict[str, EvaluationSet]:
+    """Own sets and those of the benchmark, as far as they are wanted.
+
+    Raises:
+        InputError: none at all, one that is given twice, or a wanted one that is not there.
+    """
+    own = {name: EvaluationSet(rows, source=getattr(options, name)) for name, rows in read_sets(options).items()}
+    found = dict(own)
+    if options.benchmark is not None:
+        published = benchmark_sets(options.benchmark, split=options.split, rows=options.benchmark_rows)
+        for name in own.keys() & published.keys():
+            raise InputError(f"--{name} and --benchmark {options.benchmark} both give the set {name}; give one of them")
+        found |= published
+    for name in options.sets or ():
+        if name not in found:
+            raise InputError(f"--sets {name}: there is no such set here; there are {', '.join(found) or 'none'}")
+    if options.sets is not None:
+        found = {name: part for name, part in found.items() if name in options.sets}
+    if not found and options.lm_eval is None:
+        raise InputError("ngdiff evaluate needs rows: --forget, --retain, --holdout or --benchmark")
+    if not options.generate:
+        found = {name: replace(part, generate=False) for name, part in found.items()}
+    return as_sets(found) if found else {}
+
+
+class _Evaluation:
+    """One run of the command, in one of its processes."""
+
+    def __init__(
+        self, words: list[str], options: AllOptions, sets: Mapping[str, EvaluationSet], harness: dict[str, Any] | None
+    ) -> None:
+        self.words, self.options, self.sets, self.harness = words, options, dict(sets), harness
+        self.folder = None if options.output is None else Path(options.output).expanduser()
+        self.settings = resolved(options)
+        self.where: dict[str, Any] = {
+            "overwrite": options.overwrite,
+            "resume": options.resume,
+            "inputs": inputs_of(
+                options.model,
+                *(part.source for part in sets.values()),
+                *(() if options.base_model is None else inputs_of(options.base_model)),
+            ),
+        }
+        self.processes = Processes()
+
+    def run(self) -> None:
+        """Predict, score, write, print."""
+        options, sets = self.options, self.sets
+        self.tokenizer, self.template = self._tokenizer(options.model)
+        base = None if options.base_model is None else self._tokenizer(options.base_model)
+        self.processes = started_processes()
+        finished = self.processes.agree(self._check_folder() if self.processes.leads else None)
+        if finished is not None:
+            self._tell(finished)
+            return
+        model: Any = self._load(options.model)
+        limits = limits_of(model, options.max_length, options.max_new_tokens)
+        plan = make_plan(sets, self.tokenizer, self.template, limits, lowercase=options.lowercase)
+        if self.processes.leads:
+            self._begin()
+        work = Work(self.processes, self._journal())
+        records = predict_plan(
+            model,
+            self.tokenizer,
+            self.template,
+            plan,
+            work=work,
+            tokens_per_batch=options.tokens_per_batch,
+            stops={name: part.stops for name, part in sets.items()},
+            grad_norm=options.grad_norm,
+            generator=self._generator(plan),
         )
-        write_evaluation(result, output)
-    sys.stdout.write(format_table(result.metrics) + "\n")
-    if options.output is not None:
-        sys.stdout.write(f"Written to {options.output}\n")
+        numbers = {} if self.harness is None else run_harness(model, self.tokenizer, self.harness)
+        if base is not None:
+            del model  # two models need not fit at once
+            gc.collect()
+            torch.cuda.empty_cache()
+            other = self._load(str(options.base_model))
+            budget = options.tokens_per_batch
+            add_base_model(
+                records, other, *base, sets, limits_of(other, options.max_length), work=work, tokens_per_batch=budget
+            )
+        if self.processes.leads:
+            result = EvaluationResult.of(records, numbers)
+            if self.folder is not None:
+                write_evaluation(result, self.folder)
+                self._write_manifest(finished=True)
+                self._journal().remove()
+            self._tell(result.as_json())
+        leave()
+
+    def _tokenizer(self, name: str) -> tuple[Any, Template]:
+        tokenizer = load_tokenizer(name, trust_remote_code=self.options.trust_remote_code)
+        rows = [row for part in self.sets.values() for row in part.rows]
+        return tokenizer, resolve_template(self.options.template, tokenizer, rows)
+
+    def _load(self, name: str) -> Any:
+        model: Any = load_model(name, dtype=self.options.dtype, trust_remote_code=self.options.trust_remote_code)
+        return model.to(self.processes.device)
+
+    def _generator(self, plan: Plan) -> Any:
+        if self.options.generator == "transformers":
+            return None
+        options = self.options
+        return vllm_generator(
+            options.model, plan.ends, dtype=options.dtype, trust_remote_code=options.trust_remote_code
+        )
+
+    def _journal(self) -> Journal:
+        return Journal(None if self.folder is None else self.folder / "private", self.processes.rank)
+
+    def _check_folder(self) -> dict[str, Any] | None:
+        """The metrics of an evaluation that `--resume` finds finished."""
+        if self.options.output is None or self.folder is None:
+            return None
+        check_output(self.options.output, **self.where)
+        if not self.options.resume:
+            return None
+        refuse_other_run(self.options.output, self.settings, data=self._data(), model=self._model())
+        path = self.folder / "metrics.json"
+        if not path.is_file():
+            return None
+        self._journal().remove()
+        finished: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return finished
+
+    def _begin(self) -> None:
+        if self.options.output is None or self.folder is None:
+            return
+        prepare_output(self.options.output, **self.where)
+        self._write_manifest(finished=False)
+        private_folder(self.folder)
+
+    def _write_manifest(self, *, finished: bool) -> None:
+        assert self.folder is not None
+        write_manifest(
+            self.folder,
+            command=["ngdiff", "evaluate", *self.words],
+            config=self.settings,
+            data=self._data(),
+            model=self._model(),
+            template=self.template.name,
+            seed=0,  # greedy generation draws nothing
+            extra={"finished": finished, "processes": self.processes.size},
+        )
+
+    def _data(self) -> dict[str, Any]:
+        return {name: describe_data(part.source, part.rows) for name, part in self.sets.items()}
+
+    def _model(self) -> dict[str, Any]:
+        described = describe_model(self.options.model)
+        if self.options.base_model is not None:
+            described["base_model"] = describe_model(self.options.base_model)
+        return described
+
+    def _tell(self, metrics: Mapping[str, Any]) -> None:
+        if not self.processes.leads:
+            return
+        if self.sets:
+            sys.stdout.write(format_table(metrics) + "\n")
+        for task, numbers in metrics.get("lm_eval", {}).items():
+            shown = "  ".join(f"{name} {value:.4f}" for name, value in numbers.items())
+            sys.stdout.write(f"{task}  {shown}\n")
+        if self.options.output is not None:
+            sys.stdout.write(f"Written to {self.options.output}\n")

@@ -18,6 +18,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "the whole story on built-in data, in a minute or two"),
 }
 
+IN_SEVERAL_PROCESSES = ("evaluate",)
+
 USAGE = """\
 usage: ngdiff COMMAND [options]
 
@@ -47,11 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if words[0] not in COMMANDS:
         return _fail(f"{words[0]} is no command; one of {', '.join(COMMANDS)}", 2)
-    if os.environ.get("WORLD_SIZE", "1") not in ("", "0", "1"):  # torchrun and its like set it
+    # torchrun and its like set it
+    if words[0] not in IN_SEVERAL_PROCESSES and os.environ.get("WORLD_SIZE", "1") not in ("", "0", "1"):
         return _fail(
             f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, and ngdiff {words[0]} runs in one process: several would write "
             "the same folder. To unlearn in several processes use ngdiff.UnlearnTrainer in a script under torchrun; "
-            "evaluate what it wrote in one process",
+            "ngdiff evaluate runs in several",
             2,
         )
     logging.basicConfig(format="%(message)s", level=logging.WARNING)

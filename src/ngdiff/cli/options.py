@@ -81,21 +81,18 @@ class LoraOptions:
 
 
 def read_sets(options: SetOptions) -> dict[str, list[Row]]:
-    """Rows of forget, retain and, where given, holdout; checked against each other.
+    """Rows of forget, retain and holdout, where given; the first two checked against each other.
 
     Raises:
         InputError: a set that cannot be read, or rows that stand in both sets.
     """
-    sets = {
-        "forget": read_rows(options.forget, role="--forget"),
-        "retain": read_rows(options.retain, role="--retain"),
-    }
-    rows = len(sets["retain"])
-    sets["retain"], dropped = check_overlap(sets["forget"], sets["retain"], drop=options.drop_overlap)
-    if options.drop_overlap:
-        logger.info("--drop-overlap: %d of %d rows of --retain are left out", dropped, rows)
-    if options.holdout is not None:
-        sets["holdout"] = read_rows(options.holdout, role="--holdout")
+    given = {name: getattr(options, name) for name in ("forget", "retain", "holdout")}
+    sets = {name: read_rows(source, role=f"--{name}") for name, source in given.items() if source is not None}
+    if "forget" in sets and "retain" in sets:
+        rows = len(sets["retain"])
+        sets["retain"], dropped = check_overlap(sets["forget"], sets["retain"], drop=options.drop_overlap)
+        if options.drop_overlap:
+            logger.info("--drop-overlap: %d of %d rows of --retain are left out", dropped, rows)
     return sets
 
 

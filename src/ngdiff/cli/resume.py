@@ -13,6 +13,7 @@ from ngdiff.manifest import CONFIG, MANIFEST
 # Options that a resumed run may change. All others decide where it goes; files are compared by what they hold.
 _MAY_CHANGE = (
     *("output", "model", "forget", "retain", "holdout", "drop_overlap", "train", "tokenizer", "trust_remote_code"),
+    *("benchmark", "base_model"),
     *("num_train_epochs", "max_steps", "stop_loss", "disable_tqdm", "report_to", "run_name", "project"),
     *("logging_strategy", "logging_steps", "logging_first_step", "logging_nan_inf_filter", "log_level"),
     *("save_strategy", "save_steps", "save_total_limit"),
@@ -58,7 +59,8 @@ def refuse_other_run(
 def _contents(data: Mapping[str, Mapping[str, Any]], model: Mapping[str, Any]) -> dict[str, Any]:
     rows = {role: described["rows_sha256"] for role, described in data.items()}
     tokenizer = {"tokenizer": _content(model["tokenizer"])} if "tokenizer" in model else {}
-    return {"model": _content(model), **tokenizer, **rows}
+    base = {"base-model": _content(model["base_model"])} if "base_model" in model else {}
+    return {"model": _content(model), **tokenizer, **base, **rows}
 
 
 def _content(model: Mapping[str, Any]) -> Any:

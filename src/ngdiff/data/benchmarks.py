@@ -68,6 +68,4 @@ def benchmark_sets(benchmark: str, *, split: str = "forget10", rows: int = 300) 
         raise InputError(f"--benchmark-rows {rows} is not 1 or more")
     if where and where.startswith((".", "/", "~")) and not Path(where).expanduser().is_dir():
         raise InputError(f"--benchmark {benchmark}: no folder {where}")
-    return {
-        key: replace(part, source=benchmark) for key, part in BENCHMARKS[name](where or None, split, rows).items()
-    }
+    return {key: replace(part, source=benchmark) for key, part in BENCHMARKS[name](where or None, split, rows).items()}

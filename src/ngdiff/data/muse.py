@@ -13,7 +13,7 @@ A list of passages is a JSON array of strings, or of objects with `text`.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ngdiff.data.columns import Record
@@ -68,12 +68,15 @@ def muse_sets(where: str | None) -> dict[str, EvaluationSet]:
     sets |= {f"muse_knowmem_{part}": _knowmem(where, part) for part in ("forget", "retain")}
     for part in PRIVLEAK:
         records = _records(where, "privleak", part)
-        rows = [Row("", _columns(origin, record, ("text",))["text"], origin=origin, kind="raw") for origin, record in records]
+        rows = [
+            Row("", _columns(origin, record, ("text",))["text"], origin=origin, kind="raw")
+            for origin, record in records
+        ]
         sets[f"muse_privleak_{part}"] = EvaluationSet(rows, whole=True, generate=False, lowercase=True)
     return sets
 
 
-def knowmem_prompt(examples: list[Mapping[str, str]], question: str) -> str:
+def knowmem_prompt(examples: Sequence[Mapping[str, str]], question: str) -> str:
     """`Question: ...\\nAnswer: ...\\n\\n` of each example, then the question and `Answer: ` with a space at its end.
 
     >>> knowmem_prompt([{"question": "Who?", "answer": "Orla."}], "Where?")

@@ -2,7 +2,7 @@
 
 from ngdiff.evaluation.evaluate import EvaluationResult, evaluate
 from ngdiff.evaluation.generation import generate_answers
-from ngdiff.evaluation.likelihood import token_nll
+from ngdiff.evaluation.likelihood import TokenScores, token_nll, token_scores
 from ngdiff.evaluation.predict import predict
 from ngdiff.evaluation.records import Likelihood, Record
 from ngdiff.evaluation.table import format_comparison, format_table
@@ -12,11 +12,13 @@ __all__ = [
     "EvaluationResult",
     "Likelihood",
     "Record",
+    "TokenScores",
     "evaluate",
     "format_comparison",
     "format_table",
     "generate_answers",
     "predict",
     "token_nll",
+    "token_scores",
     "write_evaluation",
 ]

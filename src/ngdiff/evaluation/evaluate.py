@@ -2,14 +2,18 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ngdiff.data.rows import Row
+from ngdiff.data.sets import EvaluationSet
 from ngdiff.data.template import Template
 from ngdiff.errors import InputError
-from ngdiff.evaluation.predict import predict
+from ngdiff.evaluation.context import context_length, row_limit
+from ngdiff.evaluation.plan import Limits, make_plan
+from ngdiff.evaluation.predict import check_budget, predict_plan
 from ngdiff.evaluation.records import Record
+from ngdiff.evaluation.work import Work
 from ngdiff.metrics import headline, summarize
 
 
@@ -20,26 +24,34 @@ class EvaluationResult:
     Attributes:
         metrics: per set the numbers of `ngdiff.metrics.summarize`.
         records: per set its records, in row order.
+        lm_eval: per task the numbers of lm-evaluation-harness, where it was asked for.
     """
 
     metrics: dict[str, dict[str, float | int]]
     records: dict[str, list[Record]]
+    lm_eval: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, records: dict[str, list[Record]], lm_eval: dict[str, Any] | None = None) -> "EvaluationResult":
+        """With the metrics of the records."""
+        return cls({name: summarize(name, found) for name, found in records.items()}, records, lm_eval or {})
 
     def as_json(self) -> dict[str, Any]:
-        """What `metrics.json` holds: the headline numbers (`verbmem`, `utility`, ...), then each set's.
+        """What `metrics.json` holds: the headline numbers (`verbmem`, `utility`, ...), then each set's, then
+        `lm_eval`.
 
         It holds no text of the data.
         """
-        return {**headline(self.metrics), **self.metrics}
+        return {**headline(self.metrics), **self.metrics, **({"lm_eval": self.lm_eval} if self.lm_eval else {})}
 
 
 def evaluate(
     model: Any,
     tokenizer: Any,
-    sets: Mapping[str, Sequence[Row]],
+    sets: Mapping[str, Sequence[Row] | EvaluationSet],
     template: Template,
     *,
-    max_length: int,
+    max_length: int | None = None,
     generate: bool = True,
     max_new_tokens: int | None = None,
     tokens_per_batch: int = 4096,
@@ -48,39 +60,60 @@ def evaluate(
     """Records and metrics of every set.
 
     Args:
-        sets: rows by set name. "forget", "retain", "holdout", "real_authors" and "world_facts" have metrics
-            of their own (`ngdiff.metrics.METRICS`); any other name is scored as kept data.
-        max_length, generate, max_new_tokens, tokens_per_batch, show_progress: as in `predict`.
-            `max_new_tokens` None means the longest reference answer of each set.
+        sets: rows by set name, or `EvaluationSet`s, which say how they are predicted (`ngdiff.data.benchmarks`).
+            Names that have metrics of their own stand in `ngdiff.metrics.METRICS`; any other name is scored as kept
+            data.
+        max_length: longest row in tokens, of every set; None: the set's own, else the model's context, at most 1024.
+        generate, max_new_tokens, tokens_per_batch, show_progress: as in `predict`.
+            `max_new_tokens` None means the set's own, else the longest reference answer of each set.
 
     Raises:
         InputError: no sets, a name that cannot be part of a file name, an empty set, or what `predict`
             raises.
     """
-    _check_sets(sets)
-    records = {
-        name: predict(
-            model,
-            tokenizer,
-            rows,
-            template,
-            max_length=max_length,
-            set_name=name,
-            generate=generate,
-            max_new_tokens=max_new_tokens,
-            tokens_per_batch=tokens_per_batch,
-            show_progress=show_progress,
-        )
-        for name, rows in sets.items()
-    }
-    return EvaluationResult({name: summarize(name, found) for name, found in records.items()}, records)
+    given = as_sets(sets)
+    check_budget(tokens_per_batch)
+    if not generate:
+        given = {name: replace(own, generate=False) for name, own in given.items()}
+    plan = make_plan(given, tokenizer, template, limits_of(model, max_length, max_new_tokens))
+    records = predict_plan(
+        model,
+        tokenizer,
+        template,
+        plan,
+        work=Work(show_progress=show_progress),
+        tokens_per_batch=tokens_per_batch,
+        stops={name: own.stops for name, own in given.items()},
+    )
+    return EvaluationResult.of(records)
 
 
-def _check_sets(sets: Mapping[str, Sequence[Row]]) -> None:
+def limits_of(model: Any, max_length: int | None, max_new_tokens: int | None = None) -> Limits:
+    """The limits of a model and of what the user asked for.
+
+    Raises:
+        InputError: `max_length` is beyond the model's context.
+    """
+    return Limits(
+        row_limit(model, max_length),
+        context_length(model),
+        given=max_length is not None,
+        max_new_tokens=max_new_tokens,
+    )
+
+
+def as_sets(sets: Mapping[str, Sequence[Row] | EvaluationSet]) -> dict[str, EvaluationSet]:
+    """Bare rows with the settings of a user's own; checked.
+
+    Raises:
+        InputError: as `evaluate`.
+    """
     if not sets:
         raise InputError("there is no set to evaluate; give at least one, such as forget")
-    for name, rows in sets.items():
+    found = {name: own if isinstance(own, EvaluationSet) else EvaluationSet(own) for name, own in sets.items()}
+    for name, own in found.items():
         if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
             raise InputError(f"set name {name!r}: use letters, digits, - and _ only (it becomes part of a file name)")
-        if not rows:
+        if not own.rows:
             raise InputError(f"the {name} set has no rows to evaluate")
+    return found

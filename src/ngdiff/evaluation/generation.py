@@ -1,8 +1,9 @@
 """Greedy answers, batched."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,6 +14,29 @@ from ngdiff.errors import InputError
 from ngdiff.evaluation.batching import batches_by_tokens
 from ngdiff.evaluation.context import context_length
 from ngdiff.evaluation.eval_mode import eval_mode
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What to go on from.
+
+    Attributes:
+        ids: tokens, at least one.
+        limit: most new tokens, at least one.
+        known: new tokens that are known already: a forward over a text that begins with the prompt shows what the
+            model says as long as it says what stands there.
+        expected: how many new tokens the answer may have; prompts of one batch should agree in it, since a batch
+            runs until its last answer ends. It changes no answer.
+    """
+
+    ids: tuple[int, ...]
+    limit: int
+    known: tuple[int, ...] = ()
+    expected: int = 0
+
+
+# New token ids after each of some prompts; as many as its limit, fewer where an end token came first (it may be last).
+Generator = Callable[[Sequence[Prompt]], list[list[int]]]
 
 
 def generate_answers(
@@ -46,35 +70,42 @@ def generate_answers(
     if max_new_tokens < 1:
         raise InputError(f"max_new_tokens is {max_new_tokens}; an answer needs at least 1")
     limit = context_length(model)
-    starts = [tuple(prompt) or _empty_prompt(tokenizer) for prompt in prompts]
-    for index, start in enumerate(starts):
-        if limit is not None and len(start) >= limit:
-            raise InputError(
-                f"prompt {index} has {len(start)} tokens and the model's context holds {limit}, which leaves "
-                "no room for an answer; shorten the prompt"
-            )
-    distinct = list(dict.fromkeys(starts))
-    # Rows near the end of the context may say less; in a batch with others they would stop those as well.
-    room = [max_new_tokens if limit is None else min(max_new_tokens, limit - len(start)) for start in distinct]
-    ends = {*end_ids, *([] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id])}
-    greedy = _greedy(tokenizer, ends)
+    starts = [tuple(prompt) or empty_prompt(tokenizer) for prompt in prompts]
+    rooms = [room(start, max_new_tokens, limit, f"prompt {index}") for index, start in enumerate(starts)]
+    distinct = [Prompt(*pair) for pair in dict.fromkeys(zip(starts, rooms, strict=True))]
+    ends = end_tokens(tokenizer, end_ids)
+    generator = greedy_generator(model, tokenizer, ends)
     said: dict[tuple[int, ...], str] = {}
-    with (
-        eval_mode(model),
-        _own_generation_config(model, greedy),
-        tqdm(total=len(distinct), desc=description, unit="row", disable=not show_progress) as bar,
-    ):
-        for size in sorted(set(room)):
-            group = [start for start, own in zip(distinct, room, strict=True) if own == size]
-            for batch in batches_by_tokens([len(start) + size for start in group], tokens_per_batch):
-                members = [group[i] for i in batch]
-                for start, new_ids in zip(members, _generate(model, members, greedy, size), strict=True):
-                    said[start] = _decode(tokenizer, new_ids, ends)
-                bar.update(len(members))
+    with tqdm(total=len(distinct), desc=description, unit="row", disable=not show_progress) as bar:
+        for batch in generation_batches(distinct, tokens_per_batch, limit):
+            for index, new_ids in zip(batch, generator([distinct[i] for i in batch]), strict=True):
+                said[distinct[index].ids] = decode(tokenizer, new_ids, ends).strip()
+            bar.update(len(batch))
     return [said[start] for start in starts]
 
 
-def _empty_prompt(tokenizer: Any) -> tuple[int, ...]:
+def room(start: Sequence[int], max_new_tokens: int, limit: int | None, name: str) -> int:
+    """How many new tokens fit after a prompt into a context of `limit` tokens, at most `max_new_tokens`.
+
+    Raises:
+        InputError: none; `name` is how the message calls the prompt.
+    """
+    if limit is None:
+        return max_new_tokens
+    if len(start) >= limit:
+        raise InputError(
+            f"{name} has {len(start)} tokens and the model's context holds {limit}, which leaves no room for an "
+            "answer; shorten the prompt"
+        )
+    return min(max_new_tokens, limit - len(start))
+
+
+def empty_prompt(tokenizer: Any) -> tuple[int, ...]:
+    """What an answer to nothing starts from: the begin token, else the end token.
+
+    Raises:
+        InputError: the tokenizer has neither.
+    """
     for token_id in (tokenizer.bos_token_id, tokenizer.eos_token_id):
         if token_id is not None:
             return (token_id,)
@@ -83,10 +114,41 @@ def _empty_prompt(tokenizer: Any) -> tuple[int, ...]:
     )
 
 
-def _greedy(tokenizer: Any, ends: set[int]) -> GenerationConfig:
+def end_tokens(tokenizer: Any, others: Sequence[int] = ()) -> frozenset[int]:
+    """Ids that end an answer: the tokenizer's end token and `others`."""
+    return frozenset([*others, *([] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id])])
+
+
+def generation_batches(prompts: Sequence[Prompt], tokens_per_batch: int, limit: int | None) -> list[list[int]]:
+    """Prompts that are run together, what is `known` left out of their work; those with nothing left are in none.
+
+    Sorted by how many tokens are still expected, then by length. In a batch every row takes as many steps as the
+    longest of them: one that would leave the context by that is batched with its like.
+    """
+    left = {index: prompt.limit - len(prompt.known) for index, prompt in enumerate(prompts)}
+    left = {index: steps for index, steps in left.items() if steps > 0}
+    if not left:
+        return []
+    most = max(left.values())
+    groups: dict[int, list[int]] = {}
+    for index, steps in left.items():
+        start = len(prompts[index].ids) + len(prompts[index].known)
+        groups.setdefault(most if limit is None or start + most <= limit else steps, []).append(index)
+    batches: list[list[int]] = []
+    for steps in sorted(groups):
+        members = groups[steps]
+        lengths = [len(prompts[i].ids) + len(prompts[i].known) + steps for i in members]
+        soon = [max(prompts[i].expected - len(prompts[i].known), 0) for i in members]
+        found = batches_by_tokens(lengths, tokens_per_batch, first_by=soon)
+        batches += [[members[place] for place in batch] for batch in found]
+    return batches
+
+
+def greedy_generator(model: Any, tokenizer: Any, ends: frozenset[int]) -> Generator:
+    """New tokens from a model in memory, by `model.generate` with a configuration of our own."""
     # The pad id only fills places that are masked or cut off, so any id will do.
     candidates = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
-    return GenerationConfig(
+    greedy = GenerationConfig(
         do_sample=False,
         num_beams=1,
         use_cache=True,
@@ -94,6 +156,15 @@ def _greedy(tokenizer: Any, ends: set[int]) -> GenerationConfig:
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=sorted(ends) or None,
     )
+
+    def generate(prompts: Sequence[Prompt]) -> list[list[int]]:
+        starts = [prompt.ids + prompt.known for prompt in prompts]
+        left = [prompt.limit - len(prompt.known) for prompt in prompts]
+        with eval_mode(model), _own_generation_config(model, greedy):
+            found = _generate(model, starts, greedy, max(left))
+        return [[*p.known, *ids[:own]] for p, ids, own in zip(prompts, found, left, strict=True)]
+
+    return generate
 
 
 @contextmanager
@@ -130,8 +201,8 @@ def _generate(
     return output[:, width:].tolist()
 
 
-def _decode(tokenizer: Any, new_ids: list[int], ends: set[int]) -> str:
+def decode(tokenizer: Any, new_ids: Sequence[int], ends: frozenset[int]) -> str:
+    """The text before the first end token, without special tokens."""
     end = next((place for place, token_id in enumerate(new_ids) if token_id in ends), len(new_ids))
     # Spaces are left as the model made them: clean-up would turn "do n't" into words it never said.
-    text = tokenizer.decode(new_ids[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    return text.strip()
+    return str(tokenizer.decode(list(new_ids[:end]), skip_special_tokens=True, clean_up_tokenization_spaces=False))

@@ -1,10 +1,11 @@
-"""Negative log-likelihood of labelled tokens, batched.
+"""Log-probabilities of labelled tokens and what else the same logits say, batched.
 
 Shapes: B sequences, T padded tokens, K <= T positions with logits, V vocabulary, N labels in a batch.
 """
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,55 +15,73 @@ from ngdiff.data.encode import IGNORED
 from ngdiff.evaluation.batching import batches_by_tokens
 from ngdiff.evaluation.eval_mode import eval_mode
 
-_LOGIT_ROWS = 1024  # rows of fp32 logits alive at once: 1024 x 128k words x 4 bytes = 0.5 GB
+Sequences = Sequence[tuple[Sequence[int], Sequence[int]]]
+_LOGIT_ROWS = 512  # rows of fp32 logits alive at once: 512 x 128k words x 4 bytes = 0.26 GB, and a few copies
 
 
-def token_nll(
+@dataclass(frozen=True, slots=True)
+class TokenScores:
+    """What a model says about the N labels of one sequence.
+
+    Attributes:
+        nll: `-log p(label)`, nats.
+        z: `(log p(label) - mu) / sigma` with mu and sigma mean and standard deviation of `log p` over the vocabulary
+            under p; 0 where sigma is 0 (the model is certain, or uniform). Min-K%++ (Zhang et al. 2024,
+            arXiv 2404.02936), Equation 3. Empty where it was not asked for.
+        hit: 1 where the label is the most probable token, else 0. Empty where it was not asked for.
+        said: the most probable token at the first label that is not; None where all are.
+    """
+
+    nll: list[float]
+    z: list[float]
+    hit: list[int]
+    said: int | None
+
+
+def token_scores(
     model: Any,
-    sequences: Sequence[tuple[Sequence[int], Sequence[int]]],
+    sequences: Sequences,
     *,
+    detailed: Sequence[bool] | None = None,
     tokens_per_batch: int = 4096,
     show_progress: bool = True,
     description: str = "losses",
-) -> list[torch.Tensor]:
-    """`-log p(label_t | tokens before t)` for every label of every sequence, nats, float64 on the CPU.
+) -> list[TokenScores]:
+    """The scores of every label of every sequence, one forward for each.
 
-    The model runs in its own precision; log-softmax is fp32 and taken at label positions only. Sequences are
-    sorted by length and padded on the right; the attention mask comes from lengths, so the pad token is never
-    compared with and its id does not matter (0 is fed). Batching changes a value by rounding only.
+    The model runs in its own precision; log-softmax is fp32 (fp64 for an fp64 model) and taken at label positions
+    only. Sequences are sorted by length and padded on the right; the attention mask comes from lengths, so the pad
+    token is never compared with and its id does not matter (0 is fed). Batching changes a value by rounding only.
 
     Args:
         sequences: pairs `(input_ids, labels)` of equal length, `labels` being `input_ids` or -100 where
             unscored. A label at position 0 has nothing before it and is not scored.
+        detailed: for each sequence whether `z` and `hit` are wanted; all by default.
         tokens_per_batch: most padded tokens in one forward.
 
     Returns:
-        One tensor per sequence, in the order given, of as many values as it has scored labels. Values of a
-        broken model may be NaN or infinite; the caller knows the rows' names and says so.
+        One for each sequence, in the order given. Values of a broken model may be NaN or infinite; the caller knows
+        the rows' names and says so.
     """
     lengths = [len(ids) for ids, _ in sequences]
-    results: list[torch.Tensor | None] = [None] * len(sequences)
-    keeps_logits = "logits_to_keep" in inspect.signature(_forward_of(model)).parameters
-    with (
-        eval_mode(model),
-        tqdm(total=sum(lengths), desc=description, unit="tok", unit_scale=True, disable=not show_progress) as bar,
-    ):
+    wanted = [True] * len(sequences) if detailed is None else list(detailed)
+    results: dict[int, TokenScores] = {}
+    with tqdm(total=sum(lengths), desc=description, unit="tok", unit_scale=True, disable=not show_progress) as bar:
         for batch in batches_by_tokens(lengths, tokens_per_batch):
-            values = _batch_nll(model, [sequences[i] for i in batch], keeps_logits)
-            for index, value in zip(batch, values, strict=True):
-                results[index] = value
+            scores = batch_scores(model, [sequences[i] for i in batch], [wanted[i] for i in batch])
+            results.update(zip(batch, scores, strict=True))
             bar.update(sum(lengths[i] for i in batch))
-    return [value for value in results if value is not None]
+    return [results[index] for index in range(len(sequences))]
 
 
-def _forward_of(model: Any) -> Any:
-    # A PEFT wrapper's forward takes anything; the model inside says what it knows.
-    return model.get_base_model().forward if hasattr(model, "get_base_model") else model.forward
+def token_nll(model: Any, sequences: Sequences, **options: Any) -> list[torch.Tensor]:
+    """`-log p(label_t | tokens before t)` alone: one float64 tensor per sequence. Options of `token_scores`."""
+    found = token_scores(model, sequences, detailed=[False] * len(sequences), **options)
+    return [torch.tensor(scores.nll, dtype=torch.float64) for scores in found]
 
 
-def _batch_nll(
-    model: Any, sequences: Sequence[tuple[Sequence[int], Sequence[int]]], keeps_logits: bool
-) -> list[torch.Tensor]:
+def batch_scores(model: Any, sequences: Sequences, detailed: Sequence[bool]) -> list[TokenScores]:
+    """`token_scores` of sequences that fit into one forward."""
     width = max(len(ids) for ids, _ in sequences)
     ids = torch.zeros(len(sequences), width, dtype=torch.long)
     mask = torch.zeros_like(ids)
@@ -73,22 +92,64 @@ def _batch_nll(
         targets[row, : len(tokens) - 1] = torch.as_tensor(labels[1:])
     scored = targets != IGNORED
     if not scored.any():
-        return [torch.zeros(0, dtype=torch.float64) for _ in sequences]
+        return [TokenScores([], [], [], None) for _ in sequences]
 
     first = int(scored.any(dim=0).nonzero()[0])  # nothing before this position is predicted in any row
-    options = {"logits_to_keep": width - first} if keeps_logits else {}
+    options = {"logits_to_keep": width - first} if _keeps_logits(model) else {}
     device = model.device
-    logits = model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False, **options).logits
-    offset = width - logits.shape[1]  # logits [B, K, V] belong to the last K positions
-    where = scored[:, offset:].to(logits.device)
-    wanted = targets[:, offset:].to(logits.device)[where]  # [N]
-    rows, columns = where.nonzero(as_tuple=True)
-    parts = [
-        torch.nn.functional.cross_entropy(
-            logits[rows[start : start + _LOGIT_ROWS], columns[start : start + _LOGIT_ROWS]].float(),
-            wanted[start : start + _LOGIT_ROWS],
-            reduction="none",
-        )
-        for start in range(0, len(wanted), _LOGIT_ROWS)
-    ]
-    return list(torch.cat(parts).double().cpu().split(scored.sum(dim=1).tolist()))
+    with eval_mode(model):
+        output = model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False, **options)
+        logits = output.logits
+        offset = width - logits.shape[1]  # logits [B, K, V] belong to the last K positions
+        where = scored[:, offset:].to(logits.device)
+        wanted = targets[:, offset:].to(logits.device)[where]  # [N]
+        rows, columns = where.nonzero(as_tuple=True)
+        looked_at = torch.tensor(list(detailed), device=logits.device)[rows]  # [N]
+        parts = [
+            _scores_of(
+                logits[rows[start : start + _LOGIT_ROWS], columns[start : start + _LOGIT_ROWS]],
+                wanted[start : start + _LOGIT_ROWS],
+                looked_at[start : start + _LOGIT_ROWS],
+            )
+            for start in range(0, len(wanted), _LOGIT_ROWS)
+        ]
+    nll, z, best = (torch.cat(columns) for columns in zip(*parts, strict=True))
+    counts = scored.sum(dim=1).tolist()
+    split = zip(nll.split(counts), z.split(counts), best.split(counts), wanted.cpu().split(counts), strict=True)
+    return [_collect(*own, detailed=looked) for own, looked in zip(split, detailed, strict=True)]
+
+
+def _scores_of(
+    logits: torch.Tensor, wanted: torch.Tensor, looked_at: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """nll, z and most probable token of [n, V] logits, on the CPU; z and token are 0 where not `looked_at`."""
+    log_p = torch.log_softmax(logits if logits.dtype == torch.float64 else logits.float(), dim=-1)
+    own = log_p.gather(1, wanted[:, None])[:, 0]
+    z = torch.zeros_like(own)
+    best = torch.zeros_like(wanted)
+    if bool(looked_at.any()):
+        log_p = log_p[looked_at]
+        best[looked_at] = logits[looked_at].argmax(dim=-1)
+        p = log_p.exp()
+        log_p = torch.where(p > 0, log_p, 0.0)  # 0 log 0 = 0: logits of -inf, and probabilities below the smallest
+        mean = (p * log_p).sum(dim=-1, keepdim=True)
+        deviation = (p * (log_p - mean).square()).sum(dim=-1).sqrt()
+        z[looked_at] = torch.where(deviation > 0, (own[looked_at] - mean[:, 0]) / deviation, 0.0)
+    return -own.cpu().double(), z.cpu().double(), best.cpu()
+
+
+def _collect(
+    nll: torch.Tensor, z: torch.Tensor, best: torch.Tensor, wanted: torch.Tensor, *, detailed: bool
+) -> TokenScores:
+    if not detailed:
+        return TokenScores(nll.tolist(), [], [], None)
+    hit = best == wanted
+    misses = (~hit).nonzero()[:, 0]
+    said = int(best[misses[0]]) if len(misses) else None
+    return TokenScores(nll.tolist(), z.tolist(), hit.long().tolist(), said)
+
+
+def _keeps_logits(model: Any) -> bool:
+    # A PEFT wrapper's forward takes anything; the model inside says what it knows.
+    forward = model.get_base_model().forward if hasattr(model, "get_base_model") else model.forward
+    return "logits_to_keep" in inspect.signature(forward).parameters

@@ -1,19 +1,22 @@
 """A model and rows in, records out: the only step of an evaluation that needs the model."""
 
-from collections.abc import Sequence
-from itertools import islice
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-import torch
-
-from ngdiff.data.encode import IGNORED, Encoded, encode_rows, end_token_ids
 from ngdiff.data.rows import Row
+from ngdiff.data.sets import EvaluationSet
 from ngdiff.data.template import Template
 from ngdiff.errors import InputError
+from ngdiff.evaluation.batching import batches_by_tokens
 from ngdiff.evaluation.context import context_length
-from ngdiff.evaluation.generation import generate_answers
-from ngdiff.evaluation.likelihood import token_nll
+from ngdiff.evaluation.generation import Generator, Prompt, decode, generation_batches, greedy_generator
+from ngdiff.evaluation.gradients import gradient_norm
+from ngdiff.evaluation.likelihood import TokenScores, batch_scores
+from ngdiff.evaluation.plan import Limits, Plan, PlannedRow, make_plan, reference_sequences
 from ngdiff.evaluation.records import Likelihood, Record
+from ngdiff.evaluation.work import Work
 
 
 def predict(
@@ -37,7 +40,7 @@ def predict(
 
     Args:
         max_length: longest sequence in tokens; longer ones are cut on the right, as in training.
-        set_name: the `set` of the records, also shown at the progress bar.
+        set_name: the `set` of the records.
         generate: False leaves `generated` None (no ROUGE then) and is several times quicker.
         max_new_tokens: longest generated answer; None: the longest reference answer of these rows in tokens,
             end token included, so that a right answer is never cut and a wrong one costs no more.
@@ -49,98 +52,208 @@ def predict(
     """
     if not rows:
         raise InputError(f"the {set_name} set has no rows to evaluate")
-    if tokens_per_batch < 1:
-        raise InputError(f"tokens_per_batch is {tokens_per_batch}; it must be at least 1")
-    encoded = _encode(rows, tokenizer, template, max_length)
-    _check_context(rows, encoded, context_length(model), max_length)
-    options: dict[str, Any] = {"tokens_per_batch": tokens_per_batch, "show_progress": show_progress}
-    sequences = list(dict.fromkeys(_key(sequence) for own in encoded for sequence in own))
-    found = token_nll(model, sequences, description=f"{set_name}: losses", **options)
-    nll = dict(zip(sequences, found, strict=True))
-    likelihoods = [
-        [_likelihood(nll[_key(sequence)], _name(row, index)) for sequence in own]
-        for index, (row, own) in enumerate(zip(rows, encoded, strict=True))
-    ]
-
-    generated: Sequence[str | None] = [None] * len(rows)
-    if generate:
-        references = [own[0] for own in encoded]
-        longest = max(sum(label != IGNORED for label in reference.labels) for reference in references)
-        generated = generate_answers(
-            model,
-            tokenizer,
-            [reference.prompt_ids for reference in references],
-            max_new_tokens=longest if max_new_tokens is None else max_new_tokens,
-            end_ids=end_token_ids(tokenizer, template),
-            description=f"{set_name}: answers",
-            **options,
-        )
-
-    return [
-        Record(
-            set=set_name,
-            index=index,
-            origin=row.origin,
-            prompt=template.render(row)[0],
-            reference=row.answer,
-            generated=generated[index],
-            **own[0],
-            paraphrased=own[1] if row.paraphrased_answer is not None else None,
-            perturbed=own[len(own) - len(row.perturbed_answers) :],
-        )
-        for index, (row, own) in enumerate(zip(rows, likelihoods, strict=True))
-    ]
-
-
-def _answers(row: Row) -> list[str]:
-    """The reference, the paraphrased if there is one, the perturbed."""
-    return [
-        row.answer,
-        *([] if row.paraphrased_answer is None else [row.paraphrased_answer]),
-        *row.perturbed_answers,
-    ]
-
-
-def _encode(rows: Sequence[Row], tokenizer: Any, template: Template, max_length: int) -> list[list[Encoded]]:
-    """Per row the sequences of its answers, tokenised in one go."""
-    answers = [_answers(row) for row in rows]
-    flat = encode_rows(
-        [row for row, own in zip(rows, answers, strict=True) for _ in own],
+    check_budget(tokens_per_batch)
+    limits = Limits(max_length, context_length(model), given=True, max_new_tokens=max_new_tokens)
+    plan = make_plan({set_name: EvaluationSet(rows, generate=generate)}, tokenizer, template, limits)
+    return predict_plan(
+        model,
         tokenizer,
         template,
-        max_length=max_length,
-        answers=[answer for own in answers for answer in own],
-    )
-    following = iter(Encoded(item["input_ids"], item["labels"]) for item in flat)
-    return [list(islice(following, len(own))) for own in answers]
+        plan,
+        tokens_per_batch=tokens_per_batch,
+        work=Work(show_progress=show_progress),
+    )[set_name]
 
 
-def _check_context(
-    rows: Sequence[Row], encoded: Sequence[Sequence[Encoded]], limit: int | None, max_length: int
+def check_budget(tokens_per_batch: int) -> None:
+    """Refuse a budget that holds nothing.
+
+    Raises:
+        InputError: `tokens_per_batch` is below 1.
+    """
+    if tokens_per_batch < 1:
+        raise InputError(f"tokens_per_batch is {tokens_per_batch}; it must be at least 1")
+
+
+def predict_plan(
+    model: Any,
+    tokenizer: Any,
+    template: Template,
+    plan: Plan,
+    *,
+    work: Work,
+    tokens_per_batch: int = 4096,
+    stops: Mapping[str, Sequence[str]] | None = None,
+    grad_norm: bool = False,
+    generator: Generator | None = None,
+) -> dict[str, list[Record]]:
+    """Records of all sets of a plan: one forward for each distinct sequence, then what is left of the answers.
+
+    The forward over prompt and reference says what the model answers as long as the reference is its most probable
+    token: those tokens, and the first that differs, are not generated again. A model that recites an answer needs no
+    step of generation for it.
+
+    Args:
+        work: processes, journal and bar.
+        stops: by set, texts before which a generated answer ends.
+        grad_norm: norms of gradients, too: one backward for each distinct reference, alone.
+        generator: what generates in place of the model, `ngdiff.evaluation.vllm` say. It gets whole prompts.
+
+    Raises:
+        InputError: logits that are not finite; the message names the row.
+    """
+    scores = _score(model, plan, tokens_per_batch, work)
+    norms = _gradient_norms(model, plan, work) if grad_norm else {}
+    answers = _answer(generator or greedy_generator(model, tokenizer, plan.ends), tokenizer, plan, scores,
+                      tokens_per_batch, work, drafts=generator is None)  # fmt: skip
+    return {
+        name: [
+            _record(name, index, own, template, scores, answers, norms, (stops or {}).get(name, ()))
+            for index, own in enumerate(rows)
+        ]
+        for name, rows in plan.rows.items()
+    }
+
+
+def add_base_model(
+    records: Mapping[str, Sequence[Record]],
+    model: Any,
+    tokenizer: Any,
+    template: Template,
+    sets: Mapping[str, EvaluationSet],
+    limits: Limits,
+    *,
+    work: Work,
+    tokens_per_batch: int = 4096,
 ) -> None:
-    for index, (row, own) in enumerate(zip(rows, encoded, strict=True)):
-        longest = max(len(sequence.input_ids) for sequence in own)
-        if limit is not None and longest > limit:
-            raise InputError(
-                f"{_name(row, index)}: {longest} tokens, but the model's context holds {limit}; "
-                f"set --max-length to at most {limit} (it is {max_length})"
-            )
+    """Write `base_model` into records: the likelihood of each reference under another model.
+
+    Args:
+        records: of `predict_plan`, with the same sets.
+        tokenizer, template: of the other model, whose tokens may be others.
+
+    Raises:
+        InputError: as `make_plan` and `predict_plan`.
+    """
+    places, plan = reference_sequences(sets, tokenizer, template, limits)
+    plan.detailed = [False] * len(plan.sequences)
+    scores = _score(model, plan, tokens_per_batch, work, stage="losses of the base model")
+    for name, own in records.items():
+        for record, place in zip(own, places[name], strict=True):
+            record["base_model"] = _likelihood(scores[place])
 
 
-def _name(row: Row, index: int) -> str:
-    return row.origin or f"row {index}"
+def _score(model: Any, plan: Plan, tokens_per_batch: int, work: Work, stage: str = "losses") -> dict[int, TokenScores]:
+    lengths = [len(ids) for ids, _ in plan.sequences]
+
+    def compute(batch: list[int]) -> list[dict[str, Any]]:
+        found = batch_scores(model, [plan.sequences[i] for i in batch], [plan.detailed[i] for i in batch])
+        for index, scores in zip(batch, found, strict=True):
+            _check_finite(scores, plan.names[index])
+        return [{name: getattr(scores, name) for name in TokenScores.__slots__} for scores in found]
+
+    values = work.run(stage, batches_by_tokens(lengths, tokens_per_batch), compute, sizes=lengths, unit="tok")
+    return {index: TokenScores(**value) for index, value in values.items()}
 
 
-def _key(sequence: Encoded) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    return tuple(sequence.input_ids), tuple(sequence.labels)
-
-
-def _likelihood(nll: torch.Tensor, name: str) -> Likelihood:
-    if not len(nll):
-        raise InputError(f"{name}: the answer is one token with nothing before it, so it has no probability")
-    if not bool(torch.isfinite(nll).all()):
+def _check_finite(scores: TokenScores, name: str) -> None:
+    if not all(map(math.isfinite, [*scores.nll, *scores.z])):
         raise InputError(
-            f"{name}: the model gives a loss of {float(nll.sum())}; its weights hold NaN or infinity, or its "
+            f"{name}: the model gives a loss of {math.fsum(scores.nll)}; its weights hold NaN or infinity, or its "
             "logits overflow in half precision (try --dtype float32)"
         )
-    return Likelihood(nll_sum=float(nll.sum()), n_tokens=len(nll))
+
+
+def _gradient_norms(model: Any, plan: Plan, work: Work) -> dict[int, float]:
+    references = sorted({row.reference for rows in plan.rows.values() for row in rows})
+
+    def compute(batch: list[int]) -> list[float]:
+        norms = [gradient_norm(model, *plan.sequences[index]) for index in batch]
+        for index, norm in zip(batch, norms, strict=True):
+            if not math.isfinite(norm):
+                raise InputError(f"{plan.names[index]}: the norm of the gradient is {norm} (try --dtype float32)")
+        return norms
+
+    return work.run("gradients", [[index] for index in references], compute)
+
+
+def _answer(
+    generator: Generator,
+    tokenizer: Any,
+    plan: Plan,
+    scores: Mapping[int, TokenScores],
+    tokens_per_batch: int,
+    work: Work,
+    *,
+    drafts: bool,
+) -> dict[int, str]:
+    prompts = list(plan.prompts)
+    if drafts:
+        for index, draft in enumerate(plan.drafts):
+            if draft is not None:
+                prompts[index] = _with_known(prompts[index], plan.sequences[draft], scores[draft], plan.ends)
+    batches = generation_batches(prompts, tokens_per_batch, plan.context)
+
+    def compute(batch: list[int]) -> list[str]:
+        return [decode(tokenizer, ids, plan.ends) for ids in generator([prompts[i] for i in batch])]
+
+    said = work.run("answers", batches, compute)
+    return {
+        index: said[index] if index in said else decode(tokenizer, prompt.known, plan.ends)
+        for index, prompt in enumerate(prompts)
+    }
+
+
+def _with_known(
+    prompt: Prompt, sequence: tuple[Sequence[int], Sequence[int]], scores: TokenScores, ends: frozenset[int]
+) -> Prompt:
+    """The tokens that the forward over prompt and reference showed; with an end token nothing is left to generate."""
+    ids = sequence[0][len(prompt.ids) :]
+    known = list(ids) if scores.said is None else [*ids[: scores.hit.index(0)], scores.said]
+    end = next((place for place, token in enumerate(known) if token in ends), None)
+    known = known[: prompt.limit]
+    if end is not None and end < prompt.limit:
+        return replace(prompt, known=tuple(known[: end + 1]), limit=end + 1)
+    return replace(prompt, known=tuple(known))
+
+
+def _likelihood(scores: TokenScores) -> Likelihood:
+    return Likelihood(nll_sum=math.fsum(scores.nll), n_tokens=len(scores.nll))
+
+
+def _record(
+    name: str,
+    index: int,
+    own: PlannedRow,
+    template: Template,
+    scores: Mapping[int, TokenScores],
+    answers: Mapping[int, str],
+    norms: Mapping[int, float],
+    stops: Sequence[str],
+) -> Record:
+    reference = scores[own.reference]
+    generated = None if own.prompt is None else answers[own.prompt]
+    if generated is not None and own.row.kind != "raw":
+        generated = generated.strip()
+    for stop in stops:
+        generated = None if generated is None else generated.partition(stop)[0]
+    record = Record(
+        set=name,
+        index=index,
+        origin=own.row.origin,
+        prompt=template.render(own.row)[0],
+        reference=own.row.answer,
+        generated=generated,
+        nll_sum=_likelihood(reference)["nll_sum"],
+        n_tokens=len(reference.nll),
+        paraphrased=None if own.paraphrased is None else _likelihood(scores[own.paraphrased]),
+        perturbed=[_likelihood(scores[place]) for place in own.perturbed],
+        token_nll=reference.nll,
+        token_z=reference.z,
+        token_hit=reference.hit,
+    )
+    if own.lowercase is not None:
+        record["lowercase"] = _likelihood(scores[own.lowercase])
+    if own.reference in norms:
+        record["grad_norm"] = norms[own.reference]
+    return record

@@ -5,16 +5,16 @@ fields: any mean can be recomputed from them. Records hold texts, so they live i
 only.
 """
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 
 class Likelihood(TypedDict):
     """Negative log-likelihood of one answer under the model.
 
     `nll_sum`: sum over the answer's labels of `-log p(token | everything before it)`, nats, summed in
-    float64. `n_tokens`: how many labels that is, the one end token included. A label at the very first
-    position of a sequence (a text without prompt, a tokenizer without begin token) has nothing before it, is
-    never predicted and not counted.
+    float64. `n_tokens`: how many labels that is, the one end token included (raw rows have none). A label at the
+    very first position of a sequence (a text without prompt, a tokenizer without begin token) has nothing before it,
+    is never predicted and not counted.
     """
 
     nll_sum: float
@@ -25,9 +25,14 @@ class Record(TypedDict):
     """One example of one evaluation set.
 
     `set`, `index`, `origin`: which set, its 0-based row, and the row's file and line. `prompt`: the prompt as
-    the template renders it. `reference`: the row's answer. `generated`: the greedy answer, stripped, without
-    special tokens; None when nothing was generated. `nll_sum`, `n_tokens`: `Likelihood` of the reference.
-    `paraphrased`, `perturbed`: the same of the row's other answers; None and empty where the row has none.
+    the template renders it. `reference`: the row's answer. `generated`: the greedy answer, stripped (of raw rows: to
+    the letter), without special tokens; None when nothing was generated. `nll_sum`, `n_tokens`: `Likelihood` of the
+    reference. `paraphrased`, `perturbed`: the same of the row's other answers; None and empty where the row has none.
+
+    `token_nll`, `token_z`, `token_hit`: of each label of the reference, `ngdiff.evaluation.likelihood.TokenScores`;
+    they cost no forward of their own and are always there. `lowercase`: likelihood of the lower-cased reference after
+    the same prompt; in PrivLeak's sets, elsewhere with `--lowercase`. `base_model`: of the reference under another
+    model, with `--base-model`. `grad_norm`: `ngdiff.evaluation.gradients`, with `--grad-norm`.
     """
 
     set: str
@@ -40,3 +45,9 @@ class Record(TypedDict):
     n_tokens: int
     paraphrased: Likelihood | None
     perturbed: list[Likelihood]
+    token_nll: list[float]
+    token_z: list[float]
+    token_hit: list[int]
+    lowercase: NotRequired[Likelihood]
+    base_model: NotRequired[Likelihood]
+    grad_norm: NotRequired[float]

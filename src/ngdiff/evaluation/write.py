@@ -20,13 +20,19 @@ def write_evaluation(result: EvaluationResult, output_dir: str | os.PathLike[str
         OSError: the folder cannot be written (disk full, no permission); earlier files are left as they were.
     """
     folder = Path(output_dir)
-    private = folder / "private"
-    private.mkdir(mode=0o700, parents=True, exist_ok=True)
-    private.chmod(0o700)  # it may have been there, or the umask may have taken more away
-    write_text(private / ".gitignore", "*\n")
+    private = private_folder(folder)
     for name, records in result.records.items():
         lines = [json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in records]
         write_text(private / f"records_{name}.jsonl", "".join(lines))
     path = folder / "metrics.json"
     write_json(path, result.as_json())
     return path
+
+
+def private_folder(output_dir: str | os.PathLike[str]) -> Path:
+    """Make `private/` below an output folder: for its owner only, and ignored by git."""
+    private = Path(output_dir) / "private"
+    private.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private.chmod(0o700)  # it may have been there, or the umask may have taken more away
+    write_text(private / ".gitignore", "*\n")
+    return private

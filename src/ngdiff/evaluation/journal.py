@@ -1,0 +1,71 @@
+"""What a killed evaluation had found, kept line by line, so that `--resume` does not compute it again."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+_PATTERN = "partial.*.jsonl"
+
+
+class Journal:
+    """`private/partial.<rank>.jsonl` below an output folder; nothing at all without a folder.
+
+    A line holds the results of one batch: `{"stage", "items", "values"}`. Python writes floats so that they read back
+    bit for bit. A line that a kill cut short is passed over: its batch is computed again.
+
+    Args:
+        folder: the `private/` folder; it is made when the first batch is done.
+        rank: of this process; each writes a file of its own, and a resumed run reads those of all.
+    """
+
+    def __init__(self, folder: Path | None, rank: int = 0) -> None:
+        self._folder = folder
+        self._path = None if folder is None else folder / _PATTERN.replace("*", str(rank))
+
+    def finished(self, stage: str) -> dict[int, Any]:
+        """Results by item of one stage."""
+        found: dict[int, Any] = {}
+        for path in self._files():
+            for line in path.read_bytes().split(b"\n"):
+                entry = _parse(line)
+                if entry is not None and entry["stage"] == stage:
+                    found.update(zip(entry["items"], entry["values"], strict=True))
+        return found
+
+    def add(self, stage: str, items: Sequence[int], values: Sequence[Any]) -> None:
+        """Results of one batch; they are on the disk when this returns."""
+        if self._path is None:
+            return
+        line = json.dumps({"stage": stage, "items": list(items), "values": list(values)}, allow_nan=False)
+        # The line before may have been cut short.
+        start = b"" if _ends_a_line(self._path) else b"\n"
+        with self._path.open("ab") as file:
+            file.write(start + line.encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def remove(self) -> None:
+        """All files, those of other processes, too; when the records are written."""
+        for path in self._files():
+            path.unlink()
+
+    def _files(self) -> list[Path]:
+        return [] if self._folder is None else sorted(self._folder.glob(_PATTERN))
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(line)
+    except ValueError:  # empty, or cut short
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def _ends_a_line(path: Path) -> bool:
+    if not path.exists() or path.stat().st_size == 0:
+        return True
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
