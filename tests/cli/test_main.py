@@ -101,16 +101,24 @@ def test_bars_of_loading_are_for_terminals(terminal, shown, monkeypatch: pytest.
     assert logging.is_progress_bar_enabled()  # as it was
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "evaluate"])
 def test_several_processes_are_refused(command, capsys, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(f"ngdiff.cli.{command}.run", raising(AssertionError("it ran")))
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main([command, "--model", "m"]) == 2
     assert capsys.readouterr().err == (
         f"ngdiff: error: WORLD_SIZE is 2, and ngdiff {command} runs in one process: several would write the same "
-        "folder. To unlearn in several processes use ngdiff.UnlearnTrainer in a script under torchrun; evaluate what "
-        "it wrote in one process\n"
+        "folder. To unlearn in several processes use ngdiff.UnlearnTrainer in a script under torchrun; ngdiff evaluate "
+        "runs in several\n"
     )
+
+
+def test_evaluate_runs_in_several(monkeypatch: pytest.MonkeyPatch):
+    ran = []
+    monkeypatch.setattr("ngdiff.cli.evaluate.run", ran.append)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["evaluate", "--model", "m"]) == 0
+    assert ran == [["--model", "m"]]
 
 
 @pytest.mark.parametrize("size", ["", "1"])

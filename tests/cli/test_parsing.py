@@ -155,7 +155,7 @@ def test_values_of_a_wrong_type():
     [
         ("unlearn", ["--model", "m", "--retain", "r"], "--forget, --output"),
         ("unlearn", [], "--model, --forget, --retain, --output"),
-        ("evaluate", ["--forget", "f"], "--model, --retain"),
+        ("evaluate", ["--forget", "f"], "--model"),
         ("finetune", ["--model", "m"], "--train, --output"),
     ],
 )

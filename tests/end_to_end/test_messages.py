@@ -71,12 +71,12 @@ def test_evaluate_refuses_before_it_works(material, tmp_path, option, message):
     assert not (tmp_path / "e").exists()
 
 
-def test_evaluate_has_no_resume_to_propose(material, tmp_path):
+def test_evaluate_names_both_ways_out_of_a_used_folder(material, tmp_path):
     (tmp_path / "file").write_text("")
     words = ["--forget", material.forget, "--retain", material.retain, "--output", tmp_path]
     outcome = run("evaluate", "--model", material.model, *words)
     assert outcome.status == 2
-    assert outcome.error == f"--output {tmp_path} is not empty; choose another folder, or give --overwrite."
+    assert outcome.error == f"--output {tmp_path} is not empty; choose another folder, or give --overwrite or --resume."
 
 
 @pytest.mark.parametrize("shape", ["llama-micro", "a file"])

@@ -1,12 +1,14 @@
 """Against a plain loop in float64: one sequence at a time, no padding, no sorting."""
 
 import copy
+import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from ngdiff.evaluation.likelihood import token_nll
+from ngdiff.evaluation.likelihood import token_nll, token_scores
 
 IGNORED = -100
 Sequences = list[tuple[list[int], list[int]]]
@@ -117,3 +119,81 @@ def test_progress_bar(model: Any, sequences: Sequences, capsys: pytest.CaptureFi
 
 def test_no_sequences(model: Any) -> None:
     assert token_nll(model, [], show_progress=False) == []
+
+
+def slow_scores(model: Any, ids: list[int], labels: list[int]) -> tuple[list[float], list[int], int | None]:
+    """z, hit and the first choice at the first miss; word by word in float64, from p and not from logits."""
+    exact = copy.deepcopy(model).double().eval()
+    with torch.no_grad():
+        logits = exact(input_ids=torch.tensor([ids])).logits[0]
+    z, hit, said = [], [], None
+    for t in range(1, len(ids)):
+        if labels[t] == IGNORED:
+            continue
+        p = torch.softmax(logits[t - 1], dim=-1)
+        log_p = [float(value) for value in p.log()]
+        mu = sum(float(a) * b for a, b in zip(p, log_p, strict=True))
+        sigma = sum(float(a) * (b - mu) ** 2 for a, b in zip(p, log_p, strict=True)) ** 0.5
+        z.append((log_p[labels[t]] - mu) / sigma)
+        best = max(range(len(log_p)), key=log_p.__getitem__)
+        hit.append(int(best == labels[t]))
+        if said is None and not hit[-1]:
+            said = best
+    return z, hit, said
+
+
+def test_z_and_hit_against_a_loop_over_the_vocabulary(model: Any, reciting: Any, sequences: Sequences) -> None:
+    sequences = [s for s in sequences if len(s[0]) < 40]
+    choices = []  # what the models themselves prefer, so that there are hits
+    for ids, labels in sequences:
+        with torch.no_grad():
+            best = reciting.eval()(input_ids=torch.tensor([ids])).logits[0].argmax(dim=-1).tolist()
+        choices.append((ids, [IGNORED, *best[:-1]] if len(ids) > 4 else labels))
+    for network in (model, reciting):
+        found = token_scores(network, [*sequences, *choices], tokens_per_batch=128, show_progress=False)
+        for scores, (ids, labels) in zip(found, [*sequences, *choices], strict=True):
+            z, hit, said = slow_scores(network, ids, labels)
+            torch.testing.assert_close(torch.tensor(scores.z), torch.tensor(z), rtol=1e-3, atol=1e-4)
+            assert (scores.hit, scores.said) == (hit, said)
+    assert any(all(scores.hit) and scores.said is None and scores.nll for scores in found)
+
+
+def test_details_only_where_they_are_wanted(model: Any, sequences: Sequences) -> None:
+    wanted = [i % 2 == 0 for i in range(len(sequences))]
+    whole = token_scores(model, sequences, show_progress=False)
+    found = token_scores(model, sequences, detailed=wanted, show_progress=False)
+    for scores, all_of, detailed in zip(found, whole, wanted, strict=True):
+        assert scores.nll == all_of.nll
+        assert (scores.z, scores.hit, scores.said) == (
+            (all_of.z, all_of.hit, all_of.said) if detailed else ([], [], None)
+        )
+
+
+class Fixed(torch.nn.Module):
+    """The same logits everywhere."""
+
+    def __init__(self, logits: list[float]) -> None:
+        super().__init__()
+        self.logits = torch.tensor(logits)
+        self.device = torch.device("cpu")
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: Any, use_cache: bool) -> Any:
+        return SimpleNamespace(logits=self.logits.expand(*input_ids.shape, -1))
+
+
+@pytest.mark.parametrize(
+    ("logits", "label", "z"),
+    [
+        ([0.0, 0.0, 0.0], 1, 0.0),  # uniform: sigma is 0
+        ([0.0, 900.0, 0.0], 1, 0.0),  # certain
+        # p = 1/2, 1/2, and a word that cannot come: log p of it counts for nothing
+        ([0.0, 0.0, -math.inf], 1, 0.0),
+        # p = 3/4, 1/4: mu = log(3/4) - log(3)/4, sigma = sqrt(3)/4 log 3
+        ([math.log(3.0), 0.0, -math.inf], 0, 1 / math.sqrt(3.0)),
+        ([math.log(3.0), 0.0, -math.inf], 1, -math.sqrt(3.0)),
+    ],
+)
+def test_z_at_its_limits(logits: list[float], label: int, z: float) -> None:
+    scores = token_scores(Fixed(logits), [([0, label], [IGNORED, label])], show_progress=False)[0]
+    assert scores.z == [pytest.approx(z, abs=1e-6)]
+    assert math.isfinite(scores.nll[0])

@@ -1,4 +1,5 @@
-from importlib import import_module
+import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -6,12 +7,15 @@ import torch
 
 from ngdiff.data.encode import encode
 from ngdiff.data.rows import Row
+from ngdiff.data.sets import EvaluationSet
 from ngdiff.data.template import Template
 from ngdiff.errors import InputError
-from ngdiff.evaluation import predict
+from ngdiff.evaluation import generate_answers, predict
+from ngdiff.evaluation.plan import Limits, make_plan
+from ngdiff.evaluation.predict import add_base_model, predict_plan
+from ngdiff.evaluation.work import Work
 
 PLAIN = Template("plain")
-MODULE = import_module("ngdiff.evaluation.predict")  # the package's `predict` is the function
 
 
 def plain_likelihood(model: Any, tokenizer: Any, row: Row, answer: str) -> tuple[float, int]:
@@ -40,8 +44,10 @@ def test_every_field(model: Any, tokenizer: Any, rows: list[Row]) -> None:
     for record, row in zip(records, rows, strict=True):
         assert set(record) == {
             "set", "index", "origin", "prompt", "reference", "generated",
-            "nll_sum", "n_tokens", "paraphrased", "perturbed",
+            "nll_sum", "n_tokens", "paraphrased", "perturbed", "token_nll", "token_z", "token_hit",
         }  # fmt: skip
+        assert len(record["token_nll"]) == len(record["token_z"]) == len(record["token_hit"]) == record["n_tokens"]
+        assert sum(record["token_nll"]) == pytest.approx(record["nll_sum"], rel=1e-12)
         assert record["set"] == "forget"
         assert record["origin"] == row.origin
         assert record["prompt"] == f"Question: {row.prompt}\nAnswer:"
@@ -102,19 +108,15 @@ def test_without_generation(model: Any, tokenizer: Any, rows: list[Row], monkeyp
     assert [record["generated"] for record in records] == [None] * 3
 
 
-def test_the_longest_answer_bounds_the_generated_ones(
-    model: Any, tokenizer: Any, rows: list[Row], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[int] = []
+def test_the_longest_answer_bounds_the_generated_ones(tokenizer: Any, rows: list[Row]) -> None:
+    def limits(max_new_tokens: int | None) -> set[int]:
+        asked = Limits(256, 256, given=True, max_new_tokens=max_new_tokens)
+        plan = make_plan({"forget": EvaluationSet(rows)}, tokenizer, PLAIN, asked)
+        return {prompt.limit for prompt in plan.prompts}
 
-    def spy(*args: Any, **options: Any) -> list[str]:
-        asked.append(options["max_new_tokens"])
-        return ["" for _ in args[2]]
-
-    monkeypatch.setattr(MODULE, "generate_answers", spy)
-    records = predict(model, tokenizer, rows, PLAIN, max_length=256, show_progress=False)
-    predict(model, tokenizer, rows, PLAIN, max_length=256, max_new_tokens=3, show_progress=False)
-    assert asked == [max(record["n_tokens"] for record in records), 3]
+    longest = max(sum(label != -100 for label in encode(row, tokenizer, PLAIN, max_length=256).labels) for row in rows)
+    assert limits(None) == {longest}
+    assert limits(3) == {3}
 
 
 def test_a_chat_template_with_an_end_token_of_its_own(make_tokenizer: Any, make_model: Any) -> None:
@@ -166,14 +168,13 @@ def test_a_row_beyond_the_context_is_named(make_model: Any, tokenizer: Any, rows
 def test_a_broken_model_is_named_with_the_row(make_model: Any, tokenizer: Any, rows: list[Row], bad: float) -> None:
     model = make_model("llama", len(tokenizer))
     model.lm_head.weight.data[3] = bad
-    with pytest.raises(InputError, match=r"forget\.jsonl, line 1: the model gives a loss of (nan|inf); its"):
+    with pytest.raises(InputError, match=r"forget\.jsonl, line \d: the model gives a loss of (nan|inf); its"):
         predict(model, tokenizer, rows, PLAIN, max_length=256, show_progress=False)
 
 
-def test_an_answer_without_probability_is_named(model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    row = Row("", "A", kind="text")
-    # `encode_rows` asks for a length of 2, so that only another encoding could come to this
-    monkeypatch.setattr(MODULE, "encode_rows", lambda *_, **__: [{"input_ids": [5], "labels": [5]}])
+def test_an_answer_without_probability_is_named(model: Any, tokenizer: Any) -> None:
+    """One token, no begin token before it, no end token after it."""
+    row = Row("", "A", kind="raw")
     with pytest.raises(InputError, match="row 0: the answer is one token with nothing before it, so it has no"):
         predict(model, tokenizer, [row], Template("text"), max_length=2, show_progress=False)
 
@@ -183,3 +184,138 @@ def test_no_rows_and_no_budget(model: Any, tokenizer: Any, rows: list[Row]) -> N
         predict(model, tokenizer, [], PLAIN, max_length=256, set_name="forget", show_progress=False)
     with pytest.raises(InputError, match="tokens_per_batch is 0; it must be at least 1"):
         predict(model, tokenizer, rows, PLAIN, max_length=256, tokens_per_batch=0, show_progress=False)
+
+
+def test_raw_rows_are_taken_to_the_letter(make_model: Any, make_tokenizer: Any) -> None:
+    """The prompt keeps its last space for generation, no end token is scored, the answer is not stripped."""
+    tokenizer = make_tokenizer(bos_token="<s>")
+    model = make_model("llama", len(tokenizer))
+    row = Row("Who? ", "Orla Vennick", kind="raw")
+    record = predict(model, tokenizer, [row], Template("text"), max_length=256, show_progress=False)[0]
+    plan = make_plan({"x": EvaluationSet([row])}, tokenizer, Template("text"), Limits(256, 256))
+    assert record["prompt"] == "Who? "
+    assert list(plan.prompts[0].ids) == tokenizer("Who? ")["input_ids"]
+    assert tokenizer.eos_token_id not in plan.sequences[0][0]
+    assert tokenizer.decode(plan.sequences[0][0]) == "Who? Orla Vennick"
+    ids = list(plan.prompts[0].ids)
+    for _ in range(plan.prompts[0].limit):
+        best = int(model.eval()(input_ids=torch.tensor([ids])).logits[0, -1].argmax())
+        if best == tokenizer.eos_token_id:
+            break
+        ids.append(best)
+    assert record["generated"] == tokenizer.decode(ids[len(plan.prompts[0].ids) :], skip_special_tokens=True)
+
+
+def test_what_a_text_says_is_not_generated_again(reciting: Any, tokenizer: Any, rows: list[Row]) -> None:
+    """A model that recites needs no step of generation; one that strays needs those after the first stray token."""
+    widths: list[int] = []
+    handle = reciting.register_forward_pre_hook(
+        lambda module, args, kwargs: widths.append(kwargs["input_ids"].shape[1]), with_kwargs=True
+    )
+    recited = predict(reciting, tokenizer, rows, PLAIN, max_length=256, show_progress=False)
+    assert len(widths) == 1
+    assert [record["generated"] for record in recited] == [row.answer for row in rows]
+    widths.clear()
+    strayed = [replace(rows[0], answer="Orla Vennick was born in Paris and then moved.")]
+    found = predict(reciting, tokenizer, strayed, PLAIN, max_length=256, show_progress=False)
+    handle.remove()
+    assert found[0]["generated"] == rows[0].answer
+    known = found[0]["token_hit"].index(0) + 1
+    assert known > 5
+    prompt = len(encode(strayed[0], tokenizer, PLAIN, max_length=256).prompt_ids)
+    assert widths[1] == prompt + known  # generation starts behind what is known
+    assert len(widths) < 2 + len(tokenizer(rows[0].answer)["input_ids"]) - known + 1
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 9, 40])
+def test_answers_equal_generation_from_the_prompt_alone(
+    model: Any, reciting: Any, tokenizer: Any, rows: list[Row], limit: int
+) -> None:
+    others = [replace(rows[0], answer="Orla Vennick was made of glass."), *rows, replace(rows[1], answer="Ivo did.")]
+    for network in (model, reciting):
+        found = predict(network, tokenizer, others, PLAIN, max_length=256, max_new_tokens=limit, show_progress=False)
+        prompts = [encode(row, tokenizer, PLAIN, max_length=256).prompt_ids for row in others]
+        plain = generate_answers(network, tokenizer, prompts, max_new_tokens=limit, show_progress=False)
+        assert [record["generated"] for record in found] == plain
+
+
+def test_stops_and_short_references(model: Any, tokenizer: Any) -> None:
+    rows = [Row("Who?\n", "Orla Vennick was born in Tarnholm.", kind="raw")]
+    own = {"muse": EvaluationSet(rows, max_new_tokens=30, reference_tokens=4, whole=True, lowercase=True)}
+    plan = make_plan(own, tokenizer, Template("text"), Limits(8, 256))
+    ids = tokenizer(rows[0].answer)["input_ids"]
+    assert plan.rows["muse"][0].row.answer == tokenizer.decode(ids[:4])
+    assert plan.prompts[0].limit == 30
+    options: dict[str, Any] = {"work": Work(show_progress=False)}
+    whole = predict_plan(model, tokenizer, Template("text"), plan, **options)["muse"][0]
+    said = whole["generated"]
+    stop = said[len(said) // 2 :][:2]
+    cut = predict_plan(model, tokenizer, Template("text"), plan, stops={"muse": [stop]}, **options)["muse"][0]
+    assert cut["generated"] == said.split(stop)[0] != said
+    lower = plan.sequences[plan.rows["muse"][0].lowercase or 0]
+    assert tokenizer.decode(lower[0]) == "Who?\n" + plan.rows["muse"][0].row.answer.lower()
+    assert whole["lowercase"]["nll_sum"] != whole["nll_sum"]
+
+
+def test_a_set_of_its_own_length(tokenizer: Any, rows: list[Row]) -> None:
+    """TOFU: rows and answers end at 200 tokens in all; `--max-length` replaces that for every set."""
+    own = {"forget": EvaluationSet(rows, max_length=40, max_new_tokens=40)}
+    for asked, length in ((Limits(256, 256), 40), (Limits(50, 256, given=True), 50)):
+        plan = make_plan(own, tokenizer, PLAIN, asked)
+        assert max(len(ids) for ids, _ in plan.sequences) <= length
+        assert {len(p.ids) + p.limit for p in plan.prompts} == {min(length, len(p.ids) + 40) for p in plan.prompts}
+
+
+def test_a_whole_row_beyond_the_context_is_named_not_cut(tokenizer: Any) -> None:
+    row = Row("", "word " * 60, kind="raw", origin="privleak/forget.json, row 1")
+    own = {"p": EvaluationSet([row], whole=True, generate=False)}
+    with pytest.raises(InputError, match=r"row 1: \d+ tokens, but the model's context holds 24; set --max-length to"):
+        make_plan(own, tokenizer, Template("text"), Limits(24, 24))
+    cut = make_plan(own, tokenizer, Template("text"), Limits(24, 24, given=True))
+    assert len(cut.sequences[0][0]) == 24
+
+
+def test_equal_sequences_of_several_sets_run_once(model: Any, tokenizer: Any, rows: list[Row]) -> None:
+    sets = {"forget": EvaluationSet(rows), "retain": EvaluationSet(rows)}
+    plan = make_plan(sets, tokenizer, PLAIN, Limits(256, 256))
+    alone = make_plan({"forget": EvaluationSet(rows)}, tokenizer, PLAIN, Limits(256, 256))
+    assert plan.sequences == alone.sequences
+    assert plan.prompts == alone.prompts
+    records = predict_plan(model, tokenizer, PLAIN, plan, work=Work(show_progress=False))
+    assert [{**r, "set": ""} for r in records["forget"]] == [{**r, "set": ""} for r in records["retain"]]
+
+
+def test_another_model_with_a_tokenizer_of_its_own(
+    model: Any, make_model: Any, make_tokenizer: Any, tokenizer: Any, rows: list[Row]
+) -> None:
+    sets = {"forget": EvaluationSet(rows)}
+    records = predict_plan(
+        model, tokenizer, PLAIN, make_plan(sets, tokenizer, PLAIN, Limits(256, 256)), work=Work(show_progress=False)
+    )
+    own = make_tokenizer(bos_token="<s>")
+    other = make_model("gpt2", len(own), seed=3)
+    add_base_model(records, other, own, PLAIN, sets, Limits(256, 256), work=Work(show_progress=False))
+    for record, row in zip(records["forget"], rows, strict=True):
+        nll_sum, n_tokens = plain_likelihood(other, own, row, row.answer)
+        assert record["base_model"]["nll_sum"] == pytest.approx(nll_sum, rel=1e-5)
+        assert record["base_model"]["n_tokens"] == n_tokens
+
+
+def test_gradient_norms(model: Any, tokenizer: Any, rows: list[Row]) -> None:
+    plan = make_plan({"forget": EvaluationSet(rows, generate=False)}, tokenizer, PLAIN, Limits(256, 256))
+    model.lm_head.weight.requires_grad_(False)  # frozen weights count, too, and stay frozen
+    kept = [(p.requires_grad, p.grad) for p in model.parameters()]
+    found = predict_plan(model, tokenizer, PLAIN, plan, work=Work(show_progress=False), grad_norm=True)["forget"]
+    assert kept == [(p.requires_grad, p.grad) for p in model.parameters()]
+    assert all(module.training for module in model.modules())
+    exact = copy.deepcopy(model).double().eval()
+    for record, row in zip(found, rows, strict=True):
+        item = encode(row, tokenizer, PLAIN, max_length=256)
+        exact.zero_grad()
+        for p in exact.parameters():
+            p.requires_grad_(True)
+        log_p = torch.log_softmax(exact(input_ids=torch.tensor([item.input_ids])).logits[0], dim=-1)
+        own = [-log_p[t - 1, label] for t, label in enumerate(item.labels) if label != -100]
+        torch.stack(own).mean().backward()
+        squares = sum(float(p.grad.square().sum()) for p in exact.parameters() if p.grad is not None)
+        assert record["grad_norm"] == pytest.approx(squares**0.5, rel=1e-4)

@@ -40,12 +40,14 @@ class Processes:
 def started_processes() -> Processes:
     """Join the others, if a launcher started several (WORLD_SIZE), and take a device: this process's accelerator, or
     the CPU. Collective calls go through gloo on CPUs and through NCCL on GPUs, as accelerate chooses."""
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
     if not several_are_asked_for():
-        device = torch.accelerator.current_accelerator(check_available=True)
-        return Processes(device=device or torch.device("cpu"))
+        return Processes(device=accelerator or torch.device("cpu"))
     from accelerate import PartialState
 
-    state = PartialState()
+    state = PartialState(cpu=accelerator is None)
+    # Processes that do not see each other would each do, and write, the whole.
+    assert state.num_processes == int(os.environ["WORLD_SIZE"]), "accelerate did not join the other processes"
     return Processes(state.process_index, state.num_processes, state.device)
 
 
