@@ -18,6 +18,10 @@ from ngdiff.evaluation.plan import Limits, Plan, PlannedRow, make_plan, referenc
 from ngdiff.evaluation.records import Likelihood, Record
 from ngdiff.evaluation.work import Work
 
+# An answer is generated in rounds of 16, 32, 64, ... tokens: more rows fit into a batch of fewer tokens, and those that
+# have ended leave it. What is said again at the start of a round is one forward.
+_FIRST_STEPS = 16
+
 
 def predict(
     model: Any,
@@ -192,16 +196,34 @@ def _answer(
         for index, draft in enumerate(plan.drafts):
             if draft is not None:
                 prompts[index] = _with_known(prompts[index], plan.sequences[draft], scores[draft], plan.ends)
-    batches = generation_batches(prompts, tokens_per_batch, plan.context)
+    steps = _FIRST_STEPS if drafts else None
+    while open_ones := [index for index, prompt in enumerate(prompts) if len(prompt.known) < prompt.limit]:
+        # Only so far, then again without the answers that have ended: those would be carried to the end of the longest.
+        part = [_up_to(prompts[index], steps) for index in open_ones]
+        batches = generation_batches(part, tokens_per_batch, plan.context)
 
-    def compute(batch: list[int]) -> list[str]:
-        return [decode(tokenizer, ids, plan.ends) for ids in generator([prompts[i] for i in batch])]
+        def compute(batch: list[int], part: Sequence[Prompt] = part) -> list[list[int]]:
+            return generator([part[i] for i in batch])
 
-    said = work.run("answers", batches, compute)
-    return {
-        index: said[index] if index in said else decode(tokenizer, prompt.known, plan.ends)
-        for index, prompt in enumerate(prompts)
-    }
+        stage = "answers" if steps is None else f"answers, {steps} tokens"
+        for place, ids in work.run(stage, batches, compute).items():
+            index = open_ones[place]
+            prompts[index] = _with_new(prompts[index], ids, part[place].limit, plan.ends)
+        steps = None if steps is None else 2 * steps
+    return {index: decode(tokenizer, prompt.known, plan.ends) for index, prompt in enumerate(prompts)}
+
+
+def _up_to(prompt: Prompt, steps: int | None) -> Prompt:
+    """For at most so many new tokens beyond those that are known."""
+    return prompt if steps is None else replace(prompt, limit=min(prompt.limit, len(prompt.known) + steps))
+
+
+def _with_new(prompt: Prompt, ids: Sequence[int], asked: int, ends: frozenset[int]) -> Prompt:
+    """With what a generator gave; complete with an end token, or where it gave less than it was asked for."""
+    end = next((place for place, token in enumerate(ids) if token in ends), None)
+    if end is not None:
+        return replace(prompt, known=tuple(ids[:end]), limit=end)
+    return replace(prompt, known=tuple(ids), limit=prompt.limit if len(ids) == asked else len(ids))
 
 
 def _with_known(
@@ -210,11 +232,7 @@ def _with_known(
     """The tokens that the forward over prompt and reference showed; with an end token nothing is left to generate."""
     ids = sequence[0][len(prompt.ids) :]
     known = list(ids) if scores.said is None else [*ids[: scores.hit.index(0)], scores.said]
-    end = next((place for place, token in enumerate(known) if token in ends), None)
-    known = known[: prompt.limit]
-    if end is not None and end < prompt.limit:
-        return replace(prompt, known=tuple(known[: end + 1]), limit=end + 1)
-    return replace(prompt, known=tuple(known))
+    return _with_new(prompt, known[: prompt.limit], len(known[: prompt.limit]), ends)
 
 
 def _likelihood(scores: TokenScores) -> Likelihood:
