@@ -1,5 +1,6 @@
 """General abilities, measured by lm-evaluation-harness (Gao et al.): an extra, `ngdiff[lm-eval]`."""
 
+import functools
 import inspect
 import math
 from collections.abc import Mapping, Sequence
@@ -96,9 +97,14 @@ def _is_number(value: Any) -> bool:
 
 
 def _task_manager(arguments: Mapping[str, Any]) -> Any:
+    return _tasks_of(arguments.get("include_path"))
+
+
+@functools.cache  # it reads thousands of task files
+def _tasks_of(include_path: str | None) -> Any:
     from lm_eval.tasks import TaskManager
 
-    return TaskManager(include_path=arguments.get("include_path"))
+    return TaskManager(include_path=include_path)
 
 
 def _harness() -> Any:

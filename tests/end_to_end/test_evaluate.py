@@ -1,0 +1,384 @@
+"""`ngdiff evaluate`: any subset of sets, killed and resumed, in several processes, with its extras."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from ngdiff.data import read_rows
+from ngdiff.data.encode import encode
+from ngdiff.data.template import Template
+from ngdiff.evaluation.journal import Journal
+from ngdiff.evaluation.likelihood import token_nll
+from ngdiff.modeling import load_model, load_tokenizer
+
+from .runs import everything_in, rows_of, run, start, succeeded, write_rows
+
+
+def words_of(material, output: Path | None, *more: Any) -> list[Any]:
+    out = [] if output is None else ["--output", output]
+    sets = ["--forget", material.forget, "--retain", material.retain]
+    return ["evaluate", "--model", material.model, *sets, *out, *more]
+
+
+def records_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "private").glob("records_*")}
+
+
+# ---- which sets ----
+
+
+@pytest.mark.parametrize("role", ["forget", "retain", "holdout"])
+def test_any_set_will_do(material, tmp_path, role):
+    out = tmp_path / "e"
+    outcome = succeeded(run("evaluate", "--model", material.model, f"--{role}", material.forget, "--output", out))
+    assert f"{role} (4)" in outcome.out
+    assert list(records_of(out)) == [f"records_{role}.jsonl"]
+    assert json.loads((out / "manifest.json").read_text())["extra"] == {"finished": True, "processes": 1}
+
+
+def test_a_benchmark_beside_own_rows(material, tmp_path):
+    """A made-up folder in TOFU's layout; the retain set of TOFU's own is left out."""
+    folder = tmp_path / "tofu"
+    folder.mkdir()
+    rows = [{**row, "perturbed_answer": ["wrong", "wrong too"]} for row in rows_of(material.forget)]
+    for name in ("forget05_perturbed", "retain_perturbed", "real_authors_perturbed", "world_facts_perturbed"):
+        write_rows(folder / f"{name}.json", rows)
+    words = ["--benchmark", f"tofu:{folder}", "--split", "forget05", "--benchmark-rows", 2]
+    wanted = ["--sets", "forget", "holdout", "world_facts"]
+    named = ["evaluate", "--model", material.model, *words, "--holdout", material.retain]
+    succeeded(run(*named, *wanted, "--output", tmp_path / "e"))
+    counts = {name: len(content.splitlines()) for name, content in records_of(tmp_path / "e").items()}
+    assert counts == {"records_forget.jsonl": 2, "records_holdout.jsonl": 12, "records_world_facts.jsonl": 4}
+    record = rows_of(tmp_path / "e" / "private" / "records_world_facts.jsonl")[0]
+    assert len(record["perturbed"]) == 2
+    outcome = run(*named, "--sets", "forgot")
+    assert outcome.error == (
+        "--sets forgot: there is no such set here; there are holdout, forget, retain, real_authors, world_facts"
+    )
+    outcome = run(*named, "--forget", material.forget)
+    assert outcome.error == (f"--forget and --benchmark tofu:{folder} both give the set forget; give one of them")
+
+
+def test_muse_news_from_a_folder(material, tmp_path):
+    """Prompts, greedy answers and passages in MUSE's layout, with texts of our own."""
+    asked = [{"question": row["question"], "answer": row["answer"]} for row in rows_of(material.forget)]
+    files: dict[str, Any] = {"verbmem/forget": [{"prompt": "It is ", "gt": row["answer"]} for row in asked[:2]]}
+    files |= {f"knowmem/{part}_qa{end}": asked[:1] for part in ("forget", "retain") for end in ("", "_icl")}
+    files |= {f"privleak/{part}": [asked[2]["answer"]] for part in ("forget", "retain", "holdout")}
+    for name, content in files.items():
+        path = tmp_path / "muse" / f"{name}.json"
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text(json.dumps(content))
+    words = ["--model", material.model, "--benchmark", f"muse-news:{tmp_path / 'muse'}", "--output", tmp_path / "e"]
+    succeeded(run("evaluate", *words))
+    private = tmp_path / "e" / "private"
+    verbmem, knowmem, privleak = (
+        rows_of(private / f"records_muse_{n}.jsonl") for n in ("verbmem", "knowmem_forget", "privleak_holdout")
+    )
+    assert [len(verbmem), len(knowmem), len(privleak)] == [2, 1, 1]
+    assert verbmem[0]["prompt"] == "It is "
+    question = f"Question: {asked[0]['question']}\nAnswer: "
+    assert knowmem[0]["prompt"] == f"{question}{asked[0]['answer']}\n\n{question}"
+    assert "Question:" not in knowmem[0]["generated"]
+    tokenizer = load_tokenizer(material.model)
+    ids = tokenizer(asked[2]["answer"])["input_ids"]  # begin token, text, no end token
+    (nll,) = token_nll(load_model(material.model), [(ids, ids)], show_progress=False)
+    assert privleak[0]["token_nll"] == pytest.approx(nll.tolist(), rel=1e-4, abs=1e-5)
+    assert privleak[0]["generated"] is None
+    assert privleak[0]["lowercase"]["n_tokens"] == len(tokenizer(asked[2]["answer"].lower())["input_ids"]) - 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "ngdiff evaluate needs rows: --forget, --retain, --holdout or --benchmark"),
+        (["--benchmark", "muse"], "--benchmark muse is not known; one of tofu, muse-news"),
+        (["--forget", "x", "--generator", "gpt"], "--generator gpt is not known; one of transformers, vllm"),
+        (["--forget", "x", "--resume"], "--resume needs --output: the folder of the evaluation that was killed"),
+    ],
+)
+def test_bad_options(material, words, message):
+    outcome = run("evaluate", "--model", material.model, *words)
+    assert outcome.status == 2
+    assert outcome.error.startswith(message)
+
+
+# ---- measures ----
+
+
+def test_measures_for_membership_inference(material, tmp_path):
+    plain = succeeded(run(*words_of(material, tmp_path / "plain", "--no-generate")))
+    assert "Verbmem" not in plain.out
+    more = ["--lowercase", "--grad-norm", "--base-model", material.model, "--no-generate"]
+    succeeded(run(*words_of(material, tmp_path / "all", *more)))
+    for name in ("forget", "retain"):
+        bare = rows_of(tmp_path / "plain" / "private" / f"records_{name}.jsonl")
+        full = rows_of(tmp_path / "all" / "private" / f"records_{name}.jsonl")
+        for one, other in zip(bare, full, strict=True):
+            assert other.keys() - one.keys() == {"lowercase", "grad_norm", "base_model"}
+            assert one["generated"] is None
+            assert other["base_model"]["nll_sum"] == pytest.approx(other["nll_sum"], rel=1e-4, abs=1e-4)
+            assert other["base_model"]["n_tokens"] == other["n_tokens"]
+            assert other["grad_norm"] > 0
+    manifest = json.loads((tmp_path / "all" / "manifest.json").read_text())
+    assert manifest["model"]["base_model"]["files"] == manifest["model"]["files"]
+
+
+# ---- killed and resumed ----
+
+
+@pytest.fixture(scope="module")
+def whole(material, tmp_path_factory) -> Path:
+    """An evaluation that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("whole") / "e"
+    succeeded(run(*words_of(material, folder, "--tokens-per-batch", 80, "--grad-norm")))
+    return folder
+
+
+def test_killed_after_every_batch_and_resumed(material, tmp_path, whole, monkeypatch):
+    """The records are those of an undisturbed run, byte for byte, and no batch is computed twice."""
+    added = []
+    keep = Journal.add
+
+    def die_at(count: int) -> None:
+        def add(self: Journal, *entry: Any) -> None:
+            keep(self, *entry)
+            added.append(entry[:2])
+            if len(added) == count:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Journal, "add", add)
+
+    out = tmp_path / "e"
+    words = words_of(material, out, "--tokens-per-batch", 80, "--grad-norm")
+    die_at(3)
+    assert run(*words).status == 130
+    assert not (out / "metrics.json").exists()
+    assert json.loads((out / "manifest.json").read_text())["extra"]["finished"] is False
+    assert (out / "private" / ".gitignore").read_text() == "*\n"
+    assert (out / "private").stat().st_mode & 0o777 == 0o700
+    assert run(*words).error == f"--output {out} is not empty; choose another folder, or give --overwrite or --resume."
+    for count in (9, 20):
+        die_at(count)
+        assert run(*words, "--resume").status == 130
+    die_at(0)
+    succeeded(run(*words, "--resume"))
+    assert records_of(out) == records_of(whole)
+    assert (out / "metrics.json").read_bytes() == (whole / "metrics.json").read_bytes()
+    assert [path.name for path in (out / "private").glob("partial*")] == []
+    batches = [(stage, tuple(items)) for stage, items in added]
+    assert len(set(batches)) == len(batches)
+    assert {stage.split(",")[0] for stage, _ in batches} == {"losses", "gradients", "answers"}
+
+
+def test_a_finished_evaluation_is_shown_again(material, whole, copy_of):
+    folder = copy_of(whole)
+    before = everything_in(folder)
+    outcome = succeeded(run(*words_of(material, folder, "--tokens-per-batch", 80, "--grad-norm", "--resume")))
+    assert "forget (4)" in outcome.out
+    assert everything_in(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--tokens-per-batch", 81], "has tokens_per_batch = 80, not 81; give the same options"),
+        (["--template", "{question} {answer}"], "has template = auto, not {question} {answer}; give the same options"),
+        (["--max-new-tokens", 5], "has max_new_tokens = None, not 5"),
+        (["--forget", "RETAIN", "--retain", "FORGET"], "--forget does not hold what it held when the run in"),
+        (["--model", "OTHER"], "--model does not hold what it held when the run in"),
+        (["--base-model", "OTHER"], "--base-model does not hold what it held when the run in"),
+    ],
+)
+def test_another_run_is_refused(material, whole, copy_of, options, message):
+    folder = copy_of(whole)
+    (folder / "metrics.json").unlink()
+    before = everything_in(folder)
+    other = copy_of(material.model)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 1e-4}))
+    names = {"RETAIN": material.retain, "FORGET": material.forget, "OTHER": other}
+    words = words_of(material, folder, "--tokens-per-batch", 80, "--grad-norm", "--resume")
+    outcome = run(*words, *(names.get(word, word) for word in options))
+    assert outcome.status == 2
+    assert message in outcome.error
+    assert everything_in(folder) == before
+
+
+def test_killed_for_real(material, tmp_path, whole):
+    out = tmp_path / "e"
+    words = words_of(material, out, "--tokens-per-batch", 80, "--grad-norm")
+    process = start(words)
+    partial = out / "private" / "partial.0.jsonl"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None and not (partial.is_file() and partial.stat().st_size):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert partial.stat().st_size > 0
+    succeeded(run(*words, "--resume"))
+    assert records_of(out) == records_of(whole)
+
+
+# ---- several processes ----
+
+
+def torchrun(words: list[Any], processes: int = 2) -> "subprocess.CompletedProcess[str]":
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [*launcher, "-m", "ngdiff", *map(str, words)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
+
+
+def test_two_processes_give_the_records_of_one(material, tmp_path, whole):
+    out = tmp_path / "e"
+    done = torchrun(words_of(material, out, "--tokens-per-batch", 80, "--grad-norm"))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("forget (4)") == 1  # one of them prints
+    assert json.loads((out / "manifest.json").read_text())["extra"] == {"finished": True, "processes": 2}
+    assert records_of(out).keys() == records_of(whole).keys()
+    for name in records_of(whole):
+        one, two = (rows_of(folder / "private" / name) for folder in (whole, out))
+        for a, b in zip(one, two, strict=True):
+            assert a.keys() == b.keys()
+            for key in ("index", "origin", "prompt", "reference", "generated", "n_tokens", "token_hit"):
+                assert a[key] == b[key]
+            for key in ("nll_sum", "grad_norm", "token_nll"):
+                assert a[key] == pytest.approx(b[key], rel=1e-5, abs=1e-6)
+    assert [path.name for path in (out / "private").glob("partial*")] == []
+
+
+def test_what_two_began_one_ends(material, tmp_path, whole, copy_of):
+    """Partial files of two processes, as a kill leaves them."""
+    folder = copy_of(whole)
+    (folder / "metrics.json").unlink()
+    words = words_of(material, folder, "--tokens-per-batch", 80, "--grad-norm", "--resume")
+    for rank, index in ((0, 0), (1, 1)):
+        Journal(folder / "private", rank).add("gradients", [index], [1234.5])
+    succeeded(run(*words))
+    found = [r for name in ("forget", "retain") for r in rows_of(folder / "private" / f"records_{name}.jsonl")]
+    assert sum(r["grad_norm"] == 1234.5 for r in found) == 2  # taken from the files and not computed again
+
+
+def test_an_error_of_a_row_ends_all_processes(material, tmp_path):
+    done = torchrun(words_of(material, tmp_path / "e", "--max-length", 3))
+    assert done.returncode != 0
+    assert "ngdiff: error: " in done.stderr
+    assert not (tmp_path / "e").exists()
+
+
+# ---- extras ----
+
+
+@pytest.fixture
+def harness_task(material, tmp_path) -> Path:
+    """A task of lm-evaluation-harness that needs no network."""
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    rows = [
+        {"question": row["question"], "choices": [row["answer"], "A glazier from Tarnholm wrote it."], "gold": 0}
+        for row in rows_of(material.forget)
+    ]
+    write_rows(folder / "rows.jsonl", rows)
+    task = {
+        "task": "who", "dataset_path": "json", "dataset_kwargs": {"data_files": {"test": str(folder / "rows.jsonl")}},
+        "test_split": "test", "output_type": "multiple_choice", "doc_to_text": "Question: {{question}}\nAnswer:",
+        "doc_to_choice": "{{choices}}", "doc_to_target": "gold",
+        "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
+        "metadata": {"version": 1.0},
+    }  # fmt: skip
+    (folder / "who.yaml").write_text(json.dumps(task))
+    return folder
+
+
+def test_lm_evaluation_harness(material, tmp_path, harness_task, monkeypatch):
+    pytest.importorskip("lm_eval", reason="lm_eval is an extra")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    arguments = ["tasks=who", "num_fewshot=0", "bootstrap_iters=10", f"include_path={harness_task}"]
+    out = tmp_path / "e"
+    outcome = succeeded(run("evaluate", "--model", material.model, "--lm-eval", *arguments, "--output", out))
+    found = json.loads((out / "metrics.json").read_text())
+    tokenizer, model = load_tokenizer(material.model), load_model(material.model)
+    right = 0
+    for row in read_rows(str(material.forget)):
+        texts = (row.answer, "A glazier from Tarnholm wrote it.")
+        items = [encode(row, tokenizer, Template("plain"), max_length=256, answer=text) for text in texts]
+        # The harness scores no end token.
+        nll = token_nll(model, [(i.input_ids[:-1], i.labels[:-1]) for i in items], show_progress=False)
+        right += bool(nll[0].sum() < nll[1].sum())
+    assert found["lm_eval"]["who"]["acc,none"] == right / 4
+    assert f"who  sample_len 4.0000  acc,none {right / 4:.4f}" in outcome.out
+    bad = run("evaluate", "--model", material.model, "--lm-eval", "tasks=who,whom", f"include_path={harness_task}")
+    assert bad.error.startswith("--lm-eval: lm-evaluation-harness knows no task whom; ")
+    bad = run("evaluate", "--model", material.model, "--lm-eval", "tasks=who", "shots=5")
+    assert bad.error.startswith("--lm-eval shots=5: give ARGUMENT=VALUE; arguments are apply_chat_template, ")
+    assert run("evaluate", "--model", material.model, "--lm-eval", "limit=2").error == (
+        "--lm-eval needs tasks=NAME[,NAME...]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "message"),
+    [
+        ("lm_eval", ["--lm-eval", "tasks=x"], "--lm-eval needs lm-evaluation-harness: pip install 'ngdiff[lm-eval]'"),
+        ("vllm", ["--generator", "vllm"], "--generator vllm needs the package vllm: pip install 'ngdiff[vllm]'"),
+    ],
+)
+def test_extras_that_are_not_installed(material, monkeypatch, module, words, message):
+    monkeypatch.setitem(sys.modules, module, None)
+    outcome = run(*words_of(material, None, *words))
+    assert (outcome.status, outcome.error) == (2, message)
+
+
+@pytest.mark.parametrize("words", [["--generator", "vllm"], ["--lm-eval", "tasks=x"]])
+def test_extras_run_in_one_process(material, monkeypatch, words):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    outcome = run(*words_of(material, None, *words))
+    assert outcome.status == 2
+    assert outcome.error.endswith("runs in one process; evaluate in several without it")
+
+
+def fake_vllm(made: list[Any]) -> ModuleType:
+    """A stand-in with vLLM's names that answers by a loop without cache."""
+
+    class LLM:
+        def __init__(self, model: str, **options: Any) -> None:
+            self.model = load_model(model)
+            made.append((model, options))
+
+        def generate(self, prompts: list[Any], parameters: list[Any], use_tqdm: bool) -> list[Any]:
+            found = []
+            for prompt, own in zip(prompts, parameters, strict=True):
+                ids = list(prompt["prompt_token_ids"])
+                for _ in range(own.max_tokens):
+                    with torch.no_grad():
+                        ids.append(int(self.model(input_ids=torch.tensor([ids])).logits[0, -1].argmax()))
+                    if ids[-1] in own.stop_token_ids:
+                        break
+                new = ids[len(prompt["prompt_token_ids"]) :]
+                found.append(SimpleNamespace(outputs=[SimpleNamespace(token_ids=tuple(new))]))
+            return found
+
+    module = ModuleType("vllm")
+    module.LLM = LLM  # type: ignore[attr-defined]
+    module.SamplingParams = lambda **options: SimpleNamespace(**options)  # type: ignore[attr-defined]
+    return module
+
+
+def test_vllm_behind_the_same_interface(material, tmp_path, monkeypatch, whole):
+    made: list[Any] = []
+    monkeypatch.setitem(sys.modules, "vllm", fake_vllm(made))
+    words = ["--tokens-per-batch", 80, "--grad-norm", "--generator", "vllm"]
+    succeeded(run(*words_of(material, tmp_path / "e", *words)))
+    assert records_of(tmp_path / "e") == records_of(whole)
+    assert made == [(str(material.model), {"dtype": "float32", "trust_remote_code": False, "seed": 0})]
