@@ -263,7 +263,9 @@ def test_what_two_began_one_ends(material, tmp_path, whole, copy_of):
     folder = copy_of(whole)
     (folder / "metrics.json").unlink()
     words = words_of(material, folder, "--tokens-per-batch", 80, "--grad-norm", "--resume")
-    for rank, index in ((0, 0), (1, 1)):
+    first = rows_of(folder / "private" / "records_forget.jsonl")[0]
+    second = 1 + (first["paraphrased"] is not None) + len(first["perturbed"])  # where its reference stands in the plan
+    for rank, index in ((0, 0), (1, second)):
         Journal(folder / "private", rank).add("gradients", [index], [1234.5])
     succeeded(run(*words))
     found = [r for name in ("forget", "retain") for r in rows_of(folder / "private" / f"records_{name}.jsonl")]
