@@ -372,7 +372,7 @@ def compare(title: str, model: Any, tokenizer: Any, sets: dict[str, EvaluationSe
 def main() -> None:
     """Run both models."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=2, help="of the model that recites; the other has one")
     parser.add_argument("--tokens-per-batch", type=int, default=4096)
     parser.add_argument("--models", nargs="+", default=["recites", "stories260K"], choices=["recites", "stories260K"])
     arguments = parser.parse_args()
@@ -392,7 +392,7 @@ def main() -> None:
     if "stories260K" in arguments.models:
         name = str(data / "lm" / "stories260K")
         tokenizer = load_tokenizer(name)
-        compare("stories260K", load_model(name), tokenizer, sets, arguments.rounds, arguments.tokens_per_batch)
+        compare("stories260K", load_model(name), tokenizer, sets, 1, arguments.tokens_per_batch)
 
 
 if __name__ == "__main__":

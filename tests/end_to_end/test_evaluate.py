@@ -384,3 +384,23 @@ def test_vllm_behind_the_same_interface(material, tmp_path, monkeypatch, whole):
     succeeded(run(*words_of(material, tmp_path / "e", *words)))
     assert records_of(tmp_path / "e") == records_of(whole)
     assert made == [(str(material.model), {"dtype": "float32", "trust_remote_code": False, "seed": 0})]
+
+
+# ---- running text ----
+
+
+def test_unlearn_a_running_text_and_score_its_passages(material, tmp_path):
+    folder = tmp_path / "muse"
+    for name, source in (("forget", material.forget), ("retain1", material.retain)):
+        (folder / "raw").mkdir(parents=True, exist_ok=True)
+        texts = [f"{row['question']} {row['answer']}" for row in rows_of(source)]
+        (folder / "raw" / f"{name}.json").write_text(json.dumps(texts))
+    sets = ["--forget", f"muse-news:{folder}:forget", "--retain", f"muse-news:{folder}:retain1"]
+    words = ["--num-train-epochs", 1, "--per-device-train-batch-size", 2, "--max-length", 40]
+    outcome = succeeded(run("unlearn", "--model", material.model, *sets, "--output", tmp_path / "u", *words))
+    manifest = json.loads((tmp_path / "u" / "manifest.json").read_text())
+    assert set(manifest["data"]["forget"]["files"]) == {"raw/forget.json", "raw/retain1.json"}
+    assert manifest["data"]["forget"]["rows"] == 4
+    command = outcome.out.strip().splitlines()[-1].split()[1:]
+    found = succeeded(run(*command, "--no-generate"))
+    assert "forget (4)" in found.out
