@@ -18,6 +18,7 @@ from ngdiff.data import EvaluationSet, Template, benchmark_sets, resolve_templat
 from ngdiff.errors import InputError
 from ngdiff.evaluation import EvaluationResult, format_table, write_evaluation
 from ngdiff.evaluation.evaluate import as_sets, limits_of
+from ngdiff.evaluation.generation import Generator
 from ngdiff.evaluation.journal import Journal
 from ngdiff.evaluation.lm_harness import check_harness_tasks, parse_harness_arguments, run_harness
 from ngdiff.evaluation.plan import Plan, make_plan
@@ -140,6 +141,8 @@ def _check(options: AllOptions) -> dict[str, Any] | None:
             raise InputError(f"{name} runs in one process; evaluate in several without it")
     if options.generator == "vllm":
         check_vllm()
+        if options.lm_eval is not None:
+            raise InputError("--generator vllm and --lm-eval would share a GPU; evaluate twice, once with each")
         if adapter_base(options.model) is not None:
             raise InputError("--generator vllm: give a whole model, not an adapter")
     if options.lm_eval is None:
@@ -219,7 +222,7 @@ class _Evaluation:
             tokens_per_batch=options.tokens_per_batch,
             stops={name: part.stops for name, part in sets.items()},
             grad_norm=options.grad_norm,
-            generator=self._generator(plan),
+            generator=self._generator(plan, model),
         )
         numbers = {} if self.harness is None else run_harness(model, self.tokenizer, self.harness)
         if base is not None:
@@ -249,12 +252,19 @@ class _Evaluation:
         model: Any = load_model(name, dtype=self.options.dtype, trust_remote_code=self.options.trust_remote_code)
         return model.to(self.processes.device)
 
-    def _generator(self, plan: Plan) -> Any:
-        if self.options.generator == "transformers":
-            return None
+    def _generator(self, plan: Plan, model: Any) -> Generator | None:
+        """None: the model itself."""
         options = self.options
+        if options.generator == "transformers":
+            return None
+
+        def make_room() -> None:
+            model.to("cpu")
+            torch.cuda.empty_cache()
+
+        trusted = options.trust_remote_code
         return vllm_generator(
-            options.model, plan.ends, dtype=options.dtype, trust_remote_code=options.trust_remote_code
+            options.model, plan.ends, dtype=options.dtype, trust_remote_code=trusted, make_room=make_room
         )
 
     def _journal(self) -> Journal:

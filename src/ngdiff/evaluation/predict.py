@@ -21,6 +21,7 @@ from ngdiff.evaluation.work import Work
 # An answer is generated in rounds of 16, 32, 64, ... tokens: more rows fit into a batch of fewer tokens, and those that
 # have ended leave it. What is said again at the start of a round is one forward.
 _FIRST_STEPS = 16
+_ALL_AT_ONCE = 1 << 62
 
 
 def predict(
@@ -101,15 +102,21 @@ def predict_plan(
         work: processes, journal and bar.
         stops: by set, texts before which a generated answer ends.
         grad_norm: norms of gradients, too: one backward for each distinct reference, alone.
-        generator: what generates in place of the model, `ngdiff.evaluation.vllm` say. It gets whole prompts.
+        generator: what generates in place of the model, such as `ngdiff.evaluation.vllm`. It gets all prompts at
+            once, and none of what the forward said.
 
     Raises:
         InputError: logits that are not finite; the message names the row.
     """
     scores = _score(model, plan, tokens_per_batch, work)
     norms = _gradient_norms(model, plan, work) if grad_norm else {}
-    answers = _answer(generator or greedy_generator(model, tokenizer, plan.ends), tokenizer, plan, scores,
-                      tokens_per_batch, work, drafts=generator is None)  # fmt: skip
+    if generator is None:
+        prompts = _with_drafts(plan, scores)
+        own = greedy_generator(model, tokenizer, plan.ends)
+        prompts = _generate(own, prompts, plan, tokens_per_batch, work, first_steps=_FIRST_STEPS)
+    else:
+        prompts = _generate(generator, list(plan.prompts), plan, _ALL_AT_ONCE, work)
+    answers = {index: decode(tokenizer, prompt.known, plan.ends) for index, prompt in enumerate(prompts)}
     return {
         name: [
             _record(name, index, own, template, scores, answers, norms, (stops or {}).get(name, ()))
@@ -181,24 +188,27 @@ def _gradient_norms(model: Any, plan: Plan, work: Work) -> dict[int, float]:
     return work.run("gradients", [[index] for index in references], compute)
 
 
-def _answer(
+def _with_drafts(plan: Plan, scores: Mapping[int, TokenScores]) -> list[Prompt]:
+    """The prompts with those tokens of their answers that the forward over prompt and reference showed."""
+    return [
+        prompt if draft is None else _with_known(prompt, plan.sequences[draft], scores[draft], plan.ends)
+        for prompt, draft in zip(plan.prompts, plan.drafts, strict=True)
+    ]
+
+
+def _generate(
     generator: Generator,
-    tokenizer: Any,
+    prompts: list[Prompt],
     plan: Plan,
-    scores: Mapping[int, TokenScores],
     tokens_per_batch: int,
     work: Work,
     *,
-    drafts: bool,
-) -> dict[int, str]:
-    prompts = list(plan.prompts)
-    if drafts:
-        for index, draft in enumerate(plan.drafts):
-            if draft is not None:
-                prompts[index] = _with_known(prompts[index], plan.sequences[draft], scores[draft], plan.ends)
-    steps = _FIRST_STEPS if drafts else None
+    first_steps: int | None = None,
+) -> list[Prompt]:
+    """The prompts with all tokens of their answers: in rounds of `first_steps` tokens, twice as many, and so on; None:
+    in one."""
+    prompts, steps = list(prompts), first_steps
     while open_ones := [index for index, prompt in enumerate(prompts) if len(prompt.known) < prompt.limit]:
-        # Only so far, then again without the answers that have ended: those would be carried to the end of the longest.
         part = [_up_to(prompts[index], steps) for index in open_ones]
         batches = generation_batches(part, tokens_per_batch, plan.context)
 
@@ -210,7 +220,7 @@ def _answer(
             index = open_ones[place]
             prompts[index] = _with_new(prompts[index], ids, part[place].limit, plan.ends)
         steps = None if steps is None else 2 * steps
-    return {index: decode(tokenizer, prompt.known, plan.ends) for index, prompt in enumerate(prompts)}
+    return prompts
 
 
 def _up_to(prompt: Prompt, steps: int | None) -> Prompt:

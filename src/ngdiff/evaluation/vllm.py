@@ -4,7 +4,7 @@ vLLM reads the model from its folder or from the hub and keeps a copy of it on t
 stand-in for the package only; it has not been run on a GPU.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ngdiff.errors import InputError
@@ -25,9 +25,14 @@ def check_vllm() -> Any:
 
 
 def vllm_generator(
-    model: str, ends: frozenset[int], *, dtype: str = "auto", trust_remote_code: bool = False
+    model: str,
+    ends: frozenset[int],
+    *,
+    dtype: str = "auto",
+    trust_remote_code: bool = False,
+    make_room: Callable[[], None] = lambda: None,
 ) -> Generator:
-    """A generator that hands all prompts of a batch to vLLM, which batches them by itself.
+    """A generator that hands all prompts it gets to vLLM, which batches them by itself.
 
     Temperature 0: at every step the most probable token, as `greedy_generator` does; the two agree up to rounding.
     What is known of an answer is not used. The engine starts with the first batch, so that a run without any
@@ -38,6 +43,7 @@ def vllm_generator(
         ends: ids that end an answer.
         dtype: name of the weights' type, or auto.
         trust_remote_code: run Python code that comes with the model.
+        make_room: called before the engine starts, which takes most of a GPU's memory.
 
     Raises:
         InputError: vllm is not installed.
@@ -47,6 +53,7 @@ def vllm_generator(
 
     def generate(prompts: Sequence[Prompt]) -> list[list[int]]:
         if not engine:
+            make_room()
             engine.append(vllm.LLM(model=model, dtype=dtype, trust_remote_code=trust_remote_code, seed=0))
         parameters = [
             vllm.SamplingParams(
