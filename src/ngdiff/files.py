@@ -124,7 +124,7 @@ def existing_path(source: str | Path) -> Path | None:
     text = str(source)
     first, _, rest = text.partition(":")
     tail = rest if first in BENCHMARK_NAMES else ""
-    for name in (text, text.rpartition(":")[0], tail, tail.rpartition(":")[0]):  # earlier colons belong to the path
+    for name in (text, tail, tail.rpartition(":")[0], text.rpartition(":")[0]):  # earlier colons belong to the path
         if name and Path(name).expanduser().exists():
             return Path(name).expanduser()
     return None

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -131,6 +132,21 @@ def test_measures_for_membership_inference(material, tmp_path):
             assert other["grad_norm"] > 0
     manifest = json.loads((tmp_path / "all" / "manifest.json").read_text())
     assert manifest["model"]["base_model"]["files"] == manifest["model"]["files"]
+
+
+def test_the_first_model_is_gone_before_the_second_comes(material, monkeypatch):
+    alive = []
+
+    def load(*words: Any, **options: Any) -> Any:
+        alive.append([model() is not None for model in models])
+        model = load_model(*words, **options)
+        models.append(weakref.ref(model))
+        return model
+
+    models: list[Any] = []
+    monkeypatch.setattr("ngdiff.cli.evaluate.load_model", load)
+    succeeded(run(*words_of(material, None, "--base-model", material.model)))
+    assert alive == [[], [False]]
 
 
 # ---- killed and resumed ----
@@ -270,6 +286,15 @@ def test_what_two_began_one_ends(material, tmp_path, whole, copy_of):
     succeeded(run(*words))
     found = [r for name in ("forget", "retain") for r in rows_of(folder / "private" / f"records_{name}.jsonl")]
     assert sum(r["grad_norm"] == 1234.5 for r in found) == 2  # taken from the files and not computed again
+
+
+def test_a_used_folder_is_refused_by_the_first_and_nobody_waits(material, whole, copy_of):
+    folder = copy_of(whole)
+    before = everything_in(folder)
+    done = torchrun(words_of(material, folder))
+    assert done.returncode != 0
+    assert f"ngdiff: error: --output {folder} is not empty; " in done.stderr
+    assert everything_in(folder) == before
 
 
 def test_an_error_of_a_row_ends_all_processes(material, tmp_path):

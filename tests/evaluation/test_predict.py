@@ -1,5 +1,7 @@
 import copy
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from ngdiff.evaluation import generate_answers, predict
 from ngdiff.evaluation.plan import Limits, make_plan
 from ngdiff.evaluation.predict import add_base_model, predict_plan
 from ngdiff.evaluation.work import Work
+from ngdiff.modeling import load_model, load_tokenizer
 
 PLAIN = Template("plain")
 
@@ -319,3 +322,21 @@ def test_gradient_norms(model: Any, tokenizer: Any, rows: list[Row]) -> None:
         torch.stack(own).mean().backward()
         squares = sum(float(p.grad.square().sum()) for p in exact.parameters() if p.grad is not None)
         assert record["grad_norm"] == pytest.approx(squares**0.5, rel=1e-4)
+
+
+def test_the_published_text_of_stories260k_in_a_batch_with_others(data_folder: Path) -> None:
+    """Its beginning is known from a forward over a text that strays from it, the rest is generated."""
+    folder = data_folder / "lm" / "stories260K"
+    model, tokenizer = load_model(folder), load_tokenizer(folder)
+    golden = json.loads((folder / "greedy_golden.json").read_text(encoding="utf-8"))
+    assert golden["prompt_ids"] == [tokenizer.bos_token_id]
+    text = golden["greedy_text"]
+    texts = [text[:150] + " However, it was raining.", text, "Nothing like it.", text[:30]]
+    rows = [Row("", one, kind="text") for one in texts] + [Row("Tom saw a", " big dog.", kind="completion")]
+    length = len(golden["greedy_ids"]) - len(golden["prompt_ids"])
+    template = Template("plain")
+    options: dict[str, Any] = {"max_length": 512, "max_new_tokens": length, "show_progress": False}
+    found = predict(model, tokenizer, rows, template, **options)
+    assert [record["generated"] for record in found[:4]] == [text.strip()] * 4
+    assert found[4]["generated"] == predict(model, tokenizer, rows[4:], template, **options)[0]["generated"]
+    assert 20 < found[0]["token_hit"].index(0) < found[0]["n_tokens"] - 3

@@ -206,6 +206,7 @@ class _Evaluation:
         finished = self.processes.agree(self._check_folder() if self.processes.leads else None)
         if finished is not None:
             self._tell(finished)
+            leave()
             return
         model: Any = self._load(options.model)
         limits = limits_of(model, options.max_length, options.max_new_tokens)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from ngdiff.data.muse import HUB_ID as MUSE_NEWS
 from ngdiff.data.muse import muse_sets
 from ngdiff.data.rows import Row
 from ngdiff.data.sets import EvaluationSet
@@ -46,6 +47,9 @@ BENCHMARKS: dict[str, Callable[[str | None, str, int], dict[str, EvaluationSet]]
     "tofu": _tofu,
     "muse-news": _muse_news,
 }
+
+
+HUB_IDS = {"tofu": TOFU, "muse-news": MUSE_NEWS}
 
 
 def benchmark_sets(benchmark: str, *, split: str = "forget10", rows: int = 300) -> dict[str, EvaluationSet]:

@@ -16,7 +16,7 @@ class Journal:
     bit for bit. A line that a kill cut short is passed over: its batch is computed again.
 
     Args:
-        folder: the `private/` folder; it is made when the first batch is done.
+        folder: the `private/` folder; None: nothing is kept.
         rank: of this process; each writes a file of its own, and a resumed run reads those of all.
     """
 
@@ -38,6 +38,7 @@ class Journal:
         """Results of one batch; they are on the disk when this returns."""
         if self._path is None:
             return
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # on other machines, where it is not shared
         line = json.dumps({"stage": stage, "items": list(items), "values": list(values)}, allow_nan=False)
         # The line before may have been cut short.
         start = b"" if _ends_a_line(self._path) else b"\n"
