@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from ngdiff.data import benchmark_sets
 from ngdiff.data.encode import encode
 from ngdiff.data.rows import Row
 from ngdiff.data.sets import EvaluationSet
@@ -21,9 +22,9 @@ from ngdiff.modeling import load_model, load_tokenizer
 PLAIN = Template("plain")
 
 
-def plain_likelihood(model: Any, tokenizer: Any, row: Row, answer: str) -> tuple[float, int]:
+def plain_likelihood(model: Any, tokenizer: Any, row: Row, answer: str, max_length: int = 256) -> tuple[float, int]:
     """Sum and count of one answer in float64, one sequence, position by position."""
-    item = encode(row, tokenizer, PLAIN, max_length=256, answer=answer)
+    item = encode(row, tokenizer, PLAIN, max_length=max_length, answer=answer)
     model.eval()
     with torch.no_grad():
         log_p = torch.log_softmax(model(input_ids=torch.tensor([item.input_ids])).logits[0].double(), dim=-1)
@@ -340,3 +341,23 @@ def test_the_published_text_of_stories260k_in_a_batch_with_others(data_folder: P
     assert [record["generated"] for record in found[:4]] == [text.strip()] * 4
     assert found[4]["generated"] == predict(model, tokenizer, rows[4:], template, **options)[0]["generated"]
     assert 20 < found[0]["token_hit"].index(0) < found[0]["n_tokens"] - 3
+
+
+@pytest.mark.parametrize("budget", [1, 700, 100_000])
+def test_real_rows_against_a_plain_loop_in_float64(data_folder: Path, budget: int) -> None:
+    """TOFU's rows under a real model: one answer after the other, no padding, no sorting, no fp32."""
+    folder = data_folder / "lm" / "stories260K"
+    model, tokenizer = load_model(folder), load_tokenizer(folder)
+    exact = load_model(folder, dtype=torch.float64)
+    sets = benchmark_sets(f"tofu:{data_folder / 'tofu'}", rows=4)
+    rows = [row for part in sets.values() for row in part.rows[:4]]
+    options: dict[str, Any] = {"max_length": 512, "generate": False, "show_progress": False}
+    for record, row in zip(
+        predict(model, tokenizer, rows, PLAIN, tokens_per_batch=budget, **options), rows, strict=True
+    ):
+        answers = [row.answer, *([row.paraphrased_answer] if row.paraphrased_answer else []), *row.perturbed_answers]
+        parts = [record, *([record["paraphrased"]] if record["paraphrased"] else []), *record["perturbed"]]
+        for part, answer in zip(parts, answers, strict=True):
+            nll_sum, n_tokens = plain_likelihood(exact, tokenizer, row, answer, max_length=512)
+            assert part["nll_sum"] == pytest.approx(nll_sum, rel=2e-6)
+            assert part["n_tokens"] == n_tokens

@@ -15,7 +15,7 @@ from ngdiff.data.template import Template
 from ngdiff.errors import InputError
 from ngdiff.evaluation.generation import Prompt, empty_prompt, room
 
-Sequence_ = tuple[tuple[int, ...], tuple[int, ...]]  # input ids and labels
+Labelled = tuple[tuple[int, ...], tuple[int, ...]]  # input ids and labels
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ class Plan:
     Attributes:
         rows: by set.
         sequences: what is scored; `names` says whose each is, `detailed` whether per-token values are kept.
-        prompts: what is answered; `drafts` holds the sequence that begins with the prompt and goes on with the
-            reference, or None; `names` of prompts are those of their rows.
+        prompts: what is answered; `drafts` holds for each the sequence that begins with it and goes on with the
+            reference, or None.
         ends: ids that end an answer.
         context: positions of the model, None where it states no limit.
     """
 
     rows: dict[str, list[PlannedRow]] = field(default_factory=dict)
-    sequences: list[Sequence_] = field(default_factory=list)
+    sequences: list[Labelled] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     detailed: list[bool] = field(default_factory=list)
     prompts: list[Prompt] = field(default_factory=list)
@@ -89,7 +89,7 @@ def make_plan(
         ends=frozenset(end_token_ids(tokenizer, template)) if tokenizer.eos_token_id is not None else frozenset(),
         context=limits.context,
     )
-    known_sequences: dict[Sequence_, int] = {}
+    known_sequences: dict[Labelled, int] = {}
     known_prompts: dict[tuple[tuple[int, ...], int], int] = {}
     for name, own in sets.items():
         plan.rows[name] = _plan_set(
@@ -122,7 +122,7 @@ def _plan_set(
     template: Template,
     limits: Limits,
     lowercase: bool,
-    known_sequences: dict[Sequence_, int],
+    known_sequences: dict[Labelled, int],
     known_prompts: dict[tuple[tuple[int, ...], int], int],
 ) -> list[PlannedRow]:
     rows = [_with_cut_reference(row, tokenizer, own.reference_tokens) for row in own.rows]
