@@ -10,7 +10,7 @@ import pytest
 
 from ngdiff.data.people import write_people
 
-from .runs import Material, run, succeeded
+from .runs import Material, evaluate_words, run, succeeded
 
 # Runs in milliseconds; the weights take 120 KB and the optimizer's state twice that.
 SHAPE = {
@@ -36,6 +36,14 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
     words = ["--train", made.data / "full.jsonl", "--output", made.model, "--vocab-size", 300, "--num-train-epochs", 8]
     succeeded(run("finetune", "--model", shape, *words, "--per-device-train-batch-size", 4))
     return made
+
+
+@pytest.fixture(scope="session")
+def whole(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An evaluation that nobody disturbed, in batches of 80 tokens, with norms of gradients."""
+    folder = tmp_path_factory.mktemp("whole") / "e"
+    succeeded(run(*evaluate_words(material, folder, "--tokens-per-batch", 80, "--grad-norm")))
+    return folder
 
 
 @pytest.fixture

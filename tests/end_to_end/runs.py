@@ -115,3 +115,15 @@ def weights_of(folder: Path, name: str = "model.safetensors") -> dict[str, bytes
 def everything_in(folder: Path) -> dict[str, bytes]:
     """All files below a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def evaluate_words(material: Material, output: Path | None, *more: Any) -> list[Any]:
+    """`evaluate` with the material's model and sets."""
+    out = [] if output is None else ["--output", output]
+    sets = ["--forget", material.forget, "--retain", material.retain]
+    return ["evaluate", "--model", material.model, *sets, *out, *more]
+
+
+def records_of(folder: Path) -> dict[str, bytes]:
+    """The records of an evaluation by file name."""
+    return {path.name: path.read_bytes() for path in (folder / "private").glob("records_*")}

@@ -1,11 +1,7 @@
-"""`ngdiff evaluate`: any subset of sets, killed and resumed, in several processes, with its extras."""
+"""`ngdiff evaluate`: any subset of sets, measures, extras, running text."""
 
 import json
-import os
-import signal
-import subprocess
 import sys
-import time
 import weakref
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -17,22 +13,10 @@ import torch
 from ngdiff.data import read_rows
 from ngdiff.data.encode import encode
 from ngdiff.data.template import Template
-from ngdiff.evaluation.journal import Journal
 from ngdiff.evaluation.likelihood import token_nll
 from ngdiff.modeling import load_model, load_tokenizer
 
-from .runs import everything_in, rows_of, run, start, succeeded, write_rows
-
-
-def words_of(material, output: Path | None, *more: Any) -> list[Any]:
-    out = [] if output is None else ["--output", output]
-    sets = ["--forget", material.forget, "--retain", material.retain]
-    return ["evaluate", "--model", material.model, *sets, *out, *more]
-
-
-def records_of(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (folder / "private").glob("records_*")}
-
+from .runs import evaluate_words, records_of, rows_of, run, succeeded, write_rows
 
 # ---- which sets ----
 
@@ -117,10 +101,10 @@ def test_bad_options(material, words, message):
 
 
 def test_measures_for_membership_inference(material, tmp_path):
-    plain = succeeded(run(*words_of(material, tmp_path / "plain", "--no-generate")))
+    plain = succeeded(run(*evaluate_words(material, tmp_path / "plain", "--no-generate")))
     assert "Verbmem" not in plain.out
     more = ["--lowercase", "--grad-norm", "--base-model", material.model, "--no-generate"]
-    succeeded(run(*words_of(material, tmp_path / "all", *more)))
+    succeeded(run(*evaluate_words(material, tmp_path / "all", *more)))
     for name in ("forget", "retain"):
         bare = rows_of(tmp_path / "plain" / "private" / f"records_{name}.jsonl")
         full = rows_of(tmp_path / "all" / "private" / f"records_{name}.jsonl")
@@ -145,163 +129,8 @@ def test_the_first_model_is_gone_before_the_second_comes(material, monkeypatch):
 
     models: list[Any] = []
     monkeypatch.setattr("ngdiff.cli.evaluate.load_model", load)
-    succeeded(run(*words_of(material, None, "--base-model", material.model)))
+    succeeded(run(*evaluate_words(material, None, "--base-model", material.model)))
     assert alive == [[], [False]]
-
-
-# ---- killed and resumed ----
-
-
-@pytest.fixture(scope="module")
-def whole(material, tmp_path_factory) -> Path:
-    """An evaluation that nobody disturbed."""
-    folder = tmp_path_factory.mktemp("whole") / "e"
-    succeeded(run(*words_of(material, folder, "--tokens-per-batch", 80, "--grad-norm")))
-    return folder
-
-
-def test_killed_after_every_batch_and_resumed(material, tmp_path, whole, monkeypatch):
-    """The records are those of an undisturbed run, byte for byte, and no batch is computed twice."""
-    added = []
-    keep = Journal.add
-
-    def die_at(count: int) -> None:
-        def add(self: Journal, *entry: Any) -> None:
-            keep(self, *entry)
-            added.append(entry[:2])
-            if len(added) == count:
-                raise KeyboardInterrupt
-
-        monkeypatch.setattr(Journal, "add", add)
-
-    out = tmp_path / "e"
-    words = words_of(material, out, "--tokens-per-batch", 80, "--grad-norm")
-    die_at(3)
-    assert run(*words).status == 130
-    assert not (out / "metrics.json").exists()
-    assert json.loads((out / "manifest.json").read_text())["extra"]["finished"] is False
-    assert (out / "private" / ".gitignore").read_text() == "*\n"
-    assert (out / "private").stat().st_mode & 0o777 == 0o700
-    assert run(*words).error == f"--output {out} is not empty; choose another folder, or give --overwrite or --resume."
-    for count in (9, 20):
-        die_at(count)
-        assert run(*words, "--resume").status == 130
-    die_at(0)
-    succeeded(run(*words, "--resume"))
-    assert records_of(out) == records_of(whole)
-    assert (out / "metrics.json").read_bytes() == (whole / "metrics.json").read_bytes()
-    assert [path.name for path in (out / "private").glob("partial*")] == []
-    batches = [(stage, tuple(items)) for stage, items in added]
-    assert len(set(batches)) == len(batches)
-    assert {stage.split(",")[0] for stage, _ in batches} == {"losses", "gradients", "answers"}
-
-
-def test_a_finished_evaluation_is_shown_again(material, whole, copy_of):
-    folder = copy_of(whole)
-    before = everything_in(folder)
-    outcome = succeeded(run(*words_of(material, folder, "--tokens-per-batch", 80, "--grad-norm", "--resume")))
-    assert "forget (4)" in outcome.out
-    assert everything_in(folder) == before
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--tokens-per-batch", 81], "has tokens_per_batch = 80, not 81; give the same options"),
-        (["--template", "{question} {answer}"], "has template = auto, not {question} {answer}; give the same options"),
-        (["--max-new-tokens", 5], "has max_new_tokens = None, not 5"),
-        (["--forget", "RETAIN", "--retain", "FORGET"], "--forget does not hold what it held when the run in"),
-        (["--model", "OTHER"], "--model does not hold what it held when the run in"),
-        (["--base-model", "OTHER"], "--base-model does not hold what it held when the run in"),
-    ],
-)
-def test_another_run_is_refused(material, whole, copy_of, options, message):
-    folder = copy_of(whole)
-    (folder / "metrics.json").unlink()
-    before = everything_in(folder)
-    other = copy_of(material.model)
-    config = json.loads((other / "config.json").read_text())
-    (other / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 1e-4}))
-    names = {"RETAIN": material.retain, "FORGET": material.forget, "OTHER": other}
-    words = words_of(material, folder, "--tokens-per-batch", 80, "--grad-norm", "--resume")
-    outcome = run(*words, *(names.get(word, word) for word in options))
-    assert outcome.status == 2
-    assert message in outcome.error
-    assert everything_in(folder) == before
-
-
-def test_killed_for_real(material, tmp_path, whole):
-    out = tmp_path / "e"
-    words = words_of(material, out, "--tokens-per-batch", 80, "--grad-norm")
-    process = start(words)
-    partial = out / "private" / "partial.0.jsonl"
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None and not (partial.is_file() and partial.stat().st_size):
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    assert partial.stat().st_size > 0
-    succeeded(run(*words, "--resume"))
-    assert records_of(out) == records_of(whole)
-
-
-# ---- several processes ----
-
-
-def torchrun(words: list[Any], processes: int = 2) -> "subprocess.CompletedProcess[str]":
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [*launcher, "-m", "ngdiff", *map(str, words)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
-
-
-def test_two_processes_give_the_records_of_one(material, tmp_path, whole):
-    out = tmp_path / "e"
-    done = torchrun(words_of(material, out, "--tokens-per-batch", 80, "--grad-norm"))
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("forget (4)") == 1  # one of them prints
-    assert json.loads((out / "manifest.json").read_text())["extra"] == {"finished": True, "processes": 2}
-    assert records_of(out).keys() == records_of(whole).keys()
-    for name in records_of(whole):
-        one, two = (rows_of(folder / "private" / name) for folder in (whole, out))
-        for a, b in zip(one, two, strict=True):
-            assert a.keys() == b.keys()
-            for key in ("index", "origin", "prompt", "reference", "generated", "n_tokens", "token_hit"):
-                assert a[key] == b[key]
-            for key in ("nll_sum", "grad_norm", "token_nll"):
-                assert a[key] == pytest.approx(b[key], rel=1e-5, abs=1e-6)
-    assert [path.name for path in (out / "private").glob("partial*")] == []
-
-
-def test_what_two_began_one_ends(material, tmp_path, whole, copy_of):
-    """Partial files of two processes, as a kill leaves them."""
-    folder = copy_of(whole)
-    (folder / "metrics.json").unlink()
-    words = words_of(material, folder, "--tokens-per-batch", 80, "--grad-norm", "--resume")
-    first = rows_of(folder / "private" / "records_forget.jsonl")[0]
-    second = 1 + (first["paraphrased"] is not None) + len(first["perturbed"])  # where its reference stands in the plan
-    for rank, index in ((0, 0), (1, second)):
-        Journal(folder / "private", rank).add("gradients", [index], [1234.5])
-    succeeded(run(*words))
-    found = [r for name in ("forget", "retain") for r in rows_of(folder / "private" / f"records_{name}.jsonl")]
-    assert sum(r["grad_norm"] == 1234.5 for r in found) == 2  # taken from the files and not computed again
-
-
-def test_a_used_folder_is_refused_by_the_first_and_nobody_waits(material, whole, copy_of):
-    folder = copy_of(whole)
-    before = everything_in(folder)
-    done = torchrun(words_of(material, folder))
-    assert done.returncode != 0
-    assert f"ngdiff: error: --output {folder} is not empty; " in done.stderr
-    assert everything_in(folder) == before
-
-
-def test_an_error_of_a_row_ends_all_processes(material, tmp_path):
-    done = torchrun(words_of(material, tmp_path / "e", "--max-length", 3))
-    assert done.returncode != 0
-    assert "ngdiff: error: " in done.stderr
-    assert not (tmp_path / "e").exists()
 
 
 # ---- extras ----
@@ -363,14 +192,14 @@ def test_lm_evaluation_harness(material, tmp_path, harness_task, monkeypatch):
 )
 def test_extras_that_are_not_installed(material, monkeypatch, module, words, message):
     monkeypatch.setitem(sys.modules, module, None)
-    outcome = run(*words_of(material, None, *words))
+    outcome = run(*evaluate_words(material, None, *words))
     assert (outcome.status, outcome.error) == (2, message)
 
 
 @pytest.mark.parametrize("words", [["--generator", "vllm"], ["--lm-eval", "tasks=x"]])
 def test_extras_run_in_one_process(material, monkeypatch, words):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    outcome = run(*words_of(material, None, *words))
+    outcome = run(*evaluate_words(material, None, *words))
     assert outcome.status == 2
     assert outcome.error.endswith("runs in one process; evaluate in several without it")
 
@@ -406,7 +235,7 @@ def test_vllm_behind_the_same_interface(material, tmp_path, monkeypatch, whole):
     made: list[Any] = []
     monkeypatch.setitem(sys.modules, "vllm", fake_vllm(made))
     words = ["--tokens-per-batch", 80, "--grad-norm", "--generator", "vllm"]
-    succeeded(run(*words_of(material, tmp_path / "e", *words)))
+    succeeded(run(*evaluate_words(material, tmp_path / "e", *words)))
     assert records_of(tmp_path / "e") == records_of(whole)
     assert made == [(str(material.model), {"dtype": "float32", "trust_remote_code": False, "seed": 0})]
 

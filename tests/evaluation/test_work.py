@@ -60,9 +60,7 @@ def test_a_line_cut_short_is_computed_again(tmp_path: Path, cut: int) -> None:
 def test_processes_share_the_batches(tmp_path: Path) -> None:
     parts: list[list[list[int]]] = [[], []]
     for rank in (0, 1):
-        together = Work(Processes(rank, 2), Journal(tmp_path, rank), show_progress=False)
-        object.__setattr__(together, "processes", Alone(rank, 2))
-        run(together, parts[rank])
+        run(Work(Alone(rank, 2), Journal(tmp_path, rank), show_progress=False), parts[rank])
     assert parts == [[BATCHES[0], BATCHES[2]], [BATCHES[1]]]
     computed: list[list[int]] = []
     assert run(Work(journal=Journal(tmp_path), show_progress=False), computed) == VALUES  # one resumes what two began

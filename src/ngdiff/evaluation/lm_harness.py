@@ -23,9 +23,6 @@ def parse_harness_arguments(words: Sequence[str]) -> dict[str, Any]:
     Raises:
         InputError: the harness is not installed, a word without `=`, an argument that the harness does not take or
             that ngdiff fills in itself, or no tasks.
-
-    >>> parse_harness_arguments(["tasks=arc_easy,boolq", "num_fewshot=0"])  # doctest: +SKIP
-    {'tasks': ['arc_easy', 'boolq'], 'num_fewshot': 0}
     """
     accepted = [name for name in inspect.signature(_harness().simple_evaluate).parameters if name not in _OURS]
     accepted.append("include_path")
