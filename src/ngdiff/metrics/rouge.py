@@ -20,6 +20,11 @@ def _scorer(kind: str, stemmer: bool) -> RougeScorer:
     return RougeScorer([kind], use_stemmer=stemmer)
 
 
+@functools.lru_cache(maxsize=4096)  # several statistics of one pair of texts cost one comparison
+def _score(kind: str, stemmer: bool, reference: str, generated: str) -> Any:
+    return _scorer(kind, stemmer).score(reference, generated)[kind]
+
+
 def rouge(
     reference: str,
     generated: str,
@@ -55,7 +60,7 @@ def rouge(
         raise InputError(f"ROUGE kind {kind!r} is unknown; use rougeL, rougeLsum or rouge1 to rouge9")
     if statistic not in _STATISTICS:
         raise InputError(f"ROUGE statistic {statistic!r} is unknown; use one of {', '.join(_STATISTICS)}")
-    return float(getattr(_scorer(kind, stemmer).score(reference, generated)[kind], statistic))
+    return float(getattr(_score(kind, stemmer, reference, generated), statistic))
 
 
 def has_words(text: str) -> bool:
@@ -68,6 +73,11 @@ def has_words(text: str) -> bool:
     (True, False)
     """
     return _WORD.search(text.lower()) is not None
+
+
+def has_generated(record: Mapping[str, Any]) -> bool:
+    """Whether the record has a reference and a generated answer (an empty one counts)."""
+    return record.get("reference") is not None and record.get("generated") is not None
 
 
 def rouge_l_recalls(records: Sequence[Mapping[str, Any]]) -> list[float]:
