@@ -66,7 +66,7 @@ def auc_interval(area: float, n_members: int, n_others: int, *, confidence: floa
 
     >>> low, high = auc_interval(1.0, 20, 20)
     >>> round(low, 3), high
-    (0.844, 1.0)
+    (0.899, 1.0)
     """
     check_confidence(confidence)
     if not 0 <= area <= 1:

@@ -53,8 +53,8 @@ def percentile_interval(distribution: NDArray[np.float64], *, confidence: float 
     Raises:
         InputError: a level out of range.
 
-    >>> percentile_interval(np.arange(101.0), confidence=0.9)
-    (5.0, 95.0)
+    >>> percentile_interval(np.arange(101.0), confidence=0.5)
+    (25.0, 75.0)
     """
     check_confidence(confidence)
     low, high = np.quantile(distribution, [(1 - confidence) / 2, (1 + confidence) / 2])

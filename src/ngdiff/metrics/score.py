@@ -81,7 +81,8 @@ def score(
     result.update(numbers)
     if sets.get("forget") and sets.get("holdout"):
         result["membership"] = membership(sets["forget"], sets["holdout"], confidence=confidence)
-    leak = _privleak(sets, retrained or {}, corpus)
+    passages = _passages(sets)
+    leak = _privleak(passages, _passages(retrained or {}), corpus)
     result.update(leak)
     if retrained is not None and not compared and leak.get("privleak_retrained", {}).get("source") != "records":
         raise InputError(
@@ -91,7 +92,7 @@ def score(
     if confidence is not None:
         result["confidence"] = _intervals(samples, numbers, confidence, seed)
         if "privleak" in result:
-            sizes = [len(sets[f"muse_privleak_{split}"]) for split in ("forget", "holdout")]
+            sizes = [len(passages[split][SCORE]) for split in ("forget", "holdout")]
             ends = auc_interval(result["privleak_auc"][PAIR][SCORE], *sizes, confidence=confidence)
             known = result["privleak_retrained"]["auc"]
             result["confidence"]["privleak"] = [privleak(end, known) for end in ends]
@@ -121,14 +122,18 @@ def _passages(sets: Sets) -> dict[str, dict[str, list[float]]]:
     return {split: muse_values(records) for split, records in named.items() if records}
 
 
-def _privleak(sets: Sets, retrained: Sets, corpus: str) -> dict[str, Any]:
-    found = pair_aucs(_passages(sets))
+def _privleak(
+    passages: Mapping[str, Mapping[str, Sequence[float]]],
+    retrained: Mapping[str, Mapping[str, Sequence[float]]],
+    corpus: str,
+) -> dict[str, Any]:
+    found = pair_aucs(passages)
     if not found:
         return {}
     result: dict[str, Any] = {"privleak_auc": found}
     if SCORE not in found.get(PAIR, {}):
         return result
-    known = pair_aucs(_passages(retrained)).get(PAIR, {})
+    known = pair_aucs(retrained).get(PAIR, {})
     if SCORE in known:
         reference: dict[str, Any] = {
             "source": "records",

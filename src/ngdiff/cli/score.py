@@ -1,0 +1,77 @@
+"""`ngdiff score`."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.errors import InputError
+from ngdiff.files import check_file, write_json
+from ngdiff.metrics import AUC_RETRAIN, score
+from ngdiff.scoring import format_comparison, read_sets, record_files
+
+
+@dataclass
+class ScoreOptions:
+    """What to compare with, and where the numbers go."""
+
+    output: str | None = option(None, help="file for the numbers, such as metrics.json; none: table only", value="FILE")
+    overwrite: bool = option(False, help="replace that file")
+    retrained: str | None = option(
+        None,
+        help="evaluation of a model that never saw the forget set (folder or file): for forget quality and PrivLeak",
+        value="RUN",
+    )
+    muse_corpus: str = option(
+        "news", help="whose published retrained model PrivLeak is taken against without --retrained: news, books"
+    )
+    confidence: float | None = option(0.95, help="level of the confidence intervals; none: no intervals")
+    seed: int = option(0, help="seed of the bootstrap")
+
+
+PARSER = CommandParser(
+    "score",
+    "Recompute every metric from the records of one model: folders that `ngdiff evaluate --output` wrote, or files "
+    "records_SET.jsonl. No model is loaded.",
+    {"scoring": ScoreOptions},
+    required=(),
+    words="records",
+)
+
+
+def run(words: list[str]) -> None:
+    """Run the command.
+
+    Raises:
+        InputError: options or records that cannot be used.
+    """
+    values = PARSER.parse(words)
+    if values is None:
+        return
+    options: ScoreOptions = PARSER.build(ScoreOptions, values)
+    if options.confidence is not None and not 0 < options.confidence < 1:
+        raise InputError(f"--confidence {options.confidence} is not between 0 and 1; 0.95, say, or none")
+    if options.muse_corpus not in AUC_RETRAIN:
+        raise InputError(f"--muse-corpus {options.muse_corpus} is not known; one of {', '.join(AUC_RETRAIN)}")
+    if options.seed < 0:
+        raise InputError(f"--seed {options.seed} is not 0 or more")
+    files = [file for source in values["records"] for file in record_files(source)]
+    others = [] if options.retrained is None else record_files(options.retrained)
+    if options.output is not None:
+        check_file(options.output, overwrite=options.overwrite, inputs=[*files, *others])
+    chosen: dict[str, Any] = {
+        "corpus": options.muse_corpus,
+        "confidence": options.confidence,
+        "seed": options.seed,
+    }
+    retrained = read_sets(others) if others else None
+    metrics = score(read_sets(files), retrained=retrained, **chosen)
+    columns = {"value": metrics}
+    if retrained is not None:
+        columns["retrained"] = score(retrained, **{**chosen, "confidence": None})
+    if options.output is not None:
+        write_json(Path(options.output).expanduser(), metrics)
+    sys.stdout.write(format_comparison(columns) + "\n")
+    if options.output is not None:
+        sys.stdout.write(f"Written to {options.output}\n")
