@@ -86,11 +86,14 @@ def check_output(
     return path
 
 
-def check_file(file: str | Path, *, overwrite: bool = False, inputs: Iterable[str | Path] = ()) -> None:
+def check_file(
+    file: str | Path, *, option: str = "--output", overwrite: bool = False, inputs: Iterable[str | Path] = ()
+) -> None:
     """Refuse an output file that cannot be written or would replace something, before any long work.
 
     Args:
         file: the file to be written; `~` is the home directory.
+        option: how messages name it.
         overwrite: replace it.
         inputs: files that are read, and therefore never replaced.
 
@@ -99,13 +102,13 @@ def check_file(file: str | Path, *, overwrite: bool = False, inputs: Iterable[st
     """
     path = Path(file).expanduser()
     if path.is_dir():
-        raise InputError(f"--output {file}: this is a folder; give a file.")
+        raise InputError(f"{option} {file}: this is a folder; give a file.")
     if not path.parent.is_dir():
-        raise InputError(f"--output {file}: the folder {path.parent} does not exist.")
+        raise InputError(f"{option} {file}: the folder {path.parent} does not exist.")
     if path.exists() and any(path.resolve() == Path(other).resolve() for other in inputs):
-        raise InputError(f"--output {file} is a file that is read; choose another.")
+        raise InputError(f"{option} {file} is a file that is read; choose another.")
     if path.exists() and not overwrite:
-        raise InputError(f"--output {file} exists; choose another file, or give --overwrite.")
+        raise InputError(f"{option} {file} exists; choose another file, or give --overwrite.")
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -95,9 +95,9 @@ def _muse(f: Values, recall: Values, better: Way, title: str, sources: tuple[str
     """MUSE's number, the NGDiff paper's beside it under its own name, and what any set has."""
     muse, ngdiff = sources
     return {
-        "rouge_l_f": Metric(f, better, f"{title} F", f"ROUGE-L F, stemmer off (MUSE {muse})", has_generated),
+        "rouge_l_f": Metric(f, better, f"{title}, F", f"ROUGE-L F, stemmer off (MUSE {muse})", has_generated),
         "rouge_l_recall_unstemmed": Metric(
-            recall, better, f"{title} recall", f"ROUGE-L recall, stemmer off (NGDiff Eq. {ngdiff})", has_generated
+            recall, better, f"{title}, recall", f"ROUGE-L recall, stemmer off (NGDiff Eq. {ngdiff})", has_generated
         ),
         **_likelihood(better),
     }
@@ -150,8 +150,8 @@ _CHOICE: dict[str, Metric] = {
 }
 
 _VERBMEM = _muse(verbmem_f, verbmem_recall, "lower", "VerbMem", ("C1", "8"))
-_KNOWMEM_FORGET = _muse(knowmem_f, knowmem_recall, "lower", "KnowMem", ("C2", "9"))
-_KNOWMEM_RETAIN = _muse(knowmem_f, knowmem_recall, "higher", "KnowMem", ("C4", "10"))
+_KNOWMEM_FORGET = _muse(knowmem_f, knowmem_recall, "lower", "KnowMem forget", ("C2", "9"))
+_KNOWMEM_RETAIN = _muse(knowmem_f, knowmem_recall, "higher", "KnowMem retain", ("C4", "10"))
 
 # PrivLeak compares these sets with each other (`ngdiff.metrics.privleak`); alone none is better either way.
 _PASSAGES: dict[str, Metric] = {name: metric._replace(better=None) for name, metric in _likelihood("higher").items()}

@@ -4,6 +4,7 @@ from ngdiff.scoring.compare import Comparison, compare
 from ngdiff.scoring.formats import FORMATS
 from ngdiff.scoring.records import read_records, read_sets, record_files
 from ngdiff.scoring.runs import read_runs
+from ngdiff.scoring.sequence import sequences
 from ngdiff.scoring.table import format_comparison, format_table
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "read_runs",
     "read_sets",
     "record_files",
+    "sequences",
 ]
