@@ -73,5 +73,15 @@ def run(words: list[str]) -> None:
     if options.output is not None:
         write_json(Path(options.output).expanduser(), metrics)
     sys.stdout.write(format_comparison(columns) + "\n")
+    if retrained is not None and not _compared(metrics):
+        sys.stdout.write(
+            "note: no forget quality, which needs perturbed answers of the set forget from both models, and no "
+            "PrivLeak against the retrained one, which needs token losses of muse_privleak_forget and "
+            "muse_privleak_holdout\n"
+        )
     if options.output is not None:
         sys.stdout.write(f"Written to {options.output}\n")
+
+
+def _compared(metrics: dict[str, Any]) -> bool:
+    return "forget_quality" in metrics or metrics.get("privleak_retrained", {}).get("source") == "records"

@@ -69,5 +69,8 @@ def privleak(area: float, retrained: float) -> float:
     -100.0
     """
     if not retrained > 0:
-        raise InputError(f"PrivLeak divides by the AUC of the retrained model, and it is {retrained}")
+        raise InputError(
+            f"PrivLeak divides by the AUC of the retrained model, and it is {retrained}: "
+            "its forget set is entirely known, which is no model that never saw it"
+        )
     return 100 * (area - retrained) / retrained

@@ -53,7 +53,8 @@ def score(
     - `forget_quality`, `forget_quality_statistic`: `ngdiff.metrics.forget_quality` of the sets "forget";
     - `membership`: `ngdiff.metrics.membership` of the sets "forget" and "holdout";
     - `privleak_auc`: `pair_aucs` of MUSE's three sets `muse_privleak_*`; `privleak`, in percent, against the model
-      named in `privleak_retrained`: {`source`, `auc`, and for a model with records `privleak` by every score};
+      named in `privleak_retrained`: {`source`, `auc`, and for a model with records `privleak` by every score whose
+      AUC is not 0 there};
     - `confidence`: {`level`, `method`, `seed`, `sets`: {set: {metric: [low, high]}}, `model_utility`, `privleak`}:
       percentile bootstrap of every mean of at least two records (`bootstrap.resampled`), sets resampled
       independently of each other; PrivLeak from the interval of its AUC, with that of the retrained model taken
@@ -67,8 +68,8 @@ def score(
         seed: of the bootstrap.
 
     Raises:
-        InputError: no sets, an empty one, a set with a name of another number, a record that a metric cannot use,
-            or retrained records that have nothing in common with these.
+        InputError: no sets, an empty one, a set with a name of another number, or a record that a metric cannot
+            use.
     """
     _check(sets, corpus)
     if confidence is not None:
@@ -76,19 +77,12 @@ def score(
     samples = {name: samples_of(name, records) for name, records in sets.items()}
     numbers = {name: summarize_samples(name, sets[name], own) for name, own in samples.items()}
     result: dict[str, Any] = dict(headline(numbers))
-    compared = _forget_quality(sets, retrained or {})
-    result.update(compared)
+    result.update(_forget_quality(sets, retrained or {}))
     result.update(numbers)
     if sets.get("forget") and sets.get("holdout"):
         result["membership"] = membership(sets["forget"], sets["holdout"], confidence=confidence)
     passages = _passages(sets)
-    leak = _privleak(passages, _passages(retrained or {}), corpus)
-    result.update(leak)
-    if retrained is not None and not compared and leak.get("privleak_retrained", {}).get("source") != "records":
-        raise InputError(
-            "the retrained model's records have nothing to compare with: forget quality needs the set forget with "
-            "perturbed answers on both sides, PrivLeak the sets muse_privleak_forget and muse_privleak_holdout"
-        )
+    result.update(_privleak(passages, _passages(retrained or {}), corpus))
     if confidence is not None:
         result["confidence"] = _intervals(samples, numbers, confidence, seed)
         if "privleak" in result:
@@ -138,7 +132,11 @@ def _privleak(
         reference: dict[str, Any] = {
             "source": "records",
             "auc": known[SCORE],
-            "privleak": {name: privleak(found[PAIR][name], known[name]) for name in known if name in found[PAIR]},
+            "privleak": {
+                name: privleak(found[PAIR][name], known[name])
+                for name in known
+                if name in found[PAIR] and known[name] > 0
+            },
         }
     else:
         reference = {"source": f"MUSE {corpus}, published", "auc": AUC_RETRAIN[corpus]}
