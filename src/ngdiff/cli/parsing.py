@@ -133,7 +133,7 @@ class CommandParser:
         if self.words is None:
             return words
         apart = list(words)
-        for index, (word, following) in enumerate(zip(words, [*words[1:], ""], strict=True)):
+        for index, (word, following) in enumerate(zip(words, [*words[1:], ""], strict=False)):
             action = self._parser._option_string_actions.get(word)
             if action is not None and action.nargs == "?" and following.lower() not in _TRUTH_WORDS:
                 apart[index] = f"{word}=true"
