@@ -58,7 +58,7 @@ def test_a_folder_is_scored_as_by_the_function(evaluation: Path, tmp_path: Path,
 def test_files_are_scored_as_their_folder_and_options_may_stand_between(evaluation: Path, tmp_path: Path) -> None:
     files = sorted(map(str, (evaluation / "private").iterdir()))
     whole, parts = tmp_path / "whole.json", tmp_path / "parts.json"
-    whole.write_text("{}")
+    whole.write_text("{}")  # replaced
     assert main(["score", "--overwrite", str(evaluation), "--confidence", "0.8", "--output", str(whole)]) == 0
     assert main(["score", files[0], f"--output={parts}", *files[1:], "--confidence", "0.8"]) == 0
     assert json.loads(whole.read_text()) == json.loads(parts.read_text())
@@ -153,3 +153,15 @@ def test_options_that_cannot_be_used(evaluation: Path, tmp_path: Path, capsys) -
         f"--output {records} is a file that is read; choose another."
     )
     assert records.read_text() == before
+
+
+def test_what_only_a_model_can_tell_outlives_another_scoring(evaluation: Path, capsys) -> None:
+    target = evaluation / "metrics.json"
+    tasks = {"arc_easy": {"acc,none": 0.5}}
+    target.write_text(json.dumps({"forget": {"n": 1}, "lm_eval": tasks}))
+    assert main(["score", str(evaluation), "--output", str(target), "--overwrite"]) == 0
+    assert json.loads(target.read_text()) == {**score(read_sets([evaluation]), confidence=0.95), "lm_eval": tasks}
+    capsys.readouterr()
+    target.write_text("a letter to my aunt")
+    assert fails(capsys, evaluation, "--output", target, "--overwrite").startswith(f"{target} is no metrics.json")
+    assert target.read_text() == "a letter to my aunt"

@@ -224,4 +224,4 @@ def test_a_set_may_not_take_the_name_of_another_number(name: str) -> None:
 def test_every_other_number_has_its_name_reserved() -> None:
     everything = {**TOFU, "holdout": answers(7), **muse(0, 0.0)}
     found = score(everything, retrained={**TOFU, **muse(9, 0.9)}, confidence=0.95)
-    assert set(found) - set(everything) == set(RESERVED)
+    assert set(found) - set(everything) == set(RESERVED) - {"lm_eval"}  # only a model can tell

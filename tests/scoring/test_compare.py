@@ -115,3 +115,19 @@ def test_curves_over_k() -> None:
         sequences(compare({"ngdiff": run(0.1)}))
     with pytest.raises(InputError, match="run 'ngdiff@01': there are two runs of ngdiff with K = 1"):
         sequences(compare({"ngdiff@1": run(0.1), "ngdiff@01": run(0.1)}))
+
+
+def test_general_abilities_are_compared_on_request() -> None:
+    tasks = {"arc_easy": {"acc,none": 0.5, "acc_stderr,none": 0.01}, "gsm8k": {"exact_match,flexible-extract": 0.25}}
+    runs = {"a": run(0.1, lm_eval=tasks), "b": run(0.1, lm_eval={"arc_easy": {"acc,none": 0.4, "odd,none": 3}})}
+    assert compare(runs).titles == ["Verbmem"]
+    table = compare(runs, metrics=["lm_eval.arc_easy.acc", "lm_eval.gsm8k.exact_match:flexible-extract"])
+    assert table.titles == ["arc_easy acc", "gsm8k exact_match,flexible-extract"]
+    assert table.values == [[0.5, 0.25], [0.4, None]]
+    assert table.best == [[True, False], [False, False]]
+    every = compare(runs, metrics=["all"])
+    assert [(q.key, q.better) for q in every.quantities][1:] == [
+        ("lm_eval.arc_easy.acc", "higher"),
+        ("lm_eval.gsm8k.exact_match:flexible-extract", "higher"),
+        ("lm_eval.arc_easy.odd", None),
+    ]

@@ -9,7 +9,7 @@ from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.errors import InputError
 from ngdiff.files import check_file, write_json
 from ngdiff.metrics import AUC_RETRAIN, score
-from ngdiff.scoring import format_comparison, read_sets, record_files
+from ngdiff.scoring import format_comparison, read_metrics, read_sets, record_files
 
 
 @dataclass
@@ -71,7 +71,8 @@ def run(words: list[str]) -> None:
     if retrained is not None:
         columns["retrained"] = score(retrained, **{**chosen, "confidence": None})
     if options.output is not None:
-        write_json(Path(options.output).expanduser(), metrics)
+        target = Path(options.output).expanduser()
+        write_json(target, {**metrics, **_of_a_model(target)})
     sys.stdout.write(format_comparison(columns) + "\n")
     if retrained is not None and not _compared(metrics):
         sys.stdout.write(
@@ -81,6 +82,18 @@ def run(words: list[str]) -> None:
         )
     if options.output is not None:
         sys.stdout.write(f"Written to {options.output}\n")
+
+
+def _of_a_model(target: Path) -> dict[str, Any]:
+    """What stands in the file to be replaced and cannot be had from records: general abilities.
+
+    Raises:
+        InputError: the file is there and is no `metrics.json`.
+    """
+    if not target.exists():
+        return {}
+    abilities = read_metrics(target).get("lm_eval")
+    return {} if abilities is None else {"lm_eval": abilities}
 
 
 def _compared(metrics: dict[str, Any]) -> bool:

@@ -34,6 +34,7 @@ RESERVED = (
     "privleak_auc",
     "privleak_retrained",
     "confidence",
+    "lm_eval",
 )
 
 

@@ -3,7 +3,7 @@
 from ngdiff.scoring.compare import Comparison, compare
 from ngdiff.scoring.formats import FORMATS
 from ngdiff.scoring.records import read_records, read_sets, record_files
-from ngdiff.scoring.runs import read_runs
+from ngdiff.scoring.runs import read_metrics, read_runs
 from ngdiff.scoring.sequence import sequences
 from ngdiff.scoring.table import format_comparison, format_table
 
@@ -13,6 +13,7 @@ __all__ = [
     "compare",
     "format_comparison",
     "format_table",
+    "read_metrics",
     "read_records",
     "read_runs",
     "read_sets",

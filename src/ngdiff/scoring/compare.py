@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ngdiff.errors import InputError
-from ngdiff.scoring.quantities import Quantity, is_shown, quantities, shown
+from ngdiff.scoring.quantities import ABILITIES, Quantity, is_shown, quantities, shown
 
 # What a table shows unasked, as far as the runs have it: the numbers of the field's own tables.
 HEADLINE = (
@@ -82,7 +82,7 @@ def _choose(found: Sequence[Quantity], keys: Sequence[str] | None) -> list[Quant
     chosen: dict[str, Quantity] = {}
     for key in keys:
         if key == "all":
-            chosen.update({name: one for name, one in by_key.items() if is_shown(one)})
+            chosen.update({name: one for name, one in by_key.items() if is_shown(one) or one.group == ABILITIES})
         elif key in by_key:
             chosen[key] = by_key[key]
         else:

@@ -10,6 +10,8 @@ Metrics = Mapping[str, Any]
 
 # In metrics.json and on request only: beside the usual one it would be taken for it.
 LEFT_OUT = {"truth_ratio_arithmetic"}
+# What lm-evaluation-harness measures; `ngdiff evaluate` shows it in the harness's own form.
+ABILITIES = "general abilities"
 # Of the many membership scores one of each kind; Min-20 % is the choice of its authors.
 _MEMBERSHIP = ("loss", "loss/zlib", "loss-reference", "min-20%", "min-20%++", "grad-norm")
 
@@ -31,7 +33,7 @@ class Quantity(NamedTuple):
     def key(self) -> str:
         """Name on the command line and in CSV, such as `forget.loss`."""
         path = self.path[:-1] if self.path[0] == "membership" else self.path
-        return ".".join(path)
+        return ".".join(path).removesuffix(",none").replace(",", ":")  # a comma separates keys
 
     def value(self, metrics: Metrics) -> float | None:
         """The number; None where the evaluation lacks it.
@@ -70,11 +72,33 @@ def quantities(evaluations: Sequence[Metrics]) -> list[Quantity]:
         found.append(
             Quantity("forget or holdout?", f"AUC {score}", 0.5, (*path, "auc"), (*path, "interval")),
         )
+    found += _abilities(evaluations)
     return [one for one in found if any(one.value(metrics) is not None for metrics in evaluations)]
 
 
+def _abilities(evaluations: Iterable[Metrics]) -> list[Quantity]:
+    """The numbers of lm-evaluation-harness by task, without their standard errors."""
+    tables = [metrics.get("lm_eval") for metrics in evaluations]
+    tasks = [item for table in tables if isinstance(table, Mapping) for item in table.items()]
+    paths = dict.fromkeys((task, name) for task, own in tasks if isinstance(own, Mapping) for name in own)
+    return [
+        Quantity(ABILITIES, f"{task} {name.removesuffix(',none')}", _way(name), ("lm_eval", task, name), ())
+        for task, name in paths
+        if "_stderr" not in name
+    ]
+
+
+def _way(name: str) -> Literal["lower", "higher"] | None:
+    """Which way is better by the harness's name of a number; None for one that is not known here."""
+    if name.startswith(("acc", "exact_match", "f1", "em,", "mcc", "bleu", "rouge", "pass@")):
+        return "higher"
+    return "lower" if "perplexity" in name or name.startswith("bits_per_byte") else None
+
+
 def is_shown(quantity: Quantity) -> bool:
-    """Whether tables show it unasked."""
+    """Whether the table of an evaluation shows it."""
+    if quantity.group == ABILITIES:
+        return False
     if quantity.path[0] == "membership":
         return quantity.path[1] in _MEMBERSHIP
     return quantity.path[-1] not in LEFT_OUT

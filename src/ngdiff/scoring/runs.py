@@ -27,9 +27,10 @@ def read_runs(words: Sequence[str]) -> dict[str, dict[str, Any]]:
     for word in words:
         name, place = _split(word)
         path = _file(place)
-        metrics = _read(path)
+        metrics = read_metrics(path)
         name = name or path.resolve().parent.name
-        several = {key: value for key, value in metrics.items() if isinstance(value, dict) and _has_sets(value)}
+        parts = {} if _has_sets(metrics) else metrics
+        several = {key: value for key, value in parts.items() if isinstance(value, dict) and _has_sets(value)}
         for own, numbers in {f"{name}/{key}": value for key, value in several.items()}.items() or [(name, metrics)]:
             if own in runs:
                 raise InputError(f"two runs are called {own!r}; tell them apart with NAME=FOLDER")
@@ -66,7 +67,12 @@ def _file(place: Path) -> Path:
     return found[0]
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_metrics(path: Path) -> dict[str, Any]:
+    """The contents of a `metrics.json`.
+
+    Raises:
+        InputError: it is none.
+    """
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
