@@ -40,6 +40,11 @@ def test_several_evaluations_in_one_file(tmp_path: Path) -> None:
     assert list(read_runs([str(folder)])) == ["demo/before", "demo/after"]
 
 
+def test_an_evaluation_of_general_abilities_alone(tmp_path: Path) -> None:
+    metrics = {"lm_eval": {"arc_easy": {"acc,none": 0.5}}}
+    assert read_runs([str(write(tmp_path / "a", metrics))]) == {"a": metrics}
+
+
 @pytest.mark.parametrize(
     ("metrics", "message"),
     [

@@ -34,7 +34,7 @@ def read_runs(words: Sequence[str]) -> dict[str, dict[str, Any]]:
         for own, numbers in {f"{name}/{key}": value for key, value in several.items()}.items() or [(name, metrics)]:
             if own in runs:
                 raise InputError(f"two runs are called {own!r}; tell them apart with NAME=FOLDER")
-            if not _has_sets(numbers):
+            if not (_has_sets(numbers) or "lm_eval" in numbers):
                 raise InputError(f"{path} holds no metrics of a set; `ngdiff evaluate` and `ngdiff score` write some")
             runs[own] = numbers
     return runs
