@@ -131,6 +131,12 @@ def test_files_and_folders(tmp_path: Path) -> None:
     assert list(read_sets([run])) == list(read_sets([forget, retain])) == ["forget", "retain"]
 
 
+def test_sets_come_in_the_order_of_the_table(tmp_path: Path) -> None:
+    for name in ("world_facts", "another", "retain", "forget", "a_set", "holdout"):
+        write(tmp_path / f"records_{name}.jsonl", LIKELIHOOD)
+    assert list(read_sets([tmp_path])) == ["forget", "retain", "holdout", "world_facts", "a_set", "another"]
+
+
 def test_the_set_is_that_of_the_records_else_of_the_file(tmp_path: Path) -> None:
     renamed = write(tmp_path / "records_other.jsonl", FULL)
     bare = write(tmp_path / "records_muse_verbmem.jsonl", {"reference": "a", "generated": "b"})

@@ -115,6 +115,16 @@ def test_numbers_across_sets_and_what_they_should_be_near() -> None:
     ]
 
 
+def test_a_published_reference_is_said() -> None:
+    metrics = {"privleak": 5.0, "privleak_retrained": {"source": "MUSE news, published", "auc": 0.4772}}
+    *_, row, note = format_comparison({"a": metrics, "b": metrics}).splitlines()
+    assert row == "  PrivLeak % →0  5.0000  5.0000"
+    assert note == (
+        "note: PrivLeak is taken against the model that MUSE retrained (MUSE news, published); "
+        "other models need --retrained"
+    )
+
+
 def test_an_entry_that_is_no_number() -> None:
     with pytest.raises(InputError, match=r"forget\.loss is no number but bool"):
         format_table({"forget": {"n": 1, "loss": True}})

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.errors import InputError
+from ngdiff.metrics import METRICS
 
 _FILES = "records_*.jsonl"
 _LIKELIHOODS = ("paraphrased", "lowercase", "base_model")
@@ -18,7 +19,7 @@ _ROUNDING = 1e-3
 
 
 def read_sets(sources: Sequence[str | Path]) -> dict[str, list[dict[str, Any]]]:
-    """The records of every set, by set name.
+    """The records of every set, by set name, in the order of `ngdiff.metrics.METRICS`; other sets follow.
 
     A set's name is the `set` of its records; where they have none, it is that of the file,
     `records_<set>.jsonl`.
@@ -41,7 +42,9 @@ def read_sets(sources: Sequence[str | Path]) -> dict[str, list[dict[str, Any]]]:
                 f"{origin[name]} and {path} are both of the set {name!r}; score the records of one model at a time"
             )
         sets[name], origin[name] = records, path
-    return sets
+    known = list(METRICS)
+    order = sorted(sets, key=lambda name: (known.index(name) if name in known else len(known), name))
+    return {name: sets[name] for name in order}
 
 
 def record_files(source: str | Path) -> list[Path]:

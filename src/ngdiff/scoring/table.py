@@ -52,6 +52,7 @@ def format_comparison(columns: Mapping[str, Mapping[str, Any]]) -> str:
         lines.append(_heading(group, evaluations) if group in sets else _Line(group))
         lines += [_line(quantity, evaluations) for quantity in own]
     notes = [_note(name, metrics.get(name, {})) for metrics in evaluations for name in sets]
+    notes += [_retrained_note(metrics) for metrics in evaluations]
     return "\n".join([*_align(_names(columns), lines), *dict.fromkeys(note for note in notes if note)])
 
 
@@ -98,6 +99,13 @@ def _note(set_name: str, numbers: Mapping[str, Any]) -> str:
         f"note: {numbers['n_no_words']} of {numbers['n']} {set_name} answers hold no word that ROUGE knows "
         "(a-z, 0-9); they count as 0 whatever the model says"
     )
+
+
+def _retrained_note(metrics: Mapping[str, Any]) -> str:
+    source = at(metrics, ("privleak_retrained", "source"))
+    if metrics.get("privleak") is None or source in (None, "records"):
+        return ""
+    return f"note: PrivLeak is taken against the model that MUSE retrained ({source}); other models need --retrained"
 
 
 def _align(names: Sequence[str], lines: Sequence[_Line]) -> list[str]:
