@@ -12,6 +12,7 @@ from ngdiff.data.sources import _locate
 from ngdiff.errors import InputError
 from ngdiff.files import (
     MANIFEST,
+    check_file,
     existing_path,
     prepare_output,
     sha256_file,
@@ -219,3 +220,23 @@ def test_hashes_of_a_folder(tmp_path: Path) -> None:
     assert list(found) == ["a/z", "b"]
     assert found["b"] == hashlib.sha256(b"b").hexdigest()
     assert list(sha256_folder(tmp_path, pattern="*")) == ["b"]
+
+
+def test_a_file_to_be_written_is_checked_before(tmp_path: Path) -> None:
+    there = tmp_path / "there.json"
+    there.write_text("mine")
+    check_file(tmp_path / "new.json")
+    check_file(there, overwrite=True, inputs=[tmp_path / "other"])
+    for file, options, message in (
+        (there, {}, r"--output .*there\.json exists; choose another file, or give --overwrite"),
+        (there, {"option": "--figure"}, r"--figure .*there\.json exists"),
+        (there, {"overwrite": True, "inputs": [there]}, r"there\.json is a file that is read; choose another"),
+        (tmp_path, {"overwrite": True}, "this is a folder; give a file"),
+        (tmp_path / "no" / "new.json", {}, r"the folder .*no does not exist"),
+    ):
+        with pytest.raises(InputError, match=message):
+            check_file(file, **options)
+    (tmp_path / "link.json").symlink_to(there)
+    with pytest.raises(InputError, match="is a file that is read"):
+        check_file(tmp_path / "link.json", overwrite=True, inputs=[there])
+    assert names(tmp_path) == {"there.json", "link.json"}

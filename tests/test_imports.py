@@ -21,7 +21,8 @@ ARROWS: dict[str, set[str]] = {
     "metrics": set(),
     "report": set(),
     "modeling": {"core"},
-    "evaluation": {"data", "files", "metrics", "modeling"},
+    "scoring": {"files", "metrics"},
+    "evaluation": {"data", "files", "metrics", "modeling", "scoring"},
     "training": {"core", "weighting", "objectives", "data", "metrics", "modeling", "evaluation"},
 }
 SEES_EVERYTHING = {"cli", "__main__"}
@@ -40,6 +41,7 @@ OTHERS: dict[str, set[str]] = {
     "metrics": {"numpy", "scipy", "rouge_score"},
     "report": {"matplotlib", "numpy"},
     "modeling": {"torch", "transformers", "tokenizers", "peft", "safetensors"},
+    "scoring": set(),
     # The last two are extras, imported where they are asked for.
     "evaluation": {"torch", "transformers", "accelerate", "tqdm", "yaml", "lm_eval", "vllm"},
     "training": {"torch", "transformers", "accelerate", "peft", "safetensors"},

@@ -87,6 +87,31 @@ def check_output(
     return path
 
 
+def check_file(
+    file: str | Path, *, option: str = "--output", overwrite: bool = False, inputs: Iterable[str | Path] = ()
+) -> None:
+    """Refuse an output file that cannot be written or would replace something, before any long work.
+
+    Args:
+        file: the file to be written; `~` is the home directory.
+        option: how messages name it.
+        overwrite: replace it.
+        inputs: files that are read, and therefore never replaced.
+
+    Raises:
+        InputError: it exists and is not to be replaced, is a folder or an input, or its folder does not exist.
+    """
+    path = Path(file).expanduser()
+    if path.is_dir():
+        raise InputError(f"{option} {file}: this is a folder; give a file.")
+    if not path.parent.is_dir():
+        raise InputError(f"{option} {file}: the folder {path.parent} does not exist.")
+    if path.exists() and any(path.resolve() == Path(other).resolve() for other in inputs):
+        raise InputError(f"{option} {file} is a file that is read; choose another.")
+    if path.exists() and not overwrite:
+        raise InputError(f"{option} {file} exists; choose another file, or give --overwrite.")
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a UTF-8 file that is there as a whole or as it was before, whatever happens on the way.
 

@@ -38,13 +38,13 @@ def test_unknown_command(capsys):
     assert main(["forget", "--model", "m"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == "ngdiff: error: forget is no command; one of unlearn, evaluate, finetune, demo\n"
+    assert err == "ngdiff: error: forget is no command; one of unlearn, evaluate, score, compare, finetune, demo\n"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_each_command(command, capsys):
     assert main([command, "--help"]) == 0
-    assert capsys.readouterr().out.startswith(f"usage: ngdiff {command} [options]\n")
+    assert capsys.readouterr().out.startswith(f"usage: ngdiff {command} [options]")
 
 
 def raising(error: BaseException) -> Callable[[list[str]], None]:

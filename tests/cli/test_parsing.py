@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from transformers import TrainingArguments
 
-from ngdiff.cli import evaluate, finetune, unlearn
+from ngdiff.cli import compare, evaluate, finetune, score, unlearn
 from ngdiff.cli.options import OutputOptions
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.errors import InputError
 from ngdiff.training import UnlearnConfig
 
 NEEDED = ["--model", "m", "--forget", "f", "--retain", "r", "--output", "o"]
-PARSERS = {"unlearn": unlearn.PARSER, "evaluate": evaluate.PARSER, "finetune": finetune.PARSER}
+COMMANDS = {"unlearn": unlearn, "evaluate": evaluate, "finetune": finetune, "score": score, "compare": compare}
+PARSERS = {name: command.PARSER for name, command in COMMANDS.items()}
 
 
 def parse(*words: str) -> dict[str, Any]:
@@ -299,7 +300,7 @@ def test_help_all_lists_every_option_once(command):
     assert sorted(listed) == sorted(
         {*dashed(field.name for field in fields_of(parser)), "config"} - {"output-dir"} | {"help-all"} & set(listed)
     )
-    assert ("inherited from transformers" in text) == (command != "evaluate")
+    assert ("inherited from transformers" in text) == (command in ("unlearn", "finetune"))
 
 
 @pytest.mark.parametrize("command", PARSERS)
@@ -358,3 +359,49 @@ def test_a_parser_of_ones_own():
     assert "--depth METRES" in parser.help()
     assert "how deep (default: 3)" in parser.help()
     assert json.dumps(parser.parse(["--output=o"])) == '{"output": "o"}'
+
+
+# ---- words that are no option -----------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class _Digging:
+    depth: int = option(3, help="how deep")
+    overwrite: bool = option(False, help="dig again")
+    loud: bool = option(False, help="be heard")
+
+
+DIG = CommandParser("dig", "Dig.", {"hole": _Digging}, required=(), words="hole")
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        (["a"], {"hole": ["a"]}),
+        (["a", "b", "--depth", "5", "c"], {"hole": ["a", "b", "c"], "depth": 5}),
+        (["--overwrite", "a"], {"hole": ["a"], "overwrite": True}),
+        (["--overwrite", "--loud", "a"], {"hole": ["a"], "overwrite": True, "loud": True}),
+        (["--overwrite", "no", "a"], {"hole": ["a"], "overwrite": False}),
+        (["a", "--overwrite=no", "--depth=2"], {"hole": ["a"], "overwrite": False, "depth": 2}),
+        (["a", "--overwrite"], {"hole": ["a"], "overwrite": True}),
+        (["x=y", "./--depth"], {"hole": ["x=y", "./--depth"]}),
+    ],
+)
+def test_words_stand_anywhere_between_options(words, values):
+    assert DIG.parse(words) == values
+
+
+def test_words_that_are_missing_or_look_like_options():
+    for words, message in (
+        ([], r"ngdiff dig needs HOLE\.\.\."),
+        (["--depth", "2"], r"ngdiff dig needs HOLE\.\.\."),
+        (["a", "--dept", "2"], "--dept is no option of ngdiff dig; did you mean --depth"),
+        (["a", "-x"], "-x is no option of ngdiff dig"),
+    ):
+        with pytest.raises(InputError, match=message):
+            DIG.parse(words)
+    assert DIG.help().startswith("usage: ngdiff dig [options] HOLE...\n")
+
+
+def test_a_command_without_words_takes_none():
+    assert refused("stray") == "stray is no option of ngdiff unlearn; see --help-all"

@@ -1,4 +1,4 @@
-"""The published logs of TOFU runs, as records."""
+"""The published logs of TOFU and MUSE runs, as records."""
 
 import json
 import os
@@ -49,4 +49,28 @@ def golden_runs(golden_folder: Path) -> dict[str, dict[str, Any]]:
             records = {name: as_records(name, task["inputs"]) for name, task in log["tasks"].items()}
             runs[path.stem] = {**log, "records": records}
     assert runs, f"{golden_folder} holds no tofu_*.json log with tasks"
+    return runs
+
+
+# MUSE's name of a task -> ours of its set.
+MUSE_SETS = {"verbmem_f": "muse_verbmem", "knowmem_f": "muse_knowmem_forget", "knowmem_r": "muse_knowmem_retain"}
+
+
+@pytest.fixture(scope="session")
+def muse_runs(golden_folder: Path) -> dict[str, dict[str, Any]]:
+    """Run name -> the log, and `records` per set of generated texts."""
+    runs = {}
+    for path in sorted(golden_folder.glob("muse_*.json")):
+        log = json.loads(path.read_text(encoding="utf-8"))
+        log["records"] = {
+            name: [
+                {"set": name, "index": i, "reference": reference, "generated": generated}
+                for i, (reference, generated) in enumerate(
+                    zip(log[task]["inputs"]["reference"], log[task]["inputs"]["generated"], strict=True)
+                )
+            ]
+            for task, name in MUSE_SETS.items()
+        }
+        runs[path.stem] = log
+    assert runs, f"{golden_folder} holds no muse_*.json log"
     return runs

@@ -8,17 +8,22 @@ from typing import Any
 import pytest
 
 from ngdiff.metrics import (
+    AUC_RETRAIN,
     choice_probabilities,
     forget_quality,
     forget_truth_ratio_arithmetic,
     headline,
     losses,
     model_utility,
+    pair_aucs,
+    privleak,
     retain_truth_ratio_arithmetic,
     rouge,
+    score,
     summarize,
     truth_ratios,
 )
+from ngdiff.metrics.muse import knowmem_f, knowmem_recall, verbmem_f, verbmem_recall
 from ngdiff.metrics.probability import answer_loss
 
 Runs = dict[str, dict[str, Any]]
@@ -114,3 +119,64 @@ def test_forget_quality_of_every_pair_of_runs(golden_folder: Path) -> None:
         found = forget_quality(records[pair["unlearned"]], records[pair["retain"]])
         assert found.statistic == pytest.approx(pair["ks_statistic"], abs=1e-9)
         assert found.pvalue == pytest.approx(pair["forget_quality_pvalue"], rel=1e-6)
+
+
+def test_forget_quality_from_the_records_of_two_runs(golden_folder: Path, golden_runs: Runs) -> None:
+    """As `ngdiff score --retrained` does it: from loss sums instead of from the logged truth ratios."""
+    log = json.loads((golden_folder / "tofu_phi_forget_quality.json").read_text(encoding="utf-8"))
+    tried = 0
+    for pair in log["pairs"]:
+        names = [pair[side].replace("ft_epoch5_lr2e-05_", "tofu_") for side in ("unlearned", "retain")]
+        if not golden_runs.keys() >= set(names):
+            continue  # only the texts of some runs are here
+        unlearned, retrained = ({"forget": golden_runs[name]["records"]["forget"]} for name in names)
+        found = score(unlearned, retrained=retrained)
+        assert found["forget_quality_statistic"] == pytest.approx(pair["ks_statistic"], abs=1e-9)
+        assert found["forget_quality"] == pytest.approx(pair["forget_quality_pvalue"], rel=1e-6)
+        tried += 1
+    assert tried >= len(golden_runs)  # each with itself, at least
+
+
+MUSE_TASKS = {
+    "verbmem_f": ("muse_verbmem", verbmem_f, verbmem_recall),
+    "knowmem_f": ("muse_knowmem_forget", knowmem_f, knowmem_recall),
+    "knowmem_r": ("muse_knowmem_retain", knowmem_f, knowmem_recall),
+}
+
+
+@pytest.mark.parametrize("task", MUSE_TASKS)
+def test_muse_rouge_of_every_example_and_its_means(muse_runs: Runs, task: str) -> None:
+    name, f, recall = MUSE_TASKS[task]
+    for run in muse_runs.values():
+        records, expected = run["records"][name], run[task]["expected"]
+        assert f(records) == pytest.approx(expected["rougeL"], abs=1e-9, rel=0)
+        assert recall(records) == pytest.approx(expected["rougeL_recall"], abs=1e-9, rel=0)
+        for statistic, key in (("fmeasure", "rouge1"), ("recall", "rouge1_recall")):
+            found = [
+                rouge(r["reference"], r["generated"], kind="rouge1", statistic=statistic, stemmer=False)  # type: ignore[arg-type]
+                for r in records
+            ]
+            assert found == pytest.approx(expected[key], abs=1e-9, rel=0)
+        numbers = summarize(name, records)
+        assert numbers["rouge_l_f"] == pytest.approx(expected["aggregate"]["mean_rougeL"], abs=1e-12)
+        assert numbers["rouge_l_recall_unstemmed"] == pytest.approx(
+            expected["aggregate"]["mean_rougeL_recall"], abs=1e-12
+        )
+
+
+def test_muse_auc_of_every_ordered_pair_and_score(muse_runs: Runs) -> None:
+    for run in muse_runs.values():
+        expected = run["privleak"]["expected"]["auc"]
+        found = pair_aucs(run["privleak"]["inputs"])
+        assert found.keys() == expected.keys()
+        for pair, by_score in expected.items():
+            # the log's own sums of trapezoids round in the last digits
+            assert found[pair] == pytest.approx(by_score, abs=1e-12, rel=0)
+
+
+def test_muse_privleak(muse_runs: Runs) -> None:
+    for run in muse_runs.values():
+        expected = run["privleak"]["expected"]
+        assert AUC_RETRAIN[run["corpus"]] == expected["auc_retrain_forget_holdout_Min-40%"]
+        area = pair_aucs(run["privleak"]["inputs"])["forget_holdout"]["Min-40%"]
+        assert privleak(area, AUC_RETRAIN[run["corpus"]]) == pytest.approx(expected["privleak"], abs=1e-9)

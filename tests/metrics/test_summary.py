@@ -4,6 +4,7 @@ import pytest
 
 from ngdiff.errors import InputError
 from ngdiff.metrics import METRICS, Metric, forget_quality, headline, metrics_of, model_utility, summarize
+from ngdiff.metrics.sample import samples_of
 
 WORSE = {"lower": 1, "higher": -1}
 
@@ -81,8 +82,12 @@ def test_forget_quality_of_equal_and_of_separate_samples() -> None:
         forget_quality(low, [])
 
 
-GOOD = [record("a cat", "a cat", loss=0.1, perturbed=wrong(9.0))]
-BAD = [record("a cat", "no", loss=8.0, perturbed=wrong(8.5))]
+KNOWN = {"token_hit": [1, 1, 1, 1], "label": 3, "predicted": 3}
+UNKNOWN = {"token_hit": [1, 0, 1, 0], "label": 3, "predicted": 5}
+GOOD = [record("a cat", "a cat", loss=0.1, perturbed=wrong(9.0), **KNOWN)]
+BAD = [record("a cat", "no", loss=8.0, perturbed=wrong(8.5), **UNKNOWN)]
+YARDSTICKS = {"holdout", "muse_privleak_forget", "muse_privleak_retain", "muse_privleak_holdout"}
+FORGOTTEN = {"forget", "muse_verbmem", "muse_knowmem_forget"}
 EVERY = [(name, key, metric) for name, table in METRICS.items() for key, metric in table.items()]
 
 
@@ -91,14 +96,52 @@ def test_each_line_of_the_table_points_the_right_way(name: str, key: str, metric
     """A model that knows the set: better on kept sets, worse on the forget set."""
     assert metric.title
     assert metric.description
-    if name == "holdout":
+    assert all(map(metric.applies, [*GOOD, *BAD]))
+    if name in YARDSTICKS:
         assert metric.better is None
         return
     assert metric.better is not None
     knows, does_not = metric.function(GOOD), metric.function(BAD)
     gain = (does_not - knows) * WORSE[metric.better]
-    assert gain < 0 if name == "forget" else gain > 0, key
+    assert gain < 0 if name in FORGOTTEN else gain > 0, key
 
 
 def test_a_set_of_another_name_is_kept_data() -> None:
     assert metrics_of("my_set") is METRICS["retain"]
+
+
+@pytest.mark.parametrize(("name", "key", "metric"), EVERY, ids=[f"{name}-{key}" for name, key, _ in EVERY])
+def test_each_metric_is_the_mean_of_its_values_and_takes_only_what_it_needs(
+    name: str, key: str, metric: Metric
+) -> None:
+    records = [*GOOD, *BAD, {**BAD[0], "n_tokens": 7, "nll_sum": 3.0}]
+    values = metric.values(records)
+    counts = metric.counts(records) if metric.counts else [1] * len(records)
+    assert metric.function(records) == pytest.approx(sum(values) / sum(counts), rel=1e-12)
+    assert samples_of(name, records)[key].mean() == metric.function(records)
+    assert not metric.applies({"set": name, "index": 0})  # a record without anything serves no metric
+
+
+def test_images_have_neither_texts_nor_words() -> None:
+    images = [{"label": 1, "predicted": found, "nll_sum": loss, "n_tokens": 1} for found, loss in ((1, 0.5), (2, 1.5))]
+    numbers = summarize("test", images)
+    assert numbers["accuracy"] == 0.5
+    assert numbers["loss"] == 1.0
+    assert numbers["n_rouge_l_recall"] == numbers["n_no_words"] == 0
+    assert "rouge_l_recall" not in numbers
+
+
+def test_texts_without_likelihoods() -> None:
+    numbers = summarize("muse_verbmem", [{"reference": "a cat", "generated": "a cat sat"}])
+    assert numbers["rouge_l_f"] == pytest.approx(0.8)
+    assert numbers["rouge_l_recall_unstemmed"] == 1.0
+    assert numbers["n_loss"] == 0
+    assert "loss" not in numbers
+
+
+def test_a_huge_loss_is_a_number_and_an_infinite_one_an_error() -> None:
+    numbers = summarize("forget", [record(loss=1e300), record(loss=1.0)])
+    assert numbers["loss"] == pytest.approx(5e299)
+    assert numbers["probability"] == pytest.approx(0.18393972)
+    with pytest.raises(InputError, match="loss of example 1 is inf; the mean needs finite values"):
+        summarize("forget", [record(), record(loss=float("inf"))])

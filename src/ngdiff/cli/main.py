@@ -14,6 +14,8 @@ from ngdiff.errors import InputError
 COMMANDS: dict[str, tuple[str, str]] = {
     "unlearn": ("unlearn", "make a model forget one set of rows and keep another"),
     "evaluate": ("evaluate", "measure what a model knows of each set"),
+    "score": ("score", "recompute all metrics from the records of an evaluation, without a model"),
+    "compare": ("compare", "put several evaluations into one table"),
     "finetune": ("finetune", "train a model on rows until it recites them"),
     "demo": ("demo", "the whole story on built-in data, in a minute or two"),
 }

@@ -19,12 +19,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from transformers import HfArgumentParser, TrainingArguments
+from transformers import HfArgumentParser  # without torch, unlike TrainingArguments
 from transformers.hf_argparser import string_to_bool
 
 from ngdiff.errors import InputError
 
-_INHERITED = {field.name for field in dataclasses.fields(TrainingArguments)}
 _WIDTH = 100
 
 # Inherited options that most runs touch: shown by --help, with a line of our own.
@@ -40,6 +39,8 @@ _OFTEN_USED = {
     "save_total_limit": "checkpoints that are kept",
     "report_to": "trackers: none, wandb, tensorboard, ...",
 }
+# What transformers takes for a value of a switch.
+_TRUTH_WORDS = {"yes", "true", "t", "y", "1", "no", "false", "f", "n", "0"}
 # How a converter is shown where the field names no placeholder.
 _PLACEHOLDERS = {"int": "N", "float": "NUMBER", "string_to_bool": "", "str": "TEXT"}
 
@@ -64,9 +65,19 @@ class CommandParser:
         summary: What it does, first paragraph of its help.
         groups: Title of a group in the help -> a dataclass whose fields are its options.
         required: Names of fields without which nothing runs.
+        words: Name of the words that are no option, such as "runs": at least one then, a list in the values.
     """
 
-    def __init__(self, command: str, summary: str, groups: Mapping[str, type], *, required: Sequence[str]) -> None:
+    def __init__(
+        self,
+        command: str,
+        summary: str,
+        groups: Mapping[str, type],
+        *,
+        required: Sequence[str],
+        words: str | None = None,
+    ) -> None:
+        self.words = words
         self.command, self.summary, self.groups, self.required = (
             command,
             summary,
@@ -104,14 +115,29 @@ class CommandParser:
         words, file = _take_config(list(words))
         if file is not None:
             words = self._words_of(file) + words  # the command line comes later and wins
-        namespace, rest = self._parser.parse_known_args(words)
-        if rest:
-            raise InputError(f"{rest[0]} is no option of ngdiff {self.command}{self._similar(rest[0])}")
+        namespace, rest = self._parser.parse_known_args(self._switches_apart(words))
         values = vars(namespace)
-        missing = [name for name in self.required if values.get(name) is None]
+        unknown = [word for word in rest if self.words is None or word.startswith("-")]
+        if unknown:
+            raise InputError(f"{unknown[0]} is no option of ngdiff {self.command}{self._similar(unknown[0])}")
+        missing = [_dashed(name) for name in self.required if values.get(name) is None]
+        if self.words is not None:
+            values[self.words] = rest
+            missing += [] if rest else [f"{self.words.upper()}..."]
         if missing:
-            raise InputError(f"ngdiff {self.command} needs {', '.join(_dashed(name) for name in missing)}")
+            raise InputError(f"ngdiff {self.command} needs {', '.join(missing)}")
         return values
+
+    def _switches_apart(self, words: list[str]) -> list[str]:
+        """`--overwrite FILE` as `--overwrite=true FILE` where words are taken that are no option."""
+        if self.words is None:
+            return words
+        apart = list(words)
+        for index, (word, following) in enumerate(zip(words, [*words[1:], ""], strict=False)):
+            action = self._parser._option_string_actions.get(word)
+            if action is not None and action.nargs == "?" and following.lower() not in _TRUTH_WORDS:
+                apart[index] = f"{word}=true"
+        return apart
 
     def build(self, kind: type, values: Mapping[str, Any], **more: Any) -> Any:
         """An instance of one of the dataclasses from parsed values; its own checks run.
@@ -129,13 +155,15 @@ class CommandParser:
 
     def help(self, *, everything: bool = False) -> str:
         """The text of `--help`: our options, grouped; with the inherited ones where `everything` is asked for."""
-        lines = [f"usage: ngdiff {self.command} [options]", "", *textwrap.wrap(self.summary, _WIDTH), ""]
+        taken = f" {self.words.upper()}..." if self.words else ""
+        lines = [f"usage: ngdiff {self.command} [options]{taken}", "", *textwrap.wrap(self.summary, _WIDTH), ""]
         inherited = []
         for title, kind in self.groups.items():
             lines.append(f"{title}:")
             shown = [f for f in dataclasses.fields(kind) if f.init and f.name != "output_dir"]
-            for field in sorted(shown, key=lambda field: field.name in _INHERITED):  # those of the method first
-                if field.name in _INHERITED and not _is_ours(field, kind) and field.name not in _OFTEN_USED:
+            theirs = _inherited(kind)
+            for field in sorted(shown, key=lambda field: field.name in theirs):  # those of the method first
+                if field.name in theirs and not _is_ours(field, kind) and field.name not in _OFTEN_USED:
                     inherited.append(field)
                 else:
                     lines += self._help_of(field)
@@ -233,6 +261,12 @@ def _or_none(convert: Callable[[str], Any]) -> Callable[[str], Any]:
 def _optional(kind: type) -> set[str]:
     """Names of the fields that may be None."""
     return {name for name, hint in typing.get_type_hints(kind).items() if type(None) in typing.get_args(hint)}
+
+
+def _inherited(kind: type) -> set[str]:
+    """Names of the fields that come from a class of transformers; no such class is imported for it."""
+    theirs = [base for base in kind.__mro__ if base.__module__.startswith("transformers.")]
+    return {field.name for base in theirs if dataclasses.is_dataclass(base) for field in dataclasses.fields(base)}
 
 
 def _is_ours(field: "dataclasses.Field[Any]", kind: type) -> bool:

@@ -5,8 +5,8 @@ from ngdiff.evaluation.generation import generate_answers
 from ngdiff.evaluation.likelihood import TokenScores, token_nll, token_scores
 from ngdiff.evaluation.predict import predict
 from ngdiff.evaluation.records import Likelihood, Record
-from ngdiff.evaluation.table import format_comparison, format_table
 from ngdiff.evaluation.write import write_evaluation
+from ngdiff.scoring.table import format_comparison, format_table
 
 __all__ = [
     "EvaluationResult",

@@ -1,8 +1,15 @@
 """Metrics: records in, numbers out. No model, no file, no torch."""
 
+from ngdiff.metrics.auc import auc, auc_interval
+from ngdiff.metrics.bootstrap import mean_interval
 from ngdiff.metrics.catalogue import METRICS, Metric, metrics_of
+from ngdiff.metrics.classification import accuracies
 from ngdiff.metrics.forget_quality import ForgetQuality, forget_quality
 from ngdiff.metrics.means import harmonic_mean, mean
+from ngdiff.metrics.membership import membership
+from ngdiff.metrics.memorisation import exact_memorisations, extraction_strengths
+from ngdiff.metrics.muse import cut_answer
+from ngdiff.metrics.privleak import AUC_RETRAIN, muse_values, pair_aucs, privleak
 from ngdiff.metrics.probability import (
     choice_probabilities,
     choice_probability,
@@ -12,6 +19,7 @@ from ngdiff.metrics.probability import (
     probability,
 )
 from ngdiff.metrics.rouge import rouge, rouge_l_recall, rouge_l_recalls
+from ngdiff.metrics.score import score
 from ngdiff.metrics.summary import headline, summarize
 from ngdiff.metrics.truth_ratio import (
     forget_truth_ratio,
@@ -23,11 +31,18 @@ from ngdiff.metrics.truth_ratio import (
 from ngdiff.metrics.utility import model_utility
 
 __all__ = [
+    "AUC_RETRAIN",
     "METRICS",
     "ForgetQuality",
     "Metric",
+    "accuracies",
+    "auc",
+    "auc_interval",
     "choice_probabilities",
     "choice_probability",
+    "cut_answer",
+    "exact_memorisations",
+    "extraction_strengths",
     "forget_quality",
     "forget_truth_ratio",
     "forget_truth_ratio_arithmetic",
@@ -36,8 +51,13 @@ __all__ = [
     "loss",
     "losses",
     "mean",
+    "mean_interval",
+    "membership",
     "metrics_of",
     "model_utility",
+    "muse_values",
+    "pair_aucs",
+    "privleak",
     "probabilities",
     "probability",
     "retain_truth_ratio",
@@ -45,6 +65,7 @@ __all__ = [
     "rouge",
     "rouge_l_recall",
     "rouge_l_recalls",
+    "score",
     "summarize",
     "truth_ratios",
 ]

@@ -1,61 +1,115 @@
 """Which numbers describe which set: plain tables of metrics, each a function of records.
 
-`METRICS[kind][name]`: the kind of a set is its key ("forget", "retain", "holdout", "real_authors",
-"world_facts"); a set with any other key is kept data and uses the table of "retain". A new metric is one
-function and one line.
+`METRICS[kind][name]`: the kind of a set is its key; a set with any other key is kept data and uses the table of
+"retain". A new metric is one function and one line.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from ngdiff.metrics.probability import choice_probability, loss, probability
-from ngdiff.metrics.rouge import rouge_l_recall
+from ngdiff.metrics.classification import accuracies, has_label
+from ngdiff.metrics.means import mean, ratio_of_sums
+from ngdiff.metrics.memorisation import exact_memorisations, extraction_strengths, has_hits
+from ngdiff.metrics.muse import knowmem_f, knowmem_recall, verbmem_f, verbmem_recall
+from ngdiff.metrics.probability import choice_probabilities, has_likelihood, nll_sums, probabilities, token_counts
+from ngdiff.metrics.rouge import has_generated, rouge_l_recalls
 from ngdiff.metrics.truth_ratio import (
-    forget_truth_ratio,
-    forget_truth_ratio_arithmetic,
+    forget_values,
+    forget_values_arithmetic,
     has_perturbed,
-    retain_truth_ratio,
-    retain_truth_ratio_arithmetic,
+    retain_values,
+    retain_values_arithmetic,
 )
 
 Records = Sequence[Mapping[str, Any]]
-
-
-def has_generated(record: Mapping[str, Any]) -> bool:
-    """Whether the record has a generated answer (an empty one counts)."""
-    return record.get("generated") is not None
+Values = Callable[[Records], Sequence[float]]
+Way = Literal["lower", "higher"]
 
 
 class Metric(NamedTuple):
-    """One number of one set.
+    """One number of one set: a mean over its records.
 
-    `better`: which way is better; None for a set that is only a yardstick. `applies`: the records it is taken
-    over (all when None); `n_<name>` is reported beside it then, and the number is left out when no record
-    applies.
+    `values`: one number per record. `better`: which way is better; None for a set that is only a yardstick.
+    `applies`: the records it is taken over; `n_<name>` is reported beside it, and the number is left out when no
+    record applies. `counts`: for a mean over units of which a record has several, their number per record;
+    `values` are sums over them then.
     """
 
-    function: Callable[[Records], float]
-    better: Literal["lower", "higher"] | None
+    values: Values
+    better: Way | None
     title: str
     description: str
-    applies: Callable[[Mapping[str, Any]], bool] | None = None
+    applies: Callable[[Mapping[str, Any]], bool]
+    counts: Values | None = None
+
+    def function(self, records: Records) -> float:
+        """The mean over records that all apply.
+
+        Raises:
+            InputError: no records, a value that is not finite, or what `values` raises.
+        """
+        if self.counts is None:
+            return mean(self.values(records), self.title)
+        return ratio_of_sums(self.values(records), self.counts(records), self.title)
+
+
+def _text(better: Way, rouge_title: str) -> dict[str, Metric]:
+    """What any set of questions and answers has."""
+    return {
+        "rouge_l_recall": Metric(
+            rouge_l_recalls, better, rouge_title, "ROUGE-L recall, stemmer on (NGDiff, TOFU)", has_generated
+        ),
+        **_likelihood(better),
+    }
+
+
+def _likelihood(better: Way) -> dict[str, Metric]:
+    """What any set has, be it of texts or of images."""
+    return {
+        "accuracy": Metric(accuracies, better, "accuracy", "fraction of right classes", has_label),
+        "probability": Metric(
+            probabilities, better, "probability", "mean exp(-loss of the answer) (TOFU)", has_likelihood
+        ),
+        "loss": Metric(
+            nll_sums,
+            "higher" if better == "lower" else "lower",
+            "loss",
+            "token mean of the answers' negative log-likelihood, nats",
+            has_likelihood,
+            token_counts,
+        ),
+        "exact_memorisation": Metric(
+            exact_memorisations, better, "exact memorisation", "fraction of tokens that are the first choice", has_hits
+        ),
+        "extraction_strength": Metric(
+            extraction_strengths,
+            better,
+            "extraction strength",
+            "longest end of the answer that greedy decoding reproduces, as a fraction",
+            has_hits,
+        ),
+    }
+
+
+def _muse(f: Values, recall: Values, better: Way, title: str, sources: tuple[str, str]) -> dict[str, Metric]:
+    """MUSE's number, the NGDiff paper's beside it under its own name, and what any set has."""
+    muse, ngdiff = sources
+    return {
+        "rouge_l_f": Metric(f, better, f"{title}, F", f"ROUGE-L F, stemmer off (MUSE {muse})", has_generated),
+        "rouge_l_recall_unstemmed": Metric(
+            recall, better, f"{title}, recall", f"ROUGE-L recall, stemmer off (NGDiff Eq. {ngdiff})", has_generated
+        ),
+        **_likelihood(better),
+    }
 
 
 _FORGET: dict[str, Metric] = {
-    "rouge_l_recall": Metric(
-        rouge_l_recall, "lower", "Verbmem", "ROUGE-L recall, stemmer on (NGDiff, TOFU)", has_generated
-    ),
-    "probability": Metric(probability, "lower", "probability", "mean exp(-loss of the answer) (TOFU)"),
-    "loss": Metric(loss, "higher", "loss", "token mean of the answers' negative log-likelihood, nats"),
+    **_text("lower", "Verbmem"),
     "truth_ratio": Metric(
-        forget_truth_ratio,
-        "higher",
-        "truth ratio",
-        "mean min(R, 1/R), geometric R (TOFU's results)",
-        has_perturbed,
+        forget_values, "higher", "truth ratio", "mean min(R, 1/R), geometric R (TOFU's results)", has_perturbed
     ),
     "truth_ratio_arithmetic": Metric(
-        forget_truth_ratio_arithmetic,
+        forget_values_arithmetic,
         "higher",
         "truth ratio, arithmetic",
         "mean min(R, 1/R), arithmetic R (TOFU's printed formula)",
@@ -64,20 +118,12 @@ _FORGET: dict[str, Metric] = {
 }
 
 _RETAIN: dict[str, Metric] = {
-    "rouge_l_recall": Metric(
-        rouge_l_recall, "higher", "Utility", "ROUGE-L recall, stemmer on (NGDiff, TOFU)", has_generated
-    ),
-    "probability": Metric(probability, "higher", "probability", "mean exp(-loss of the answer) (TOFU)"),
-    "loss": Metric(loss, "lower", "loss", "token mean of the answers' negative log-likelihood, nats"),
+    **_text("higher", "Utility"),
     "truth_ratio": Metric(
-        retain_truth_ratio,
-        "higher",
-        "truth ratio",
-        "mean max(0, 1 - R), geometric R (TOFU's results)",
-        has_perturbed,
+        retain_values, "higher", "truth ratio", "mean max(0, 1 - R), geometric R (TOFU's results)", has_perturbed
     ),
     "truth_ratio_arithmetic": Metric(
-        retain_truth_ratio_arithmetic,
+        retain_values_arithmetic,
         "higher",
         "truth ratio, arithmetic",
         "mean max(0, 1 - R), arithmetic R (TOFU's printed formula)",
@@ -95,13 +141,20 @@ _CHOICE: dict[str, Metric] = {
     **_RETAIN,
     "rouge_l_recall": _RETAIN["rouge_l_recall"]._replace(title="ROUGE-L recall"),
     "probability": Metric(
-        choice_probability,
+        choice_probabilities,
         "higher",
         "probability",
         "p / (p + sum of the wrong answers' p) (TOFU)",
-        has_perturbed,
+        lambda record: has_likelihood(record) and has_perturbed(record),
     ),
 }
+
+_VERBMEM = _muse(verbmem_f, verbmem_recall, "lower", "VerbMem", ("C1", "8"))
+_KNOWMEM_FORGET = _muse(knowmem_f, knowmem_recall, "lower", "KnowMem forget", ("C2", "9"))
+_KNOWMEM_RETAIN = _muse(knowmem_f, knowmem_recall, "higher", "KnowMem retain", ("C4", "10"))
+
+# PrivLeak compares these sets with each other (`ngdiff.metrics.privleak`); alone none is better either way.
+_PASSAGES: dict[str, Metric] = {name: metric._replace(better=None) for name, metric in _likelihood("higher").items()}
 
 METRICS: dict[str, dict[str, Metric]] = {
     "forget": _FORGET,
@@ -109,6 +162,12 @@ METRICS: dict[str, dict[str, Metric]] = {
     "holdout": _HOLDOUT,
     "real_authors": _CHOICE,
     "world_facts": _CHOICE,
+    "muse_verbmem": _VERBMEM,
+    "muse_knowmem_forget": _KNOWMEM_FORGET,
+    "muse_knowmem_retain": _KNOWMEM_RETAIN,
+    "muse_privleak_forget": _PASSAGES,
+    "muse_privleak_retain": _PASSAGES,
+    "muse_privleak_holdout": _PASSAGES,
 }
 
 

@@ -1,7 +1,7 @@
 """Means that say why when they cannot be taken."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ngdiff.errors import InputError
 
@@ -27,6 +27,24 @@ def mean(values: Iterable[float], what: str) -> float:
         if not math.isfinite(value):
             raise InputError(f"{what} of example {index} is {value}; the mean needs finite values")
     return math.fsum(found) / len(found)
+
+
+def ratio_of_sums(sums: Sequence[float], counts: Sequence[float], what: str) -> float:
+    """`sum(sums) / sum(counts)`, each sum correctly rounded: a mean over units of which each example has several.
+
+    Args:
+        sums: per example the sum over its units, finite.
+        counts: per example how many units that is, positive.
+        what: the name of the quantity, for the error message.
+
+    Raises:
+        InputError: no examples, or a sum that is not finite.
+
+    >>> ratio_of_sums([1.0, 2.0], [1, 5], "loss")
+    0.5
+    """
+    mean(sums, what)  # names what is missing or not finite
+    return math.fsum(sums) / math.fsum(counts)
 
 
 def harmonic_mean(values: Iterable[float], what: str) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ngdiff.errors import InputError
-from ngdiff.metrics.means import mean
+from ngdiff.metrics.means import mean, ratio_of_sums
 
 
 def record_name(record: Mapping[str, Any]) -> str:
@@ -41,6 +41,22 @@ def losses(records: Sequence[Mapping[str, Any]]) -> list[float]:
     return [answer_loss(record, record_name(record)) for record in records]
 
 
+def nll_sums(records: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Negative log-likelihood of the whole reference answer per record, nats."""
+    losses(records)  # names the record that has no tokens or is NaN
+    return [float(record["nll_sum"]) for record in records]
+
+
+def token_counts(records: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Tokens of the reference answer per record, its end token included."""
+    return [int(record["n_tokens"]) for record in records]
+
+
+def has_likelihood(record: Mapping[str, Any]) -> bool:
+    """Whether the record says how probable its reference answer is."""
+    return record.get("nll_sum") is not None
+
+
 def loss(records: Sequence[Mapping[str, Any]]) -> float:
     """Token mean over the whole set, `sum nll_sum / sum n_tokens`, in nats per token.
 
@@ -50,10 +66,7 @@ def loss(records: Sequence[Mapping[str, Any]]) -> float:
     >>> loss([{"nll_sum": 1.0, "n_tokens": 1}, {"nll_sum": 2.0, "n_tokens": 5}])
     0.5
     """
-    losses(records)  # names the record that has no tokens or is NaN
-    if not records:
-        raise InputError("the loss needs at least one example, found none")
-    return math.fsum(r["nll_sum"] for r in records) / sum(r["n_tokens"] for r in records)
+    return ratio_of_sums(nll_sums(records), token_counts(records), "loss")
 
 
 def probabilities(records: Sequence[Mapping[str, Any]]) -> list[float]:

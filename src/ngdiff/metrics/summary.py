@@ -4,31 +4,37 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ngdiff.errors import InputError
-from ngdiff.metrics.catalogue import metrics_of
 from ngdiff.metrics.rouge import has_words
+from ngdiff.metrics.sample import Sample, samples_of
 from ngdiff.metrics.utility import PARTS, SETS, model_utility
 
 
 def summarize(set_name: str, records: Sequence[Mapping[str, Any]]) -> dict[str, float | int]:
     """The metrics of one set by name, with counts.
 
-    `n` is the number of records, `n_<metric>` the number a metric was taken over where not every record has
-    what it needs (a metric that no record can serve is left out, its count says 0), `n_no_words` the number
-    of references in which ROUGE sees no word and which therefore can only score 0.
+    `n` is the number of records, `n_<metric>` the number a metric was taken over (a metric that no record can
+    serve is left out, its count says 0), `n_no_words` the number of references in which ROUGE sees no word and
+    which therefore can only score 0.
 
     Raises:
         InputError: no records, or a record that a metric cannot use (see the metric).
     """
+    return summarize_samples(set_name, records, samples_of(set_name, records))
+
+
+def summarize_samples(
+    set_name: str, records: Sequence[Mapping[str, Any]], samples: Mapping[str, Sample]
+) -> dict[str, float | int]:
+    """`summarize` from samples that are known already."""
     if not records:
         raise InputError(f"set {set_name!r} has no records to score")
     result: dict[str, float | int] = {"n": len(records)}
-    for name, metric in metrics_of(set_name).items():
-        usable = records if metric.applies is None else [r for r in records if metric.applies(r)]
-        if usable:
-            result[name] = metric.function(usable)
-        if metric.applies is not None:
-            result[f"n_{name}"] = len(usable)
-    result["n_no_words"] = sum(not has_words(record["reference"]) for record in records)
+    for name, sample in samples.items():
+        if sample.sums:
+            result[name] = sample.mean()
+        result[f"n_{name}"] = len(sample.sums)
+    references = [record["reference"] for record in records if record.get("reference") is not None]
+    result["n_no_words"] = sum(not has_words(reference) for reference in references)
     return result
 
 

@@ -15,7 +15,7 @@ facts. Everything is computed from `log R`, so a ratio that over- or underflows 
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ngdiff.errors import InputError
@@ -83,32 +83,44 @@ def retain_rule(log_ratio: float) -> float:
     return -math.expm1(log_ratio) if log_ratio < 0 else 0.0
 
 
-def _mean_of(
-    rule: Callable[[float], float],
-    log_ratio: Callable[[Mapping[str, Any]], float],
-    records: Sequence[Mapping[str, Any]],
-) -> float:
-    return mean((rule(log_ratio(record)) for record in records), "truth ratio")
+def forget_values(records: Sequence[Mapping[str, Any]]) -> list[float]:
+    """`min(R, 1/R)` per record, geometric."""
+    return [forget_rule(log_truth_ratio(record)) for record in records]
+
+
+def retain_values(records: Sequence[Mapping[str, Any]]) -> list[float]:
+    """`max(0, 1 - R)` per record, geometric."""
+    return [retain_rule(log_truth_ratio(record)) for record in records]
+
+
+def forget_values_arithmetic(records: Sequence[Mapping[str, Any]]) -> list[float]:
+    """`min(R, 1/R)` per record, arithmetic."""
+    return [forget_rule(log_truth_ratio_arithmetic(record)) for record in records]
+
+
+def retain_values_arithmetic(records: Sequence[Mapping[str, Any]]) -> list[float]:
+    """`max(0, 1 - R)` per record, arithmetic."""
+    return [retain_rule(log_truth_ratio_arithmetic(record)) for record in records]
 
 
 def forget_truth_ratio(records: Sequence[Mapping[str, Any]]) -> float:
     """Mean of `min(R, 1/R)`, geometric: TOFU's truth ratio of the forget set."""
-    return _mean_of(forget_rule, log_truth_ratio, records)
+    return mean(forget_values(records), "truth ratio")
 
 
 def retain_truth_ratio(records: Sequence[Mapping[str, Any]]) -> float:
     """Mean of `max(0, 1 - R)`, geometric: TOFU's truth ratio of every other set."""
-    return _mean_of(retain_rule, log_truth_ratio, records)
+    return mean(retain_values(records), "truth ratio")
 
 
 def forget_truth_ratio_arithmetic(records: Sequence[Mapping[str, Any]]) -> float:
     """Mean of `min(R, 1/R)`, arithmetic."""
-    return _mean_of(forget_rule, log_truth_ratio_arithmetic, records)
+    return mean(forget_values_arithmetic(records), "truth ratio")
 
 
 def retain_truth_ratio_arithmetic(records: Sequence[Mapping[str, Any]]) -> float:
     """Mean of `max(0, 1 - R)`, arithmetic."""
-    return _mean_of(retain_rule, log_truth_ratio_arithmetic, records)
+    return mean(retain_values_arithmetic(records), "truth ratio")
 
 
 def _exp(value: float) -> float:

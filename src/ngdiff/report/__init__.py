@@ -1,5 +1,6 @@
 """Reports: plain dicts and files in, figures out. No model is needed."""
 
 from ngdiff.report.curves import plot_curves
+from ngdiff.report.sequence import plot_sequence
 
-__all__ = ["plot_curves"]
+__all__ = ["plot_curves", "plot_sequence"]

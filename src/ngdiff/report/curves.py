@@ -7,17 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from ngdiff.errors import InputError
+from ngdiff.report.style import INK, SIZE, finish, new_figure
 
 # Two colours of the Okabe-Ito palette that stay apart for every kind of colour vision and in grey.
 _FORGET, _RETAIN = "#D55E00", "#0072B2"
-_INK, _SOFT = "#333333", "#8A8A8A"
-_SIZE = 11  # points; the title is larger, tick labels and legends are smaller
 
 LogRow = Mapping[str, Any]
 
@@ -46,15 +42,14 @@ def plot_curves(
         InputError: no row has a step and one of these numbers.
         OSError: the file cannot be written.
     """
-    figure = Figure(figsize=(8, 8.5), dpi=150, layout=ConstrainedLayoutEngine(h_pad=0.08))
-    FigureCanvasAgg(figure)
+    figure = new_figure(8, 8.5)
     losses, norms, rate = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 2))
     drawn = [
         _line(losses, log_history, "loss_forget", "forget", _FORGET),
         _line(losses, log_history, "loss_retain", "retain", _RETAIN),
         _line(norms, log_history, "norm_forget", "forget", _FORGET, positive=True),
         _line(norms, log_history, "norm_retain", "retain", _RETAIN, positive=True),
-        _line(rate, log_history, "learning_rate", "rate", _INK, positive=True, drawstyle="steps-post"),
+        _line(rate, log_history, "learning_rate", "rate", INK, positive=True, drawstyle="steps-post"),
     ]
     if not any(drawn):
         raise InputError("the log has nothing to draw: no row has a step with a loss, norm or learning rate")
@@ -63,44 +58,17 @@ def plot_curves(
     _mark_probes(rate, log_history)
 
     losses.set_ylim(bottom=0)
-    _finish(losses, "Loss (nats per token)")
+    finish(losses, "Loss (nats per token)")
     _logarithmic(norms)
-    _finish(norms, "Gradient norm")
+    finish(norms, "Gradient norm")
     _logarithmic(rate)
-    _finish(rate, "Learning rate")
-    rate.set_xlabel("step", fontsize=_SIZE, color=_INK)
+    finish(rate, "Learning rate")
+    rate.set_xlabel("step", fontsize=SIZE, color=INK)
     rate.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if title:
-        figure.suptitle(title, fontsize=_SIZE + 3, color=_INK)
+        figure.suptitle(title, fontsize=SIZE + 3, color=INK)
     figure.savefig(path, format="png")
     return Path(path)
-
-
-def _finish(panel: Axes, name: str) -> None:
-    """Name on the left above the panel, legend on the right, where neither can cover a line."""
-    panel.set_title(name, loc="left", fontsize=_SIZE, fontweight="bold", color=_INK)
-    handles, labels = panel.get_legend_handles_labels()
-    if handles:
-        panel.legend(
-            handles,
-            labels,
-            loc="lower right",
-            bbox_to_anchor=(1, 1),
-            borderaxespad=0.2,
-            ncols=len(handles),
-            frameon=False,
-            fontsize=_SIZE - 1,
-            labelcolor=_INK,
-        )
-    else:
-        panel.text(0.5, 0.5, "not logged", transform=panel.transAxes, ha="center", va="center", color=_SOFT)
-        panel.yaxis.set_major_locator(NullLocator())
-    panel.spines[["top", "right"]].set_visible(False)
-    panel.spines[["left", "bottom"]].set_color(_SOFT)
-    panel.tick_params(labelsize=_SIZE - 1, color=_SOFT, labelcolor=_INK)
-    panel.grid(axis="y", color="#E4E4E4", linewidth=0.8)
-    panel.set_axisbelow(True)
-    panel.margins(x=0.02)
 
 
 def _logarithmic(panel: Axes) -> None:
@@ -149,7 +117,7 @@ def _line(
 
 def _mark_probes(panel: Axes, log_history: Sequence[LogRow]) -> None:
     probes = [row for row in log_history if row.get("autolr/accepted") is not None]
-    for accepted, label, fill in ((True, "changed by a probe", _INK), (False, "kept by a probe", "white")):
+    for accepted, label, fill in ((True, "changed by a probe", INK), (False, "kept by a probe", "white")):
         rows = [row for row in probes if bool(row["autolr/accepted"]) is accepted]
         steps, values = _points(rows, "learning_rate", positive=True)
         if steps:
@@ -160,7 +128,7 @@ def _mark_probes(panel: Axes, log_history: Sequence[LogRow]) -> None:
                 marker="o",
                 markersize=6,
                 markerfacecolor=fill,
-                markeredgecolor=_INK,
+                markeredgecolor=INK,
                 label=label,
                 zorder=3,
             )

@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from ngdiff.errors import InputError
-from ngdiff.evaluation import format_comparison, format_table
 from ngdiff.metrics import METRICS
+from ngdiff.scoring import format_comparison, format_table
 
 FORGET: dict[str, Any] = {
     "n": 20, "rouge_l_recall": 0.98, "n_rouge_l_recall": 20, "probability": 0.9, "loss": 0.05,
@@ -65,3 +65,66 @@ def test_no_columns() -> None:
     with pytest.raises(InputError, match="a table needs at least one evaluation, found none"):
         format_comparison({})
     assert format_table({}).strip() == "value"
+
+
+def test_intervals_stand_beside_the_numbers_they_are_of() -> None:
+    scored = {
+        "model_utility": 0.5,
+        "forget": {"n": 3, "rouge_l_recall": 0.25, "loss": 2.0},
+        "confidence": {
+            "level": 0.9,
+            "sets": {"forget": {"rouge_l_recall": [0.125, 0.5]}},
+            "model_utility": [0.25, 0.75],
+        },
+    }
+    plain = {"forget": {"n": 3, "rouge_l_recall": 0.5}}
+    assert format_comparison({"value": scored, "retrained": plain}).splitlines() == [
+        "                    value     90 % interval  retrained",
+        "forget (3)",
+        "  Verbmem       ↓  0.2500  [0.1250, 0.5000]     0.5000",
+        "  loss          ↑  2.0000                 -          -",
+        "all",
+        "  model utility ↑  0.5000  [0.2500, 0.7500]          -",
+    ]
+
+
+def test_numbers_across_sets_and_what_they_should_be_near() -> None:
+    metrics = {
+        "forget_quality": 2.2e-16,
+        "privleak": -99.8114,
+        "privleak_retrained": {"source": "records", "auc": 0.5},
+        "forget": {"n": 4, "loss": 1.0},
+        "holdout": {"n": 4, "loss": 2.0},
+        "membership": {
+            "loss": {"n_forget": 4, "n_holdout": 4, "auc": 0.75},
+            "min-20%": {"n_forget": 4, "n_holdout": 0},
+            "min-50%": {"n_forget": 4, "n_holdout": 4, "auc": 0.7},
+        },
+    }
+    assert format_table(metrics).splitlines() == [
+        "                          value",
+        "forget (4)",
+        "  loss           ↑       1.0000",
+        "holdout (4)",
+        "  loss                   2.0000",
+        "all",
+        "  forget quality ↑      2.2e-16",
+        "  PrivLeak %     →0    -99.8114",
+        "forget or holdout?",
+        "  AUC loss       →0.5    0.7500",
+    ]
+
+
+def test_a_published_reference_is_said() -> None:
+    metrics = {"privleak": 5.0, "privleak_retrained": {"source": "MUSE news, published", "auc": 0.4772}}
+    *_, row, note = format_comparison({"a": metrics, "b": metrics}).splitlines()
+    assert row == "  PrivLeak % →0  5.0000  5.0000"
+    assert note == (
+        "note: PrivLeak is taken against the model that MUSE retrained (MUSE news, published); "
+        "other models need --retrained"
+    )
+
+
+def test_an_entry_that_is_no_number() -> None:
+    with pytest.raises(InputError, match=r"forget\.loss is no number but bool"):
+        format_table({"forget": {"n": 1, "loss": True}})

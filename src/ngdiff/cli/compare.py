@@ -1,0 +1,72 @@
+"""`ngdiff compare`."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.errors import InputError
+from ngdiff.files import check_file, write_text
+from ngdiff.scoring import FORMATS, compare, read_runs, sequences
+
+
+@dataclass
+class CompareOptions:
+    """What the table shows, and how."""
+
+    format: str = option("text", help=f"form of the table: {', '.join(FORMATS)}")
+    output: str | None = option(None, help="file for the table; none: it is printed", value="FILE")
+    overwrite: bool = option(False, help="replace these files")
+    metrics: str | None = option(
+        None,
+        help="columns, separated by commas, such as forget.loss,model_utility; all: every number (those of the "
+        "field's own tables)",
+        value="KEYS",
+    )
+    reference: str | None = option(
+        None, help="name of a run that is never best, such as a retrained model", value="NAME"
+    )
+    figure: str | None = option(
+        None,
+        help="PNG of the same numbers over K, of runs called METHOD@K: scalability, sustainability",
+        value="FILE",
+    )
+
+
+PARSER = CommandParser(
+    "compare",
+    "Put several evaluations into one table, a row for each: folders with metrics.json, or NAME=FOLDER. Arrows say "
+    "which way is better; the best of each column is bold, in text it has a *.",
+    {"table": CompareOptions},
+    required=(),
+    words="run",
+)
+
+
+def run(words: list[str]) -> None:
+    """Run the command.
+
+    Raises:
+        InputError: options or runs that cannot be used.
+    """
+    values = PARSER.parse(words)
+    if values is None:
+        return
+    options: CompareOptions = PARSER.build(CompareOptions, values)
+    if options.format not in FORMATS:
+        raise InputError(f"--format {options.format} is not known; one of {', '.join(FORMATS)}")
+    for name in ("output", "figure"):
+        if getattr(options, name) is not None:
+            check_file(getattr(options, name), option=f"--{name}", overwrite=options.overwrite)
+    keys = None if options.metrics is None else [key.strip() for key in options.metrics.split(",") if key.strip()]
+    table = compare(read_runs(values["run"]), metrics=keys or None, reference=options.reference)
+    text = FORMATS[options.format](table)
+    if options.figure is not None:
+        from ngdiff.report import plot_sequence  # matplotlib takes a while
+
+        plot_sequence(sequences(table), Path(options.figure).expanduser(), label="K")
+    if options.output is None:
+        sys.stdout.write(text)
+    else:
+        write_text(Path(options.output).expanduser(), text)
+        sys.stdout.write(f"Written to {options.output}\n")

@@ -1,0 +1,162 @@
+"""Membership inference: can rows that were to be forgotten be told from rows the model never saw?
+
+Each score is a number of one record, **lower for what the model was trained on**. Its AUC
+(`ngdiff.metrics.auc`) is taken with the forget set as members and the holdout set as others: 1 when every
+forgotten row still looks trained on, 0.5 when the two cannot be told apart, below 0.5 when the forgotten rows
+look less familiar than unseen ones (over-unlearning). What a model retrained without the forget set shows is
+the mark to aim at; it need not be 0.5 where the sets differ by themselves.
+"""
+
+import math
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from ngdiff.errors import InputError
+from ngdiff.metrics.auc import auc, auc_interval
+from ngdiff.metrics.probability import answer_loss, record_name
+
+Record = Mapping[str, Any]
+PERCENTAGES = (5, 10, 20, 30, 40, 50, 60)
+
+
+class Score(NamedTuple):
+    """One score: `function` of a record, and `needs`, the fields without which a record has none."""
+
+    function: Callable[[Record], float]
+    description: str
+    needs: tuple[str, ...]
+
+    def applies(self, record: Record) -> bool:
+        """Whether the record has what the score needs."""
+        return all(record.get(field) is not None for field in self.needs)
+
+
+def loss(record: Record) -> float:
+    """Mean loss of the answer, nats per token (Yeom et al. 2018)."""
+    return answer_loss(record, record_name(record))
+
+
+def loss_over_lower(record: Record) -> float:
+    """Loss over the loss of the lower-cased text (Carlini et al. 2021, Section 5.2)."""
+    return _ratio(loss(record), answer_loss(record["lowercase"], record_name(record)))
+
+
+def loss_over_zlib(record: Record) -> float:
+    """Loss over the bytes of the text when compressed by zlib: text that is simple in itself is no evidence.
+
+    Carlini et al. 2021, Section 5.2, as MUSE computes it: mean loss over the length of `zlib.compress` of the
+    UTF-8 bytes.
+    """
+    return loss(record) / len(zlib.compress(str(record["reference"]).encode("utf-8", "surrogatepass")))
+
+
+def loss_over_reference(record: Record) -> float:
+    """Loss over the loss under another model, such as the one before fine-tuning (Carlini et al. 2021)."""
+    return _ratio(loss(record), _reference_loss(record))
+
+
+def loss_minus_reference(record: Record) -> float:
+    """Loss minus the loss under another model, nats per token: the calibrated loss of Watson et al. 2022."""
+    return loss(record) - _reference_loss(record)
+
+
+def min_k(record: Record, percent: int) -> float:
+    """Minus the mean log-probability of the `int(percent / 100 * n)` least probable of the n tokens.
+
+    Min-K% Prob (Shi et al. 2024, arXiv 2310.16789), in MUSE's form. At least one token: where the original
+    takes none, its mean of nothing is NaN.
+
+    >>> min_k({"token_nll": [0.1, 5.0, 0.2, 3.0]}, 50)
+    4.0
+    """
+    return _mean_of_largest(record, "token_nll", 1.0, percent)
+
+
+def min_k_plus_plus(record: Record, percent: int) -> float:
+    """Minus the mean of the `int(percent / 100 * n)` smallest `token_z`, at least one of them.
+
+    `z_t = (log p(y_t) - mu_t) / sigma_t`, mu and sigma over the vocabulary under p: Min-K%++ (Zhang et al. 2024,
+    arXiv 2404.02936, Equation 3).
+    """
+    return _mean_of_largest(record, "token_z", -1.0, percent)
+
+
+def grad_norm(record: Record) -> float:
+    """Norm of the gradient of the answer's mean loss (Maini et al. 2021; Nasr et al. 2019, "white-box")."""
+    return float(record["grad_norm"])
+
+
+SCORES: dict[str, Score] = {
+    "loss": Score(loss, "mean loss", ("nll_sum",)),
+    "loss/lower": Score(loss_over_lower, "loss over that of the lower-cased text", ("nll_sum", "lowercase")),
+    "loss/zlib": Score(loss_over_zlib, "loss over compressed length", ("nll_sum", "reference")),
+    "loss/reference": Score(loss_over_reference, "loss over that of a reference model", ("nll_sum", "base_model")),
+    "loss-reference": Score(loss_minus_reference, "loss minus that of a reference model", ("nll_sum", "base_model")),
+    **{f"min-{k}%": Score(partial(min_k, percent=k), f"Min-{k}%", ("token_nll",)) for k in PERCENTAGES},
+    **{f"min-{k}%++": Score(partial(min_k_plus_plus, percent=k), f"Min-{k}%++", ("token_z",)) for k in PERCENTAGES},
+    "grad-norm": Score(grad_norm, "norm of the gradient", ("grad_norm",)),
+}
+
+
+def values(score: Score, records: Sequence[Record]) -> list[float]:
+    """The score of every record that has what it needs.
+
+    Raises:
+        InputError: a value is NaN; the message names the record.
+    """
+    found = []
+    for record in records:
+        if score.applies(record):
+            value = score.function(record)
+            if math.isnan(value):
+                raise InputError(f"{record_name(record)}: {score.description} is NaN")
+            found.append(value)
+    return found
+
+
+def membership(
+    forget: Sequence[Record], holdout: Sequence[Record], *, confidence: float | None = None
+) -> dict[str, dict[str, Any]]:
+    """Per score of `SCORES`: `auc`, with `confidence` its `interval` [low, high] (`auc_interval`), and over how
+    many records of each side, `n_forget` and `n_holdout`.
+
+    A score that no record of one side has is left out but for these counts.
+
+    >>> low, high = {"nll_sum": 1.0, "n_tokens": 4}, {"nll_sum": 8.0, "n_tokens": 4}
+    >>> membership([low, low], [low, high])["loss"]
+    {'n_forget': 2, 'n_holdout': 2, 'auc': 0.75}
+    """
+    result = {}
+    for name, score in SCORES.items():
+        members, others = values(score, forget), values(score, holdout)
+        found: dict[str, Any] = {"n_forget": len(members), "n_holdout": len(others)}
+        if members and others:
+            found["auc"] = auc(members, others)
+            if confidence is not None:
+                found["interval"] = list(auc_interval(found["auc"], len(members), len(others), confidence=confidence))
+        result[name] = found
+    return result
+
+
+def _ratio(own: float, other: float) -> float:
+    """`own / other`; equal losses give 1 also where both are 0, and a loss over 0 is infinite."""
+    if own == other:
+        return 1.0
+    return own / other if other else math.inf
+
+
+def _reference_loss(record: Record) -> float:
+    return answer_loss(record["base_model"], f"{record_name(record)}, base_model")
+
+
+def _mean_of_largest(record: Record, field: str, sign: float, percent: int) -> float:
+    """Mean of the largest `percent` of `sign * record[field]`."""
+    found = sorted((sign * value for value in record[field]), reverse=True)
+    if not found:
+        raise InputError(f"{record_name(record)}: {field} is empty; a mean of tokens needs at least one")
+    if any(math.isnan(value) for value in found):
+        raise InputError(f"{record_name(record)}: {field} holds NaN")
+    taken = found[: max(1, len(found) * percent // 100)]
+    return math.fsum(taken) / len(taken)

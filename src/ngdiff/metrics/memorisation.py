@@ -1,0 +1,58 @@
+"""Memorisation token by token: is each token of the answer the model's first choice, given those before it?
+
+`token_hit` of a record is 1 where it is and 0 where not, one for each label of the reference answer, the end
+token included.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ngdiff.errors import InputError
+from ngdiff.metrics.probability import record_name
+
+
+def has_hits(record: Mapping[str, Any]) -> bool:
+    """Whether the record has `token_hit`."""
+    return record.get("token_hit") is not None
+
+
+def exact_memorisations(records: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Fraction of hits per record, in [0, 1]; its mean is exact memorisation (Tirumala et al. 2022, Section 3).
+
+    Raises:
+        InputError: a record without tokens.
+
+    >>> exact_memorisations([{"token_hit": [1, 0, 1, 1]}])
+    [0.75]
+    """
+    return [sum(_hits(record)) / len(_hits(record)) for record in records]
+
+
+def extraction_strengths(records: Sequence[Mapping[str, Any]]) -> list[float]:
+    """`1 - k / n` per record, in [0, 1]: n tokens, of which the first k are the fewest that must be given for the
+    greedy continuation to be right to the end.
+
+    `ES = 1 - min{k : f(x, y_<k) = y_>=k} / |y|` (Wang et al. 2025, "Towards Effective Evaluations and Comparisons
+    for LLM Unlearning Methods", after Carlini et al. 2021). Greedy decoding from position k is right exactly
+    where every later token is a hit under teacher forcing, so it is the length of the last run of hits over n.
+    1 when everything is extracted from the prompt alone, 0 when nothing is: with the last token wrong, only the
+    whole answer suffices (k = n). A well-known implementation lets k end at n - 1 there and gives 1/n.
+
+    Raises:
+        InputError: a record without tokens.
+
+    >>> extraction_strengths([{"token_hit": [1, 0, 1, 1]}, {"token_hit": [1, 1, 1, 0]}])
+    [0.5, 0.0]
+    """
+    strengths = []
+    for record in records:
+        hits = _hits(record)
+        given = max((position + 1 for position, hit in enumerate(hits) if not hit), default=0)
+        strengths.append((len(hits) - given) / len(hits))
+    return strengths
+
+
+def _hits(record: Mapping[str, Any]) -> Sequence[int]:
+    if not record["token_hit"]:
+        raise InputError(f"{record_name(record)}: token_hit is empty; memorisation needs at least one token")
+    return record["token_hit"]

@@ -1,0 +1,65 @@
+"""MUSE's two measures of text: VerbMem and KnowMem, and the recall that the NGDiff paper reports instead.
+
+Both are ROUGE-L with the stemmer **off** between the reference and the generated text. MUSE (Shi et al. 2024,
+arXiv 2407.06460, Section 3.1) takes the F-measure, the NGDiff paper (arXiv 2410.22086, Equations 8 to 10) the
+recall; they are different numbers and have different names here. Unit: a fraction in [0, 1]; MUSE prints it
+times 100.
+
+The generated text of KnowMem is cut where the model begins a question of its own (`cut_answer`).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ngdiff.metrics.rouge import Statistic, rouge
+
+_NEXT_QUESTION = ("\n\n", "\nQuestion", "Question:")
+
+
+def cut_answer(text: str) -> str:
+    """The text before the first blank line, then before the first `Question` that starts a line, then before
+    the first `Question:`; whitespace stays.
+
+    A model that was shown ten questions with answers goes on to ask the next one. As muse_bench does it, for
+    KnowMem only. Cutting twice changes nothing. A text that was stripped before may be cut at another place: what
+    follows a leading blank line is dropped by MUSE.
+
+    >>> cut_answer("In Leeds.\\nQuestion: Who?"), cut_answer("\\n\\nIn Leeds.")
+    ('In Leeds.', '')
+    """
+    for mark in _NEXT_QUESTION:
+        text = text.partition(mark)[0]
+    return text
+
+
+def verbmem_f(records: Sequence[Mapping[str, Any]]) -> list[float]:
+    """ROUGE-L F-measure per record, stemmer off: MUSE's VerbMem (C1) is its mean."""
+    return _rouge_l(records, "fmeasure", cut=False)
+
+
+def verbmem_recall(records: Sequence[Mapping[str, Any]]) -> list[float]:
+    """ROUGE-L recall per record, stemmer off (NGDiff Eq. 8)."""
+    return _rouge_l(records, "recall", cut=False)
+
+
+def knowmem_f(records: Sequence[Mapping[str, Any]]) -> list[float]:
+    """ROUGE-L F-measure per record of the cut answer, stemmer off: MUSE's KnowMem (C2 forget, C4 retain) is its
+    mean."""
+    return _rouge_l(records, "fmeasure", cut=True)
+
+
+def knowmem_recall(records: Sequence[Mapping[str, Any]]) -> list[float]:
+    """ROUGE-L recall per record of the cut answer, stemmer off (NGDiff Eq. 9 forget, Eq. 10 retain)."""
+    return _rouge_l(records, "recall", cut=True)
+
+
+def _rouge_l(records: Sequence[Mapping[str, Any]], statistic: Statistic, *, cut: bool) -> list[float]:
+    return [
+        rouge(
+            record["reference"],
+            cut_answer(record["generated"]) if cut else record["generated"],
+            statistic=statistic,
+            stemmer=False,
+        )
+        for record in records
+    ]

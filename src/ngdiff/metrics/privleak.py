@@ -1,0 +1,76 @@
+"""MUSE's PrivLeak: does membership inference tell forgotten passages from unseen ones as it should?
+
+MUSE (Shi et al. 2024, arXiv 2407.06460, Section 3.1, C3). Its AUC of the ordered pair (A, B) has label 1 for B
+and minus the value as score, so that `AUC = P(value_B < value_A) + P(value_B = value_A) / 2`. For the pair
+(forget, holdout) label 1 is *holdout*: a model that still knows the forget set has an AUC near 0. The usual
+orientation, in which the forget set are the members (`ngdiff.metrics.membership`), is one minus it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ngdiff.errors import InputError
+from ngdiff.metrics.auc import auc
+from ngdiff.metrics.membership import PERCENTAGES, SCORES, Score, values
+
+SPLITS = ("forget", "retain", "holdout")
+PAIR, SCORE = "forget_holdout", "Min-40%"
+
+# MUSE's name of a score -> the score. `PPL` is the mean loss, not its exponential.
+MUSE_SCORES: dict[str, Score] = {
+    "PPL": SCORES["loss"],
+    "PPL/lower": SCORES["loss/lower"],
+    "PPL/zlib": SCORES["loss/zlib"],
+    "PPL/ref": SCORES["loss/reference"],
+    **{f"Min-{k}%": SCORES[f"min-{k}%"] for k in PERCENTAGES},
+}
+
+# AUC of (forget, holdout) by Min-40 % of the models that MUSE retrained without the forget set; published in
+# muse_bench, `constants.py`, and used for every PrivLeak of the paper's Table 3.
+AUC_RETRAIN: dict[str, float] = {"news": 0.47719999999999996, "books": 0.5393}
+
+
+def muse_values(records: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+    """Values of MUSE's scores, over the records that have what a score needs; scores of none are left out."""
+    found = {name: values(score, records) for name, score in MUSE_SCORES.items()}
+    return {name: own for name, own in found.items() if own}
+
+
+def pair_aucs(splits: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, dict[str, float]]:
+    """The AUC of every ordered pair of splits and every score both have, as `{"A_B": {score: AUC}}`.
+
+    Args:
+        splits: per split ("forget", "retain", "holdout") the values of its passages by score, as `muse_values`
+            gives them.
+
+    >>> pair_aucs({"forget": {"PPL": [1.0]}, "holdout": {"PPL": [2.0]}})["forget_holdout"]
+    {'PPL': 0.0}
+    """
+    return {
+        f"{first}_{second}": {name: auc(others[name], own[name]) for name in own if name in others}
+        for first, own in splits.items()
+        for second, others in splits.items()
+    }
+
+
+def privleak(area: float, retrained: float) -> float:
+    """`100 (AUC - AUC_retrain) / AUC_retrain`, in percent; 0 is what retraining would give.
+
+    -100: the forget set is as recognisable as it can be. Large and positive: over-unlearning.
+
+    Args:
+        area: AUC of (forget, holdout) in MUSE's orientation.
+        retrained: that of the retrained model: a value of `AUC_RETRAIN`, or from its own records.
+
+    Raises:
+        InputError: `retrained` is not positive, which leaves nothing to divide by.
+
+    >>> privleak(0.0, 0.4772)
+    -100.0
+    """
+    if not retrained > 0:
+        raise InputError(
+            f"PrivLeak divides by the AUC of the retrained model, and it is {retrained}: "
+            "its forget set is entirely known, which is no model that never saw it"
+        )
+    return 100 * (area - retrained) / retrained

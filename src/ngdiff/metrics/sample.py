@@ -1,0 +1,33 @@
+"""The values behind a mean, kept so that its interval need not compute them again."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ngdiff.metrics.catalogue import metrics_of
+from ngdiff.metrics.means import ratio_of_sums
+
+
+class Sample(NamedTuple):
+    """One metric of one set: per record a sum over its units and their number (1 for a plain mean)."""
+
+    title: str
+    sums: Sequence[float]
+    counts: Sequence[float]
+
+    def mean(self) -> float:
+        """`sum(sums) / sum(counts)`.
+
+        Raises:
+            InputError: no records, or a value that is not finite.
+        """
+        return ratio_of_sums(self.sums, self.counts, self.title)
+
+
+def samples_of(set_name: str, records: Sequence[Mapping[str, Any]]) -> dict[str, Sample]:
+    """The sample of every metric of the set, over the records it applies to; possibly of none."""
+    found = {}
+    for name, metric in metrics_of(set_name).items():
+        usable = [record for record in records if metric.applies(record)]
+        counts = metric.counts(usable) if metric.counts else [1] * len(usable)
+        found[name] = Sample(metric.title, metric.values(usable), counts)
+    return found

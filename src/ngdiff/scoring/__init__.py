@@ -1,0 +1,22 @@
+"""Scoring: records and `metrics.json` in, numbers and tables out. Reads files, needs no model and no torch."""
+
+from ngdiff.scoring.compare import Comparison, compare
+from ngdiff.scoring.formats import FORMATS
+from ngdiff.scoring.records import read_records, read_sets, record_files
+from ngdiff.scoring.runs import read_metrics, read_runs
+from ngdiff.scoring.sequence import sequences
+from ngdiff.scoring.table import format_comparison, format_table
+
+__all__ = [
+    "FORMATS",
+    "Comparison",
+    "compare",
+    "format_comparison",
+    "format_table",
+    "read_metrics",
+    "read_records",
+    "read_runs",
+    "read_sets",
+    "record_files",
+    "sequences",
+]

@@ -1,0 +1,147 @@
+"""Every number that a table can show: where it stands in `metrics.json`, its title, and which way is better."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from ngdiff.errors import InputError
+from ngdiff.metrics import metrics_of
+
+Metrics = Mapping[str, Any]
+
+# In metrics.json and on request only: beside the usual one it would be taken for it.
+LEFT_OUT = {"truth_ratio_arithmetic"}
+# What lm-evaluation-harness measures; `ngdiff evaluate` shows it in the harness's own form.
+ABILITIES = "general abilities"
+# Of the many membership scores one of each kind; Min-20 % is the choice of its authors.
+_MEMBERSHIP = ("loss", "loss/zlib", "loss-reference", "min-20%", "min-20%++", "grad-norm")
+
+
+class Quantity(NamedTuple):
+    """One number of an evaluation.
+
+    `path`: the keys that lead to it in `metrics.json`; `interval`: to its confidence interval. `group`: the set, or
+    what else it is of. `better`: which way is better; a number is a mark, the nearer the better; None: no way is.
+    """
+
+    group: str
+    title: str
+    better: Literal["lower", "higher"] | float | None
+    path: tuple[str, ...]
+    interval: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Name on the command line and in CSV, such as `forget.loss`."""
+        path = self.path[:-1] if self.path[0] == "membership" else self.path
+        return ".".join(path).removesuffix(",none").replace(",", ":")  # a comma separates keys
+
+    def value(self, metrics: Metrics) -> float | None:
+        """The number; None where the evaluation lacks it.
+
+        Raises:
+            InputError: something else stands in its place.
+        """
+        found = at(metrics, self.path)
+        if found is not None and (isinstance(found, bool) or not isinstance(found, int | float)):
+            raise InputError(f"{self.key} is no number but {type(found).__name__}")
+        return found
+
+    def badness(self, value: float) -> float | None:
+        """The less, the better; None where no way is better."""
+        if self.better is None:
+            return None
+        if isinstance(self.better, str):
+            return value if self.better == "lower" else -value
+        return abs(value - self.better)
+
+
+def quantities(evaluations: Sequence[Metrics]) -> list[Quantity]:
+    """Those that at least one of the evaluations has, sets first, in the order of the sets found."""
+    found: list[Quantity] = []
+    for name in set_names(evaluations):
+        for key, metric in metrics_of(name).items():
+            path = (name, key)
+            found.append(Quantity(name, metric.title, metric.better, path, ("confidence", "sets", *path)))
+    found += [
+        Quantity("all", "model utility", "higher", ("model_utility",), ("confidence", "model_utility")),
+        Quantity("all", "forget quality", "higher", ("forget_quality",), ()),
+        Quantity("all", "PrivLeak %", 0.0, ("privleak",), ("confidence", "privleak")),
+    ]
+    for score in _scores(evaluations):
+        path = ("membership", score)
+        found.append(
+            Quantity("forget or holdout?", f"AUC {score}", 0.5, (*path, "auc"), (*path, "interval")),
+        )
+    found += _abilities(evaluations)
+    return [one for one in found if any(one.value(metrics) is not None for metrics in evaluations)]
+
+
+def _abilities(evaluations: Iterable[Metrics]) -> list[Quantity]:
+    """The numbers of lm-evaluation-harness by task, without their standard errors."""
+    tables = [metrics.get("lm_eval") for metrics in evaluations]
+    tasks = [item for table in tables if isinstance(table, Mapping) for item in table.items()]
+    paths = dict.fromkeys((task, name) for task, own in tasks if isinstance(own, Mapping) for name in own)
+    return [
+        Quantity(ABILITIES, f"{task} {name.removesuffix(',none')}", _way(name), ("lm_eval", task, name), ())
+        for task, name in paths
+        if "_stderr" not in name
+    ]
+
+
+def _way(name: str) -> Literal["lower", "higher"] | None:
+    """Which way is better by the harness's name of a number; None for one that is not known here."""
+    if name.startswith(("acc", "exact_match", "f1", "em,", "mcc", "bleu", "rouge", "pass@")):
+        return "higher"
+    return "lower" if "perplexity" in name or name.startswith("bits_per_byte") else None
+
+
+def is_shown(quantity: Quantity) -> bool:
+    """Whether the table of an evaluation shows it."""
+    if quantity.group == ABILITIES:
+        return False
+    if quantity.path[0] == "membership":
+        return quantity.path[1] in _MEMBERSHIP
+    return quantity.path[-1] not in LEFT_OUT
+
+
+def set_names(evaluations: Iterable[Metrics]) -> list[str]:
+    """The sets of all evaluations, in the order they are met."""
+    return list(dict.fromkeys(name for metrics in evaluations for name, value in metrics.items() if is_set(value)))
+
+
+def is_set(value: object) -> bool:
+    """Whether an entry of `metrics.json` holds the numbers of a set."""
+    return isinstance(value, Mapping) and "n" in value
+
+
+def at(metrics: Metrics, path: Sequence[str]) -> Any:
+    """What stands at the end of a path of keys; None where it breaks off."""
+    found: Any = metrics if path else None
+    for key in path:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
+
+
+def arrow(better: Literal["lower", "higher"] | float | None) -> str:
+    """`↓` lower is better, `↑` higher, `→0.5` the nearer to 0.5, nothing for none."""
+    if better is None:
+        return ""
+    if isinstance(better, str):
+        return "↓" if better == "lower" else "↑"
+    return f"→{better:g}"
+
+
+def shown(value: float | None) -> str:
+    """Four decimals; a number too small for them in scientific form; `-` for one that is missing.
+
+    >>> shown(0.5), shown(0.0), shown(1.25e-20), shown(None)
+    ('0.5000', '0.0000', '1.2e-20', '-')
+    """
+    if value is None:
+        return "-"
+    return f"{value:.1e}" if 0 < abs(value) < 0.00005 else f"{value:.4f}"
+
+
+def _scores(evaluations: Iterable[Metrics]) -> list[str]:
+    tables = [metrics.get("membership") for metrics in evaluations]
+    return list(dict.fromkeys(name for table in tables if isinstance(table, Mapping) for name in table))

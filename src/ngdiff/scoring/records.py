@@ -1,0 +1,212 @@
+"""Records from files, every line checked before anything is computed from it."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ngdiff.errors import InputError
+from ngdiff.metrics import METRICS
+
+_FILES = "records_*.jsonl"
+_LIKELIHOODS = ("paraphrased", "lowercase", "base_model")
+_PER_TOKEN = ("token_nll", "token_z", "token_hit")
+# What a record must at least have one of to be worth anything.
+_CONTENTS = (("nll_sum", "n_tokens"), ("reference", "generated"), ("label", "predicted"))
+# A loss is never negative; sums of rounded log-probabilities may fall short of 0 by this much.
+_ROUNDING = 1e-3
+
+
+def read_sets(sources: Sequence[str | Path]) -> dict[str, list[dict[str, Any]]]:
+    """The records of every set, by set name, in the order of `ngdiff.metrics.METRICS`; other sets follow.
+
+    A set's name is the `set` of its records; where they have none, it is that of the file,
+    `records_<set>.jsonl`.
+
+    Args:
+        sources: files of records (JSON lines), or folders: that of an evaluation, with `private/records_*.jsonl`,
+            or one that holds `records_*.jsonl` itself.
+
+    Raises:
+        InputError: nothing there, a line that is no record (file, line and what is wrong with it), or two files of
+            one set.
+    """
+    sets: dict[str, list[dict[str, Any]]] = {}
+    origin: dict[str, Path] = {}
+    for path in (file for source in sources for file in record_files(source)):
+        records = read_records(path)
+        name = _set_name(records, path)
+        if name in sets:
+            raise InputError(
+                f"{origin[name]} and {path} are both of the set {name!r}; score the records of one model at a time"
+            )
+        sets[name], origin[name] = records, path
+    known = list(METRICS)
+    order = sorted(sets, key=lambda name: (known.index(name) if name in known else len(known), name))
+    return {name: sets[name] for name in order}
+
+
+def record_files(source: str | Path) -> list[Path]:
+    """The files of records that a file or folder stands for.
+
+    Raises:
+        InputError: there is no such file or folder, or no records in it.
+    """
+    path = Path(source).expanduser()
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise InputError(f"{source}: no such file or folder")
+    found = sorted((path / "private").glob(_FILES)) or sorted(path.glob(_FILES))
+    if not found:
+        raise InputError(f"{source} holds no records: neither private/{_FILES} nor {_FILES}")
+    return found
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The records of one file.
+
+    Raises:
+        InputError: no records, or a line that is none; file and line are named.
+    """
+    records = []
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    records.append(_record(line, f"{path}, line {number}"))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text: {error.reason}") from error
+    if not records:
+        raise InputError(f"{path} holds no records")
+    return records
+
+
+def _record(line: str, place: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise InputError(f"{place}: nested too deeply for a record") from error
+    except ValueError as error:  # not JSON, or a number that is none
+        raise InputError(f"{place}: not a JSON record: {error}") from error
+    if not isinstance(record, dict):
+        raise InputError(f"{place}: a record is a JSON object, found {_shown(record)}")
+    check_record(record, place)
+    return record
+
+
+def check_record(record: Mapping[str, Any], place: str) -> None:
+    """Refuse a record with fields of the wrong kind.
+
+    Fields that are absent or null are left to the metrics, which take only records that have what they need.
+
+    Raises:
+        InputError: names the place, the field, what was found and what would be accepted.
+    """
+    if not any(all(record.get(field) is not None for field in fields) for fields in _CONTENTS):
+        ways = "; or ".join(" and ".join(fields) for fields in _CONTENTS)
+        raise InputError(f"{place}: a record needs {ways}")
+    for field, (accepts, wanted) in _FIELDS.items():
+        value = record.get(field)
+        if value is not None and not accepts(value):
+            raise InputError(f"{place}: {field} is {_shown(value)}; it must be {wanted}")
+    _check_likelihood(record, place)
+    for field in _LIKELIHOODS:
+        if record.get(field) is not None:
+            _check_likelihood(record[field], f"{place}: {field}", needed=True)
+    for index, other in enumerate(record.get("perturbed") or ()):
+        _check_likelihood(other, f"{place}: perturbed {index}", needed=True)
+    for field in _PER_TOKEN:
+        if record.get(field) is not None and len(record[field]) != record.get("n_tokens"):
+            raise InputError(
+                f"{place}: {field} has {len(record[field])} entries; it must have one per token, and n_tokens is "
+                f"{record.get('n_tokens')}"
+            )
+
+
+def _check_likelihood(value: Any, place: str, *, needed: bool = False) -> None:
+    if not isinstance(value, Mapping):
+        raise InputError(f"{place} is {_shown(value)}; it must be an object with nll_sum and n_tokens")
+    nll_sum, n_tokens = value.get("nll_sum"), value.get("n_tokens")
+    if nll_sum is None and n_tokens is None and not needed:
+        return
+    if not _is_loss(nll_sum):
+        raise InputError(f"{place}: nll_sum is {_shown(nll_sum)}; it must be a number of nats, 0 or more")
+    if not _is_count(n_tokens):
+        raise InputError(f"{place}: n_tokens is {_shown(n_tokens)}; it must be a whole number, 1 or more")
+
+
+def _is_number(value: Any) -> bool:
+    # An integer may be too large for a float; no loss is.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_loss(value: Any) -> bool:
+    return _is_number(value) and bool(value >= -_ROUNDING)
+
+
+def _is_count(value: Any) -> bool:
+    return _is_integer(value) and bool(value >= 1)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_name(value: Any) -> bool:
+    return _is_text(value) and re.fullmatch(r"[A-Za-z0-9_-]+", value) is not None
+
+
+def _list_of(accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and bool(value) and all(map(accepts, value))
+
+
+# Field -> whether it accepts a value, and how that is said.
+_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "set": (_is_name, "letters, digits, - and _"),
+    "origin": (_is_text, "a text"),
+    "prompt": (_is_text, "a text"),
+    "reference": (_is_text, "a text"),
+    "generated": (_is_text, "a text, or null where nothing was generated"),
+    "perturbed": (lambda value: isinstance(value, list), "a list of objects with nll_sum and n_tokens"),
+    "token_nll": (_list_of(_is_loss), "a list of numbers, 0 or more"),
+    "token_z": (_list_of(_is_number), "a list of numbers"),
+    "token_hit": (_list_of(lambda v: v in (0, 1)), "a list of 0 and 1"),
+    "grad_norm": (lambda value: _is_number(value) and value >= 0, "a number, 0 or more"),
+    "label": (_is_integer, "a whole number, the class"),
+    "predicted": (_is_integer, "a whole number, the class"),
+}
+
+
+def _set_name(records: Sequence[Mapping[str, Any]], path: Path) -> str:
+    names = {record["set"] for record in records if record.get("set") is not None}
+    if len(names) > 1:
+        raise InputError(f"{path} mixes the sets {', '.join(sorted(names))}; one file holds the records of one set")
+    name = names.pop() if names else path.stem.removeprefix("records_")
+    if not _is_name(name):
+        raise InputError(
+            f"{path}: set name {name!r} is not of letters, digits, - and _; name the file records_SET.jsonl"
+        )
+    return str(name)
+
+
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"{text} is no number; a model whose loss is not finite cannot be scored")
+
+
+def _shown(value: Any) -> str:
+    """A value for a message, without the texts of the data."""
+    if value is None:
+        return "missing"
+    if isinstance(value, str):
+        return "a text"
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    return str(value)[:30]

@@ -1,0 +1,90 @@
+"""Evaluations from their folders, by name."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ngdiff.errors import InputError
+from ngdiff.scoring.quantities import is_set
+
+_FILE = "metrics.json"
+
+
+def read_runs(words: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The metrics of every run, by name, in the order given.
+
+    Args:
+        words: `FOLDER` or `NAME=FOLDER`. A folder holds `metrics.json`, or has exactly one folder in it that does,
+            as an unlearning run with its evaluation inside; the file itself does, too. Without NAME a run is
+            called as its folder. A file that holds several evaluations by name, as that of `ngdiff demo`, gives
+            one run for each, `NAME/evaluation`.
+
+    Raises:
+        InputError: nothing there, a file that holds no metrics, or two runs of one name.
+    """
+    runs: dict[str, dict[str, Any]] = {}
+    for word in words:
+        name, place = _split(word)
+        path = _file(place)
+        metrics = read_metrics(path)
+        name = name or path.resolve().parent.name
+        parts = {} if _has_sets(metrics) else metrics
+        several = {key: value for key, value in parts.items() if isinstance(value, dict) and _has_sets(value)}
+        for own, numbers in {f"{name}/{key}": value for key, value in several.items()}.items() or [(name, metrics)]:
+            if own in runs:
+                raise InputError(f"two runs are called {own!r}; tell them apart with NAME=FOLDER")
+            if not (_has_sets(numbers) or "lm_eval" in numbers):
+                raise InputError(f"{path} holds no metrics of a set; `ngdiff evaluate` and `ngdiff score` write some")
+            runs[own] = numbers
+    return runs
+
+
+def _split(word: str) -> tuple[str, Path]:
+    """Name (empty where none is given) and place; a path that exists may hold a `=`."""
+    name, equals, place = word.partition("=")
+    if equals and not Path(word).expanduser().exists():
+        if not name.strip():
+            raise InputError(f"{word}: the name before = is empty")
+        return " ".join(name.split()), Path(place).expanduser()
+    return "", Path(word).expanduser()
+
+
+def _file(place: Path) -> Path:
+    if place.is_file():
+        return place
+    if not place.is_dir():
+        raise InputError(f"{place}: no such file or folder")
+    if (place / _FILE).is_file():
+        return place / _FILE
+    found = sorted(place.glob(f"*/{_FILE}"))
+    if len(found) > 1:
+        raise InputError(
+            f"{place} holds several evaluations: {', '.join(str(path.parent) for path in found)}; name one"
+        )
+    if not found:
+        raise InputError(f"{place} holds no {_FILE}, nor does a folder in it; `ngdiff evaluate --output` writes one")
+    return found[0]
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """The contents of a `metrics.json`.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no {_FILE}: {error}") from error
+    if not isinstance(metrics, dict):
+        raise InputError(f"{path} is no {_FILE}: it holds no object")
+    return metrics
+
+
+def _has_sets(metrics: Mapping[str, Any]) -> bool:
+    return any(is_set(value) for value in metrics.values())
+
+
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"{text} is no number")

@@ -1,0 +1,125 @@
+"""Metrics as an aligned text table; several evaluations side by side."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ngdiff.errors import InputError
+from ngdiff.scoring.quantities import Quantity, arrow, at, is_shown, quantities, set_names, shown
+
+
+def format_table(metrics: Mapping[str, Any], *, column: str = "value") -> str:
+    """One evaluation as text: a block per set, an arrow at each number for which way is better.
+
+    Args:
+        metrics: per set the numbers of `ngdiff.metrics.summarize`, or the contents of a `metrics.json`.
+
+    >>> print(format_table({"forget": {"n": 20, "rouge_l_recall": 0.0123, "loss": 8.25}}))
+                  value
+    forget (20)
+      Verbmem ↓  0.0123
+      loss    ↑  8.2500
+    """
+    return format_comparison({column: metrics})
+
+
+def format_comparison(columns: Mapping[str, Mapping[str, Any]]) -> str:
+    """Several evaluations as the columns of one table, in the order given.
+
+    A number that an evaluation lacks is shown as `-`. Where an evaluation has confidence intervals they stand in
+    a column of their own. An arrow to a number says that the nearest to it is best.
+
+    Args:
+        columns: metrics as in `format_table` by column name, such as before, after, retrained.
+
+    Raises:
+        InputError: no columns, or an entry that is no number.
+
+    >>> before = {"forget": {"n": 2, "rouge_l_recall": 0.98}}
+    >>> print(format_comparison({"before": before, "after": {"forget": {"n": 2, "rouge_l_recall": 0.01}}}))
+                 before   after
+    forget (2)
+      Verbmem ↓  0.9800  0.0100
+    """
+    if not columns:
+        raise InputError("a table needs at least one evaluation, found none")
+    evaluations = list(columns.values())
+    sets = set_names(evaluations)
+    by_group: dict[str, list[Quantity]] = {name: [] for name in sets}
+    for quantity in filter(is_shown, quantities(evaluations)):
+        by_group.setdefault(quantity.group, []).append(quantity)
+    lines: list[_Line] = []
+    for group, own in by_group.items():
+        lines.append(_heading(group, evaluations) if group in sets else _Line(group))
+        lines += [_line(quantity, evaluations) for quantity in own]
+    notes = [_note(name, metrics.get(name, {})) for metrics in evaluations for name in sets]
+    notes += [_retrained_note(metrics) for metrics in evaluations]
+    return "\n".join([*_align(_names(columns), lines), *dict.fromkeys(note for note in notes if note)])
+
+
+class _Line(NamedTuple):
+    label: str
+    arrow: str = ""
+    cells: Sequence[str] = ()  # one per column; none for a heading
+
+
+def _names(columns: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    names = []
+    for name, metrics in columns.items():
+        names.append(name)
+        if (level := at(metrics, ("confidence", "level"))) is not None:
+            names.append(f"{100 * level:g} % interval")
+    return names
+
+
+def _heading(set_name: str, evaluations: Sequence[Mapping[str, Any]]) -> _Line:
+    counts = [str(metrics.get(set_name, {}).get("n", "-")) for metrics in evaluations]
+    return _Line(f"{set_name} ({', '.join(counts if len(set(counts)) > 1 else counts[:1])})")
+
+
+def _line(quantity: Quantity, evaluations: Sequence[Mapping[str, Any]]) -> _Line:
+    cells, over = [], set()
+    for metrics in evaluations:
+        value = quantity.value(metrics)
+        cells.append(shown(value))
+        if at(metrics, ("confidence", "level")) is not None:
+            ends = at(metrics, quantity.interval)
+            cells.append("-" if ends is None else f"[{', '.join(map(shown, ends))}]")
+        own = metrics.get(quantity.group, {})
+        if value is not None and "n" in own:
+            over.add(own.get(f"n_{quantity.path[-1]}", own["n"]))
+    over -= {metrics.get(quantity.group, {}).get("n") for metrics in evaluations if quantity.value(metrics) is not None}
+    label = f"  {quantity.title}" + (f" ({', '.join(map(str, sorted(over)))} rows)" if over else "")
+    return _Line(label, arrow(quantity.better), cells)
+
+
+def _note(set_name: str, numbers: Mapping[str, Any]) -> str:
+    if not numbers.get("n_no_words"):
+        return ""
+    return (
+        f"note: {numbers['n_no_words']} of {numbers['n']} {set_name} answers hold no word that ROUGE knows "
+        "(a-z, 0-9); they count as 0 whatever the model says"
+    )
+
+
+def _retrained_note(metrics: Mapping[str, Any]) -> str:
+    source = at(metrics, ("privleak_retrained", "source"))
+    if metrics.get("privleak") is None or source in (None, "records"):
+        return ""
+    return f"note: PrivLeak is taken against the model that MUSE retrained ({source}); other models need --retrained"
+
+
+def _align(names: Sequence[str], lines: Sequence[_Line]) -> list[str]:
+    first = max((len(line.label) for line in lines if line.cells), default=0)
+    second = max((len(line.arrow) for line in lines), default=0) or 1
+    widths = [max([len(name), *(len(line.cells[i]) for line in lines if line.cells)]) for i, name in enumerate(names)]
+    return [
+        "  ".join(
+            [
+                f"{line.label:<{first}} {line.arrow:<{second}}",
+                *(f"{c:>{w}}" for c, w in zip(line.cells, widths, strict=True)),
+            ]
+        ).rstrip()
+        if line.cells
+        else line.label
+        for line in (_Line("", "", names), *lines)
+    ]

@@ -1,0 +1,167 @@
+"""`ngdiff score`: files in, table and metrics.json out, without torch."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ngdiff.cli import main
+from ngdiff.metrics import score
+from ngdiff.scoring import read_sets
+
+
+def record(loss: float, generated: str = "a cat", **more: Any) -> dict[str, Any]:
+    wrong = {"nll_sum": 2.5 * loss, "n_tokens": 1}
+    return {"reference": "a cat", "generated": generated, "nll_sum": loss, "n_tokens": 1, "perturbed": [wrong], **more}
+
+
+SETS = {
+    "forget": [record(1.0 + i, "a dog") for i in range(6)],
+    "retain": [record(0.1 + 0.01 * i) for i in range(6)],
+    "holdout": [record(2.0 + i, "") for i in range(6)],
+}
+
+
+def write(folder: Path, sets: dict[str, list[dict[str, Any]]] = SETS) -> Path:
+    (folder / "private").mkdir(parents=True)
+    for name, records in sets.items():
+        lines = [json.dumps({"set": name, "index": i, **r}) + "\n" for i, r in enumerate(records)]
+        (folder / "private" / f"records_{name}.jsonl").write_text("".join(lines))
+    return folder
+
+
+@pytest.fixture
+def evaluation(tmp_path: Path) -> Path:
+    return write(tmp_path / "run")
+
+
+def fails(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    assert main(["score", *map(str, words)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    return err.removeprefix("ngdiff: error: ").rstrip("\n")
+
+
+def test_a_folder_is_scored_as_by_the_function(evaluation: Path, tmp_path: Path, capsys) -> None:
+    target = tmp_path / "metrics.json"
+    assert main(["score", str(evaluation), "--output", str(target)]) == 0
+    assert json.loads(target.read_text()) == score(read_sets([evaluation]), confidence=0.95)
+    lines = capsys.readouterr().out.splitlines()
+    assert "95 % interval" in lines[0]
+    assert lines[-1] == f"Written to {target}"
+    assert any(line.startswith("  AUC loss") for line in lines)
+
+
+def test_files_are_scored_as_their_folder_and_options_may_stand_between(evaluation: Path, tmp_path: Path) -> None:
+    files = sorted(map(str, (evaluation / "private").iterdir()))
+    whole, parts = tmp_path / "whole.json", tmp_path / "parts.json"
+    whole.write_text("{}")  # replaced
+    assert main(["score", "--overwrite", str(evaluation), "--confidence", "0.8", "--output", str(whole)]) == 0
+    assert main(["score", files[0], f"--output={parts}", *files[1:], "--confidence", "0.8"]) == 0
+    assert json.loads(whole.read_text()) == json.loads(parts.read_text())
+    assert json.loads(whole.read_text())["confidence"]["level"] == 0.8
+
+
+def test_without_intervals(evaluation: Path, tmp_path: Path, capsys) -> None:
+    target = tmp_path / "metrics.json"
+    assert main(["score", str(evaluation), "--confidence", "none", "--output", str(target)]) == 0
+    assert "% interval" not in capsys.readouterr().out
+    assert json.loads(target.read_text()) == score(SETS)
+
+
+def test_a_retrained_model_gives_forget_quality_and_a_column(evaluation: Path, tmp_path: Path, capsys) -> None:
+    retrained = write(tmp_path / "retrained", {"forget": [record(4.0 + i) for i in range(6)]})
+    target = tmp_path / "metrics.json"
+    assert main(["score", str(evaluation), "--retrained", str(retrained), "--output", str(target)]) == 0
+    expected = score(SETS, retrained=read_sets([retrained]))["forget_quality"]
+    assert json.loads(target.read_text())["forget_quality"] == expected
+    out = capsys.readouterr().out
+    assert out.splitlines()[0].split() == ["value", "95", "%", "interval", "retrained"]
+    assert f"forget quality ↑     {expected:.4f}" in out
+    assert "note:" not in out
+
+
+def test_a_retrained_model_that_cannot_be_compared_with_is_said(evaluation: Path, tmp_path: Path, capsys) -> None:
+    retrained = write(tmp_path / "retrained", {"forget": [record(4.0, perturbed=[])]})
+    assert main(["score", str(evaluation), "--retrained", str(retrained)]) == 0
+    assert "note: no forget quality, which needs perturbed answers of the set" in capsys.readouterr().out
+
+
+def test_privleak_is_taken_against_the_corpus_or_the_retrained_model(tmp_path: Path) -> None:
+    def passages(*values: float) -> list[dict[str, Any]]:
+        return [record(value, generated=None, token_nll=[value]) for value in values]  # type: ignore[arg-type]
+
+    run = write(tmp_path / "run", {"muse_privleak_forget": passages(1, 4), "muse_privleak_holdout": passages(2, 3)})
+    sets = {"muse_privleak_forget": passages(3, 1), "muse_privleak_holdout": passages(2, 2, 5, 0.5)}
+    retrained = write(tmp_path / "retrained", sets)
+    found = {}
+    for name, words in {"news": [], "books": ["--muse-corpus=books"], "own": ["--retrained", str(retrained)]}.items():
+        target = tmp_path / f"{name}.json"
+        assert main(["score", str(run), "--output", str(target), *words]) == 0
+        found[name] = json.loads(target.read_text())["privleak"]
+    assert found["news"] == pytest.approx(100 * (0.5 - 0.4772) / 0.4772)
+    assert found["books"] == pytest.approx(100 * (0.5 - 0.5393) / 0.5393)
+    # P(holdout below forget): 3 of 4 for the passage of loss 3, 1 of 4 for that of loss 1
+    assert found["own"] == pytest.approx(100 * (0.5 - 0.5) / 0.5)
+
+
+def test_torch_is_not_imported(evaluation: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from ngdiff.cli import main\n"
+        f"run = {str(evaluation)!r}\n"
+        "assert main(['score', run, '--retrained', run, '--output', run + '/metrics.json']) == 0\n"
+        f"assert main(['compare', run, 'again=' + run, '--output', {str(tmp_path / 'table.txt')!r}]) == 0\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (evaluation / "metrics.json").is_file()
+    assert (tmp_path / "table.txt").read_text().startswith("       Verbmem ↓")
+
+
+def test_a_broken_line_is_named_and_nothing_is_written(evaluation: Path, tmp_path: Path, capsys) -> None:
+    path = evaluation / "private" / "records_retain.jsonl"
+    path.write_text(path.read_text() + '{"nll_sum": 1.0, "n_tokens": 0}\n')
+    target = tmp_path / "metrics.json"
+    assert fails(capsys, evaluation, "--output", target) == (
+        f"{path}, line 7: n_tokens is 0; it must be a whole number, 1 or more"
+    )
+    assert not target.exists()
+
+
+def test_options_that_cannot_be_used(evaluation: Path, tmp_path: Path, capsys) -> None:
+    records = evaluation / "private" / "records_forget.jsonl"
+    before = records.read_text()
+    assert fails(capsys) == "ngdiff score needs RECORDS..."
+    assert fails(capsys, "--output", "x") == "ngdiff score needs RECORDS..."
+    assert (
+        fails(capsys, evaluation, "--confidence", 95) == "--confidence 95.0 is not between 0 and 1; 0.95, say, or none"
+    )
+    assert fails(capsys, evaluation, "--seed", -1) == "--seed -1 is not 0 or more"
+    assert fails(capsys, evaluation, "--muse-corpus", "wiki") == "--muse-corpus wiki is not known; one of news, books"
+    assert fails(capsys, evaluation, "--retrain", "x").startswith(
+        "--retrain is no option of ngdiff score; did you mean"
+    )
+    assert fails(capsys, tmp_path / "no") == f"{tmp_path / 'no'}: no such file or folder"
+    assert fails(capsys, evaluation, "--retrained", tmp_path / "no") == f"{tmp_path / 'no'}: no such file or folder"
+    assert fails(capsys, evaluation, "--output", tmp_path) == f"--output {tmp_path}: this is a folder; give a file."
+    assert fails(capsys, evaluation, "--output", records, "--overwrite") == (
+        f"--output {records} is a file that is read; choose another."
+    )
+    assert records.read_text() == before
+
+
+def test_what_only_a_model_can_tell_outlives_another_scoring(evaluation: Path, capsys) -> None:
+    target = evaluation / "metrics.json"
+    tasks = {"arc_easy": {"acc,none": 0.5}}
+    target.write_text(json.dumps({"forget": {"n": 1}, "lm_eval": tasks}))
+    assert main(["score", str(evaluation), "--output", str(target), "--overwrite"]) == 0
+    assert json.loads(target.read_text()) == {**score(read_sets([evaluation]), confidence=0.95), "lm_eval": tasks}
+    capsys.readouterr()
+    target.write_text("a letter to my aunt")
+    assert fails(capsys, evaluation, "--output", target, "--overwrite").startswith(f"{target} is no metrics.json")
+    assert target.read_text() == "a letter to my aunt"
