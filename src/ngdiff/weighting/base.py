@@ -3,10 +3,11 @@
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ngdiff.core.gramian import Gramian
+from ngdiff.weighting.parameters import own_parameters
 
 
 class Losses(NamedTuple):
@@ -32,28 +33,30 @@ class Weighting:
 
     Args:
         function: `(losses, gramian, *, step, seed, state, **parameters) -> Weights`. It takes those of the
-            keywords that it names. `state` is a dict of its own, empty at first, saved with every checkpoint.
+            keywords that it names. `state` is a dict of its own, empty at first, saved with every checkpoint: plain
+            numbers, texts, lists and dicts. Draws of chance come from `(seed, step)` alone, so that all processes
+            and a resumed run agree.
         formula: The weights, in one line.
         source: Where it comes from.
-        uses_dot: Whether it reads `gramian.s`.
+        uses_dot: Whether it reads `gramian.s`. Where it does not, `s` may be any number.
+        name: What it is called in messages; by default the function's name.
+        bound: Values of its parameters; what is not here has the function's default.
     """
 
     function: WeightingFunction
     formula: str
     source: str
     uses_dot: bool = False
+    name: str = ""
+    bound: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The method's own parameters and their defaults, e.g. `{"c": 0.5}`."""
-        return {
-            name: p.default
-            for name, p in inspect.signature(self.function).parameters.items()
-            if p.kind is p.KEYWORD_ONLY and name not in _CONTEXT
-        }
+        """The method's own parameters and their values, e.g. `{"c": 0.5}`."""
+        return {name: self.bound.get(name, p.default) for name, p in own_parameters(self.function).items()}
 
-
-_CONTEXT = ("step", "seed", "state")
+    def __str__(self) -> str:
+        return self.name or getattr(self.function, "__name__", type(self.function).__name__)
 
 
 def weigh(
@@ -79,11 +82,11 @@ def weigh(
         >>> weigh(WEIGHTINGS["ngdiff"], Losses(1.0, -2.0), Gramian(a=4.0, s=0.0, b=0.0))
         Weights(retain=0.5, forget=0.0)
     """
-    parameters = dict(parameters or {})
+    parameters = {**weighting.bound, **(parameters or {})}
     unknown = sorted(set(parameters) - set(weighting.parameters))
     if unknown:
         raise ValueError(
-            f"the weighting {weighting.function.__name__} takes no {', '.join(unknown)}; its parameters are: "
+            f"the weighting {weighting} takes no {', '.join(unknown)}; its parameters are: "
             f"{', '.join(weighting.parameters) or 'none'}"
         )
     if gramian.a == 0.0 and gramian.b == 0.0:
@@ -97,8 +100,5 @@ def weigh(
     context = {k: v for k, v in context.items() if k in accepted}
     weights = Weights(*weighting.function(losses, whole, **context, **parameters))
     if not (math.isfinite(weights.retain) and math.isfinite(weights.forget)):
-        raise ValueError(
-            f"the weighting {weighting.function.__name__} gave {weights} for {losses} and {gramian}; "
-            "weights must be finite"
-        )
+        raise ValueError(f"the weighting {weighting} gave {weights} for {losses} and {gramian}; weights must be finite")
     return Weights(0.0 if gramian.a == 0.0 else weights.retain, 0.0 if gramian.b == 0.0 else weights.forget)
