@@ -24,6 +24,10 @@ class Weights(NamedTuple):
     forget: float
 
 
+class NotWeightsError(ValueError):
+    """A weighting gave something other than two finite numbers."""
+
+
 WeightingFunction = Callable[..., Weights]
 
 
@@ -75,7 +79,8 @@ def weigh(
     that side's gradient had the other's norm and stood at a right angle to it.
 
     Raises:
-        ValueError: a parameter that the weighting does not take, or weights that are not finite.
+        ValueError: a parameter that the weighting does not take.
+        NotWeightsError: the weighting gave something else than two finite numbers.
 
     Example:
         >>> from ngdiff.weighting import WEIGHTINGS
@@ -98,7 +103,17 @@ def weigh(
     context = {"step": step, "seed": seed, "state": {} if state is None else state}
     accepted = inspect.signature(weighting.function).parameters
     context = {k: v for k, v in context.items() if k in accepted}
-    weights = Weights(*weighting.function(losses, whole, **context, **parameters))
+    found = weighting.function(losses, whole, **context, **parameters)
+    try:
+        w_r, w_f = found
+        weights = Weights(float(w_r), float(w_f))
+    except (TypeError, ValueError) as error:
+        raise NotWeightsError(
+            f"the weighting {weighting} gave {found!r}; two numbers are wanted, the weights of the retain and the "
+            "forget gradient"
+        ) from error
     if not (math.isfinite(weights.retain) and math.isfinite(weights.forget)):
-        raise ValueError(f"the weighting {weighting} gave {weights} for {losses} and {gramian}; weights must be finite")
+        raise NotWeightsError(
+            f"the weighting {weighting} gave {weights} for {losses} and {gramian}; weights must be finite"
+        )
     return Weights(0.0 if gramian.a == 0.0 else weights.retain, 0.0 if gramian.b == 0.0 else weights.forget)

@@ -1,4 +1,4 @@
-"""From a word such as `gdiff(c=0.9)` or `my_module:my_function` to a weighting with its parameters bound and checked."""
+"""From a word such as `gdiff(c=0.9)` or `my_module:my_function` to a weighting with parameters bound and checked."""
 
 import difflib
 import inspect
