@@ -46,7 +46,9 @@ def check_parameters(
         raise InputError(f"{where}: takes no {', '.join(unknown)}; its parameters are: {_listed(accepted)}")
     missing = [name for name, p in accepted.items() if p.default is p.empty and name not in given]
     if missing:
-        raise InputError(f"{where}: needs {', '.join(missing)}, which has no default; write NAME({missing[0]}=...)")
+        raise InputError(
+            f"{where}: needs {', '.join(missing)}, which has no default: write ({missing[0]}=...) after the name"
+        )
     return {name: _fitted(value, hints.get(name), f"{where}: {name} =") for name, value in given.items()}
 
 

@@ -9,9 +9,10 @@ from ngdiff.core.gramian import Gramian
 from ngdiff.errors import InputError
 from ngdiff.imports import import_object
 from ngdiff.spec import Spec, parse_spec
-from ngdiff.weighting.base import Losses, NotWeightsError, Weighting, weigh
+from ngdiff.weighting.base import Losses, Weighting, weigh
 from ngdiff.weighting.parameters import check_parameters, own_parameters, type_hints
 from ngdiff.weighting.table import WEIGHTINGS
+from ngdiff.weighting.torchjd import PREFIX, TORCHJD, torchjd_weighting
 
 _FORMS = "torchjd:NAME for one of TorchJD's, my_module:my_function for your own"
 
@@ -45,6 +46,10 @@ def resolve_weighting(text: str, *, option: str = "--weighting", **parameters: A
     if twice:
         raise InputError(f"{where}: {', '.join(twice)} is given twice, in the brackets and on its own")
     spec = Spec(spec.name, {**spec.arguments, **parameters})
+    if spec.name.startswith(PREFIX):  # its parameters are those of the library's constructor
+        weighting = torchjd_weighting(spec, where)
+        _try(weighting, where)
+        return weighting
     weighting = _named(spec, where, option)
     given = check_parameters(own_parameters(weighting.function), type_hints(weighting.function), spec.arguments, where)
     weighting = replace(weighting, name=str(spec), bound={**weighting.bound, **given})
@@ -57,7 +62,9 @@ def _named(spec: Spec, where: str, option: str) -> Weighting:
         return WEIGHTINGS[spec.name]
     if ":" in spec.name:
         return _own(import_object(spec.name, option), spec.name, where)
-    close = difflib.get_close_matches(spec.name, WEIGHTINGS, n=1)
+    close = difflib.get_close_matches(spec.name.lower(), [*WEIGHTINGS, *TORCHJD], n=1)
+    if close and close[0] not in WEIGHTINGS:
+        close = [PREFIX + close[0]]
     hint = f"did you mean {close[0]}? " if close else ""
     raise InputError(f"{where}: no such weighting; {hint}There are {', '.join(WEIGHTINGS)}; {_FORMS}")
 
@@ -78,5 +85,5 @@ def _own(found: Any, name: str, where: str) -> Weighting:
 def _try(weighting: Weighting, where: str) -> None:
     try:
         weigh(weighting, Losses(1.0, -1.0), Gramian(1.0, 0.0, 1.0), step=1)
-    except (InputError, NotWeightsError) as error:
+    except ValueError as error:
         raise InputError(f"{where}: {error}") from error
