@@ -18,9 +18,12 @@ def import_object(name: str, option: str) -> Any:
         option: What it was given for, at the start of messages.
 
     Raises:
-        InputError: no such module, an error in it, or no such name in it.
+        InputError: another form, a module that is not there or lacks what it imports, or no such name in it. Other
+            errors while it is imported are its author's and come as they are.
     """
     module_name, _, attribute = name.partition(":")
+    if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
+        raise InputError(f"{option} {name}: is not of the form my_module:my_name")
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)

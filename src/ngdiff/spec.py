@@ -54,6 +54,8 @@ def parse_spec(text: str) -> Spec:
     arguments: dict[str, Any] = {}
     for keyword in call.keywords:
         name = str(keyword.arg)
+        if name in arguments:
+            raise InputError(f"{text!r}: {name} is given twice")
         try:
             arguments[name] = ast.literal_eval(keyword.value)
         except ValueError as error:

@@ -65,8 +65,8 @@ def _named(spec: Spec, where: str, option: str) -> Weighting:
     close = difflib.get_close_matches(spec.name.lower(), [*WEIGHTINGS, *TORCHJD], n=1)
     if close and close[0] not in WEIGHTINGS:
         close = [PREFIX + close[0]]
-    hint = f"did you mean {close[0]}? " if close else ""
-    raise InputError(f"{where}: no such weighting; {hint}There are {', '.join(WEIGHTINGS)}; {_FORMS}")
+    hint = f"Did you mean {close[0]}? " if close else ""
+    raise InputError(f"{where}: no such weighting. {hint}There are {', '.join(WEIGHTINGS)}; {_FORMS}")
 
 
 def _own(found: Any, name: str, where: str) -> Weighting:

@@ -143,8 +143,8 @@ def _row(name: str, where: str) -> _Row:
     names = {_plain(key): key for key in TORCHJD}
     if plain not in names:
         close = difflib.get_close_matches(plain, names, n=1)
-        hint = f"did you mean {PREFIX}{names[close[0]]}? " if close else ""
-        raise InputError(f"{where}: no such weighting; {hint}Of TorchJD there are {', '.join(TORCHJD)}")
+        hint = f"Did you mean {PREFIX}{names[close[0]]}? " if close else ""
+        raise InputError(f"{where}: no such weighting. {hint}Of TorchJD there are {', '.join(TORCHJD)}")
     return TORCHJD[names[plain]]
 
 
