@@ -45,7 +45,17 @@ OTHERS: dict[str, set[str]] = {
     "report": {"matplotlib", "numpy"},
     "modeling": {"torch", "transformers", "tokenizers", "peft", "safetensors"},
     "evaluation": {"torch", "transformers", "tqdm", "numpy", "peft"},
-    "training": {"torch", "transformers", "accelerate", "peft", "safetensors"},
+    # The last three are the optimizers of an optional extra.
+    "training": {
+        "torch",
+        "transformers",
+        "accelerate",
+        "peft",
+        "safetensors",
+        "dadaptation",
+        "prodigyopt",
+        "schedulefree",
+    },
 }
 
 
