@@ -18,13 +18,13 @@ ARROWS: dict[str, set[str]] = {
     "manifest": {"__init__", "data", "files"},
     "core": set(),
     "weighting": {"core", "imports", "spec"},
-    "objectives": {"core"},
+    "objectives": {"core", "imports", "spec"},
     "data": set(),
     "metrics": set(),
     "report": set(),
     "modeling": {"core"},
     "evaluation": {"data", "files", "metrics", "modeling"},
-    "training": {"core", "weighting", "objectives", "data", "metrics", "modeling", "evaluation"},
+    "training": {"core", "weighting", "objectives", "data", "metrics", "modeling", "evaluation", "files", "spec"},
 }
 SEES_EVERYTHING = {"cli", "__main__"}
 

@@ -76,7 +76,9 @@ def weigh(
     """The weights of one step, with the rule for vanished gradients that all weightings share.
 
     A side whose gradient is exactly zero gets weight 0 and is never divided by: the weighting is asked as if
-    that side's gradient had the other's norm and stood at a right angle to it.
+    that side's gradient had the other's norm and stood at a right angle to it, and as if its loss were the other's
+    (a KL that starts at 0 would otherwise have all of `lossnorm`'s weight, and nothing would ever move). A weighting
+    with a state of its own sees the losses as they are.
 
     Raises:
         ValueError: a parameter that the weighting does not take.
@@ -100,6 +102,9 @@ def weigh(
     if gramian.a == 0.0 or gramian.b == 0.0:
         norm = gramian.a or gramian.b
         whole = Gramian(a=norm, s=0.0, b=norm)
+        if "state" not in inspect.signature(weighting.function).parameters:
+            alive = losses.retain if gramian.a else losses.forget
+            losses = Losses(alive, alive)
     context = {"step": step, "seed": seed, "state": {} if state is None else state}
     accepted = inspect.signature(weighting.function).parameters
     context = {k: v for k, v in context.items() if k in accepted}
