@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "unlearn": ("unlearn", "make a model forget one set of rows and keep another"),
     "evaluate": ("evaluate", "measure what a model knows of each set"),
     "finetune": ("finetune", "train a model on rows until it recites them"),
+    "methods": ("methods", "list every method, weighting, objective and optimizer"),
     "demo": ("demo", "the whole story on built-in data, in a minute or two"),
 }
 
