@@ -1,4 +1,4 @@
-"""Every weighting at a fixed rate and under AutoLR, and every forget objective with two weightings, on real TOFU authors.
+"""Every weighting at a fixed rate and under AutoLR, every forget objective with two weightings, on real TOFU authors.
 
     NGDIFF_DATA=... python benchmarks/methods.py [--authors 10] [--seeds 0] [--jobs 2] [--work DIR]
 
