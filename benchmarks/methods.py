@@ -10,6 +10,8 @@ work folder are not repeated.
 """
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import statistics
@@ -107,7 +109,8 @@ def train(work: str, seed: int, name: str, options: dict[str, Any]) -> dict[str,
         started = time.process_time()
         failure = ""
         try:
-            trainer.train()
+            with contextlib.redirect_stdout(io.StringIO()):  # a line for each step
+                trainer.train()
         except FloatingPointError as error:
             failure = str(error)
         seconds = time.process_time() - started - watch.seconds

@@ -20,6 +20,8 @@ def run(words: list[str]) -> None:
     """
     if words and words != ["--help"] and words != ["-h"]:
         raise InputError(f"{words[0]} is no option of ngdiff methods, which takes none")
+    if words:
+        sys.stdout.write("usage: ngdiff methods [options]\n\n")
     sys.stdout.write("\n\n".join([_INTRODUCTION.strip(), *_tables()]) + "\n")
 
 
