@@ -328,7 +328,9 @@ def test_help_shows_defaults():
 
 def test_the_forget_objective_has_a_short_name():
     for word in ("--objective", "--forget-objective", "--forget_objective"):
-        values = unlearn.PARSER.parse([*"--model m --forget f --retain r --output o".split(), word, "npo"])
+        values = unlearn.PARSER.parse(
+            [*["--model", "m", "--forget", "f", "--retain", "r", "--output", "o"], word, "npo"]
+        )
         assert values["forget_objective"] == "npo"
 
 
