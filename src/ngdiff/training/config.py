@@ -15,7 +15,7 @@ from ngdiff.objectives import FORGET_OBJECTIVES, RETAIN_OBJECTIVES, Objective, f
 from ngdiff.objectives.resolve import resolve_objective
 from ngdiff.spec import parse_spec
 from ngdiff.training.bounds import check_bounds
-from ngdiff.training.methods import resolve_method
+from ngdiff.training.methods import Method, resolve_method
 from ngdiff.training.optimizers import OPTIMIZERS, make_optimizer
 from ngdiff.weighting import Weighting, resolve_weighting
 
@@ -153,18 +153,30 @@ class UnlearnConfig(TrainingArguments):
         """The optimizer's learning rate before the first step."""
         return (self.autolr_start or _NOMINAL_RATE) if isinstance(self.learning_rate, str) else self.learning_rate
 
+    @property
+    def parts(self) -> Method:
+        """Weighting and objectives: the method's, where no option replaces them."""
+        method = resolve_method(self.method)
+        return replace(
+            method,
+            weighting=self.weighting or method.weighting,
+            forget=self.forget_objective or method.forget,
+            retain=self.retain_objective or method.retain,
+        )
+
     def resolve_weighting(self) -> Weighting:
         """The weighting with its parameters."""
         given = {} if self.c is None else {"c": self.c}
-        if given and parse_spec(str(self.weighting)).name != "gdiff":
+        if given and parse_spec(self.parts.weighting).name != "gdiff":
             raise InputError(f"--c {self.c:g} has no meaning for --method {self.method}; gdiff takes it")
-        return resolve_weighting(str(self.weighting), option="--weighting", **given)
+        return resolve_weighting(self.parts.weighting, option="--weighting", **given)
 
     def resolve_objectives(self) -> dict[str, Objective]:
         """The objectives of both sides, with their parameters."""
+        parts = self.parts
         return {
-            "retain": resolve_objective(str(self.retain_objective), RETAIN_OBJECTIVES, "--retain-objective"),
-            "forget": resolve_objective(str(self.forget_objective), FORGET_OBJECTIVES, "--forget-objective"),
+            "retain": resolve_objective(parts.retain, RETAIN_OBJECTIVES, "--retain-objective"),
+            "forget": resolve_objective(parts.forget, FORGET_OBJECTIVES, "--forget-objective"),
         }
 
     def autolr_settings(self, *, retain_counts: bool = True, noise: float) -> AutoLRSettings:
@@ -209,25 +221,20 @@ class UnlearnConfig(TrainingArguments):
             self.learning_rate = OPTIMIZERS[self.optimizer].learning_rate
 
     def _check_method(self) -> None:
-        method = resolve_method(self.method)
-        self.weighting = self.weighting or method.weighting
-        self.forget_objective = self.forget_objective or method.forget
-        self.retain_objective = self.retain_objective or method.retain
+        parts = self.parts
         if self.c is not None and not 0.0 <= self.c <= 1.0:
             raise InputError(f"--c {self.c:g} is not between 0 and 1")
         self.resolve_weighting()
         read_refusals(self.idk_file)
         objectives = self.resolve_objectives()
         if "alternate" in objectives["retain"].needs or not objectives["retain"].own_answers:
-            raise InputError(
-                f"--retain-objective {self.retain_objective} needs other answers, which only forget rows have"
-            )
+            raise InputError(f"--retain-objective {parts.retain} needs other answers, which only forget rows have")
         has_token_loss = objectives["forget"].has_token_loss
         if self.forget_ceiling is None:
             self.forget_ceiling = "random" if has_token_loss else "none"
         if self.forget_ceiling != "none" and not has_token_loss:
             raise InputError(
-                f"--forget-ceiling {self.forget_ceiling}: {self.forget_objective} works on hidden states and has no "
+                f"--forget-ceiling {self.forget_ceiling}: {parts.forget} works on hidden states and has no "
                 "token loss that a ceiling could be compared with; use none"
             )
         if self.forget_ceiling != "holdout":  # the other forms can be checked before there is a model

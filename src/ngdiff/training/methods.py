@@ -73,13 +73,21 @@ def resolve_method(name: str) -> Method:
         if parse_spec(forget).name not in FORGET_OBJECTIVES:
             raise InputError(f"--method {name}: {first} is no forget objective; one of {', '.join(FORGET_OBJECTIVES)}")
         weighting, retain = _REGULARISERS.get(second, (second, "ce"))
+        if not _is_weighting(weighting):
+            known = ", ".join([*WEIGHTINGS, *_REGULARISERS])
+            raise InputError(f"--method {name}: {second} is no weighting; one of {known}, torchjd:NAME")
         return Method(weighting, forget, retain)
     weighting = parse_spec(name).name
     if weighting in METHODS:  # npo(beta=0.2): the parameters are those of its objective
         return Method(METHODS[weighting].weighting, name, METHODS[weighting].retain)
-    if weighting in WEIGHTINGS or weighting.startswith("torchjd:"):
+    if _is_weighting(name):
         return Method(name)
     raise InputError(
         f"--method {name} is not known; one of {', '.join([*WEIGHTINGS, *METHODS])}, torchjd:NAME, or "
         "OBJECTIVE+WEIGHTING, as listed by `ngdiff methods`"
     )
+
+
+def _is_weighting(word: str) -> bool:
+    name = parse_spec(word).name
+    return name in WEIGHTINGS or ":" in name
