@@ -128,6 +128,14 @@ def test_kl_has_no_weight_where_it_starts(make_trainer):
     assert second["norm_retain"] > 10 * RETAIN_OBJECTIVES["kl"].noise_floor
 
 
+@pytest.mark.parametrize("options", [{"bf16": True}, {"dtype": torch.bfloat16}], ids=["autocast", "weights"])
+def test_kl_has_no_weight_where_it_starts_in_bfloat16(make_trainer, tiny_model, options):
+    dtype = options.pop("dtype", torch.float32)
+    trainer = make_trainer(tiny_model().to(dtype), method="ga+klr", learning_rate=1e-2, optim="sgd", **options)
+    trainer.train()
+    assert [row["weight_retain"] > 0 for row in steps(trainer)] == [False, True, True]
+
+
 @pytest.mark.parametrize("weighting", ["ngdiff", "lossnorm", "gradnorm", "imtl-g"])
 def test_kl_gets_going_under_every_weighting(make_trainer, weighting):
     trainer = make_trainer(method=weighting, retain_objective="kl", learning_rate=1e-2, optim="sgd")

@@ -79,7 +79,7 @@ RETAIN_OBJECTIVES: dict[str, Objective] = {
         formula="KL(p_ref || p)",
         source="TOFU (Maini et al. 2024)",
         needs=frozenset({"logits", "reference_logits"}),
-        noise_floor=1e-5,
+        noise_floor=5e-5,
     ),
 }
 

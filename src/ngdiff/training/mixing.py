@@ -21,7 +21,7 @@ class Mixer:
         weighting: Gives their weights.
         objectives: Of both sides, for their noise floors.
         seed: Of the run.
-        noise: Rounding noise of the pass relative to fp32's, by which the noise floors are multiplied.
+        noise: Rounding noise of a gradient relative to fp32's, by which the noise floors are multiplied.
         ceiling: Forget loss, in nats a token, at and above which the forget gradient gets weight 0; None for none.
     """
 
