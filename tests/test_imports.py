@@ -13,17 +13,19 @@ ARROWS: dict[str, set[str]] = {
     "__init__": {"training"},  # the names of `import ngdiff`
     "errors": set(),
     "files": set(),
+    "imports": set(),
+    "spec": set(),
     "manifest": {"__init__", "data", "files"},
     "core": set(),
-    "weighting": {"core"},
-    "objectives": {"core"},
+    "weighting": {"core", "imports", "spec"},
+    "objectives": {"core", "imports", "spec"},
     "data": set(),
     "metrics": set(),
     "report": set(),
     "modeling": {"core"},
     "scoring": {"files", "metrics"},
     "evaluation": {"data", "files", "metrics", "modeling", "scoring"},
-    "training": {"core", "weighting", "objectives", "data", "metrics", "modeling", "evaluation"},
+    "training": {"core", "weighting", "objectives", "data", "metrics", "modeling", "evaluation", "files", "spec"},
 }
 SEES_EVERYTHING = {"cli", "__main__"}
 
@@ -32,6 +34,8 @@ OTHERS: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
     "files": set(),
+    "imports": set(),
+    "spec": set(),
     "manifest": {"torch", "yaml"},
     "core": {"torch"},
     "weighting": {"torch", "torchjd"},
@@ -44,7 +48,17 @@ OTHERS: dict[str, set[str]] = {
     "scoring": set(),
     # The last two are extras, imported where they are asked for.
     "evaluation": {"torch", "transformers", "accelerate", "tqdm", "yaml", "lm_eval", "vllm"},
-    "training": {"torch", "transformers", "accelerate", "peft", "safetensors"},
+    # The last three are the optimizers of an optional extra.
+    "training": {
+        "torch",
+        "transformers",
+        "accelerate",
+        "peft",
+        "safetensors",
+        "dadaptation",
+        "prodigyopt",
+        "schedulefree",
+    },
 }
 
 

@@ -38,7 +38,7 @@ def test_unknown_command(capsys):
     assert main(["forget", "--model", "m"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == "ngdiff: error: forget is no command; one of unlearn, evaluate, score, compare, finetune, demo\n"
+    assert err == f"ngdiff: error: forget is no command; one of {', '.join(COMMANDS)}\n"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

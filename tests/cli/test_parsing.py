@@ -316,7 +316,7 @@ def test_every_option_of_ours_has_a_help_text(command):
 def test_help_shows_defaults():
     text = " ".join(unlearn.PARSER.help().split())
     for name, default in (
-        ("--method TEXT", "ngdiff"),
+        ("--method NAME", "ngdiff"),
         ("--learning-rate RATE", "auto"),
         ("--num-train-epochs NUMBER", "15"),
         ("--autolr-search", "true"),
@@ -325,6 +325,14 @@ def test_help_shows_defaults():
         after = text[text.index(name) :]
         assert re.search(r"\((default: \S+|required)\)", after).group(1) == f"default: {default}", name
     assert "--model DIR_OR_NAME model to start from: a folder or a hub name (required)" in text
+
+
+def test_the_forget_objective_has_a_short_name():
+    for word in ("--objective", "--forget-objective", "--forget_objective"):
+        values = unlearn.PARSER.parse(
+            [*["--model", "m", "--forget", "f", "--retain", "r", "--output", "o"], word, "npo"]
+        )
+        assert values["forget_objective"] == "npo"
 
 
 def test_help_shows_how_to_switch_off():

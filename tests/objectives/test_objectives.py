@@ -1,103 +1,188 @@
-"""Objectives against slow twins, and the forget ceiling."""
+"""Every objective against a slow twin in double precision: value, gradient, units; and the forget ceiling."""
 
+import copy
+import importlib.util
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
-from ngdiff.core import Answers
+from ngdiff.core.answers import Answers, Reference, count_units
 from ngdiff.errors import InputError
 from ngdiff.objectives import FORGET_OBJECTIVES, RETAIN_OBJECTIVES, forget_ceiling
 
+# Under --import-mode=importlib a test cannot import its neighbour by name.
+_spec = importlib.util.spec_from_file_location("objective_cases", Path(__file__).with_name("cases.py"))
+cases = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(cases)
 
-def answers(seed: int = 0) -> tuple[Answers, torch.Tensor]:
-    logits = torch.randn(6, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64, requires_grad=True)
-    labels = torch.tensor([0, 3, 2, 2, 4, 1])
-    nll = -logits.log_softmax(-1)[torch.arange(6), labels]
-    return Answers(nll, torch.tensor([0, 0, 0, 2, 2, 2]), rows=3), logits
-
-
-@pytest.mark.parametrize(("table", "sign"), [(RETAIN_OBJECTIVES, 1.0), (FORGET_OBJECTIVES, -1.0)])
-def test_cross_entropy_is_a_sum_over_tokens_and_so_is_its_gradient(table, sign):
-    batch, logits = answers()
-    loss = table["ce"].function(batch)
-    expected = sign * sum(batch.nll.tolist())
-    assert loss.item() == pytest.approx(expected, rel=1e-12)
-    loss.backward()
-    probabilities = logits.detach().softmax(-1)
-    onehot = torch.nn.functional.one_hot(torch.tensor([0, 3, 2, 2, 4, 1]), 5)
-    torch.testing.assert_close(logits.grad, sign * (probabilities - onehot))
+TABLES = {"forget": (FORGET_OBJECTIVES, cases.FORGET), "retain": (RETAIN_OBJECTIVES, cases.RETAIN)}
+ROWS = [
+    pytest.param(side, name, case, id=f"{side}-{name}-{case.parameters}")
+    for side, (_, table) in TABLES.items()
+    for name in table
+    for case in table[name]
+]
 
 
-@pytest.mark.parametrize("table", [RETAIN_OBJECTIVES, FORGET_OBJECTIVES])
-def test_every_objective_adds_up_over_batches(table):
-    whole, _ = answers()
-    first = Answers(whole.nll[:3], whole.row[:3], rows=1)
-    second = Answers(whole.nll[3:], whole.row[3:] - 2, rows=1)
-    for objective in table.values():
-        total = objective.function(first) + objective.function(second)
-        assert total.item() == pytest.approx(objective.function(whole).item(), rel=1e-12)
+def draw(seed: int = 0, other: bool = True, row=(0, 0, 0, 2, 2, 2)):
+    """A batch of six tokens, five choices, three rows, the second of them without an answer."""
+    g = torch.Generator().manual_seed(seed)
+
+    def numbers(*shape):
+        return torch.randn(*shape, generator=g, dtype=torch.float64).tolist()
+
+    labels = torch.randint(5, (len(row),), generator=g).tolist()
+    alternate = draw(seed + 1, other=False, row=(0, 0, 2)) if other else None
+    return cases.Batch(numbers(len(row), 5), labels, list(row), numbers(len(row), 5), numbers(len(row), 4), alternate)
 
 
-def log_sigmoid(x: float) -> float:
-    return -math.log1p(math.exp(-x))
+def answers_of(batch, rows: int = 3) -> tuple[Answers, torch.Tensor, torch.Tensor]:
+    """The same as tensors, with the leaves that a gradient is taken with respect to."""
+    z = torch.tensor(batch.z, dtype=torch.float64, requires_grad=True)
+    hidden = torch.tensor(batch.hidden, dtype=torch.float64, requires_grad=True)
+    labels = torch.tensor(batch.y)
+    places = torch.arange(len(batch.y))
+    ref = torch.tensor(batch.ref, dtype=torch.float64).log_softmax(-1)
+    made = Answers(
+        nll=-z.log_softmax(-1)[places, labels],
+        row=torch.tensor(batch.row),
+        rows=rows,
+        labels=labels,
+        logits=z,
+        hidden=hidden,
+        reference=Reference(-ref[places, labels], ref),
+        alternate=None if batch.other is None else answers_of(batch.other, rows)[0],
+    )
+    return made, z, hidden
 
 
-# Objective -> value from (probabilities, row of each token), token by token in double precision.
-TWINS = {
-    "ce": lambda p, row: sum(math.log(x) for x in p),
-    "wga": lambda p, row: sum(x * math.log(x) for x in p),
-    "satimp": lambda p, row: sum(x**5 * (1 - x) * math.log(x) for x in p),
-    "simnpo": lambda p, row: sum(
-        -(2 / 4.5) * log_sigmoid(4.5 * -sum(math.log(x) for x, r in zip(p, row, strict=True) if r == i) / row.count(i))
-        for i in sorted(set(row))
-    ),
-}
-# Objective -> gradient with respect to each token's log-probability, written by hand.
-GRADIENTS = {
-    "ce": lambda p, row: [1.0 for _ in p],
-    "wga": lambda p, row: list(p),
-    "satimp": lambda p, row: [x**5 * (1 - x) for x in p],
-    "simnpo": lambda p, row: [
-        2
-        / row.count(r)
-        / (1 + math.exp(4.5 * -sum(math.log(x) for x, s in zip(p, row, strict=True) if s == r) / row.count(r)))
-        for r in row
-    ],
-}
+def resolved(side, name, case):
+    return TABLES[side][0][name].with_parameters(case.parameters, name)
 
 
-def test_every_forget_objective_has_a_twin():
-    assert set(TWINS) == set(GRADIENTS) == set(FORGET_OBJECTIVES)
+@pytest.mark.parametrize("side", TABLES)
+def test_every_objective_has_a_case(side):
+    table, rows = TABLES[side]
+    assert set(table) == set(rows)
 
 
-@pytest.mark.parametrize("name", TWINS)
-def test_value_and_gradient_equal_a_slow_twin(name):
-    batch, logits = answers()
-    p = (-batch.nll).exp().tolist()
-    row = batch.row.tolist()
-    loss = FORGET_OBJECTIVES[name].function(batch)
-    assert loss.item() == pytest.approx(TWINS[name](p, row), rel=1e-10)
-    (gradient,) = torch.autograd.grad(loss, logits)
-    labels = torch.nn.functional.one_hot(torch.tensor([0, 3, 2, 2, 4, 1]), 5)
-    by_logit = labels - logits.detach().softmax(-1)  # d log p / d logits
-    expected = torch.tensor(GRADIENTS[name](p, row), dtype=torch.float64)[:, None] * by_logit
-    torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-12)
+@pytest.mark.parametrize(("side", "name", "case"), ROWS)
+@pytest.mark.parametrize("seed", [0, 5])
+def test_value_equals_a_slow_twin(side, name, case, seed):
+    batch = draw(seed)
+    found = resolved(side, name, case)(answers_of(batch)[0])
+    assert found.shape == ()
+    assert found.item() == pytest.approx(case.twin(batch), rel=1e-10, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", TWINS)
-@pytest.mark.parametrize("loss", [0.0, 1e-6, 50.0, 1e4])
-def test_values_and_gradients_stay_finite(name, loss):
-    nll = torch.full((3,), loss, requires_grad=True)
-    value = FORGET_OBJECTIVES[name].function(Answers(nll, torch.tensor([0, 0, 1]), rows=3))
-    (gradient,) = torch.autograd.grad(value, nll)
+# The gradient of idk goes through the alternate answers: the test below.
+@pytest.mark.parametrize(("side", "name", "case"), [row for row in ROWS if row.values[1] != "idk"])
+def test_gradient_equals_finite_differences_of_the_twin(side, name, case):
+    batch = draw()
+    made, z, hidden = answers_of(batch)
+    objective = resolved(side, name, case)
+    (of_z, of_hidden) = torch.autograd.grad(objective(made), [z, hidden], allow_unused=True, materialize_grads=True)
+    twin = case.twin if case.frozen is None else case.frozen(batch)
+    for attribute, gradient in (("z", of_z), ("hidden", of_hidden)):
+        for i, line in enumerate(getattr(batch, attribute)):
+            for j in range(len(line)):
+                ends = []
+                for step in (1e-6, -1e-6):
+                    moved = copy.deepcopy(batch)
+                    getattr(moved, attribute)[i][j] += step
+                    ends.append(twin(moved))
+                expected = (ends[0] - ends[1]) / 2e-6
+                assert gradient[i, j].item() == pytest.approx(expected, rel=1e-6, abs=2e-7)
+
+
+def test_the_gradient_of_idk_is_that_of_the_other_answers_alone():
+    made, z, _ = answers_of(draw())
+    loss = FORGET_OBJECTIVES["idk"](made)
+    assert torch.autograd.grad(loss, z, allow_unused=True, retain_graph=True) == (None,)
+    (gradient,) = torch.autograd.grad(loss, made.alternate.nll)
+    assert gradient.tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(("side", "name", "case"), ROWS)
+def test_sums_add_up_over_batches(side, name, case):
+    whole = draw()
+    first, second = (
+        replace(
+            whole,
+            **{key: getattr(whole, key)[part] for key in ("z", "y", "row", "ref", "hidden")},
+            other=replace(
+                whole.other, **{key: getattr(whole.other, key)[cut] for key in ("z", "y", "row", "ref", "hidden")}
+            ),
+        )
+        for part, cut in ((slice(0, 3), slice(0, 2)), (slice(3, 6), slice(2, 3)))
+    )
+    objective = resolved(side, name, case)
+    total = sum(objective(answers_of(batch)[0]).item() for batch in (first, second))
+    assert total == pytest.approx(objective(answers_of(whole)[0]).item(), rel=1e-12)
+
+
+@pytest.mark.parametrize(("side", "name", "case"), ROWS)
+def test_units_are_those_of_the_sum(side, name, case):
+    batch = draw()
+    objective = resolved(side, name, case)
+    counted = batch if objective.own_answers else batch.other
+    labels = torch.full((3, 8), -100)
+    for r in cases.rows(counted):
+        labels[r, 2 : 2 + counted.row.count(r)] = 1
+    assert int(count_units(labels, objective.unit)) == case.units(batch)
+
+
+@pytest.mark.parametrize(("side", "name", "case"), ROWS)
+@pytest.mark.parametrize("scale", [0.0, 1e-6, 1e3])
+def test_values_and_gradients_stay_finite(side, name, case, scale):
+    batch = draw()
+    extreme = replace(batch, z=[[scale * x for x in line] for line in batch.z])
+    made, z, hidden = answers_of(extreme)
+    objective = resolved(side, name, case)
+    value = objective(replace(made, alternate=answers_of(extreme.other)[0]))
     assert math.isfinite(value.item())
-    assert torch.isfinite(gradient).all()
-    assert (gradient <= 0).all(), "minimising must never make a forgotten token likelier"
+    gradients = torch.autograd.grad(value, [z, hidden], allow_unused=True, materialize_grads=True)
+    assert all(torch.isfinite(g).all() for g in gradients)
+
+
+@pytest.mark.parametrize(("side", "name", "case"), ROWS)
+def test_a_batch_without_answers_adds_nothing(side, name, case):
+    wide = torch.zeros(0, 5, dtype=torch.float64)
+    labels = torch.zeros(0, dtype=torch.int64)
+    reference = Reference(wide.sum(-1), wide)
+    made = Answers(wide.sum(-1), labels, rows=2, labels=labels, logits=wide, hidden=wide, reference=reference)
+    made = replace(made, alternate=made)
+    assert resolved(side, name, case)(made).item() == 0.0
+
+
+@pytest.mark.parametrize("name", ["ce", "npo", "simnpo", "dpo", "wga", "satimp"])
+def test_minimising_never_makes_a_forgotten_token_likelier(name):
+    made, _, _ = answers_of(draw())
+    (gradient,) = torch.autograd.grad(FORGET_OBJECTIVES[name](made), made.nll)
+    assert (gradient <= 0).all()
+
+
+def test_npo_starts_as_ascent_and_fades():
+    made, _, _ = answers_of(draw())
+    for shift, expected in ((0.0, 1.0), (100.0, 2 / (1 + math.exp(0.1 * 300)))):
+        nll = made.nll.detach().clone().requires_grad_()
+        at = replace(made, nll=nll, reference=Reference(nll.detach() - shift))
+        (gradient,) = torch.autograd.grad(FORGET_OBJECTIVES["npo"](at), nll)
+        assert gradient.tolist() == pytest.approx([-expected] * 6)
+
+
+def test_kl_is_zero_where_it_starts_and_positive_elsewhere():
+    batch = draw()
+    same = answers_of(replace(batch, z=batch.ref))[0]
+    assert RETAIN_OBJECTIVES["kl"](same).item() == pytest.approx(0.0, abs=1e-12)
+    assert RETAIN_OBJECTIVES["kl"](answers_of(batch)[0]).item() > 0.1
 
 
 def test_per_row_sums():
-    batch, _ = answers()
+    batch, _, _ = answers_of(draw())
     sums, counts = batch.per_row()
     assert counts.tolist() == [3, 0, 3]
     assert sums[0].item() == pytest.approx(batch.nll[:3].sum().item())

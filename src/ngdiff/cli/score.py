@@ -8,7 +8,7 @@ from typing import Any
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.errors import InputError
 from ngdiff.files import check_file, write_json
-from ngdiff.metrics import AUC_RETRAIN, score
+from ngdiff.metrics import AUC_RETRAIN, CONFIDENCE, score
 from ngdiff.scoring import format_comparison, read_metrics, read_sets, record_files
 
 
@@ -26,7 +26,7 @@ class ScoreOptions:
     muse_corpus: str = option(
         "news", help="whose published retrained model PrivLeak is taken against without --retrained: news, books"
     )
-    confidence: float | None = option(0.95, help="level of the confidence intervals; none: no intervals")
+    confidence: float | None = option(CONFIDENCE, help="level of the confidence intervals; none: no intervals")
     seed: int = option(0, help="seed of the bootstrap")
 
 

@@ -60,7 +60,7 @@ def run(words: list[str]) -> None:
     where: dict[str, Any] = {
         "overwrite": options.overwrite,
         "resume": options.resume,
-        "inputs": inputs_of(options.model, options.forget, options.retain, options.holdout),
+        "inputs": inputs_of(options.model, options.forget, options.retain, options.holdout, config.idk_file),
     }
     output = check_output(options.output, **where)
     model_files = describe_model(options.model)

@@ -14,7 +14,7 @@ from ngdiff.evaluation.plan import Limits, make_plan
 from ngdiff.evaluation.predict import check_budget, predict_plan
 from ngdiff.evaluation.records import Record
 from ngdiff.evaluation.work import Work
-from ngdiff.metrics import headline, summarize
+from ngdiff.metrics import CONFIDENCE, score
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,27 +22,28 @@ class EvaluationResult:
     """What an evaluation found.
 
     Attributes:
-        metrics: per set the numbers of `ngdiff.metrics.summarize`.
+        scores: what `ngdiff.metrics.score` makes of the records, intervals included.
         records: per set its records, in row order.
         lm_eval: per task the numbers of lm-evaluation-harness, where it was asked for.
     """
 
-    metrics: dict[str, dict[str, float | int]]
+    scores: dict[str, Any]
     records: dict[str, list[Record]]
     lm_eval: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, records: dict[str, list[Record]], lm_eval: dict[str, Any] | None = None) -> "EvaluationResult":
-        """With the metrics of the records."""
-        return cls({name: summarize(name, found) for name, found in records.items()}, records, lm_eval or {})
+        """With the metrics of the records: those of `ngdiff score`, with its default options."""
+        return cls(score(records, confidence=CONFIDENCE) if records else {}, records, lm_eval or {})
+
+    @property
+    def metrics(self) -> dict[str, dict[str, float | int]]:
+        """Per set the numbers of `ngdiff.metrics.summarize`."""
+        return {name: self.scores[name] for name in self.records}
 
     def as_json(self) -> dict[str, Any]:
-        """What `metrics.json` holds: the headline numbers (`verbmem`, `utility`, ...), then each set's, then
-        `lm_eval`.
-
-        It holds no text of the data.
-        """
-        return {**headline(self.metrics), **self.metrics, **({"lm_eval": self.lm_eval} if self.lm_eval else {})}
+        """What `metrics.json` holds: the keys of `ngdiff.metrics.score`, then `lm_eval`. No text of the data."""
+        return {**self.scores, **({"lm_eval": self.lm_eval} if self.lm_eval else {})}
 
 
 def evaluate(

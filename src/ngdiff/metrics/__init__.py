@@ -19,7 +19,7 @@ from ngdiff.metrics.probability import (
     probability,
 )
 from ngdiff.metrics.rouge import rouge, rouge_l_recall, rouge_l_recalls
-from ngdiff.metrics.score import score
+from ngdiff.metrics.score import CONFIDENCE, score
 from ngdiff.metrics.summary import headline, summarize
 from ngdiff.metrics.truth_ratio import (
     forget_truth_ratio,
@@ -32,6 +32,7 @@ from ngdiff.metrics.utility import model_utility
 
 __all__ = [
     "AUC_RETRAIN",
+    "CONFIDENCE",
     "METRICS",
     "ForgetQuality",
     "Metric",

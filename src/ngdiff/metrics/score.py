@@ -21,6 +21,8 @@ from ngdiff.metrics.utility import PARTS, SETS
 
 Sets = Mapping[str, Sequence[Mapping[str, Any]]]
 
+CONFIDENCE = 0.95  # level of the intervals, unless said otherwise
+
 # Names at the top of a `metrics.json` that are no sets.
 RESERVED = (
     "verbmem",

@@ -1,14 +1,26 @@
 """What an objective is: the answers of one batch in, a sum to be minimised out."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 from torch import Tensor
 
-from ngdiff.core.answers import Answers
+from ngdiff.core.answers import Answers, Unit
+from ngdiff.errors import InputError
 
-ObjectiveFunction = Callable[[Answers], Tensor]
+ObjectiveFunction = Callable[..., Tensor]
+
+# What an objective may ask for beside the token losses -> what that is.
+NEEDS = {
+    "logits": "logits of the answer tokens",
+    "hidden": "hidden states after one layer, where the answer tokens are predicted",
+    "reference": "token losses of the model before unlearning",
+    "reference_logits": "log-probabilities of all choices of the model before unlearning",
+    "alternate": "the same rows with another answer (`I don't know`)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,18 +28,91 @@ class Objective:
     """An objective and what the trainer must know of it.
 
     Args:
-        function: Answers of one batch -> scalar *sum* over the batch's units, to be minimised. The trainer divides
+        function: `(answers, **parameters)` -> scalar *sum* over the batch's units, to be minimised. The trainer divides
             by the number of units in the whole effective batch, so that neither gradient accumulation nor the
             number of processes changes the value.
-        unit: What the sum runs over: answer `token`s, or `sequence`s (rows with an answer).
+        unit: What the sum runs over: answer `token`s, `sequence`s (rows with an answer), or `later_token`s (tokens
+            after the first of their answer).
         formula: One line.
         source: Where it comes from.
-        noise_floor: Norm of the gradient below which it is rounding noise; the side then gets weight 0.
+        needs: What it reads of `Answers` beside `nll`, `row`, `rows` and `labels`: keys of `NEEDS`.
+        noise_floor: Norm of the gradient in fp32 below which it is rounding noise; the side then gets weight 0.
             Needed by objectives that start at their minimum.
+        own_answers: Whether its gradient goes through the rows' own answers; those of `alternate` alone otherwise.
+        has_token_loss: Whether it raises or lowers the answers' token losses, so that a forget ceiling on them makes
+        sense.
+        layer: For `hidden`: `number of layers -> number of the layer`, from 1. The parameter `layer` replaces it.
     """
 
     function: ObjectiveFunction
-    unit: Literal["token", "sequence"]
+    unit: Unit
     formula: str
     source: str
+    needs: frozenset[str] = frozenset()
     noise_floor: float = 0.0
+    own_answers: bool = True
+    has_token_loss: bool = True
+    layer: Callable[[int], int] | None = None
+
+    def __post_init__(self) -> None:
+        unknown = sorted(self.needs - NEEDS.keys())
+        if unknown:
+            raise InputError(f"an objective needs {', '.join(unknown)}; known are {', '.join(NEEDS)}")
+
+    def __call__(self, answers: Answers) -> Tensor:
+        """The sum over the units of a batch."""
+        return self.function(answers)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The objective's own parameters and their defaults, e.g. `{"beta": 0.1}`."""
+        own = inspect.signature(self.function).parameters.values()
+        layer = {"layer": None} if "hidden" in self.needs else {}
+        return {p.name: p.default for p in own if p.kind is p.KEYWORD_ONLY} | layer
+
+    def with_parameters(self, parameters: Mapping[str, Any], name: str) -> "Objective":
+        """The objective with its parameters bound.
+
+        Raises:
+            InputError: a parameter that it does not take, or one of another type or sign than the default's.
+        """
+        known = self.parameters
+        for key, value in parameters.items():
+            if key not in known:
+                raise InputError(
+                    f"the objective {name} takes no {key}; its parameters are: {', '.join(known) or 'none'}"
+                )
+            _check_like(known[key], value, f"{name}({key}={value!r})")
+        if not parameters:
+            return self
+        own = dict(parameters)
+        layer = self.layer
+        if "hidden" in self.needs and (number := own.pop("layer", None)) is not None:
+            if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+                raise InputError(f"{name}(layer={number!r}) is not the number of a layer, from 1")
+            layer = partial(_the_layer, number)
+        # The one parameter that changes what a sum runs over.
+        unit: Unit = "later_token" if own.get("skip_first") else self.unit
+        return replace(self, function=partial(self.function, **own), unit=unit, layer=layer)
+
+
+def _the_layer(number: int, layers: int) -> int:
+    if number > layers:
+        raise InputError(f"layer={number}: the model has {layers} layers")
+    return number
+
+
+def _check_like(default: Any, value: Any, where: str) -> None:
+    """Numbers stay numbers, truth values truth values; where a default is positive, so must the value be."""
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise InputError(f"{where} is neither True nor False")
+        return
+    if not isinstance(default, int | float):
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < float("inf"):
+        raise InputError(f"{where} is not a number")
+    if isinstance(default, int) and not isinstance(value, int):
+        raise InputError(f"{where} is not a whole number")
+    if default > 0 and not value > 0:
+        raise InputError(f"{where} is not above 0")

@@ -4,13 +4,20 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
+from torch import nn
 from transformers import TrainingArguments
 
 from ngdiff.core.autolr import AutoLRSettings
+from ngdiff.data.refusals import read_refusals
 from ngdiff.errors import InputError
-from ngdiff.objectives import FORGET_OBJECTIVES, RETAIN_OBJECTIVES, forget_ceiling
+from ngdiff.objectives import FORGET_OBJECTIVES, RETAIN_OBJECTIVES, Objective, forget_ceiling
+from ngdiff.objectives.resolve import resolve_objective
+from ngdiff.spec import parse_spec
 from ngdiff.training.bounds import check_bounds
-from ngdiff.weighting import WEIGHTINGS
+from ngdiff.training.methods import Method, resolve_method
+from ngdiff.training.optimizers import OPTIMIZERS, make_optimizer
+from ngdiff.weighting import Weighting, resolve_weighting
 
 # Nominal rate of the optimizer before AutoLR has chosen one; where the search runs it has no influence.
 _NOMINAL_RATE = 1e-4
@@ -42,19 +49,47 @@ class UnlearnConfig(TrainingArguments):
         InputError: an option that cannot be used, named with the value found.
     """
 
-    method: str = _option("ngdiff", f"how the two gradients are weighed: {', '.join(WEIGHTINGS)}")
+    method: str = _option(
+        "ngdiff",
+        "usual name of a method, or OBJECTIVE+WEIGHTING such as npo+ngdiff; listed by `ngdiff methods`",
+        "NAME",
+    )
+    weighting: str | None = _option(
+        None,
+        "how the two gradients are weighed, in place of the method's: NAME[(key=value)] or MODULE:FUNCTION",
+        "NAME",
+    )
     c: float | None = _option(None, "weight of the retain gradient in gdiff, from 0 to 1 (gdiff: 0.5)")
-    forget_objective: str = _option("ce", f"what is minimised on the forget set: {', '.join(FORGET_OBJECTIVES)}")
-    retain_objective: str = _option("ce", f"what is minimised on the retain set: {', '.join(RETAIN_OBJECTIVES)}")
-    forget_ceiling: str = _option(
-        "random",
+    forget_objective: str | None = field(
+        default=None,
+        metadata={
+            "help": "what is minimised on the forget set, in place of the method's: NAME[(key=value)] or MODULE:NAME",
+            "metavar": "NAME",
+            "aliases": ["--objective"],
+        },
+    )
+    retain_objective: str | None = _option(
+        None, f"what is minimised on the retain set, in place of the method's: {', '.join(RETAIN_OBJECTIVES)}", "NAME"
+    )
+    idk_file: str | None = _option(
+        None, "answers that objectives idk and dpo teach, one a line (a list of ours)", "FILE"
+    )
+    forget_ceiling: str | None = _option(
+        None,
         "forget loss, in nats a token, above which the forget gradient rests: random (uniform guessing), "
-        "holdout (mean loss on --holdout), none, or a number",
+        "holdout (mean loss on --holdout), none, or a number (random; rmu: none)",
+        "LOSS",
     )
     learning_rate: float | str = _option(  # type: ignore[assignment]  # the trainer hands `starting_rate` on
         "auto",
         f"{_LEARNING_RATE_FORMS}; auto finds it from the retain loss, START is where its search begins",
         "RATE",
+    )
+    optimizer: str | None = _option(
+        None,
+        "an optimizer that finds its own step or needs no schedule, in place of --optim and of the search for a "
+        f"learning rate: {', '.join(OPTIMIZERS)}",
+        "NAME",
     )
     autolr_interval: int = _option(10, "steps between two probes of the learning rate")
     autolr_max_change: float = _option(4.0, "largest factor by which one probe changes the learning rate")
@@ -80,6 +115,7 @@ class UnlearnConfig(TrainingArguments):
 
     def __post_init__(self) -> None:
         self._check_learning_rate()
+        self._check_optimizer()
         self._check_method()
         self._check_autolr()
         self._check_pairing()
@@ -118,9 +154,30 @@ class UnlearnConfig(TrainingArguments):
         return (self.autolr_start or _NOMINAL_RATE) if isinstance(self.learning_rate, str) else self.learning_rate
 
     @property
-    def weighting_parameters(self) -> dict[str, Any]:
-        """Parameters of the weighting that were given."""
-        return {} if self.c is None else {"c": self.c}
+    def parts(self) -> Method:
+        """Weighting and objectives: the method's, where no option replaces them."""
+        method = resolve_method(self.method)
+        return replace(
+            method,
+            weighting=self.weighting or method.weighting,
+            forget=self.forget_objective or method.forget,
+            retain=self.retain_objective or method.retain,
+        )
+
+    def resolve_weighting(self) -> Weighting:
+        """The weighting with its parameters."""
+        given = {} if self.c is None else {"c": self.c}
+        if given and parse_spec(self.parts.weighting).name != "gdiff":
+            raise InputError(f"--c {self.c:g} has no meaning for --method {self.method}; gdiff takes it")
+        return resolve_weighting(self.parts.weighting, option="--weighting", **given)
+
+    def resolve_objectives(self) -> dict[str, Objective]:
+        """The objectives of both sides, with their parameters."""
+        parts = self.parts
+        return {
+            "retain": resolve_objective(parts.retain, RETAIN_OBJECTIVES, "--retain-objective"),
+            "forget": resolve_objective(parts.forget, FORGET_OBJECTIVES, "--forget-objective"),
+        }
 
     def autolr_settings(self, *, retain_counts: bool = True, noise: float) -> AutoLRSettings:
         """Settings of the learning-rate probe.
@@ -151,15 +208,35 @@ class UnlearnConfig(TrainingArguments):
         else:
             self.learning_rate = _positive(text, f"--learning-rate {text}")
 
+    def _check_optimizer(self) -> None:
+        if self.optimizer is None:
+            return
+        given = self.learning_rate
+        if isinstance(given, str) and given != "auto":
+            reason = OPTIMIZERS[self.optimizer].not_autolr if self.optimizer in OPTIMIZERS else ""
+            raise InputError(f"--learning-rate {given} with --optimizer {self.optimizer}: {reason}")
+        # Tried on a weight of its own: a missing package is found now.
+        make_optimizer(self.optimizer, [nn.Parameter(torch.zeros(1))], weight_decay=self.weight_decay)
+        if given == "auto":
+            self.learning_rate = OPTIMIZERS[self.optimizer].learning_rate
+
     def _check_method(self) -> None:
-        _known("--method", self.method, WEIGHTINGS)
-        _known("--forget-objective", self.forget_objective, FORGET_OBJECTIVES)
-        _known("--retain-objective", self.retain_objective, RETAIN_OBJECTIVES)
-        if self.c is not None:
-            if "c" not in WEIGHTINGS[self.method].parameters:
-                raise InputError(f"--c {self.c:g} has no meaning for --method {self.method}; gdiff takes it")
-            if not 0.0 <= self.c <= 1.0:
-                raise InputError(f"--c {self.c:g} is not between 0 and 1")
+        parts = self.parts
+        if self.c is not None and not 0.0 <= self.c <= 1.0:
+            raise InputError(f"--c {self.c:g} is not between 0 and 1")
+        self.resolve_weighting()
+        read_refusals(self.idk_file)
+        objectives = self.resolve_objectives()
+        if "alternate" in objectives["retain"].needs or not objectives["retain"].own_answers:
+            raise InputError(f"--retain-objective {parts.retain} needs other answers, which only forget rows have")
+        has_token_loss = objectives["forget"].has_token_loss
+        if self.forget_ceiling is None:
+            self.forget_ceiling = "random" if has_token_loss else "none"
+        if self.forget_ceiling != "none" and not has_token_loss:
+            raise InputError(
+                f"--forget-ceiling {self.forget_ceiling}: {parts.forget} works on hidden states and has no "
+                "token loss that a ceiling could be compared with; use none"
+            )
         if self.forget_ceiling != "holdout":  # the other forms can be checked before there is a model
             forget_ceiling(self.forget_ceiling, vocabulary=2)
 

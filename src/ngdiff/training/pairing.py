@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset, Sampler
 
-Pair = tuple[int | None, int]  # (forget row, or None where the batch has no forget row left, retain row)
+# (forget row, or None where the batch has no forget row left; retain row); where forget rows have other answers to
+# choose from, the number of the chosen one behind.
+Pair = tuple[int | None, int] | tuple[int | None, int, int]
 
 
 def permutation(size: int, *, seed: int, stream: int, cycle: int) -> list[int]:
@@ -18,7 +20,13 @@ def permutation(size: int, *, seed: int, stream: int, cycle: int) -> list[int]:
     return torch.randperm(size, generator=generator).tolist()
 
 
-FORGET, RETAIN = range(2)  # streams of permutations that share a seed and nothing else
+FORGET, RETAIN, CHOICE = range(3)  # streams of draws that share a seed and nothing else
+
+
+def choices(rows: int, count: int, *, seed: int, epoch: int) -> list[int]:
+    """For each row the number, below `count`, of what it gets in an epoch."""
+    generator = torch.Generator().manual_seed((seed * 4 + CHOICE) * 1_000_003 + epoch)
+    return torch.randint(count, (rows,), generator=generator).tolist()
 
 
 def retain_rows(start: int, count: int, size: int, *, seed: int) -> list[int]:
@@ -46,10 +54,12 @@ class PairSampler(Sampler[Pair]):
         retain: Number of retain rows.
         batch: Rows of each side in one step, over all processes and accumulated micro-batches.
         seed: Seed of both orders.
+        alternates: Number of other answers that a forget row may get; 0: pairs carry none.
     """
 
-    def __init__(self, forget: int, retain: int, *, batch: int, seed: int) -> None:
+    def __init__(self, forget: int, retain: int, *, batch: int, seed: int, alternates: int = 0) -> None:
         self.forget, self.retain, self.batch, self.seed = forget, retain, batch, seed
+        self.alternates = alternates
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -63,21 +73,39 @@ class PairSampler(Sampler[Pair]):
         order: list[int | None] = [*permutation(self.forget, seed=self.seed, stream=FORGET, cycle=self.epoch)]
         order += [None] * (len(self) - self.forget)
         partners = retain_rows(self.epoch * len(self), len(self), self.retain, seed=self.seed)
-        return iter(list(zip(order, partners, strict=True)))
+        if not self.alternates:
+            return iter(list(zip(order, partners, strict=True)))
+        drawn = choices(self.forget, self.alternates, seed=self.seed, epoch=self.epoch)
+        chosen = [0 if row is None else drawn[row] for row in order]
+        return iter(list(zip(order, partners, chosen, strict=True)))
 
 
 class PairDataset(Dataset[dict[str, Any]]):
-    """Items are pairs of encoded rows, asked for by a `Pair`."""
+    """Items are pairs of encoded rows, asked for by a `Pair`; each row carries its number as `row_id`.
 
-    def __init__(self, forget: Sequence[Mapping[str, Any]], retain: Sequence[Mapping[str, Any]]) -> None:
-        self.forget, self.retain = forget, retain
+    Args:
+        forget: Encoded rows.
+        retain: Encoded rows.
+        alternates: `alternates[row, choice]`: forget rows with other answers, where there are any.
+    """
+
+    def __init__(
+        self, forget: Sequence[Mapping[str, Any]], retain: Sequence[Mapping[str, Any]], alternates: Any = None
+    ) -> None:
+        self.forget, self.retain, self.alternates = forget, retain, alternates
 
     def __len__(self) -> int:
         return len(self.forget)
 
     def __getitem__(self, pair: Pair) -> dict[str, Any]:
-        forget, retain = pair
-        return {"forget": None if forget is None else self.forget[forget], "retain": self.retain[retain]}
+        forget, retain, *choice = pair
+        item = {
+            "forget": None if forget is None else {**self.forget[forget], "row_id": forget},
+            "retain": {**self.retain[retain], "row_id": retain},
+        }
+        if choice and forget is not None:
+            item["alternate"] = self.alternates[forget, choice[0]]
+        return item
 
 
 class PairCollator:
@@ -88,22 +116,30 @@ class PairCollator:
 
     Args:
         collate: Makes a batch of tensors from encoded rows.
+        stand_in: Makes a row without labels of one that has some.
+        alternates: Whether forget rows come with other answers, which then lie in `batch["forget"]["alternate"]`.
     """
 
-    def __init__(self, collate: Any) -> None:
-        self.collate = collate
+    def __init__(self, collate: Any, stand_in: Any = None, *, alternates: bool = False) -> None:
+        self.collate, self.stand_in, self.alternates = collate, stand_in or without_labels, alternates
 
     def __call__(self, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         if "retain" not in items[0]:  # an evaluation batch has one side
             return self.collate(items)
         retain = [item["retain"] for item in items]
         forget = [item["forget"] for item in items if item["forget"] is not None]
-        return {
-            "retain": self.collate(retain),
-            "forget": self.collate(forget or [_without_labels(retain[0])]),
-        }
+        stand_in = [] if forget else [self.stand_in(retain[0])]
+        batch = {"retain": self.collate(retain), "forget": self.collate(forget or stand_in)}
+        alternates = [item["alternate"] for item in items if "alternate" in item]
+        if alternates or (stand_in and self.alternates):
+            batch["forget"]["alternate"] = self.collate(alternates or stand_in)
+        return batch
 
 
-def _without_labels(row: Mapping[str, Any]) -> dict[str, Any]:
+def without_labels(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The beginning of a row, nothing of it learned."""
     ids = list(row["input_ids"])[:2]
-    return {"input_ids": ids, "labels": [-100] * len(ids)}
+    return {"input_ids": ids, "labels": [-100] * len(ids), "row_id": NO_ROW}
+
+
+NO_ROW = -1  # number of a row that stands in for none

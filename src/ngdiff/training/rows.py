@@ -64,6 +64,11 @@ class RowEncoder:
         self.template_name = template.name
         return encode_rows(rows, self.tokenizer, template, max_length=self.max_length)
 
+    def encode_answers(self, rows: list[Row], answers: list[str]) -> list[dict[str, Any]]:
+        """Tokens and labels of rows with other answers in place of their own, one for each row."""
+        template = resolve_template(self.args.template, self.tokenizer, rows)
+        return list(encode_rows(rows, self.tokenizer, template, max_length=self.max_length, answers=answers))
+
 
 def _is_encoded(source: Rows) -> bool:
     if isinstance(source, str | Mapping) or not hasattr(source, "__getitem__") or not hasattr(source, "__len__"):

@@ -10,42 +10,42 @@ import copy
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from accelerate.utils import broadcast_object_list
 from peft import PeftConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from transformers import (
-    PreTrainedModel,
-    ProgressCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import PreTrainedModel, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
 
-from ngdiff.core import AutoLR, GradientSlots, Gramian, combine, gramian
+from ngdiff.core import Answers, AutoLR, GradientSlots
+from ngdiff.core.answers import Unit, count_units
 from ngdiff.core.line import learning_rate
 from ngdiff.core.slots import Side
-from ngdiff.data import AnswerCollator
 from ngdiff.errors import InputError
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.modeling.adapter import add_adapter
-from ngdiff.modeling.answers import count_labelled_rows, count_labels, forward_answers
 from ngdiff.modeling.load import load_model, load_tokenizer
-from ngdiff.objectives import FORGET_OBJECTIVES, RETAIN_OBJECTIVES, Objective, forget_ceiling
+from ngdiff.modeling.reference import fingerprint
+from ngdiff.objectives import Objective, forget_ceiling
+from ngdiff.training.alternates import beside
+from ngdiff.training.callbacks import RunCallback
 from ngdiff.training.checkpoint import RunState, saving_checkpoint
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.dropout import no_dropout
+from ngdiff.training.mixing import Mixer
+from ngdiff.training.optimizers import OPTIMIZERS, make_optimizer, step_rate
 from ngdiff.training.pairing import PairCollator, PairDataset, PairSampler, retain_rows
 from ngdiff.training.progress import StepProgress
-from ngdiff.training.rows import RowEncoder, Rows
+from ngdiff.training.references import References
+from ngdiff.training.rows import Rows
 from ngdiff.training.schedule import KeepLearningRate
-from ngdiff.weighting import WEIGHTINGS, Losses, Weights, weigh
+from ngdiff.training.text_task import TextTask
+from ngdiff.weighting import Losses
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +54,10 @@ SIDES: tuple[Side, ...] = ("retain", "forget")
 # Relative rounding noise of one loss. fp32: sums over some hundred tokens agree to a few 1e-7 between orders of
 # summation. bf16 weights or autocast: measured 3e-5 to 1.5e-4 of a curvature difference; rounded up.
 _NOISE = {"float32": 1e-6, "bfloat16": 3e-4}
+
+# Norm of a gradient that is rounding alone, relative to that of fp32: a KL at its start has norm 3e-6 in fp32 and
+# 2.5e-4 with bf16 weights, after one step 1e-2 in both (small Llama on TOFU rows); the floor of 5e-5 becomes 1e-3.
+_GRADIENT_NOISE = {"float32": 1.0, "bfloat16": 20.0}
 
 # A model that gives its forget answers less than this a token (22 % probability) hardly recites them.
 _UNKNOWN_LOSS = 1.5
@@ -77,6 +81,7 @@ class UnlearnTrainer(Trainer):
         processing_class: The tokenizer; by default the model's own, where `model` is a name.
         data_collator: Makes a batch of encoded rows.
         peft_config: A PEFT configuration such as `LoraConfig`: only the adapter is trained.
+        task: What is particular to the kind of model and rows; by default a `TextTask`, language models.
         callbacks, optimizers: As in `transformers.Trainer`.
 
     Raises:
@@ -98,6 +103,7 @@ class UnlearnTrainer(Trainer):
         processing_class: Any = None,
         data_collator: Callable[..., Any] | None = None,
         peft_config: PeftConfig | None = None,
+        task: Any = None,
         callbacks: list[TrainerCallback] | None = None,
         optimizers: tuple[Optimizer | None, LRScheduler | None] = (None, None),
     ) -> None:
@@ -107,17 +113,20 @@ class UnlearnTrainer(Trainer):
         refuse_half_precision(model)
         if peft_config is not None:
             model = add_adapter(model, peft_config, seed=args.seed)
-        self._encoder = RowEncoder(model, processing_class, args)
-        self.forget_dataset, self.retain_dataset = self._encoder.pair(forget_dataset, retain_dataset)
-        self.holdout_dataset = self._encoder(holdout_dataset, "--holdout") if holdout_dataset is not None else None
+        self.task: Any = task or TextTask(model, processing_class, args, data_collator)
+        forget, retain = self.task.encode_pair(forget_dataset, retain_dataset)
+        self.forget_dataset: Sequence[Mapping[str, Any]] = forget
+        self.retain_dataset: Sequence[Mapping[str, Any]] = retain
+        self.holdout_dataset = self.task.encode(holdout_dataset, "--holdout") if holdout_dataset is not None else None
         if holdout_dataset is None:  # refuse `holdout` now, not after the first losses
             forget_ceiling(args.forget_ceiling, vocabulary=2)
-        collate = data_collator or AnswerCollator(self._encoder.pad_token_id)
+        self._objectives: dict[Side, Objective] = cast(Any, args.resolve_objectives())
+        self.alternates = self.task.alternates() if "alternate" in self._objectives["forget"].needs else None
         super().__init__(
             model=model,
             args=args,
-            data_collator=PairCollator(collate),
-            train_dataset=PairDataset(self.forget_dataset, self.retain_dataset),
+            data_collator=PairCollator(self.task.collate, self.task.stand_in, alternates=self.alternates is not None),
+            train_dataset=PairDataset(self.forget_dataset, self.retain_dataset, self.alternates),
             eval_dataset=self._evaluation_sets(eval_dataset),
             processing_class=processing_class,
             callbacks=callbacks,
@@ -126,16 +135,18 @@ class UnlearnTrainer(Trainer):
         # `compute_loss` divides by the count of the whole effective batch: Trainer must not divide again.
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True
-        self._weighting = WEIGHTINGS[args.method]
-        self._objectives: dict[Side, Objective] = {
-            "retain": RETAIN_OBJECTIVES[args.retain_objective],
-            "forget": FORGET_OBJECTIVES[args.forget_objective],
-        }
-        self.autolr = AutoLR(args.autolr_settings(retain_counts=self._retain_counts(), noise=self._noise()))
+        precision = self._precision()
+        self.mixer = Mixer(args.resolve_weighting(), self._objectives, args.seed, noise=_GRADIENT_NOISE[precision])
+        self.autolr = AutoLR(args.autolr_settings(retain_counts=self.mixer.retain_counts(), noise=_NOISE[precision]))
         self.run_state = RunState()
-        self.ceiling: float | None = None
+        self._references = self._reference_sets()
+        self._reference_key = ""
         self._sampler = PairSampler(
-            len(self.forget_dataset), len(self.retain_dataset), batch=self._rows_per_step(), seed=args.seed
+            len(self.forget_dataset),
+            len(self.retain_dataset),
+            batch=self._rows_per_step(),
+            seed=self.args.seed,
+            alternates=0 if self.alternates is None else len(self.alternates.answers),
         )
         self._slots = GradientSlots([])
         self._side: Side | None = None
@@ -145,24 +156,28 @@ class UnlearnTrainer(Trainer):
         self._pending_logs: list[dict[str, float]] = []
         if self.pop_callback(ProgressCallback) is not None:  # it prints every log line in full, one a step
             self.add_callback(StepProgress)
-        # First in the list: it must see final gradients before any callback of the user reads the learning rate.
-        self.callback_handler.callbacks.insert(0, _BeforeOptimizerStep(self))
+        self.callback_handler.callbacks.insert(0, RunCallback(self))
 
     # ---- data ------------------------------------------------------------------------------------------------------
 
     @property
     def template_name(self) -> str | None:
         """Name of the template that put the questions; None where all rows came encoded."""
-        return self._encoder.template_name
+        return self.task.template_name
+
+    @property
+    def ceiling(self) -> float | None:
+        """Forget loss, in nats a token, above which the forget gradient rests; None for none, and before a run."""
+        return self.mixer.ceiling
 
     def _evaluation_sets(self, given: Rows) -> Any:
         if given is None:
-            if self._encoder.args.eval_strategy == "no":
+            if self.task.args.eval_strategy == "no":
                 return None
             return {"forget": self.forget_dataset, "retain": self.retain_dataset}
         if isinstance(given, Mapping):
-            return {name: self._encoder(rows, f"evaluation set {name}") for name, rows in given.items()}
-        return self._encoder(given, "evaluation set")
+            return {name: self.task.encode(rows, f"evaluation set {name}") for name, rows in given.items()}
+        return self.task.encode(given, "evaluation set")
 
     def _rows_per_step(self) -> int:
         return self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
@@ -171,7 +186,7 @@ class UnlearnTrainer(Trainer):
         return self._sampler
 
     def _set_signature_columns_if_needed(self) -> None:
-        self._signature_columns: Any = ["input_ids", "attention_mask", "labels", *SIDES]
+        self._signature_columns: Any = [*self.task.inputs, *SIDES, "alternate"]
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
         """Number of units of each side in the whole effective batch, over all micro-batches and processes."""
@@ -179,14 +194,16 @@ class UnlearnTrainer(Trainer):
             return None
         counts: dict[str, Tensor] = {}
         for side in SIDES:
-            count = count_labels if self._objectives[side].unit == "token" else count_labelled_rows
-            counts[side] = self._global_sum(
-                sum((count(b[side]["labels"]) for b in batch_samples), torch.tensor(0)).to(device)
-            )
-            counts[f"{side}_tokens"] = self._global_sum(
-                sum((count_labels(b[side]["labels"]) for b in batch_samples), torch.tensor(0)).to(device)
-            )
+            objective = self._objectives[side]
+            own = [batch[side] for batch in batch_samples]
+            learned = own if objective.own_answers else [batch["alternate"] for batch in own]
+            counts[side] = self._count(learned, objective.unit, device)
+            counts[f"{side}_tokens"] = self._count(own, "token", device)
         return counts
+
+    def _count(self, batches: Sequence[Mapping[str, Tensor]], unit: Unit, device: torch.device) -> Tensor:
+        here = torch.stack([count_units(batch["labels"], unit) for batch in batches]).sum()
+        return self._global_sum(here.to(device))
 
     def floating_point_ops(self, inputs: Mapping[str, Any]) -> int:
         """Operations of both sides' passes."""
@@ -201,9 +218,17 @@ class UnlearnTrainer(Trainer):
     # ---- the two passes --------------------------------------------------------------------------------------------
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        """Train as `transformers.Trainer.train`; afterwards dropout rates are what they were."""
+        """Train as `transformers.Trainer.train`; afterwards dropout rates are what they were.
+
+        Where an objective compares with the model before unlearning, `model` is that model when this is called, also
+        for a run that resumes.
+        """
+        if self._references is not None and not self._reference_key:
+            self._reference_key = self._hash_of_references()
         with no_dropout(cast(nn.Module, self.model), self.args.disable_dropout):
-            return super().train(*args, **kwargs)
+            result = super().train(*args, **kwargs)
+        self.use_averaged_weights()
+        return result
 
     def training_step(self, model: nn.Module, inputs: Mapping[str, Any], num_items_in_batch: Any = None) -> Tensor:
         """One micro-batch of each side into its own gradient buffers; combined after the last one.
@@ -232,17 +257,48 @@ class UnlearnTrainer(Trainer):
 
         In evaluation: mean loss of the answer tokens of the batch, in nats.
         """
-        answers = forward_answers(model, inputs)
         if self._side is None:
-            loss = answers.nll.mean() if answers.nll.numel() else answers.nll.sum()
+            nll = self.task.forward(model, inputs).nll
+            loss = nll.mean() if nll.numel() else nll.sum()
             return (loss, {"loss": loss}) if return_outputs else loss
+        answers = self._answers(model, inputs, self._side)
         # Processes average their gradients, each divided by the global count: the product undoes the average.
         processes = self.accelerator.num_processes
-        loss = self._objectives[self._side].function(answers) * processes / num_items_in_batch[self._side]
-        nll = answers.nll.detach().sum() / num_items_in_batch[f"{self._side}_tokens"]
+        # A batch without any unit, in no process: 0 and not 0 / 0.
+        units = num_items_in_batch[self._side].clamp(min=1)
+        loss = self._objectives[self._side](answers) * processes / units
+        nll = answers.nll.detach().sum() / num_items_in_batch[f"{self._side}_tokens"].clamp(min=1)
         self._add(f"nll_{self._side}", nll)
         self._add(f"objective_{self._side}", loss.detach() / processes)
         return loss
+
+    def _answers(self, model: nn.Module, batch: Mapping[str, Any], side: Side) -> Answers:
+        """What the model says of one batch, with all that the side's objective needs."""
+        objective = self._objectives[side]
+        other = batch.get("alternate")
+        if other is None:
+            answers = self.task.forward(model, batch, objective.needs, self._layer(objective))
+            return self._with_reference(side, batch, answers)
+        if not objective.own_answers:  # their losses are only logged and compared with the ceiling
+            with torch.no_grad():
+                answers = self.task.forward(model, batch)
+            return replace(answers, alternate=self.task.forward(model, other))
+        rows = batch["labels"].shape[0]
+        own, alternate = _split(self.task.forward(model, beside(dict(batch), other), objective.needs), rows)
+        alternate = self._with_reference("alternate", other, alternate)
+        return replace(self._with_reference(side, batch, own), alternate=alternate)
+
+    def _with_reference(self, name: str, batch: Mapping[str, Any], answers: Answers) -> Answers:
+        if self._references is None:
+            return answers
+        with torch.no_grad(), self.accelerator.autocast():
+            return self._references.attach(name, batch, answers)
+
+    def _layer(self, objective: Objective) -> int | None:
+        if objective.layer is None or "hidden" not in objective.needs:
+            return None
+        config = cast(Any, self.model).config.get_text_config(decoder=True)
+        return objective.layer(int(config.num_hidden_layers))
 
     def _add(self, name: str, value: Tensor) -> None:
         self._totals[name] = self._totals.get(name, 0.0) + value
@@ -250,81 +306,32 @@ class UnlearnTrainer(Trainer):
     # ---- one gradient from two -------------------------------------------------------------------------------------
 
     def _combine_gradients(self) -> None:
-        step = self.state.global_step + 1
-        g_r, g_f = self._slots.take("retain"), self._slots.take("forget")
-        products = gramian(g_r, g_f)
         names = ("nll_retain", "nll_forget", "objective_retain", "objective_forget")
         totals = self._global_sum(torch.stack([cast(Tensor, self._totals[name]).float() for name in names]))
         loss_r, loss_f, objective_r, objective_f = totals.tolist()
         self._totals = {}
-        self._refuse_non_finite(step, products, {"retain": loss_r, "forget": loss_f})
-
-        weights = weigh(
-            self._weighting,
-            Losses(objective_r, objective_f),
-            self._above_noise(products),
+        step = self.state.global_step + 1
+        combined = self.mixer.mix(
+            self._slots.take("retain"),
+            self._slots.take("forget"),
+            token_losses=Losses(loss_r, loss_f),
+            objective_losses=Losses(objective_r, objective_f),
             step=step,
-            seed=self.args.seed,
             state=self.run_state.weighting,
-            parameters=self.args.weighting_parameters,
         )
-        at_ceiling = self.ceiling is not None and loss_f >= self.ceiling
-        if at_ceiling:
-            weights = Weights(weights.retain, 0.0)
-        combined = combine(g_r, g_f, *weights)
-        nothing_to_do = weights == (0.0, 0.0)
-        for parameter, gradient in zip(self._slots.parameters, combined, strict=True):
+        for index, parameter in enumerate(self._slots.parameters):
             # Without a gradient the optimizer leaves a parameter alone: no momentum, no decay.
-            parameter.grad = None if nothing_to_do else gradient
-        if nothing_to_do:
+            parameter.grad = None if combined is None else combined[index]
+        if combined is None:
             logger.warning("Step %d: neither side asks for a change; the weights stay as they are.", step)
-        total = weights.retain + weights.forget
-        self._figures = {
-            "loss_forget": loss_f,
-            "loss_retain": loss_r,
-            "norm_forget": products.norm_f,
-            "norm_retain": products.norm_r,
-            # Of the natural gradients, those of both cross-entropies for the default objectives: near 1 where
-            # forgetting and keeping pull on the same weights.
-            "cosine": -products.cosine,
-            "weight_forget": weights.forget,
-            "weight_retain": weights.retain,
-            "c_t": weights.retain / total if total else 0.0,
-            "at_ceiling": float(at_ceiling),
-        }
-
-    def _refuse_non_finite(self, step: int, products: Gramian, losses: Mapping[str, float]) -> None:
-        squares = {"retain": products.a, "forget": products.b}
-        for side, loss in losses.items():
-            for what, value in (("loss", loss), ("squared gradient norm", squares[side])):
-                if not math.isfinite(value):
-                    raise FloatingPointError(
-                        f"step {step}: the {what} of the {side} set is {value}; the weights have not moved in this "
-                        "step. A smaller learning rate or a --forget-ceiling may help"
-                    )
-
-    def _above_noise(self, products: Gramian) -> Gramian:
-        """The Gramian with a gradient that is only rounding noise taken for zero."""
-        keep_r = products.norm_r > self._objectives["retain"].noise_floor
-        keep_f = products.norm_f > self._objectives["forget"].noise_floor
-        return Gramian(
-            a=products.a if keep_r else 0.0,
-            s=products.s if keep_r and keep_f else 0.0,
-            b=products.b if keep_f else 0.0,
-        )
+        self._figures = dict(self.mixer.figures)
 
     # ---- the learning rate -----------------------------------------------------------------------------------------
 
-    def _retain_counts(self) -> bool:
-        """Whether the weighting gives the retain gradient any weight."""
-        example = Gramian(a=1.0, s=0.0, b=1.0)
-        parameters = self.args.weighting_parameters
-        return weigh(self._weighting, Losses(1.0, -1.0), example, parameters=parameters).retain > 0.0
-
-    def _noise(self) -> float:
+    def _precision(self) -> str:
         model = cast(nn.Module, self.model)
         low = self.args.bf16 or any(p.dtype == torch.bfloat16 for p in model.parameters())
-        return _NOISE["bfloat16" if low else "float32"]
+        return "bfloat16" if low else "float32"
 
     def choose_learning_rate(self) -> None:
         """Probe and set the learning rate if this step asks for it. Gradients are final when this runs."""
@@ -334,7 +341,8 @@ class UnlearnTrainer(Trainer):
         if self.args.autolr and self.autolr.is_due(self.state.global_step + 1):
             self._probe(optimizer, self.state.global_step + 1)
         # Trainer logs its schedule's rate, which is the one before the probe.
-        self._figures["learning_rate"] = learning_rate(optimizer)
+        name = self.args.optimizer
+        self._figures["learning_rate"] = learning_rate(optimizer) if name is None else step_rate(name, optimizer)
         self._pending_logs.append(self._figures)
 
     def _probe(self, optimizer: Optimizer, step: int) -> None:
@@ -372,9 +380,9 @@ class UnlearnTrainer(Trainer):
         rows = retain_rows(step * count, count, len(self.retain_dataset), seed=self.args.seed)
         own = rows[self.args.process_index :: self.args.world_size]
         size = self.args.train_batch_size
-        collate = cast(PairCollator, self.data_collator).collate
         return [
-            collate([self.retain_dataset[i] for i in own[start : start + size]]) for start in range(0, len(own), size)
+            self.task.collate([self.retain_dataset[i] for i in own[start : start + size]])
+            for start in range(0, len(own), size)
         ]
 
     def _retain_loss(self, model: nn.Module, batches: Sequence[Mapping[str, Tensor]]) -> float:
@@ -383,7 +391,7 @@ class UnlearnTrainer(Trainer):
         for batch in batches:
             inputs = self._prepare_inputs(dict(batch))
             with self.compute_loss_context_manager():
-                nll = forward_answers(model, inputs).nll
+                nll = self.task.forward(model, inputs).nll
             nll_sum += float(nll.cpu().double().sum())  # on the host: some accelerators have no fp64
             tokens += nll.numel()
         if self.args.world_size > 1:
@@ -394,21 +402,21 @@ class UnlearnTrainer(Trainer):
     def mean_loss(self, dataset: Sequence[Mapping[str, Any]], rows: int | None = None) -> float:
         """Mean cross-entropy a token, in nats, over the first `rows` rows (all by default), without gradients."""
         size = self.args.per_device_eval_batch_size
-        collate = cast(PairCollator, self.data_collator).collate
         chosen = [dataset[i] for i in range(min(rows or len(dataset), len(dataset)))]
         model = cast(nn.Module, self.model)
         with eval_mode(model):
             return self._retain_loss(
-                model, [collate(chosen[start : start + size]) for start in range(0, len(chosen), size)]
+                model, [self.task.collate(chosen[start : start + size]) for start in range(0, len(chosen), size)]
             )
 
     # ---- around the run --------------------------------------------------------------------------------------------
 
     def start_run(self) -> None:
-        """Before the first step: gradient buffers, both losses, the ceiling, a warning where nothing was learned."""
+        """Before the first step: gradient buffers, both losses, references, the ceiling, warnings."""
         model = cast(nn.Module, self.model)
         self._slots = GradientSlots(p for p in model.parameters() if p.requires_grad)
-        self._sampler.set_epoch(int(self.state.epoch or 0))
+        self.start_epoch(int(self.state.epoch or 0))
+        self._prepare_references()
         known = len(self.forget_dataset)
         if not self.run_state.initial_losses:
             self.run_state.initial_losses = {
@@ -418,9 +426,9 @@ class UnlearnTrainer(Trainer):
             if self.holdout_dataset is not None:
                 self.run_state.initial_losses["holdout"] = self.mean_loss(self.holdout_dataset)
         losses = self.run_state.initial_losses
-        self.ceiling = forget_ceiling(
+        self.mixer.ceiling = forget_ceiling(
             self.args.forget_ceiling,
-            vocabulary=_vocabulary(model),
+            vocabulary=self.task.choices(model),
             holdout_loss=losses.get("holdout"),
         )
         if self.ceiling is not None and losses["forget"] >= self.ceiling:
@@ -450,6 +458,84 @@ class UnlearnTrainer(Trainer):
                 self.ceiling,
                 self.state.global_step,
             )
+
+    def start_epoch(self, epoch: int) -> None:
+        """Pairs of this epoch."""
+        self._sampler.set_epoch(epoch)
+
+    # ---- the model before unlearning -------------------------------------------------------------------------------
+
+    def _reference_sets(self) -> References | None:
+        """The sets of which reference quantities are needed, or None where no objective compares with any."""
+        sets: dict[str, Sequence[Mapping[str, Any]]] = {}
+        with_log_probs = []
+        for side, rows in (("retain", self.retain_dataset), ("forget", self.forget_dataset)):
+            needs = self._objectives[cast(Side, side)].needs
+            if needs & {"reference", "reference_logits"}:
+                sets[side] = [{**rows[i], "row_id": i} for i in range(len(rows))]
+                with_log_probs += [side] if "reference_logits" in needs else []
+                if side == "forget" and self.alternates is not None:
+                    sets["alternate"] = list(self.alternates.of_epochs(self._epochs(), seed=self.args.seed))
+                    with_log_probs += ["alternate"] if "reference_logits" in needs else []
+        return References(Path(str(self.args.output_dir), "reference"), sets, with_log_probs) if sets else None
+
+    def _epochs(self) -> int:
+        """Passes over the forget set, the last one counted whole."""
+        steps = -(-len(self.forget_dataset) // self._rows_per_step())
+        return -(-self.args.max_steps // steps) if self.args.max_steps > 0 else math.ceil(self.args.num_train_epochs)
+
+    def _hash_of_references(self) -> str:
+        """Hash of the model and of the rows it is asked about, taken in one process for all."""
+        assert self._references is not None
+        key = [""]
+        if self.args.process_index == 0:
+            rows = {
+                name: [[row["row_id"], *(_plain(row[key]) for key in self.task.hashed)] for row in rows]
+                for name, rows in self._references.sets.items()
+            }
+            key = [fingerprint(cast(nn.Module, self.model), rows, sorted(self._references.log_probs))]
+        if self.args.world_size > 1:
+            broadcast_object_list(key)
+        return key[0]
+
+    def _prepare_references(self) -> None:
+        if self._references is None:
+            return
+        if self.state.global_step > 0:  # the weights are no longer those before unlearning
+            self._references.require(self._reference_key)
+        elif not self._references.load(self._reference_key):
+            with self.accelerator.autocast():  # the kept head in the precision of the model's
+                self._references.compute(
+                    self._reference_key,
+                    self.model_wrapped,
+                    self.task.forward,
+                    self.task.collate,
+                    batch_size=self.args.per_device_eval_batch_size,
+                    device=self.args.device,
+                    process=self.args.process_index,
+                    processes=self.args.world_size,
+                    wait=self.accelerator.wait_for_everyone,
+                )
+
+    # ---- the optimizer ---------------------------------------------------------------------------------------------
+
+    def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
+        """That of `--optimizer`, else that of `--optim`."""
+        if self.args.optimizer is None or self.optimizer is not None:
+            return super().create_optimizer(model) if model is not None else super().create_optimizer()
+        chosen = model or self.model
+        parameters = [p for p in cast(nn.Module, chosen).parameters() if p.requires_grad]
+        rate = None if isinstance(self.args.learning_rate, str) else self.args.learning_rate
+        self.optimizer = make_optimizer(
+            self.args.optimizer, parameters, learning_rate=rate, weight_decay=self.args.weight_decay
+        )
+        return self.optimizer
+
+    def use_averaged_weights(self) -> None:
+        """Put the average of an averaging optimizer into the model: the weights to save and to use."""
+        name, optimizer = self.args.optimizer, cast(Any, self.optimizer)
+        if name is not None and OPTIMIZERS[name].averages and optimizer is not None:
+            optimizer.eval()
 
     @staticmethod
     def get_optimizer_cls_and_kwargs(args: TrainingArguments, model: PreTrainedModel | None = None) -> Any:
@@ -494,34 +580,6 @@ class UnlearnTrainer(Trainer):
         return value if self.args.world_size == 1 else cast(Tensor, self.accelerator.reduce(value, "sum"))
 
 
-class _BeforeOptimizerStep(TrainerCallback):
-    """Calls the trainer at the moments that Trainer has no method for."""
-
-    def __init__(self, trainer: UnlearnTrainer) -> None:
-        self._trainer = trainer
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        self._trainer.start_run()
-
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        self._trainer.end_run()
-
-    def on_epoch_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        # accelerate's `set_epoch` does not reach a custom sampler when a run resumes within an epoch.
-        self._trainer._sampler.set_epoch(int(state.epoch or 0))
-
-    def on_pre_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        self._trainer.choose_learning_rate()
-
-
 def refuse_half_precision(model: nn.Module) -> None:
     """Refuse to train weights in float16.
 
@@ -535,8 +593,24 @@ def refuse_half_precision(model: nn.Module) -> None:
         )
 
 
-def _vocabulary(model: nn.Module) -> int:
-    """Number of tokens that the output head chooses from."""
-    language_model = cast(Any, model)
-    head = language_model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
-    return int(language_model.config.vocab_size if head is None else head.weight.shape[0])
+def _split(answers: Answers, rows: int) -> tuple[Answers, Answers]:
+    """The first `rows` rows of a batch and the others."""
+    first = answers.row < rows
+    own, other = (
+        replace(
+            answers,
+            nll=answers.nll[chosen],
+            row=answers.row[chosen] - start,
+            rows=count,
+            labels=None if answers.labels is None else answers.labels[chosen],
+            logits=None if answers.logits is None else answers.logits[chosen],
+            hidden=None if answers.hidden is None else answers.hidden[chosen],
+        )
+        for chosen, start, count in ((first, 0, rows), (~first, rows, answers.rows - rows))
+    )
+    return own, other
+
+
+def _plain(value: Any) -> Any:
+    """A row's value as JSON knows it."""
+    return value.tolist() if hasattr(value, "tolist") else value

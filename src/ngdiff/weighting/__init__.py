@@ -1,16 +1,7 @@
-"""How much each of the two gradients counts. A new weighting is one file and one line here."""
+"""How much each of the two gradients counts. A new weighting is one file and one line in `table.py`."""
 
 from ngdiff.weighting.base import Losses, Weighting, WeightingFunction, Weights, weigh
-from ngdiff.weighting.ga import ga
-from ngdiff.weighting.gd import gd
-from ngdiff.weighting.gdiff import gdiff
-from ngdiff.weighting.ngdiff import ngdiff
+from ngdiff.weighting.resolve import resolve_weighting
+from ngdiff.weighting.table import WEIGHTINGS
 
-WEIGHTINGS: dict[str, Weighting] = {
-    "ngdiff": Weighting(ngdiff, "w = (1/|g_r|, 1/|g_f|)", "NGDiff, Section 3.2"),
-    "gdiff": Weighting(gdiff, "w = (c, 1 - c)", "Liu et al. 2022; NGDiff, Eq. 2"),
-    "gd": Weighting(gd, "w = (1, 0)", "gradient descent on the retain set; NGDiff, Eq. 2 with c = 1"),
-    "ga": Weighting(ga, "w = (0, 1)", "Jang et al. 2023; NGDiff, Eq. 2 with c = 0"),
-}
-
-__all__ = ["WEIGHTINGS", "Losses", "Weighting", "WeightingFunction", "Weights", "weigh"]
+__all__ = ["WEIGHTINGS", "Losses", "Weighting", "WeightingFunction", "Weights", "resolve_weighting", "weigh"]

@@ -3,10 +3,11 @@
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ngdiff.core.gramian import Gramian
+from ngdiff.weighting.parameters import own_parameters
 
 
 class Losses(NamedTuple):
@@ -23,6 +24,10 @@ class Weights(NamedTuple):
     forget: float
 
 
+class NotWeightsError(ValueError):
+    """A weighting gave something other than two finite numbers."""
+
+
 WeightingFunction = Callable[..., Weights]
 
 
@@ -32,28 +37,30 @@ class Weighting:
 
     Args:
         function: `(losses, gramian, *, step, seed, state, **parameters) -> Weights`. It takes those of the
-            keywords that it names. `state` is a dict of its own, empty at first, saved with every checkpoint.
+            keywords that it names. `state` is a dict of its own, empty at first, saved with every checkpoint: plain
+            numbers, texts, lists and dicts. Draws of chance come from `(seed, step)` alone, so that all processes
+            and a resumed run agree.
         formula: The weights, in one line.
         source: Where it comes from.
-        uses_dot: Whether it reads `gramian.s`.
+        uses_dot: Whether it reads `gramian.s`. Where it does not, `s` may be any number.
+        name: What it is called in messages; by default the function's name.
+        bound: Values of its parameters; what is not here has the function's default.
     """
 
     function: WeightingFunction
     formula: str
     source: str
     uses_dot: bool = False
+    name: str = ""
+    bound: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The method's own parameters and their defaults, e.g. `{"c": 0.5}`."""
-        return {
-            name: p.default
-            for name, p in inspect.signature(self.function).parameters.items()
-            if p.kind is p.KEYWORD_ONLY and name not in _CONTEXT
-        }
+        """The method's own parameters and their values, e.g. `{"c": 0.5}`."""
+        return {name: self.bound.get(name, p.default) for name, p in own_parameters(self.function).items()}
 
-
-_CONTEXT = ("step", "seed", "state")
+    def __str__(self) -> str:
+        return self.name or getattr(self.function, "__name__", type(self.function).__name__)
 
 
 def weigh(
@@ -69,21 +76,24 @@ def weigh(
     """The weights of one step, with the rule for vanished gradients that all weightings share.
 
     A side whose gradient is exactly zero gets weight 0 and is never divided by: the weighting is asked as if
-    that side's gradient had the other's norm and stood at a right angle to it.
+    that side's gradient had the other's norm and stood at a right angle to it, and as if its loss were the other's
+    (a KL that starts at 0 would otherwise have all of `lossnorm`'s weight, and nothing would ever move). A weighting
+    with a state of its own sees the losses as they are.
 
     Raises:
-        ValueError: a parameter that the weighting does not take, or weights that are not finite.
+        ValueError: a parameter that the weighting does not take.
+        NotWeightsError: the weighting gave something else than two finite numbers.
 
     Example:
         >>> from ngdiff.weighting import WEIGHTINGS
         >>> weigh(WEIGHTINGS["ngdiff"], Losses(1.0, -2.0), Gramian(a=4.0, s=0.0, b=0.0))
         Weights(retain=0.5, forget=0.0)
     """
-    parameters = dict(parameters or {})
+    parameters = {**weighting.bound, **(parameters or {})}
     unknown = sorted(set(parameters) - set(weighting.parameters))
     if unknown:
         raise ValueError(
-            f"the weighting {weighting.function.__name__} takes no {', '.join(unknown)}; its parameters are: "
+            f"the weighting {weighting} takes no {', '.join(unknown)}; its parameters are: "
             f"{', '.join(weighting.parameters) or 'none'}"
         )
     if gramian.a == 0.0 and gramian.b == 0.0:
@@ -92,13 +102,23 @@ def weigh(
     if gramian.a == 0.0 or gramian.b == 0.0:
         norm = gramian.a or gramian.b
         whole = Gramian(a=norm, s=0.0, b=norm)
+        if "state" not in inspect.signature(weighting.function).parameters:
+            alive = losses.retain if gramian.a else losses.forget
+            losses = Losses(alive, alive)
     context = {"step": step, "seed": seed, "state": {} if state is None else state}
     accepted = inspect.signature(weighting.function).parameters
     context = {k: v for k, v in context.items() if k in accepted}
-    weights = Weights(*weighting.function(losses, whole, **context, **parameters))
+    found = weighting.function(losses, whole, **context, **parameters)
+    try:
+        w_r, w_f = found
+        weights = Weights(float(w_r), float(w_f))
+    except (TypeError, ValueError) as error:
+        raise NotWeightsError(
+            f"the weighting {weighting} gave {found!r}; two numbers are wanted, the weights of the retain and the "
+            "forget gradient"
+        ) from error
     if not (math.isfinite(weights.retain) and math.isfinite(weights.forget)):
-        raise ValueError(
-            f"the weighting {weighting.function.__name__} gave {weights} for {losses} and {gramian}; "
-            "weights must be finite"
+        raise NotWeightsError(
+            f"the weighting {weighting} gave {weights} for {losses} and {gramian}; weights must be finite"
         )
     return Weights(0.0 if gramian.a == 0.0 else weights.retain, 0.0 if gramian.b == 0.0 else weights.forget)

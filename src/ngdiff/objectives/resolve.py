@@ -1,0 +1,61 @@
+"""From what the user types to an objective: `npo`, `npo(beta=0.2)`, `my_module:MyObjective`."""
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from ngdiff.errors import InputError
+from ngdiff.imports import import_object
+from ngdiff.objectives.base import Objective
+from ngdiff.spec import parse_spec
+
+
+def resolve_objective(text: str, table: Mapping[str, Objective], option: str) -> Objective:
+    """The objective that `text` names, its parameters bound and checked.
+
+    Args:
+        text: A name of `table`, or `MODULE:NAME` of the user's own: an `Objective`, a function `answers -> sum over
+            the answer tokens`, or a class whose instances are such functions and may state `unit` and `needs`. Either
+            may be followed by parameters in brackets.
+        table: `FORGET_OBJECTIVES` or `RETAIN_OBJECTIVES`.
+        option: Name of the option, for messages.
+
+    Raises:
+        InputError: an unknown name or parameter, or something that is no objective.
+    """
+    spec = parse_spec(text)
+    if ":" in spec.name:
+        found = import_object(spec.name, option)
+        if inspect.isclass(found):
+            return _from_class(found, spec.arguments, f"{option} {spec}")
+        objective = found if isinstance(found, Objective) else _from_function(found, f"{option} {spec.name}")
+        return objective.with_parameters(spec.arguments, spec.name)
+    if spec.name not in table:
+        near = difflib.get_close_matches(spec.name, table, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise InputError(f"{option} {spec.name} is not known{hint}; one of {', '.join(table)}, or MODULE:NAME")
+    return table[spec.name].with_parameters(spec.arguments, spec.name)
+
+
+def _from_function(function: Any, where: str) -> Objective:
+    if not callable(function):
+        raise InputError(f"{where} is a {type(function).__name__}; an objective is called with the answers of a batch")
+    first = next(iter(inspect.signature(function).parameters.values()), None)
+    if first is None or first.kind is first.KEYWORD_ONLY:
+        raise InputError(f"{where} takes no argument; an objective is called with the answers of a batch")
+    name = getattr(function, "__name__", type(function).__name__)
+    return Objective(
+        function,
+        unit=getattr(function, "unit", "token"),
+        formula=name,
+        source="your own",
+        needs=frozenset(getattr(function, "needs", ())),
+    )
+
+
+def _from_class(kind: type, arguments: Mapping[str, Any], where: str) -> Objective:
+    try:
+        return _from_function(kind(**arguments), where)
+    except TypeError as error:
+        raise InputError(f"{where}: {kind.__name__} cannot be made with these parameters: {error}") from error

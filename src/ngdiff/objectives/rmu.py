@@ -1,0 +1,48 @@
+"""RMU: steer the hidden states of what is to be forgotten to a fixed random direction."""
+
+import torch
+from torch import Tensor
+
+from ngdiff.core.answers import Answers
+
+
+def rmu(answers: Answers, *, coefficient: float = 20.0, direction_seed: int = 0) -> Tensor:
+    """`sum_t mean_k (h_t[k] - coefficient u[k])^2` over the positions that predict the answer tokens.
+
+    `h_t` is the hidden state after one layer, `u` a random direction of length 1 with entries >= 0, the same through
+    the whole run (drawn from `direction_seed` and the width alone).
+
+    Source: Li et al. 2024, WMDP (arXiv 2403.03218), Section 5. Departures: their loss runs over all tokens of a text,
+    here over those where an answer is predicted; they train three layers' weights, here whatever is trainable is
+    trained; the layer is the one a quarter up the stack (their 7 of 32, counted from 0) unless an `Objective` says
+    otherwise; what is kept has its own objective (`ce`, `kl`) in place of their second hidden-state loss. It has no
+    token loss, so no forget ceiling applies.
+
+    Args:
+        answers: With `hidden`.
+        coefficient: Length of the target, positive.
+        direction_seed: Seed of `u`.
+
+    Example:
+        >>> import torch
+        >>> answers = Answers(torch.zeros(1), torch.tensor([0]), rows=1, hidden=torch.zeros(1, 4))
+        >>> round(rmu(answers).item(), 4)  # 20^2 / 4: `u` has length 1
+        100.0
+    """
+    assert answers.hidden is not None, "declared in `needs`"
+    width = answers.hidden.shape[-1]
+    generator = torch.Generator().manual_seed(direction_seed)  # on the host: the same on every device
+    direction = torch.rand(width, generator=generator, dtype=torch.float64)
+    wide = answers.hidden if answers.hidden.dtype == torch.float64 else answers.hidden.float()
+    target = (coefficient * direction / direction.norm()).to(wide)
+    return ((wide - target) ** 2).mean(-1).sum()
+
+
+def quarter_up(layers: int) -> int:
+    """Number of the layer a quarter up a stack of `layers`, from 1.
+
+    Example:
+        >>> quarter_up(32), quarter_up(2)
+        (8, 1)
+    """
+    return max(1, layers // 4)

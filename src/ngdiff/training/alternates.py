@@ -1,0 +1,79 @@
+"""Other answers to the questions of the forget set, such as "I don't know", and which row gets which in which epoch."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+import torch
+
+from ngdiff.data import Row
+from ngdiff.errors import InputError
+from ngdiff.training.pairing import choices
+
+
+class EncodeAnswers(Protocol):
+    """Rows and other answers to them -> encoded rows."""
+
+    def __call__(self, rows: list[Row], answers: list[str]) -> list[dict[str, Any]]: ...
+
+
+class AlternateRows:
+    """Encoded rows with another answer in place of their own, by (row, choice).
+
+    Which answer a row gets is a pure function of (seed, epoch, row), as the pairs are.
+
+    Args:
+        rows: The forget rows.
+        answers: What they may be answered with.
+        encode: Encodes rows with other answers.
+
+    Raises:
+        InputError: a row whose question leaves no room for the longest answer.
+    """
+
+    def __init__(self, rows: Sequence[Row], answers: Sequence[str], encode: EncodeAnswers) -> None:
+        if not answers:
+            raise InputError("there is no other answer to teach")
+        self.rows, self.answers, self._encode = list(rows), list(answers), encode
+        self._encoded: dict[int, dict[str, Any]] = {}
+        longest = max(self.answers, key=len)
+        encode(self.rows, [longest] * len(self.rows))  # fails now rather than in the third epoch
+
+    def __getitem__(self, place: tuple[int, int]) -> dict[str, Any]:
+        row, choice = place
+        key = self.key(row, choice)
+        if key not in self._encoded:
+            (encoded,) = self._encode([self.rows[row]], [self.answers[choice]])
+            self._encoded[key] = {**encoded, "row_id": key}
+        return self._encoded[key]
+
+    def key(self, row: int, choice: int) -> int:
+        """One number for a row and an answer."""
+        return row * len(self.answers) + choice
+
+    def of_epochs(self, epochs: int, *, seed: int) -> Iterable[dict[str, Any]]:
+        """Every encoded row that comes up in the first `epochs` epochs, each once."""
+        drawn = {
+            (row, choice)
+            for epoch in range(epochs)
+            for row, choice in enumerate(choices(len(self.rows), len(self.answers), seed=seed, epoch=epoch))
+        }
+        places = sorted(drawn)
+        encoded = self._encode([self.rows[row] for row, _ in places], [self.answers[choice] for _, choice in places])
+        for (row, choice), item in zip(places, encoded, strict=True):
+            self._encoded[self.key(row, choice)] = {**item, "row_id": self.key(row, choice)}
+        return [self[place] for place in places]
+
+
+def beside(own: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The rows of two batches as one, padded on the right to the longer; for a single forward pass."""
+    width = max(own["input_ids"].shape[1], other["input_ids"].shape[1])
+    fill = {"input_ids": 0, "attention_mask": 0, "labels": -100}
+    return {
+        name: torch.cat(
+            [
+                torch.nn.functional.pad(batch[name], (0, width - batch[name].shape[1]), value=value)
+                for batch in (own, other)
+            ]
+        )
+        for name, value in fill.items()
+    }

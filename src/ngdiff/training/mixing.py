@@ -1,0 +1,114 @@
+"""From two gradients to one: losses and Gramian to weights, weights to the combined gradient."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from ngdiff.core import Gramian, combine, gramian
+from ngdiff.core.slots import Side
+from ngdiff.objectives import Objective
+from ngdiff.weighting import Losses, Weighting, Weights, weigh
+
+
+@dataclass
+class Mixer:
+    """Mixes the two gradients of each step.
+
+    Args:
+        weighting: Gives their weights.
+        objectives: Of both sides, for their noise floors.
+        seed: Of the run.
+        noise: Rounding noise of a gradient relative to fp32's, by which the noise floors are multiplied.
+        ceiling: Forget loss, in nats a token, at and above which the forget gradient gets weight 0; None for none.
+    """
+
+    weighting: Weighting
+    objectives: Mapping[Side, Objective]
+    seed: int
+    noise: float = 1.0
+    ceiling: float | None = None
+    figures: dict[str, float] = field(default_factory=dict)
+
+    def mix(
+        self,
+        g_r: Sequence[Tensor | None],
+        g_f: Sequence[Tensor | None],
+        *,
+        token_losses: Losses,
+        objective_losses: Losses,
+        step: int,
+        state: dict[str, Any],
+    ) -> list[Tensor | None] | None:
+        """`w_r g_r + w_f g_f` in the buffers of the two, which are spent; None where both weights are 0.
+
+        `figures` then holds what the step's log line says.
+
+        Args:
+            g_r, g_f: Gradients of the minimised objectives of the whole effective batch.
+            token_losses: Mean cross-entropy a token of both sides.
+            objective_losses: The minimised objectives.
+            step: Number of the step, from 1.
+            state: Of the weighting.
+
+        Raises:
+            FloatingPointError: a loss or gradient that is not finite.
+        """
+        products = gramian(g_r, g_f)
+        refuse_non_finite(step, products, {"retain": token_losses.retain, "forget": token_losses.forget})
+        weights = weigh(
+            self.weighting, objective_losses, self.above_noise(products), step=step, seed=self.seed, state=state
+        )
+        at_ceiling = self.ceiling is not None and token_losses.forget >= self.ceiling
+        if at_ceiling:
+            weights = Weights(weights.retain, 0.0)
+        combined = combine(g_r, g_f, *weights)
+        total = weights.retain + weights.forget
+        self.figures = {
+            "loss_forget": token_losses.forget,
+            "loss_retain": token_losses.retain,
+            "objective_forget": objective_losses.forget,
+            "objective_retain": objective_losses.retain,
+            "norm_forget": products.norm_f,
+            "norm_retain": products.norm_r,
+            # Of the natural gradients, those of both cross-entropies for the default objectives: near 1 where
+            # forgetting and keeping pull on the same weights.
+            "cosine": -products.cosine,
+            "weight_forget": weights.forget,
+            "weight_retain": weights.retain,
+            "c_t": weights.retain / total if total else 0.0,
+            "at_ceiling": float(at_ceiling),
+        }
+        return None if weights == (0.0, 0.0) else combined
+
+    def above_noise(self, products: Gramian) -> Gramian:
+        """The Gramian with a gradient that is only rounding noise taken for zero."""
+        keep_r = products.norm_r > self.objectives["retain"].noise_floor * self.noise
+        keep_f = products.norm_f > self.objectives["forget"].noise_floor * self.noise
+        return Gramian(
+            a=products.a if keep_r else 0.0,
+            s=products.s if keep_r and keep_f else 0.0,
+            b=products.b if keep_f else 0.0,
+        )
+
+    def retain_counts(self) -> bool:
+        """Whether the weighting gives the retain gradient any weight."""
+        return weigh(self.weighting, Losses(1.0, -1.0), Gramian(a=1.0, s=0.0, b=1.0)).retain > 0.0
+
+
+def refuse_non_finite(step: int, products: Gramian, losses: Mapping[str, float]) -> None:
+    """Stop before the optimizer moves.
+
+    Raises:
+        FloatingPointError: names the step and the side.
+    """
+    squares = {"retain": products.a, "forget": products.b}
+    for side, loss in losses.items():
+        for what, value in (("loss", loss), ("squared gradient norm", squares[side])):
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"step {step}: the {what} of the {side} set is {value}; the weights have not moved in this "
+                    "step. A smaller learning rate or a --forget-ceiling may help"
+                )

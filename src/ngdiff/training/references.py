@@ -1,0 +1,136 @@
+"""Reference quantities of a run: computed before its first step, read again when it resumes."""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ngdiff.core.answers import Answers, Reference
+from ngdiff.errors import InputError
+from ngdiff.evaluation.eval_mode import eval_mode
+from ngdiff.files import write_json
+from ngdiff.modeling.reference import Forward, ReferenceStore, write_references
+
+logger = logging.getLogger(__name__)
+
+_INDEX = "index.json"  # written last: where it lies, the files are whole
+
+
+class References:
+    """What the model before unlearning said of the rows, by set.
+
+    Args:
+        folder: Where they are kept, inside the run's output folder.
+        sets: Name of a set -> its encoded rows, each with a `row_id`; only those for which something is needed.
+        log_probs: Names of the sets of which log-probabilities of all choices are needed.
+    """
+
+    def __init__(
+        self, folder: str | Path, sets: Mapping[str, Sequence[Mapping[str, Any]]], log_probs: Sequence[str]
+    ) -> None:
+        self.folder, self.sets, self.log_probs = Path(folder), dict(sets), set(log_probs)
+        self._stores: dict[str, ReferenceStore] = {}
+
+    def load(self, key: str) -> bool:
+        """Whether the folder holds the quantities of `key`, a hash of model and rows; they are read then."""
+        index = self.folder / _INDEX
+        if not index.is_file() or json.loads(index.read_text(encoding="utf-8")).get("key") != key:
+            return False
+        self._stores = {name: ReferenceStore(self.folder, name) for name in self.sets}
+        return all(row["row_id"] in self._stores[name] for name, rows in self.sets.items() for row in rows)
+
+    def require(self, key: str) -> None:
+        """Read them for a run that goes on.
+
+        Raises:
+            InputError: they are not there: the model before unlearning is gone, so they cannot be made again.
+        """
+        if not self.load(key):
+            raise InputError(
+                f"{self.folder} does not hold what the model said before unlearning of these rows, which the "
+                "objectives of this run compare with; give the same model and rows as at its start, or start it anew"
+            )
+
+    def compute(
+        self,
+        key: str,
+        model: nn.Module,
+        forward: Forward,
+        collate: Callable[..., dict[str, Tensor]],
+        *,
+        batch_size: int,
+        device: torch.device,
+        process: int = 0,
+        processes: int = 1,
+        wait: Callable[[], None] = lambda: None,
+    ) -> None:
+        """One pass over all rows of the sets, shared between the processes.
+
+        Args:
+            key: Hash of model and rows.
+            model: The model before unlearning, as the run trains it (wrapped, on its device).
+            forward: `(model, batch, needs) -> Answers`.
+            collate: Encoded rows -> batch.
+            batch_size: Rows of a batch.
+            device: Where batches go.
+            process, processes: Number of this process, and of all.
+            wait: Waits for the other processes.
+        """
+        if process == 0:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(parents=True)
+        wait()
+        with eval_mode(model):
+            for name, rows in self.sets.items():
+                logger.info("What the model says of the %d %s rows before unlearning is noted.", len(rows), name)
+                batches = _share(rows, collate, batch_size, device, process, processes)
+                write_references(
+                    self.folder, name, model, batches, forward, log_probs=name in self.log_probs, process=process
+                )
+        wait()
+        if process == 0:
+            write_json(
+                self.folder / _INDEX, {"key": key, "rows": {name: len(rows) for name, rows in self.sets.items()}}
+            )
+        wait()
+        self.require(key)
+
+    def attach(self, name: str, batch: Mapping[str, Tensor], answers: Answers) -> Answers:
+        """`answers` with the reference of its rows; as they are where the set needs none.
+
+        Raises:
+            InputError: a batch without numbers of rows, as some collators make them.
+        """
+        if name not in self.sets:
+            return answers
+        if "row_id" not in batch:
+            raise InputError("data_collator: batches need the `row_id` of each row for this objective")
+        known = self._stores[name]
+        rows = [row for row in batch["row_id"].tolist() if row >= 0]
+        if not rows:  # a batch that stands in for none
+            empty = answers.nll.new_zeros(0)
+            width = None if answers.logits is None else answers.logits.new_zeros(0, answers.logits.shape[1])
+            return replace(answers, reference=Reference(empty, width))
+        return replace(answers, reference=known.of(rows, answers.nll.device))
+
+
+def _share(
+    rows: Sequence[Mapping[str, Any]],
+    collate: Callable[..., dict[str, Tensor]],
+    batch_size: int,
+    device: torch.device,
+    process: int,
+    processes: int,
+) -> Iterator[dict[str, Tensor]]:
+    """This process's batches, longest rows first; as many for every process, as a sharded model needs."""
+    order = sorted(range(len(rows)), key=lambda i: -len(rows[i].get("input_ids", ())))
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    batches += batches[: -len(batches) % processes]
+    for batch in batches[process::processes]:
+        yield {name: value.to(device) for name, value in collate([rows[i] for i in batch]).items()}

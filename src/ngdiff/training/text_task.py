@@ -1,0 +1,84 @@
+"""What the trainer must know of language models and their rows; images have a file like this one."""
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from ngdiff.core.answers import Answers
+from ngdiff.data import AnswerCollator, Row
+from ngdiff.data.refusals import read_refusals
+from ngdiff.errors import InputError
+from ngdiff.modeling.answers import forward_answers
+from ngdiff.training.alternates import AlternateRows
+from ngdiff.training.config import UnlearnConfig
+from ngdiff.training.pairing import without_labels
+from ngdiff.training.rows import RowEncoder, Rows
+
+
+class TextTask:
+    """Causal language models: rows to tokens, batches to the losses of their answers.
+
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer; None where all rows come encoded.
+        args: Options.
+        data_collator: Makes a batch of encoded rows.
+    """
+
+    # Keys of a batch that the model is given, and those of a row that say what it is.
+    inputs = ("input_ids", "attention_mask", "labels")
+    hashed = ("input_ids", "labels")
+
+    def __init__(
+        self, model: Any, tokenizer: Any, args: UnlearnConfig, data_collator: Callable[..., Any] | None = None
+    ) -> None:
+        self._encoder = RowEncoder(model, tokenizer, args)
+        self.args = args
+        self.collate = data_collator or AnswerCollator(self._encoder.pad_token_id)
+        self._forget: Sequence[Row] | None = None
+
+    @property
+    def template_name(self) -> str | None:
+        """Name of the template that put the questions; None where all rows came encoded."""
+        return self._encoder.template_name
+
+    def encode(self, source: Rows, role: str) -> Sequence[Mapping[str, Any]]:
+        """Encoded rows of whatever a data set argument is. Raises as `RowEncoder`."""
+        return self._encoder(source, role)
+
+    def encode_pair(
+        self, forget: Rows, retain: Rows
+    ) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
+        """Both sets encoded, checked against each other. Raises as `RowEncoder.pair`."""
+        self._forget = self._encoder.read(forget, "--forget")
+        return self._encoder.pair(forget if self._forget is None else self._forget, retain)
+
+    def alternates(self) -> AlternateRows:
+        """The forget rows with other answers, for objectives that teach one.
+
+        Raises:
+            InputError: rows that came encoded, plain text, or an answer file that cannot be used.
+        """
+        if self._forget is None:
+            raise InputError("--forget: another answer can be taught to rows of text only, not to encoded ones")
+        bare = next((row for row in self._forget if row.kind == "text"), None)
+        if bare is not None:
+            raise InputError(f"{bare.origin}: plain text has no question that another answer could be taught to")
+        return AlternateRows(self._forget, read_refusals(self.args.idk_file), self._encoder.encode_answers)
+
+    def stand_in(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A row from which nothing is learned."""
+        return without_labels(row)
+
+    def forward(
+        self, model: nn.Module, batch: Mapping[str, Tensor], needs: Set[str] = frozenset(), layer: int | None = None
+    ) -> Answers:
+        """The losses of a batch's answer tokens, and what else is needed."""
+        return forward_answers(model, batch, needs, layer=layer)
+
+    def choices(self, model: nn.Module) -> int:
+        """Number of tokens that the output head chooses from."""
+        language_model = cast(Any, model)
+        head = language_model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+        return int(language_model.config.vocab_size if head is None else head.weight.shape[0])

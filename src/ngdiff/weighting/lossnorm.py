@@ -1,0 +1,25 @@
+"""LossNorm: each side weighs as little as its loss is large."""
+
+from ngdiff.core.gramian import Gramian
+from ngdiff.weighting.base import Losses, Weights
+
+
+def lossnorm(losses: Losses, gramian: Gramian) -> Weights:
+    """`w = (|l_f|, |l_r|) / (|l_r| + |l_f|)`: `(1/|l_r|, 1/|l_f|)` scaled to sum 1.
+
+    In this form nothing is divided by a single loss. A loss of exactly 0 takes all the weight, which is the limit;
+    two of them share it equally, as any two equal losses do.
+
+    Source: NGDiff (arXiv 2410.22086), list of weightings, item 4, where `c/(1-c) = |L_F|/|L_R|`.
+
+    Example:
+        >>> lossnorm(Losses(1.0, -3.0), Gramian(a=4.0, s=1.0, b=0.25))
+        Weights(retain=0.75, forget=0.25)
+        >>> lossnorm(Losses(0.0, -3.0), Gramian(a=4.0, s=1.0, b=0.25))
+        Weights(retain=1.0, forget=0.0)
+    """
+    largest = max(abs(losses.retain), abs(losses.forget))
+    if largest == 0.0:
+        return Weights(0.5, 0.5)
+    retain, forget = abs(losses.retain) / largest, abs(losses.forget) / largest
+    return Weights(forget / (retain + forget), retain / (retain + forget))

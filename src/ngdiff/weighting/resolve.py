@@ -1,0 +1,89 @@
+"""From a word such as `gdiff(c=0.9)` or `my_module:my_function` to a weighting with parameters bound and checked."""
+
+import difflib
+import inspect
+from dataclasses import replace
+from typing import Any
+
+from ngdiff.core.gramian import Gramian
+from ngdiff.errors import InputError
+from ngdiff.imports import import_object
+from ngdiff.spec import Spec, parse_spec
+from ngdiff.weighting.base import Losses, Weighting, weigh
+from ngdiff.weighting.parameters import check_parameters, own_parameters, type_hints
+from ngdiff.weighting.table import WEIGHTINGS
+from ngdiff.weighting.torchjd import PREFIX, TORCHJD, torchjd_weighting
+
+_FORMS = "torchjd:NAME for one of TorchJD's, my_module:my_function for your own"
+
+
+def resolve_weighting(text: str, *, option: str = "--weighting", **parameters: Any) -> Weighting:
+    """The weighting that a word names.
+
+    It is called once, on two gradients of length one at a right angle, so that a value out of range and a function
+    that returns no two numbers are found now and not in the first step.
+
+    Args:
+        text: `NAME` or `NAME(key=value, ...)`, where `NAME` is one of `WEIGHTINGS`, `torchjd:NAME`, or
+            `my_module:my_function`: a function `(losses, gramian, *, ...) -> (w_r, w_f)` or a `Weighting`. A function
+            is taken to read the dot product; a `Weighting` says whether it does.
+        option: What the word was given for, at the start of messages.
+        parameters: More of them, given elsewhere (`--c 0.9`).
+
+    Raises:
+        InputError: no such weighting or parameter, a value of another type or out of range, a parameter given twice, a
+            package that is not installed, or a function that does not give two numbers.
+
+    Example:
+        >>> resolve_weighting("gdiff", c=0.75).parameters
+        {'c': 0.75}
+        >>> str(resolve_weighting("gdiff(c=0.9)"))
+        'gdiff(c=0.9)'
+    """
+    spec = parse_spec(text)
+    where = f"{option} {spec.name}"
+    twice = sorted(set(spec.arguments) & set(parameters))
+    if twice:
+        raise InputError(f"{where}: {', '.join(twice)} is given twice, in the brackets and on its own")
+    spec = Spec(spec.name, {**spec.arguments, **parameters})
+    if spec.name.startswith(PREFIX):  # its parameters are those of the library's constructor
+        weighting = torchjd_weighting(spec, where)
+        _try(weighting, where)
+        return weighting
+    weighting = _named(spec, where, option)
+    given = check_parameters(own_parameters(weighting.function), type_hints(weighting.function), spec.arguments, where)
+    weighting = replace(weighting, name=str(spec), bound={**weighting.bound, **given})
+    _try(weighting, where)
+    return weighting
+
+
+def _named(spec: Spec, where: str, option: str) -> Weighting:
+    if spec.name in WEIGHTINGS:
+        return WEIGHTINGS[spec.name]
+    if ":" in spec.name:
+        return _own(import_object(spec.name, option), spec.name, where)
+    close = difflib.get_close_matches(spec.name.lower(), [*WEIGHTINGS, *TORCHJD], n=1)
+    if close and close[0] not in WEIGHTINGS:
+        close = [PREFIX + close[0]]
+    hint = f"Did you mean {close[0]}? " if close else ""
+    raise InputError(f"{where}: no such weighting. {hint}There are {', '.join(WEIGHTINGS)}; {_FORMS}")
+
+
+def _own(found: Any, name: str, where: str) -> Weighting:
+    if isinstance(found, Weighting):
+        return found
+    if not callable(found):
+        raise InputError(f"{where}: a {type(found).__name__} is neither a function nor a ngdiff.weighting.Weighting")
+    try:
+        inspect.signature(found).bind_partial(Losses(1.0, -1.0), Gramian(1.0, 0.0, 1.0))
+    except TypeError as error:
+        raise InputError(f"{where}: cannot be called as f(losses, gramian): {error}") from error
+    lines = (inspect.getdoc(found) or "").splitlines()
+    return Weighting(found, lines[0] if lines else "your own", name, uses_dot=True)
+
+
+def _try(weighting: Weighting, where: str) -> None:
+    try:
+        weigh(weighting, Losses(1.0, -1.0), Gramian(1.0, 0.0, 1.0), step=1)
+    except ValueError as error:
+        raise InputError(f"{where}: {error}") from error

@@ -1,0 +1,30 @@
+"""RLW: weights drawn at random in every step."""
+
+import math
+import random
+from statistics import NormalDist
+
+from ngdiff.core.gramian import Gramian
+from ngdiff.weighting.base import Losses, Weights
+
+
+def rlw(losses: Losses, gramian: Gramian, *, step: int, seed: int) -> Weights:
+    """`w = softmax(z)` with `z` two draws from N(0, 1).
+
+    The draws are a pure function of `(seed, step)`: the same on every process, and the same again after a resume.
+    They touch no generator of the run.
+
+    Source: Lin et al. 2022 (arXiv 2111.10603), Algorithm 2; NGDiff, item 5.
+
+    Example:
+        >>> one = rlw(Losses(0.1, -3.0), Gramian(a=4.0, s=1.0, b=0.25), step=1, seed=0)
+        >>> one == rlw(Losses(9.0, -9.0), Gramian(a=1.0, s=0.0, b=1.0), step=1, seed=0)
+        True
+        >>> one.retain + one.forget
+        1.0
+    """
+    draw = random.Random(f"rlw of seed {seed}, step {step}")  # a text is hashed: near seeds give unrelated draws
+    # From bits, by the inverse of the distribution: Python promises neither for its own normal draws across versions.
+    z_r, z_f = (NormalDist().inv_cdf((draw.getrandbits(52) + 0.5) / 2**52) for _ in range(2))
+    w_r = 1.0 / (1.0 + math.exp(z_f - z_r))
+    return Weights(w_r, 1.0 - w_r)

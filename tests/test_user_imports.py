@@ -1,0 +1,45 @@
+"""Objects of the user's own, by name."""
+
+import sys
+
+import pytest
+
+from ngdiff.errors import InputError
+from ngdiff.imports import import_object
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """A module in the current folder, forgotten again afterwards."""
+    (tmp_path / "users_module.py").write_text("answer = 42\n_hidden = 1\n", encoding="utf-8")
+    (tmp_path / "users_needy.py").write_text("import a_package_that_is_not_there\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield "users_module"
+    sys.modules.pop("users_module", None)
+
+
+def test_a_module_of_the_current_folder(module):
+    assert import_object(f"{module}:answer", "--weighting") == 42
+
+
+def test_a_module_of_a_package():
+    assert import_object("os.path:join", "--weighting") is __import__("os").path.join
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("users_module:other", r"^--weighting users_module:other: users_module has no other; it has answer$"),
+        ("users_nowhere:f", "the module users_nowhere cannot be imported: No module named"),
+        ("users_needy:f", "users_needy cannot be imported: No module named 'a_package_that_is_not_there'"),
+        ("users_module:", "is not of the form my_module:my_name"),
+        ("users_module", "is not of the form"),
+        (":f", "is not of the form"),
+        (".users_module:f", "is not of the form"),
+        ("users_module:a.b", "is not of the form"),
+    ],
+)
+def test_errors(module, name, message):
+    with pytest.raises(InputError, match=message):
+        import_object(name, "--weighting")
