@@ -3,8 +3,13 @@
 from ngdiff.data.benchmarks import benchmark_sets
 from ngdiff.data.collate import AnswerCollator
 from ngdiff.data.encode import Encoded, encode, encode_rows, end_token_ids
+from ngdiff.data.image_arrays import images_from_arrays
+from ngdiff.data.image_sources import read_images
+from ngdiff.data.image_split import ImageSplit, split_images
+from ngdiff.data.images import ImageData, Images
 from ngdiff.data.overlap import check_overlap
 from ngdiff.data.people import fictional_people, split_people, write_people
+from ngdiff.data.preparation import Preparation, preparation_of, read_preparation
 from ngdiff.data.rows import Row
 from ngdiff.data.sets import EvaluationSet
 from ngdiff.data.sources import read_rows
@@ -14,6 +19,10 @@ __all__ = [
     "AnswerCollator",
     "Encoded",
     "EvaluationSet",
+    "ImageData",
+    "ImageSplit",
+    "Images",
+    "Preparation",
     "Row",
     "Template",
     "benchmark_sets",
@@ -22,8 +31,13 @@ __all__ = [
     "encode_rows",
     "end_token_ids",
     "fictional_people",
+    "images_from_arrays",
+    "preparation_of",
+    "read_images",
+    "read_preparation",
     "read_rows",
     "resolve_template",
+    "split_images",
     "split_people",
     "write_people",
 ]

@@ -2,18 +2,25 @@
 
 from ngdiff.modeling.adapter import add_adapter
 from ngdiff.modeling.folders import adapter_base
+from ngdiff.modeling.image_logits import image_logits
+from ngdiff.modeling.image_models import IMAGE_SHAPES, build_image_model, is_image_shape, load_image_model
 from ngdiff.modeling.load import check_vocabulary, load_model, load_tokenizer
 from ngdiff.modeling.save import save_model
 from ngdiff.modeling.shapes import SHAPES, build_model, is_shape
 from ngdiff.modeling.tokenizer import train_tokenizer
 
 __all__ = [
+    "IMAGE_SHAPES",
     "SHAPES",
     "adapter_base",
     "add_adapter",
+    "build_image_model",
     "build_model",
     "check_vocabulary",
+    "image_logits",
+    "is_image_shape",
     "is_shape",
+    "load_image_model",
     "load_model",
     "load_tokenizer",
     "save_model",

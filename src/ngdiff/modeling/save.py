@@ -4,15 +4,21 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any, Protocol
 
 from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
-from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 
-def save_model(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
-    """Write model (safetensors) and tokenizer to `folder`, for `AutoModelForCausalLM.from_pretrained`.
+class _Saved(Protocol):
+    def save_pretrained(self, folder: Path, /) -> Any: ...
+
+
+def save_model(model: PreTrainedModel | PeftModel, tokenizer: _Saved, folder: str | Path) -> None:
+    """Write model (safetensors) and tokenizer to `folder`, for `from_pretrained`.
+
+    Beside an image classifier its `ngdiff.data.Preparation` is written in place of a tokenizer.
 
     They are written beside their place first and moved when all is there: a full disk leaves what was there
     before. The move replaces file by file and is not atomic as a whole. For a PEFT model only the adapter is

@@ -1,0 +1,195 @@
+"""`read_images`: from whatever names a data set of images to its images."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ngdiff.data.cifar import HUB_IDS
+from ngdiff.data.folders import is_saved_dataset
+from ngdiff.data.hub import HUB_NAME
+from ngdiff.data.image_arrays import read_npz
+from ngdiff.data.images import ImageData, Images
+from ngdiff.errors import InputError
+
+# Names of splits, the first that is there is taken.
+_TRAIN, _TEST = ("train", "training"), ("test", "validation", "valid", "val", "testing")
+# Columns of labels, where there are several: CIFAR-100 has fine and coarse ones.
+_LABELS = ("label", "labels", "fine_label")
+
+
+def read_images(source: Any, *, size: int | None = None) -> ImageData:
+    """All images of a data set, in memory, red, green and blue, of one size.
+
+    Args:
+        source: one of
+            - `FILE.npz`: see `ngdiff.data.image_arrays.read_npz`;
+            - a folder of images, `CLASS/*.png` or `train/CLASS/*.png` and `test/CLASS/*.png`, as `datasets` reads it;
+            - a folder written by `datasets.save_to_disk`;
+            - `cifar10`, `cifar100`, or another name on the hub;
+            - a `datasets.Dataset` or `DatasetDict` with a column of images and one of class labels;
+            - an `ImageData`.
+        size: height and width to which images of other sizes are brought (bilinear); None: they must have one size.
+
+    Raises:
+        InputError: nothing there, no such columns, images of several sizes, or fewer than two classes.
+    """
+    if size is not None and size < 1:
+        raise InputError(f"--image-size {size} is not 1 or more")
+    data = _read(source, size)
+    if len(data.class_names) < 2:
+        raise InputError(f"{data.train.origin}: one class only; a classifier needs two")
+    if size is None and data.test is not None and data.test.size != data.train.size:
+        raise InputError(
+            f"{data.test.origin}: images of {_shown(data.test.size)} and training images of {_shown(data.train.size)}; "
+            "give --image-size"
+        )
+    return data
+
+
+def _read(source: Any, size: int | None) -> ImageData:
+    import datasets
+
+    if isinstance(source, ImageData):
+        return _resized(source, size)
+    if isinstance(source, datasets.Dataset):
+        return ImageData(_from_dataset(source, "the data set", size))
+    if isinstance(source, Mapping):
+        return _from_splits(source, "the data set", size)
+    if not isinstance(source, str | os.PathLike):
+        raise InputError(
+            f"--dataset: cannot read images from a {type(source).__name__}; accepted are a path, a hub name, a "
+            "datasets.Dataset and an ImageData"
+        )
+    path = Path(source).expanduser()
+    if path.suffix == ".npz":
+        return _resized(read_npz(path), size)
+    if path.is_dir():
+        return _from_folder(path, size)
+    if path.exists():
+        raise InputError(f"--dataset {source}: not a .npz file and not a folder of images")
+    return _from_hub(str(source), size)
+
+
+def _from_folder(path: Path, size: int | None) -> ImageData:
+    import datasets
+    from datasets.exceptions import DatasetsError
+
+    try:
+        if is_saved_dataset(path):
+            loaded: Any = datasets.load_from_disk(str(path))
+        else:
+            # Labels are asked for: with one class alone they would be left out without a word.
+            loaded = datasets.load_dataset("imagefolder", data_dir=str(path), drop_labels=False)
+    except (OSError, ValueError, DatasetsError) as error:
+        raise InputError(f"--dataset {path}: no images could be read: {str(error).partition(chr(10))[0]}") from error
+    if isinstance(loaded, datasets.Dataset):
+        return ImageData(_from_dataset(loaded, str(path), size))
+    return _from_splits(loaded, str(path), size)
+
+
+def _from_hub(name: str, size: int | None) -> ImageData:
+    import datasets
+    from datasets.exceptions import DatasetsError
+
+    full = HUB_IDS.get(name, name)
+    if HUB_NAME.fullmatch(full) is None or name.startswith((".", "/", "~")):
+        raise InputError(f"--dataset {name or repr(name)}: no such file or folder")
+    try:
+        loaded: Any = datasets.load_dataset(full)
+    except (OSError, ValueError, DatasetsError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"--dataset {name}: no file or folder of that name here, and it could not be loaded from the hub ({reason})"
+        ) from error
+    return _from_splits(loaded, full, size)
+
+
+def _from_splits(splits: Mapping[str, Any], origin: str, size: int | None) -> ImageData:
+    train, test = (next((splits[name] for name in names if name in splits), None) for names in (_TRAIN, _TEST))
+    if train is None:
+        raise InputError(f"{origin}: no split {' or '.join(_TRAIN)}; found {', '.join(map(str, splits)) or 'none'}")
+    found = _from_dataset(train, f"{origin}:train", size)
+    if test is None:
+        return ImageData(found)
+    other = _from_dataset(test, f"{origin}:test", size)
+    if other.class_names != found.class_names:
+        raise InputError(f"{origin}: the classes of the test images are not those of the training images")
+    return ImageData(found, other)
+
+
+def _from_dataset(dataset: Any, origin: str, size: int | None) -> Images:
+    import datasets
+
+    features = dataset.features
+    columns = [name for name, kind in features.items() if isinstance(kind, datasets.Image)]
+    if len(columns) != 1:
+        raise InputError(f"{origin}: {len(columns)} columns of images among {', '.join(features)}; there must be one")
+    labels = [name for name, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
+    if len(labels) > 1:
+        labels = [name for name in _LABELS if name in labels][:1]
+    if not labels:
+        raise InputError(
+            f"{origin}: no column of class labels (datasets.ClassLabel) among {', '.join(features)}; a folder of images "
+            "needs a folder for each class"
+        )
+    if not len(dataset):
+        raise InputError(f"{origin}: holds no images")
+    # Labels of -1, as hidden test labels are given, are refused with the others that are no class.
+    found = torch.tensor(dataset[labels[0]], dtype=torch.int64)
+    names = tuple(str(name) for name in features[labels[0]].names)
+    return Images(_decoded(dataset, columns[0], origin, size), found, names, origin)
+
+
+def _decoded(dataset: Any, column: str, origin: str, size: int | None) -> torch.Tensor:
+    """(N, 3, H, W) uint8."""
+    from PIL import Image, UnidentifiedImageError
+
+    pixels: torch.Tensor | None = None
+    first = (0, 0)
+    images = dataset.select_columns([column])
+    for number in range(len(images)):
+        try:
+            image = images[number][column].convert("RGB")  # grey and palettes become it; transparency is dropped
+        except (UnidentifiedImageError, OSError) as error:
+            raise InputError(f"{origin}, image {number + 1}: cannot be read: {error}") from error
+        if size is not None and image.size != (size, size):
+            image = image.resize((size, size), Image.Resampling.BILINEAR)
+        own = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+        if pixels is None:
+            first = (own.shape[1], own.shape[2])
+            pixels = torch.empty(len(images), *own.shape, dtype=torch.uint8)
+        elif own.shape[1:] != first:
+            raise InputError(
+                f"{origin}, image {number + 1}: {_shown((own.shape[1], own.shape[2]))} pixels, and the first image has "
+                f"{_shown(first)}; give --image-size to bring all to one size"
+            )
+        pixels[number] = own
+    assert pixels is not None
+    return pixels
+
+
+def _resized(data: ImageData, size: int | None) -> ImageData:
+    if size is None:
+        return data
+    return ImageData(_resize(data.train, size), None if data.test is None else _resize(data.test, size))
+
+
+def _resize(images: Images, size: int) -> Images:
+    from PIL import Image
+
+    if images.size == (size, size):
+        return images
+    resized = [
+        np.array(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
+        for image in images.pixels.permute(0, 2, 3, 1).numpy()
+    ]
+    pixels = torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).contiguous()
+    return Images(pixels, images.labels, images.class_names, images.origin)
+
+
+def _shown(size: tuple[int, int]) -> str:
+    return f"{size[1]}x{size[0]}"

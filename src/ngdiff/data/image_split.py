@@ -1,0 +1,104 @@
+"""Which images are to be forgotten, which are to be kept, and which no model has seen."""
+
+import difflib
+from dataclasses import dataclass
+
+import torch
+
+from ngdiff.data.cifar import PAPER_ROWS
+from ngdiff.data.images import ImageData, Images
+from ngdiff.errors import InputError
+
+
+@dataclass(frozen=True)
+class ImageSplit:
+    """The sets of an unlearning run.
+
+    Args:
+        forget: training images to forget.
+        retain: training images to keep.
+        holdout: test images of the forgotten classes, never seen: what membership inference compares with. None where
+            there are none.
+        test: test images of the other classes (where no class is forgotten as such, of all). None where there are none.
+    """
+
+    forget: Images
+    retain: Images
+    holdout: Images | None
+    test: Images | None
+
+    def sets(self) -> dict[str, Images]:
+        """The sets that there are, by name."""
+        found = {"forget": self.forget, "retain": self.retain, "holdout": self.holdout, "test": self.test}
+        return {name: images for name, images in found.items() if images is not None}
+
+
+def split_images(
+    data: ImageData, *, forget_class: str | None = None, forget_rows: int | None = None, seed: int = 0
+) -> ImageSplit:
+    """The NGDiff paper's split (arXiv 2410.22086, Table 4), or random rows.
+
+    With `forget_class`: `min(forget_rows, all)` training images of that class are to be forgotten and the images of
+    the *other classes* kept. Further images of the class are in neither set, as in the paper, which forgets 500 of the
+    5000 dogs of CIFAR-10: a model that is to lose the class must not be taught it again. Without a class:
+    `forget_rows` training images of any class, and all others kept.
+
+    Args:
+        data: all images.
+        forget_class: name of a class.
+        forget_rows: number of images; 500 by default where a class is given.
+        seed: of the draw; where all images of a class are taken nothing is drawn. The order of the source is kept.
+
+    Raises:
+        InputError: neither option, an unknown class, one without images, or nothing left to keep.
+    """
+    train = data.train
+    if forget_class is None and forget_rows is None:
+        raise InputError("--forget-class or --forget-rows: name a class to forget, or a number of images of any class")
+    if forget_rows is not None and forget_rows < 1:
+        raise InputError(f"--forget-rows {forget_rows} is not 1 or more")
+    if forget_class is None:
+        assert forget_rows is not None
+        if forget_rows >= len(train):
+            raise InputError(
+                f"--forget-rows {forget_rows}: there are {len(train)} training images; some must be left to keep"
+            )
+        forget = _draw(torch.arange(len(train)), forget_rows, seed)
+        kept = torch.ones(len(train), dtype=torch.bool)
+        kept[forget] = False
+        return ImageSplit(train.take(forget), train.take(kept.nonzero()[:, 0]), data.test, data.test)
+    label = _label(forget_class, data.class_names)
+    of_class = (train.labels == label).nonzero()[:, 0]
+    others = (train.labels != label).nonzero()[:, 0]
+    if not len(of_class):
+        raise InputError(f"--forget-class {forget_class}: {train.origin} has no image of this class")
+    if not len(others):
+        raise InputError(f"--forget-class {forget_class}: {train.origin} has no image of any other class to keep")
+    forget = _draw(of_class, min(forget_rows or PAPER_ROWS, len(of_class)), seed)
+    return ImageSplit(
+        train.take(forget), train.take(others), _of_test(data, label, same=True), _of_test(data, label, same=False)
+    )
+
+
+def _draw(rows: torch.Tensor, count: int, seed: int) -> torch.Tensor:
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
+    return rows[order[:count]].sort().values
+
+
+def _of_test(data: ImageData, label: int, *, same: bool) -> Images | None:
+    if data.test is None:
+        return None
+    rows = ((data.test.labels == label) == same).nonzero()[:, 0]
+    return data.test.take(rows) if len(rows) else None
+
+
+def _label(name: str, class_names: tuple[str, ...]) -> int:
+    if name in class_names:
+        return class_names.index(name)
+    close = difflib.get_close_matches(name, class_names, n=1, cutoff=0.5)
+    hint = (
+        f"did you mean {close[0]}?"
+        if close
+        else f"the classes are {', '.join(class_names[:20])}{', ...' if len(class_names) > 20 else ''}"
+    )
+    raise InputError(f"--forget-class {name}: there is no such class; {hint}")

@@ -1,0 +1,157 @@
+"""From pixels to what a model is given; and, while a model is trained, crops and flips of them.
+
+Shape legend: B images of a batch, N of the whole set, C channels, H height, W width.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ngdiff.data.cifar import STATISTICS, cifar_name
+from ngdiff.data.images import Images
+from ngdiff.errors import InputError
+
+PREPROCESSOR = "preprocessor_config.json"
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """`(pixels / 255 - mean) / std`, by channel.
+
+    Args:
+        mean, std: one number for each channel, of pixels divided by 255.
+        size: height and width that the model takes; None: any.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    size: tuple[int, int] | None = None
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """(B, C, H, W) uint8 -> (B, C, H, W) float32."""
+        mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (self.mean, self.std))
+        return (pixels.float() / 255.0 - mean) / std
+
+    def collate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+        """Rows of `Images` -> `pixel_values` (B, C, H, W), `labels` (B,), and `row_id` (B,) where they have one."""
+        batch = {
+            "pixel_values": self(torch.stack([row["pixel_values"] for row in rows])),
+            "labels": torch.tensor([row["labels"] for row in rows], dtype=torch.int64),
+        }
+        if all("row_id" in row for row in rows):
+            batch["row_id"] = torch.tensor([row["row_id"] for row in rows], dtype=torch.int64)
+        return batch
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write it as transformers' image processors do, so that `AutoImageProcessor` reads it."""
+        content: dict[str, Any] = {
+            "image_processor_type": "ViTImageProcessor",
+            "do_rescale": True,
+            "rescale_factor": 1 / 255,
+            "do_normalize": True,
+            "image_mean": list(self.mean),
+            "image_std": list(self.std),
+            "do_resize": self.size is not None,
+        }
+        if self.size is not None:
+            content |= {"size": {"height": self.size[0], "width": self.size[1]}, "resample": 2}  # 2: bilinear
+        text = json.dumps(content, indent=2) + "\n"
+        Path(folder, PREPROCESSOR).write_text(text, encoding="utf-8")
+
+
+def preparation_of(images: Images) -> Preparation:
+    """That of new models: CIFAR's constants for CIFAR, else mean and deviation of the training images themselves."""
+    known = cifar_name(images.class_names, images.size)
+    if known is not None:
+        return Preparation(*STATISTICS[known], size=images.size)
+    sums = torch.zeros(2, images.pixels.shape[1], dtype=torch.float64)
+    for pixels in images.pixels.split(1024):  # in pieces: as float64 they take eight times the memory
+        values = pixels.double() / 255.0
+        sums += torch.stack([values.sum(dim=(0, 2, 3)), values.square().sum(dim=(0, 2, 3))])
+    mean, square = sums / (len(images) * images.size[0] * images.size[1])
+    # Images of one colour have no deviation: 1 leaves them at 0 instead of dividing by it.
+    std = [max(value, 0.0) ** 0.5 or 1.0 for value in (square - mean.square()).tolist()]
+    return Preparation(tuple(round(m, 6) for m in mean.tolist()), tuple(round(s, 6) or 1.0 for s in std), images.size)
+
+
+def read_preparation(folder: str | Path) -> Preparation | None:
+    """The one beside a model; None where there is none.
+
+    Raises:
+        InputError: a file that is not one, or asks for something that is not done here.
+    """
+    path = Path(folder, PREPROCESSOR)
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds no JSON object")
+    return preparation_from(content, str(path))
+
+
+def preparation_from(content: Mapping[str, Any], origin: str) -> Preparation:
+    """From the fields of an image processor of transformers.
+
+    Raises:
+        InputError: fields that are missing, or ask for something that is not done here.
+    """
+    if content.get("do_rescale", True) is False or abs(content.get("rescale_factor", 1 / 255) - 1 / 255) > 1e-9:
+        raise InputError(f"{origin}: pixels that are not divided by 255 are not supported")
+    mean, std = content.get("image_mean"), content.get("image_std")
+    if content.get("do_normalize", True) is False:
+        mean, std = [0.0] * 3, [1.0] * 3
+    if not (_three(mean) and _three(std) and all(value > 0 for value in std)):
+        raise InputError(f"{origin}: image_mean {mean} and image_std {std} must be three numbers each, the latter above 0")
+    size: Any = content.get("crop_size") if content.get("do_center_crop") else content.get("size")
+    if isinstance(size, Mapping):
+        edge = size.get("shortest_edge")
+        size = (size.get("height", edge), size.get("width", edge))
+    elif isinstance(size, int):
+        size = (size, size)
+    known = content.get("do_resize", True) is not False and size is not None and None not in size
+    return Preparation(tuple(mean), tuple(std), (int(size[0]), int(size[1])) if known else None)
+
+
+def _three(values: Any) -> bool:
+    return isinstance(values, Sequence) and len(values) == 3 and all(isinstance(v, int | float) for v in values)
+
+
+def augment(pixels: Tensor, rows: Tensor, *, total: int, seed: int, epoch: int, padding: int = 4) -> Tensor:
+    """Random crops of the padded images and random flips: what CIFAR is usually trained with.
+
+    Images are padded with black on all sides, cut at a random place to their size, and one in two is mirrored. What
+    happens to an image is a function of (seed, epoch, row) alone, whatever the batch and however far a run has come.
+
+    He et al., "Deep Residual Learning", 2016, Section 4.2: 4 pixels on each side, and the flip.
+
+    Args:
+        pixels: (B, C, H, W).
+        rows: (B,) int64, the place of each image in its set.
+        total: N, number of images of the set.
+        seed: of the run.
+        epoch: number of the pass.
+        padding: black pixels on each side.
+
+    Returns:
+        (B, C, H, W).
+    """
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    drawn = torch.rand(3, total, generator=generator)[:, rows]
+    top, left = (drawn[:2] * (2 * padding + 1)).long()
+    height, width = pixels.shape[2:]
+    padded = torch.nn.functional.pad(pixels, [padding] * 4)
+    columns = torch.arange(width)
+    # Mirrored images are read from right to left.
+    across = torch.where((drawn[2] < 0.5)[:, None], columns.flip(0), columns) + left[:, None]
+    down = torch.arange(height) + top[:, None]
+    image = torch.arange(len(rows))[:, None, None, None]
+    channel = torch.arange(pixels.shape[1])[None, :, None, None]
+    return padded[image, channel, down[:, None, :, None], across[:, None, None, :]]

@@ -1,0 +1,176 @@
+"""Image classifiers: loaded by name or folder, or built with random weights."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModelForImageClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+    ViTConfig,
+)
+
+from ngdiff.errors import InputError
+from ngdiff.modeling.cifar_resnet import CifarResNetConfig
+from ngdiff.modeling.folders import check_weights, is_adapter, local_folder
+from ngdiff.modeling.load import DTYPES
+
+# Name -> kind of config and its options; number and names of the classes come from the data.
+IMAGE_SHAPES: dict[str, tuple[type[PreTrainedConfig], dict[str, Any]]] = {
+    # 0.27 M parameters (He et al. 2016, Section 4.2, with projections as short cuts)
+    "resnet20-cifar": (
+        CifarResNetConfig,
+        {"embedding_size": 16, "hidden_sizes": [16, 32, 64], "depths": [3, 3, 3], "layer_type": "basic"},
+    ),
+    # 11 M parameters
+    "resnet18-cifar": (
+        CifarResNetConfig,
+        {"embedding_size": 64, "hidden_sizes": [64, 128, 256, 512], "depths": [2, 2, 2, 2], "layer_type": "basic"},
+    ),
+    # 24 M parameters: what the NGDiff paper's Table 4 is about
+    "resnet50-cifar": (
+        CifarResNetConfig,
+        {
+            "embedding_size": 64,
+            "hidden_sizes": [256, 512, 1024, 2048],
+            "depths": [3, 4, 6, 3],
+            "layer_type": "bottleneck",
+        },
+    ),
+    # 2.7 M parameters; its position embeddings are those of the size of the images
+    "vit-tiny": (
+        ViTConfig,
+        {
+            "hidden_size": 192,
+            "num_hidden_layers": 6,
+            "num_attention_heads": 3,
+            "intermediate_size": 768,
+            "patch_size": 4,
+        },
+    ),
+}
+
+
+def is_image_shape(name: str) -> bool:
+    """Whether `name` stands for an architecture without weights: a name of `IMAGE_SHAPES`, or a `.json` file.
+
+    >>> is_image_shape("resnet20-cifar"), is_image_shape("google/vit-base-patch16-224")
+    (True, False)
+    """
+    return name in IMAGE_SHAPES or name.endswith(".json")
+
+
+def build_image_model(
+    shape: str | Path, class_names: Sequence[str], size: tuple[int, int], seed: int = 0
+) -> PreTrainedModel:
+    """A classifier of `shape` with random fp32 weights and one output for each class.
+
+    Equal arguments give equal weights; the state of the global random number generator is left as it was.
+
+    Args:
+        shape: a name of `IMAGE_SHAPES` or a `config.json` file.
+        class_names: names of the classes, in the order of their labels.
+        size: height and width of the images; a model that is built for one size (`image_size`) is built for this.
+        seed: of the weights.
+
+    Raises:
+        InputError: `shape` is neither, or is no image classifier.
+    """
+    config = _read_shape(shape)
+    config.id2label = dict(enumerate(class_names))
+    config.label2id = {name: label for label, name in enumerate(class_names)}
+    if hasattr(config, "image_size"):
+        config.image_size = size[0] if size[0] == size[1] else list(size)
+    config.dtype = torch.float32
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            return AutoModelForImageClassification.from_config(config, dtype=torch.float32)
+        except ValueError as error:
+            raise InputError(f"Shape {shape}: no image classifier is of this kind: {_reason(error)}") from error
+
+
+def load_image_model(
+    name: str | Path,
+    *,
+    class_names: Sequence[str] | None = None,
+    dtype: str = "float32",
+    trust_remote_code: bool = False,
+) -> PreTrainedModel:
+    """An image classifier with all its weights from a checkpoint, in evaluation mode.
+
+    Args:
+        name: hub name or local folder.
+        class_names: give the model a new head with random weights, one output for each class, if its own classes are
+            others: to train a published model on classes of one's own. None: the model must be whole.
+        dtype: a name of `ngdiff.modeling.load.DTYPES`.
+        trust_remote_code: run Python code that comes with the model; only for sources you trust.
+
+    Raises:
+        InputError: there is no such folder; it holds no weights, or only pickled ones; it is no image classifier; or
+            the checkpoint lacks some of the model's weights, which would be random.
+    """
+    if dtype not in DTYPES:
+        raise InputError(f"dtype {dtype!r} is not known; use one of {', '.join(DTYPES)}.")
+    folder = local_folder(name)
+    if folder is not None:
+        check_weights(folder)
+        if is_adapter(folder):
+            raise InputError(f"Model {name}: an adapter; image classifiers are trained whole")
+    more: dict[str, Any] = {}
+    try:
+        config = AutoConfig.from_pretrained(folder or name, trust_remote_code=trust_remote_code)
+        if class_names is not None and list(config.id2label.values()) != list(class_names):
+            more = {"id2label": dict(enumerate(class_names)), "label2id": {n: i for i, n in enumerate(class_names)}}
+            more["ignore_mismatched_sizes"] = True
+        load: Any = AutoModelForImageClassification.from_pretrained
+        model, info = load(
+            folder or name,
+            dtype=DTYPES[dtype],
+            trust_remote_code=trust_remote_code,
+            use_safetensors=True,
+            output_loading_info=True,
+            **more,
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        where = "no folder of that name here, and no image classifier from the hub" if folder is None else "not loaded"
+        raise InputError(f"Model {name}: {where}: {_reason(error)}") from error
+    missing = sorted(set(info["missing_keys"]) - (_head_keys(model) if more else set()))
+    if missing:
+        raise InputError(
+            f"Model {name}: the checkpoint lacks {len(missing)} of the model's weights, such as "
+            f"{missing[0]}; they would be random."
+        )
+    return model.eval()
+
+
+def _head_keys(model: PreTrainedModel) -> set[str]:
+    """Weights outside the body: those of a new head."""
+    prefix = f"{model.base_model_prefix}."
+    return {key for key in model.state_dict() if not key.startswith(prefix)}
+
+
+def _read_shape(shape: str | Path) -> PreTrainedConfig:
+    if str(shape) in IMAGE_SHAPES:
+        kind, options = IMAGE_SHAPES[str(shape)]
+        return kind(**options)
+    path = Path(shape)
+    if not path.is_file():
+        raise InputError(
+            f"Shape {str(shape)!r} is not known; use one of {', '.join(IMAGE_SHAPES)}, or a config.json file."
+        )
+    try:
+        if not isinstance(json.loads(path.read_text(encoding="utf-8")), dict):
+            raise ValueError("it holds no JSON object")
+        return AutoConfig.from_pretrained(path, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"Shape {path}: not a readable model config: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
