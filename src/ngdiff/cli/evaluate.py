@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 
+from ngdiff.cli import evaluate_images
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import ModelOptions, SetOptions, read_sets, resolved
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.resume import refuse_other_run
+from ngdiff.cli.task import TaskOptions, task_of
 from ngdiff.data import EvaluationSet, Template, benchmark_sets, resolve_template
 from ngdiff.errors import InputError
 from ngdiff.evaluation import EvaluationResult, format_table, write_evaluation
@@ -89,7 +91,7 @@ class MeasureOptions:
 
 
 @dataclass
-class AllOptions(ModelOptions, SetOptions, BenchmarkOptions, EvaluateOptions, MeasureOptions):
+class AllOptions(TaskOptions, ModelOptions, SetOptions, BenchmarkOptions, EvaluateOptions, MeasureOptions):
     """All of them."""
 
 
@@ -99,6 +101,7 @@ PARSER = CommandParser(
     "memorisation, membership. Any set will do: --forget, --retain, --holdout, --benchmark, or several of them. "
     "Runs in several processes under torchrun or accelerate launch.",
     {
+        "task": TaskOptions,
         "model": ModelOptions,
         "own data": SetOptions,
         "benchmarks": BenchmarkOptions,
@@ -115,6 +118,9 @@ def run(words: list[str]) -> None:
     Raises:
         InputError: options, rows or model that cannot be used; before any long work.
     """
+    if task_of(words) == "image":
+        evaluate_images.run(words)
+        return
     values = PARSER.parse(words)
     if values is None:
         return

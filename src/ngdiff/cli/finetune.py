@@ -1,17 +1,19 @@
 """`ngdiff finetune`."""
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ngdiff.cli import finetune_images
+from ngdiff.cli.at_begin import AtBegin
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, resolved
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.resume import refuse_other_run
+from ngdiff.cli.task import TaskOptions, task_of
 from ngdiff.data import read_rows, resolve_template
 from ngdiff.errors import InputError
 from ngdiff.files import check_output, prepare_output, sha256_file
@@ -44,7 +46,7 @@ class TrainOptions:
 
 
 @dataclass
-class FinetuneOptions(ModelOptions, TrainOptions, OutputOptions, LoraOptions):
+class FinetuneOptions(TaskOptions, ModelOptions, TrainOptions, OutputOptions, LoraOptions):
     """Everything that is not an argument of the trainer."""
 
 
@@ -53,6 +55,7 @@ PARSER = CommandParser(
     "Train a model on rows until it recites them: the target of an unlearning run, or the reference that never saw "
     f"the forget set. --model may be a shape with random weights ({', '.join(SHAPES)}) or a config.json.",
     {
+        "task": TaskOptions,
         "model": ModelOptions,
         "data": TrainOptions,
         "output": OutputOptions,
@@ -69,6 +72,9 @@ def run(words: list[str]) -> None:
     Raises:
         InputError: options, rows or model that cannot be used; before any long work.
     """
+    if task_of(words) == "image":
+        finetune_images.run(words)
+        return
     values = PARSER.parse(words)
     if values is None:
         return
@@ -134,7 +140,7 @@ def run(words: list[str]) -> None:
         rows,
         template,
         config,
-        callbacks=[_AtBegin(begin)],
+        callbacks=[AtBegin(begin)],
         resume=False if checkpoint is None else str(checkpoint),
     )
     save_model(model, tokenizer, output)
@@ -155,13 +161,3 @@ def _describe_shape(options: FinetuneOptions) -> dict[str, Any]:
             tokenizer["files"] = {name: files[name] for name in files if not name.endswith(".safetensors")}
         described["tokenizer"] = tokenizer
     return described
-
-
-class _AtBegin(TrainerCallback):
-    """Does something when all input has been accepted and the first step is next."""
-
-    def __init__(self, do: Callable[[], None]) -> None:
-        self._do = do
-
-    def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
-        self._do()

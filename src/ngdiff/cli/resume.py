@@ -13,7 +13,7 @@ from ngdiff.manifest import CONFIG, MANIFEST
 # Options that a resumed run may change. All others decide where it goes; files are compared by what they hold.
 _MAY_CHANGE = (
     *("output", "model", "forget", "retain", "holdout", "drop_overlap", "train", "tokenizer", "trust_remote_code"),
-    *("benchmark", "base_model"),
+    *("benchmark", "base_model", "dataset"),
     *("num_train_epochs", "max_steps", "stop_loss", "disable_tqdm", "report_to", "run_name", "project"),
     *("logging_strategy", "logging_steps", "logging_first_step", "logging_nan_inf_filter", "log_level"),
     *("save_strategy", "save_steps", "save_total_limit"),

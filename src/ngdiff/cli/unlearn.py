@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ngdiff.cli import unlearn_images
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, SetOptions, read_sets, resolved
 from ngdiff.cli.parsing import CommandParser
 from ngdiff.cli.resume import refuse_other_run
+from ngdiff.cli.task import TaskOptions, task_of
 from ngdiff.data import resolve_template
 from ngdiff.errors import InputError
 from ngdiff.files import check_output, prepare_output, write_json
@@ -21,7 +23,7 @@ from ngdiff.training.checkpoint import last_checkpoint
 
 
 @dataclass
-class UnlearnOptions(ModelOptions, SetOptions, OutputOptions, LoraOptions):
+class UnlearnOptions(TaskOptions, ModelOptions, SetOptions, OutputOptions, LoraOptions):
     """Everything that is not an argument of the trainer."""
 
 
@@ -30,6 +32,7 @@ PARSER = CommandParser(
     "Make a model forget one set of rows and keep another. The learning rate is found from the retain loss; "
     "nothing needs tuning.",
     {
+        "task": TaskOptions,
         "model": ModelOptions,
         "data": SetOptions,
         "output": OutputOptions,
@@ -46,6 +49,9 @@ def run(words: list[str]) -> None:
     Raises:
         InputError: options, rows or model that cannot be used; before any long work.
     """
+    if task_of(words) == "image":
+        unlearn_images.run(words)
+        return
     values = PARSER.parse(words)
     if values is None:
         return

@@ -3,7 +3,13 @@
 from ngdiff.modeling.adapter import add_adapter
 from ngdiff.modeling.folders import adapter_base
 from ngdiff.modeling.image_logits import image_logits
-from ngdiff.modeling.image_models import IMAGE_SHAPES, build_image_model, is_image_shape, load_image_model
+from ngdiff.modeling.image_models import (
+    IMAGE_SHAPES,
+    build_image_model,
+    class_names_of,
+    is_image_shape,
+    load_image_model,
+)
 from ngdiff.modeling.load import check_vocabulary, load_model, load_tokenizer
 from ngdiff.modeling.save import save_model
 from ngdiff.modeling.shapes import SHAPES, build_model, is_shape
@@ -17,6 +23,7 @@ __all__ = [
     "build_image_model",
     "build_model",
     "check_vocabulary",
+    "class_names_of",
     "image_logits",
     "is_image_shape",
     "is_shape",

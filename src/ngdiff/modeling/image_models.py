@@ -99,6 +99,7 @@ def load_image_model(
     name: str | Path,
     *,
     class_names: Sequence[str] | None = None,
+    seed: int = 0,
     dtype: str = "float32",
     trust_remote_code: bool = False,
 ) -> PreTrainedModel:
@@ -106,8 +107,9 @@ def load_image_model(
 
     Args:
         name: hub name or local folder.
-        class_names: give the model a new head with random weights, one output for each class, if its own classes are
-            others: to train a published model on classes of one's own. None: the model must be whole.
+        class_names: give the model these classes, to train a published model on one's own: where it has another number
+            of outputs, its head is a new one with random weights. None: the model must be whole.
+        seed: of a new head.
         dtype: a name of `ngdiff.modeling.load.DTYPES`.
         trust_remote_code: run Python code that comes with the model; only for sources you trust.
 
@@ -129,14 +131,16 @@ def load_image_model(
             more = {"id2label": dict(enumerate(class_names)), "label2id": {n: i for i, n in enumerate(class_names)}}
             more["ignore_mismatched_sizes"] = True
         load: Any = AutoModelForImageClassification.from_pretrained
-        model, info = load(
-            folder or name,
-            dtype=DTYPES[dtype],
-            trust_remote_code=trust_remote_code,
-            use_safetensors=True,
-            output_loading_info=True,
-            **more,
-        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model, info = load(
+                folder or name,
+                dtype=DTYPES[dtype],
+                trust_remote_code=trust_remote_code,
+                use_safetensors=True,
+                output_loading_info=True,
+                **more,
+            )
     except (OSError, ValueError, SafetensorError) as error:
         where = "no folder of that name here, and no image classifier from the hub" if folder is None else "not loaded"
         raise InputError(f"Model {name}: {where}: {_reason(error)}") from error
@@ -147,6 +151,16 @@ def load_image_model(
             f"{missing[0]}; they would be random."
         )
     return model.eval()
+
+
+def class_names_of(model: Any) -> tuple[str, ...] | None:
+    """Names of a model's classes in the order of its outputs; None where it does not name them."""
+    names = getattr(getattr(model, "config", None), "id2label", None)
+    if not names:
+        return None
+    found = tuple(str(names[label]) for label in sorted(names))
+    unnamed = all(name == f"LABEL_{label}" for label, name in enumerate(found))
+    return None if unnamed else found
 
 
 def _head_keys(model: PreTrainedModel) -> set[str]:

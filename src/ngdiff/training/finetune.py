@@ -13,8 +13,6 @@ from transformers import (
     ProgressCallback,
     Trainer,
     TrainerCallback,
-    TrainerControl,
-    TrainerState,
     TrainingArguments,
 )
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
@@ -26,6 +24,7 @@ from ngdiff.modeling import check_vocabulary
 from ngdiff.training.bounds import check_bounds
 from ngdiff.training.config import unpin_without_accelerator
 from ngdiff.training.progress import StepProgress
+from ngdiff.training.watch_loss import WatchLoss
 
 logger = logging.getLogger(__name__)
 
@@ -154,48 +153,32 @@ def finetune(
         train_dataset=encoded,
         data_collator=AnswerCollator(tokenizer.eos_token_id if pad is None else pad),
         processing_class=tokenizer,
-        callbacks=[_WatchLoss(config.stop_loss), *callbacks],
+        callbacks=[WatchLoss(config.stop_loss), *callbacks],
     )
+    return train_and_tell(trainer, float(args.learning_rate), resume)
+
+
+def train_and_tell(trainer: Trainer, learning_rate: float, resume: bool | str) -> FinetuneResult:
+    """Train; the model is left in evaluation mode.
+
+    Args:
+        trainer: ready to train.
+        learning_rate: the peak rate.
+        resume: as in `finetune`.
+    """
     if trainer.pop_callback(ProgressCallback) is not None:
         trainer.add_callback(StepProgress)
     trainer.train(resume_from_checkpoint=resume or None)
+    model: Any = trainer.model
     model.eval()
     losses = tuple((log["epoch"], log["loss"]) for log in trainer.state.log_history if "loss" in log)
     return FinetuneResult(
         loss=losses[-1][1] if losses else math.nan,
         epochs=float(trainer.state.epoch or 0.0),
         steps=trainer.state.global_step,
-        learning_rate=float(args.learning_rate),
+        learning_rate=learning_rate,
         losses=losses,
     )
-
-
-class _WatchLoss(TrainerCallback):
-    """Stops the run when the logged loss is low enough, fails when it is not a number.
-
-    The logged loss is the mean over all processes, so that all of them stop together.
-    """
-
-    def __init__(self, stop_loss: float | None) -> None:
-        self.stop_loss = stop_loss
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        loss = (logs or {}).get("loss")
-        if loss is None:
-            return
-        if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"step {state.global_step}: the training loss is {loss}; a smaller --learning-rate may help."
-            )
-        if self.stop_loss is not None and loss <= self.stop_loss:
-            control.should_training_stop = True
 
 
 def _learning_rate(model: torch.nn.Module, config: FinetuneConfig) -> float:

@@ -1,0 +1,119 @@
+"""`ngdiff finetune --task image`."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ngdiff.cli.at_begin import AtBegin
+from ngdiff.cli.images import ImageOptions, describe_images, read_for_model
+from ngdiff.cli.inputs import inputs_of
+from ngdiff.cli.options import ModelOptions, OutputOptions, resolved
+from ngdiff.cli.parsing import CommandParser
+from ngdiff.cli.resume import refuse_other_run
+from ngdiff.cli.task import TaskOptions
+from ngdiff.data import split_images
+from ngdiff.errors import InputError
+from ngdiff.files import check_output, prepare_output, sha256_file
+from ngdiff.manifest import describe_model, write_manifest
+from ngdiff.modeling import IMAGE_SHAPES, build_image_model, is_image_shape, load_image_model, save_model
+from ngdiff.training.checkpoint import last_checkpoint
+from ngdiff.training.finetune_images import ImageFinetuneConfig, finetune_images
+
+
+@dataclass
+class FinetuneOptions(TaskOptions, ModelOptions, ImageOptions, OutputOptions):
+    """Everything that is not an argument of the trainer."""
+
+
+PARSER = CommandParser(
+    "finetune",
+    "Train an image classifier: the target of an unlearning run; or, with --forget-class or --forget-rows, the reference "
+    "that never saw what is to be forgotten. --model may be a shape with random weights "
+    f"({', '.join(IMAGE_SHAPES)}) or a config.json.",
+    {
+        "task": TaskOptions,
+        "model": ModelOptions,
+        "data": ImageOptions,
+        "output": OutputOptions,
+        "training": ImageFinetuneConfig,
+    },
+    required=("model", "dataset", "output"),
+)
+
+
+def run(words: list[str]) -> None:
+    """Run the command.
+
+    Raises:
+        InputError: options, images or model that cannot be used; before any long work.
+    """
+    values = PARSER.parse(words)
+    if values is None:
+        return
+    options: FinetuneOptions = PARSER.build(FinetuneOptions, values)
+    config: ImageFinetuneConfig = PARSER.build(
+        ImageFinetuneConfig, values, output_dir=str(Path(options.output).expanduser())
+    )
+    where: dict[str, Any] = {
+        "overwrite": options.overwrite,
+        "resume": options.resume,
+        "inputs": inputs_of(options.model, options.dataset),
+    }
+    output = check_output(options.output, **where)
+    fresh = is_image_shape(options.model)
+    data, preparation = read_for_model(options, options.model, fresh=fresh)
+    images = data.train
+    if options.forget_class is not None or options.forget_rows is not None:
+        split = split_images(
+            data, forget_class=options.forget_class, forget_rows=options.forget_rows, seed=options.forget_seed
+        )
+        images = split.retain
+    settings = resolved(options, config)
+    described = {"train": describe_images(options.dataset, images)}
+    model_files = _describe_shape(options.model) if fresh else describe_model(options.model)
+    if options.resume:
+        refuse_other_run(options.output, settings, data=described, model=model_files)
+    checkpoint = last_checkpoint(output) if options.resume else None
+    if options.resume and checkpoint is None:
+        raise InputError(f"--resume: {options.output} holds no checkpoint that was written to its end")
+    if fresh:
+        model = build_image_model(options.model, data.class_names, data.train.size, seed=config.seed)
+    else:
+        model = load_image_model(
+            options.model,
+            class_names=data.class_names,
+            seed=config.seed,
+            dtype=options.dtype,
+            trust_remote_code=options.trust_remote_code,
+        )
+
+    def begin() -> None:
+        prepare_output(options.output, **where)
+        write_manifest(
+            output,
+            command=["ngdiff", "finetune", *words],
+            config=settings,
+            data=described,
+            model=model_files,
+            template=None,
+            seed=config.seed,
+        )
+
+    result = finetune_images(
+        model,
+        images,
+        preparation,
+        config,
+        fresh=fresh,
+        callbacks=[AtBegin(begin)],
+        resume=False if checkpoint is None else str(checkpoint),
+    )
+    save_model(model, preparation, output)
+    sys.stdout.write(
+        f"training loss {result.loss:.4f} after {result.epochs:g} epochs; the model is in {options.output}\n"
+    )
+
+
+def _describe_shape(shape: str) -> dict[str, Any]:
+    return {"shape": shape, **({"sha256": sha256_file(shape)} if Path(shape).is_file() else {})}

@@ -1,0 +1,100 @@
+"""What the commands share for `--task image`."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers.image_processing_base import ImageProcessingMixin
+
+from ngdiff.cli.parsing import option
+from ngdiff.data import ImageData, Images, Preparation, preparation_of, read_images, read_preparation
+from ngdiff.data.preparation import preparation_from
+from ngdiff.errors import InputError
+from ngdiff.files import existing_path, sha256_file, sha256_folder
+from ngdiff.modeling import class_names_of
+
+logger = logging.getLogger(__name__)
+
+# Options of training arguments of ours that only texts have.
+TEXT_ONLY = ("template", "max_length", "idk_file")
+
+
+@dataclass
+class ImageOptions:
+    """Which images, and which of them are to be forgotten."""
+
+    dataset: str = option(
+        help="cifar10, cifar100, a hub name, a .npz file, or a folder: CLASS/*.png or train/CLASS/*, test/CLASS/*",
+        value="DATA",
+    )
+    forget_class: str | None = option(
+        None, help="class to forget; the other classes are kept (the paper: dog, bed)", value="NAME"
+    )
+    forget_rows: int | None = option(
+        None, help="images to forget, at most: of the class (500), or without a class of all training images"
+    )
+    forget_seed: int = option(0, help="seed of the draw of the images to forget")
+    image_size: int | None = option(None, help="bring all images to this height and width (that of the model)")
+
+
+def read_for_model(options: ImageOptions, model: str, *, fresh: bool = False) -> tuple[ImageData, Preparation]:
+    """The images, and what a model is given of them: as the model's folder says, else by the images' own statistics.
+
+    Args:
+        options: which images.
+        model: folder or hub name.
+        fresh: a model with random weights, which says nothing.
+
+    Raises:
+        InputError: images that cannot be read, or that are not of the size that the model takes.
+    """
+    known = None if fresh else _known_preparation(model)
+    size = options.image_size
+    if known is not None and known.size is not None and known.size[0] == known.size[1]:
+        if size is not None and size != known.size[0]:
+            raise InputError(f"--image-size {size}: the model takes images of {known.size[0]}x{known.size[0]}")
+        size = known.size[0]
+    data = read_images(options.dataset, size=size)
+    if known is None:
+        if not fresh:
+            logger.info("%s says nothing of how images are prepared: the statistics of the images are taken", model)
+        return data, preparation_of(data.train)
+    if known.size is not None and data.train.size != known.size:
+        raise InputError(
+            f"{data.train.origin}: images of {data.train.size[0]}x{data.train.size[1]} (height x width), and the model "
+            f"takes {known.size[0]}x{known.size[1]}"
+        )
+    return data, known
+
+
+def in_order_of(model: Any, data: ImageData) -> ImageData:
+    """The images with labels in the order of the model's classes, where it names them.
+
+    Raises:
+        InputError: other classes, or another number of them.
+    """
+    names = class_names_of(model)
+    if names is not None:
+        return data.in_order(names)
+    outputs = int(model.config.num_labels)
+    if outputs != len(data.class_names):
+        raise InputError(f"{data.train.origin} has {len(data.class_names)} classes and the model {outputs} outputs")
+    return data
+
+
+def describe_images(source: str, images: Images) -> dict[str, Any]:
+    """For the manifest: where images came from, hashes of files, number and hash of images and labels."""
+    path = existing_path(source)
+    files = {} if path is None else sha256_folder(path) if path.is_dir() else {path.name: sha256_file(path)}
+    return {"source": source, "files": files, "rows": len(images), "rows_sha256": images.sha256()}
+
+
+def _known_preparation(model: str) -> Preparation | None:
+    if Path(model).expanduser().is_dir():
+        return read_preparation(Path(model).expanduser())
+    try:
+        content, _ = ImageProcessingMixin.get_image_processor_dict(model)
+    except (OSError, ValueError):
+        return None  # no such name, or none beside the model: loading the model tells which
+    return preparation_from(content, f"{model}, preprocessor_config.json")

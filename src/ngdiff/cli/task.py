@@ -1,0 +1,54 @@
+"""`--task`: texts or images, which have options of their own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ngdiff.cli.parsing import option
+from ngdiff.errors import InputError
+
+TASKS = ("text", "image")
+
+
+@dataclass
+class TaskOptions:
+    """What is learned and forgotten."""
+
+    task: str = option("text", help="text or image, whose options --task image --help lists", value="NAME")
+
+
+def task_of(words: Sequence[str]) -> str:
+    """The task that a command line asks for, or the file of its `--config`; looked for before anything is parsed.
+
+    Raises:
+        InputError: another name than those of `TASKS`.
+    """
+    task = _given(words, "--task") or _of_config(_given(words, "--config")) or "text"
+    if task not in TASKS:
+        raise InputError(f"--task {task} is not known; one of {', '.join(TASKS)}")
+    return task
+
+
+def _given(words: Sequence[str], name: str) -> str | None:
+    """The value of an option, `NAME VALUE` or `NAME=VALUE`; the last one counts."""
+    value = None
+    for word, following in zip(words, [*words[1:], None], strict=True):
+        if word == name:
+            value = following
+        elif word.startswith(f"{name}="):
+            value = word.partition("=")[2]
+    return value
+
+
+def _of_config(file: str | None) -> str | None:
+    if file is None or not Path(file).is_file():  # the parser says what is wrong with it
+        return None
+    try:
+        content: Any = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return None  # as above
+    task = content.get("task") if isinstance(content, dict) else None
+    return None if task is None else str(task)

@@ -1,0 +1,192 @@
+"""Train an image classifier: how targets of unlearning and their references are made."""
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from transformers import (
+    PreTrainedModel,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from ngdiff.data import Images, Preparation
+from ngdiff.data.preparation import augment
+from ngdiff.errors import InputError
+from ngdiff.training.bounds import check_bounds
+from ngdiff.training.config import unpin_without_accelerator
+from ngdiff.training.finetune import FinetuneResult, train_and_tell
+from ngdiff.training.watch_loss import WatchLoss
+
+MOMENTUM = 0.9
+# Peak rates for `learning_rate="auto"`, from random weights and from a trained model.
+_RATES = {"sgd": (0.1, 0.01), "other": (1e-3, 5e-5)}
+
+
+def _option(default: Any, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass
+class ImageFinetuneConfig(TrainingArguments):
+    """Arguments of `finetune_images`: those of `transformers.TrainingArguments` and one of our own.
+
+    The defaults are the usual recipe for residual networks on CIFAR (He et al. 2016, Section 4.2: crops and flips, batch
+    128, rate 0.1, momentum 0.9) with a cosine schedule, Nesterov's momentum and weight decay 5e-4, as later papers
+    have it (Zagoruyko and Komodakis, "Wide Residual Networks", 2016). Defaults that differ from transformers', and why:
+
+    - `optim="sgd"`: with Nesterov's momentum of 0.9. Any other name is transformers' own; vision transformers learn
+      better with `adamw_torch`.
+    - `learning_rate="auto"`: 0.1 for sgd and 1e-3 for others from random weights; 0.01 and 5e-5 from a trained model.
+    - `warmup_steps=0.05`: part of all steps; batch statistics of random weights move fast.
+    - `logging_strategy="epoch"`, `save_strategy="no"`, `logging_nan_inf_filter=False`: as `FinetuneConfig`.
+
+    Raises:
+        InputError: an option that cannot be used, named with the value found.
+    """
+
+    augment: bool = _option(True, "random crops and flips")
+    optim: str = _option("sgd", "optimizer: sgd (momentum 0.9, Nesterov), adamw_torch, ...")
+    learning_rate: float | str = _option(  # type: ignore[assignment]  # resolved by `finetune_images`
+        "auto", "auto (sgd 0.1, others 1e-3; from a trained model 0.01, 5e-5) or a positive number"
+    )
+    per_device_train_batch_size: int = _option(128, "images of a step on one device")
+    num_train_epochs: float = _option(30.0, "passes over the images")
+    lr_scheduler_type: str = _option("cosine", "schedule of the learning rate")
+    warmup_steps: float = _option(0.05, "steps of linear warm-up; below 1: part of all steps")
+    weight_decay: float = _option(5e-4, "weight decay")
+    logging_strategy: str = _option("epoch", "when to log the training loss: no, steps, epoch")
+    logging_nan_inf_filter: bool = _option(False, "hide losses that are not numbers")
+    save_strategy: str = _option("no", "when to write a checkpoint: no, epoch, steps, best")
+
+    def __post_init__(self) -> None:
+        if str(self.learning_rate) != "auto":
+            try:
+                rate = float(self.learning_rate)
+            except ValueError:
+                rate = math.nan
+            if not (math.isfinite(rate) and rate > 0):
+                raise InputError(f"--learning-rate {self.learning_rate} is not auto or a positive number")
+            self.learning_rate = rate
+        if self.train_sampling_strategy == "group_by_length":
+            raise InputError("--train-sampling-strategy group_by_length is for texts; images have no lengths")
+        if self.dataloader_persistent_workers:
+            raise InputError(
+                "--dataloader-persistent-workers is not supported: workers that live on crop every epoch as the first"
+            )
+        check_bounds(self)
+        super().__post_init__()
+        unpin_without_accelerator(self)
+
+    def peak_rate(self, *, fresh: bool) -> float:
+        """The learning rate as a number; `fresh`: of a model with random weights."""
+        if self.learning_rate != "auto":
+            return float(self.learning_rate)
+        from_random, from_trained = _RATES["sgd" if self.optim == "sgd" else "other"]
+        return from_random if fresh else from_trained
+
+
+def finetune_images(
+    model: PreTrainedModel,
+    images: Images,
+    preparation: Preparation,
+    config: ImageFinetuneConfig,
+    *,
+    fresh: bool = True,
+    callbacks: Sequence[TrainerCallback] = (),
+    resume: bool | str = False,
+) -> FinetuneResult:
+    """Minimise the mean cross-entropy of the labels, in place, on `model`.
+
+    The mean is over the images of a whole step, however it is cut into micro-batches. The model is left in evaluation
+    mode and is not written anywhere; `ngdiff.modeling.save_model` does that.
+
+    Args:
+        model: image classifier of transformers.
+        images: training images.
+        preparation: what the model is given of them.
+        config: options; `config.output_dir` gets checkpoints, if any.
+        fresh: whether the weights are random, for `learning_rate="auto"`.
+        callbacks, resume: as in `ngdiff.training.finetune.finetune`.
+
+    Raises:
+        InputError: no images.
+        FloatingPointError: the training loss is no longer a number.
+    """
+    if not len(images):
+        raise InputError("--dataset: there are no images to train on.")
+    args = copy.copy(config)
+    args.learning_rate = rate = config.peak_rate(fresh=fresh)
+    args.remove_unused_columns = False  # the rows are numbers of images; the collator makes batches of them
+    collator = _Batches(images, preparation, config)
+    optimizer = None
+    if config.optim == "sgd":
+        optimizer = torch.optim.SGD(
+            model.parameters(), lr=rate, momentum=MOMENTUM, nesterov=True, weight_decay=config.weight_decay
+        )
+    trainer = Trainer(
+        model=model,
+        args=args,
+        train_dataset=_Numbers(len(images)),
+        data_collator=collator,
+        compute_loss_func=_loss,
+        optimizers=(optimizer, None),
+        callbacks=[WatchLoss(None), _EpochOf(collator), *callbacks],
+    )
+    return train_and_tell(trainer, rate, resume)
+
+
+class _Numbers(Dataset[int]):
+    """Rows that are their own numbers."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, row: int) -> int:
+        return row
+
+
+class _Batches:
+    """Numbers of images -> a prepared batch, with the crops and flips of this epoch."""
+
+    def __init__(self, images: Images, preparation: Preparation, config: ImageFinetuneConfig) -> None:
+        self.images, self.preparation = images, preparation
+        self.augment, self.seed, self.epoch = config.augment, config.seed, 0
+
+    def __call__(self, numbers: Sequence[int]) -> dict[str, Tensor]:
+        rows = torch.tensor(numbers)
+        pixels = self.images.pixels[rows]
+        if self.augment:
+            pixels = augment(pixels, rows, total=len(self.images), seed=self.seed, epoch=self.epoch)
+        return {"pixel_values": self.preparation(pixels), "labels": self.images.labels[rows]}
+
+
+class _EpochOf(TrainerCallback):
+    """Tells the batches which epoch it is, before the first of them is made."""
+
+    def __init__(self, batches: _Batches) -> None:
+        self.batches = batches
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """A run that resumes within an epoch goes on with that one."""
+        self.batches.epoch = int((state.epoch or 0.0) + 1e-6)
+
+
+def _loss(outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
+    """Cross-entropy over the images of the whole step (all labels count: none is left out in training)."""
+    logits = (outputs["logits"] if isinstance(outputs, Mapping) else outputs).float()
+    summed = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+    return summed / (len(labels) if num_items_in_batch is None else num_items_in_batch)
