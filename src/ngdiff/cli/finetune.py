@@ -12,7 +12,7 @@ from ngdiff.cli.at_begin import AtBegin
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, resolved
 from ngdiff.cli.parsing import CommandParser, option
-from ngdiff.cli.resume import refuse_other_run
+from ngdiff.cli.resume import checkpoint_to_resume, refuse_other_run
 from ngdiff.cli.task import TaskOptions, task_of
 from ngdiff.data import read_rows, resolve_template
 from ngdiff.errors import InputError
@@ -28,7 +28,6 @@ from ngdiff.modeling import (
     save_model,
     train_tokenizer,
 )
-from ngdiff.training.checkpoint import last_checkpoint
 from ngdiff.training.finetune import FinetuneConfig, finetune
 
 
@@ -109,9 +108,7 @@ def run(words: list[str]) -> None:
     model_files = _describe_shape(options) if fresh else describe_model(options.model)
     if options.resume:
         refuse_other_run(options.output, settings, data=data, model=model_files)
-    checkpoint = last_checkpoint(output) if options.resume else None
-    if options.resume and checkpoint is None:
-        raise InputError(f"--resume: {options.output} holds no checkpoint that was written to its end")
+    checkpoint = checkpoint_to_resume(options.output, resume=options.resume)
     model: PreTrainedModel  # or a PEFT model around one
     if fresh:
         model = build_model(options.model, tokenizer, seed=config.seed)

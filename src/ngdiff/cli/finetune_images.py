@@ -10,14 +10,12 @@ from ngdiff.cli.images import ImageOptions, describe_images, read_for_model
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import ModelOptions, OutputOptions, resolved
 from ngdiff.cli.parsing import CommandParser
-from ngdiff.cli.resume import refuse_other_run
+from ngdiff.cli.resume import checkpoint_to_resume, refuse_other_run
 from ngdiff.cli.task import TaskOptions
 from ngdiff.data import split_images
-from ngdiff.errors import InputError
 from ngdiff.files import check_output, prepare_output, sha256_file
 from ngdiff.manifest import describe_model, write_manifest
 from ngdiff.modeling import IMAGE_SHAPES, build_image_model, is_image_shape, load_image_model, save_model
-from ngdiff.training.checkpoint import last_checkpoint
 from ngdiff.training.finetune_images import ImageFinetuneConfig, finetune_images
 
 
@@ -74,9 +72,7 @@ def run(words: list[str]) -> None:
     model_files = _describe_shape(options.model) if fresh else describe_model(options.model)
     if options.resume:
         refuse_other_run(options.output, settings, data=described, model=model_files)
-    checkpoint = last_checkpoint(output) if options.resume else None
-    if options.resume and checkpoint is None:
-        raise InputError(f"--resume: {options.output} holds no checkpoint that was written to its end")
+    checkpoint = checkpoint_to_resume(options.output, resume=options.resume)
     if fresh:
         model = build_image_model(options.model, data.class_names, data.train.size, seed=config.seed)
     else:

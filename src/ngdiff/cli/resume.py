@@ -9,6 +9,7 @@ import yaml
 
 from ngdiff.errors import InputError
 from ngdiff.manifest import CONFIG, MANIFEST
+from ngdiff.training.checkpoint import last_checkpoint
 
 # Options that a resumed run may change. All others decide where it goes; files are compared by what they hold.
 _MAY_CHANGE = (
@@ -54,6 +55,20 @@ def refuse_other_run(
                 f"--resume: --{name} does not hold what it held when the run in {output} began; give the same, or "
                 "another --output"
             )
+
+
+def checkpoint_to_resume(output: str, *, resume: bool) -> Path | None:
+    """The checkpoint that a run goes on from; None for one that starts.
+
+    Raises:
+        InputError: `resume`, and no checkpoint there that was written to its end.
+    """
+    if not resume:
+        return None
+    checkpoint = last_checkpoint(Path(output).expanduser())
+    if checkpoint is None:
+        raise InputError(f"--resume: {output} holds no checkpoint that was written to its end")
+    return Path(checkpoint)
 
 
 def _contents(data: Mapping[str, Mapping[str, Any]], model: Mapping[str, Any]) -> dict[str, Any]:

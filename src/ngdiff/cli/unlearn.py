@@ -10,16 +10,14 @@ from ngdiff.cli import unlearn_images
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, SetOptions, read_sets, resolved
 from ngdiff.cli.parsing import CommandParser
-from ngdiff.cli.resume import refuse_other_run
+from ngdiff.cli.resume import checkpoint_to_resume, refuse_other_run
 from ngdiff.cli.task import TaskOptions, task_of
+from ngdiff.cli.unlearn_run import run_and_write
 from ngdiff.data import resolve_template
-from ngdiff.errors import InputError
-from ngdiff.files import check_output, prepare_output, write_json
-from ngdiff.manifest import describe_data, describe_model, write_manifest
-from ngdiff.modeling import load_model, load_tokenizer, save_model
-from ngdiff.report import plot_curves
+from ngdiff.files import check_output, prepare_output
+from ngdiff.manifest import describe_data, describe_model
+from ngdiff.modeling import load_model, load_tokenizer
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
-from ngdiff.training.checkpoint import last_checkpoint
 
 
 @dataclass
@@ -72,9 +70,7 @@ def run(words: list[str]) -> None:
     model_files = describe_model(options.model)
     if options.resume:
         refuse_other_run(options.output, settings, data=data, model=model_files)
-    checkpoint = last_checkpoint(output) if options.resume else None
-    if options.resume and checkpoint is None:
-        raise InputError(f"--resume: {options.output} holds no checkpoint that was written to its end")
+    checkpoint = checkpoint_to_resume(options.output, resume=options.resume)
     model = load_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
     trainer = UnlearnTrainer(
         model,
@@ -86,34 +82,16 @@ def run(words: list[str]) -> None:
         peft_config=peft_config,
     )
 
-    def write_run_manifest(extra: dict[str, Any]) -> None:
-        write_manifest(
-            output,
-            command=["ngdiff", "unlearn", *words],
-            config=settings,
-            data=data,
-            model=model_files,
-            template=template.name,
-            seed=config.seed,
-            extra=extra,
-        )
-
     prepare_output(options.output, **where)
-    write_run_manifest({"finished": False})
-    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    save_model(trainer.accelerator.unwrap_model(trainer.model), tokenizer, output)
-    before = trainer.run_state.initial_losses
-    after = {
-        "forget": trainer.mean_loss(trainer.forget_dataset),
-        "retain": trainer.mean_loss(trainer.retain_dataset, rows=len(trainer.forget_dataset)),
+    manifest: dict[str, Any] = {
+        "command": ["ngdiff", "unlearn", *words],
+        "config": settings,
+        "data": data,
+        "model": model_files,
+        "template": template.name,
+        "seed": config.seed,
     }
-    write_json(output / "training_log.json", {"steps": trainer.state.log_history, "probes": trainer.run_state.probes})
-    if any("loss_forget" in row for row in trainer.state.log_history):  # there are none with --logging-strategy no
-        plot_curves(trainer.state.log_history, output / "curves.png", forget_ceiling=trainer.ceiling)
-    write_run_manifest({"finished": True, "losses_before": before, "losses_after": after})
-    first = min(len(trainer.forget_dataset), len(trainer.retain_dataset))
-    for title, role in (("forget loss", "forget"), (f"retain loss (first {first} rows)", "retain")):
-        sys.stdout.write(f"{title}: {before[role]:.4f} before, {after[role]:.4f} after\n")
+    run_and_write(trainer, tokenizer, output, manifest, checkpoint=checkpoint)
     sys.stdout.write(f"The model is in {options.output}; what it still knows:\n  {_evaluation(options, config)}\n")
 
 

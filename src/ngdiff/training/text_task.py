@@ -1,6 +1,7 @@
 """What the trainer must know of language models and their rows; images have a file like this one."""
 
 from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -29,6 +30,7 @@ class TextTask:
     # Keys of a batch that the model is given, and those of a row that say what it is.
     inputs = ("input_ids", "attention_mask", "labels")
     hashed = ("input_ids", "labels")
+    same_in_evaluation = True  # but for dropout, training changes nothing in how the model answers
 
     def __init__(
         self, model: Any, tokenizer: Any, args: UnlearnConfig, data_collator: Callable[..., Any] | None = None
@@ -70,6 +72,10 @@ class TextTask:
     def stand_in(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """A row from which nothing is learned."""
         return without_labels(row)
+
+    def training(self, model: nn.Module) -> AbstractContextManager[None]:
+        """What must hold of the model's modules while it is trained: nothing in particular."""
+        return nullcontext()
 
     def forward(
         self, model: nn.Module, batch: Mapping[str, Tensor], needs: Set[str] = frozenset(), layer: int | None = None

@@ -225,7 +225,8 @@ class UnlearnTrainer(Trainer):
         """
         if self._references is not None and not self._reference_key:
             self._reference_key = self._hash_of_references()
-        with no_dropout(cast(nn.Module, self.model), self.args.disable_dropout):
+        model = cast(nn.Module, self.model)
+        with no_dropout(model, self.args.disable_dropout), self.task.training(model):
             result = super().train(*args, **kwargs)
         self.use_averaged_weights()
         return result
@@ -355,7 +356,7 @@ class UnlearnTrainer(Trainer):
                 optimizer,
                 lambda: self._retain_loss(model, batches),
                 search=self.autolr.settings.search and step == 1,
-                here=self._figures["loss_retain"] if same and self.args.disable_dropout else None,
+                here=self._figures["loss_retain"] if same and self._passes_as_probes() else None,
             )
         self.run_state.probes.append({"step": step, **probe.as_dict()})
         self._figures |= {
@@ -369,6 +370,10 @@ class UnlearnTrainer(Trainer):
                 "autolr/slope": last.slope,
                 "autolr/curvature": last.curvature,
             }
+
+    def _passes_as_probes(self) -> bool:
+        """Whether a pass of a step sees the model that a probe sees, so that its loss need not be measured again."""
+        return self.args.disable_dropout and bool(self.task.same_in_evaluation)
 
     def _fresh_batches(self, step: int) -> list[Mapping[str, Tensor]]:
         """Retain rows of a probe: those of the next step, as in GeN's own code.
