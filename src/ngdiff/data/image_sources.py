@@ -64,6 +64,8 @@ def _read(source: Any, size: int | None) -> ImageData:
             f"--dataset: cannot read images from a {type(source).__name__}; accepted are a path, a hub name, a "
             "datasets.Dataset and an ImageData"
         )
+    if not os.fspath(source):  # Path("") would be the current folder
+        raise InputError("--dataset '': no such file or folder")
     path = Path(source).expanduser()
     if path.suffix == ".npz":
         return _resized(read_npz(path), size)

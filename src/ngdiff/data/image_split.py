@@ -1,6 +1,7 @@
 """Which images are to be forgotten, which are to be kept, and which no model has seen."""
 
 import difflib
+import logging
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +9,8 @@ import torch
 from ngdiff.data.cifar import PAPER_ROWS
 from ngdiff.data.images import ImageData, Images
 from ngdiff.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ def split_images(
     With `forget_class`: `min(forget_rows, all)` training images of that class are to be forgotten and the images of
     the *other classes* kept. Further images of the class are in neither set, as in the paper, which forgets 500 of the
     5000 dogs of CIFAR-10: a model that is to lose the class must not be taught it again. Without a class:
-    `forget_rows` training images of any class, and all others kept.
+    `forget_rows` training images of any class, and all others kept but for exact copies of those (pixels and label).
 
     Args:
         data: all images.
@@ -66,6 +69,13 @@ def split_images(
         forget = _draw(torch.arange(len(train)), forget_rows, seed)
         kept = torch.ones(len(train), dtype=torch.bool)
         kept[forget] = False
+        forgotten = {(train.digests[row], int(train.labels[row])) for row in forget.tolist()}
+        copies = [row for row in kept.nonzero()[:, 0].tolist() if (train.digests[row], int(train.labels[row])) in forgotten]
+        kept[copies] = False
+        if copies:
+            logger.info("%d copies of images to forget are left out of those to keep", len(copies))
+        if not kept.any():
+            raise InputError(f"--forget-rows {forget_rows}: all other training images are copies of these")
         return ImageSplit(train.take(forget), train.take(kept.nonzero()[:, 0]), data.test, data.test)
     label = _label(forget_class, data.class_names)
     of_class = (train.labels == label).nonzero()[:, 0]

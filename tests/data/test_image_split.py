@@ -1,0 +1,116 @@
+"""Who is forgotten, kept, and never seen."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ngdiff.data import ImageData, images_from_arrays, read_images, split_images
+from ngdiff.errors import InputError
+
+NAMES = ["ant", "bee", "cow"]
+
+
+def data(labels: list[int], test: list[int] | None = None) -> ImageData:
+    rng = np.random.default_rng(0)
+
+    def images(own: list[int]):
+        return images_from_arrays(rng.integers(0, 256, (len(own), 4, 4, 3), dtype=np.uint8), own, NAMES, origin="some")
+
+    return ImageData(images(labels), None if test is None else images(test))
+
+
+def test_a_class_is_forgotten_and_the_other_classes_are_kept():
+    split = split_images(data([0, 1, 2, 1, 0], [1, 0, 1]), forget_class="bee")
+    found = {name: (images.index.tolist(), images.labels.tolist()) for name, images in split.sets().items()}
+    assert found == {
+        "forget": ([1, 3], [1, 1]),
+        "retain": ([0, 2, 4], [0, 2, 0]),
+        "holdout": ([0, 2], [1, 1]),
+        "test": ([1], [0]),
+    }
+
+
+def test_a_part_of_a_class_and_the_rest_of_it_is_in_neither_set():
+    labels = [0] * 5 + [1] * 40
+    split = split_images(data(labels), forget_class="bee", forget_rows=8, seed=1)
+    assert len(split.forget) == 8
+    assert set(split.forget.labels.tolist()) == {1}
+    assert split.retain.labels.tolist() == [0] * 5
+    assert split.forget.index.tolist() == sorted(set(split.forget.index.tolist()))
+    again = split_images(data(labels), forget_class="bee", forget_rows=8, seed=1)
+    other = split_images(data(labels), forget_class="bee", forget_rows=8, seed=2)
+    assert torch.equal(split.forget.index, again.forget.index)
+    assert not torch.equal(split.forget.index, other.forget.index)
+
+
+def test_more_than_there_are_is_all_there_are():
+    assert len(split_images(data([0, 1, 1]), forget_class="bee", forget_rows=500).forget) == 2
+
+
+def test_one_image_of_a_class():
+    split = split_images(data([0, 1, 0, 2]), forget_class="cow")
+    assert split.forget.index.tolist() == [3]
+    assert split.holdout is None
+
+
+def test_random_rows_of_all_classes():
+    labels = [i % 3 for i in range(60)]
+    split = split_images(data(labels, [0, 1]), forget_rows=12)
+    both = sorted([*split.forget.index.tolist(), *split.retain.index.tolist()])
+    assert both == list(range(60))
+    assert len(split.forget) == 12
+    assert len(set(split.forget.labels.tolist())) == 3
+    assert split.holdout is split.test
+    assert len(split.test) == 2
+
+
+def test_copies_of_random_rows_are_not_kept():
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 4, 4, 3), dtype=np.uint8)
+    pixels = np.concatenate([pixels, pixels])  # every image twice, once with another label
+    labels = [0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 2, 2]
+    split = split_images(ImageData(images_from_arrays(pixels, labels, NAMES)), forget_rows=4)
+    kept = {(digest, label) for digest, label in zip(split.retain.digests, split.retain.labels.tolist(), strict=True)}
+    lost = {(digest, label) for digest, label in zip(split.forget.digests, split.forget.labels.tolist(), strict=True)}
+    assert not kept & lost
+    assert len(split.retain) < 12
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "--forget-class or --forget-rows: name a class"),
+        ({"forget_class": "be"}, "--forget-class be: there is no such class; did you mean bee?"),
+        ({"forget_class": "zebra"}, "the classes are ant, bee, cow"),
+        ({"forget_class": "cow"}, "--forget-class cow: some has no image of this class"),
+        ({"forget_rows": 0}, "--forget-rows 0 is not 1 or more"),
+        ({"forget_rows": 4}, "there are 4 training images; some must be left to keep"),
+    ],
+)
+def test_what_cannot_be_split(options, message):
+    with pytest.raises(InputError) as error:
+        split_images(data([0, 1, 0, 1]), **options)
+    assert message in str(error.value)
+
+
+def test_nothing_left_to_keep():
+    with pytest.raises(InputError, match="has no image of any other class to keep"):
+        split_images(data([1, 1]), forget_class="bee")
+
+
+def test_the_papers_split_of_real_images(real_data: Path):
+    ten = split_images(read_images(real_data / "cifar" / "cifar10_subset.npz"), forget_class="dog")
+    assert {name: len(images) for name, images in ten.sets().items()} == {
+        "forget": 500,
+        "retain": 9000,
+        "holdout": 200,
+        "test": 1800,
+    }
+    hundred = split_images(read_images(real_data / "cifar" / "cifar100_subset.npz"), forget_class="bed")
+    assert {name: len(images) for name, images in hundred.sets().items()} == {
+        "forget": 100,
+        "retain": 9900,
+        "holdout": 20,
+        "test": 1980,
+    }
