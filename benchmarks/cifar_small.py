@@ -29,6 +29,7 @@ ARMS: dict[str, list[str]] = {
     "NGDiff": ["--weighting", "ngdiff"],
     "GDiff 0.5, AutoLR": ["--weighting", "gdiff", "--c", "0.5", "--learning-rate", "auto"],
     "NGDiff, AutoLR": ["--weighting", "ngdiff", "--learning-rate", "auto"],
+    "NGDiff, AutoLR, ceiling ln V": ["--weighting", "ngdiff", "--learning-rate", "auto", "--forget-ceiling", "random"],
 }
 SETS = {"forget": "forget", "retain": "retain", "holdout": "test, class", "test": "test, others"}
 

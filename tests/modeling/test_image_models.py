@@ -83,7 +83,7 @@ def test_a_config_is_a_shape(tmp_path: Path):
         (None, "is not known; use one of resnet20-cifar"),
         ("{", "not a readable model config"),
         ("[]", "it holds no JSON object"),
-        (json.dumps(LlamaConfig(hidden_size=8).to_dict()), "no image classifier is of this kind"),
+        (json.dumps(LlamaConfig(hidden_size=64).to_dict()), "no image classifier is of this kind"),
     ],
 )
 def test_no_shape(tmp_path: Path, text, message):

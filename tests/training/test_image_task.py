@@ -102,15 +102,19 @@ def test_the_combined_gradient_equals_an_autograd_reference(make_trainer, batch,
 
 
 def test_accumulation_changes_nothing_where_statistics_are_frozen(make_trainer):
-    ends = []
+    ends, start = [], flat(classifier())
     for batch, accumulation in ((4, 1), (2, 2), (1, 4)):
         trainer = make_trainer(
-            per_device_train_batch_size=batch, gradient_accumulation_steps=accumulation, num_train_epochs=2, optim="sgd"
+            per_device_train_batch_size=batch,
+            gradient_accumulation_steps=accumulation,
+            num_train_epochs=3,
+            optim="sgd",
+            learning_rate=1e-2,
         )
         trainer.train()
         ends.append(flat(trainer.model))
-    torch.testing.assert_close(ends[1], ends[0], rtol=0, atol=2e-5)
-    torch.testing.assert_close(ends[2], ends[0], rtol=0, atol=2e-5)
+    for end in ends[1:]:
+        assert float((end - ends[0]).norm()) < 1e-3 * float((ends[0] - start).norm())
 
 
 def test_a_seed_gives_identical_runs(make_trainer):
@@ -251,7 +255,7 @@ def test_any_module_that_gives_logits(make_trainer):
     assert trainer.ceiling == pytest.approx(math.log(3))
 
 
-@pytest.mark.parametrize("objective", ["ce", "npo", "simnpo", "wga", "undial", "ceu(skip_first=false)"])
+@pytest.mark.parametrize("objective", ["ce", "npo", "simnpo", "wga", "undial", "ceu"])
 @pytest.mark.parametrize("retain", ["ce", "kl"])
 def test_objectives_that_need_no_text(make_trainer, objective, retain):
     trainer = make_trainer(forget_objective=objective, retain_objective=retain, num_train_epochs=2)
@@ -272,6 +276,7 @@ def test_npo_compares_with_the_model_before(make_trainer):
     ("options", "message"),
     [
         ({"forget_objective": "rmu", "forget_ceiling": "none"}, "--forget-objective rmu works on hidden states"),
+        ({"forget_objective": "ceu(skip_first=True)"}, "leaves out the first token of each answer"),
         ({"forget_objective": "dpo"}, "teaches another answer, which images have not"),
         ({"batch_norm": "freeze"}, "--batch-norm freeze is not known; one of frozen, train"),
         ({"forget": images(3, 1).take(torch.arange(0))}, "--forget: no images"),

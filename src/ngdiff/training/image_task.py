@@ -40,7 +40,7 @@ class ImageTask:
         batch_norm: `frozen` or `train`.
 
     Raises:
-        InputError: another `batch_norm`, or an objective that needs the hidden states of a language model.
+        InputError: another `batch_norm`, or an objective that needs hidden states or several tokens.
     """
 
     inputs = ("pixel_values", "labels")
@@ -57,6 +57,11 @@ class ImageTask:
                 name = getattr(args, f"{role}_objective")
                 raise InputError(
                     f"--{role}-objective {name} works on hidden states of language models; an image classifier has none"
+                )
+            if objective.unit == "later_token":
+                raise InputError(
+                    f"--{role}-objective {getattr(args, f'{role}_objective')} leaves out the first token of each answer, and "
+                    "an image has but one label"
                 )
         self.model, self.args, self.preparation, self.batch_norm = model, args, preparation, batch_norm
         self.collate = preparation.collate
