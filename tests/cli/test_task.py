@@ -1,0 +1,38 @@
+"""Which task a command line asks for."""
+
+from pathlib import Path
+
+import pytest
+
+from ngdiff.cli.task import task_of
+from ngdiff.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("words", "task"),
+    [
+        ([], "text"),
+        (["--model", "m"], "text"),
+        (["--task", "image"], "image"),
+        (["--model", "m", "--task=image", "--help"], "image"),
+        (["--task", "image", "--task=text"], "text"),
+        (["--config", "absent.yaml"], "text"),  # the parser says that there is none
+        (["--task"], "text"),  # the parser says that a value is missing
+    ],
+)
+def test_task_on_the_command_line(words, task):
+    assert task_of(words) == task
+
+
+def test_task_in_a_config_file(tmp_path: Path):
+    file = tmp_path / "run.yaml"
+    file.write_text("task: image\nmodel: m\n")
+    assert task_of(["--config", str(file)]) == "image"
+    assert task_of([f"--config={file}", "--task", "text"]) == "text"
+    file.write_text("[no: yaml")
+    assert task_of(["--config", str(file)]) == "text"
+
+
+def test_another_task():
+    with pytest.raises(InputError, match="--task sound is not known; one of text, image"):
+        task_of(["--task", "sound"])

@@ -1,0 +1,233 @@
+"""`--task image`, as a user types it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForImageClassification
+
+from ngdiff.modeling.cifar_resnet import CifarResNetConfig
+
+from .runs import everything_in, run, steps_of, succeeded, weights_of
+
+NAMES = ["ant", "bee", "cow"]
+
+
+def write(path: Path, *, names: list[str] = NAMES, size: int = 8, channels: int = 3, seed: int = 0) -> Path:
+    """Images in which each class has a bright channel of its own."""
+    rng = np.random.default_rng(seed)
+
+    def some(count: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = np.arange(count) % len(names)
+        pixels = rng.integers(0, 180, (count, size, size, channels), dtype=np.uint8)
+        pixels[np.arange(count), ..., labels % channels] += 75
+        return pixels, labels
+
+    (x_train, y_train), (x_test, y_test) = some(90), some(30)
+    np.savez(path, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test, class_names=names)
+    return path
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory) -> Path:
+    """A folder with `data.npz`, a shape, and a target that knows the classes."""
+    folder = tmp_path_factory.mktemp("images")
+    write(folder / "data.npz")
+    config = CifarResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic")
+    config.to_json_file(folder / "tiny.json")
+    options = ["--num-train-epochs", 12, "--per-device-train-batch-size", 10, "--augment", "false", "--seed", 0]
+    words = ["finetune", "--task", "image", "--model", folder / "tiny.json", "--dataset", folder / "data.npz"]
+    outcome = succeeded(run(*words, *options, "--disable-tqdm", "true", "--output", folder / "target"))
+    assert "the model is in" in outcome.out
+    return folder
+
+
+def unlearn_words(material: Path, output: Path, *more) -> list:
+    model, data = ["--model", material / "target"], ["--dataset", material / "data.npz"]
+    return ["unlearn", "--task", "image", *model, *data, "--output", output, "--disable-tqdm", "true", *more]
+
+
+def scores(material: Path, model: Path, output: Path, *more) -> dict:
+    words = ["--model", model, "--dataset", material / "data.npz", *(more or ("--forget-class", "bee"))]
+    outcome = succeeded(run("evaluate", "--task", "image", *words, "--output", output))
+    assert "accuracy" in outcome.out
+    return json.loads((output / "metrics.json").read_text())
+
+
+def test_the_target_can_be_loaded_by_name_and_says_how_it_was_made(material: Path):
+    model = AutoModelForImageClassification.from_pretrained(material / "target")
+    assert model.config.id2label == dict(enumerate(NAMES))
+    manifest = json.loads((material / "target" / "manifest.json").read_text())
+    assert manifest["data"]["train"]["rows"] == 90
+    assert manifest["model"]["shape"].endswith("tiny.json")
+
+
+def test_a_class_is_forgotten(material: Path, tmp_path: Path):
+    before = scores(material, material / "target", tmp_path / "before")
+    assert before["forget"]["accuracy"] > 0.9
+    assert before["retain"]["accuracy"] > 0.9
+    assert {name: before[name]["n"] for name in ("forget", "retain", "holdout", "test")} == {
+        "forget": 30,
+        "retain": 60,
+        "holdout": 10,
+        "test": 20,
+    }
+    output = tmp_path / "out"
+    more = ["--forget-class", "bee", "--per-device-train-batch-size", 10]
+    outcome = succeeded(run(*unlearn_words(material, output, *more)))
+    after = scores(material, output, tmp_path / "after")
+    assert after["forget"]["accuracy"] < 0.2
+    assert after["retain"]["accuracy"] > 0.9
+    assert after["test"]["accuracy"] > 0.8
+    assert 0 <= after["membership"]["loss"]["auc"] <= 1
+    assert after["membership"]["loss"]["n_forget"] == 30
+    # The command that the run proposes scores the same sets.
+    proposed = outcome.out.splitlines()[-1].split()
+    assert proposed[:2] == ["ngdiff", "evaluate"]
+    assert json.loads((tmp_path / "after" / "manifest.json").read_text())["data"]["forget"]["rows"] == 30
+    again = succeeded(run(*proposed[1:]))
+    assert f"{after['forget']['loss']:.4f}" in again.out
+    records = (tmp_path / "after" / "private" / "records_forget.jsonl").read_text().splitlines()
+    assert sorted(json.loads(records[0])) == ["index", "label", "n_tokens", "nll_sum", "predicted", "set"]
+    assert (output / "curves.png").is_file()
+    assert (output / "preprocessor_config.json").read_bytes() == (
+        material / "target" / "preprocessor_config.json"
+    ).read_bytes()
+
+
+def test_records_are_scored_again_to_the_same_numbers(material: Path, tmp_path: Path):
+    first = scores(material, material / "target", tmp_path / "scores")
+    succeeded(run("score", tmp_path / "scores", "--output", tmp_path / "again"))
+    again = json.loads((tmp_path / "again" / "metrics.json").read_text())
+    for name in ("forget", "retain", "holdout", "test"):
+        assert again[name] == first[name]
+    assert again["membership"]["loss"]["auc"] == first["membership"]["loss"]["auc"]
+
+
+def test_random_rows(material: Path, tmp_path: Path):
+    rows = ["--forget-rows", 8, "--forget-seed", 3]
+    outcome = succeeded(run(*unlearn_words(material, tmp_path / "out", *rows, "--max-steps", 2)))
+    assert "--forget-rows 8 --forget-seed 3" in outcome.out
+    found = scores(material, tmp_path / "out", tmp_path / "scores", *rows)
+    assert (found["forget"]["n"], found["retain"]["n"], found["holdout"]["n"]) == (8, 82, 30)
+
+
+def test_the_reference_never_sees_what_is_to_be_forgotten(material: Path, tmp_path: Path):
+    words = ["finetune", "--task=image", "--model", material / "tiny.json", "--dataset", material / "data.npz"]
+    more = ["--forget-class", "bee", "--max-steps", 2, "--disable-tqdm", "true"]
+    succeeded(run(*words, *more, "--output", tmp_path / "reference"))
+    manifest = json.loads((tmp_path / "reference" / "manifest.json").read_text())
+    assert manifest["data"]["train"]["rows"] == 60
+    assert AutoModelForImageClassification.from_pretrained(tmp_path / "reference").config.num_labels == 3
+
+
+def test_a_resumed_run_ends_where_the_whole_one_does(material: Path, tmp_path: Path):
+    more = ["--forget-class", "bee", "--per-device-train-batch-size", 10]
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    succeeded(run(*unlearn_words(material, whole, *more, "--num-train-epochs", 2)))
+    succeeded(run(*unlearn_words(material, part, *more, "--num-train-epochs", 1)))
+    succeeded(run(*unlearn_words(material, part, *more, "--num-train-epochs", 2, "--resume")))
+    assert weights_of(part) == weights_of(whole)
+    assert len(steps_of(part)) == len(steps_of(whole)) == 6
+    refused = run(*unlearn_words(material, part, "--forget-class", "cow", "--resume"))
+    assert refused.status == 2
+    assert "has" in refused.error
+
+
+def test_a_config_file_chooses_the_task(material: Path, tmp_path: Path):
+    first = tmp_path / "first"
+    succeeded(run(*unlearn_words(material, first, "--forget-class", "bee", "--max-steps", 2)))
+    succeeded(run("unlearn", "--config", first / "config.yaml", "--output", tmp_path / "second"))
+    assert weights_of(first) == weights_of(tmp_path / "second")
+
+
+def test_batch_norm_is_an_option(material: Path, tmp_path: Path):
+    more = ["--forget-class", "bee", "--max-steps", 2]
+    target = weights_of(material / "target")
+    moved = {}
+    for which in ("frozen", "train"):
+        succeeded(run(*unlearn_words(material, tmp_path / which, *more, "--batch-norm", which)))
+        after = weights_of(tmp_path / which)
+        moved[which] = [name for name in after if "running" in name and after[name] != target[name]]
+    assert moved["frozen"] == []
+    assert len(moved["train"]) == len([name for name in target if "running" in name])
+
+
+def test_a_trained_model_learns_other_classes(material: Path, tmp_path: Path):
+    names = ["x", "y", "z", "w"]
+    data = write(tmp_path / "other.npz", names=names)
+    words = ["finetune", "--task", "image", "--model", material / "target", "--dataset", data, "--max-steps", 2]
+    succeeded(run(*words, "--disable-tqdm", "true", "--output", tmp_path / "other"))
+    assert AutoModelForImageClassification.from_pretrained(tmp_path / "other").config.num_labels == 4
+
+
+def test_images_are_brought_to_the_size_of_the_model(material: Path, tmp_path: Path):
+    large = write(tmp_path / "large.npz", size=16)
+    words = ["--model", material / "target", "--dataset", large, "--forget-class", "bee"]
+    succeeded(run("evaluate", "--task", "image", *words))
+    outcome = run("evaluate", "--task", "image", *words, "--image-size", 16)
+    assert outcome.error == "--image-size 16: the model takes images of 8x8"
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--forget-class", "be"], "--forget-class be: there is no such class; did you mean bee?"),
+        ([], "--forget-class or --forget-rows: name a class to forget, or a number of images of any class"),
+        (["--forget-class", "bee", "--template", "plain"], "--template is for texts; --task image does not have it"),
+        (["--forget-class", "bee", "--method", "idk"], "teaches another answer, which images have not"),
+        (["--forget-class", "bee", "--batch-norm", "off"], "--batch-norm off is not known; one of frozen, train"),
+        (["--forget-class", "bee", "--retain", "x.jsonl"], "--retain is no option of ngdiff unlearn"),
+        (["--forget-class", "bee", "--dataset", "no.npz"], "--dataset no.npz: no such file"),
+        (["--forget-class", "bee", "--task", "sound"], "--task sound is not known; one of text, image"),
+    ],
+)
+def test_what_cannot_be_used_leaves_no_folder(material: Path, tmp_path: Path, more, message):
+    outcome = run(*unlearn_words(material, tmp_path / "out", *more))
+    assert outcome.status == 2
+    assert message in outcome.error
+    assert not (tmp_path / "out").exists()
+
+
+def test_classes_of_model_and_images_differ(material: Path, tmp_path: Path):
+    for names, message in ((["ant", "bee"], "has 2 classes and the model 3"), (["ant", "bee", "dog"], "no class 'dog'")):
+        data = write(tmp_path / f"{len(names)}.npz", names=names)
+        for command in ("evaluate", "unlearn"):
+            words = ["--task", "image", "--model", material / "target", "--dataset", data, "--forget-class", "bee"]
+            outcome = run(command, *words, "--output", tmp_path / "out")
+            assert message in outcome.error
+
+
+def test_overwriting_never_deletes_the_images(material: Path, tmp_path: Path):
+    output = tmp_path / "out"
+    succeeded(run(*unlearn_words(material, output, "--forget-class", "bee", "--max-steps", 1)))
+    data = write(output / "data.npz")
+    before = everything_in(output)
+    outcome = run(*unlearn_words(material, output, "--forget-class", "bee", "--dataset", data, "--overwrite"))
+    assert "--overwrite would delete" in outcome.error
+    assert everything_in(output) == before
+
+
+@pytest.mark.parametrize("command", ["unlearn", "evaluate", "finetune"])
+def test_help_of_both_tasks(command: str):
+    images, texts = run(command, "--task", "image", "--help"), run(command, "--help")
+    assert "--dataset DATA" in images.out
+    assert "--dataset DATA" not in texts.out
+    for outcome in (images, texts):
+        assert "--task NAME" in outcome.out
+        assert all(len(line) <= 100 for line in outcome.out.splitlines())
+
+
+def test_other_processes_are_refused(material: Path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    words = ["--model", material / "target", "--dataset", material / "data.npz", "--forget-class", "bee"]
+    assert "in one process" in run("evaluate", "--task", "image", *words).error
+
+
+def test_global_generators_are_left_alone(material: Path):
+    state = torch.random.get_rng_state()
+    words = ["--model", material / "target", "--dataset", material / "data.npz", "--forget-class", "bee"]
+    succeeded(run("evaluate", "--task", "image", *words))
+    assert torch.equal(torch.random.get_rng_state(), state)
