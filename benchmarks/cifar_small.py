@@ -3,8 +3,8 @@
     NGDIFF_DATA=... python benchmarks/cifar_small.py [--jobs 2] [--work DIR]
     python benchmarks/cifar_small.py --model resnet50-cifar --dataset cifar10 --epochs 60 --jobs 1     # on a GPU
 
-A target is trained on all images and a reference on those to keep; then each method makes the target forget. Each run is
-one `ngdiff` command, as a user would type it. Runs that are already in the work folder are not repeated. Prints one
+A target is trained on all images and a reference on those to keep; then each method makes the target forget. Each run
+is one `ngdiff` command, as a user would type it. Runs that are already in the work folder are not repeated. Prints one
 table and the seconds of each run.
 """
 
@@ -52,9 +52,7 @@ class Bench:
             threads = {"OMP_NUM_THREADS": "1"} if self.arguments.jobs > 1 else {}
             start = time.monotonic()
             with (self.work / f"{output}.log").open("w") as log:
-                subprocess.run(
-                    words, cwd=self.work, env={**os.environ, **threads}, stdout=log, stderr=log, check=True
-                )
+                subprocess.run(words, cwd=self.work, env={**os.environ, **threads}, stdout=log, stderr=log, check=True)
             done.write_text(f"{time.monotonic() - start:.1f}")
         self.seconds[output] = float(done.read_text())
         return self.work / output

@@ -41,7 +41,7 @@ OTHERS: dict[str, set[str]] = {
     "weighting": {"torch", "torchjd"},
     "objectives": {"torch"},
     # Batches and tokens are its work: it builds the tensors and is given a tokenizer.
-    "data": {"datasets", "jinja2", "pyarrow", "torch"},
+    "data": {"datasets", "jinja2", "numpy", "PIL", "pyarrow", "torch"},
     "metrics": {"numpy", "scipy", "rouge_score"},
     "report": {"matplotlib", "numpy"},
     "modeling": {"torch", "transformers", "tokenizers", "peft", "safetensors"},

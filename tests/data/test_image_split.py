@@ -23,7 +23,7 @@ def data(labels: list[int], test: list[int] | None = None) -> ImageData:
 
 def test_a_class_is_forgotten_and_the_other_classes_are_kept():
     split = split_images(data([0, 1, 2, 1, 0], [1, 0, 1]), forget_class="bee")
-    found = {name: (images.index.tolist(), images.labels.tolist()) for name, images in split.sets().items()}
+    found = {name: (images.places.tolist(), images.labels.tolist()) for name, images in split.sets().items()}
     assert found == {
         "forget": ([1, 3], [1, 1]),
         "retain": ([0, 2, 4], [0, 2, 0]),
@@ -38,11 +38,11 @@ def test_a_part_of_a_class_and_the_rest_of_it_is_in_neither_set():
     assert len(split.forget) == 8
     assert set(split.forget.labels.tolist()) == {1}
     assert split.retain.labels.tolist() == [0] * 5
-    assert split.forget.index.tolist() == sorted(set(split.forget.index.tolist()))
+    assert split.forget.places.tolist() == sorted(set(split.forget.places.tolist()))
     again = split_images(data(labels), forget_class="bee", forget_rows=8, seed=1)
     other = split_images(data(labels), forget_class="bee", forget_rows=8, seed=2)
-    assert torch.equal(split.forget.index, again.forget.index)
-    assert not torch.equal(split.forget.index, other.forget.index)
+    assert torch.equal(split.forget.places, again.forget.places)
+    assert not torch.equal(split.forget.places, other.forget.places)
 
 
 def test_more_than_there_are_is_all_there_are():
@@ -51,14 +51,14 @@ def test_more_than_there_are_is_all_there_are():
 
 def test_one_image_of_a_class():
     split = split_images(data([0, 1, 0, 2]), forget_class="cow")
-    assert split.forget.index.tolist() == [3]
+    assert split.forget.places.tolist() == [3]
     assert split.holdout is None
 
 
 def test_random_rows_of_all_classes():
     labels = [i % 3 for i in range(60)]
     split = split_images(data(labels, [0, 1]), forget_rows=12)
-    both = sorted([*split.forget.index.tolist(), *split.retain.index.tolist()])
+    both = sorted([*split.forget.places.tolist(), *split.retain.places.tolist()])
     assert both == list(range(60))
     assert len(split.forget) == 12
     assert len(set(split.forget.labels.tolist())) == 3

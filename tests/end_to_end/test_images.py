@@ -99,8 +99,8 @@ def test_a_class_is_forgotten(material: Path, tmp_path: Path):
 
 def test_records_are_scored_again_to_the_same_numbers(material: Path, tmp_path: Path):
     first = scores(material, material / "target", tmp_path / "scores")
-    succeeded(run("score", tmp_path / "scores", "--output", tmp_path / "again"))
-    again = json.loads((tmp_path / "again" / "metrics.json").read_text())
+    succeeded(run("score", tmp_path / "scores", "--output", tmp_path / "again.json"))
+    again = json.loads((tmp_path / "again.json").read_text())
     for name in ("forget", "retain", "holdout", "test"):
         assert again[name] == first[name]
     assert again["membership"]["loss"]["auc"] == first["membership"]["loss"]["auc"]
@@ -192,7 +192,10 @@ def test_what_cannot_be_used_leaves_no_folder(material: Path, tmp_path: Path, mo
 
 
 def test_classes_of_model_and_images_differ(material: Path, tmp_path: Path):
-    for names, message in ((["ant", "bee"], "has 2 classes and the model 3"), (["ant", "bee", "dog"], "no class 'dog'")):
+    for names, message in (
+        (["ant", "bee"], "has 2 classes and the model 3"),
+        (["ant", "bee", "dog"], "no class 'dog'"),
+    ):
         data = write(tmp_path / f"{len(names)}.npz", names=names)
         for command in ("evaluate", "unlearn"):
             words = ["--task", "image", "--model", material / "target", "--dataset", data, "--forget-class", "bee"]

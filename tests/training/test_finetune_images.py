@@ -69,9 +69,7 @@ def test_a_resumed_run_ends_with_the_same_weights(config, tmp_path):
     rows, ends = images(20, 0), []
     for resume in (False, str(tmp_path / "run" / "checkpoint-3")):
         model = classifier()
-        finetune_images(
-            model, rows, PREPARATION, config(num_train_epochs=3, save_strategy="epoch"), resume=resume
-        )
+        finetune_images(model, rows, PREPARATION, config(num_train_epochs=3, save_strategy="epoch"), resume=resume)
         ends.append(flat(model))
     assert torch.equal(*ends)
 

@@ -151,7 +151,7 @@ def test_a_class_is_forgotten_and_the_others_are_kept(make_trainer):
     assert accuracy(retain) > 0.9
 
 
-# ---- batch normalisation -----------------------------------------------------------------------------------------------
+# ---- batch normalisation ---------------------------------------------------------------------------------------------
 
 
 def test_frozen_statistics_are_those_the_model_came_with(make_trainer):
@@ -242,7 +242,7 @@ def test_normalisation_without_running_statistics_uses_the_batch():
         torch.testing.assert_close(norm(values), torch.tensor([[-1.0, -1.0], [1.0, 1.0]]), atol=1e-4, rtol=0)
 
 
-# ---- other models, objectives, options -----------------------------------------------------------------------------------
+# ---- other models, objectives, options -------------------------------------------------------------------------------
 
 
 def test_any_module_that_gives_logits(make_trainer):

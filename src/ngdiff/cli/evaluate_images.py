@@ -2,8 +2,7 @@
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -42,9 +41,9 @@ class AllOptions(TaskOptions, ModelOptions, ImageOptions, EvaluateOptions):
 
 PARSER = CommandParser(
     "evaluate",
-    "Measure what an image classifier knows: accuracy, probability and loss of the forgotten and the kept training images "
-    "(forget, retain), of test images of the forgotten classes (holdout) and of the others (test); and whether its "
-    "losses tell forgotten images from those it never saw (membership inference).",
+    "Measure what an image classifier knows: accuracy, probability and loss of the forgotten and the kept training "
+    "images (forget, retain), of test images of the forgotten classes (holdout) and of the others (test); and whether "
+    "its losses tell forgotten images from those it never saw (membership inference).",
     {"task": TaskOptions, "model": ModelOptions, "data": ImageOptions, "evaluation": EvaluateOptions},
     required=("model", "dataset"),
 )
@@ -91,7 +90,7 @@ def run(words: list[str]) -> None:
             template=None,
             seed=options.forget_seed,
         )
-        write_evaluation(EvaluationResult(metrics, records), folder)
+        write_evaluation(EvaluationResult(metrics, cast(Any, records)), folder)
     sys.stdout.write(format_table(metrics) + "\n")
     if options.output is not None:
         sys.stdout.write(f"Written to {options.output}\n")

@@ -26,8 +26,8 @@ class FinetuneOptions(TaskOptions, ModelOptions, ImageOptions, OutputOptions):
 
 PARSER = CommandParser(
     "finetune",
-    "Train an image classifier: the target of an unlearning run; or, with --forget-class or --forget-rows, the reference "
-    "that never saw what is to be forgotten. --model may be a shape with random weights "
+    "Train an image classifier: the target of an unlearning run; or, with --forget-class or --forget-rows, the "
+    "reference that never saw what is to be forgotten. --model may be a shape with random weights "
     f"({', '.join(IMAGE_SHAPES)}) or a config.json.",
     {
         "task": TaskOptions,

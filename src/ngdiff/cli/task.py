@@ -35,9 +35,9 @@ def task_of(words: Sequence[str]) -> str:
 def _given(words: Sequence[str], name: str) -> str | None:
     """The value of an option, `NAME VALUE` or `NAME=VALUE`; the last one counts."""
     value = None
-    for word, following in zip(words, [*words[1:], None], strict=True):
+    for place, word in enumerate(words):
         if word == name:
-            value = following
+            value = words[place + 1] if place + 1 < len(words) else None
         elif word.startswith(f"{name}="):
             value = word.partition("=")[2]
     return value

@@ -40,8 +40,8 @@ class UnlearnOptions(TaskOptions, ModelOptions, ImageOptions, ClassifierOptions,
 
 PARSER = CommandParser(
     "unlearn",
-    "Make an image classifier forget a class, or a part of one, or some images, and keep the rest. The learning rate is "
-    "found from the loss on what is kept; nothing needs tuning.",
+    "Make an image classifier forget a class, or a part of one, or some images, and keep the rest. The learning rate "
+    "is found from the loss on what is kept; nothing needs tuning.",
     {
         "task": TaskOptions,
         "model": ModelOptions,
@@ -63,8 +63,8 @@ def run(words: list[str]) -> None:
     values = PARSER.parse(words)
     if values is None:
         return
-    for name in TEXT_ONLY:
-        if name in values:
+    for name in TEXT_ONLY:  # a config file of an earlier run names them, too, with their defaults
+        if values.get(name) not in (None, getattr(UnlearnConfig, name)):
             raise InputError(f"--{name.replace('_', '-')} is for texts; --task image does not have it")
     options: UnlearnOptions = PARSER.build(UnlearnOptions, values)
     config: UnlearnConfig = PARSER.build(UnlearnConfig, values, output_dir=str(Path(options.output).expanduser()))

@@ -135,8 +135,8 @@ def _from_dataset(dataset: Any, origin: str, size: int | None) -> Images:
         labels = [name for name in _LABELS if name in labels][:1]
     if not labels:
         raise InputError(
-            f"{origin}: no column of class labels (datasets.ClassLabel) among {', '.join(features)}; a folder of images "
-            "needs a folder for each class"
+            f"{origin}: no column of class labels (datasets.ClassLabel) among {', '.join(features)}; a folder of "
+            "images needs a folder for each class"
         )
     if not len(dataset):
         raise InputError(f"{origin}: holds no images")

@@ -70,7 +70,9 @@ def split_images(
         kept = torch.ones(len(train), dtype=torch.bool)
         kept[forget] = False
         forgotten = {(train.digests[row], int(train.labels[row])) for row in forget.tolist()}
-        copies = [row for row in kept.nonzero()[:, 0].tolist() if (train.digests[row], int(train.labels[row])) in forgotten]
+        copies = [
+            row for row in kept.nonzero()[:, 0].tolist() if (train.digests[row], int(train.labels[row])) in forgotten
+        ]
         kept[copies] = False
         if copies:
             logger.info("%d copies of images to forget are left out of those to keep", len(copies))

@@ -24,7 +24,7 @@ class Images(Sequence[dict[str, Any]]):
         labels: (N,) int64, each a place in `class_names`.
         class_names: one for each output of a classifier; classes without images are allowed.
         origin: where they came from, for messages and the manifest.
-        index: (N,) int64, the place of each image in its source; by default 0 to N - 1.
+        places: (N,) int64, the place of each image in its source; by default 0 to N - 1.
 
     Raises:
         InputError: parts that do not fit together.
@@ -34,13 +34,13 @@ class Images(Sequence[dict[str, Any]]):
     labels: Tensor
     class_names: tuple[str, ...]
     origin: str = "images"
-    index: Tensor | None = None
+    places: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 4 or self.pixels.dtype != torch.uint8:
             raise InputError(
-                f"{self.origin}: pixels are {self.pixels.dtype} of shape {tuple(self.pixels.shape)}; they must be uint8 "
-                "of shape (images, channels, height, width)"
+                f"{self.origin}: pixels are {self.pixels.dtype} of shape {tuple(self.pixels.shape)}; they must be "
+                "uint8 of shape (images, channels, height, width)"
             )
         if self.labels.shape != self.pixels.shape[:1] or self.labels.dtype != torch.int64:
             raise InputError(
@@ -74,9 +74,9 @@ class Images(Sequence[dict[str, Any]]):
         return [hashlib.sha256(image.tobytes()).hexdigest() for image in self.pixels.contiguous().numpy()]
 
     def take(self, rows: Tensor) -> "Images":
-        """The images of these rows, in their order; `index` still names places in the source."""
-        index = torch.arange(len(self)) if self.index is None else self.index
-        return replace(self, pixels=self.pixels[rows], labels=self.labels[rows], index=index[rows])
+        """The images of these rows, in their order; `places` still says where they stood in the source."""
+        places = torch.arange(len(self)) if self.places is None else self.places
+        return replace(self, pixels=self.pixels[rows], labels=self.labels[rows], places=places[rows])
 
     @property
     def size(self) -> tuple[int, int]:

@@ -106,11 +106,14 @@ def preparation_from(content: Mapping[str, Any], origin: str) -> Preparation:
     """
     if content.get("do_rescale", True) is False or abs(content.get("rescale_factor", 1 / 255) - 1 / 255) > 1e-9:
         raise InputError(f"{origin}: pixels that are not divided by 255 are not supported")
-    mean, std = content.get("image_mean"), content.get("image_std")
+    mean: Any = content.get("image_mean")
+    std: Any = content.get("image_std")
     if content.get("do_normalize", True) is False:
         mean, std = [0.0] * 3, [1.0] * 3
     if not (_three(mean) and _three(std) and all(value > 0 for value in std)):
-        raise InputError(f"{origin}: image_mean {mean} and image_std {std} must be three numbers each, the latter above 0")
+        raise InputError(
+            f"{origin}: image_mean {mean} and image_std {std} must be three numbers each, the latter above 0"
+        )
     size: Any = content.get("crop_size") if content.get("do_center_crop") else content.get("size")
     if isinstance(size, Mapping):
         edge = size.get("shortest_edge")

@@ -74,8 +74,8 @@ def _records(name: str, images: Images, logits: torch.Tensor) -> list[ImageRecor
     nll = torch.nn.functional.cross_entropy(logits, images.labels, reduction="none")
     if not bool(nll.isfinite().all()):
         raise InputError(f"{images.origin}: the model's loss is not finite; it cannot be scored")
-    assert images.index is not None  # `take` made it
-    columns = zip(images.index, images.labels, logits.argmax(dim=1), nll, strict=True)
+    assert images.places is not None  # `take` made it
+    columns = zip(images.places, images.labels, logits.argmax(dim=1), nll, strict=True)
     return [
         {
             "set": name,

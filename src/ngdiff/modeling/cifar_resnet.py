@@ -41,7 +41,8 @@ class CifarResNetForImageClassification(ResNetForImageClassification):
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
-        self.resnet.embedder = CifarStem(config)
+        body: Any = self.resnet
+        body.embedder = CifarStem(config)
         self.post_init()  # the new layers are drawn as all others are
 
 

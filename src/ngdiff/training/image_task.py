@@ -1,6 +1,6 @@
 """What the trainer must know of image classifiers and their rows."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -28,8 +28,8 @@ class ImageTask:
 
     Batch normalisation. `frozen`: both passes of a step, the probes and every evaluation use the running statistics of
     the model as it came, and nothing moves them. All of them see one and the same function of the weights, whose two
-    gradients are what the weighting weighs; a batch of one class does not shift it, and it does not matter how a step is
-    cut into micro-batches. `train`: each pass uses the statistics of its own batch and moves the running ones, as in
+    gradients are what the weighting weighs; a batch of one class does not shift it, and it does not matter how a step
+    is cut into micro-batches. `train`: each pass uses the statistics of its own batch and moves the running ones, as in
     ordinary training; probes and evaluations use the running ones and leave them as they are, bit for bit.
 
     Args:
@@ -60,8 +60,8 @@ class ImageTask:
                 )
             if objective.unit == "later_token":
                 raise InputError(
-                    f"--{role}-objective {getattr(args, f'{role}_objective')} leaves out the first token of each answer, and "
-                    "an image has but one label"
+                    f"--{role}-objective {getattr(args, f'{role}_objective')} leaves out the first token of each answer, "
+                    "and an image has but one label"
                 )
         self.model, self.args, self.preparation, self.batch_norm = model, args, preparation, batch_norm
         self.collate = preparation.collate
@@ -97,8 +97,8 @@ class ImageTask:
         twice = sum((digest, int(label)) in kept for digest, label in zip(own.digests, own.labels, strict=True))
         if twice:
             raise InputError(
-                f"{twice} of {len(own)} images to forget stand among those to keep, too, with the same label; one set or "
-                "the other"
+                f"{twice} of {len(own)} images to forget stand among those to keep, too, with the same label; give each to one "
+                "of the sets"
             )
         return own, other
 
@@ -150,7 +150,9 @@ class ImageTask:
             )
         self._classes = logits.shape[1]
         if self._classes != len(images.class_names):
-            raise InputError(f"{role}: the images have {len(images.class_names)} classes, the model {self._classes} outputs")
+            raise InputError(
+                f"{role}: the images have {len(images.class_names)} classes, the model {self._classes} outputs"
+            )
 
 
 def _has_batch_norm(model: nn.Module) -> bool:
