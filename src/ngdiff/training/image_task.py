@@ -53,14 +53,14 @@ class ImageTask:
         if batch_norm not in BATCH_NORM:
             raise InputError(f"--batch-norm {batch_norm} is not known; one of {', '.join(BATCH_NORM)}")
         for role, objective in args.resolve_objectives().items():
+            name = getattr(args, f"{role}_objective")
             if "hidden" in objective.needs:
-                name = getattr(args, f"{role}_objective")
                 raise InputError(
                     f"--{role}-objective {name} works on hidden states of language models; an image classifier has none"
                 )
             if objective.unit == "later_token":
                 raise InputError(
-                    f"--{role}-objective {getattr(args, f'{role}_objective')} leaves out the first token of each answer, "
+                    f"--{role}-objective {name} leaves out the first token of each answer, "
                     "and an image has but one label"
                 )
         self.model, self.args, self.preparation, self.batch_norm = model, args, preparation, batch_norm
@@ -97,8 +97,8 @@ class ImageTask:
         twice = sum((digest, int(label)) in kept for digest, label in zip(own.digests, own.labels, strict=True))
         if twice:
             raise InputError(
-                f"{twice} of {len(own)} images to forget stand among those to keep, too, with the same label; give each to one "
-                "of the sets"
+                f"{twice} of {len(own)} images to forget stand among those to keep, too, with the same label; give each "
+                "to one of the sets"
             )
         return own, other
 
