@@ -41,7 +41,8 @@ class ImageFinetuneConfig(TrainingArguments):
 
     The defaults are the usual recipe for residual networks on CIFAR (He et al. 2016, Section 4.2: crops and flips,
     batch 128, rate 0.1, momentum 0.9) with a cosine schedule, Nesterov's momentum and weight decay 5e-4, as later
-    papers have it (Zagoruyko and Komodakis, "Wide Residual Networks", 2016). Defaults that differ from transformers', and why:
+    papers have it (Zagoruyko and Komodakis, "Wide Residual Networks", 2016). Defaults that differ from transformers',
+    and why:
 
     - `optim="sgd"`: with Nesterov's momentum of 0.9. Any other name is transformers' own; vision transformers learn
       better with `adamw_torch`.
