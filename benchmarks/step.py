@@ -2,10 +2,11 @@
 
     NGDIFF_DATA=... python benchmarks/step.py [--shapes 2M 33M 33M-50k] [--sides ...] [--rounds 3] [--steps 10]
 
-Real TOFU rows, one thread, AdamW (fused), fp32, batch 8 of each side. Every run is a process of its own; the sides take
-turns. CPU seconds are those of the process over whole periods of AutoLR (10 steps, one probe), after the first step, whose
-search is reported apart. Memory comes from runs of its own: the peak above what is resident after the first step (weights,
-optimizer state, the interpreter). Prints medians over the rounds, ratios in one table, and whether each bar holds.
+Real TOFU rows, AdamW (fused), fp32, batch 8 of each side, one thread of computation. A round is one process, in which
+the sides take turns after every single step, so that whatever else the machine does hits all of them alike. CPU seconds are
+those of a side's own thread over whole periods of AutoLR (10 steps, one probe), after the first step, whose search is
+reported apart. Memory comes from processes of one side each: the peak above what is resident after the first step
+(weights, optimizer state, the interpreter). Prints medians over the rounds, ratios, and whether each bar holds.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -46,8 +48,11 @@ SIDES: dict[str, dict[str, Any] | None] = {
     "ngdiff": {"method": "ngdiff"},
     "ngdiff, Algorithm 1 as printed": {
         "method": "ngdiff",
-        **{"learning_rate": "auto:1e-5", "autolr_search": False, "autolr_batch": "same"},
-        **{"autolr_max_change": float("inf"), "autolr_inertia": 0.0},
+        "learning_rate": "auto:1e-5",
+        "autolr_search": False,
+        "autolr_batch": "same",
+        "autolr_max_change": float("inf"),
+        "autolr_inertia": 0.0,
     },
     "joint npo": None,
     "npo+ngdiff": {"method": "npo+ngdiff"},
@@ -102,25 +107,46 @@ class RandomPairs(torch.utils.data.Dataset):
         return {"forget": self.forget[i], "retain": self.retain[self.partner[i]]}
 
 
+class Turns:
+    """Threads run one at a time, in a fixed order."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.order, self.changed = list(names), threading.Condition()
+
+    def wait(self, name: str) -> None:
+        """Until it is this thread's turn."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.order[0] == name)
+
+    def pass_on(self, *, leave: bool = False) -> None:
+        """To the next thread; `leave`: for good."""
+        with self.changed:
+            name = self.order.pop(0)
+            self.order += [] if leave else [name]
+            self.changed.notify_all()
+
+
 class Meter(TrainerCallback):
     """CPU seconds of the steps after the first, and the peak of resident memory above what the first left."""
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, side: str, turns: Turns) -> None:
         self.steps, self.first, self.cpu, self.idle, self.peak = steps, 0.0, 0.0, 0, 0
-        self.begun = self.mark = time.process_time()
+        self.side, self.turns, self.mark = side, turns, 0.0
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """After step 1, and after the last."""
-        now = time.process_time()
+        """After step 1, and after the last; the other sides take one step each in between."""
+        now = time.thread_time()
         if state.global_step == 1:
             self.first, self.mark = now - self.mark, now
         elif state.global_step == 1 + self.steps:
             self.cpu, self.peak = now - self.mark, resident("VmHWM")
+        self.turns.pass_on()
+        self.turns.wait(self.side)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Before step 1 the clock starts; before step 2 the kernel forgets the peak."""
         if state.global_step == 0:
-            self.mark = time.process_time()
+            self.mark = time.thread_time()
         elif state.global_step == 1:
             self.idle = resident("VmRSS")
             Path("/proc/self/clear_refs").write_text("5")
@@ -132,18 +158,46 @@ def resident(what: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def measure(side: str, shape: str, steps: int, batch: int, seed: int, rows: Path) -> dict[str, float]:
-    """One run, in this process."""
+def measure(sides: list[str], shape: str, **options: Any) -> dict[str, dict[str, float]]:
+    """One round, in this process."""
+    turns, found = Turns(sides), {}
+
+    def one(side: str) -> None:
+        turns.wait(side)
+        try:
+            found[side] = train(side, shape, turns=turns, **options)
+        finally:
+            turns.pass_on(leave=True)
+
+    threads = [threading.Thread(target=one, args=(side,)) for side in sides]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def train(side: str, shape: str, *, steps: int, batch: int, seed: int, rows: Path, turns: Turns) -> dict[str, float]:
+    """One side's run."""
     encoded = torch.load(rows, weights_only=True)
     forget, retain = encoded["forget"], encoded["retain"]
     torch.manual_seed(seed)
     model = LlamaForCausalLM(LlamaConfig(**SHAPES[shape], max_position_embeddings=512, tie_word_embeddings=False))
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
-    meter = Meter(steps)
+    meter = Meter(steps, side, turns)
     common: dict[str, Any] = {
-        **{"output_dir": tempfile.mkdtemp(), "use_cpu": True, "disable_tqdm": True, "report_to": [], "seed": seed},
-        **{"max_steps": steps + 1, "per_device_train_batch_size": batch, "save_strategy": "no", "max_grad_norm": 0.0},
-        **{"optim": "adamw_torch_fused", "dataloader_pin_memory": False, "logging_steps": 10},
+        "output_dir": tempfile.mkdtemp(),
+        "use_cpu": True,
+        "disable_tqdm": True,
+        "report_to": [],
+        "seed": seed,
+        "max_steps": steps + 1,
+        "per_device_train_batch_size": batch,
+        "save_strategy": "no",
+        "max_grad_norm": 0.0,
+        "optim": "adamw_torch_fused",
+        "dataloader_pin_memory": False,
+        "logging_steps": 10,
     }
     options, probing = SIDES[side], [0.0]
     trainer: Trainer
@@ -166,10 +220,10 @@ def measure(side: str, shape: str, steps: int, batch: int, seed: int, rows: Path
         probe = ours.choose_learning_rate
 
         def timed() -> None:
-            start = time.process_time()
+            start = time.thread_time()
             probe()
             if ours.state.global_step > 0:
-                probing[0] += time.process_time() - start
+                probing[0] += time.thread_time() - start
 
         ours.choose_learning_rate = timed  # type: ignore[method-assign]
     trainer.train()
@@ -197,7 +251,7 @@ def encode_tofu(folder: Path) -> dict[str, Path]:
     return files
 
 
-def run(words: list[str], *, returns_memory: bool) -> dict[str, float]:
+def run(words: list[str], *, returns_memory: bool) -> dict[str, dict[str, float]]:
     """One process. For memory, blocks of 64 KiB and more go back to the system when they are freed."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     if returns_memory:
@@ -217,11 +271,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10, help="measured steps of a run, a multiple of 10")
     parser.add_argument("--batch", type=int, default=8, help="rows of each side")
     parser.add_argument("--no-memory", action="store_true", help="leave the runs for memory out")
-    parser.add_argument("--one", nargs=3, metavar=("SIDE", "SEED", "ROWS"), help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=2, metavar=("SEED", "ROWS"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        side, seed, rows = arguments.one
-        found = measure(side, arguments.shapes[0], arguments.steps, arguments.batch, int(seed), Path(rows))
+        found = measure(
+            arguments.sides,
+            arguments.shapes[0],
+            steps=arguments.steps,
+            batch=arguments.batch,
+            seed=int(arguments.one[0]),
+            rows=Path(arguments.one[1]),
+        )
         sys.stdout.write("\n" + json.dumps(found) + "\n")
         return
     if "NGDIFF_DATA" not in os.environ:
@@ -229,15 +289,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         files = encode_tofu(Path(folder))
         for shape in arguments.shapes:
-            results: dict[str, list[dict[str, float]]] = {side: [] for side in arguments.sides}
+            words = ["--shapes", shape, "--batch", str(arguments.batch), "--one"]
+            runs = []
             for seed in range(arguments.rounds):
-                for side in arguments.sides:
-                    words = ["--one", side, str(seed), str(files[shape]), "--shapes", shape]
-                    words += ["--batch", str(arguments.batch), "--steps"]
-                    found = run([*words, str(arguments.steps)], returns_memory=False)
-                    if not arguments.no_memory and seed == 0:
-                        found["memory"] = run([*words, "10"], returns_memory=True)["memory"]
-                    results[side].append(found)
+                options = [str(seed), str(files[shape]), "--steps", str(arguments.steps)]
+                runs.append(run([*words, *options, "--sides", *arguments.sides], returns_memory=False))
+            results = {side: [found[side] for found in runs] for side in arguments.sides}
+            for side in [] if arguments.no_memory else arguments.sides:
+                alone = run([*words, "0", str(files[shape]), "--sides", side], returns_memory=True)
+                results[side][0]["memory"] = alone[side]["memory"]
             print_table(shape, results, memory=not arguments.no_memory)
 
 
@@ -247,7 +307,10 @@ def print_table(shape: str, results: dict[str, list[dict[str, float]]], *, memor
     for side, runs in results.items():
         median[side]["memory"] = runs[0]["memory"]
     print(f"\n{shape}, weights {next(iter(median.values()))['weights'] / 2**20:.0f} MiB")
-    print("| side | CPU s a step (single runs) | first step, s | probes | memory above, in weights |\n|---|---|---|---|---|")
+    print(
+        "| side | CPU s a step (single runs) | first step, s | probes | memory above, in weights |\n"
+        "|---|---|---|---|---|"
+    )
     for side, found in median.items():
         single = ", ".join(f"{run['cpu']:.3f}" for run in results[side])
         above = f"{found['memory'] / found['weights']:.2f}" if memory else "-"
@@ -255,7 +318,8 @@ def print_table(shape: str, results: dict[str, list[dict[str, float]]], *, memor
     for side, base, what, where, bar in BARS:
         if not {side, base} <= median.keys() or where not in (None, shape) or (what == "memory" and not memory):
             continue
-        ratio = median[side][what] / median[base][what]
+        pairs = list(zip(results[side], results[base], strict=True))[: 1 if what == "memory" else None]
+        ratio = statistics.median(one[what] / other[what] for one, other in pairs)  # each within its round
         note = ""
         if what == "memory":  # one gradient is no activation
             activations = median[base]["memory"] / median[base]["weights"] - 1

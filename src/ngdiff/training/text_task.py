@@ -67,6 +67,10 @@ class TextTask:
             raise InputError(f"{bare.origin}: plain text has no question that another answer could be taught to")
         return AlternateRows(self._forget, read_refusals(self.args.idk_file), self._encoder.encode_answers)
 
+    def length(self, row: Mapping[str, Any]) -> int:
+        """Tokens of a row."""
+        return len(row["input_ids"])
+
     def stand_in(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """A row from which nothing is learned."""
         return without_labels(row)
