@@ -48,7 +48,7 @@ SIDES: dict[str, dict[str, Any] | None] = {
     "ngdiff": {"method": "ngdiff"},
     "ngdiff, Algorithm 1 as printed": {
         "method": "ngdiff",
-        "learning_rate": "auto:1e-5",
+        "learning_rate": "auto:1e-3",
         "autolr_search": False,
         "autolr_batch": "same",
         "autolr_max_change": float("inf"),

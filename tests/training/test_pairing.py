@@ -51,7 +51,9 @@ def test_the_stream_can_be_entered_anywhere():
 
 
 def lengths_of(rows: int, seed: int) -> list[int]:
-    return torch.randint(5, 200, (rows,), generator=torch.Generator().manual_seed(seed)).tolist()
+    """Spread as those of questions and answers: 66 tokens, give or take 22."""
+    drawn = torch.randn(rows, generator=torch.Generator().manual_seed(seed)) * 22 + 66
+    return drawn.clamp(min=5).int().tolist()
 
 
 def padding(rows: list[int], lengths: list[int], batch: int) -> float:
@@ -113,7 +115,7 @@ def test_grouping_takes_most_of_the_padding_and_still_shuffles(retain, batch, mo
          for b in order[start : start + batch] if a != b}
         for order in (first, second)
     ]  # fmt: skip
-    assert len(together[0] & together[1]) < 0.6 * len(together[0]), "other rows share a step in each pass"
+    assert len(together[0] & together[1]) < most * len(together[0]), "other rows share a step in each pass"
     means = torch.tensor([sum(lengths[0][f] for f in first[s : s + batch]) / batch for s in range(0, 192, batch)])
     assert (means.diff() < 0).any(), "steps are not in order of length"
     assert (means.diff() > 0).any(), "steps are not in order of length"

@@ -425,6 +425,7 @@ class UnlearnTrainer(Trainer):
         model = cast(nn.Module, self.model)
         self._slots = GradientSlots(p for p in model.parameters() if p.requires_grad)
         self.start_epoch(int(self.state.epoch or 0))
+        self._check_forward()
         self._prepare_references()
         known = len(self.forget_dataset)
         if not self.run_state.initial_losses:
@@ -455,6 +456,16 @@ class UnlearnTrainer(Trainer):
                 losses["forget"],
                 100 * math.exp(-losses["forget"]),
             )
+
+    def _check_forward(self) -> None:
+        """Let the task see that what it saves in a pass changes nothing, on the first rows to forget."""
+        if not hasattr(self.task, "check_forward"):
+            return
+        size = min(self.args.per_device_train_batch_size, len(self.forget_dataset))
+        batch = self._prepare_inputs(self.task.collate([self.forget_dataset[i] for i in range(size)]))
+        model = cast(nn.Module, self.model)
+        with eval_mode(model), self.compute_loss_context_manager():
+            self.task.check_forward(model, batch)
 
     def end_run(self) -> None:
         """After the last step: say so where the run ended long before its ceiling."""
