@@ -63,7 +63,7 @@ def test_bad_learning_rates(tmp_path, bad):
         ({"lr_scheduler_type": "cosine"}, "--lr-scheduler-type cosine would overwrite"),
         ({"warmup_steps": 5}, "--warmup-steps 5 does nothing here"),
         ({"warmup_steps": 5, "learning_rate": 1e-4}, "warms up under --lr-scheduler-type constant_with_warmup"),
-        ({"train_sampling_strategy": "group_by_length"}, "--train-sampling-strategy group_by_length is not supported"),
+        ({"train_sampling_strategy": "sequential"}, "--train-sampling-strategy sequential is not supported"),
         ({"auto_find_batch_size": True}, "--auto-find-batch-size is not supported"),
         ({"fp16": True}, "--fp16 is not supported.*use --bf16"),
         ({"deepspeed": "config.json"}, "--deepspeed is not supported"),

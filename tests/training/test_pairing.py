@@ -50,6 +50,90 @@ def test_the_stream_can_be_entered_anywhere():
     assert retain_rows(13, 20, 7, seed=1) == whole[13:33]
 
 
+def lengths_of(rows: int, seed: int) -> list[int]:
+    """Spread as those of questions and answers: 66 tokens, give or take 22."""
+    drawn = torch.randn(rows, generator=torch.Generator().manual_seed(seed)) * 22 + 66
+    return drawn.clamp(min=5).int().tolist()
+
+
+def padding(rows: list[int], lengths: list[int], batch: int) -> float:
+    """Padded tokens over tokens."""
+    batches = [[lengths[row] for row in rows[start : start + batch]] for start in range(0, len(rows), batch)]
+    return sum(max(b) * len(b) for b in batches) / sum(map(sum, batches))
+
+
+@given(
+    forget=st.integers(1, 60),
+    retain=st.integers(1, 90),
+    batch=st.integers(1, 16),
+    seed=st.integers(0, 3),
+    lengths_seed=st.integers(0, 3),
+)
+def test_grouped_by_length_every_row_is_still_used_once(forget, retain, batch, seed, lengths_seed):
+    lengths = lengths_of(forget, lengths_seed), lengths_of(retain, lengths_seed + 10)
+    sampler = PairSampler(forget, retain, batch=batch, seed=seed, lengths=lengths)
+    used: Counter[int] = Counter()
+    stream: list[int] = []
+    for epoch in range(4):
+        sampler.set_epoch(epoch)
+        pairs = list(sampler)
+        assert len(pairs) == len(sampler)
+        assert sorted(f for f, _ in pairs[:forget]) == list(range(forget)), "the last step alone is not full"
+        assert all(f is None for f, _ in pairs[forget:])
+        assert pairs == list(sampler), "an epoch is a pure function"
+        stream += [r for _, r in pairs]
+        used.update(r for _, r in pairs)
+    assert max(used[r] for r in range(retain)) - min(used[r] for r in range(retain)) <= 1
+    passes = [stream[start : start + retain] for start in range(0, len(stream) - retain + 1, retain)]
+    assert all(sorted(one) == list(range(retain)) for one in passes), "one pass after the other"
+    # Entered anywhere, as a run that resumes and a probe do: step k's rows are a function of k.
+    assert all(
+        sampler.retain_rows(k * batch, batch) == stream[k * batch : (k + 1) * batch]
+        for k in range(len(stream) // batch)
+    )
+
+
+@pytest.mark.parametrize("retain", [400, 403])  # of a size that fills steps, and of one where passes end within one
+@pytest.mark.parametrize(("batch", "most"), [(8, 0.4), (32, 0.6)])  # 200 rows are only six steps of 32
+def test_grouping_takes_most_of_the_padding_and_still_shuffles(retain, batch, most):
+    lengths = lengths_of(200, 1), lengths_of(retain, 2)
+    orders = {}
+    for name, known in (("random", None), ("grouped", lengths)):
+        sampler = PairSampler(200, retain, batch=batch, seed=5, lengths=known)
+        pairs = []
+        for epoch in range(6):  # three passes over the retain rows
+            sampler.set_epoch(epoch)
+            pairs.append([pair for pair in sampler if pair[0] is not None])
+        orders[name] = pairs
+    for side in (0, 1):
+        rows = {name: [pair[side] for epoch in pairs for pair in epoch] for name, pairs in orders.items()}
+        waste = {name: padding(order, lengths[side], batch) - 1 for name, order in rows.items()}
+        assert waste["grouped"] < most * waste["random"]
+    first, second = ([f for f, _ in epoch] for epoch in orders["grouped"][:2])
+    together = [
+        {frozenset((a, b)) for start in range(0, 200, batch) for a in order[start : start + batch]
+         for b in order[start : start + batch] if a != b}
+        for order in (first, second)
+    ]  # fmt: skip
+    assert len(together[0] & together[1]) < most * len(together[0]), "other rows share a step in each pass"
+    means = torch.tensor([sum(lengths[0][f] for f in first[s : s + batch]) / batch for s in range(0, 192, batch)])
+    assert (means.diff() < 0).any(), "steps are not in order of length"
+    assert (means.diff() > 0).any(), "steps are not in order of length"
+
+
+def test_a_step_is_the_same_however_it_is_split(make_trainer):
+    """Several micro-batches or processes share one step: pairs depend on the rows of a whole step alone."""
+    rows = {"forget": 40, "retain": 50}
+    whole = make_trainer(per_device_train_batch_size=8, **rows)
+    split = make_trainer(per_device_train_batch_size=2, gradient_accumulation_steps=4, **rows)
+    assert list(whole._sampler) == list(split._sampler)
+    at_random = make_trainer(per_device_train_batch_size=8, train_sampling_strategy="random", **rows)
+    assert list(whole._sampler) != list(at_random._sampler)
+    lengths = [len(row["input_ids"]) for row in whole.forget_dataset]
+    first = [lengths[f] for f, _ in list(whole._sampler)[:8]]
+    assert max(first) - min(first) < max(lengths) - min(lengths)
+
+
 def test_global_random_state_has_no_part_in_it():
     first = list(PairSampler(10, 10, batch=4, seed=0))
     torch.manual_seed(123)

@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, TrainerCallback
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaForCausalLM, TrainerCallback
 
 from ngdiff.data import AnswerCollator
 from ngdiff.errors import InputError
@@ -312,7 +312,9 @@ def test_only_the_adapter_is_trained(make_trainer, tmp_path):
     from peft import LoraConfig
 
     adapter = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
-    trainer = make_trainer(peft_config=adapter, num_train_epochs=2, autolr_interval=2)
+    # Without the search: a random model knows no retain row, and an adapter moved to infinity is as good as any.
+    options = {"learning_rate": "auto:0.01", "autolr_search": False, "autolr_interval": 2}
+    trainer = make_trainer(peft_config=adapter, num_train_epochs=2, **options)
     before = {n: p.detach().clone() for n, p in trainer.model.named_parameters()}
     trainer.train()
     changed = {n for n, p in trainer.model.named_parameters() if not torch.equal(p, before[n])}
@@ -438,3 +440,31 @@ def test_it_is_a_transformers_trainer():
     from transformers import Trainer
 
     assert issubclass(UnlearnTrainer, Trainer)
+
+
+class PositionCentred(LlamaForCausalLM):
+    """A model whose logits depend on each other: they cannot be computed for some positions alone."""
+
+    def forward(self, **inputs):
+        output = super().forward(**inputs)
+        output.logits = output.logits - output.logits.mean(1, keepdim=True)
+        return output
+
+
+@pytest.mark.parametrize("kind", [LlamaForCausalLM, PositionCentred])
+def test_where_a_cut_would_change_the_losses_all_logits_are_computed(kind, make_trainer, tiny_model, caplog):
+    model = kind(tiny_model().config)
+    model.load_state_dict(tiny_model().state_dict())
+    shapes = []
+    trainer = make_trainer(model, learning_rate=1e-3, max_steps=1)
+    model.lm_head.register_forward_hook(lambda module, inputs, output: shapes.append(tuple(output.shape[:2])))
+    trainer.train()
+    batch = collate([trainer.forget_dataset[i] for i in range(4)])
+    with torch.no_grad():
+        logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits[:, :-1]
+    labels = batch["labels"][:, 1:].reshape(-1)
+    expected = torch.nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), labels)
+    rows = [trainer.forget_dataset[i] for i in range(4)]
+    assert trainer.mean_loss(rows) == pytest.approx(float(expected), rel=1e-5)
+    assert ("logits of all tokens are computed" in caplog.text) == (kind is PositionCentred)
+    assert (shapes[-3][0] == 1) == (kind is LlamaForCausalLM)  # the last pass of the step: one row of answers, or four

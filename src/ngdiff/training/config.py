@@ -44,6 +44,7 @@ class UnlearnConfig(TrainingArguments):
     - `save_total_limit=2`: a checkpoint holds the optimizer's state, three times the size of the model.
     - `logging_nan_inf_filter=False`: a loss that is not a number stops the run instead of being hidden.
     - `weight_decay=0`: decay pulls on what is to be kept.
+    - `train_sampling_strategy="group_by_length"`: the rows of a step have similar lengths, so there is less padding.
 
     Raises:
         InputError: an option that cannot be used, named with the value found.
@@ -111,6 +112,9 @@ class UnlearnConfig(TrainingArguments):
     logging_steps: float = _option(1, "steps between two log lines")
     logging_nan_inf_filter: bool = _option(False, "hide losses that are not numbers")
     save_strategy: str = _option("epoch", "when to write a checkpoint: no, epoch, steps, best", "WHEN")
+    train_sampling_strategy: str = _option(
+        "group_by_length", "which rows share a step: group_by_length (those of similar lengths) or random"
+    )
     save_total_limit: int | None = _option(2, "checkpoints that are kept; none: all")
 
     def __post_init__(self) -> None:
@@ -261,10 +265,10 @@ class UnlearnConfig(TrainingArguments):
             )
 
     def _check_pairing(self) -> None:
-        if self.train_sampling_strategy != "random":
+        if self.train_sampling_strategy not in ("group_by_length", "random"):
             raise InputError(
                 f"--train-sampling-strategy {self.train_sampling_strategy} is not supported: pairs of forget and "
-                "retain rows are always shuffled"
+                "retain rows are always shuffled; group_by_length or random"
             )
         if self.auto_find_batch_size:
             raise InputError(

@@ -9,15 +9,36 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from ngdiff.training.grouping import grouped
+
 # (forget row, or None where the batch has no forget row left; retain row); where forget rows have other answers to
 # choose from, the number of the chosen one behind.
 Pair = tuple[int | None, int] | tuple[int | None, int, int]
 
 
-def permutation(size: int, *, seed: int, stream: int, cycle: int) -> list[int]:
-    """A shuffled order of `size` rows, the same for the same arguments wherever it is computed."""
+def permutation(
+    size: int,
+    *,
+    seed: int,
+    stream: int,
+    cycle: int,
+    lengths: Sequence[int] | None = None,
+    batch: int = 1,
+    start: int = 0,
+) -> list[int]:
+    """A shuffled order of `size` rows, the same for the same arguments wherever it is computed.
+
+    Args:
+        size: Number of rows.
+        seed, stream, cycle: Choose the order.
+        lengths: Tokens of each row: rows of a batch have similar ones. None: rows come as they come.
+        batch, start: As in `ngdiff.training.grouping.grouped`; without meaning where there are no lengths.
+    """
     generator = torch.Generator().manual_seed((seed * 4 + stream) * 1_000_003 + cycle)
-    return torch.randperm(size, generator=generator).tolist()
+    order = torch.randperm(size, generator=generator)
+    if lengths is not None:
+        order = grouped(order, lengths, batch=batch, start=start, generator=generator)
+    return order.tolist()
 
 
 FORGET, RETAIN, CHOICE = range(3)  # streams of draws that share a seed and nothing else
@@ -29,15 +50,25 @@ def choices(rows: int, count: int, *, seed: int, epoch: int) -> list[int]:
     return torch.randint(count, (rows,), generator=generator).tolist()
 
 
-def retain_rows(start: int, count: int, size: int, *, seed: int) -> list[int]:
+def retain_rows(
+    start: int, count: int, size: int, *, seed: int, lengths: Sequence[int] | None = None, batch: int = 1
+) -> list[int]:
     """Rows `start` to `start + count` of the endless retain stream: one shuffled pass after the other.
 
     Every row is used once before any is used again.
+
+    Args:
+        start, count: Which part of the stream.
+        size: Number of retain rows.
+        seed: Of the stream.
+        lengths, batch: Tokens of each row, and rows of a step, for steps of similar lengths; None: at random.
     """
     rows: list[int] = []
     while len(rows) < count:
         cycle, offset = divmod(start + len(rows), size)
-        order = permutation(size, seed=seed, stream=RETAIN, cycle=cycle)
+        order = permutation(
+            size, seed=seed, stream=RETAIN, cycle=cycle, lengths=lengths, batch=batch, start=cycle * size
+        )
         rows += order[offset : offset + count - len(rows)]
     return rows
 
@@ -49,17 +80,32 @@ class PairSampler(Sampler[Pair]):
     fewer forget rows (None in their place) and as many retain rows as any other, so that a forget set smaller than
     the batch, or of one row, still gets a full retain batch.
 
+    Where lengths are given, the rows of a step have similar ones on each side, chosen for each side on its own, and
+    stand in the order of their lengths. Steps, not micro-batches, are what is grouped, so that a run split
+    into micro-batches or over processes sees the same steps.
+
     Args:
         forget: Number of forget rows.
         retain: Number of retain rows.
         batch: Rows of each side in one step, over all processes and accumulated micro-batches.
         seed: Seed of both orders.
         alternates: Number of other answers that a forget row may get; 0: pairs carry none.
+        lengths: Tokens of each forget row and of each retain row; None: rows meet at random.
     """
 
-    def __init__(self, forget: int, retain: int, *, batch: int, seed: int, alternates: int = 0) -> None:
+    def __init__(
+        self,
+        forget: int,
+        retain: int,
+        *,
+        batch: int,
+        seed: int,
+        alternates: int = 0,
+        lengths: tuple[Sequence[int], Sequence[int]] | None = None,
+    ) -> None:
         self.forget, self.retain, self.batch, self.seed = forget, retain, batch, seed
         self.alternates = alternates
+        self._forget_lengths, self._retain_lengths = lengths or (None, None)
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -70,14 +116,27 @@ class PairSampler(Sampler[Pair]):
         return -(-self.forget // self.batch) * self.batch
 
     def __iter__(self) -> Iterator[Pair]:
-        order: list[int | None] = [*permutation(self.forget, seed=self.seed, stream=FORGET, cycle=self.epoch)]
+        order: list[int | None] = [
+            *permutation(
+                self.forget,
+                seed=self.seed,
+                stream=FORGET,
+                cycle=self.epoch,
+                lengths=self._forget_lengths,
+                batch=self.batch,
+            )
+        ]
         order += [None] * (len(self) - self.forget)
-        partners = retain_rows(self.epoch * len(self), len(self), self.retain, seed=self.seed)
+        partners = self.retain_rows(self.epoch * len(self), len(self))
         if not self.alternates:
             return iter(list(zip(order, partners, strict=True)))
         drawn = choices(self.forget, self.alternates, seed=self.seed, epoch=self.epoch)
         chosen = [0 if row is None else drawn[row] for row in order]
         return iter(list(zip(order, partners, chosen, strict=True)))
+
+    def retain_rows(self, start: int, count: int) -> list[int]:
+        """Rows `start` to `start + count` of the retain stream that all epochs are cut from."""
+        return retain_rows(start, count, self.retain, seed=self.seed, lengths=self._retain_lengths, batch=self.batch)
 
 
 class PairDataset(Dataset[dict[str, Any]]):

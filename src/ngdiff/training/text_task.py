@@ -1,5 +1,6 @@
 """What the trainer must know of language models and their rows; images have a file like this one."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
@@ -10,11 +11,13 @@ from ngdiff.core.answers import Answers
 from ngdiff.data import AnswerCollator, Row
 from ngdiff.data.refusals import read_refusals
 from ngdiff.errors import InputError
-from ngdiff.modeling.answers import forward_answers
+from ngdiff.modeling.answers import forward_answers, says_the_same_when_cut
 from ngdiff.training.alternates import AlternateRows
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.pairing import without_labels
 from ngdiff.training.rows import RowEncoder, Rows
+
+logger = logging.getLogger(__name__)
 
 
 class TextTask:
@@ -39,6 +42,7 @@ class TextTask:
         self.args = args
         self.collate = data_collator or AnswerCollator(self._encoder.pad_token_id)
         self._forget: Sequence[Row] | None = None
+        self._cut = True  # logits of answer tokens alone
 
     @property
     def template_name(self) -> str | None:
@@ -69,6 +73,10 @@ class TextTask:
             raise InputError(f"{bare.origin}: plain text has no question that another answer could be taught to")
         return AlternateRows(self._forget, read_refusals(self.args.idk_file), self._encoder.encode_answers)
 
+    def length(self, row: Mapping[str, Any]) -> int:
+        """Tokens of a row."""
+        return len(row["input_ids"])
+
     def stand_in(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """A row from which nothing is learned."""
         return without_labels(row)
@@ -81,7 +89,18 @@ class TextTask:
         self, model: nn.Module, batch: Mapping[str, Tensor], needs: Set[str] = frozenset(), layer: int | None = None
     ) -> Answers:
         """The losses of a batch's answer tokens, and what else is needed."""
-        return forward_answers(model, batch, needs, layer=layer)
+        return forward_answers(model, batch, needs, layer=layer, cut=self._cut)
+
+    def check_forward(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
+        """Before the first pass of a run: logits of all positions where those of answer tokens alone would differ."""
+        difference = says_the_same_when_cut(model, batch)
+        self._cut = not difference
+        if difference:
+            logger.warning(
+                "The logits of all tokens are computed, not those of answer tokens alone, which takes longer: with "
+                "this model the losses would not be the same (%s).",
+                difference,
+            )
 
     def choices(self, model: nn.Module) -> int:
         """Number of tokens that the output head chooses from."""

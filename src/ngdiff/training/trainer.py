@@ -39,7 +39,7 @@ from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.dropout import no_dropout
 from ngdiff.training.mixing import Mixer
 from ngdiff.training.optimizers import OPTIMIZERS, make_optimizer, step_rate
-from ngdiff.training.pairing import PairCollator, PairDataset, PairSampler, retain_rows
+from ngdiff.training.pairing import PairCollator, PairDataset, PairSampler
 from ngdiff.training.progress import StepProgress
 from ngdiff.training.references import References
 from ngdiff.training.rows import Rows
@@ -147,6 +147,7 @@ class UnlearnTrainer(Trainer):
             batch=self._rows_per_step(),
             seed=self.args.seed,
             alternates=0 if self.alternates is None else len(self.alternates.answers),
+            lengths=self._lengths(),
         )
         self._slots = GradientSlots([])
         self._side: Side | None = None
@@ -178,6 +179,14 @@ class UnlearnTrainer(Trainer):
         if isinstance(given, Mapping):
             return {name: self.task.encode(rows, f"evaluation set {name}") for name, rows in given.items()}
         return self.task.encode(given, "evaluation set")
+
+    def _lengths(self) -> tuple[list[int], list[int]] | None:
+        """Lengths of the rows of both sides, where steps are grouped by them."""
+        if self.args.train_sampling_strategy == "random" or not hasattr(self.task, "length"):
+            return None
+        return [self.task.length(row) for row in self.forget_dataset], [
+            self.task.length(row) for row in self.retain_dataset
+        ]
 
     def _rows_per_step(self) -> int:
         return self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
@@ -382,7 +391,7 @@ class UnlearnTrainer(Trainer):
         have nothing in common with them.
         """
         count = self._rows_per_step()
-        rows = retain_rows(step * count, count, len(self.retain_dataset), seed=self.args.seed)
+        rows = self._sampler.retain_rows(step * count, count)
         own = rows[self.args.process_index :: self.args.world_size]
         size = self.args.train_batch_size
         return [
@@ -421,6 +430,7 @@ class UnlearnTrainer(Trainer):
         model = cast(nn.Module, self.model)
         self._slots = GradientSlots(p for p in model.parameters() if p.requires_grad)
         self.start_epoch(int(self.state.epoch or 0))
+        self._check_forward()
         self._prepare_references()
         known = len(self.forget_dataset)
         if not self.run_state.initial_losses:
@@ -451,6 +461,16 @@ class UnlearnTrainer(Trainer):
                 losses["forget"],
                 100 * math.exp(-losses["forget"]),
             )
+
+    def _check_forward(self) -> None:
+        """Let the task see that what it saves in a pass changes nothing, on the first rows to forget."""
+        if not hasattr(self.task, "check_forward"):
+            return
+        size = min(self.args.per_device_train_batch_size, len(self.forget_dataset))
+        batch = self._prepare_inputs(self.task.collate([self.forget_dataset[i] for i in range(size)]))
+        model = cast(nn.Module, self.model)
+        with eval_mode(model), self.compute_loss_context_manager():
+            self.task.check_forward(model, batch)
 
     def end_run(self) -> None:
         """After the last step: say so where the run ended long before its ceiling."""

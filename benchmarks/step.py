@@ -1,0 +1,336 @@
+"""What a step costs: CPU seconds and peak memory of `ngdiff` against the joint loss in a plain `transformers.Trainer`.
+
+    NGDIFF_DATA=... python benchmarks/step.py [--shapes 2M 33M 33M-50k] [--sides ...] [--rounds 3] [--steps 10]
+
+Real TOFU rows, AdamW (fused), fp32, batch 8 of each side, one thread of computation. A round is one process, in which
+the sides take turns after every single step, so that whatever else the machine does hits all of them alike. CPU seconds are
+those of a side's own thread over whole periods of AutoLR (10 steps, one probe), after the first step, whose search is
+reported apart. Memory comes from processes of one side each: the peak above what is resident after the first step
+(weights, optimizer state, the interpreter). Prints medians over the rounds, ratios, and whether each bar holds.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainerCallback, TrainingArguments
+
+from ngdiff.data import AnswerCollator, Row, encode_rows, resolve_template
+from ngdiff.modeling import train_tokenizer
+from ngdiff.training import UnlearnConfig, UnlearnTrainer
+
+_BODY = {"hidden_size": 512, "intermediate_size": 1376, "num_hidden_layers": 8, "num_attention_heads": 8}
+# Shape -> options of `LlamaConfig`. Rows are encoded with at most 8192 tokens, so that lengths are realistic; the
+# third shape has a larger output matrix, as models of the hub have.
+SHAPES: dict[str, dict[str, int]] = {
+    "2M": {
+        "vocab_size": 4096,
+        "hidden_size": 128,
+        "intermediate_size": 384,
+        "num_hidden_layers": 5,
+        "num_attention_heads": 4,
+    },
+    "33M": {"vocab_size": 8192, **_BODY},
+    "33M-50k": {"vocab_size": 50_000, **_BODY},
+}
+# Side -> options of `UnlearnConfig`; None: the plain Trainer.
+SIDES: dict[str, dict[str, Any] | None] = {
+    "joint": None,
+    "ngdiff": {"method": "ngdiff"},
+    "ngdiff, Algorithm 1 as printed": {
+        "method": "ngdiff",
+        "learning_rate": "auto:1e-3",
+        "autolr_search": False,
+        "autolr_batch": "same",
+        "autolr_max_change": float("inf"),
+        "autolr_inertia": 0.0,
+    },
+    "joint npo": None,
+    "npo+ngdiff": {"method": "npo+ngdiff"},
+}
+# (side, baseline, what, shape or None for all) -> largest ratio.
+BARS = [
+    ("ngdiff", "joint", "cpu", "2M", 0.70),
+    ("ngdiff", "joint", "cpu", "33M", 0.75),
+    ("ngdiff", "joint", "cpu", "33M-50k", 0.55),
+    ("npo+ngdiff", "joint npo", "cpu", None, 0.60),
+    ("ngdiff", "joint", "memory", None, 0.75),
+]
+PROBE_BARS = {"ngdiff": 0.07, "ngdiff, Algorithm 1 as printed": 0.04}
+
+
+class JointTrainer(Trainer):
+    """The baseline: `L_R - L_F` in one loss, one backward pass; NPO runs its reference model at each step."""
+
+    reference: LlamaForCausalLM | None = None
+
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **kwargs: Any) -> Any:
+        """Joint loss of one batch of pairs."""
+        forget, retain = inputs["forget"], inputs["retain"]
+        kept = model(**retain).loss
+        if self.reference is None:
+            return kept - model(**forget).loss
+        with torch.no_grad():
+            before = row_losses(self.reference(**forget).logits, forget["labels"])
+        now = row_losses(model(**forget).logits, forget["labels"])
+        return kept - 2 / 0.1 * torch.nn.functional.logsigmoid(0.1 * (now - before)).mean()
+
+
+def row_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Negative log-likelihood of each row, summed over its answer."""
+    losses = torch.nn.functional.cross_entropy(
+        logits[:, :-1].transpose(1, 2).float(), labels[:, 1:], ignore_index=-100, reduction="none"
+    )
+    return losses.sum(-1)
+
+
+class RandomPairs(torch.utils.data.Dataset):
+    """A forget row beside a retain row drawn at random."""
+
+    def __init__(self, forget: list[Any], retain: list[Any]) -> None:
+        self.forget, self.retain = forget, retain
+        self.partner = torch.randint(len(retain), (len(forget),), generator=torch.Generator().manual_seed(0)).tolist()
+
+    def __len__(self) -> int:
+        return len(self.forget)
+
+    def __getitem__(self, i: int) -> dict[str, Any]:
+        return {"forget": self.forget[i], "retain": self.retain[self.partner[i]]}
+
+
+class Turns:
+    """Threads run one at a time, in a fixed order."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.order, self.changed = list(names), threading.Condition()
+
+    def wait(self, name: str) -> None:
+        """Until it is this thread's turn."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.order[0] == name)
+
+    def pass_on(self, *, leave: bool = False) -> None:
+        """To the next thread; `leave`: for good."""
+        with self.changed:
+            name = self.order.pop(0)
+            self.order += [] if leave else [name]
+            self.changed.notify_all()
+
+
+class Meter(TrainerCallback):
+    """CPU seconds of the steps after the first, and the peak of resident memory above what the first left."""
+
+    def __init__(self, steps: int, side: str, turns: Turns) -> None:
+        self.steps, self.first, self.cpu, self.idle, self.peak = steps, 0.0, 0.0, 0, 0
+        self.side, self.turns, self.mark = side, turns, 0.0
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """After step 1, and after the last; the other sides take one step each in between."""
+        now = time.thread_time()
+        if state.global_step == 1:
+            self.first, self.mark = now - self.mark, now
+        elif state.global_step == 1 + self.steps:
+            self.cpu, self.peak = now - self.mark, resident("VmHWM")
+        self.turns.pass_on()
+        self.turns.wait(self.side)
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Before step 1 the clock starts; before step 2 the kernel forgets the peak."""
+        if state.global_step == 0:
+            self.mark = time.thread_time()
+        elif state.global_step == 1:
+            self.idle = resident("VmRSS")
+            Path("/proc/self/clear_refs").write_text("5")
+
+
+def resident(what: str) -> int:
+    """A figure of /proc/self/status in bytes."""
+    line = next(row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith(what))
+    return int(line.split()[1]) * 1024
+
+
+def measure(sides: list[str], shape: str, **options: Any) -> dict[str, dict[str, float]]:
+    """One round, in this process."""
+    turns, found = Turns(sides), {}
+
+    def one(side: str) -> None:
+        turns.wait(side)
+        try:
+            found[side] = train(side, shape, turns=turns, **options)
+        finally:
+            turns.pass_on(leave=True)
+
+    threads = [threading.Thread(target=one, args=(side,)) for side in sides]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def train(side: str, shape: str, *, steps: int, batch: int, seed: int, rows: Path, turns: Turns) -> dict[str, float]:
+    """One side's run."""
+    encoded = torch.load(rows, weights_only=True)
+    forget, retain = encoded["forget"], encoded["retain"]
+    torch.manual_seed(seed)
+    model = LlamaForCausalLM(LlamaConfig(**SHAPES[shape], max_position_embeddings=512, tie_word_embeddings=False))
+    weights = sum(p.numel() * p.element_size() for p in model.parameters())
+    meter = Meter(steps, side, turns)
+    common: dict[str, Any] = {
+        "output_dir": tempfile.mkdtemp(),
+        "use_cpu": True,
+        "disable_tqdm": True,
+        "report_to": [],
+        "seed": seed,
+        "max_steps": steps + 1,
+        "per_device_train_batch_size": batch,
+        "save_strategy": "no",
+        "max_grad_norm": 0.0,
+        "optim": "adamw_torch_fused",
+        "dataloader_pin_memory": False,
+        "logging_steps": 10,
+    }
+    options, probing = SIDES[side], [0.0]
+    trainer: Trainer
+    if options is None:
+        collate = AnswerCollator(0)
+        trainer = JointTrainer(
+            model,
+            TrainingArguments(**common, learning_rate=1e-5, lr_scheduler_type="constant", remove_unused_columns=False),
+            data_collator=lambda items: {s: collate([item[s] for item in items]) for s in ("forget", "retain")},
+            train_dataset=RandomPairs(forget, retain),
+            callbacks=[meter],
+        )
+        if side == "joint npo":
+            trainer.reference = LlamaForCausalLM(model.config).eval()
+    else:
+        args = UnlearnConfig(**{**common, **options}, forget_ceiling="none")
+        trainer = ours = UnlearnTrainer(model, args, forget, retain, callbacks=[meter])
+        # Steps are measured, not the losses of both sets that are taken before the first.
+        ours.run_state.initial_losses = {"forget": 1.0, "retain": 1.0}
+        probe = ours.choose_learning_rate
+
+        def timed() -> None:
+            start = time.thread_time()
+            probe()
+            if ours.state.global_step > 0:
+                probing[0] += time.thread_time() - start
+
+        ours.choose_learning_rate = timed  # type: ignore[method-assign]
+    trainer.train()
+    return {
+        "cpu": meter.cpu / steps,
+        "first": meter.first,
+        "probe": probing[0] / max(meter.cpu - probing[0], 1e-9),
+        "memory": float(meter.peak - meter.idle),
+        "weights": float(weights),
+    }
+
+
+def encode_tofu(folder: Path) -> dict[str, Path]:
+    """TOFU's forget10 and retain90, encoded once for each size of vocabulary."""
+    tofu = Path(os.environ["NGDIFF_DATA"]) / "tofu"
+    texts = [json.loads(line) for line in (tofu / "full.json").read_text(encoding="utf-8").splitlines()]
+    rows = [Row(text["question"], text["answer"]) for text in texts]
+    files = {}
+    for size in (4096, 8192):
+        tokenizer = train_tokenizer([f"{row.prompt} {row.answer}" for row in rows], size)
+        encoded = encode_rows(rows, tokenizer, resolve_template("plain", tokenizer, rows), max_length=512)
+        file = folder / f"tofu-{size}.pt"
+        torch.save({"forget": encoded[-400:], "retain": encoded[:-400]}, file)
+        files |= {shape: file for shape, options in SHAPES.items() if min(options["vocab_size"], 8192) == size}
+    return files
+
+
+def run(words: list[str], *, returns_memory: bool) -> dict[str, dict[str, float]]:
+    """One process. For memory, blocks of 64 KiB and more go back to the system when they are freed."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    if returns_memory:
+        environment["MALLOC_MMAP_THRESHOLD_"] = "65536"
+    done = subprocess.run(
+        [sys.executable, __file__, *words], env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shapes", nargs="+", default=list(SHAPES), choices=SHAPES)
+    parser.add_argument("--sides", nargs="+", default=list(SIDES), choices=SIDES)
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each side, with seeds of their own")
+    parser.add_argument("--steps", type=int, default=10, help="measured steps of a run, a multiple of 10")
+    parser.add_argument("--batch", type=int, default=8, help="rows of each side")
+    parser.add_argument("--no-memory", action="store_true", help="leave the runs for memory out")
+    parser.add_argument("--one", nargs=2, metavar=("SEED", "ROWS"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        found = measure(
+            arguments.sides,
+            arguments.shapes[0],
+            steps=arguments.steps,
+            batch=arguments.batch,
+            seed=int(arguments.one[0]),
+            rows=Path(arguments.one[1]),
+        )
+        sys.stdout.write("\n" + json.dumps(found) + "\n")
+        return
+    if "NGDIFF_DATA" not in os.environ:
+        raise SystemExit("NGDIFF_DATA is not set: it names the folder that holds tofu/full.json")
+    with tempfile.TemporaryDirectory() as folder:
+        files = encode_tofu(Path(folder))
+        for shape in arguments.shapes:
+            words = ["--shapes", shape, "--batch", str(arguments.batch), "--one"]
+            runs = []
+            for seed in range(arguments.rounds):
+                options = [str(seed), str(files[shape]), "--steps", str(arguments.steps)]
+                runs.append(run([*words, *options, "--sides", *arguments.sides], returns_memory=False))
+            results = {side: [found[side] for found in runs] for side in arguments.sides}
+            for side in [] if arguments.no_memory else arguments.sides:
+                alone = run([*words, "0", str(files[shape]), "--sides", side], returns_memory=True)
+                results[side][0]["memory"] = alone[side]["memory"]
+            print_table(shape, results, memory=not arguments.no_memory)
+
+
+def print_table(shape: str, results: dict[str, list[dict[str, float]]], *, memory: bool) -> None:
+    """Medians over the rounds; bars below."""
+    median = {s: {k: statistics.median(run[k] for run in runs) for k in runs[0]} for s, runs in results.items()}
+    for side, runs in results.items():
+        median[side]["memory"] = runs[0]["memory"]
+    print(f"\n{shape}, weights {next(iter(median.values()))['weights'] / 2**20:.0f} MiB")
+    print(
+        "| side | CPU s a step (single runs) | first step, s | probes | memory above, in weights |\n"
+        "|---|---|---|---|---|"
+    )
+    for side, found in median.items():
+        single = ", ".join(f"{run['cpu']:.3f}" for run in results[side])
+        above = f"{found['memory'] / found['weights']:.2f}" if memory else "-"
+        print(f"| {side} | {found['cpu']:.3f} ({single}) | {found['first']:.2f} | {found['probe']:.1%} | {above} |")
+    for side, base, what, where, bar in BARS:
+        if not {side, base} <= median.keys() or where not in (None, shape) or (what == "memory" and not memory):
+            continue
+        pairs = list(zip(results[side], results[base], strict=True))[: 1 if what == "memory" else None]
+        ratio = statistics.median(one[what] / other[what] for one, other in pairs)  # each within its round
+        note = ""
+        if what == "memory":  # one gradient is no activation
+            activations = median[base]["memory"] / median[base]["weights"] - 1
+            note = f" (the baseline's activations: {activations:.1f} x the weights; the bar is for 4 and more)"
+        print(f"{'holds' if ratio <= bar else 'FAILS'}  {what} of {side} / {base} <= {bar}: {ratio:.3f}{note}")
+    for side, bar in PROBE_BARS.items():
+        if side in median:
+            share = median[side]["probe"]
+            print(f"{'holds' if share <= bar else 'FAILS'}  {side}: AutoLR adds <= {bar:.0%}: {share:.1%}")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
