@@ -1,6 +1,5 @@
 """`ngdiff finetune`."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, resolved
 from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.cli.processes import is_first, say, wait_for_all
 from ngdiff.cli.resume import refuse_other_run
 from ngdiff.data import read_rows, resolve_template
 from ngdiff.errors import InputError
@@ -97,12 +97,15 @@ def run(words: list[str]) -> None:
         "resume": options.resume,
         "inputs": inputs_of(options.model, options.train, options.tokenizer),
     }
-    output = check_output(options.output, **where)
+    output = Path(options.output).expanduser()
     settings = resolved(options, config)
     data = {"train": describe_data(options.train, rows)}
-    model_files = _describe_shape(options) if fresh else describe_model(options.model)
-    if options.resume:
-        refuse_other_run(options.output, settings, data=data, model=model_files)
+    model_files: dict[str, Any] = {}
+    if is_first():
+        check_output(options.output, **where)
+        model_files = _describe_shape(options) if fresh else describe_model(options.model)
+        if options.resume:
+            refuse_other_run(options.output, settings, data=data, model=model_files)
     checkpoint = last_checkpoint(output) if options.resume else None
     if options.resume and checkpoint is None:
         raise InputError(f"--resume: {options.output} holds no checkpoint that was written to its end")
@@ -117,16 +120,18 @@ def run(words: list[str]) -> None:
         model = cast(PreTrainedModel, add_adapter(model, peft_config, seed=config.seed))
 
     def begin() -> None:
-        prepare_output(options.output, **where)
-        write_manifest(
-            output,
-            command=["ngdiff", "finetune", *words],
-            config=settings,
-            data=data,
-            model=model_files,
-            template=template.name,
-            seed=config.seed,
-        )
+        if is_first():
+            prepare_output(options.output, **where)
+            write_manifest(
+                output,
+                command=["ngdiff", "finetune", *words],
+                config=settings,
+                data=data,
+                model=model_files,
+                template=template.name,
+                seed=config.seed,
+            )
+        wait_for_all()
 
     result = finetune(
         model,
@@ -137,10 +142,9 @@ def run(words: list[str]) -> None:
         callbacks=[_AtBegin(begin)],
         resume=False if checkpoint is None else str(checkpoint),
     )
-    save_model(model, tokenizer, output)
-    sys.stdout.write(
-        f"training loss {result.loss:.4f} after {result.epochs:g} epochs; the model is in {options.output}\n"
-    )
+    if is_first():
+        save_model(model, tokenizer, output)
+    say(f"training loss {result.loss:.4f} after {result.epochs:g} epochs; the model is in {options.output}\n")
 
 
 def _describe_shape(options: FinetuneOptions) -> dict[str, Any]:

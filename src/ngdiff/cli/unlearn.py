@@ -1,7 +1,6 @@
 """`ngdiff unlearn`."""
 
 import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,13 @@ from typing import Any
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, SetOptions, read_sets, resolved
 from ngdiff.cli.parsing import CommandParser
+from ngdiff.cli.processes import is_first, say, wait_for_all
 from ngdiff.cli.resume import refuse_other_run
 from ngdiff.data import resolve_template
 from ngdiff.errors import InputError
 from ngdiff.files import check_output, prepare_output, write_json
 from ngdiff.manifest import describe_data, describe_model, write_manifest
-from ngdiff.modeling import load_model, load_tokenizer, save_model
+from ngdiff.modeling import load_model, load_tokenizer
 from ngdiff.report import plot_curves
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 from ngdiff.training.checkpoint import last_checkpoint
@@ -62,10 +62,13 @@ def run(words: list[str]) -> None:
         "resume": options.resume,
         "inputs": inputs_of(options.model, options.forget, options.retain, options.holdout, config.idk_file),
     }
-    output = check_output(options.output, **where)
-    model_files = describe_model(options.model)
-    if options.resume:
-        refuse_other_run(options.output, settings, data=data, model=model_files)
+    output = Path(options.output).expanduser()
+    model_files: dict[str, Any] = {}
+    if is_first():
+        check_output(options.output, **where)
+        model_files = describe_model(options.model)
+        if options.resume:
+            refuse_other_run(options.output, settings, data=data, model=model_files, rows_per_step=config.rows_per_step)
     checkpoint = last_checkpoint(output) if options.resume else None
     if options.resume and checkpoint is None:
         raise InputError(f"--resume: {options.output} holds no checkpoint that was written to its end")
@@ -81,6 +84,9 @@ def run(words: list[str]) -> None:
     )
 
     def write_run_manifest(extra: dict[str, Any]) -> None:
+        if not is_first():
+            return
+        extra |= {"processes": config.world_size, "rows_per_step": config.rows_per_step}
         write_manifest(
             output,
             command=["ngdiff", "unlearn", *words],
@@ -92,23 +98,27 @@ def run(words: list[str]) -> None:
             extra=extra,
         )
 
-    prepare_output(options.output, **where)
+    if is_first():
+        prepare_output(options.output, **where)
     write_run_manifest({"finished": False})
+    wait_for_all()  # nobody reads or writes in a folder that is being emptied
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    save_model(trainer.accelerator.unwrap_model(trainer.model), tokenizer, output)
+    trainer.save_to(output, tokenizer)
     before = trainer.run_state.initial_losses
     after = {
         "forget": trainer.mean_loss(trainer.forget_dataset),
         "retain": trainer.mean_loss(trainer.retain_dataset, rows=len(trainer.forget_dataset)),
     }
-    write_json(output / "training_log.json", {"steps": trainer.state.log_history, "probes": trainer.run_state.probes})
-    if any("loss_forget" in row for row in trainer.state.log_history):  # there are none with --logging-strategy no
-        plot_curves(trainer.state.log_history, output / "curves.png", forget_ceiling=trainer.ceiling)
+    if is_first():
+        log = trainer.state.log_history
+        write_json(output / "training_log.json", {"steps": log, "probes": trainer.run_state.probes})
+        if any("loss_forget" in row for row in log):  # there are none with --logging-strategy no
+            plot_curves(log, output / "curves.png", forget_ceiling=trainer.ceiling)
     write_run_manifest({"finished": True, "losses_before": before, "losses_after": after})
     first = min(len(trainer.forget_dataset), len(trainer.retain_dataset))
     for title, role in (("forget loss", "forget"), (f"retain loss (first {first} rows)", "retain")):
-        sys.stdout.write(f"{title}: {before[role]:.4f} before, {after[role]:.4f} after\n")
-    sys.stdout.write(f"The model is in {options.output}; what it still knows:\n  {_evaluation(options, config)}\n")
+        say(f"{title}: {before[role]:.4f} before, {after[role]:.4f} after\n")
+    say(f"The model is in {options.output}; what it still knows:\n  {_evaluation(options, config)}\n")
 
 
 def _evaluation(options: UnlearnOptions, config: UnlearnConfig) -> str:

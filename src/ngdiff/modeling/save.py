@@ -4,19 +4,50 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from peft import PeftModel
 from safetensors import SafetensorError
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
+from ngdiff.core.shards import whole
 
-def save_model(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
+
+def whole_state(model: nn.Module, *, keep: bool) -> dict[str, Tensor]:
+    """The weights of a sharded model, put together tensor by tensor, on the CPU. All processes must call it.
+
+    Args:
+        model: Its weights are sharded over the processes.
+        keep: False in processes that do not need the result: theirs is empty.
+    """
+    state = {}
+    for name, tensor in model.state_dict().items():
+        full = whole(tensor).detach()
+        if keep:
+            state[name] = full.cpu()
+    return state
+
+
+def save_model(
+    model: PreTrainedModel | PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: str | Path,
+    *,
+    state: dict[str, Tensor] | None = None,
+) -> None:
     """Write model (safetensors) and tokenizer to `folder`, for `AutoModelForCausalLM.from_pretrained`.
 
     They are written beside their place first and moved when all is there: a full disk leaves what was there
     before. The move replaces file by file and is not atomic as a whole. For a PEFT model only the adapter is
     written.
+
+    Args:
+        model: what to write.
+        tokenizer: its tokenizer.
+        folder: where to.
+        state: the weights, where the model itself holds only parts of them.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written; names the folder.
@@ -26,7 +57,8 @@ def save_model(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenize
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
     try:
         try:
-            model.save_pretrained(str(partial))
+            weights: dict[str, Any] = {} if state is None else {"state_dict": state}
+            model.save_pretrained(str(partial), **weights)
             tokenizer.save_pretrained(partial)
         except (OSError, SafetensorError) as error:  # safetensors has an error of its own for a full disk
             raise OSError(

@@ -24,7 +24,7 @@ from ngdiff.errors import InputError
 from ngdiff.evaluation.context import row_limit
 from ngdiff.modeling import check_vocabulary
 from ngdiff.training.bounds import check_bounds
-from ngdiff.training.config import unpin_without_accelerator
+from ngdiff.training.config import unpin_without_accelerator, use_cpu_without_accelerator
 from ngdiff.training.progress import StepProgress
 
 logger = logging.getLogger(__name__)
@@ -91,6 +91,7 @@ class FinetuneConfig(TrainingArguments):
         if self.stop_loss and str(self.logging_strategy) in ("no", "IntervalStrategy.NO"):
             raise InputError("--logging-strategy no gives --stop-loss nothing to compare; use epoch or steps")
         check_bounds(self)
+        use_cpu_without_accelerator(self)
         super().__post_init__()
         unpin_without_accelerator(self)
 
