@@ -29,7 +29,7 @@ def launch(folder: Path, processes: int, cases: dict[str, dict[str, Any]]) -> di
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=120,
     )
     results = {}
     for name in cases:

@@ -7,17 +7,23 @@ text), `resume` (a checkpoint), `trap` (a precaution to leave out) and `saved` (
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
+import transformers.trainer
+from accelerate import Accelerator, DistributedType
+from accelerate.state import AcceleratorState
 from peft import LoraConfig
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from ngdiff.core.shards import whole
 from ngdiff.modeling import train_tokenizer
-from ngdiff.training import UnlearnConfig, UnlearnTrainer
+from ngdiff.training import UnlearnConfig, UnlearnTrainer, config, sharding
+from ngdiff.training.sharding import has_shards
 
 VOCABULARY = 300  # a byte-level tokenizer has no fewer than 259
 WORDS = ["ash", "birch", "cedar", "elm", "fir", "hazel", "larch", "oak", "pine", "rowan", "willow", "yew"]
@@ -48,8 +54,8 @@ def sharded_model(folder: Path) -> LlamaForCausalLM:
     if dist.get_rank() == 0 and not folder.exists():
         model().save_pretrained(folder)
     dist.barrier()
-    config = DistributedConfig(fsdp_size=dist.get_world_size())
-    return LlamaForCausalLM.from_pretrained(folder, distributed_config=config, dtype=torch.float32)
+    spread = DistributedConfig(fsdp_size=dist.get_world_size())
+    return LlamaForCausalLM.from_pretrained(folder, distributed_config=spread, dtype=torch.float32)
 
 
 def rows(count: int, seed: int) -> list[dict[str, list[int]]]:
@@ -85,6 +91,46 @@ class Recorder(UnlearnTrainer):
         return super().training_step(model, inputs, num_items_in_batch)
 
 
+@contextmanager
+def trapped(trap: str | None, trainer: Any) -> Iterator[None]:
+    """Within, one of the precautions for sharded weights is left out."""
+    kept = sharding.reshard
+    if trap == "no_reshard":
+        sharding.reshard = lambda model: None
+    if trap == "no_sync":
+        trainer.accelerator.gradient_state.plugin_kwargs["sync_each_batch"] = False
+    try:
+        yield
+    finally:
+        sharding.reshard = kept
+
+
+class CpuAccelerator(Accelerator):
+    """accelerate's FSDP2 plugin on CPU, where accelerate itself leaves FSDP out without a word."""
+
+    def __init__(self, *args: Any, fsdp_plugin: Any = None, **kwargs: Any) -> None:
+        os.environ |= {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
+        super().__init__(*args, fsdp_plugin=fsdp_plugin, **kwargs)
+        if fsdp_plugin is not None:
+            AcceleratorState._shared_state |= {"distributed_type": DistributedType.FSDP, "fsdp_plugin": fsdp_plugin}
+
+
+@contextmanager
+def fsdp_on_cpu(wanted: bool) -> Iterator[None]:
+    """Within, `--fsdp` is not refused on CPU and does shard."""
+    kept = transformers.trainer.Accelerator, config.check_fsdp_options
+    environment = dict(os.environ)
+    if wanted:
+        transformers.trainer.Accelerator = CpuAccelerator
+        config.check_fsdp_options = lambda args: None
+    try:
+        yield
+    finally:
+        transformers.trainer.Accelerator, config.check_fsdp_options = kept
+        os.environ.clear()
+        os.environ.update(environment)
+
+
 def walk(folder: Path, name: str, options: dict[str, Any]) -> None:
     """One run."""
     own = {key: options.pop(key, None) for key in ("sharded", "lora", "text", "resume", "trap", "saved")}
@@ -106,9 +152,8 @@ def walk(folder: Path, name: str, options: dict[str, Any]) -> None:
         processing_class=tokenizer,
     )
     trainer.seen = []
-    if own["trap"] == "no_sync":
-        trainer.accelerator.gradient_state.plugin_kwargs["sync_each_batch"] = False
-    trainer.train(resume_from_checkpoint=own["resume"])
+    with trapped(own["trap"], trainer):
+        trainer.train(resume_from_checkpoint=own["resume"])
     weights = {name: whole(p).detach().clone() for name, p in trainer.model.named_parameters()}
     seen: list[Any] = [trainer.seen]
     if args.world_size > 1:
@@ -125,6 +170,7 @@ def walk(folder: Path, name: str, options: dict[str, Any]) -> None:
             "probes": trainer.run_state.probes,
             "seen": seen,
             "processes": args.world_size,
+            "sharded": has_shards(trainer.model),
         }
         torch.save(result, folder / f"{name}.pt")
 
@@ -134,12 +180,9 @@ def main() -> None:
     folder, cases = Path(sys.argv[1]), json.loads(sys.argv[2])
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         dist.init_process_group("gloo")
-    if any(options.get("trap") == "no_reshard" for options in cases.values()):
-        import ngdiff.training.sharding as sharding
-
-        sharding.reshard = lambda model: None
     for name, options in cases.items():
-        walk(folder, name, options)
+        with fsdp_on_cpu(bool(options.get("fsdp"))):
+            walk(folder, name, options)
     if dist.is_initialized():
         dist.barrier()
         sys.stdout.flush()

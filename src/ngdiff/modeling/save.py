@@ -3,8 +3,10 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from peft import PeftModel
 from safetensors import SafetensorError
@@ -57,8 +59,11 @@ def save_model(
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
     try:
         try:
-            weights: dict[str, Any] = {} if state is None else {"state_dict": state}
-            model.save_pretrained(str(partial), **weights)
+            if state is None:
+                model.save_pretrained(str(partial))
+            else:
+                with _as_if_whole(model):
+                    model.save_pretrained(str(partial), state_dict=state)
             tokenizer.save_pretrained(partial)
         except (OSError, SafetensorError) as error:  # safetensors has an error of its own for a full disk
             raise OSError(
@@ -68,3 +73,21 @@ def save_model(
             os.replace(file, folder / file.name)
     finally:
         shutil.rmtree(partial)
+
+
+@contextmanager
+def _as_if_whole(model: PreTrainedModel | PeftModel) -> Iterator[None]:
+    """Within, a model that transformers sharded while loading does not wait for the other processes when it is saved.
+
+    It would put its weights together once more, which takes all processes; what is saved is given.
+    """
+    config = cast(Any, model).config
+    spread = getattr(config, "distributed_config", None)
+    if spread is None:
+        yield
+        return
+    config.distributed_config = None
+    try:
+        yield
+    finally:
+        config.distributed_config = spread
