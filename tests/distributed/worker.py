@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 import transformers.trainer
 from accelerate import Accelerator, DistributedType
-from accelerate.state import AcceleratorState
+from accelerate.state import AcceleratorState, PartialState
 from peft import LoraConfig
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -112,7 +112,8 @@ class CpuAccelerator(Accelerator):
         os.environ |= {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
         super().__init__(*args, fsdp_plugin=fsdp_plugin, **kwargs)
         if fsdp_plugin is not None:
-            AcceleratorState._shared_state |= {"distributed_type": DistributedType.FSDP, "fsdp_plugin": fsdp_plugin}
+            AcceleratorState._shared_state.update(distributed_type=DistributedType.FSDP, fsdp_plugin=fsdp_plugin)
+            PartialState._shared_state["distributed_type"] = DistributedType.FSDP  # as accelerate does elsewhere
 
 
 @contextmanager
