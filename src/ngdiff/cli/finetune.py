@@ -1,6 +1,5 @@
 """`ngdiff finetune`."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +11,7 @@ from ngdiff.cli.at_begin import AtBegin
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, resolved
 from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.cli.processes import is_first, say, wait_for_all
 from ngdiff.cli.resume import checkpoint_to_resume, refuse_other_run
 from ngdiff.cli.task import TaskOptions, task_of
 from ngdiff.data import read_rows, resolve_template
@@ -102,12 +102,15 @@ def run(words: list[str]) -> None:
         "resume": options.resume,
         "inputs": inputs_of(options.model, options.train, options.tokenizer),
     }
-    output = check_output(options.output, **where)
+    output = Path(options.output).expanduser()
     settings = resolved(options, config)
     data = {"train": describe_data(options.train, rows)}
-    model_files = _describe_shape(options) if fresh else describe_model(options.model)
-    if options.resume:
-        refuse_other_run(options.output, settings, data=data, model=model_files)
+    model_files: dict[str, Any] = {}
+    if is_first():
+        check_output(options.output, **where)
+        model_files = _describe_shape(options) if fresh else describe_model(options.model)
+        if options.resume:
+            refuse_other_run(options.output, settings, data=data, model=model_files)
     checkpoint = checkpoint_to_resume(options.output, resume=options.resume)
     model: PreTrainedModel  # or a PEFT model around one
     if fresh:
@@ -120,16 +123,18 @@ def run(words: list[str]) -> None:
         model = cast(PreTrainedModel, add_adapter(model, peft_config, seed=config.seed))
 
     def begin() -> None:
-        prepare_output(options.output, **where)
-        write_manifest(
-            output,
-            command=["ngdiff", "finetune", *words],
-            config=settings,
-            data=data,
-            model=model_files,
-            template=template.name,
-            seed=config.seed,
-        )
+        if is_first():
+            prepare_output(options.output, **where)
+            write_manifest(
+                output,
+                command=["ngdiff", "finetune", *words],
+                config=settings,
+                data=data,
+                model=model_files,
+                template=template.name,
+                seed=config.seed,
+            )
+        wait_for_all()
 
     result = finetune(
         model,
@@ -140,10 +145,9 @@ def run(words: list[str]) -> None:
         callbacks=[AtBegin(begin)],
         resume=False if checkpoint is None else str(checkpoint),
     )
-    save_model(model, tokenizer, output)
-    sys.stdout.write(
-        f"training loss {result.loss:.4f} after {result.epochs:g} epochs; the model is in {options.output}\n"
-    )
+    if is_first():
+        save_model(model, tokenizer, output)
+    say(f"training loss {result.loss:.4f} after {result.epochs:g} epochs; the model is in {options.output}\n")
 
 
 def _describe_shape(options: FinetuneOptions) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """`ngdiff COMMAND ...`: which command, and how it ends."""
 
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from ngdiff import __version__
+from ngdiff.cli.processes import is_first, leave, let_first_speak, process_count
 from ngdiff.cli.terminal import end_progress_bars, loading_bars_on_a_terminal_only
 from ngdiff.errors import InputError
 
@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "the whole story on built-in data, in a minute or two"),
 }
 
-IN_SEVERAL_PROCESSES = ("evaluate",)
+IN_SEVERAL_PROCESSES = ("unlearn", "evaluate", "finetune")
 
 USAGE = """\
 usage: ngdiff COMMAND [options]
@@ -40,10 +40,18 @@ commands:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status: 0; 2 for input that cannot be used; 1 for a run that failed.
 
+    One of several processes does not return: see `ngdiff.cli.processes.leave`.
+
     Args:
         arguments: Words after `ngdiff`; those of the process by default.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    status = _main(list(sys.argv[1:] if arguments is None else arguments))
+    if arguments is None and process_count() > 1:
+        leave(status)
+    return status
+
+
+def _main(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(usage())
         return 0 if words else 2
@@ -52,16 +60,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if words[0] not in COMMANDS:
         return _fail(f"{words[0]} is no command; one of {', '.join(COMMANDS)}", 2)
-    # torchrun and its like set it
-    if words[0] not in IN_SEVERAL_PROCESSES and os.environ.get("WORLD_SIZE", "1") not in ("", "0", "1"):
+    if words[0] not in IN_SEVERAL_PROCESSES and process_count() > 1:  # torchrun and its like set it
+        several = " and ".join(IN_SEVERAL_PROCESSES)
         return _fail(
-            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, and ngdiff {words[0]} runs in one process: several would write "
-            "the same folder. To unlearn in several processes use ngdiff.UnlearnTrainer in a script under torchrun; "
-            "ngdiff evaluate runs in several",
+            f"WORLD_SIZE is {process_count()}, and ngdiff {words[0]} runs in one process: several would write the same "
+            f"files. In several run {several}",
             2,
         )
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    logging.getLogger("ngdiff").setLevel(logging.INFO)
+    logging.getLogger("ngdiff").setLevel(logging.INFO if is_first() else logging.ERROR)
     run: Callable[[list[str]], None] = import_module(f"ngdiff.cli.{COMMANDS[words[0]][0]}").run
     try:
         with loading_bars_on_a_terminal_only():
@@ -70,6 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), 2)
     except (FloatingPointError, OSError) as error:  # numbers that ran away, a full disk: the message says it all
         return _fail(str(error), 1)
+    except RuntimeError:  # of one of several: the connection to a process that failed is gone
+        let_first_speak()
+        raise
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     return 0
@@ -82,5 +92,8 @@ def usage() -> str:
 
 def _fail(message: str, status: int) -> int:
     end_progress_bars()
-    sys.stderr.write(f"ngdiff: error: {' '.join(message.split())}\n")  # one line, whatever a library put into it
+    prefix = let_first_speak()
+    sys.stderr.write(
+        f"ngdiff: error: {prefix}{' '.join(message.split())}\n"
+    )  # one line, whatever a library put into it
     return status

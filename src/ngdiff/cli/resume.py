@@ -22,8 +22,20 @@ _MAY_CHANGE = (
 )
 
 
+# How a step is spread over processes and micro-batches; what matters is the number of rows in the whole step.
+_SPREAD = (
+    *("per_device_train_batch_size", "gradient_accumulation_steps", "use_cpu", "fsdp", "fsdp_config"),
+    *("ddp_backend", "ddp_find_unused_parameters", "ddp_bucket_cap_mb", "ddp_broadcast_buffers", "ddp_timeout"),
+)
+
+
 def refuse_other_run(
-    output: str, settings: Mapping[str, Any], *, data: Mapping[str, Mapping[str, Any]], model: Mapping[str, Any]
+    output: str,
+    settings: Mapping[str, Any],
+    *,
+    data: Mapping[str, Mapping[str, Any]],
+    model: Mapping[str, Any],
+    rows_per_step: int | None = None,
 ) -> None:
     """Compare a run with the one that left its config and manifest in `output`.
 
@@ -32,6 +44,8 @@ def refuse_other_run(
         settings: options of the run, from `ngdiff.cli.options.resolved`.
         data: for each role what `describe_data` returned.
         model: what goes into the manifest as the model.
+        rows_per_step: rows of each set in one step, over all processes, for a command that may go on in another number
+            of processes.
 
     Raises:
         InputError: no run is there, or another one; names the first option that differs.
@@ -41,13 +55,21 @@ def refuse_other_run(
         if not (folder / name).is_file():
             raise InputError(f"--resume: {output} holds no {name} of an earlier run")
     before = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
-    for name in sorted({*settings, *before} - {*_MAY_CHANGE}):
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    rows_then = manifest["extra"].get("rows_per_step")
+    same_rows = rows_per_step is not None and rows_per_step == rows_then
+    for name in sorted({*settings, *before} - {*_MAY_CHANGE, *(_SPREAD if same_rows else ())}):
         if settings.get(name) != before.get(name):
             raise InputError(
                 f"--resume: the run in {output} has {name} = {before.get(name)}, not {settings.get(name)}; give the "
                 "same options, or another --output"
             )
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    if rows_per_step is not None and rows_then is not None and not same_rows:
+        raise InputError(
+            f"--resume: a step of the run in {output} has {rows_then} rows of each set, not {rows_per_step}; choose "
+            "--per-device-train-batch-size and --gradient-accumulation-steps so that their product with the number of "
+            f"processes is {rows_then}"
+        )
     now, then = _contents(data, model), _contents(manifest["data"], manifest["model"])
     for name in {**now, **then}:
         if now.get(name) != then.get(name):

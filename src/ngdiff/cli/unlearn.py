@@ -1,7 +1,6 @@
 """`ngdiff unlearn`."""
 
 import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from ngdiff.cli import unlearn_images
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, SetOptions, read_sets, resolved
 from ngdiff.cli.parsing import CommandParser
+from ngdiff.cli.processes import is_first, say
 from ngdiff.cli.resume import checkpoint_to_resume, refuse_other_run
 from ngdiff.cli.task import TaskOptions, task_of
 from ngdiff.cli.unlearn_run import run_and_write
@@ -66,10 +66,13 @@ def run(words: list[str]) -> None:
         "resume": options.resume,
         "inputs": inputs_of(options.model, options.forget, options.retain, options.holdout, config.idk_file),
     }
-    output = check_output(options.output, **where)
-    model_files = describe_model(options.model)
-    if options.resume:
-        refuse_other_run(options.output, settings, data=data, model=model_files)
+    output = Path(options.output).expanduser()
+    model_files: dict[str, Any] = {}
+    if is_first():
+        check_output(options.output, **where)
+        model_files = describe_model(options.model)
+        if options.resume:
+            refuse_other_run(options.output, settings, data=data, model=model_files, rows_per_step=config.rows_per_step)
     checkpoint = checkpoint_to_resume(options.output, resume=options.resume)
     model = load_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
     trainer = UnlearnTrainer(
@@ -82,7 +85,8 @@ def run(words: list[str]) -> None:
         peft_config=peft_config,
     )
 
-    prepare_output(options.output, **where)
+    if is_first():
+        prepare_output(options.output, **where)
     manifest: dict[str, Any] = {
         "command": ["ngdiff", "unlearn", *words],
         "config": settings,
@@ -92,7 +96,7 @@ def run(words: list[str]) -> None:
         "seed": config.seed,
     }
     run_and_write(trainer, tokenizer, output, manifest, checkpoint=checkpoint)
-    sys.stdout.write(f"The model is in {options.output}; what it still knows:\n  {_evaluation(options, config)}\n")
+    say(f"The model is in {options.output}; what it still knows:\n  {_evaluation(options, config)}\n")
 
 
 def _evaluation(options: UnlearnOptions, config: UnlearnConfig) -> str:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ngdiff.core.gramian import Gradient
+from ngdiff.core.shards import local
 
 # A weight outside this range would overflow or lose digits as an fp32 factor: it is applied in several factors.
 _SAFE = (2.0**-100, 2.0**100)
@@ -39,13 +40,13 @@ def combine(g_r: Gradient, g_f: Gradient, w_r: float, w_f: float) -> list[Tensor
             combined.append(f)
             continue
         if f is not None and w_f != 0.0:
-            r.add_(f, alpha=w_f if in_one_go else 1.0)
+            local(r).add_(local(f), alpha=w_f if in_one_go else 1.0)
         combined.append(r)
     return combined
 
 
 def _scale_(gradient: Iterable[Tensor | None], weight: float) -> None:
-    present = [g for g in gradient if g is not None]
+    present = [local(g) for g in gradient if g is not None]
     if weight == 0.0:  # not a product: 0 * inf would be NaN, and a side of weight 0 must have no say
         for g in present:
             g.zero_()

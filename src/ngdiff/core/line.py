@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
+from ngdiff.core.shards import holds_everywhere, local, norm
 from ngdiff.errors import InputError
 
 # The rate of the measuring step. Far above any useful one, so that `theta_0 - theta_1` keeps the digits of `d`
@@ -53,6 +54,7 @@ class StepLine:
     A context manager. On leaving it, also through an error, weights, optimizer state, gradients and learning
     rates are what they were, bit for bit. Memory, beyond weights, gradients and optimizer state: twice the weights
     while open (`theta_0` and `d`), and a copy of the optimizer state while `d` is measured (another with `check`).
+    Sharded weights (FSDP2) move shard by shard; norms and checks are those of the whole.
 
     Args:
         optimizer: Any torch optimizer whose step is linear in the learning rate.
@@ -88,8 +90,8 @@ class StepLine:
             self._restore(state)
             raise
         self._restore(state)
-        self.step_norm = _norm(self._direction)
-        self.weight_norm = _norm(self._origin)
+        self.step_norm = norm(self._direction)
+        self.weight_norm = norm(self._origin)
         return self
 
     def __exit__(
@@ -102,9 +104,10 @@ class StepLine:
     def move_to(self, rho: float) -> None:
         """Set the weights to `theta_0 - rho d`. `rho` may be negative; 0 gives the exact `theta_0`."""
         for p, origin, d in zip(self._parameters, self._origin, self._direction, strict=True):
-            p.copy_(origin)
+            weight = local(p)
+            weight.copy_(local(origin))
             if rho != 0.0:
-                p.add_(d, alpha=-rho)
+                weight.add_(local(d), alpha=-rho)
 
     def _measure(self, state: _State) -> list[Tensor]:
         self._step(_MEASURING_RATE)
@@ -115,7 +118,7 @@ class StepLine:
         self._restore(state)
         self._step(2 * _MEASURING_RATE)
         name = type(self._optimizer).__name__
-        if not _equal_state(after_one, _snapshot(self._optimizer)):
+        if not holds_everywhere(_equal_state(after_one, _snapshot(self._optimizer)), self._parameters):
             raise NonlinearOptimizerError(
                 f"{name} cannot be used with AutoLR: the state that it keeps depends on the learning rate, so "
                 "that a step cannot be probed at several rates; use a fixed --learning-rate or an optimizer "
@@ -123,9 +126,9 @@ class StepLine:
             )
         del after_one
         twice = self._displacement(2 * _MEASURING_RATE)
-        error = _norm([a.sub_(b) for a, b in zip(twice, direction, strict=True)])
+        error = norm([a.sub_(b) for a, b in zip(twice, direction, strict=True)])
         tolerance = max(_LINEARITY_TOLERANCE.get(p.dtype, 1e-3) for p in self._parameters)
-        length = _norm(direction)
+        length = norm(direction)
         if not error <= tolerance * length:
             raise NonlinearOptimizerError(
                 f"{name} cannot be used with AutoLR: its step is not proportional to the learning rate (at "
@@ -161,14 +164,7 @@ class StepLine:
     @torch.no_grad()
     def _restore_weights(self) -> None:
         for p, origin in zip(self._parameters, self._origin, strict=True):
-            p.copy_(origin)
-
-
-def _norm(tensors: list[Tensor]) -> float:
-    if not tensors:
-        return 0.0
-    norms = [torch.linalg.vector_norm(t, dtype=torch.promote_types(t.dtype, torch.float32)) for t in tensors]
-    return math.hypot(*torch.stack(norms).tolist())
+            local(p).copy_(local(origin))
 
 
 def _copied(value: Any) -> Any:
@@ -191,7 +187,7 @@ def _restore_state(optimizer: Optimizer, snapshot: _State) -> None:
                 del state[key]
         for key, value in saved.items():
             if isinstance(value, Tensor) and isinstance(state.get(key), Tensor):
-                state[key].copy_(value)
+                local(state[key]).copy_(local(value))
             else:
                 state[key] = _copied(value)
 
@@ -199,6 +195,9 @@ def _restore_state(optimizer: Optimizer, snapshot: _State) -> None:
 def _equal_state(one: _State, other: _State) -> bool:
     return one.keys() == other.keys() and all(
         one[p].keys() == other[p].keys()
-        and all(torch.equal(v, other[p][k]) if isinstance(v, Tensor) else v == other[p][k] for k, v in one[p].items())
+        and all(
+            torch.equal(local(v), local(other[p][k])) if isinstance(v, Tensor) else v == other[p][k]
+            for k, v in one[p].items()
+        )
         for p in one
     )

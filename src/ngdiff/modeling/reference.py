@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ngdiff.core.answers import Answers, Reference
+from ngdiff.core.shards import whole
 from ngdiff.errors import InputError
 from ngdiff.modeling.answers import output_head
 
@@ -74,8 +75,8 @@ def frozen_head(model: nn.Module, *, copy: bool = True) -> FrozenHead | None:
     config = getattr(getattr(model, "module", model), "config", None)
 
     def kept(tensor: Tensor) -> Tensor:
-        whole = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
-        return whole.detach().clone() if copy and tensor.requires_grad else whole.detach()
+        full = whole(tensor)
+        return full.detach().clone() if copy and tensor.requires_grad else full.detach()
 
     return FrozenHead(
         kept(weight),
@@ -239,10 +240,14 @@ def _load_head(path: Path) -> FrozenHead:
 
 
 def fingerprint(model: nn.Module, *parts: Any) -> str:
-    """SHA-256 over all weights and buffers of a model and over JSON-able `parts`, as 64 hexadecimal digits."""
+    """SHA-256 over all weights and buffers of a model and over JSON-able `parts`, as 64 hexadecimal digits.
+
+    Of a sharded model all processes must call it.
+    """
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        tensor = whole(tensor)
         # As bytes whatever the type: numpy knows no bfloat16.
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     for part in parts:

@@ -1,6 +1,7 @@
 """Options of an unlearning run, checked when they are made."""
 
 import math
+import os
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from ngdiff.spec import parse_spec
 from ngdiff.training.bounds import check_bounds
 from ngdiff.training.methods import Method, resolve_method
 from ngdiff.training.optimizers import OPTIMIZERS, make_optimizer
+from ngdiff.training.sharding import check_fsdp_options
 from ngdiff.weighting import Weighting, resolve_weighting
 
 # Nominal rate of the optimizer before AutoLR has chosen one; where the search runs it has no influence.
@@ -131,13 +133,14 @@ class UnlearnConfig(TrainingArguments):
         if self.deepspeed is not None:
             raise InputError(
                 "--deepspeed is not supported: it updates the weights inside the backward pass, before the two "
-                "gradients can be combined; use several processes (an UnlearnTrainer script under torchrun), or LoRA"
+                "gradients can be combined; use several processes (torchrun -m ngdiff ...), with --fsdp where the "
+                "model does not fit one device, or --lora-rank"
             )
-        if self.fsdp:
-            raise InputError(
-                "--fsdp is not supported yet; use several processes (an UnlearnTrainer script under torchrun), or LoRA"
-            )
+        check_fsdp_options(self)
         check_bounds(self)
+        use_cpu_without_accelerator(self)
+        if self.ddp_find_unused_parameters is None and int(os.environ.get("WORLD_SIZE") or 1) > 1:
+            self.ddp_find_unused_parameters = False  # every objective reaches all weights (see `compute_loss`)
         super().__post_init__()
         unpin_without_accelerator(self)
 
@@ -167,6 +170,11 @@ class UnlearnConfig(TrainingArguments):
             forget=self.forget_objective or method.forget,
             retain=self.retain_objective or method.retain,
         )
+
+    @property
+    def rows_per_step(self) -> int:
+        """Rows of each set in one step, over all processes and accumulated micro-batches."""
+        return self.train_batch_size * self.gradient_accumulation_steps * self.world_size
 
     def resolve_weighting(self) -> Weighting:
         """The weighting with its parameters."""
@@ -275,6 +283,12 @@ class UnlearnConfig(TrainingArguments):
                 "--auto-find-batch-size is not supported: the pairs of rows depend on the batch size; lower "
                 "--per-device-train-batch-size and raise --gradient-accumulation-steps"
             )
+
+
+def use_cpu_without_accelerator(args: TrainingArguments) -> None:
+    """Several processes on a machine without accelerators: unless told, accelerate would let each run on its own."""
+    if int(os.environ.get("WORLD_SIZE") or 1) > 1 and not torch.accelerator.is_available():
+        args.use_cpu = True
 
 
 def unpin_without_accelerator(args: TrainingArguments) -> None:

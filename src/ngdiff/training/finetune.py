@@ -22,7 +22,7 @@ from ngdiff.errors import InputError
 from ngdiff.evaluation.context import row_limit
 from ngdiff.modeling import check_vocabulary
 from ngdiff.training.bounds import check_bounds
-from ngdiff.training.config import unpin_without_accelerator
+from ngdiff.training.config import unpin_without_accelerator, use_cpu_without_accelerator
 from ngdiff.training.progress import StepProgress
 from ngdiff.training.watch_loss import WatchLoss
 
@@ -90,6 +90,7 @@ class FinetuneConfig(TrainingArguments):
         if self.stop_loss and str(self.logging_strategy) in ("no", "IntervalStrategy.NO"):
             raise InputError("--logging-strategy no gives --stop-loss nothing to compare; use epoch or steps")
         check_bounds(self)
+        use_cpu_without_accelerator(self)
         super().__post_init__()
         unpin_without_accelerator(self)
 

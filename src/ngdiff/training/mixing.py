@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ngdiff.core import Gramian, combine, gramian
+from ngdiff.core import Gramian, combine
+from ngdiff.core.shards import gramian_over_shards
 from ngdiff.core.slots import Side
 from ngdiff.objectives import Objective
 from ngdiff.weighting import Losses, Weighting, Weights, weigh
@@ -56,7 +57,7 @@ class Mixer:
         Raises:
             FloatingPointError: a loss or gradient that is not finite.
         """
-        products = gramian(g_r, g_f)
+        products = gramian_over_shards(g_r, g_f)
         refuse_non_finite(step, products, {"retain": token_losses.retain, "forget": token_losses.forget})
         weights = weigh(
             self.weighting, objective_losses, self.above_noise(products), step=step, seed=self.seed, state=state

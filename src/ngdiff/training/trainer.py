@@ -31,6 +31,7 @@ from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.modeling.adapter import add_adapter
 from ngdiff.modeling.load import load_model, load_tokenizer
 from ngdiff.modeling.reference import fingerprint
+from ngdiff.modeling.save import save_model, whole_state
 from ngdiff.objectives import Objective, forget_ceiling
 from ngdiff.training.alternates import beside
 from ngdiff.training.callbacks import RunCallback
@@ -44,6 +45,7 @@ from ngdiff.training.progress import StepProgress
 from ngdiff.training.references import References
 from ngdiff.training.rows import Rows
 from ngdiff.training.schedule import KeepLearningRate
+from ngdiff.training.sharding import fresh_weights, has_shards, prepare_for_shards
 from ngdiff.training.text_task import TextTask
 from ngdiff.weighting import Losses
 
@@ -132,6 +134,7 @@ class UnlearnTrainer(Trainer):
             callbacks=callbacks,
             optimizers=cast(Any, optimizers),  # annotated too narrowly: any scheduler will do
         )
+        prepare_for_shards(self)
         # `compute_loss` divides by the count of the whole effective batch: Trainer must not divide again.
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True
@@ -144,7 +147,7 @@ class UnlearnTrainer(Trainer):
         self._sampler = PairSampler(
             len(self.forget_dataset),
             len(self.retain_dataset),
-            batch=self._rows_per_step(),
+            batch=self.args.rows_per_step,
             seed=self.args.seed,
             alternates=0 if self.alternates is None else len(self.alternates.answers),
             lengths=self._lengths(),
@@ -187,9 +190,6 @@ class UnlearnTrainer(Trainer):
         return [self.task.length(row) for row in self.forget_dataset], [
             self.task.length(row) for row in self.retain_dataset
         ]
-
-    def _rows_per_step(self) -> int:
-        return self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
 
     def _get_train_sampler(self, train_dataset: Any = None) -> PairSampler:
         return self._sampler
@@ -277,6 +277,9 @@ class UnlearnTrainer(Trainer):
         # A batch without any unit, in no process: 0 and not 0 / 0.
         units = num_items_in_batch[self._side].clamp(min=1)
         loss = self._objectives[self._side](answers) * processes / units
+        if processes > 1:
+            # An objective on hidden states leaves the layers above alone, and DDP waits for gradients of all weights.
+            loss = loss + 0.0 * answers.nll.sum()
         nll = answers.nll.detach().sum() / num_items_in_batch[f"{self._side}_tokens"].clamp(min=1)
         self._add(f"nll_{self._side}", nll)
         self._add(f"objective_{self._side}", loss.detach() / processes)
@@ -390,7 +393,7 @@ class UnlearnTrainer(Trainer):
         The rows that gave the gradient would flatter the step. While a pass over the retain rows lasts, the next ones
         have nothing in common with them.
         """
-        count = self._rows_per_step()
+        count = self.args.rows_per_step
         rows = self._sampler.retain_rows(step * count, count)
         own = rows[self.args.process_index :: self.args.world_size]
         size = self.args.train_batch_size
@@ -402,26 +405,32 @@ class UnlearnTrainer(Trainer):
     def _retain_loss(self, model: nn.Module, batches: Sequence[Mapping[str, Tensor]]) -> float:
         """Mean cross-entropy a token over the batches and processes: what the paper's `phi` measures."""
         nll_sum, tokens = 0.0, 0
-        for batch in batches:
-            inputs = self._prepare_inputs(dict(batch))
-            with self.compute_loss_context_manager():
-                nll = self.task.forward(model, inputs).nll
-            nll_sum += float(nll.cpu().double().sum())  # on the host: some accelerators have no fp64
-            tokens += nll.numel()
+        with fresh_weights(model):
+            for batch in batches:
+                inputs = self._prepare_inputs(dict(batch))
+                with self.compute_loss_context_manager():
+                    nll = self.task.forward(model, inputs).nll
+                nll_sum += float(nll.cpu().double().sum())  # on the host: some accelerators have no fp64
+                tokens += nll.numel()
         if self.args.world_size > 1:
             here = torch.tensor([nll_sum, tokens], dtype=torch.float32, device=self.args.device)
             nll_sum, tokens = self._global_sum(here).tolist()
         return nll_sum / max(tokens, 1)
 
     def mean_loss(self, dataset: Sequence[Mapping[str, Any]], rows: int | None = None) -> float:
-        """Mean cross-entropy a token, in nats, over the first `rows` rows (all by default), without gradients."""
+        """Mean cross-entropy a token, in nats, over the first `rows` rows (all by default), without gradients.
+
+        Processes share the rows; all of them must call it.
+        """
         size = self.args.per_device_eval_batch_size
         chosen = [dataset[i] for i in range(min(rows or len(dataset), len(dataset)))]
+        batches = [chosen[start : start + size] for start in range(0, len(chosen), size)]
+        # As many passes in every process, as a sharded model needs; those that are left over count nothing.
+        batches += [[self.task.stand_in(chosen[0])]] * (-len(batches) % self.args.world_size)
+        own = [self.task.collate(batch) for batch in batches[self.args.process_index :: self.args.world_size]]
         model = cast(nn.Module, self.model)
         with eval_mode(model):
-            return self._retain_loss(
-                model, [self.task.collate(chosen[start : start + size]) for start in range(0, len(chosen), size)]
-            )
+            return self._retain_loss(model, own)
 
     # ---- around the run --------------------------------------------------------------------------------------------
 
@@ -506,19 +515,20 @@ class UnlearnTrainer(Trainer):
 
     def _epochs(self) -> int:
         """Passes over the forget set, the last one counted whole."""
-        steps = -(-len(self.forget_dataset) // self._rows_per_step())
+        steps = -(-len(self.forget_dataset) // self.args.rows_per_step)
         return -(-self.args.max_steps // steps) if self.args.max_steps > 0 else math.ceil(self.args.num_train_epochs)
 
     def _hash_of_references(self) -> str:
         """Hash of the model and of the rows it is asked about, taken in one process for all."""
         assert self._references is not None
         key = [""]
-        if self.args.process_index == 0:
+        model = cast(nn.Module, self.model)
+        if self.args.process_index == 0 or has_shards(model):  # whole weights are put together by all processes
             rows = {
                 name: [[row["row_id"], *(_plain(row[key]) for key in self.task.hashed)] for row in rows]
                 for name, rows in self._references.sets.items()
             }
-            key = [fingerprint(cast(nn.Module, self.model), rows, sorted(self._references.log_probs))]
+            key = [fingerprint(model, rows, sorted(self._references.log_probs))]
         if self.args.world_size > 1:
             broadcast_object_list(key)
         return key[0]
@@ -529,7 +539,8 @@ class UnlearnTrainer(Trainer):
         if self.state.global_step > 0:  # the weights are no longer those before unlearning
             self._references.require(self._reference_key)
         elif not self._references.load(self._reference_key):
-            with self.accelerator.autocast():  # the kept head in the precision of the model's
+            # Autocast: the kept head computes in the precision of the model's.
+            with fresh_weights(self.model_wrapped), self.accelerator.autocast():
                 self._references.compute(
                     self._reference_key,
                     self.model_wrapped,
@@ -585,6 +596,21 @@ class UnlearnTrainer(Trainer):
                 logs[name] = values[-1] if name == "learning_rate" else sum(values) / len(values)
             self._pending_logs = []
         super().log(logs, start_time)
+
+    def save_to(self, folder: str | Path, tokenizer: Any) -> None:
+        """Write the model, or its adapter, and the tokenizer as `ngdiff.modeling.save_model` does.
+
+        The first process writes; all of them must call it.
+
+        Raises:
+            OSError: the disk is full, or the folder cannot be written.
+        """
+        model: Any = self.accelerator.unwrap_model(cast(nn.Module, self.model))
+        first = self.args.process_index == 0
+        state = whole_state(model, keep=first) if has_shards(model) else None
+        if first:
+            save_model(model, tokenizer, folder, state=state)
+        self.accelerator.wait_for_everyone()
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         # Here because Trainer writes `trainer_state.json`, the sign of a complete checkpoint, after it.

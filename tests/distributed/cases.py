@@ -1,0 +1,53 @@
+"""Runs that must go the same way however they are spread over processes, and how closely they do.
+
+Tolerances are largest differences of any weight after six steps (with accumulation four), a few times what was
+measured. AdamW divides by the square root of tiny second moments, which magnifies rounding. A probe of the learning
+rate divides differences of losses, which are sure to about 1e-6: rates agree to 1e-3, and so do the weights'
+movements; where the rate is small, so is the difference.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+SGD = {"optim": "sgd", "learning_rate": "1e-2"}
+ADAMW = {"optim": "adamw_torch", "learning_rate": "1e-3", "weight_decay": 0.1}
+AUTOLR = {"optim": "sgd", "learning_rate": "auto", "autolr_interval": 2}
+# Rate far below the edge of stability, so that nothing but the arithmetic of probes differs.
+SMALL = {"optim": "sgd", "learning_rate": "auto:1e-2", "autolr_search": False, "autolr_interval": 2}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run.
+
+    Args:
+        options: Of `worker.py`.
+        ddp: Tolerance of two processes with whole weights.
+        fsdp: Tolerance of two processes with sharded weights; None: not run.
+        relative: Tolerances are parts of the largest movement of any weight.
+    """
+
+    options: dict[str, Any]
+    ddp: float
+    fsdp: float | None = None
+    relative: bool = False
+
+
+CASES: dict[str, Case] = {
+    "sgd": Case(SGD, 1e-8, 1e-6),
+    "sgd in two micro-batches": Case({**SGD, "gradient_accumulation_steps": 2}, 1e-8, 1e-6),
+    "adamw": Case(ADAMW, 3e-6, 2.7e-5),
+    "lora": Case({**ADAMW, "weight_decay": 0.0, "lora": True}, 1e-6, 1e-6),
+    "autolr, small rate": Case({**SMALL, "max_steps": 3}, 1.3e-7, 1e-6),
+    "autolr": Case(AUTOLR, 1e-3, 1e-3, relative=True),
+    "autolr in two micro-batches": Case({**AUTOLR, "gradient_accumulation_steps": 2}, 1e-3, 1e-3, relative=True),
+    "autolr, adamw": Case({**AUTOLR, "optim": "adamw_torch"}, 1e-3, 1e-3, relative=True),
+    "kl": Case({**SGD, "retain_objective": "kl"}, 1e-6, 1e-6),
+    "npo": Case({**SGD, "method": "npo+ngdiff"}, 1e-8, 1e-6),
+    "dpo": Case({**SGD, "method": "dpo+ngdiff", "text": True}, 1e-8, 1e-6),
+    "rmu": Case({**SGD, "method": "rmu"}, 1e-8, 1e-6),
+}
+
+# Interrupted after four of six steps, within the second epoch.
+INTERRUPTED = {"optim": "adamw_torch", "learning_rate": "auto", "autolr_interval": 3, "method": "npo+ngdiff"}
+SAVED = {**INTERRUPTED, "save_strategy": "steps", "save_steps": 4}
