@@ -11,7 +11,7 @@ from transformers.utils import logging
 
 import ngdiff
 from ngdiff.cli import main
-from ngdiff.cli.main import COMMANDS
+from ngdiff.cli.main import COMMANDS, IN_SEVERAL_PROCESSES
 from ngdiff.errors import InputError
 
 
@@ -101,24 +101,28 @@ def test_bars_of_loading_are_for_terminals(terminal, shown, monkeypatch: pytest.
     assert logging.is_progress_bar_enabled()  # as it was
 
 
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "evaluate"])
+@pytest.mark.parametrize("command", sorted({*COMMANDS} - {*IN_SEVERAL_PROCESSES}))
 def test_several_processes_are_refused(command, capsys, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(f"ngdiff.cli.{command}.run", raising(AssertionError("it ran")))
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main([command, "--model", "m"]) == 2
     assert capsys.readouterr().err == (
         f"ngdiff: error: WORLD_SIZE is 2, and ngdiff {command} runs in one process: several would write the same "
-        "folder. To unlearn in several processes use ngdiff.UnlearnTrainer in a script under torchrun; ngdiff evaluate "
-        "runs in several\n"
+        f"files. In several run {', '.join(IN_SEVERAL_PROCESSES)}\n"
     )
 
 
-def test_evaluate_runs_in_several(monkeypatch: pytest.MonkeyPatch):
-    ran = []
-    monkeypatch.setattr("ngdiff.cli.evaluate.run", ran.append)
+@pytest.mark.parametrize("command", IN_SEVERAL_PROCESSES)
+def test_one_of_several_names_itself_and_lets_the_first_speak(command, capsys, monkeypatch: pytest.MonkeyPatch):
+    waited = []
+    monkeypatch.setattr(f"ngdiff.cli.{command}.run", raising(InputError("no such file")))
+    monkeypatch.setattr("ngdiff.cli.processes.time.sleep", waited.append)
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert main(["evaluate", "--model", "m"]) == 0
-    assert ran == [["--model", "m"]]
+    for rank, prefix in (("0", ""), ("1", "process 1: ")):
+        monkeypatch.setenv("RANK", rank)
+        assert main([command]) == 2
+        assert capsys.readouterr().err == f"ngdiff: error: {prefix}no such file\n"
+    assert len(waited) == 1
 
 
 @pytest.mark.parametrize("size", ["", "1"])

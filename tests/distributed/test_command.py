@@ -89,9 +89,17 @@ def test_two_processes_write_one_run_and_one_goes_on(target, data, tmp_path):
 
 def test_resume_with_another_number_of_rows_in_a_step_is_refused(target, data, tmp_path, capsys):
     words = [str(word) for word in options(target, data, tmp_path / "run")]
-    assert main([*words, "--num-train-epochs", "1", "--per-device-train-batch-size", "2"]) == 0
-    assert main([*words, "--num-train-epochs", "2", "--per-device-train-batch-size", "4", "--resume"]) == 2
-    assert "has 2 rows of each set, not 4; choose --per-device-train-batch-size" in capsys.readouterr().err
+    words += ["--per-device-train-batch-size", "2"]
+    assert main([*words, "--num-train-epochs", "1"]) == 0
+    manifest = tmp_path / "run" / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content["extra"] |= {"processes": 2, "rows_per_step": 4}  # as if two processes had begun with the same options
+    manifest.write_text(json.dumps(content))
+    capsys.readouterr()
+    assert main([*words, "--num-train-epochs", "2", "--resume"]) == 2
+    error = capsys.readouterr().err
+    assert "has 4 rows of each set, not 2; choose --per-device-train-batch-size and" in error
+    assert "number of processes is 4" in error
 
 
 def test_an_error_is_told_once(target, data):
@@ -103,6 +111,7 @@ def test_an_error_is_told_once(target, data):
     assert "[rank1]" not in done.stderr  # no traceback of the other one
 
 
+@pytest.mark.slow
 def test_fsdp_on_cpu_is_refused_and_not_left_out(target, data, tmp_path):
     beginning = [*ACCELERATE, str(EXAMPLES / "fsdp2.yaml"), "--num_processes", "2"]
     done = run(beginning, *options(target, data, tmp_path / "run"))

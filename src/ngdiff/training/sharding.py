@@ -77,16 +77,21 @@ def check_fsdp_options(args: Any) -> None:
         )
 
 
-def prepare_for_shards(trainer: Any) -> None:
-    """Settings of a trainer whose model is sharded, or will be.
+def check_accelerator(trainer: Any) -> None:
+    """What a launch file may ask for without an option of ours; settings for a model that is sharded, or will be.
 
     Raises:
-        InputError: DeepSpeed, or a model sharded by hand, which accelerate would wrap once more.
+        InputError: DeepSpeed, fp16, or a model sharded by hand, which accelerate would wrap once more.
     """
     if trainer.is_deepspeed_enabled:
         raise InputError(
             "DeepSpeed is not supported: it updates the weights inside the backward pass, before the two gradients can "
             "be combined; use FSDP2 (fsdp_version: 2 in the file of `accelerate launch`)"
+        )
+    if trainer.accelerator.mixed_precision == "fp16":
+        raise InputError(
+            "mixed precision fp16 is not supported: its loss scaling multiplies both gradients by a factor that "
+            "changes between steps; use bf16 (mixed_precision: bf16 in the file of `accelerate launch`, or --bf16)"
         )
     at_load_time = getattr(trainer, "is_distributed_loading_by_transformers", False)
     if has_shards(trainer.model) and not at_load_time:

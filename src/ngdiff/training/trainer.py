@@ -45,7 +45,7 @@ from ngdiff.training.progress import StepProgress
 from ngdiff.training.references import References
 from ngdiff.training.rows import Rows
 from ngdiff.training.schedule import KeepLearningRate
-from ngdiff.training.sharding import fresh_weights, has_shards, prepare_for_shards
+from ngdiff.training.sharding import check_accelerator, fresh_weights, has_shards
 from ngdiff.training.text_task import TextTask
 from ngdiff.weighting import Losses
 
@@ -134,7 +134,7 @@ class UnlearnTrainer(Trainer):
             callbacks=callbacks,
             optimizers=cast(Any, optimizers),  # annotated too narrowly: any scheduler will do
         )
-        prepare_for_shards(self)
+        check_accelerator(self)
         # `compute_loss` divides by the count of the whole effective batch: Trainer must not divide again.
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True
@@ -343,7 +343,7 @@ class UnlearnTrainer(Trainer):
 
     def _precision(self) -> str:
         model = cast(nn.Module, self.model)
-        low = self.args.bf16 or any(p.dtype == torch.bfloat16 for p in model.parameters())
+        low = self.accelerator.mixed_precision == "bf16" or any(p.dtype == torch.bfloat16 for p in model.parameters())
         return "bfloat16" if low else "float32"
 
     def choose_learning_rate(self) -> None:
