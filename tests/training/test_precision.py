@@ -54,16 +54,15 @@ def test_an_adapter_in_fp32_on_a_frozen_bf16_base(make_trainer, tiny_model, opti
     assert len(steps(trainer)) == 3
 
 
-@pytest.mark.parametrize("batch", [4, 1])
-def test_a_compiled_model_says_the_same(make_trainer, batch):
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # the tracer looks at it
+@pytest.mark.slow
+def test_a_compiled_model_says_the_same(make_trainer):
     losses = []
     for compiled in (False, True):
         torch._dynamo.reset()
         # The `eager` backend traces and guards as any other does, and needs no compiler.
         extra = {"torch_compile": True, "torch_compile_backend": "eager"} if compiled else {}
-        trainer = make_trainer(
-            learning_rate="auto", autolr_interval=2, per_device_train_batch_size=batch, max_steps=3, **extra
-        )
+        trainer = make_trainer(learning_rate="auto", autolr_interval=2, max_steps=3, **extra)
         trainer.train()
         losses.append([row[key] for row in steps(trainer) for key in ("loss_forget", "loss_retain", "cosine")])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
