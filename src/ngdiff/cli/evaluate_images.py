@@ -13,14 +13,12 @@ from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.task import TaskOptions
 from ngdiff.data import split_images
 from ngdiff.errors import InputError
-from ngdiff.evaluation import EvaluationResult, write_evaluation
+from ngdiff.evaluation import EvaluationResult, format_table, write_evaluation
 from ngdiff.evaluation.images import predict_images
 from ngdiff.evaluation.processes import several_are_asked_for
 from ngdiff.files import check_output, prepare_output
 from ngdiff.manifest import describe_model, write_manifest
-from ngdiff.metrics import score
 from ngdiff.modeling import load_image_model
-from ngdiff.scoring import format_table
 
 
 @dataclass
@@ -78,7 +76,7 @@ def run(words: list[str]) -> None:
     ).sets()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     records = predict_images(model.to(device), sets, preparation, batch_size=options.batch_size, device=device)
-    metrics = score(records)
+    result = EvaluationResult.of(cast(Any, records))
     if options.output is not None:
         folder = prepare_output(options.output, **where)
         write_manifest(
@@ -90,7 +88,7 @@ def run(words: list[str]) -> None:
             template=None,
             seed=options.forget_seed,
         )
-        write_evaluation(EvaluationResult(metrics, cast(Any, records)), folder)
-    sys.stdout.write(format_table(metrics) + "\n")
+        write_evaluation(result, folder)
+    sys.stdout.write(format_table(result.as_json()) + "\n")
     if options.output is not None:
         sys.stdout.write(f"Written to {options.output}\n")

@@ -1,6 +1,5 @@
 """Image classifiers: loaded by name or folder, or built with random weights."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from ngdiff.errors import InputError
 from ngdiff.modeling.cifar_resnet import CifarResNetConfig
 from ngdiff.modeling.folders import check_weights, is_adapter, local_folder
 from ngdiff.modeling.load import DTYPES
+from ngdiff.modeling.shapes import read_config
 
 # Name -> kind of config and its options; number and names of the classes come from the data.
 IMAGE_SHAPES: dict[str, tuple[type[PreTrainedConfig], dict[str, Any]]] = {
@@ -178,12 +178,7 @@ def _read_shape(shape: str | Path) -> PreTrainedConfig:
         raise InputError(
             f"Shape {str(shape)!r} is not known; use one of {', '.join(IMAGE_SHAPES)}, or a config.json file."
         )
-    try:
-        if not isinstance(json.loads(path.read_text(encoding="utf-8")), dict):
-            raise ValueError("it holds no JSON object")
-        return AutoConfig.from_pretrained(path, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"Shape {path}: not a readable model config: {_reason(error)}") from error
+    return read_config(path)
 
 
 def _reason(error: Exception) -> str:

@@ -92,6 +92,15 @@ def _read_shape(shape: str | Path | PreTrainedConfig) -> PreTrainedConfig:
             f"Shape {str(shape)!r} is not known; use one of {', '.join(SHAPES)}, a config.json file, "
             "or a folder with one."
         )
+    return read_config(path)
+
+
+def read_config(path: Path) -> PreTrainedConfig:
+    """The config in a file, or in the `config.json` of a folder.
+
+    Raises:
+        InputError: it is none.
+    """
     file = path / "config.json" if path.is_dir() else path
     try:
         # Read here first: what transformers raises for JSON that is no object differs between its versions.

@@ -37,6 +37,23 @@ def _option(default: Any, help: str) -> Any:
     return field(default=default, metadata={"help": help})
 
 
+def auto_or_rate(given: float | str) -> float | str:
+    """A learning rate as it was given: `auto`, or a number.
+
+    Raises:
+        InputError: neither.
+    """
+    if str(given) == "auto":
+        return "auto"
+    try:
+        rate = float(given)
+    except ValueError:
+        rate = math.nan
+    if not (math.isfinite(rate) and rate > 0):
+        raise InputError(f"--learning-rate {given} is not auto or a positive number")
+    return rate
+
+
 @dataclass
 class FinetuneConfig(TrainingArguments):
     """Arguments of `finetune`: those of `transformers.TrainingArguments` and three of our own.
@@ -77,14 +94,7 @@ class FinetuneConfig(TrainingArguments):
     save_strategy: str = _option("no", "when to write a checkpoint: no, epoch, steps, best")
 
     def __post_init__(self) -> None:
-        if str(self.learning_rate) != "auto":
-            try:
-                rate = float(self.learning_rate)
-            except ValueError:
-                rate = math.nan
-            if not (math.isfinite(rate) and rate > 0):
-                raise InputError(f"--learning-rate {self.learning_rate} is not auto or a positive number")
-            self.learning_rate = rate
+        self.learning_rate = auto_or_rate(self.learning_rate)
         if self.stop_loss is not None and not self.stop_loss >= 0:
             raise InputError(f"--stop-loss {self.stop_loss} is not a loss of 0 or more")
         if self.stop_loss and str(self.logging_strategy) in ("no", "IntervalStrategy.NO"):

@@ -1,7 +1,6 @@
 """Train an image classifier: how targets of unlearning and their references are made."""
 
 import copy
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +22,7 @@ from ngdiff.data.preparation import augment
 from ngdiff.errors import InputError
 from ngdiff.training.bounds import check_bounds
 from ngdiff.training.config import unpin_without_accelerator
-from ngdiff.training.finetune import FinetuneResult, train_and_tell
+from ngdiff.training.finetune import FinetuneResult, auto_or_rate, train_and_tell
 from ngdiff.training.watch_loss import WatchLoss
 
 MOMENTUM = 0.9
@@ -69,14 +68,7 @@ class ImageFinetuneConfig(TrainingArguments):
     save_strategy: str = _option("no", "when to write a checkpoint: no, epoch, steps, best")
 
     def __post_init__(self) -> None:
-        if str(self.learning_rate) != "auto":
-            try:
-                rate = float(self.learning_rate)
-            except ValueError:
-                rate = math.nan
-            if not (math.isfinite(rate) and rate > 0):
-                raise InputError(f"--learning-rate {self.learning_rate} is not auto or a positive number")
-            self.learning_rate = rate
+        self.learning_rate = auto_or_rate(self.learning_rate)
         if self.train_sampling_strategy == "group_by_length":
             raise InputError("--train-sampling-strategy group_by_length is for texts; images have no lengths")
         if self.dataloader_persistent_workers:
