@@ -4,10 +4,11 @@ from ngdiff.modeling.adapter import add_adapter
 from ngdiff.modeling.folders import adapter_base
 from ngdiff.modeling.load import check_vocabulary, load_model, load_tokenizer
 from ngdiff.modeling.save import save_model
-from ngdiff.modeling.shapes import SHAPES, build_model, is_shape
+from ngdiff.modeling.shapes import MODEL_SHAPES, SHAPES, build_model, is_shape, read_shape
 from ngdiff.modeling.tokenizer import train_tokenizer
 
 __all__ = [
+    "MODEL_SHAPES",
     "SHAPES",
     "adapter_base",
     "add_adapter",
@@ -16,6 +17,7 @@ __all__ = [
     "is_shape",
     "load_model",
     "load_tokenizer",
+    "read_shape",
     "save_model",
     "train_tokenizer",
 ]

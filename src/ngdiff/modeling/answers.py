@@ -3,8 +3,8 @@
 The hidden states are cut down to the positions that predict a label *before* the output head: a prompt and padding of
 200 tokens beside an answer of 50 would otherwise cost five times the logits, in time and in memory. It is done by a
 hook in front of the head, so that whatever a model does to its logits afterwards (soft caps, scales) still happens.
-Whether the cut changes what a model says is checked on rows of the run (`says_the_same_when_cut`); if it does, the logits
-of all positions are computed.
+Whether the cut changes what a model says is checked on rows of the run (`says_the_same_when_cut`); if it does, the
+logits of all positions are computed.
 
 Shape legend: B rows, L tokens a row (padded), T labelled tokens of the whole batch, V vocabulary, H hidden width.
 """
@@ -76,8 +76,8 @@ def forward_answers(
 class _Selection:
     """A hook in front of an output head; it does something while `labelled` is set.
 
-    Registered once for a head and kept: a compiled model does not look for hooks that come later, and would go on calling
-    the one that it met first.
+    Registered once for a head and kept: a compiled model does not look for hooks that come later, and would go on
+    calling the one that it met first.
     """
 
     def __init__(self) -> None:
