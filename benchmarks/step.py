@@ -3,11 +3,10 @@
     NGDIFF_DATA=... python benchmarks/step.py [--shapes 2M 33M 33M-50k] [--sides ...] [--rounds 3] [--steps 10]
 
 Real TOFU rows, AdamW (fused), fp32, batch 8 of each side, one thread of computation. A round is one process, in which
-the sides take turns after every single step, so that whatever else the machine does hits all of them alike. CPU
-seconds are those of a side's own thread over whole periods of AutoLR (10 steps, one probe), after the first step,
-whose search is reported apart. Memory comes from processes of one side each: the peak above what is resident after the
-first step (weights, optimizer state, the interpreter). Prints medians over the rounds, ratios, and whether each bar
-holds.
+the sides take turns after every single step, so that whatever else the machine does hits all of them alike. CPU seconds
+are those of a side's own thread over whole periods of AutoLR (10 steps, one probe), after the first step, whose search
+is reported apart. Memory comes from processes of one side each: the peak above what is resident after the first step
+(weights, optimizer state, the interpreter). Prints medians over the rounds, ratios, and whether each bar holds.
 """
 
 import argparse

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import GPT2Config, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, GPT2Config, PreTrainedModel, PreTrainedTokenizerFast
 
 from ngdiff.errors import InputError
-from ngdiff.modeling import SHAPES, build_model, is_shape
+from ngdiff.modeling import MODEL_SHAPES, SHAPES, build_model, is_shape, read_shape
 
 # Parameters outside the two embedding matrices, in millions, that the table promises.
 BODIES = {"llama-tiny": 1.3, "llama-micro": 0.16}
@@ -75,7 +75,9 @@ def test_is_shape() -> None:
 
 def test_unknown_shape(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     for shape in ("llama-huge", str(tmp_path), str(tmp_path / "config.json")):
-        with pytest.raises(InputError, match=r"is not known; use one of llama-tiny, llama-micro, a config"):
+        with pytest.raises(
+            InputError, match=r"is not known; use one of llama-tiny, llama-micro, phi-1.5, .*, a config"
+        ):
             build_model(shape, tokenizer)
 
 
@@ -92,3 +94,28 @@ def test_a_model_of_another_kind(tmp_path: Path, tokenizer: PreTrainedTokenizerF
     path.write_text('{"model_type": "vit"}')
     with pytest.raises(InputError, match="no causal language model is of this kind"):
         build_model(path, tokenizer)
+
+
+# Parameters of the published checkpoints, tied matrices counted once.
+PUBLISHED = {
+    "phi-1.5": 1_418_270_720,
+    "falcon-1b": 1_311_625_216,
+    "gpt2-1.5b": 1_557_611_200,
+    "llama-2-7b": 6_738_415_616,
+    "mistral-7b": 7_241_732_096,
+    "llama-3.2-1b": 1_235_814_400,
+}
+
+
+def test_every_published_shape_has_a_size_here() -> None:
+    assert PUBLISHED.keys() == MODEL_SHAPES.keys()
+
+
+@pytest.mark.parametrize("shape", MODEL_SHAPES)
+def test_published_shapes_have_exactly_the_parameters_of_their_models(shape: str) -> None:
+    assert is_shape(shape)
+    config = read_shape(shape)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    assert sum(p.numel() for p in model.parameters()) == PUBLISHED[shape]
+    assert model.get_output_embeddings().weight.shape[0] == config.vocab_size

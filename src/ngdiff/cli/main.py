@@ -61,7 +61,7 @@ def _main(words: list[str]) -> int:
     if words[0] not in COMMANDS:
         return _fail(f"{words[0]} is no command; one of {', '.join(COMMANDS)}", 2)
     if words[0] not in IN_SEVERAL_PROCESSES and process_count() > 1:  # torchrun and its like set it
-        several = " and ".join(IN_SEVERAL_PROCESSES)
+        several = ", ".join(IN_SEVERAL_PROCESSES)
         return _fail(
             f"WORLD_SIZE is {process_count()}, and ngdiff {words[0]} runs in one process: several would write the same "
             f"files. In several run {several}",

@@ -12,11 +12,12 @@ from ngdiff.modeling.image_models import (
 )
 from ngdiff.modeling.load import check_vocabulary, load_model, load_tokenizer
 from ngdiff.modeling.save import save_model
-from ngdiff.modeling.shapes import SHAPES, build_model, is_shape
+from ngdiff.modeling.shapes import MODEL_SHAPES, SHAPES, build_model, is_shape, read_shape
 from ngdiff.modeling.tokenizer import train_tokenizer
 
 __all__ = [
     "IMAGE_SHAPES",
+    "MODEL_SHAPES",
     "SHAPES",
     "adapter_base",
     "add_adapter",
@@ -30,6 +31,7 @@ __all__ = [
     "load_image_model",
     "load_model",
     "load_tokenizer",
+    "read_shape",
     "save_model",
     "train_tokenizer",
 ]

@@ -38,8 +38,18 @@ SHAPES: dict[str, dict[str, Any]] = {
 }
 
 
+_FILES = Path(__file__).parent / "shape_files"
+# Architectures of models that are widely unlearned, as `config.json` files: to plan memory and time without a hub.
+# `gpt2-1.5b` is GPT2-XL, whose own name would mean the hub's weights.
+MODEL_SHAPES: dict[str, Path] = {
+    name: _FILES / f"{name}.json"
+    for name in ("phi-1.5", "falcon-1b", "gpt2-1.5b", "llama-2-7b", "mistral-7b", "llama-3.2-1b")
+}
+
+
 def is_shape(name: str) -> bool:
-    """Whether `name` stands for an architecture without weights: a name of `SHAPES`, or a `.json` file.
+    """Whether `name` stands for an architecture without weights: a name of `SHAPES` or `MODEL_SHAPES`, or a
+    `.json` file.
 
     A folder is never taken for a shape here: one without weights is more often a mistake than a wish for
     random ones. `build_model` accepts it.
@@ -47,7 +57,7 @@ def is_shape(name: str) -> bool:
     >>> is_shape("llama-tiny"), is_shape("gpt2")
     (True, False)
     """
-    return name in SHAPES or name.endswith(".json")
+    return name in SHAPES or name in MODEL_SHAPES or name.endswith(".json")
 
 
 def build_model(
@@ -58,14 +68,15 @@ def build_model(
     Equal arguments give equal weights; the state of the global random number generator is left as it was.
 
     Args:
-        shape: a name of `SHAPES`, a `config.json` file or a folder that holds one, or a config (not changed).
+        shape: a name of `SHAPES` or `MODEL_SHAPES`, a `config.json` file or a folder that holds one, or a config
+            (not changed).
         tokenizer: gives the vocabulary size and the ids of the begin, end and pad tokens.
         seed: of the weights.
 
     Raises:
         InputError: `shape` is none of these, or is no causal language model.
     """
-    config = _read_shape(shape)
+    config = read_shape(shape)
     config.vocab_size = len(tokenizer)
     config.bos_token_id = tokenizer.bos_token_id
     config.eos_token_id = tokenizer.eos_token_id
@@ -81,15 +92,23 @@ def build_model(
     return model
 
 
-def _read_shape(shape: str | Path | PreTrainedConfig) -> PreTrainedConfig:
+def read_shape(shape: str | Path | PreTrainedConfig) -> PreTrainedConfig:
+    """The config of a shape, with the vocabulary of the original where the shape is that of a published model.
+
+    Args:
+        shape: As for `build_model`.
+
+    Raises:
+        InputError: `shape` is not known, or no config can be read there.
+    """
     if isinstance(shape, PreTrainedConfig):
         return type(shape).from_dict(shape.to_dict())
     if str(shape) in SHAPES:
         return LlamaConfig(**SHAPES[str(shape)])
-    path = Path(shape)
+    path = MODEL_SHAPES.get(str(shape), Path(shape))
     if not (path.is_file() or (path / "config.json").is_file()):
         raise InputError(
-            f"Shape {str(shape)!r} is not known; use one of {', '.join(SHAPES)}, a config.json file, "
+            f"Shape {str(shape)!r} is not known; use one of {', '.join([*SHAPES, *MODEL_SHAPES])}, a config.json file, "
             "or a folder with one."
         )
     return read_config(path)

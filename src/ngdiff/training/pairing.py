@@ -105,8 +105,8 @@ class PairSampler(Sampler[Pair]):
     ) -> None:
         self.forget, self.retain, self.batch, self.seed = forget, retain, batch, seed
         self.alternates = alternates
-        self._forget_lengths: Sequence[int] | None = None if lengths is None else lengths[0]
-        self._retain_lengths: Sequence[int] | None = None if lengths is None else lengths[1]
+        self._forget_lengths = None if lengths is None else lengths[0]
+        self._retain_lengths = None if lengths is None else lengths[1]
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
