@@ -34,16 +34,16 @@ class Case:
 
 
 CASES: dict[str, Case] = {
-    "sgd": Case(SGD, 1e-8, 1e-6),
-    "sgd in two micro-batches": Case({**SGD, "gradient_accumulation_steps": 2}, 1e-8, 1e-6),
-    "adamw": Case(ADAMW, 3e-6, 2.7e-5),
+    "sgd": Case(SGD, 1e-8, 1e-8),
+    "sgd in two micro-batches": Case({**SGD, "gradient_accumulation_steps": 2}, 1e-8, 1e-8),
+    "adamw": Case(ADAMW, 1e-6, 1e-6),
     "lora": Case({**ADAMW, "weight_decay": 0.0, "lora": True}, 1e-6, 1e-6),
-    "autolr, small rate": Case({**SMALL, "max_steps": 3}, 1.3e-7, 1e-6),
+    "autolr, small rate": Case({**SMALL, "max_steps": 3}, 2e-8, 2e-8),
     "autolr": Case(AUTOLR, 1e-3, 1e-3, relative=True),
     "autolr in two micro-batches": Case({**AUTOLR, "gradient_accumulation_steps": 2}, 1e-3, relative=True),
     "autolr, adamw": Case({**AUTOLR, "optim": "adamw_torch"}, 1e-3, 1e-3, relative=True),
     "kl": Case({**SGD, "retain_objective": "kl"}, 1e-6, 1e-6),
-    "npo": Case({**SGD, "method": "npo+ngdiff"}, 1e-8, 1e-6),
+    "npo": Case({**SGD, "method": "npo+ngdiff"}, 1e-8, 1e-8),
     "dpo": Case({**SGD, "method": "dpo+ngdiff", "text": True}, 1e-8),
     "rmu": Case({**SGD, "method": "rmu"}, 1e-8),
 }
