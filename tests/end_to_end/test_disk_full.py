@@ -71,7 +71,7 @@ def test_a_checkpoint_that_does_not_fit(material, interrupted, tmp_path, file, r
     assert not list(interrupted.glob(".*"))
     assert everything_in(checkpoint) == before
     assert (weights_of(interrupted), log_of(interrupted)) == (weights, log)
-    assert json.loads((interrupted / "manifest.json").read_text())["extra"] == {"finished": False}
+    assert json.loads((interrupted / "manifest.json").read_text())["extra"]["finished"] is False
     assert_resumes_to_the_end(material, interrupted, tmp_path)
 
 

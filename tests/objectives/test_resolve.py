@@ -1,5 +1,7 @@
 """Objectives by what the user types, also the user's own."""
 
+import sys
+
 import pytest
 import torch
 
@@ -44,6 +46,7 @@ ANSWERS = Answers(torch.tensor([1.0, 2.0]), torch.tensor([0, 1]), rows=2)
 @pytest.fixture
 def own(tmp_path, monkeypatch):
     (tmp_path / "my_objectives.py").write_text(OWN)
+    monkeypatch.delitem(sys.modules, "my_objectives", raising=False)  # another test may have one of that name
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
 

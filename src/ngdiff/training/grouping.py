@@ -33,8 +33,9 @@ def grouped(order: Tensor, lengths: Sequence[int], *, batch: int, start: int, ge
 
     Example:
         >>> order = torch.tensor([3, 0, 2, 1])
-        >>> sorted(grouped(order, [9, 80, 9, 80], batch=2, start=0, generator=Generator())[:2].tolist())
-        [0, 2]
+        >>> found = grouped(order, [9, 80, 9, 80], batch=2, start=0, generator=Generator())
+        >>> sorted(sorted(pair) for pair in found.view(2, 2).tolist())
+        [[0, 2], [1, 3]]
     """
     first = min(-start % batch, len(order))
     whole = (len(order) - first) // batch

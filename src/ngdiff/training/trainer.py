@@ -20,6 +20,7 @@ from peft import PeftConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torch.utils.data import Sampler, SequentialSampler
 from transformers import PreTrainedModel, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
 
 from ngdiff.core import Answers, AutoLR, GradientSlots
@@ -193,6 +194,10 @@ class UnlearnTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> PairSampler:
         return self._sampler
+
+    def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int] | None:
+        """Evaluation rows in their order; Trainer would sort them by a length that not every task has."""
+        return SequentialSampler(eval_dataset) if self.args.world_size <= 1 else None
 
     def _set_signature_columns_if_needed(self) -> None:
         self._signature_columns: Any = [*self.task.inputs, *SIDES, "alternate"]
