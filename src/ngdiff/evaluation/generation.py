@@ -87,8 +87,14 @@ def generate_answers(
 def room(start: Sequence[int], max_new_tokens: int, limit: int | None, name: str) -> int:
     """How many new tokens fit after a prompt into a context of `limit` tokens, at most `max_new_tokens`.
 
+    Args:
+        start: the prompt's token ids.
+        max_new_tokens: the most that is wanted.
+        limit: the model's context; None for no limit.
+        name: how the message calls the prompt.
+
     Raises:
-        InputError: none; `name` is how the message calls the prompt.
+        InputError: no room at all.
     """
     if limit is None:
         return max_new_tokens
