@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ngdiff.cli import main
 from ngdiff.cli.task import task_of
 from ngdiff.errors import InputError
 
@@ -36,3 +37,12 @@ def test_task_in_a_config_file(tmp_path: Path):
 def test_another_task():
     with pytest.raises(InputError, match="--task sound is not known; one of text, image"):
         task_of(["--task", "sound"])
+
+
+@pytest.mark.parametrize("command", ["finetune", "unlearn", "evaluate"])
+def test_images_are_refused_in_several_processes(command, monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    words = [command, "--task", "image", "--model", "resnet20-cifar", "--dataset", "none.npz"]
+    assert main([*words, "--output", str(tmp_path / "out")]) == 2
+    assert "--task image runs in one process, and 2 were started" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

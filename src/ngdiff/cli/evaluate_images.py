@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import torch
 
-from ngdiff.cli.images import ImageOptions, describe_images, in_order_of, read_for_model
+from ngdiff.cli.images import ImageOptions, describe_images, in_order_of, read_for_model, refuse_several_processes
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import ModelOptions, resolved
 from ngdiff.cli.parsing import CommandParser, option
@@ -15,7 +15,6 @@ from ngdiff.data import split_images
 from ngdiff.errors import InputError
 from ngdiff.evaluation import EvaluationResult, format_table, write_evaluation
 from ngdiff.evaluation.images import predict_images
-from ngdiff.evaluation.processes import several_are_asked_for
 from ngdiff.files import check_output, prepare_output
 from ngdiff.manifest import describe_model, write_manifest
 from ngdiff.modeling import load_image_model
@@ -56,11 +55,10 @@ def run(words: list[str]) -> None:
     values = PARSER.parse(words)
     if values is None:
         return
+    refuse_several_processes()  # before the options start a process group
     options: AllOptions = PARSER.build(AllOptions, values)
     if options.batch_size < 1:
         raise InputError(f"--batch-size {options.batch_size} is not 1 or more")
-    if several_are_asked_for():
-        raise InputError("--task image evaluates in one process; start it without torchrun")
     where: dict[str, Any] = {
         "overwrite": options.overwrite,
         "resumable": False,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.cli.at_begin import AtBegin
-from ngdiff.cli.images import ImageOptions, describe_images, read_for_model
+from ngdiff.cli.images import ImageOptions, describe_images, read_for_model, refuse_several_processes
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import ModelOptions, OutputOptions, resolved
 from ngdiff.cli.parsing import CommandParser
@@ -49,6 +49,7 @@ def run(words: list[str]) -> None:
     values = PARSER.parse(words)
     if values is None:
         return
+    refuse_several_processes()  # before the options start a process group
     options: FinetuneOptions = PARSER.build(FinetuneOptions, values)
     config: ImageFinetuneConfig = PARSER.build(
         ImageFinetuneConfig, values, output_dir=str(Path(options.output).expanduser())

@@ -8,6 +8,7 @@ from typing import Any
 from transformers.image_processing_base import ImageProcessingMixin
 
 from ngdiff.cli.parsing import option
+from ngdiff.cli.processes import process_count
 from ngdiff.data import ImageData, Images, Preparation, preparation_of, read_images, read_preparation
 from ngdiff.data.preparation import preparation_from
 from ngdiff.errors import InputError
@@ -98,3 +99,13 @@ def _known_preparation(model: str) -> Preparation | None:
     except (OSError, ValueError):
         return None  # no such name, or none beside the model: loading the model tells which
     return preparation_from(content, f"{model}, preprocessor_config.json")
+
+
+def refuse_several_processes() -> None:
+    """Images are learned, forgotten and evaluated in one process: several would write the same folder.
+
+    Raises:
+        InputError: torchrun or its like started several.
+    """
+    if process_count() > 1:
+        raise InputError(f"--task image runs in one process, and {process_count()} were started; leave torchrun out")

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ngdiff.cli.images import TEXT_ONLY, ImageOptions, describe_images, in_order_of, read_for_model
+from ngdiff.cli.images import (
+    TEXT_ONLY,
+    ImageOptions,
+    describe_images,
+    in_order_of,
+    read_for_model,
+    refuse_several_processes,
+)
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import ModelOptions, OutputOptions, resolved
 from ngdiff.cli.parsing import CommandParser, option
@@ -63,6 +70,7 @@ def run(words: list[str]) -> None:
     values = PARSER.parse(words)
     if values is None:
         return
+    refuse_several_processes()  # before the options start a process group
     for name in TEXT_ONLY:  # a config file of an earlier run names them, too, with their defaults
         if values.get(name) not in (None, getattr(UnlearnConfig, name)):
             raise InputError(f"--{name.replace('_', '-')} is for texts; --task image does not have it")
