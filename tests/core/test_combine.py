@@ -44,3 +44,26 @@ def test_a_side_of_weight_zero_has_no_say_even_if_infinite():
 def test_extreme_weights_do_not_overflow_on_the_way(weight):
     (out,) = combine([torch.tensor([1.0], dtype=torch.float64)], [None], weight, 0.0)
     assert out.item() == pytest.approx(weight, rel=1e-12)
+
+
+@pytest.mark.parametrize("waits", ["retain", "forget"])
+@pytest.mark.parametrize("weight", [0.3, 1e-40, 0.0])
+def test_a_side_kept_in_fewer_bits_goes_into_the_buffer_of_the_other(waits, weight):
+    g = torch.Generator().manual_seed(0)
+    whole, other = torch.randn(50, generator=g), torch.randn(50, generator=g)
+    kept = other.bfloat16()
+    r, f = (kept, whole) if waits == "retain" else (whole, kept)
+    # The weight of the side that waits is the odd one; computed from what is left of it.
+    w_r, w_f = (weight, 2.0) if waits == "retain" else (2.0, weight)
+    expected = w_r * r.double() + w_f * f.double()
+    (out,) = combine([r], [f], w_r, w_f)
+    assert out is whole
+    torch.testing.assert_close(out.double(), expected, rtol=1e-6, atol=0)
+
+
+def test_products_of_a_side_kept_in_fewer_bits():
+    g = torch.Generator().manual_seed(0)
+    r, f = torch.randn(50, generator=g), torch.randn(50, generator=g).bfloat16()
+    k = gramian([r], [f])
+    assert k.s == pytest.approx(float(r.double() @ f.double()), rel=1e-5)
+    assert k.b == pytest.approx(float(f.double() @ f.double()), rel=1e-6)

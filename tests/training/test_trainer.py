@@ -186,7 +186,7 @@ def test_probe_rows_are_those_of_the_next_step(make_trainer):
         trainer._sampler.set_epoch(epoch)
         rows = [r for _, r in trainer._sampler]
         for step in (1, 2):  # of three in an epoch
-            (batch,) = trainer._fresh_batches(3 * epoch + step)
+            (batch,) = trainer._prober.fresh_batches(3 * epoch + step)
             expected = collate([trainer.retain_dataset[r] for r in rows[4 * step : 4 * step + 4]])
             assert torch.equal(batch["input_ids"], expected["input_ids"])
 

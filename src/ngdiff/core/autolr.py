@@ -11,7 +11,7 @@ from typing import Any
 
 from torch.optim import Optimizer
 
-from ngdiff.core.line import StepLine, learning_rate, set_learning_rate
+from ngdiff.core.line import LeanStepLine, StepLine, learning_rate
 from ngdiff.core.parabola import Parabola
 
 RetainLoss = Callable[[], float]
@@ -47,6 +47,8 @@ class AutoLRSettings:
             this part. Not in the paper: a model that recites its retain rows stands at the bottom of their
             loss, where the sign of the slope on fresh rows is a coin toss and `b / h` says "stay" whatever
             the scale of the line (measured on three targets: 1e-4, 7e-6 and 1e-7 where 2e-4 forgets).
+        lean: Whether a probe also takes the optimizer's step, at the rate that it finds, which saves the memory of the
+            optimizer's state and of a copy of the weights (`ngdiff.core.line.LeanStepLine`).
     """
 
     interval: int = 10
@@ -56,6 +58,7 @@ class AutoLRSettings:
     inertia: float = 0.5
     noise: float = 1e-6
     tolerance: float = 0.01
+    lean: bool = False
 
     @classmethod
     def as_printed(cls, start: float, *, noise: float = 1e-6) -> "AutoLRSettings":
@@ -95,7 +98,8 @@ class Probe:
 class AutoLR:
     """Chooses the learning rate of an optimizer from probes of the retain loss.
 
-    Weights, optimizer state and gradients are, after a probe, what they were before, bit for bit.
+    Weights, optimizer state and gradients are, after a probe, what they were before, bit for bit. A lean probe also
+    takes the step, and leaves no gradients: the `optimizer.step()` that follows then changes nothing.
 
     Args:
         settings: How.
@@ -125,7 +129,8 @@ class AutoLR:
             NonlinearOptimizerError: the optimizer's step is not linear in the learning rate.
         """
         probe = Probe(before=learning_rate(optimizer))
-        with StepLine(optimizer, check=not self._checked) as line:
+        line_of = LeanStepLine if self.settings.lean else StepLine
+        with line_of(optimizer, check=not self._checked) as line:
             self._checked = True
             phi = _Evaluations(line, loss, probe, here)
             if line.step_norm == 0.0 or not math.isfinite(line.step_norm):
@@ -136,9 +141,8 @@ class AutoLR:
                 rate = self._search(phi, start or probe.before)
             else:
                 rate = self._update(phi, probe.before)
+            line.settle(rate)
         probe.after = rate
-        if rate != probe.before:
-            set_learning_rate(optimizer, rate)
         return probe
 
     def _noise(self, fit: Parabola) -> float:

@@ -1,7 +1,5 @@
 """The combined gradient `w_r g_r + w_f g_f`, built in place."""
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 
@@ -14,13 +12,15 @@ _SAFE = (2.0**-100, 2.0**100)
 
 @torch.no_grad()
 def combine(g_r: Gradient, g_f: Gradient, w_r: float, w_f: float) -> list[Tensor | None]:
-    """`w_r g_r + w_f g_f`, reusing the buffers of `g_r` (of `g_f` where `g_r` has none).
+    """`w_r g_r + w_f g_f`, reusing the buffers of `g_r` (of `g_f` where `g_r` has none or was put away).
 
-    No buffer is allocated. Both inputs are spent afterwards: do not read them again.
+    No buffer is allocated, but for one tensor at a time where a side waited on the host. Both inputs are spent
+    afterwards: do not read them again.
 
     Args:
         g_r: Retain gradient, one tensor or None per parameter.
-        g_f: Forget gradient of the *minimised* forget loss, same order.
+        g_f: Forget gradient of the *minimised* forget loss, same order. One of the two may have fewer bits or wait on
+            the host.
         w_r: Weight of the retain gradient, finite. A side whose weight is 0 is left out altogether.
         w_f: Weight of the forget gradient, finite.
 
@@ -28,32 +28,40 @@ def combine(g_r: Gradient, g_f: Gradient, w_r: float, w_f: float) -> list[Tensor
         >>> combine([torch.tensor([1.0, 2.0])], [torch.tensor([10.0, 0.0])], 2.0, 0.5)
         [tensor([7., 4.])]
     """
-    _scale_(g_r, w_r)
-    combined: list[Tensor | None] = []
-    in_one_go = _SAFE[0] < abs(w_f) < _SAFE[1]  # weight and addition in one pass over the memory
-    if not in_one_go:
-        _scale_(g_f, w_f)
-    for r, f in zip(g_r, g_f, strict=True):
-        if r is None:
-            if in_one_go:
-                _scale_([f], w_f)
-            combined.append(f)
-            continue
-        if f is not None and w_f != 0.0:
-            local(r).add_(local(f), alpha=w_f if in_one_go else 1.0)
-        combined.append(r)
-    return combined
+    return [_combine_pair(r, f, w_r, w_f) for r, f in zip(g_r, g_f, strict=True)]
 
 
-def _scale_(gradient: Iterable[Tensor | None], weight: float) -> None:
-    present = [local(g) for g in gradient if g is not None]
-    if weight == 0.0:  # not a product: 0 * inf would be NaN, and a side of weight 0 must have no say
-        for g in present:
-            g.zero_()
+def _combine_pair(r: Tensor | None, f: Tensor | None, w_r: float, w_f: float) -> Tensor | None:
+    if r is None or (f is not None and _was_put_away(r, beside=f)):
+        r, f, w_r, w_f = f, r, w_f, w_r
+    if r is None:
+        return None
+    into = local(r)
+    scale_(into, w_r)
+    if f is not None and w_f != 0.0:
+        other = local(f).to(into.device)
+        if _SAFE[0] < abs(w_f) < _SAFE[1]:  # weight and addition in one pass over the memory
+            into.add_(other, alpha=w_f)
+        else:
+            other = other.to(into.dtype)
+            scale_(other, w_f)
+            into.add_(other)
+    return r
+
+
+def _was_put_away(gradient: Tensor, *, beside: Tensor) -> bool:
+    """Whether this gradient has fewer bits than the other, or waits on the host while the other does not."""
+    moved = gradient.device.type == "cpu" != beside.device.type
+    return moved or gradient.dtype.itemsize < beside.dtype.itemsize
+
+
+def scale_(tensor: Tensor, weight: float) -> None:
+    """Multiply in place; by 0 also what is not finite, since a side of weight 0 has no say."""
+    if weight == 0.0:
+        tensor.zero_()
         return
     for factor in _factors(weight):
-        for g in present:
-            g.mul_(factor)
+        tensor.mul_(factor)
 
 
 def _factors(weight: float) -> list[float]:

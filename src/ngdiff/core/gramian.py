@@ -65,7 +65,8 @@ def gramian(g_r: Gradient, g_f: Gradient, *, reduce: Callable[[Tensor], Tensor] 
 
     Args:
         g_r: Retain gradient, one tensor per parameter, any floating dtype.
-        g_f: Forget gradient, same parameters in the same order.
+        g_f: Forget gradient, same parameters in the same order. One of the two may be of another dtype or wait on the
+            host; it comes to the other piece by piece.
         reduce: Applied to the tensor of the three local sums, shape (3,), fp64; sums them over the ranks that
             hold different shards of the gradients. None where each rank holds the whole gradient.
 
@@ -117,22 +118,37 @@ def _sums(
     s: list[Tensor] = []
     b: list[Tensor] = []
     for r, f in zip(g_r, g_f, strict=True):
+        place = work_place(r, f)
         for x in _chunks(r):
-            x = _wide(x, scale_r)
+            x = _wide(x.to(place), scale_r)
             a.append(torch.dot(x, x))
         for y in _chunks(f):
-            y = _wide(y, scale_f)
+            y = _wide(y.to(place), scale_f)
             b.append(torch.dot(y, y))
         if r is not None and f is not None:
             for x, y in zip(_chunks(r), _chunks(f), strict=True):
-                s.append(torch.dot(_wide(x, scale_r), _wide(y, scale_f)))
+                x, y = _wide(x.to(place), scale_r), _wide(y.to(place), scale_f)
+                s.append(torch.dot(x, y))
     # fp64 on the host: some accelerators have none.
-    host = torch.stack([*a, *s, *b]).cpu().double() if a or b else torch.zeros(0, dtype=torch.float64)
+    host = _on_host([*a, *s, *b])
     total = torch.stack([part.sum() for part in host.split([len(a), len(s), len(b)])])
     if reduce is not None:
         total = reduce(total)
     product_r, product_s, product_f = total.tolist()
     return product_r, product_s, product_f
+
+
+def work_place(r: Tensor | None, f: Tensor | None) -> torch.device:
+    """Where two gradients of a parameter meet: not on the host, if one of them is elsewhere."""
+    places = [g.device for g in (r, f) if g is not None] or [torch.device("cpu")]
+    return next((place for place in places if place.type != "cpu"), places[0])
+
+
+def _on_host(scalars: Sequence[Tensor]) -> Tensor:
+    """All as one fp64 tensor on the host; one transfer if they are in one place."""
+    if len({scalar.device for scalar in scalars}) > 1:
+        scalars = [scalar.cpu() for scalar in scalars]
+    return torch.stack(list(scalars)).cpu().double() if scalars else torch.zeros(0, dtype=torch.float64)
 
 
 def _chunks(gradient: Tensor | None) -> Sequence[Tensor]:

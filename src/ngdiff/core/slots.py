@@ -1,17 +1,21 @@
 """Two gradients in the place of one: `.grad` points at one side's buffers at a time.
 
 Autograd accumulates into whatever tensor `.grad` refers to. Swapping that reference gives each side its own
-accumulation buffers without copying, so that micro-batches of both sides may alternate in any order.
+accumulation buffers without copying, so that micro-batches of both sides may alternate in any order. The side that
+waits may be put away meanwhile: in fewer bits, on the host, or both.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
+import torch
 from torch import Tensor
 from torch.nn import Parameter
 
 Side = Literal["retain", "forget"]
+
+SIDES: tuple[Side, ...] = ("retain", "forget")
 
 
 class GradientSlots:
@@ -19,6 +23,12 @@ class GradientSlots:
 
     Buffers are kept per parameter, in the order given, because an optimizer's groups are not in the model's
     order.
+
+    Args:
+        parameters: Those that are trained.
+        stash_dtype: Type in which the gradient of the side that waits is kept; None: its own. In bfloat16 each entry
+            is rounded once for each time it is put away, by at most 2^-9 of itself.
+        stash_device: Where it is kept; None: where it is.
 
     Example:
         >>> import torch
@@ -32,28 +42,43 @@ class GradientSlots:
         (tensor([3., 3.]), tensor([5., 5.]), None)
     """
 
-    def __init__(self, parameters: Iterable[Parameter]) -> None:
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        *,
+        stash_dtype: torch.dtype | None = None,
+        stash_device: torch.device | str | None = None,
+    ) -> None:
         self.parameters = list(parameters)
+        self._dtype, self._device = stash_dtype, stash_device
         self._buffers: dict[Side, list[Tensor | None]] = {}
 
     @contextmanager
     def filling(self, side: Side) -> Iterator[None]:
-        """Within, `.grad` of every parameter is this side's buffer; after, it is `None` again."""
-        self._point_to(self._buffers.pop(side, [None] * len(self.parameters)))
+        """Within, `.grad` of every parameter is this side's buffer and the other side is put away; after, `.grad` is
+        `None` again."""
+        for waiting in SIDES:
+            if waiting != side and waiting in self._buffers:
+                self._put_away(self._buffers[waiting])
+        self.restore(self._buffers.pop(side, None))
         try:
             yield
         finally:
             self._buffers[side] = [p.grad for p in self.parameters]
-            self._point_to([None] * len(self.parameters))
+            self.restore(None)
 
     def take(self, side: Side) -> list[Tensor | None]:
-        """Hand over this side's gradient and forget it: the next `filling` starts from nothing."""
+        """Hand over this side's gradient, put away or not, and forget it: the next `filling` starts from nothing."""
         return self._buffers.pop(side, [None] * len(self.parameters))
 
-    def clear(self) -> None:
-        """Drop both sides."""
-        self._buffers.clear()
+    def restore(self, gradients: Sequence[Tensor | None] | None) -> None:
+        """Make `.grad` these gradients, each of the type and in the place of its parameter; None: no gradient at all,
+        so that an optimizer leaves the parameters alone."""
+        for index, parameter in enumerate(self.parameters):
+            gradient = None if gradients is None else gradients[index]
+            parameter.grad = None if gradient is None else gradient.to(parameter.device, parameter.dtype)
 
-    def _point_to(self, gradients: list[Tensor | None]) -> None:
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = gradient
+    def _put_away(self, gradients: list[Tensor | None]) -> None:
+        for index, gradient in enumerate(gradients):  # one after the other: there is no second copy of all
+            if gradient is not None:
+                gradients[index] = gradient.to(self._device or gradient.device, self._dtype or gradient.dtype)

@@ -1,10 +1,12 @@
 """Other answers to the questions of the forget set, such as "I don't know", and which row gets which in which epoch."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
 
+from ngdiff.core.answers import Answers
 from ngdiff.data import Row
 from ngdiff.errors import InputError
 from ngdiff.training.pairing import choices
@@ -77,3 +79,21 @@ def beside(own: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> dict
         )
         for name, value in fill.items()
     }
+
+
+def split_rows(answers: Answers, rows: int) -> tuple[Answers, Answers]:
+    """What a model said of the first `rows` rows of a batch, and of the others: `beside`, undone."""
+    first = answers.row < rows
+    own, other = (
+        replace(
+            answers,
+            nll=answers.nll[chosen],
+            row=answers.row[chosen] - start,
+            rows=count,
+            labels=None if answers.labels is None else answers.labels[chosen],
+            logits=None if answers.logits is None else answers.logits[chosen],
+            hidden=None if answers.hidden is None else answers.hidden[chosen],
+        )
+        for chosen, start, count in ((first, 0, rows), (~first, rows, answers.rows - rows))
+    )
+    return own, other

@@ -102,7 +102,19 @@ class UnlearnConfig(TrainingArguments):
     autolr_batch: str = _option(
         "fresh", "retain rows of a probe: fresh (those of the next step) or same (those of the step itself)"
     )
+    autolr_memory: str = _option(
+        "exact",
+        "what a probe leaves: exact (everything bit for bit; needs twice the weights and the optimizer's state more "
+        "while it lasts) or lean (its step is the run's own; needs the weights once more)",
+    )
     autolr_search: bool = _option(True, "search for the scale of the learning rate at the first step")
+    gradient_buffers: int = _option(
+        2, "gradients held at once: 2, or 1, which takes the forget pass twice (weightings without inner product only)"
+    )
+    stash_dtype: str = _option(
+        "same", "type in which the gradient of one side waits while the other's pass runs: same or bfloat16"
+    )
+    stash_device: str = _option("same", "where it waits: same or cpu")
     disable_dropout: bool = _option(True, "train without dropout, whose noise would enter both gradients")
     template: str = _option("auto", "how a question is put: auto, plain, chat, or a text with {question} and {answer}")
     max_length: int | None = _option(None, "longest row in tokens (the model's context, at most 1024)")
@@ -125,6 +137,7 @@ class UnlearnConfig(TrainingArguments):
         self._check_method()
         self._check_autolr()
         self._check_pairing()
+        self._check_memory()
         if self.fp16:
             raise InputError(
                 "--fp16 is not supported: its loss scaling multiplies both gradients by a factor that changes "
@@ -201,7 +214,7 @@ class UnlearnConfig(TrainingArguments):
         """
         if not retain_counts:
             printed = AutoLRSettings.as_printed(self.autolr_start or _NOMINAL_RATE, noise=noise)
-            return replace(printed, interval=self.autolr_interval)
+            return replace(printed, interval=self.autolr_interval, lean=self.autolr_memory == "lean")
         return AutoLRSettings(
             interval=self.autolr_interval,
             search=self.autolr_search,
@@ -209,6 +222,7 @@ class UnlearnConfig(TrainingArguments):
             max_change=None if math.isinf(self.autolr_max_change) else self.autolr_max_change,
             inertia=self.autolr_inertia,
             noise=noise,
+            lean=self.autolr_memory == "lean",
         )
 
     def _check_learning_rate(self) -> None:
@@ -270,6 +284,32 @@ class UnlearnConfig(TrainingArguments):
             raise InputError(
                 f"--warmup-steps {self.warmup_steps:g} does nothing here: --learning-rate auto needs no warm-up, and a "
                 "fixed rate warms up under --lr-scheduler-type constant_with_warmup"
+            )
+
+    def _check_memory(self) -> None:
+        _known("--stash-dtype", self.stash_dtype, ("same", "bfloat16"))
+        _known("--stash-device", self.stash_device, ("same", "cpu"))
+        _known("--autolr-memory", self.autolr_memory, ("exact", "lean"))
+        if self.autolr_memory == "lean" and not self.autolr:
+            raise InputError("--autolr-memory lean has no meaning without --learning-rate auto: nothing is probed")
+        if self.gradient_buffers not in (1, 2):
+            raise InputError(f"--gradient-buffers {self.gradient_buffers} is neither 1 nor 2")
+        if self.gradient_buffers == 2:
+            return
+        weighting = self.resolve_weighting()
+        if weighting.uses_dot:
+            raise InputError(
+                f"--gradient-buffers 1: the weighting {weighting} uses the inner product of the two gradients, which "
+                "are never held together then; use 2, or a weighting without it, such as ngdiff"
+            )
+        if self.stash_dtype != "same" or self.stash_device != "same":
+            raise InputError(
+                "--gradient-buffers 1: no gradient waits, so --stash-dtype and --stash-device stay at same"
+            )
+        if not self.disable_dropout:
+            raise InputError(
+                "--gradient-buffers 1 takes the forget pass twice, and dropout would make them differ; leave "
+                "--disable-dropout on, or use 2"
             )
 
     def _check_pairing(self) -> None:

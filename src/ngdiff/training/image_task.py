@@ -46,6 +46,8 @@ class ImageTask:
     inputs = ("pixel_values", "labels")
     hashed = ("pixels_sha256", "labels")
     template_name = None
+    unit = "image"
+    conditions = "model, preparation and labels"  # of which the losses must be those of its training
 
     def __init__(
         self, model: nn.Module, args: UnlearnConfig, preparation: Preparation, *, batch_norm: str = "frozen"
@@ -66,6 +68,11 @@ class ImageTask:
         self.model, self.args, self.preparation, self.batch_norm = model, args, preparation, batch_norm
         self.collate = preparation.collate
         self.same_in_evaluation = batch_norm == "frozen" or not _has_batch_norm(model)
+        if args.gradient_buffers == 1 and not self.same_in_evaluation:
+            raise InputError(
+                "--gradient-buffers 1 takes the forget pass twice, which would move the statistics of --batch-norm "
+                "train twice; use 2, or --batch-norm frozen"
+            )
         self._classes: int | None = None
 
     def encode(self, source: Any, role: str) -> Images:

@@ -3,7 +3,7 @@
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from ngdiff.core.answers import Answers, Reference
+from ngdiff.core.slots import Side
 from ngdiff.errors import InputError
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.files import write_json
-from ngdiff.modeling.reference import Forward, ReferenceStore, write_references
+from ngdiff.modeling.reference import Forward, ReferenceStore, fingerprint, write_references
+from ngdiff.objectives import Objective
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +38,48 @@ class References:
     ) -> None:
         self.folder, self.sets, self.log_probs = Path(folder), dict(sets), set(log_probs)
         self._stores: dict[str, ReferenceStore] = {}
+
+    @classmethod
+    def needed(
+        cls,
+        folder: str | Path,
+        objectives: Mapping[Side, Objective],
+        rows: Mapping[Side, Sequence[Mapping[str, Any]]],
+        alternates: Callable[[], Iterable[Mapping[str, Any]]],
+    ) -> "References | None":
+        """Those that the objectives of a run compare with; None where they compare with none.
+
+        Args:
+            folder: As above.
+            objectives: Of both sides.
+            rows: Of both sides.
+            alternates: Gives the forget rows with other answers, as many as come up in the run.
+        """
+        sets: dict[str, Sequence[Mapping[str, Any]]] = {}
+        log_probs = []
+        for side, objective in objectives.items():
+            if not objective.needs & {"reference", "reference_logits"}:
+                continue
+            names: list[str] = [side]
+            sets[side] = [{**row, "row_id": i} for i, row in enumerate(rows[side])]
+            if "alternate" in objective.needs:
+                names.append("alternate")
+                sets["alternate"] = list(alternates())
+            log_probs += names if "reference_logits" in objective.needs else []
+        return cls(folder, sets, log_probs) if sets else None
+
+    def key_of(self, model: nn.Module, names: Sequence[str]) -> str:
+        """Hash of the model as it is and of the rows it is asked about. Of a sharded model all processes must call it.
+
+        Args:
+            model: The model before unlearning.
+            names: Keys of a row that say what it is.
+        """
+        rows = {
+            name: [[row["row_id"], *(_plain(row[key]) for key in names)] for row in rows]
+            for name, rows in self.sets.items()
+        }
+        return fingerprint(model, rows, sorted(self.log_probs))
 
     def load(self, key: str) -> bool:
         """Whether the folder holds the quantities of `key`, a hash of model and rows; they are read then."""
@@ -134,3 +178,8 @@ def _share(
     batches += batches[: -len(batches) % processes]
     for batch in batches[process::processes]:
         yield {name: value.to(device) for name, value in collate([rows[i] for i in batch]).items()}
+
+
+def _plain(value: Any) -> Any:
+    """A row's value as JSON knows it."""
+    return value.tolist() if hasattr(value, "tolist") else value

@@ -81,7 +81,8 @@ def check_accelerator(trainer: Any) -> None:
     """What a launch file may ask for without an option of ours; settings for a model that is sharded, or will be.
 
     Raises:
-        InputError: DeepSpeed, fp16, or a model sharded by hand, which accelerate would wrap once more.
+        InputError: DeepSpeed, fp16, a model sharded by hand, which accelerate would wrap once more, or gradients that
+            wait on the host while weights are sharded.
     """
     if trainer.is_deepspeed_enabled:
         raise InputError(
@@ -100,4 +101,8 @@ def check_accelerator(trainer: Any) -> None:
             "model with --fsdp, or load it with from_pretrained(distributed_config=...)"
         )
     if trainer.is_fsdp_enabled or at_load_time:
+        if trainer.args.stash_device == "cpu":
+            raise InputError(
+                "--stash-device cpu is not supported with sharded weights; use more processes in its place"
+            )
         trainer.accelerator.gradient_state.plugin_kwargs["sync_each_batch"] = True

@@ -33,6 +33,8 @@ class TextTask:
     # Keys of a batch that the model is given, and those of a row that say what it is.
     inputs = ("input_ids", "attention_mask", "labels")
     hashed = ("input_ids", "labels")
+    unit = "token"
+    conditions = "model, template and rows"  # of which the losses must be those of its training
     same_in_evaluation = True  # but for dropout, training changes nothing in how the model answers
 
     def __init__(

@@ -1,15 +1,15 @@
 """`UnlearnTrainer`: a `transformers.Trainer` that takes two gradients a step.
 
-One step: the retain micro-batches and the forget micro-batches run one after the other, each pass with its own
-gradient buffers and only one graph alive; after the last micro-batch the Gramian of the two gradients goes to the
-weighting, the buffers are combined in place, and AutoLR, when due, probes along the step that the optimizer would
-take. Then the optimizer steps as in any other run.
+One step: retain and forget passes run one after the other, with only one graph alive; after the last micro-batch the
+Gramian of the two gradients goes to the weighting and both are combined in place (`ngdiff.training.gradients`), and
+AutoLR, when due, probes along the step that the optimizer would take (`ngdiff.training.probing`). Then the optimizer
+steps as in any other run.
 """
 
 import copy
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -23,50 +23,36 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import Sampler, SequentialSampler
 from transformers import PreTrainedModel, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
 
-from ngdiff.core import Answers, AutoLR, GradientSlots
+from ngdiff.core import Answers, AutoLR, Gramian
 from ngdiff.core.answers import Unit, count_units
 from ngdiff.core.line import learning_rate
-from ngdiff.core.slots import Side
-from ngdiff.errors import InputError
+from ngdiff.core.slots import SIDES, Side
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.modeling.adapter import add_adapter
 from ngdiff.modeling.load import load_model, load_tokenizer
-from ngdiff.modeling.reference import fingerprint
 from ngdiff.modeling.save import save_model, whole_state
 from ngdiff.objectives import Objective, forget_ceiling
-from ngdiff.training.alternates import beside
+from ngdiff.training.alternates import beside, split_rows
 from ngdiff.training.callbacks import RunCallback
 from ngdiff.training.checkpoint import RunState, saving_checkpoint
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.dropout import no_dropout
-from ngdiff.training.mixing import Mixer
+from ngdiff.training.gradients import Gradients, OneBuffer, TwoBuffers
+from ngdiff.training.notices import notice_end, notice_start
 from ngdiff.training.optimizers import OPTIMIZERS, make_optimizer, step_rate
 from ngdiff.training.pairing import PairCollator, PairDataset, PairSampler
+from ngdiff.training.precision import GRADIENT_NOISE, LOSS_NOISE, precision_of, refuse_half_precision
+from ngdiff.training.probing import Prober, figures_of
 from ngdiff.training.progress import StepProgress
 from ngdiff.training.references import References
 from ngdiff.training.rows import Rows
 from ngdiff.training.schedule import KeepLearningRate
 from ngdiff.training.sharding import check_accelerator, fresh_weights, has_shards
 from ngdiff.training.text_task import TextTask
-from ngdiff.weighting import Losses
+from ngdiff.training.weighing import Weigher
+from ngdiff.weighting import Losses, Weights
 
 logger = logging.getLogger(__name__)
-
-SIDES: tuple[Side, ...] = ("retain", "forget")
-
-# Relative rounding noise of one loss. fp32: sums over some hundred tokens agree to a few 1e-7 between orders of
-# summation. bf16 weights or autocast: measured 3e-5 to 1.5e-4 of a curvature difference; rounded up.
-_NOISE = {"float32": 1e-6, "bfloat16": 3e-4}
-
-# Norm of a gradient that is rounding alone, relative to that of fp32: a KL at its start has norm 3e-6 in fp32 and
-# 2.5e-4 with bf16 weights, after one step 1e-2 in both (small Llama on TOFU rows); the floor of 5e-5 becomes 1e-3.
-_GRADIENT_NOISE = {"float32": 1.0, "bfloat16": 20.0}
-
-# A model that gives its forget answers less than this a token (22 % probability) hardly recites them.
-_UNKNOWN_LOSS = 1.5
-
-# A run whose forget loss never got to this part of its ceiling is called unfinished.
-_UNFINISHED = 0.5
 
 
 class UnlearnTrainer(Trainer):
@@ -139,11 +125,21 @@ class UnlearnTrainer(Trainer):
         # `compute_loss` divides by the count of the whole effective batch: Trainer must not divide again.
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True
-        precision = self._precision()
-        self.mixer = Mixer(args.resolve_weighting(), self._objectives, args.seed, noise=_GRADIENT_NOISE[precision])
-        self.autolr = AutoLR(args.autolr_settings(retain_counts=self.mixer.retain_counts(), noise=_NOISE[precision]))
+        precision = precision_of(cast(nn.Module, self.model), mixed=self.accelerator.mixed_precision)
+        self.weigher = Weigher(
+            args.resolve_weighting(),
+            self._objectives,
+            args.seed,
+            noise=GRADIENT_NOISE[precision],
+            knows_cosine=args.gradient_buffers == 2,
+        )
         self.run_state = RunState()
-        self._references = self._reference_sets()
+        self._references = References.needed(
+            Path(str(args.output_dir), "reference"),
+            self._objectives,
+            {"retain": self.retain_dataset, "forget": self.forget_dataset},
+            lambda: cast(Any, self.alternates).of_epochs(self._epochs(), seed=args.seed),
+        )
         self._reference_key = ""
         self._sampler = PairSampler(
             len(self.forget_dataset),
@@ -153,10 +149,20 @@ class UnlearnTrainer(Trainer):
             alternates=0 if self.alternates is None else len(self.alternates.answers),
             lengths=self._lengths(),
         )
-        self._slots = GradientSlots([])
-        self._side: Side | None = None
+        self.autolr = AutoLR(
+            args.autolr_settings(retain_counts=self.weigher.retain_counts(), noise=LOSS_NOISE[precision])
+        )
+        self._prober = Prober(
+            self.autolr,
+            args,
+            self._sampler,
+            self.retain_dataset,
+            self.task.collate,
+            rereads=args.disable_dropout and bool(self.task.same_in_evaluation),
+        )
+        self._gradients: Gradients = TwoBuffers()  # of no weights: `start_run` knows which are trained
+        self._pass: tuple[Side, float] | None = None  # whose it is, and the factor of its objective
         self._totals: dict[str, Tensor | float] = {}
-        self._step_batches: list[Mapping[str, Tensor]] = []
         self._figures: dict[str, float] = {}
         self._pending_logs: list[dict[str, float]] = []
         if self.pop_callback(ProgressCallback) is not None:  # it prints every log line in full, one a step
@@ -173,7 +179,7 @@ class UnlearnTrainer(Trainer):
     @property
     def ceiling(self) -> float | None:
         """Forget loss, in nats a token, above which the forget gradient rests; None for none, and before a run."""
-        return self.mixer.ceiling
+        return self.weigher.ceiling
 
     def _evaluation_sets(self, given: Rows) -> Any:
         if given is None:
@@ -246,49 +252,54 @@ class UnlearnTrainer(Trainer):
         return result
 
     def training_step(self, model: nn.Module, inputs: Mapping[str, Any], num_items_in_batch: Any = None) -> Tensor:
-        """One micro-batch of each side into its own gradient buffers; combined after the last one.
+        """One micro-batch of each side; after the last one of a step `.grad` is the combined gradient.
 
         Returns:
-            The retain loss of this micro-batch, as a part of that of the effective batch.
+            The retain objective of the step with its last micro-batch, 0 with the others.
         """
-        losses: dict[Side, Tensor] = {}
-        for side in SIDES:
-            self._side = side
+
+        def run(side: Side, batch: Mapping[str, Any], factor: float) -> None:
+            self._pass = (side, factor)
             try:
-                with self._slots.filling(side):
-                    losses[side] = super().training_step(model, dict(inputs[side]), num_items_in_batch)
+                super(UnlearnTrainer, self).training_step(model, dict(batch), num_items_in_batch)
             finally:
-                self._side = None
-        if self.args.autolr and self.args.autolr_batch == "same" and self.autolr.is_due(self.state.global_step + 1):
-            self._step_batches.append(inputs["retain"])
-        if self.accelerator.sync_gradients:
-            self._combine_gradients()
-        return losses["retain"]
+                self._pass = None
+
+        step = self.state.global_step + 1
+        self._prober.see(inputs["retain"], step)
+        self._gradients.add({side: inputs[side] for side in SIDES}, run)
+        if not self.accelerator.sync_gradients:
+            return torch.zeros((), device=self.args.device)
+        self._gradients.combine(lambda products: self._weigh(products, step), run)
+        self._totals = {}
+        self._figures = dict(self.weigher.figures)
+        return torch.tensor(self._figures["objective_retain"], device=self.args.device)
 
     def compute_loss(
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The objective of the side whose pass this is, over its share of the effective batch.
+        """The objective of the side whose pass this is, over its share of the effective batch, times the pass's factor.
 
         In evaluation: mean loss of the answer tokens of the batch, in nats.
         """
-        if self._side is None:
+        if self._pass is None:
             nll = self.task.forward(model, inputs).nll
             loss = nll.mean() if nll.numel() else nll.sum()
             return (loss, {"loss": loss}) if return_outputs else loss
-        answers = self._answers(model, inputs, self._side)
+        side, factor = self._pass
+        answers = self._answers(model, inputs, side)
         # Processes average their gradients, each divided by the global count: the product undoes the average.
         processes = self.accelerator.num_processes
         # A batch without any unit, in no process: 0 and not 0 / 0.
-        units = num_items_in_batch[self._side].clamp(min=1)
-        loss = self._objectives[self._side](answers) * processes / units
+        units = num_items_in_batch[side].clamp(min=1)
+        loss = self._objectives[side](answers) * processes / units
         if processes > 1:
             # An objective on hidden states leaves the layers above alone, and DDP waits for gradients of all weights.
             loss = loss + 0.0 * answers.nll.sum()
-        nll = answers.nll.detach().sum() / num_items_in_batch[f"{self._side}_tokens"].clamp(min=1)
-        self._add(f"nll_{self._side}", nll)
-        self._add(f"objective_{self._side}", loss.detach() / processes)
-        return loss
+        nll = answers.nll.detach().sum() / num_items_in_batch[f"{side}_tokens"].clamp(min=1)
+        self._add(f"nll_{side}", nll)
+        self._add(f"objective_{side}", loss.detach() / processes)
+        return loss if factor == 1.0 else loss * factor
 
     def _answers(self, model: nn.Module, batch: Mapping[str, Any], side: Side) -> Answers:
         """What the model says of one batch, with all that the side's objective needs."""
@@ -302,7 +313,7 @@ class UnlearnTrainer(Trainer):
                 answers = self.task.forward(model, batch)
             return replace(answers, alternate=self.task.forward(model, other))
         rows = batch["labels"].shape[0]
-        own, alternate = _split(self.task.forward(model, beside(dict(batch), other), objective.needs), rows)
+        own, alternate = split_rows(self.task.forward(model, beside(dict(batch), other), objective.needs), rows)
         alternate = self._with_reference("alternate", other, alternate)
         return replace(self._with_reference(side, batch, own), alternate=alternate)
 
@@ -321,91 +332,48 @@ class UnlearnTrainer(Trainer):
     def _add(self, name: str, value: Tensor) -> None:
         self._totals[name] = self._totals.get(name, 0.0) + value
 
-    # ---- one gradient from two -------------------------------------------------------------------------------------
-
-    def _combine_gradients(self) -> None:
+    def _weigh(self, products: Gramian, step: int) -> Weights:
+        """Weights of the step's gradients, from the losses of all processes."""
         names = ("nll_retain", "nll_forget", "objective_retain", "objective_forget")
         totals = self._global_sum(torch.stack([cast(Tensor, self._totals[name]).float() for name in names]))
         loss_r, loss_f, objective_r, objective_f = totals.tolist()
-        self._totals = {}
-        step = self.state.global_step + 1
-        combined = self.mixer.mix(
-            self._slots.take("retain"),
-            self._slots.take("forget"),
+        weights = self.weigher.weigh(
+            products,
             token_losses=Losses(loss_r, loss_f),
             objective_losses=Losses(objective_r, objective_f),
             step=step,
             state=self.run_state.weighting,
         )
-        for index, parameter in enumerate(self._slots.parameters):
-            # Without a gradient the optimizer leaves a parameter alone: no momentum, no decay.
-            parameter.grad = None if combined is None else combined[index]
-        if combined is None:
+        if not any(weights):
             logger.warning("Step %d: neither side asks for a change; the weights stay as they are.", step)
-        self._figures = dict(self.mixer.figures)
+        return weights
 
     # ---- the learning rate -----------------------------------------------------------------------------------------
-
-    def _precision(self) -> str:
-        model = cast(nn.Module, self.model)
-        low = self.accelerator.mixed_precision == "bf16" or any(p.dtype == torch.bfloat16 for p in model.parameters())
-        return "bfloat16" if low else "float32"
 
     def choose_learning_rate(self) -> None:
         """Probe and set the learning rate if this step asks for it. Gradients are final when this runs."""
         optimizer: Any = self.optimizer
         while hasattr(optimizer, "optimizer"):  # accelerate's wrapper skips steps and counts them
             optimizer = optimizer.optimizer
-        if self.args.autolr and self.autolr.is_due(self.state.global_step + 1):
-            self._probe(optimizer, self.state.global_step + 1)
+        step = self.state.global_step + 1
+        if self._prober.is_due(step):
+            self._probe(optimizer, step)
         # Trainer logs its schedule's rate, which is the one before the probe.
         name = self.args.optimizer
         self._figures["learning_rate"] = learning_rate(optimizer) if name is None else step_rate(name, optimizer)
         self._pending_logs.append(self._figures)
 
     def _probe(self, optimizer: Optimizer, step: int) -> None:
-        same = bool(self._step_batches)
-        batches = self._step_batches or self._fresh_batches(step)
-        self._step_batches = []
         model = self.model_wrapped
         with eval_mode(model):  # no dropout: every loss of a probe must see the same model
-            probe = self.autolr.probe(
+            probe = self._prober.probe(
                 optimizer,
-                lambda: self._retain_loss(model, batches),
-                search=self.autolr.settings.search and step == 1,
-                here=self._figures["loss_retain"] if same and self._passes_as_probes() else None,
+                step,
+                lambda batches: self._retain_loss(model, batches),
+                step_loss=self._figures["loss_retain"],
             )
         self.run_state.probes.append({"step": step, **probe.as_dict()})
-        self._figures |= {
-            "autolr/accepted": float(probe.accepted),
-            "autolr/forwards": float(probe.forwards),
-        }
-        if probe.fits:
-            last = probe.fits[-1]
-            self._figures |= {
-                "autolr/rho": last.rho,
-                "autolr/slope": last.slope,
-                "autolr/curvature": last.curvature,
-            }
-
-    def _passes_as_probes(self) -> bool:
-        """Whether a pass of a step sees the model that a probe sees, so that its loss need not be measured again."""
-        return self.args.disable_dropout and bool(self.task.same_in_evaluation)
-
-    def _fresh_batches(self, step: int) -> list[Mapping[str, Tensor]]:
-        """Retain rows of a probe: those of the next step, as in GeN's own code.
-
-        The rows that gave the gradient would flatter the step. While a pass over the retain rows lasts, the next ones
-        have nothing in common with them.
-        """
-        count = self.args.rows_per_step
-        rows = self._sampler.retain_rows(step * count, count)
-        own = rows[self.args.process_index :: self.args.world_size]
-        size = self.args.train_batch_size
-        return [
-            self.task.collate([self.retain_dataset[i] for i in own[start : start + size]])
-            for start in range(0, len(own), size)
-        ]
+        self._figures |= figures_of(probe)
 
     def _retain_loss(self, model: nn.Module, batches: Sequence[Mapping[str, Tensor]]) -> float:
         """Mean cross-entropy a token over the batches and processes: what the paper's `phi` measures."""
@@ -442,7 +410,7 @@ class UnlearnTrainer(Trainer):
     def start_run(self) -> None:
         """Before the first step: gradient buffers, both losses, references, the ceiling, warnings."""
         model = cast(nn.Module, self.model)
-        self._slots = GradientSlots(p for p in model.parameters() if p.requires_grad)
+        self._gradients = self._make_gradients(p for p in model.parameters() if p.requires_grad)
         self.start_epoch(int(self.state.epoch or 0))
         self._check_forward()
         self._prepare_references()
@@ -455,26 +423,19 @@ class UnlearnTrainer(Trainer):
             if self.holdout_dataset is not None:
                 self.run_state.initial_losses["holdout"] = self.mean_loss(self.holdout_dataset)
         losses = self.run_state.initial_losses
-        self.mixer.ceiling = forget_ceiling(
+        self.weigher.ceiling = forget_ceiling(
             self.args.forget_ceiling,
             vocabulary=self.task.choices(model),
             holdout_loss=losses.get("holdout"),
         )
-        if self.ceiling is not None and losses["forget"] >= self.ceiling:
-            logger.warning(
-                "The forget loss, %.3f, is at the ceiling of %.3f from the start: nothing would be forgotten. Raise "
-                "--forget-ceiling.",
-                losses["forget"],
-                self.ceiling,
-            )
-        logger.info("Before unlearning: %s", ", ".join(f"{k} loss {v:.4f}" for k, v in losses.items()))
-        if losses["forget"] > _UNKNOWN_LOSS:
-            logger.warning(
-                "The model hardly knows the forget rows: %.2f nats a token, %.0f %% mean probability. Are model, "
-                "template and rows those it was trained with?",
-                losses["forget"],
-                100 * math.exp(-losses["forget"]),
-            )
+        notice_start(losses, self.ceiling, unit=self.task.unit, conditions=self.task.conditions)
+
+    def _make_gradients(self, parameters: Iterable[nn.Parameter]) -> Gradients:
+        if self.args.gradient_buffers == 1:
+            return OneBuffer(parameters)
+        stash_dtype = None if self.args.stash_dtype == "same" else getattr(torch, self.args.stash_dtype)
+        stash_device = None if self.args.stash_device == "same" else self.args.stash_device
+        return TwoBuffers(parameters, stash_dtype=stash_dtype, stash_device=stash_device)
 
     def _check_forward(self) -> None:
         """Let the task see that what it saves in a pass changes nothing, on the first rows to forget."""
@@ -489,34 +450,13 @@ class UnlearnTrainer(Trainer):
     def end_run(self) -> None:
         """After the last step: say so where the run ended long before its ceiling."""
         logged = [row["loss_forget"] for row in self.state.log_history if "loss_forget" in row]
-        if self.ceiling is not None and logged and max(logged) < _UNFINISHED * self.ceiling:
-            logger.warning(
-                "The forget loss reached %.2f of a ceiling of %.2f in %d steps. More steps forget more: raise "
-                "--num-train-epochs (small forget sets have few steps a pass) or give --max-steps.",
-                max(logged),
-                self.ceiling,
-                self.state.global_step,
-            )
+        notice_end(logged, self.ceiling, self.state.global_step)
 
     def start_epoch(self, epoch: int) -> None:
         """Pairs of this epoch."""
         self._sampler.set_epoch(epoch)
 
     # ---- the model before unlearning -------------------------------------------------------------------------------
-
-    def _reference_sets(self) -> References | None:
-        """The sets of which reference quantities are needed, or None where no objective compares with any."""
-        sets: dict[str, Sequence[Mapping[str, Any]]] = {}
-        with_log_probs = []
-        for side, rows in (("retain", self.retain_dataset), ("forget", self.forget_dataset)):
-            needs = self._objectives[cast(Side, side)].needs
-            if needs & {"reference", "reference_logits"}:
-                sets[side] = [{**rows[i], "row_id": i} for i in range(len(rows))]
-                with_log_probs += [side] if "reference_logits" in needs else []
-                if side == "forget" and self.alternates is not None:
-                    sets["alternate"] = list(self.alternates.of_epochs(self._epochs(), seed=self.args.seed))
-                    with_log_probs += ["alternate"] if "reference_logits" in needs else []
-        return References(Path(str(self.args.output_dir), "reference"), sets, with_log_probs) if sets else None
 
     def _epochs(self) -> int:
         """Passes over the forget set, the last one counted whole."""
@@ -529,11 +469,7 @@ class UnlearnTrainer(Trainer):
         key = [""]
         model = cast(nn.Module, self.model)
         if self.args.process_index == 0 or has_shards(model):  # whole weights are put together by all processes
-            rows = {
-                name: [[row["row_id"], *(_plain(row[key]) for key in self.task.hashed)] for row in rows]
-                for name, rows in self._references.sets.items()
-            }
-            key = [fingerprint(model, rows, sorted(self._references.log_probs))]
+            key = [self._references.key_of(model, self.task.hashed)]
         if self.args.world_size > 1:
             broadcast_object_list(key)
         return key[0]
@@ -634,39 +570,3 @@ class UnlearnTrainer(Trainer):
 
     def _global_sum(self, value: Tensor) -> Tensor:
         return value if self.args.world_size == 1 else cast(Tensor, self.accelerator.reduce(value, "sum"))
-
-
-def refuse_half_precision(model: nn.Module) -> None:
-    """Refuse to train weights in float16.
-
-    Raises:
-        InputError: some trainable weights are float16: Adam's small numbers vanish in it, and the model falls apart.
-    """
-    if any(p.dtype == torch.float16 and p.requires_grad for p in model.parameters()):
-        raise InputError(
-            "the model's weights are float16, in which training destroys them; load it in float32 (--dtype float32) or "
-            "bfloat16"
-        )
-
-
-def _split(answers: Answers, rows: int) -> tuple[Answers, Answers]:
-    """The first `rows` rows of a batch and the others."""
-    first = answers.row < rows
-    own, other = (
-        replace(
-            answers,
-            nll=answers.nll[chosen],
-            row=answers.row[chosen] - start,
-            rows=count,
-            labels=None if answers.labels is None else answers.labels[chosen],
-            logits=None if answers.logits is None else answers.logits[chosen],
-            hidden=None if answers.hidden is None else answers.hidden[chosen],
-        )
-        for chosen, start, count in ((first, 0, rows), (~first, rows, answers.rows - rows))
-    )
-    return own, other
-
-
-def _plain(value: Any) -> Any:
-    """A row's value as JSON knows it."""
-    return value.tolist() if hasattr(value, "tolist") else value

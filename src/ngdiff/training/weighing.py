@@ -1,22 +1,19 @@
-"""From two gradients to one: losses and Gramian to weights, weights to the combined gradient."""
+"""From losses and Gramian to the weights of the two gradients, and to what the log says of a step."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor
-
-from ngdiff.core import Gramian, combine
-from ngdiff.core.shards import gramian_over_shards
+from ngdiff.core import Gramian
 from ngdiff.core.slots import Side
 from ngdiff.objectives import Objective
 from ngdiff.weighting import Losses, Weighting, Weights, weigh
 
 
 @dataclass
-class Mixer:
-    """Mixes the two gradients of each step.
+class Weigher:
+    """Weighs the two gradients of each step.
 
     Args:
         weighting: Gives their weights.
@@ -24,6 +21,7 @@ class Mixer:
         seed: Of the run.
         noise: Rounding noise of a gradient relative to fp32's, by which the noise floors are multiplied.
         ceiling: Forget loss, in nats a token, at and above which the forget gradient gets weight 0; None for none.
+        knows_cosine: Whether the inner product of the two gradients is measured.
     """
 
     weighting: Weighting
@@ -31,24 +29,22 @@ class Mixer:
     seed: int
     noise: float = 1.0
     ceiling: float | None = None
+    knows_cosine: bool = True
     figures: dict[str, float] = field(default_factory=dict)
 
-    def mix(
+    def weigh(
         self,
-        g_r: Sequence[Tensor | None],
-        g_f: Sequence[Tensor | None],
+        products: Gramian,
         *,
         token_losses: Losses,
         objective_losses: Losses,
         step: int,
         state: dict[str, Any],
-    ) -> list[Tensor | None] | None:
-        """`w_r g_r + w_f g_f` in the buffers of the two, which are spent; None where both weights are 0.
-
-        `figures` then holds what the step's log line says.
+    ) -> Weights:
+        """Weights of the retain and the forget gradient; `figures` then holds what the step's log line says.
 
         Args:
-            g_r, g_f: Gradients of the minimised objectives of the whole effective batch.
+            products: Of the gradients of the minimised objectives of the whole effective batch.
             token_losses: Mean cross-entropy a token of both sides.
             objective_losses: The minimised objectives.
             step: Number of the step, from 1.
@@ -57,7 +53,6 @@ class Mixer:
         Raises:
             FloatingPointError: a loss or gradient that is not finite.
         """
-        products = gramian_over_shards(g_r, g_f)
         refuse_non_finite(step, products, {"retain": token_losses.retain, "forget": token_losses.forget})
         weights = weigh(
             self.weighting, objective_losses, self.above_noise(products), step=step, seed=self.seed, state=state
@@ -65,7 +60,6 @@ class Mixer:
         at_ceiling = self.ceiling is not None and token_losses.forget >= self.ceiling
         if at_ceiling:
             weights = Weights(weights.retain, 0.0)
-        combined = combine(g_r, g_f, *weights)
         total = weights.retain + weights.forget
         self.figures = {
             "loss_forget": token_losses.forget,
@@ -74,15 +68,16 @@ class Mixer:
             "objective_retain": objective_losses.retain,
             "norm_forget": products.norm_f,
             "norm_retain": products.norm_r,
-            # Of the natural gradients, those of both cross-entropies for the default objectives: near 1 where
-            # forgetting and keeping pull on the same weights.
-            "cosine": -products.cosine,
             "weight_forget": weights.forget,
             "weight_retain": weights.retain,
             "c_t": weights.retain / total if total else 0.0,
             "at_ceiling": float(at_ceiling),
         }
-        return None if weights == (0.0, 0.0) else combined
+        if self.knows_cosine:
+            # Of the natural gradients, those of both cross-entropies for the default objectives: near 1 where
+            # forgetting and keeping pull on the same weights.
+            self.figures["cosine"] = -products.cosine
+        return weights
 
     def above_noise(self, products: Gramian) -> Gramian:
         """The Gramian with a gradient that is only rounding noise taken for zero."""

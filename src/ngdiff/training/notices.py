@@ -1,0 +1,60 @@
+"""What a run says of itself: before its first step, and after its last one."""
+
+import logging
+import math
+from collections.abc import Iterable, Mapping
+
+logger = logging.getLogger(__name__)
+
+# A model that gives its forget answers less than this a token (22 % probability) hardly recites them.
+_UNKNOWN_LOSS = 1.5
+
+# A run whose forget loss never got to this part of its ceiling is called unfinished.
+_UNFINISHED = 0.5
+
+
+def notice_start(losses: Mapping[str, float], ceiling: float | None, *, unit: str, conditions: str) -> None:
+    """Losses before unlearning, and a warning where the run cannot do what it is meant to.
+
+    Args:
+        losses: Of the sets, in nats.
+        ceiling: Forget loss above which the forget gradient rests.
+        unit: Of what a loss is the mean: token, image.
+        conditions: What must be as it was when the model was trained.
+    """
+    if ceiling is not None and losses["forget"] >= ceiling:
+        logger.warning(
+            "The forget loss, %.3f, is at the ceiling of %.3f from the start: nothing would be forgotten. Raise "
+            "--forget-ceiling.",
+            losses["forget"],
+            ceiling,
+        )
+    logger.info("Before unlearning: %s", ", ".join(f"{k} loss {v:.4f}" for k, v in losses.items()))
+    if losses["forget"] > _UNKNOWN_LOSS:
+        logger.warning(
+            "The model hardly knows the forget rows: %.2f nats a %s, %.0f %% mean probability. Are %s those it was "
+            "trained with?",
+            losses["forget"],
+            unit,
+            100 * math.exp(-losses["forget"]),
+            conditions,
+        )
+
+
+def notice_end(forget_losses: Iterable[float], ceiling: float | None, steps: int) -> None:
+    """Say so where the run ended long before its ceiling.
+
+    Args:
+        forget_losses: As they were logged.
+        ceiling: As for `notice_start`.
+        steps: Number of steps.
+    """
+    highest = max(forget_losses, default=None)
+    if ceiling is not None and highest is not None and highest < _UNFINISHED * ceiling:
+        logger.warning(
+            "The forget loss reached %.2f of a ceiling of %.2f in %d steps. More steps forget more: raise "
+            "--num-train-epochs (small forget sets have few steps a pass) or give --max-steps.",
+            highest,
+            ceiling,
+            steps,
+        )

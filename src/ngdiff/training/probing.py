@@ -1,0 +1,87 @@
+"""Probes of the learning rate in a run: when they come, and which retain rows they see."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from ngdiff.core import AutoLR, Probe
+from ngdiff.training.config import UnlearnConfig
+from ngdiff.training.pairing import PairSampler
+
+Batch = Mapping[str, Tensor]
+
+
+@dataclass
+class Prober:
+    """Probes the learning rate of a run.
+
+    Args:
+        autolr: How the rate is found.
+        args: Options of the run.
+        sampler: Gives the order of the retain rows.
+        rows: The retain rows.
+        collate: Makes a batch of rows.
+        rereads: Whether the pass of a step sees the model that a probe sees, so that its loss need not be taken again.
+    """
+
+    autolr: AutoLR
+    args: UnlearnConfig
+    sampler: PairSampler
+    rows: Sequence[Mapping[str, Any]]
+    collate: Callable[[list[Mapping[str, Any]]], Batch]
+    rereads: bool
+    _own: list[Batch] = field(default_factory=list)
+
+    def is_due(self, step: int) -> bool:
+        """Whether step number `step`, counted from 1, starts with a probe."""
+        return self.args.autolr and self.autolr.is_due(step)
+
+    def see(self, batch: Batch, step: int) -> None:
+        """A retain micro-batch of a step, which its probe sees again where `--autolr-batch same` asks for it."""
+        if self.args.autolr_batch == "same" and self.is_due(step):
+            self._own.append(batch)
+
+    def probe(
+        self, optimizer: Optimizer, step: int, loss: Callable[[Sequence[Batch]], float], *, step_loss: float
+    ) -> Probe:
+        """Set the optimizer's learning rate.
+
+        Args:
+            optimizer: With final gradients.
+            step: Number of the step.
+            loss: Mean retain loss of batches at the current weights.
+            step_loss: That of the rows that gave the gradient, as their passes found it.
+        """
+        same = bool(self._own)
+        batches = self._own or self.fresh_batches(step)
+        self._own = []
+        return self.autolr.probe(
+            optimizer,
+            lambda: loss(batches),
+            search=self.autolr.settings.search and step == 1,
+            here=step_loss if same and self.rereads else None,
+        )
+
+    def fresh_batches(self, step: int) -> list[Batch]:
+        """Retain rows of a probe: those of the next step, as in GeN's own code.
+
+        The rows that gave the gradient would flatter the step. While a pass over the retain rows lasts, the next ones
+        have nothing in common with them.
+        """
+        count = self.args.rows_per_step
+        rows = self.sampler.retain_rows(step * count, count)
+        own = rows[self.args.process_index :: self.args.world_size]
+        size = self.args.train_batch_size
+        return [self.collate([self.rows[i] for i in own[start : start + size]]) for start in range(0, len(own), size)]
+
+
+def figures_of(probe: Probe) -> dict[str, float]:
+    """What the log line of a step says of its probe."""
+    figures = {"autolr/accepted": float(probe.accepted), "autolr/forwards": float(probe.forwards)}
+    if probe.fits:
+        last = probe.fits[-1]
+        figures |= {"autolr/rho": last.rho, "autolr/slope": last.slope, "autolr/curvature": last.curvature}
+    return figures
