@@ -54,9 +54,14 @@ SIDES: dict[str, dict[str, Any] | None] = {
         "autolr_max_change": float("inf"),
         "autolr_inertia": 0.0,
     },
+    "ngdiff, lean probe": {"method": "ngdiff", "autolr_memory": "lean"},
+    "ngdiff, bf16 stash": {"method": "ngdiff", "autolr_memory": "lean", "stash_dtype": "bfloat16"},
+    "ngdiff, one buffer": {"method": "ngdiff", "autolr_memory": "lean", "gradient_buffers": 1},
     "joint npo": None,
     "npo+ngdiff": {"method": "npo+ngdiff"},
 }
+# Measured only where they are named.
+LEAN = ("ngdiff, lean probe", "ngdiff, bf16 stash", "ngdiff, one buffer")
 # (side, baseline, what, shape or None for all) -> largest ratio.
 BARS = [
     ("ngdiff", "joint", "cpu", "2M", 0.70),
@@ -266,7 +271,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shapes", nargs="+", default=list(SHAPES), choices=SHAPES)
-    parser.add_argument("--sides", nargs="+", default=list(SIDES), choices=SIDES)
+    parser.add_argument("--sides", nargs="+", default=[side for side in SIDES if side not in LEAN], choices=SIDES)
     parser.add_argument("--rounds", type=int, default=3, help="runs of each side, with seeds of their own")
     parser.add_argument("--steps", type=int, default=10, help="measured steps of a run, a multiple of 10")
     parser.add_argument("--batch", type=int, default=8, help="rows of each side")

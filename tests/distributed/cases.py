@@ -42,6 +42,10 @@ CASES: dict[str, Case] = {
     "adamw": Case(ADAMW, 1e-6, 1e-6),
     "lora": Case({**ADAMW, "weight_decay": 0.0, "lora": True}, 1e-6, 1e-6),
     "autolr, small rate": Case({**SMALL, "max_steps": 3}, 2e-8, 2e-8),
+    "lean": Case({**SMALL, "max_steps": 3, "autolr_memory": "lean"}, 2e-8, 2e-8),
+    "one buffer": Case({**SGD, "gradient_accumulation_steps": 2, "gradient_buffers": 1}, 1e-8, 1e-8),
+    # Rounding to bf16 turns last digits of fp32 into steps of 2^-8.
+    "bf16 stash": Case({**SGD, "stash_dtype": "bfloat16"}, 1e-3, 1e-3, relative=True),
     "autolr": Case(AUTOLR, 1e-3, 1e-3, relative=True),
     "autolr in two micro-batches": Case({**AUTOLR, "gradient_accumulation_steps": 2}, 1e-3, relative=True),
     "autolr, adamw": Case({**AUTOLR, "optim": "adamw_torch"}, 1e-3, 1e-3, relative=True),
