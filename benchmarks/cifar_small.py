@@ -1,6 +1,6 @@
 """Table 4 of the NGDiff paper (arXiv 2410.22086): an image classifier forgets images of one class.
 
-    NGDIFF_DATA=... python benchmarks/cifar_small.py [--jobs 2] [--work DIR]
+    NGDIFF_DATA=... python benchmarks/cifar_small.py [--jobs 2] [--work DIR] [--ceiling random]
     python benchmarks/cifar_small.py --model resnet50-cifar --dataset cifar10 --epochs 60 --jobs 1     # on a GPU
 
 A target is trained on all images and a reference on those to keep; then each method makes the target forget. Each run
@@ -73,11 +73,13 @@ class Bench:
 
     def unlearn(self, arm: str) -> dict[str, float]:
         """One method from the target."""
-        name = "".join(c if c.isalnum() else "-" for c in arm)
+        ceiling = self.arguments.ceiling
+        named = arm if ceiling == "none" else f"{arm} ceiling {ceiling}"
+        name = "".join(c if c.isalnum() else "-" for c in named)
         options = ["--model", "target", *self.split, "--learning-rate", str(self.arguments.rate)]
         options += ["--num-train-epochs", str(self.arguments.passes), "--save-strategy", "no"]
         options += ["--per-device-train-batch-size", str(self.arguments.batch), "--seed", str(self.arguments.seed)]
-        self.ngdiff("unlearn", name, *options, "--forget-ceiling", self.arguments.ceiling, *ARMS[arm])
+        self.ngdiff("unlearn", name, *options, "--forget-ceiling", ceiling, *ARMS[arm])
         return self.evaluate(name)
 
 

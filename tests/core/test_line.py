@@ -144,16 +144,17 @@ def test_parameters_without_a_gradient_stay():
     assert still.grad is None
 
 
+@pytest.mark.parametrize("device", [None, "cpu"])
 @pytest.mark.parametrize("warm", [0, 3])
 @pytest.mark.parametrize("name", LINEAR)
-def test_the_lean_line_takes_the_step_that_the_optimizer_would_take(name, warm):
+def test_the_lean_line_takes_the_step_that_the_optimizer_would_take(name, warm, device):
     stepped, lean = Problem(LINEAR[name], warm=warm), Problem(LINEAR[name], warm=warm)
     start = [p.detach().clone() for p in lean.net.parameters()]
     set_learning_rate(stepped.optimizer, 0.03)
     stepped.optimizer.step()
     with StepLine(Problem(LINEAR[name], warm=warm).optimizer) as line:
         step_norm = line.step_norm
-    with LeanStepLine(lean.optimizer, check=True) as line:
+    with LeanStepLine(lean.optimizer, check=True, origin_device=device) as line:
         assert line.step_norm == pytest.approx(step_norm, rel=1e-6)
         line.move_to(-7.0)
         line.settle(0.03)

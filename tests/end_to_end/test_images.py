@@ -234,3 +234,21 @@ def test_global_generators_are_left_alone(material: Path):
     words = ["--model", material / "target", "--dataset", material / "data.npz", "--forget-class", "bee"]
     succeeded(run("evaluate", "--task", "image", *words))
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.slow
+def test_the_resnet_of_the_paper_trains_forgets_and_is_scored(tmp_path):
+    write(tmp_path / "data.npz", size=16)
+    data = ["--dataset", tmp_path / "data.npz"]
+    common = ["--per-device-train-batch-size", 10, "--disable-tqdm", "true"]
+    words = ["finetune", "--task", "image", "--model", "resnet50-cifar", *data, *common]
+    succeeded(run(*words, "--num-train-epochs", 3, "--augment", "false", "--output", tmp_path / "target"))
+    words = ["unlearn", "--task", "image", "--model", tmp_path / "target", *data, "--forget-class", "bee", *common]
+    succeeded(run(*words, "--num-train-epochs", 2, "--output", tmp_path / "out"))
+    logged = steps_of(tmp_path / "out")
+    assert len(logged) == 6  # 30 images of the class, twice
+    assert logged[-1]["loss_forget"] > logged[0]["loss_forget"]
+    words = ["evaluate", "--task", "image", "--model", tmp_path / "out", *data, "--forget-class", "bee"]
+    succeeded(run(*words, "--output", tmp_path / "scores"))
+    found = json.loads((tmp_path / "scores" / "metrics.json").read_text())
+    assert found["forget"]["loss"] > found["retain"]["loss"]

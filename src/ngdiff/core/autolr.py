@@ -49,6 +49,7 @@ class AutoLRSettings:
             the scale of the line (measured on three targets: 1e-4, 7e-6 and 1e-7 where 2e-4 forgets).
         lean: Whether a probe also takes the optimizer's step, at the rate that it finds, which saves the memory of the
             optimizer's state and of a copy of the weights (`ngdiff.core.line.LeanStepLine`).
+        origin_device: Where a lean probe keeps the weights that it started from; None: where they are.
     """
 
     interval: int = 10
@@ -59,6 +60,7 @@ class AutoLRSettings:
     noise: float = 1e-6
     tolerance: float = 0.01
     lean: bool = False
+    origin_device: str | None = None
 
     @classmethod
     def as_printed(cls, start: float, *, noise: float = 1e-6) -> "AutoLRSettings":
@@ -129,8 +131,7 @@ class AutoLR:
             NonlinearOptimizerError: the optimizer's step is not linear in the learning rate.
         """
         probe = Probe(before=learning_rate(optimizer))
-        line_of = LeanStepLine if self.settings.lean else StepLine
-        with line_of(optimizer, check=not self._checked) as line:
+        with self._line(optimizer) as line:
             self._checked = True
             phi = _Evaluations(line, loss, probe, here)
             if line.step_norm == 0.0 or not math.isfinite(line.step_norm):
@@ -144,6 +145,12 @@ class AutoLR:
             line.settle(rate)
         probe.after = rate
         return probe
+
+    def _line(self, optimizer: Optimizer) -> StepLine:
+        check = not self._checked
+        if self.settings.lean:
+            return LeanStepLine(optimizer, check=check, origin_device=self.settings.origin_device)
+        return StepLine(optimizer, check=check)
 
     def _noise(self, fit: Parabola) -> float:
         return self.settings.noise * abs(fit.here)

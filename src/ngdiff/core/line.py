@@ -83,7 +83,7 @@ class StepLine:
         self._settled: float | None = None
 
     def __enter__(self) -> Self:
-        self._origin = [p.detach().clone() for p in self._parameters]
+        self._origin = [self._kept(p.detach()) for p in self._parameters]
         self._rates = [_copied(group["lr"]) for group in self._optimizer.param_groups]
         self._direction = self._measure()
         self.step_norm = norm(self._direction)
@@ -109,6 +109,10 @@ class StepLine:
             weight.copy_(local(origin))
             if rho != 0.0:
                 weight.add_(local(d), alpha=-rho)
+
+    def _kept(self, weight: Tensor) -> Tensor:
+        """A copy of weights, for `theta_0`."""
+        return weight.clone()
 
     def settle(self, rate: float) -> None:
         """Leave the line with this learning rate, that of the largest group."""
@@ -196,6 +200,8 @@ class LeanStepLine(StepLine):
     Args:
         optimizer: Any torch optimizer whose step is linear in the learning rate.
         check: Look whether it is, on a copy of the optimizer with a few weights of its own.
+        origin_device: Where `theta_0` waits; None: where the weights are. On the host it takes no memory of the
+            accelerator, and comes over once for each loss of a probe.
 
     Raises:
         NonlinearOptimizerError: the check failed, or no such copy can be made.
@@ -209,10 +215,19 @@ class LeanStepLine(StepLine):
         (0.5, None)
     """
 
+    def __init__(
+        self, optimizer: Optimizer, *, check: bool = False, origin_device: torch.device | str | None = None
+    ) -> None:
+        super().__init__(optimizer, check=check)
+        self._origin_device = origin_device
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._leave(0.0 if error is not None or self._settled is None else self._settled)
+
+    def _kept(self, weight: Tensor) -> Tensor:
+        return weight.clone() if self._origin_device is None else weight.to(self._origin_device, copy=True)
 
     def _measure(self) -> list[Tensor]:
         if self._check:

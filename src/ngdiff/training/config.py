@@ -114,7 +114,9 @@ class UnlearnConfig(TrainingArguments):
     stash_dtype: str = _option(
         "same", "type in which the gradient of one side waits while the other's pass runs: same or bfloat16"
     )
-    stash_device: str = _option("same", "where it waits: same or cpu")
+    stash_device: str = _option(
+        "same", "where it waits, and where a lean probe keeps the weights that it started from: same or cpu"
+    )
     disable_dropout: bool = _option(True, "train without dropout, whose noise would enter both gradients")
     template: str = _option("auto", "how a question is put: auto, plain, chat, or a text with {question} and {answer}")
     max_length: int | None = _option(None, "longest row in tokens (the model's context, at most 1024)")
@@ -212,9 +214,13 @@ class UnlearnConfig(TrainingArguments):
                 step then (a search would shrink it to nothing), so it runs as `AutoLRSettings.as_printed`.
             noise: Relative rounding noise of a loss.
         """
+        memory: dict[str, Any] = {
+            "lean": self.autolr_memory == "lean",
+            "origin_device": None if self.stash_device == "same" else self.stash_device,
+        }
         if not retain_counts:
             printed = AutoLRSettings.as_printed(self.autolr_start or _NOMINAL_RATE, noise=noise)
-            return replace(printed, interval=self.autolr_interval, lean=self.autolr_memory == "lean")
+            return replace(printed, interval=self.autolr_interval, **memory)
         return AutoLRSettings(
             interval=self.autolr_interval,
             search=self.autolr_search,
@@ -222,7 +228,7 @@ class UnlearnConfig(TrainingArguments):
             max_change=None if math.isinf(self.autolr_max_change) else self.autolr_max_change,
             inertia=self.autolr_inertia,
             noise=noise,
-            lean=self.autolr_memory == "lean",
+            **memory,
         )
 
     def _check_learning_rate(self) -> None:
@@ -302,10 +308,8 @@ class UnlearnConfig(TrainingArguments):
                 f"--gradient-buffers 1: the weighting {weighting} uses the inner product of the two gradients, which "
                 "are never held together then; use 2, or a weighting without it, such as ngdiff"
             )
-        if self.stash_dtype != "same" or self.stash_device != "same":
-            raise InputError(
-                "--gradient-buffers 1: no gradient waits, so --stash-dtype and --stash-device stay at same"
-            )
+        if self.stash_dtype != "same":
+            raise InputError(f"--stash-dtype {self.stash_dtype} with --gradient-buffers 1: no gradient waits")
         if not self.disable_dropout:
             raise InputError(
                 "--gradient-buffers 1 takes the forget pass twice, and dropout would make them differ; leave "
