@@ -54,14 +54,15 @@ SIDES: dict[str, dict[str, Any] | None] = {
         "autolr_max_change": float("inf"),
         "autolr_inertia": 0.0,
     },
-    "ngdiff, lean probe": {"method": "ngdiff", "autolr_memory": "lean"},
-    "ngdiff, bf16 stash": {"method": "ngdiff", "autolr_memory": "lean", "stash_dtype": "bfloat16"},
-    "ngdiff, one buffer": {"method": "ngdiff", "autolr_memory": "lean", "gradient_buffers": 1},
+    "ngdiff, exact probe": {"method": "ngdiff", "autolr_memory": "exact"},
+    "ngdiff, bf16 stash": {"method": "ngdiff", "stash_dtype": "bfloat16"},
+    "ngdiff, one buffer": {"method": "ngdiff", "gradient_buffers": 1},
+    "ngdiff, one buffer, fixed rate": {"method": "ngdiff", "gradient_buffers": 1, "learning_rate": 1e-4},
     "joint npo": None,
     "npo+ngdiff": {"method": "npo+ngdiff"},
 }
 # Measured only where they are named.
-LEAN = ("ngdiff, lean probe", "ngdiff, bf16 stash", "ngdiff, one buffer")
+MEMORY = ("ngdiff, exact probe", "ngdiff, bf16 stash", "ngdiff, one buffer", "ngdiff, one buffer, fixed rate")
 # (side, baseline, what, shape or None for all) -> largest ratio.
 BARS = [
     ("ngdiff", "joint", "cpu", "2M", 0.70),
@@ -271,7 +272,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shapes", nargs="+", default=list(SHAPES), choices=SHAPES)
-    parser.add_argument("--sides", nargs="+", default=[side for side in SIDES if side not in LEAN], choices=SIDES)
+    parser.add_argument("--sides", nargs="+", default=[side for side in SIDES if side not in MEMORY], choices=SIDES)
     parser.add_argument("--rounds", type=int, default=3, help="runs of each side, with seeds of their own")
     parser.add_argument("--steps", type=int, default=10, help="measured steps of a run, a multiple of 10")
     parser.add_argument("--batch", type=int, default=8, help="rows of each side")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import Parameter
 
-from ngdiff.core import AutoLR, AutoLRSettings
+from ngdiff.core import AutoLR, AutoLRSettings, NonlinearOptimizerError
 from ngdiff.core.line import learning_rate
 
 
@@ -164,3 +164,37 @@ def test_when_a_probe_is_due():
     assert [step for step in range(1, 31) if autolr.is_due(step)] == [1, 10, 20, 30]
     printed = AutoLR(AutoLRSettings.as_printed(1e-4))
     assert [step for step in range(1, 31) if printed.is_due(step)] == [10, 20, 30]
+
+
+class Odd(torch.optim.SGD):
+    """Cannot be made anew from its groups."""
+
+    def __init__(self, params, lr, secret=None):
+        super().__init__(params, lr=lr)
+        if secret is None:
+            raise TypeError("secret")
+
+
+@pytest.mark.parametrize(
+    ("make", "dtype", "lean"),
+    [
+        (torch.optim.SGD, torch.float32, True),
+        (torch.optim.AdamW, torch.float64, True),
+        (torch.optim.SGD, torch.bfloat16, False),
+        (lambda params, lr: Odd(params, lr, secret=1), torch.float32, False),
+    ],
+)
+def test_probes_are_lean_where_that_is_allowed(make, dtype, lean):
+    problem = Quadratic(1e-3, make=make, dtype=dtype)
+    start = problem.p.detach().clone()
+    autolr = AutoLR(AutoLRSettings(memory="auto"))
+    autolr.probe(problem.optimizer, problem.loss, search=True)
+    assert (problem.p.grad is None) == lean
+    assert torch.equal(problem.p.detach(), start) != lean
+
+
+def test_what_is_not_linear_is_refused_by_a_probe_of_either_kind():
+    for memory in ("exact", "lean", "auto"):
+        problem = Quadratic(1e-3, make=torch.optim.Rprop, dtype=torch.float32)
+        with pytest.raises(NonlinearOptimizerError, match="Rprop cannot be used with AutoLR"):
+            AutoLR(AutoLRSettings(memory=memory)).probe(problem.optimizer, problem.loss)

@@ -120,7 +120,7 @@ def test_a_lean_run_goes_on_where_it_was_cut(make_trainer, tmp_path):
         ({"gradient_buffers": 1, "disable_dropout": False}, "dropout would make them differ"),
         ({"stash_dtype": "int8"}, "--stash-dtype int8 is not known; one of same, bfloat16"),
         ({"stash_device": "disk"}, "--stash-device disk is not known; one of same, cpu"),
-        ({"autolr_memory": "tiny"}, "--autolr-memory tiny is not known; one of exact, lean"),
+        ({"autolr_memory": "tiny"}, "--autolr-memory tiny is not known; one of auto, exact, lean"),
         ({"autolr_memory": "lean", "learning_rate": "1e-4"}, "nothing is probed"),
     ],
 )

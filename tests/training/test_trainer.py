@@ -172,8 +172,10 @@ class WatchProbe(TrainerCallback):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("optim", ["adamw_torch", "adamw_torch_fused", "sgd"])
-def test_a_probe_leaves_no_trace(make_trainer, tiny_model, dtype, optim):
-    trainer = make_trainer(tiny_model().to(dtype), optim=optim, autolr_interval=2, num_train_epochs=2)
+def test_an_exact_probe_leaves_no_trace(make_trainer, tiny_model, dtype, optim):
+    trainer = make_trainer(
+        tiny_model().to(dtype), optim=optim, autolr_interval=2, num_train_epochs=2, autolr_memory="exact"
+    )
     watch = WatchProbe()
     watch.attach(trainer)
     trainer.train()

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import torch
 from torch.optim import Optimizer
 
-from ngdiff.core.line import LeanStepLine, StepLine, learning_rate
+from ngdiff.core.line import LeanStepLine, StepLine, UncopiableOptimizerError, check_on_copy, learning_rate
 from ngdiff.core.parabola import Parabola
 
 RetainLoss = Callable[[], float]
@@ -47,8 +48,10 @@ class AutoLRSettings:
             this part. Not in the paper: a model that recites its retain rows stands at the bottom of their
             loss, where the sign of the slope on fresh rows is a coin toss and `b / h` says "stay" whatever
             the scale of the line (measured on three targets: 1e-4, 7e-6 and 1e-7 where 2e-4 forgets).
-        lean: Whether a probe also takes the optimizer's step, at the rate that it finds, which saves the memory of the
-            optimizer's state and of a copy of the weights (`ngdiff.core.line.LeanStepLine`).
+        memory: `exact`: a probe leaves everything as it was. `lean`: it also takes the optimizer's step, at the rate
+            that it finds, which saves a copy of the optimizer's state and one of the weights
+            (`ngdiff.core.line.LeanStepLine`). `auto`: lean, unless the weights have fewer bits than fp32 or the
+            optimizer cannot be tried on a copy.
         origin_device: Where a lean probe keeps the weights that it started from; None: where they are.
     """
 
@@ -59,7 +62,7 @@ class AutoLRSettings:
     inertia: float = 0.5
     noise: float = 1e-6
     tolerance: float = 0.01
-    lean: bool = False
+    memory: str = "exact"
     origin_device: str | None = None
 
     @classmethod
@@ -110,6 +113,7 @@ class AutoLR:
     def __init__(self, settings: AutoLRSettings) -> None:
         self.settings = settings
         self._checked = False
+        self._lean = False
 
     def is_due(self, step: int) -> bool:
         """Whether step number `step`, counted from 1, starts with a probe."""
@@ -148,9 +152,23 @@ class AutoLR:
 
     def _line(self, optimizer: Optimizer) -> StepLine:
         check = not self._checked
-        if self.settings.lean:
+        if check:
+            self._lean = self._may_be_lean(optimizer)
+        if self._lean:
             return LeanStepLine(optimizer, check=check, origin_device=self.settings.origin_device)
         return StepLine(optimizer, check=check)
+
+    def _may_be_lean(self, optimizer: Optimizer) -> bool:
+        if self.settings.memory != "auto":
+            return self.settings.memory == "lean"
+        weights = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if any(p.dtype.itemsize < torch.float32.itemsize for p in weights):
+            return False
+        try:
+            check_on_copy(optimizer)
+        except UncopiableOptimizerError:
+            return False
+        return True
 
     def _noise(self, fit: Parabola) -> float:
         return self.settings.noise * abs(fit.here)

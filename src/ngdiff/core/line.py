@@ -49,6 +49,10 @@ def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
             group["lr"] = scaled
 
 
+class UncopiableOptimizerError(NonlinearOptimizerError):
+    """No optimizer of the same kind can be made anew, so that its step cannot be tried on other weights."""
+
+
 class StepLine:
     """Move the weights along the optimizer's next step, and back.
 
@@ -204,7 +208,8 @@ class LeanStepLine(StepLine):
             accelerator, and comes over once for each loss of a probe.
 
     Raises:
-        NonlinearOptimizerError: the check failed, or no such copy can be made.
+        NonlinearOptimizerError: the check failed.
+        UncopiableOptimizerError: no such copy can be made.
 
     Example:
         >>> p = Parameter(torch.tensor([1.0]))
@@ -231,7 +236,7 @@ class LeanStepLine(StepLine):
 
     def _measure(self) -> list[Tensor]:
         if self._check:
-            _check_on_copy(self._optimizer)
+            check_on_copy(self._optimizer)
         try:
             self._step(_MEASURING_RATE)
         except BaseException:
@@ -250,11 +255,12 @@ class LeanStepLine(StepLine):
         return direction
 
 
-def _check_on_copy(optimizer: Optimizer) -> None:
+def check_on_copy(optimizer: Optimizer) -> None:
     """`StepLine`'s check of an optimizer of the same kind and settings over a few weights, in its second step.
 
     Raises:
-        NonlinearOptimizerError: it failed, or the optimizer cannot be made anew.
+        NonlinearOptimizerError: it failed.
+        UncopiableOptimizerError: the optimizer cannot be made anew.
     """
     generator = torch.Generator().manual_seed(0)
     groups = []
@@ -268,7 +274,7 @@ def _check_on_copy(optimizer: Optimizer) -> None:
     try:
         copy = cast(Any, type(optimizer))(groups)  # a group holds all settings
     except (TypeError, ValueError) as error:
-        raise NonlinearOptimizerError(
+        raise UncopiableOptimizerError(
             f"{type(optimizer).__name__} cannot be used with AutoLR in its lean form: whether its step is proportional "
             f"to the learning rate is tried on a copy, which cannot be made ({error}); use --autolr-memory exact"
         ) from error

@@ -103,9 +103,10 @@ class UnlearnConfig(TrainingArguments):
         "fresh", "retain rows of a probe: fresh (those of the next step) or same (those of the step itself)"
     )
     autolr_memory: str = _option(
-        "exact",
+        "auto",
         "what a probe leaves: exact (everything bit for bit; needs twice the weights and the optimizer's state more "
-        "while it lasts) or lean (its step is the run's own; needs the weights once more)",
+        "while it lasts), lean (its step is the run's own, so that callbacks see no gradients then; needs the weights "
+        "once more), or auto: lean where weights are float32 and the optimizer allows it",
     )
     autolr_search: bool = _option(True, "search for the scale of the learning rate at the first step")
     gradient_buffers: int = _option(
@@ -215,7 +216,7 @@ class UnlearnConfig(TrainingArguments):
             noise: Relative rounding noise of a loss.
         """
         memory: dict[str, Any] = {
-            "lean": self.autolr_memory == "lean",
+            "memory": self.autolr_memory,
             "origin_device": None if self.stash_device == "same" else self.stash_device,
         }
         if not retain_counts:
@@ -295,7 +296,7 @@ class UnlearnConfig(TrainingArguments):
     def _check_memory(self) -> None:
         _known("--stash-dtype", self.stash_dtype, ("same", "bfloat16"))
         _known("--stash-device", self.stash_device, ("same", "cpu"))
-        _known("--autolr-memory", self.autolr_memory, ("exact", "lean"))
+        _known("--autolr-memory", self.autolr_memory, ("auto", "exact", "lean"))
         if self.autolr_memory == "lean" and not self.autolr:
             raise InputError("--autolr-memory lean has no meaning without --learning-rate auto: nothing is probed")
         if self.gradient_buffers not in (1, 2):
