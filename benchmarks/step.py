@@ -46,6 +46,9 @@ SHAPES: dict[str, dict[str, int]] = {
 SIDES: dict[str, dict[str, Any] | None] = {
     "joint": None,
     "ngdiff": {"method": "ngdiff"},
+    "ngdiff, packed": {"method": "ngdiff", "packing": True},
+    "ngdiff, rows at random": {"method": "ngdiff", "train_sampling_strategy": "random"},
+    "ngdiff, packed, rows at random": {"method": "ngdiff", "train_sampling_strategy": "random", "packing": True},
     "ngdiff, Algorithm 1 as printed": {
         "method": "ngdiff",
         "learning_rate": "auto:1e-3",

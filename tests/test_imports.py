@@ -44,7 +44,7 @@ OTHERS: dict[str, set[str]] = {
     "data": {"datasets", "jinja2", "numpy", "PIL", "pyarrow", "torch"},
     "metrics": {"numpy", "scipy", "rouge_score"},
     "report": {"matplotlib", "numpy"},
-    "modeling": {"torch", "transformers", "tokenizers", "peft", "safetensors"},
+    "modeling": {"torch", "transformers", "tokenizers", "peft", "safetensors", "cut_cross_entropy", "liger_kernel"},
     "scoring": set(),
     # The last two are extras, imported where they are asked for.
     "evaluation": {"torch", "transformers", "accelerate", "tqdm", "yaml", "lm_eval", "vllm"},

@@ -18,7 +18,8 @@ from transformers import (
 )
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from ngdiff.modeling.answers import forward_answers, says_the_same_when_cut
+from ngdiff.modeling.answers import forward_answers
+from ngdiff.modeling.checks import says_the_same_when_cut
 
 VOCABULARY = 50
 _SMALL = {

@@ -18,7 +18,7 @@ from ngdiff.modeling import class_names_of
 logger = logging.getLogger(__name__)
 
 # Options of training arguments of ours that only texts have.
-TEXT_ONLY = ("template", "max_length", "idk_file")
+TEXT_ONLY = ("template", "max_length", "idk_file", "packing", "fused_loss")
 
 
 @dataclass

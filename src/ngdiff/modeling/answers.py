@@ -3,25 +3,30 @@
 The hidden states are cut down to the positions that predict a label *before* the output head: a prompt and padding of
 200 tokens beside an answer of 50 would otherwise cost five times the logits, in time and in memory. It is done by a
 hook in front of the head, so that whatever a model does to its logits afterwards (soft caps, scales) still happens.
-Whether the cut changes what a model says is checked on rows of the run (`says_the_same_when_cut`); if it does, the
-logits of all positions are computed.
+Rows may also be packed without padding (`packing.py`), and the head be left to a fused loss (`fused_loss.py`), which
+makes token losses of hidden states and never holds logits. Whether all this changes what a model says is checked on
+rows of the run (`checks.py`).
 
 Shape legend: B rows, L tokens a row (padded), T labelled tokens of the whole batch, V vocabulary, H hidden width.
 """
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
-from typing import Any
+from typing import Literal
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from ngdiff.core.answers import IGNORED, Answers
+from ngdiff.modeling.head import output_head
+from ngdiff.modeling.packing import packed, padded
 
-# Largest difference of one loss between the two routes, relative to the largest loss, by dtype of the logits'
-# computation: matrix products of other shapes sum in another order.
-_ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 5e-2}
+# (model, hidden states in front of its output head (T, H), labels (T,)) -> losses (T,)
+FusedLoss = Callable[[nn.Module, Tensor, Tensor], Tensor]
+
+# Which positions the output head sees: all, those that predict a label, or none.
+Seen = Literal["all", "labelled", "none"]
 
 
 def forward_answers(
@@ -31,6 +36,8 @@ def forward_answers(
     *,
     layer: int | None = None,
     cut: bool = True,
+    packing: bool = False,
+    fused_loss: FusedLoss | None = None,
 ) -> Answers:
     """Run `model` on a batch and return the negative log-probabilities of its labels.
 
@@ -44,27 +51,32 @@ def forward_answers(
             front of the output head, both in `Answers.hidden`.
         layer: Number of the layer after which `hidden` is taken, from 1.
         cut: Compute the logits of labelled positions alone.
+        packing: Give the model all rows as one, without padding. What is returned is the same.
+        fused_loss: Makes the token losses of the head's input, without logits; where those are needed it is not used.
     """
+    layout = packed(batch) if packing else padded(batch)
     labels = batch["labels"][:, 1:]
     labelled = labels != IGNORED
-    with_hidden = "hidden" in needs
-    with selecting_positions(model, labelled, cut=cut) as head_inputs:
-        output = model(
-            input_ids=batch["input_ids"],
-            attention_mask=batch["attention_mask"],
-            use_cache=False,
-            **({"output_hidden_states": True} if with_hidden else {}),
-        )
-    logits = output.logits[0] if cut and head_inputs is not None else output.logits[:, :-1][labelled]  # (T, V)
-    logits = logits if logits.dtype == torch.float64 else logits.float()
     targets = labels[labelled]
+    with_hidden = "hidden" in needs
+    if "logits" in needs or not targets.numel():  # kernels are not made for no tokens
+        fused_loss = None
+    seen: Seen = "none" if fused_loss is not None else "labelled" if cut else "all"
+    with selecting_positions(model, layout.predicts, seen) as head_inputs:
+        output = model(**layout.inputs, use_cache=False, **({"output_hidden_states": True} if with_hidden else {}))
     hidden = None
     if with_hidden:
-        hidden = output.hidden_states[layer][:, :-1][labelled]
+        hidden = output.hidden_states[layer][layout.predicts]
     elif "head_input" in needs and head_inputs is not None:
         hidden = head_inputs[0][0]
+    if fused_loss is not None and head_inputs is not None:
+        logits, nll = None, fused_loss(model, head_inputs[0][0], targets)
+    else:
+        logits = output.logits[0] if cut and head_inputs is not None else output.logits[layout.predicts]  # (T, V)
+        logits = logits if logits.dtype == torch.float64 else logits.float()
+        nll = nn.functional.cross_entropy(logits, targets, reduction="none")
     return Answers(
-        nll=nn.functional.cross_entropy(logits, targets, reduction="none"),
+        nll=nll,
         row=labelled.nonzero()[:, 0],
         rows=labels.shape[0],
         labels=targets,
@@ -74,41 +86,43 @@ def forward_answers(
 
 
 class _Selection:
-    """A hook in front of an output head; it does something while `labelled` is set.
+    """A hook in front of an output head; it does something while `predicts` is set.
 
     Registered once for a head and kept: a compiled model does not look for hooks that come later, and would go on
     calling the one that it met first.
     """
 
     def __init__(self) -> None:
-        self.labelled: Tensor | None = None
-        self.cut = True
-        self.seen: list[Tensor] = []
+        self.predicts: Tensor | None = None
+        self.seen: Seen = "all"
+        self.inputs: list[Tensor] = []
 
     @torch.compiler.disable
     def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-        if self.labelled is None:
+        if self.predicts is None:
             return None
         hidden, *rest = inputs
-        self.seen.append(hidden[:, :-1][self.labelled][None])
-        return (self.seen[-1], *rest) if self.cut else None
+        self.inputs.append(hidden[self.predicts][None])
+        if self.seen == "all":
+            return None
+        return (self.inputs[-1] if self.seen == "labelled" else self.inputs[-1][:, :0], *rest)
 
 
 _SELECTIONS: WeakKeyDictionary[nn.Module, _Selection] = WeakKeyDictionary()
 
 
 @contextmanager
-def selecting_positions(model: nn.Module, labelled: Tensor, *, cut: bool = True) -> Iterator[list[Tensor] | None]:
-    """Within, the model's output head sees the positions (b, t) with `labelled[b, t]` alone, as one row.
+def selecting_positions(model: nn.Module, predicts: Tensor, seen: Seen = "labelled") -> Iterator[list[Tensor] | None]:
+    """Within, the model's output head sees the positions with `predicts` alone, as one row.
 
     Args:
         model: A causal language model, possibly wrapped.
-        labelled: (B, L - 1) bool.
-        cut: False: the head sees all positions, and those are only noted down.
+        predicts: bool, of the shape of the token ids that the model is given.
+        seen: What the head gets: the positions that predict a label (`labelled`), `all` or `none`.
 
     Yields:
-        A list that gets the head's input at these positions, (1, T, H), at each forward pass; None for a model without
-        a separate output head, whose logits are those of all positions.
+        A list that gets the head's input at positions with `predicts`, (1, T, H), at each forward pass; None for a
+        model without a separate output head, whose logits are those of all positions.
     """
     head = output_head(model)
     if head is None:
@@ -118,43 +132,8 @@ def selecting_positions(model: nn.Module, labelled: Tensor, *, cut: bool = True)
         _SELECTIONS[head] = _Selection()
         head.register_forward_pre_hook(_SELECTIONS[head])
     selection = _SELECTIONS[head]
-    selection.labelled, selection.cut, selection.seen = labelled, cut, []
+    selection.predicts, selection.seen, selection.inputs = predicts, seen, []
     try:
-        yield selection.seen
+        yield selection.inputs
     finally:
-        selection.labelled, selection.seen = None, []
-
-
-@torch.no_grad()
-def says_the_same_when_cut(model: nn.Module, batch: Mapping[str, Tensor]) -> str:
-    """Whether the losses of a batch are the same, to rounding, if only labelled positions reach the output head.
-
-    A model that does to its logits what depends on the position, or wants logits of a given shape, says something else.
-
-    Args:
-        model: In evaluation mode, so that both passes see the same model.
-        batch: As for `forward_answers`.
-
-    Returns:
-        An empty string, or what differs.
-    """
-    plain = forward_answers(model, batch, cut=False).nll
-    try:
-        found = forward_answers(model, batch).nll
-    except (RuntimeError, ValueError, IndexError) as error:  # what torch raises for a shape it cannot use
-        return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-    if found.shape != plain.shape:
-        return f"{len(found)} losses in place of {len(plain)}"
-    if not plain.numel() or not plain.isfinite().all():
-        return ""  # nothing to compare; what is not finite is refused elsewhere
-    parameter = next(model.parameters())
-    low = parameter.dtype == torch.bfloat16 or torch.is_autocast_enabled(parameter.device.type)
-    tolerance = _ROUNDING[torch.bfloat16 if low else plain.dtype]
-    difference = float((found - plain).abs().max() / plain.abs().max().clamp(min=1.0))
-    return "" if difference <= tolerance else f"a loss differs by {difference:.1e} of the largest"
-
-
-def output_head(model: nn.Module) -> nn.Module | None:
-    """The module that makes logits of hidden states, or None where the model names none."""
-    inner: Any = getattr(model, "module", model)  # DistributedDataParallel has no methods of the model
-    return inner.get_output_embeddings() if hasattr(inner, "get_output_embeddings") else None
+        selection.predicts, selection.inputs = None, []

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ngdiff.core.answers import Answers, Reference
 from ngdiff.core.shards import whole
 from ngdiff.errors import InputError
-from ngdiff.modeling.answers import output_head
+from ngdiff.modeling.head import logit_transform, output_head
 
 Forward = Callable[[nn.Module, Mapping[str, Tensor], frozenset[str]], Answers]
 
@@ -72,7 +72,7 @@ def frozen_head(model: nn.Module, *, copy: bool = True) -> FrozenHead | None:
             f"the output head is a {type(head).__name__}, not one linear layer: log-probabilities of the model before "
             "unlearning cannot be kept; use an objective without them (ce, npo, simnpo, ...)"
         )
-    config = getattr(getattr(model, "module", model), "config", None)
+    transform = logit_transform(model)
 
     def kept(tensor: Tensor) -> Tensor:
         full = whole(tensor)
@@ -81,10 +81,8 @@ def frozen_head(model: nn.Module, *, copy: bool = True) -> FrozenHead | None:
     return FrozenHead(
         kept(weight),
         None if head.bias is None else kept(head.bias),
-        soft_cap=getattr(config, "final_logit_softcapping", None),
-        # Cohere multiplies its logits, Granite divides them.
-        scale=float(getattr(config, "logit_scale", None) or 1.0)
-        / float(getattr(config, "logits_scaling", None) or 1.0),
+        soft_cap=transform.soft_cap,
+        scale=transform.scale,
     )
 
 

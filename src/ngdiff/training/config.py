@@ -12,6 +12,7 @@ from transformers import TrainingArguments
 from ngdiff.core.autolr import AutoLRSettings
 from ngdiff.data.refusals import read_refusals
 from ngdiff.errors import InputError
+from ngdiff.modeling.fused_loss import FUSED_LOSSES, FusedLinearCrossEntropy
 from ngdiff.objectives import FORGET_OBJECTIVES, RETAIN_OBJECTIVES, Objective, forget_ceiling
 from ngdiff.objectives.resolve import resolve_objective
 from ngdiff.spec import parse_spec
@@ -118,6 +119,14 @@ class UnlearnConfig(TrainingArguments):
     stash_device: str = _option(
         "same", "where it waits, and where a lean probe keeps the weights that it started from: same or cpu"
     )
+    packing: bool = _option(
+        False, "give the model the rows of a batch one after the other, without padding, where it tells them apart"
+    )
+    fused_loss: str = _option(
+        "none",
+        f"token losses without logits, where no objective needs those: none, {', '.join(FUSED_LOSSES)} (extras)",
+        "NAME",
+    )
     disable_dropout: bool = _option(True, "train without dropout, whose noise would enter both gradients")
     template: str = _option("auto", "how a question is put: auto, plain, chat, or a text with {question} and {answer}")
     max_length: int | None = _option(None, "longest row in tokens (the model's context, at most 1024)")
@@ -141,6 +150,8 @@ class UnlearnConfig(TrainingArguments):
         self._check_autolr()
         self._check_pairing()
         self._check_memory()
+        if self.fused_loss != "none":
+            FusedLinearCrossEntropy(self.fused_loss)  # a missing package is found now
         if self.fp16:
             raise InputError(
                 "--fp16 is not supported: its loss scaling multiplies both gradients by a factor that changes "
@@ -159,6 +170,8 @@ class UnlearnConfig(TrainingArguments):
             self.ddp_find_unused_parameters = False  # every objective reaches all weights (see `compute_loss`)
         super().__post_init__()
         unpin_without_accelerator(self)
+        if self.fused_loss != "none" and self.device.type == "cpu" and not FUSED_LOSSES[self.fused_loss].on_cpu:
+            raise InputError(f"--fused-loss {self.fused_loss} runs on GPUs only; on CPU use none or cce")
 
     @property
     def autolr(self) -> bool:

@@ -40,7 +40,8 @@ class ImageTask:
         batch_norm: `frozen` or `train`.
 
     Raises:
-        InputError: another `batch_norm`, or an objective that needs hidden states or several tokens.
+        InputError: another `batch_norm`, an objective that needs hidden states or several tokens, or an option
+            of language models.
     """
 
     inputs = ("pixel_values", "labels")
@@ -54,6 +55,9 @@ class ImageTask:
     ) -> None:
         if batch_norm not in BATCH_NORM:
             raise InputError(f"--batch-norm {batch_norm} is not known; one of {', '.join(BATCH_NORM)}")
+        for option, given in (("--packing", args.packing), ("--fused-loss", args.fused_loss != "none")):
+            if given:
+                raise InputError(f"{option} is for language models; an image classifier does not have it")
         for role, objective in args.resolve_objectives().items():
             name = getattr(args, f"{role}_objective")
             if "hidden" in objective.needs:

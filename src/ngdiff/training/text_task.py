@@ -11,7 +11,9 @@ from ngdiff.core.answers import Answers
 from ngdiff.data import AnswerCollator, Row
 from ngdiff.data.refusals import read_refusals
 from ngdiff.errors import InputError
-from ngdiff.modeling.answers import forward_answers, says_the_same_when_cut
+from ngdiff.modeling.answers import FusedLoss, forward_answers
+from ngdiff.modeling.checks import says_the_same_when_cut, says_the_same_when_fused, says_the_same_when_packed
+from ngdiff.modeling.fused_loss import FusedLinearCrossEntropy
 from ngdiff.training.alternates import AlternateRows
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.pairing import without_labels
@@ -45,6 +47,10 @@ class TextTask:
         self.collate = data_collator or AnswerCollator(self._encoder.pad_token_id)
         self._forget: Sequence[Row] | None = None
         self._cut = True  # logits of answer tokens alone
+        self._packing = args.packing
+        self._fused_loss: FusedLoss | None = None
+        if args.fused_loss != "none":
+            self._fused_loss = FusedLinearCrossEntropy(args.fused_loss)
 
     @property
     def template_name(self) -> str | None:
@@ -91,10 +97,21 @@ class TextTask:
         self, model: nn.Module, batch: Mapping[str, Tensor], needs: Set[str] = frozenset(), layer: int | None = None
     ) -> Answers:
         """The losses of a batch's answer tokens, and what else is needed."""
-        return forward_answers(model, batch, needs, layer=layer, cut=self._cut)
+        return forward_answers(
+            model,
+            batch,
+            needs,
+            layer=layer,
+            cut=self._cut,
+            packing=self._packing,
+            fused_loss=self._fused_loss,
+        )
 
     def check_forward(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
-        """Before the first pass of a run: logits of all positions where those of answer tokens alone would differ."""
+        """Before the first pass of a run: what would change the model's answers is left out, with a warning.
+
+        That is: logits of answer tokens alone, packed rows, a fused loss.
+        """
         difference = says_the_same_when_cut(model, batch)
         self._cut = not difference
         if difference:
@@ -103,6 +120,30 @@ class TextTask:
                 "this model the losses would not be the same (%s).",
                 difference,
             )
+        if self._packing:
+            self._check_packing(model, batch)
+        if self._fused_loss is not None:
+            self._check_fused_loss(model, batch, self._fused_loss)
+
+    def _check_packing(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
+        difference = says_the_same_when_packed(model, batch, cut=self._cut)
+        self._packing = not difference
+        if difference:
+            logger.warning(
+                "--packing: the rows are padded, not packed: this model would say something else of packed rows (%s).",
+                difference,
+            )
+
+    def _check_fused_loss(self, model: nn.Module, batch: Mapping[str, Tensor], fused_loss: FusedLoss) -> None:
+        name = self.args.fused_loss
+        difference = says_the_same_when_fused(model, batch, fused_loss)
+        if difference:
+            self._fused_loss = None
+            logger.warning("--fused-loss %s is not used: with this model %s.", name, difference)
+            return
+        for side, objective in self.args.resolve_objectives().items():
+            if "logits" in objective.needs:
+                logger.info("--fused-loss %s: the %s objective needs logits, and computes them.", name, side)
 
     def choices(self, model: nn.Module) -> int:
         """Number of tokens that the output head chooses from."""

@@ -1,0 +1,146 @@
+"""Whether what is saved in a forward pass changes what the model says: compared on rows of the run, before it starts.
+
+Each check returns an empty string, or what differs; then that saving is left out.
+
+Shape legend: T labelled tokens of the batch, V vocabulary, H hidden width.
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ngdiff.core.answers import Answers
+from ngdiff.core.shards import is_sharded
+from ngdiff.modeling.answers import FusedLoss, forward_answers
+from ngdiff.modeling.head import logit_transform, output_head
+
+# Largest difference of one loss between two routes, relative to the largest loss, by dtype of the logits'
+# computation: matrix products of other shapes sum in another order.
+_ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 5e-2}
+
+# What torch and the kernels raise for what they cannot use.
+_REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError)
+
+
+@torch.no_grad()
+def says_the_same_when_cut(model: nn.Module, batch: Mapping[str, Tensor]) -> str:
+    """Whether the losses of a batch are the same, to rounding, if only labelled positions reach the output head.
+
+    A model that does to its logits what depends on the position, or wants logits of a given shape, says something else.
+
+    Args:
+        model: In evaluation mode, so that both passes see the same model.
+        batch: As for `forward_answers`.
+    """
+    plain = forward_answers(model, batch, cut=False)
+    return _tried(lambda: _losses_differ(model, plain, forward_answers(model, batch)))
+
+
+@torch.no_grad()
+def says_the_same_when_packed(model: nn.Module, batch: Mapping[str, Tensor], *, cut: bool = True) -> str:
+    """Whether a model says the same of packed rows, to rounding: losses and hidden states in front of the output head.
+
+    A model that ignores position ids lets each row see those before it. In a model that knows little, losses may hardly
+    tell; hidden states do.
+
+    Args:
+        model: In evaluation mode.
+        batch: As for `forward_answers`. A batch of one row is taken twice: alone it has nothing to see.
+        cut: As for `forward_answers`.
+    """
+    if len(batch["input_ids"]) == 1:
+        batch = {name: torch.cat([values, values]) for name, values in batch.items()}
+    needs = frozenset({"head_input"})
+    plain = forward_answers(model, batch, needs, cut=cut)
+
+    def difference() -> str:
+        found = forward_answers(model, batch, needs, cut=cut, packing=True)
+        differs = _losses_differ(model, plain, found)
+        if differs or plain.hidden is None or found.hidden is None or not plain.hidden.numel():
+            return differs
+        distance = float((found.hidden - plain.hidden).norm() / plain.hidden.norm())
+        return (
+            "" if distance <= _tolerance(model, plain.nll) else f"hidden states differ by {distance:.1e} of their norm"
+        )
+
+    return _tried(difference)
+
+
+@torch.no_grad()
+def says_the_same_when_fused(model: nn.Module, batch: Mapping[str, Tensor], fused_loss: FusedLoss) -> str:
+    """Whether a fused loss gives the model's losses, and the gradients of the plain path, to rounding.
+
+    Gradients are those of `sum_t (t / T) nll_t` in the head's input and weight: objectives weigh tokens differently,
+    and a kernel may know but one factor for all (liger-kernel before 0.8.2).
+
+    Args:
+        model: In evaluation mode.
+        batch: As for `forward_answers`.
+        fused_loss: Token losses of the head's input.
+    """
+    head = output_head(model)
+    if not isinstance(head, nn.Linear):
+        return "the model has no output head" if head is None else f"the output head is a {type(head).__name__}"
+    if is_sharded(head.weight):
+        return "the output head's weights are sharded, and gathered within the model's own pass alone"
+    plain = forward_answers(model, batch, frozenset({"head_input"}))
+    assert plain.hidden is not None
+    assert plain.labels is not None
+    hidden, labels = plain.hidden.detach().requires_grad_(), plain.labels
+    if not len(labels):
+        return ""
+    inputs = [hidden, *([head.weight] if head.weight.requires_grad else [])]
+    factors = torch.arange(1, len(labels) + 1, device=hidden.device) / len(labels)
+
+    def gradients(nll: Tensor) -> tuple[Tensor, ...]:
+        return torch.autograd.grad((factors * nll).sum(), inputs)
+
+    def difference() -> str:
+        with torch.enable_grad():
+            expected, found = _losses_of_head(model, head, hidden, labels), fused_loss(model, hidden, labels)
+            pairs = [("a loss", expected, plain.nll), ("a loss", found, plain.nll)]
+            names = ("the gradient of the head's input", "the gradient of the head's weight")
+            pairs += zip(names, gradients(found), gradients(expected), strict=False)
+        return next(filter(None, (_differs(model, name, one, other) for name, one, other in pairs)), "")
+
+    return _tried(difference)
+
+
+def _tried(difference: Callable[[], str]) -> str:
+    try:
+        return difference()
+    except _REFUSALS as error:
+        return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+
+
+def _losses_differ(model: nn.Module, plain: Answers, found: Answers) -> str:
+    if found.nll.shape != plain.nll.shape:
+        return f"{len(found.nll)} losses in place of {len(plain.nll)}"
+    return _differs(model, "a loss", found.nll, plain.nll)
+
+
+def _differs(model: nn.Module, name: str, found: Tensor, expected: Tensor) -> str:
+    """Largest difference over the largest value, that of a loss at least 1 nat."""
+    found, expected = found.detach(), expected.detach()
+    if not expected.numel() or not expected.isfinite().all():
+        return ""  # nothing to compare; what is not finite is refused elsewhere
+    scale = expected.abs().max().clamp(min=1.0 if name == "a loss" else torch.finfo(expected.dtype).tiny)
+    difference = float((found - expected).abs().max() / scale)
+    return "" if difference <= _tolerance(model, expected) else f"{name} differs by {difference:.1e} of the largest"
+
+
+def _tolerance(model: nn.Module, values: Tensor) -> float:
+    parameter = next(model.parameters())
+    low = parameter.dtype == torch.bfloat16 or torch.is_autocast_enabled(parameter.device.type)
+    return _ROUNDING[torch.bfloat16 if low else values.dtype]
+
+
+def _losses_of_head(model: nn.Module, head: nn.Linear, hidden: Tensor, labels: Tensor) -> Tensor:
+    """(T,) losses through all logits (T, V), as the model's configuration says they are made."""
+    scale, soft_cap = logit_transform(model)
+    logits = nn.functional.linear(hidden, head.weight, head.bias)
+    logits = (logits if logits.dtype == torch.float64 else logits.float()) * scale
+    if soft_cap is not None:
+        logits = soft_cap * torch.tanh(logits / soft_cap)
+    return nn.functional.cross_entropy(logits, labels, reduction="none")

@@ -1,0 +1,30 @@
+"""The output head of a model, and what the model does to the logits behind it."""
+
+from typing import Any, NamedTuple
+
+from torch import nn
+
+
+class LogitTransform(NamedTuple):
+    """`z -> cap(scale z)`, `cap(z) = soft_cap tanh(z / soft_cap)`, or `z` where `soft_cap` is None."""
+
+    scale: float = 1.0
+    soft_cap: float | None = None
+
+
+def output_head(model: nn.Module) -> nn.Module | None:
+    """The module that makes logits of hidden states, or None where the model names none."""
+    inner: Any = getattr(model, "module", model)  # DistributedDataParallel has no methods of the model
+    return inner.get_output_embeddings() if hasattr(inner, "get_output_embeddings") else None
+
+
+def logit_transform(model: nn.Module) -> LogitTransform:
+    """What the model's configuration says of its logits: Cohere multiplies them, Granite divides, Gemma bounds them.
+
+    It says nothing of a model that does something else: compare with the model's own logits.
+    """
+    config = getattr(getattr(model, "module", model), "config", None)
+    return LogitTransform(
+        float(getattr(config, "logit_scale", None) or 1.0) / float(getattr(config, "logits_scaling", None) or 1.0),
+        getattr(config, "final_logit_softcapping", None),
+    )

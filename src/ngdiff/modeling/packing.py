@@ -1,0 +1,78 @@
+"""How the rows of a batch are laid out for the model: one above the other with padding, or one after the other without.
+
+A packed batch is one row, in which position ids start anew at 0 for each row and no attention mask is given. From that
+transformers finds where a row ends (`masking_utils.find_packed_sequence_indices`): sdpa, eager and flex attention get a
+block-diagonal mask, flash attention the rows' lengths. A model that does not look at position ids, or takes them for
+something else, would let rows see each other; `checks.says_the_same_when_packed` finds it.
+
+Padded batches are packed here, on the device, so that all that is said of a batch (labels, numbers of rows, other
+answers) keeps its shape.
+
+Shape legend: B rows, L tokens of the longest row, S tokens of all rows together, padding left out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from ngdiff.core.answers import IGNORED
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the model is given, and where in there labels are predicted.
+
+    Args:
+        inputs: Arguments of the model: `input_ids` with `attention_mask` (B, L), or with `position_ids` (1, S).
+        predicts: Positions from which the next token of the same row is predicted and counts; bool, (B, L) or (1, S).
+            In order, they are those of the labels, row after row.
+    """
+
+    inputs: dict[str, Tensor]
+    predicts: Tensor
+
+
+def padded(batch: Mapping[str, Tensor]) -> Layout:
+    """The batch as it is.
+
+    Args:
+        batch: `input_ids`, `attention_mask`, `labels`, each (B, L) int64; labels are -100 where no loss counts.
+    """
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    return Layout(inputs, _predicts(batch["labels"]))
+
+
+def packed(batch: Mapping[str, Tensor]) -> Layout:
+    """The rows one after the other, without padding.
+
+    Args:
+        batch: As for `padded`; what lies behind padding is no label.
+
+    >>> import torch
+    >>> batch = {
+    ...     "input_ids": torch.tensor([[5, 6, 7], [8, 9, 0]]),
+    ...     "attention_mask": torch.tensor([[1, 1, 1], [1, 1, 0]]),
+    ...     "labels": torch.tensor([[-100, -100, 7], [-100, 9, -100]]),
+    ... }
+    >>> layout = packed(batch)
+    >>> layout.inputs["input_ids"].tolist(), layout.inputs["position_ids"].tolist()
+    ([[5, 6, 7, 8, 9]], [[0, 1, 2, 0, 1]])
+    >>> layout.predicts.int().tolist()
+    [[0, 1, 0, 1, 0]]
+    """
+    mask = batch["attention_mask"]
+    tokens = mask.flatten().nonzero()[:, 0]  # looked for once: on an accelerator each search waits for the result
+
+    def in_one_row(values: Tensor) -> Tensor:
+        return values.flatten()[tokens][None]
+
+    return Layout(
+        {"input_ids": in_one_row(batch["input_ids"]), "position_ids": in_one_row(mask.cumsum(1) - 1)},
+        in_one_row(_predicts(batch["labels"])),
+    )
+
+
+def _predicts(labels: Tensor) -> Tensor:
+    """(B, L) bool: the next token of the row is a label."""
+    return nn.functional.pad(labels[:, 1:] != IGNORED, (0, 1), value=False)
