@@ -1,0 +1,172 @@
+"""Packed rows against the same rows with padding: equal answers and gradients, or a reason why not."""
+
+import pytest
+import torch
+from torch import nn
+from transformers import (
+    AutoModelForCausalLM,
+    BloomConfig,
+    Gemma2Config,
+    GPT2Config,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MambaConfig,
+    MistralConfig,
+    OPTConfig,
+)
+
+from ngdiff.data import AnswerCollator
+from ngdiff.modeling.answers import forward_answers
+from ngdiff.modeling.checks import says_the_same_when_packed
+from ngdiff.modeling.packing import packed, padded
+
+VOCABULARY = 50
+_TOKENS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+_SMALL = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "initializer_range": 0.2,
+    **_TOKENS,
+}
+# The windows of 4 tokens are shorter than the rows, and rows stand closer than that.
+CONFIGS = {
+    "llama": LlamaConfig(**_SMALL),
+    "gpt2: learned positions": GPT2Config(
+        vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=64, initializer_range=0.2, **_TOKENS
+    ),
+    "gemma2: windows, soft caps": Gemma2Config(
+        **_SMALL, head_dim=8, sliding_window=4, attn_logit_softcapping=3.0, final_logit_softcapping=2.0
+    ),
+    "mistral: windows": MistralConfig(**_SMALL, sliding_window=4),
+}
+# They take positions from somewhere else, or pass a state on from token to token.
+LEAKING = {
+    "opt: positions of its own": OPTConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        word_embed_proj_dim=32,
+        ffn_dim=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=64,
+        **_TOKENS,
+    ),
+    "bloom: ALiBi": BloomConfig(vocab_size=VOCABULARY, hidden_size=32, n_layer=2, n_head=4, **_TOKENS),
+    "mamba: a state": MambaConfig(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, **_TOKENS),
+}
+
+
+def build(config, dtype=torch.float32, attention=None) -> nn.Module:
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=attention).eval()
+
+
+def row(length: int, prompt: int, seed: int) -> dict[str, list[int]]:
+    ids = torch.randint(3, VOCABULARY, (length,), generator=torch.Generator().manual_seed(seed)).tolist()
+    return {"input_ids": ids, "labels": [-100] * prompt + ids[prompt:]}
+
+
+@pytest.fixture
+def batch() -> dict[str, torch.Tensor]:
+    """Rows of several lengths; one learned from its first token on, one without an answer, one of a single token."""
+    rows = [row(12, 4, 1), row(9, 0, 2), row(7, 7, 3), row(1, 0, 4), row(11, 5, 5)]
+    return AnswerCollator(0)(rows)
+
+
+def assert_close(found: torch.Tensor, expected: torch.Tensor, tolerance: float = 1e-6) -> None:
+    """Largest difference, relative to the largest value."""
+    assert found.shape == expected.shape
+    assert float((found - expected).detach().abs().max()) <= tolerance * float(expected.detach().abs().max())
+
+
+@pytest.mark.parametrize("needs", [{"logits", "head_input"}, {"logits", "hidden"}], ids=["head input", "hidden"])
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_answers_and_gradients_are_those_of_padded_rows(name, attention, needs, batch):
+    if name.startswith("gemma2") and attention == "sdpa":
+        attention = "eager"  # soft caps on attention are not for sdpa
+    model = build(CONFIGS[name], attention=attention)
+    for cut in (True, False):
+        results = []
+        for packing in (False, True):
+            model.zero_grad()
+            answers = forward_answers(model, batch, needs, layer=1, cut=cut, packing=packing)
+            (answers.nll * torch.arange(1, len(answers.nll) + 1) / len(answers.nll)).sum().backward()
+            results.append((answers, [p.grad for p in model.parameters()]))
+        (plain, gradients), (found, found_gradients) = results
+        assert found.rows == 5
+        assert torch.equal(found.row, plain.row)
+        assert torch.equal(found.labels, plain.labels)
+        assert_close(found.nll, plain.nll)
+        assert_close(found.logits, plain.logits, 2e-6)
+        assert_close(found.hidden, plain.hidden, 2e-6)
+        expected = torch.cat([g.flatten() for g in gradients])
+        assert float((torch.cat([g.flatten() for g in found_gradients]) - expected).norm()) <= 1e-6 * expected.norm()
+    assert says_the_same_when_packed(model, batch) == ""
+
+
+def test_the_model_sees_no_padding_and_no_mask(batch):
+    model = build(CONFIGS["llama"])
+    calls = []
+    model.register_forward_pre_hook(lambda module, args, inputs: calls.append(inputs), with_kwargs=True)
+    forward_answers(model, batch, packing=True)
+    (inputs,) = calls
+    assert inputs["input_ids"].shape == (1, 12 + 9 + 7 + 1 + 11)
+    assert inputs.get("attention_mask") is None
+    assert inputs["position_ids"][0, :22].tolist() == [*range(12), *range(9), 0]
+
+
+def test_both_layouts_name_the_same_tokens(batch):
+    one, other = padded(batch), packed(batch)
+    assert torch.equal(one.inputs["input_ids"][one.predicts], other.inputs["input_ids"][other.predicts])
+    assert not other.predicts[0, [11, 20, 27, 28, 39]].any(), "the last token of a row predicts nothing of the next"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", LEAKING)
+def test_a_model_that_lets_rows_see_each_other_is_found(name, dtype, batch):
+    """Also at the small random weights of a new model, which hardly tell in the losses, and in half precision."""
+    assert "differ" in says_the_same_when_packed(build(LEAKING[name], dtype), batch)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_bf16_is_not_taken_for_a_leak(name, batch):
+    assert says_the_same_when_packed(build(CONFIGS[name], torch.bfloat16), batch) == ""
+
+
+class WithoutPositions(LlamaForCausalLM):
+    """Has no such argument."""
+
+    def forward(self, input_ids=None, attention_mask=None, use_cache=None, labels=None):
+        return super().forward(input_ids=input_ids, attention_mask=attention_mask, use_cache=use_cache)
+
+
+class Deaf(LlamaForCausalLM):
+    """Has the argument and does not look at it."""
+
+    def forward(self, position_ids=None, **inputs):
+        return super().forward(**inputs)
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"), [(WithoutPositions, "TypeError: .*position_ids"), (Deaf, "differ")], ids=lambda value: str(value)
+)
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_model_without_position_ids_is_found(kind, says, rows):
+    torch.manual_seed(0)
+    model = kind(CONFIGS["llama"]).eval()
+    batch = AnswerCollator(0)([row(9, 3, seed) for seed in range(rows)])
+    with pytest.raises(AssertionError, match=says):
+        assert says_the_same_when_packed(model, batch) == ""
+
+
+def test_a_batch_without_labels(batch):
+    batch["labels"].fill_(-100)
+    model = build(CONFIGS["llama"])
+    assert forward_answers(model, batch, packing=True).nll.shape == (0,)
+    assert says_the_same_when_packed(model, batch) == ""
