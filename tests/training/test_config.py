@@ -55,6 +55,7 @@ def test_bad_learning_rates(tmp_path, bad):
         ({"retain_objective": "x"}, "--retain-objective x is not known"),
         ({"method": "gdiff", "c": 1.5}, "--c 1.5 is not between 0 and 1"),
         ({"c": 0.5}, "--c 0.5 has no meaning for --method ngdiff; gdiff takes it"),
+        ({"fused_loss": "apex"}, "--fused-loss apex is not known; one of none, cce, liger"),
         ({"forget_ceiling": "low"}, "--forget-ceiling low is none of"),
         ({"autolr_interval": 0}, "--autolr-interval 0 is not"),
         ({"autolr_max_change": 1.0}, "--autolr-max-change 1 is not a factor above 1"),

@@ -47,10 +47,8 @@ class TextTask:
         self.collate = data_collator or AnswerCollator(self._encoder.pad_token_id)
         self._forget: Sequence[Row] | None = None
         self._cut = True  # logits of answer tokens alone
-        self._packing = args.packing
+        self._packing = False  # rows without padding; this and the next not before they are checked
         self._fused_loss: FusedLoss | None = None
-        if args.fused_loss != "none":
-            self._fused_loss = FusedLinearCrossEntropy(args.fused_loss)
 
     @property
     def template_name(self) -> str | None:
@@ -120,10 +118,10 @@ class TextTask:
                 "this model the losses would not be the same (%s).",
                 difference,
             )
-        if self._packing:
+        if self.args.packing:
             self._check_packing(model, batch)
-        if self._fused_loss is not None:
-            self._check_fused_loss(model, batch, self._fused_loss)
+        if self.args.fused_loss != "none":
+            self._check_fused_loss(model, batch)
 
     def _check_packing(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
         difference = says_the_same_when_packed(model, batch, cut=self._cut)
@@ -134,11 +132,12 @@ class TextTask:
                 difference,
             )
 
-    def _check_fused_loss(self, model: nn.Module, batch: Mapping[str, Tensor], fused_loss: FusedLoss) -> None:
+    def _check_fused_loss(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
         name = self.args.fused_loss
+        fused_loss = FusedLinearCrossEntropy(name)
         difference = says_the_same_when_fused(model, batch, fused_loss)
+        self._fused_loss = None if difference else fused_loss
         if difference:
-            self._fused_loss = None
             logger.warning("--fused-loss %s is not used: with this model %s.", name, difference)
             return
         for side, objective in self.args.resolve_objectives().items():
