@@ -160,7 +160,7 @@ def cce(monkeypatch) -> list[int]:
     return calls
 
 
-@pytest.mark.parametrize("method", ["ngdiff", "npo+ngdiff", "wga+ngdiff"])
+@pytest.mark.parametrize("method", ["ngdiff", "npo+ngdiff"])
 def test_runs_with_a_fused_loss_are_those_with_logits(make_trainer, cce, method):
     trainers = []
     for fused_loss in ("none", "cce"):
