@@ -24,6 +24,7 @@ from transformers import (
 
 from ngdiff.core.answers import IGNORED
 from ngdiff.errors import InputError
+from ngdiff.modeling import checks
 from ngdiff.modeling.answers import forward_answers
 from ngdiff.modeling.checks import says_the_same_when_fused
 from ngdiff.modeling.fused_loss import FUSED_LOSSES, FusedLinearCrossEntropy
@@ -204,7 +205,7 @@ def test_a_kernel_that_says_something_else_is_found(change, says, batch, librari
     assert found.startswith(says)
 
 
-def test_a_head_that_the_kernel_cannot_compute_is_found(batch, libraries):
+def test_a_head_that_the_kernel_cannot_compute_is_found(batch, libraries, monkeypatch):
     fused = FusedLinearCrossEntropy("cce")
     assert says_the_same_when_fused(build(CONFIGS["phi: a bias"]), batch, fused).startswith("ValueError: cut-cross-")
     model = build(CONFIGS["llama"])
@@ -213,6 +214,8 @@ def test_a_head_that_the_kernel_cannot_compute_is_found(batch, libraries):
     model = build(CONFIGS["llama"])
     model.config.final_logit_softcapping = 2.0  # says so, and does not
     assert "a loss differs by" in says_the_same_when_fused(model, batch, fused)
+    monkeypatch.setattr(checks, "is_sharded", lambda parameter: parameter.ndim == 2)
+    assert says_the_same_when_fused(build(CONFIGS["llama"]), batch, fused).startswith("weights are sharded")
 
 
 def test_a_frozen_head(batch, libraries):

@@ -89,8 +89,8 @@ def says_the_same_when_fused(model: nn.Module, batch: Mapping[str, Tensor], fuse
     head = output_head(model)
     if not isinstance(head, nn.Linear):
         return "the model has no output head" if head is None else f"the output head is a {type(head).__name__}"
-    if is_sharded(head.weight):
-        return "the output head's weights are sharded, and gathered within the model's own pass alone"
+    if any(is_sharded(parameter) for parameter in model.parameters()):  # the head's own may be gathered just now
+        return "weights are sharded, and those of the output head gathered within the model's own pass alone"
     plain = forward_answers(model, batch, frozenset({"head_input"}))
     assert plain.hidden is not None
     assert plain.labels is not None
