@@ -19,6 +19,7 @@ from transformers import (
     GPT2Config,
     GraniteConfig,
     LlamaConfig,
+    LlamaForCausalLM,
     PhiConfig,
 )
 
@@ -150,6 +151,7 @@ def test_losses_and_gradients_are_those_of_the_plain_path(kernel, name, packing,
         assert all(call["filter_eps"] is None and call["impl"] == "torch_compile" for call in libraries.calls)
 
 
+@pytest.mark.slow  # it is compiled
 @pytest.mark.skipif(importlib.util.find_spec("cut_cross_entropy") is None, reason="cut-cross-entropy is not installed")
 @pytest.mark.filterwarnings("ignore")  # those of torch.compile
 @pytest.mark.parametrize("name", [name for name in CONFIGS if name != "phi: a bias"])
@@ -216,6 +218,22 @@ def test_a_head_that_the_kernel_cannot_compute_is_found(batch, libraries, monkey
     assert "a loss differs by" in says_the_same_when_fused(model, batch, fused)
     monkeypatch.setattr(checks, "is_sharded", lambda parameter: parameter.ndim == 2)
     assert says_the_same_when_fused(build(CONFIGS["llama"]), batch, fused).startswith("weights are sharded")
+
+
+class Centred(LlamaForCausalLM):
+    """Takes the mean over positions off its logits."""
+
+    def forward(self, **inputs):
+        output = super().forward(**inputs)
+        output.logits = output.logits - output.logits.mean(1, keepdim=True)
+        return output
+
+
+def test_a_model_whose_logits_depend_on_each_other_is_found(batch, libraries):
+    torch.manual_seed(0)
+    model = Centred(CONFIGS["llama"]).eval()
+    found = says_the_same_when_fused(model, batch, FusedLinearCrossEntropy("cce"), cut=False)
+    assert found.startswith("a loss differs by")
 
 
 def test_a_frozen_head(batch, libraries):

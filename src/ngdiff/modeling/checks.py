@@ -75,7 +75,9 @@ def says_the_same_when_packed(model: nn.Module, batch: Mapping[str, Tensor], *, 
 
 
 @torch.no_grad()
-def says_the_same_when_fused(model: nn.Module, batch: Mapping[str, Tensor], fused_loss: FusedLoss) -> str:
+def says_the_same_when_fused(
+    model: nn.Module, batch: Mapping[str, Tensor], fused_loss: FusedLoss, *, cut: bool = True
+) -> str:
     """Whether a fused loss gives the model's losses, and the gradients of the plain path, to rounding.
 
     Gradients are those of `sum_t (t / T) nll_t` in the head's input and weight: objectives weigh tokens differently,
@@ -85,13 +87,14 @@ def says_the_same_when_fused(model: nn.Module, batch: Mapping[str, Tensor], fuse
         model: In evaluation mode.
         batch: As for `forward_answers`.
         fused_loss: Token losses of the head's input.
+        cut: As for `forward_answers`.
     """
     head = output_head(model)
     if not isinstance(head, nn.Linear):
         return "the model has no output head" if head is None else f"the output head is a {type(head).__name__}"
     if any(is_sharded(parameter) for parameter in model.parameters()):  # the head's own may be gathered just now
         return "weights are sharded, and those of the output head gathered within the model's own pass alone"
-    plain = forward_answers(model, batch, frozenset({"head_input"}))
+    plain = forward_answers(model, batch, frozenset({"head_input"}), cut=cut)
     assert plain.hidden is not None
     assert plain.labels is not None
     hidden, labels = plain.hidden.detach().requires_grad_(), plain.labels

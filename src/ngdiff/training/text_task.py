@@ -135,7 +135,7 @@ class TextTask:
     def _check_fused_loss(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
         name = self.args.fused_loss
         fused_loss = FusedLinearCrossEntropy(name)
-        difference = says_the_same_when_fused(model, batch, fused_loss)
+        difference = says_the_same_when_fused(model, batch, fused_loss, cut=self._cut)
         self._fused_loss = None if difference else fused_loss
         if difference:
             logger.warning("--fused-loss %s is not used: with this model %s.", name, difference)
