@@ -134,9 +134,10 @@ def test_a_model_that_lets_rows_see_each_other_is_found(name, dtype, batch):
     assert "differ" in says_the_same_when_packed(build(LEAKING[name], dtype), batch)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_bf16_is_not_taken_for_a_leak(name, batch):
-    assert says_the_same_when_packed(build(CONFIGS[name], torch.bfloat16), batch) == ""
+def test_half_precision_is_not_taken_for_a_leak(name, dtype, batch):
+    assert says_the_same_when_packed(build(CONFIGS[name], dtype), batch) == ""
 
 
 class WithoutPositions(LlamaForCausalLM):

@@ -145,14 +145,15 @@ def test_one_row_to_forget(make_trainer, caplog):
 
 
 @pytest.fixture
-def cce(monkeypatch) -> list[int]:
-    """A stand-in for cut-cross-entropy; the number of tokens of every call."""
+def cce(monkeypatch) -> list[tuple[int, torch.dtype]]:
+    """A stand-in for cut-cross-entropy; number of tokens and precision of every call."""
     calls = []
 
     def linear_cross_entropy(e, c, targets, softcap=None, **options):
-        calls.append(len(targets))
+        assert e.dtype == c.dtype
+        calls.append((len(targets), e.dtype))
         assert softcap is None
-        return torch.nn.functional.cross_entropy(e @ c.T, targets, reduction=options["reduction"])
+        return torch.nn.functional.cross_entropy((e @ c.T).float(), targets, reduction=options["reduction"])
 
     module = types.ModuleType("cut_cross_entropy")
     module.linear_cross_entropy = linear_cross_entropy
@@ -172,7 +173,26 @@ def test_runs_with_a_fused_loss_are_those_with_logits(make_trainer, cce, method)
         trainers.append(trainer)
     same_run(*trainers, start, 1e-4)
     assert cce
-    assert 0 not in cce
+    assert all(tokens > 0 for tokens, _ in cce)
+
+
+@pytest.mark.parametrize("weights", [torch.float32, torch.bfloat16], ids=["autocast", "bf16 weights"])
+def test_half_precision_is_not_taken_for_a_difference(make_trainer, tiny_model, cce, caplog, weights):
+    trainer = make_trainer(
+        tiny_model().to(weights), bf16=weights == torch.float32, packing=True, fused_loss="cce", **FIXED
+    )
+    check, seen = trainer.task.check_forward, inputs_of(trainer.model)
+
+    def checked(model, batch):
+        check(model, batch)
+        seen.clear()
+
+    trainer.task.check_forward = checked
+    trainer.train()
+    assert "--packing" not in caplog.text
+    assert "--fused-loss" not in caplog.text
+    assert all("attention_mask" not in inputs for inputs in seen)
+    assert {dtype for _, dtype in cce} == {torch.bfloat16}
 
 
 def test_objectives_with_logits_take_the_plain_path(make_trainer, cce, caplog):

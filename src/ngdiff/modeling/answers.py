@@ -102,6 +102,9 @@ class _Selection:
         if self.predicts is None:
             return None
         hidden, *rest = inputs
+        device = hidden.device.type
+        if torch.is_autocast_enabled(device) and hidden.dtype == torch.float32:  # the head would do it, and unseen
+            hidden = hidden.to(torch.get_autocast_dtype(device))
         self.inputs.append(hidden[self.predicts][None])
         if self.seen == "all":
             return None
@@ -121,8 +124,9 @@ def selecting_positions(model: nn.Module, predicts: Tensor, seen: Seen = "labell
         seen: What the head gets: the positions that predict a label (`labelled`), `all` or `none`.
 
     Yields:
-        A list that gets the head's input at positions with `predicts`, (1, T, H), at each forward pass; None for a
-        model without a separate output head, whose logits are those of all positions.
+        A list that gets the head's input at positions with `predicts`, (1, T, H), at each forward pass, in the
+        precision that the head computes in; None for a model without a separate output head, whose logits are those of
+        all positions.
     """
     head = output_head(model)
     if head is None:

@@ -15,13 +15,15 @@ from ngdiff.core.shards import is_sharded
 from ngdiff.modeling.answers import FusedLoss, forward_answers
 from ngdiff.modeling.head import logit_transform, output_head
 
-# Largest difference of one loss between two routes, relative to the largest loss, by dtype of the logits'
-# computation: matrix products of other shapes sum in another order.
-_ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 5e-2}
+_HEAD_INPUT = frozenset({"head_input"})
+
+# Largest difference of one loss between two routes, relative to the largest loss, by the precision in which the output
+# head computes: matrix products of other shapes sum in another order.
+_ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
 # The same for hidden states of a row computed twice in the same place, beside other rows: as good as equal, but that
 # experts (of a mixture) may be given other rows together.
-_REPEATED = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 1e-3}
+_REPEATED = {torch.float64: 1e-12, torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 1e-3}
 
 # What torch and the kernels raise for what they cannot use.
 _REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError)
@@ -37,8 +39,8 @@ def says_the_same_when_cut(model: nn.Module, batch: Mapping[str, Tensor]) -> str
         model: In evaluation mode, so that both passes see the same model.
         batch: As for `forward_answers`.
     """
-    plain = forward_answers(model, batch, cut=False)
-    return _tried(lambda: _losses_differ(model, plain, forward_answers(model, batch)))
+    plain = forward_answers(model, batch, _HEAD_INPUT, cut=False)
+    return _tried(lambda: _losses_differ(plain, forward_answers(model, batch)))
 
 
 @torch.no_grad()
@@ -55,20 +57,19 @@ def says_the_same_when_packed(model: nn.Module, batch: Mapping[str, Tensor], *, 
     """
     if len(batch["input_ids"]) == 1:
         batch = {name: torch.cat([values, values]) for name, values in batch.items()}
-    plain = forward_answers(model, batch, cut=cut)
+    plain = forward_answers(model, batch, _HEAD_INPUT, cut=cut)
 
     def difference() -> str:
         found, beside_others = (
-            forward_answers(model, one, frozenset({"head_input"}), cut=cut, packing=True)
-            for one in (batch, _other_neighbours(batch))
+            forward_answers(model, one, _HEAD_INPUT, cut=cut, packing=True) for one in (batch, _other_neighbours(batch))
         )
         last = found.row == found.rows - 1
-        if (differs := _losses_differ(model, plain, found)) or found.hidden is None or not last.any():
+        if (differs := _losses_differ(plain, found)) or found.hidden is None or not last.any():
             return differs
         assert beside_others.hidden is not None
         own, other = found.hidden[last], beside_others.hidden[last]
         distance = float((own - other).norm() / own.norm())
-        seen = distance > _tolerance(model, own, _REPEATED)
+        seen = distance > _REPEATED[own.dtype]
         return f"a row sees others: its hidden states differ by {distance:.1e} of their norm" if seen else ""
 
     return _tried(difference)
@@ -94,7 +95,7 @@ def says_the_same_when_fused(
         return "the model has no output head" if head is None else f"the output head is a {type(head).__name__}"
     if any(is_sharded(parameter) for parameter in model.parameters()):  # the head's own may be gathered just now
         return "weights are sharded, and those of the output head gathered within the model's own pass alone"
-    plain = forward_answers(model, batch, frozenset({"head_input"}), cut=cut)
+    plain = forward_answers(model, batch, _HEAD_INPUT, cut=cut)
     assert plain.hidden is not None
     assert plain.labels is not None
     hidden, labels = plain.hidden.detach().requires_grad_(), plain.labels
@@ -112,7 +113,8 @@ def says_the_same_when_fused(
             pairs = [("a loss", expected, plain.nll), ("a loss", found, plain.nll)]
             names = ("the gradient of the head's input", "the gradient of the head's weight")
             pairs += zip(names, gradients(found), gradients(expected), strict=False)
-        return next(filter(None, (_differs(model, name, one, other) for name, one, other in pairs)), "")
+        rounding = _ROUNDING[hidden.dtype]
+        return next(filter(None, (_differs(name, one, other, rounding) for name, one, other in pairs)), "")
 
     return _tried(difference)
 
@@ -124,20 +126,21 @@ def _tried(difference: Callable[[], str]) -> str:
         return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
-def _losses_differ(model: nn.Module, plain: Answers, found: Answers) -> str:
+def _losses_differ(plain: Answers, found: Answers) -> str:
     if found.nll.shape != plain.nll.shape:
         return f"{len(found.nll)} losses in place of {len(plain.nll)}"
-    return _differs(model, "a loss", found.nll, plain.nll)
+    dtype = plain.nll.dtype if plain.hidden is None else plain.hidden.dtype
+    return _differs("a loss", found.nll, plain.nll, _ROUNDING[dtype])
 
 
-def _differs(model: nn.Module, name: str, found: Tensor, expected: Tensor) -> str:
+def _differs(name: str, found: Tensor, expected: Tensor, rounding: float) -> str:
     """Largest difference over the largest value, that of a loss at least 1 nat."""
     found, expected = found.detach(), expected.detach()
     if not expected.numel() or not expected.isfinite().all():
         return ""  # nothing to compare; what is not finite is refused elsewhere
     scale = expected.abs().max().clamp(min=1.0 if name == "a loss" else torch.finfo(expected.dtype).tiny)
     difference = float((found - expected).abs().max() / scale)
-    return "" if difference <= _tolerance(model, expected) else f"{name} differs by {difference:.1e} of the largest"
+    return "" if difference <= rounding else f"{name} differs by {difference:.1e} of the largest"
 
 
 def _other_neighbours(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -146,16 +149,11 @@ def _other_neighbours(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {**batch, "input_ids": torch.cat([ids[:-1].flip(1), ids[-1:]])}
 
 
-def _tolerance(model: nn.Module, values: Tensor, rounding: Mapping[torch.dtype, float] = _ROUNDING) -> float:
-    parameter = next(model.parameters())
-    low = parameter.dtype == torch.bfloat16 or torch.is_autocast_enabled(parameter.device.type)
-    return rounding[torch.bfloat16 if low else values.dtype]
-
-
 def _losses_of_head(model: nn.Module, head: nn.Linear, hidden: Tensor, labels: Tensor) -> Tensor:
     """(T,) losses through all logits (T, V), as the model's configuration says they are made."""
     scale, soft_cap = logit_transform(model)
-    logits = nn.functional.linear(hidden, head.weight, head.bias)
+    bias = None if head.bias is None else head.bias.to(hidden.dtype)
+    logits = nn.functional.linear(hidden, head.weight.to(hidden.dtype), bias)
     logits = (logits if logits.dtype == torch.float64 else logits.float()) * scale
     if soft_cap is not None:
         logits = soft_cap * torch.tanh(logits / soft_cap)

@@ -111,15 +111,12 @@ class FusedLinearCrossEntropy:
 
         Args:
             model: Whose head it is: one linear layer.
-            hidden: (T, H), T > 0.
+            hidden: (T, H), T > 0, in the precision that the head computes in; autocast is over when this is called.
             labels: (T,) int64, none of them -100.
         """
         head = output_head(model)
         assert isinstance(head, nn.Linear), "checked before the run"
         scale, soft_cap = logit_transform(model)
-        device = hidden.device.type
-        # The layer would compute in this precision; the kernels know nothing of autocast.
-        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else head.weight.dtype
-        bias = None if head.bias is None else (scale * head.bias).to(dtype)
-        nll = self._kernel((scale * hidden).to(dtype), head.weight.to(dtype), labels, bias, soft_cap)
+        bias = None if head.bias is None else (scale * head.bias).to(hidden.dtype)
+        nll = self._kernel(scale * hidden, head.weight.to(hidden.dtype), labels, bias, soft_cap)
         return nll if nll.dtype == torch.float64 else nll.float()
