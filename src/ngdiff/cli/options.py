@@ -97,7 +97,7 @@ def read_sets(options: SetOptions) -> dict[str, list[Row]]:
 
 
 # They belong to one call: a config that is used again must not delete or continue what another run wrote.
-_OF_THE_CALL = ("output_dir", "overwrite", "resume")
+_OF_THE_CALL = ("output_dir", "overwrite", "resume", "dry_run")
 
 
 def resolved(*parts: Any, **more: Any) -> dict[str, Any]:

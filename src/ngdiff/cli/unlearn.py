@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.cli import unlearn_images
+from ngdiff.cli.dry_run import DryRunOptions, dry_run
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, SetOptions, read_sets, resolved
 from ngdiff.cli.parsing import CommandParser
@@ -14,6 +15,7 @@ from ngdiff.cli.resume import checkpoint_to_resume, refuse_other_run
 from ngdiff.cli.task import TaskOptions, task_of
 from ngdiff.cli.unlearn_run import run_and_write
 from ngdiff.data import resolve_template
+from ngdiff.errors import InputError
 from ngdiff.files import check_output, prepare_output
 from ngdiff.manifest import describe_data, describe_model
 from ngdiff.modeling import load_model, load_tokenizer
@@ -21,7 +23,7 @@ from ngdiff.training import UnlearnConfig, UnlearnTrainer
 
 
 @dataclass
-class UnlearnOptions(TaskOptions, ModelOptions, SetOptions, OutputOptions, LoraOptions):
+class UnlearnOptions(TaskOptions, ModelOptions, SetOptions, OutputOptions, LoraOptions, DryRunOptions):
     """Everything that is not an argument of the trainer."""
 
 
@@ -35,6 +37,7 @@ PARSER = CommandParser(
         "data": SetOptions,
         "output": OutputOptions,
         "adapter": LoraOptions,
+        "estimate": DryRunOptions,
         "method and training": UnlearnConfig,
     },
     required=("model", "forget", "retain", "output"),
@@ -48,12 +51,19 @@ def run(words: list[str]) -> None:
         InputError: options, rows or model that cannot be used; before any long work.
     """
     if task_of(words) == "image":
+        if any(word.partition("=")[0] in ("--dry-run", "--dry_run") for word in words):
+            raise InputError("--dry-run is for texts; --task image does not have it")
         unlearn_images.run(words)
         return
     values = PARSER.parse(words)
     if values is None:
         return
     options: UnlearnOptions = PARSER.build(UnlearnOptions, values)
+    if options.dry_run:
+        dry_run(PARSER, options, values, read_sets(options))
+        return
+    if options.tokenizer is not None:
+        raise InputError(f"--tokenizer {options.tokenizer} is for --dry-run; a model to unlearn has its own")
     config: UnlearnConfig = PARSER.build(UnlearnConfig, values, output_dir=str(Path(options.output).expanduser()))
     peft_config = options.peft_config()
     sets = read_sets(options)

@@ -1,0 +1,97 @@
+"""`ngdiff unlearn --dry-run`: what the run will need, and nothing else."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ngdiff.cli.inputs import inputs_of
+from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.cli.processes import is_first, process_count, say
+from ngdiff.data import Row
+from ngdiff.errors import InputError
+from ngdiff.estimate import describe, estimate
+from ngdiff.files import check_output
+from ngdiff.modeling import is_shape, load_tokenizer, train_tokenizer
+from ngdiff.training import UnlearnConfig
+
+# Of one of several processes, and of how they are to share the model.
+_OF_SEVERAL = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_PREFIXES = ("ACCELERATE_", "FSDP_", "TORCHELASTIC_")
+
+
+@dataclass
+class DryRunOptions:
+    """Whether to run at all."""
+
+    dry_run: bool = option(
+        False, help="print the estimated memory and time of the run; no weights are loaded and nothing is written"
+    )
+    tokenizer: str | None = option(
+        None,
+        help="with --dry-run and a shape as --model: folder or hub name of a tokenizer (one is trained on the rows)",
+        value="DIR_OR_NAME",
+    )
+
+
+def dry_run(parser: CommandParser, options: Any, values: Mapping[str, Any], sets: Mapping[str, list[Row]]) -> None:
+    """Print the estimate, in the first process.
+
+    Args:
+        parser: Of the command.
+        options: Those of the run that are not the trainer's.
+        values: All that were given.
+        sets: Rows by set.
+
+    Raises:
+        InputError: what the run would refuse.
+    """
+    if not is_first():
+        return
+    processes, given = process_count(), dict(values)
+    sharded = processes > 1 and bool(given.get("fsdp") or os.environ.get("ACCELERATE_USE_FSDP"))
+    if sharded:  # in a single process it would be refused
+        given = {name: value for name, value in given.items() if name not in ("fsdp", "fsdp_config")}
+    with _alone():
+        config: UnlearnConfig = parser.build(UnlearnConfig, given, output_dir=str(Path(options.output).expanduser()))
+        inputs = inputs_of(options.model, options.forget, options.retain, options.holdout, config.idk_file)
+        check_output(options.output, overwrite=options.overwrite, resume=options.resume, inputs=inputs)
+        if config.forget_ceiling == "holdout" and "holdout" not in sets:
+            raise InputError("--forget-ceiling holdout needs --holdout")
+        found = estimate(
+            options.model,
+            config,
+            sets["forget"],
+            sets["retain"],
+            tokenizer=_tokenizer(options, sets),
+            dtype=options.dtype,
+            peft_config=options.peft_config(),
+            processes=processes,
+            sharded=sharded,
+            trust_remote_code=options.trust_remote_code,
+        )
+    say(describe(found))
+
+
+def _tokenizer(options: Any, sets: Mapping[str, list[Row]]) -> Any:
+    if not is_shape(options.model) or options.tokenizer is not None:
+        return load_tokenizer(options.tokenizer or options.model, trust_remote_code=options.trust_remote_code)
+    say(
+        f"{options.model} is a shape without a tokenizer: one of at most 4096 tokens is trained on the rows, with which "
+        "they are longer than with a larger one; --tokenizer names another.\n"
+    )
+    return train_tokenizer(text for rows in sets.values() for row in rows for text in (row.prompt, row.answer))
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """As if there were no other processes: none is waited for."""
+    hidden = {
+        name: os.environ.pop(name) for name in list(os.environ) if name in _OF_SEVERAL or name.startswith(_PREFIXES)
+    }
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)

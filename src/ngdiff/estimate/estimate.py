@@ -1,0 +1,160 @@
+"""Memory and time of a run before it starts, on a machine that may be far too small for it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from peft import PeftConfig
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from ngdiff.core.slots import SIDES
+from ngdiff.estimate.live import LiveBytes, Peak
+from ngdiff.estimate.model import weightless_model
+from ngdiff.estimate.processes import share_of
+from ngdiff.estimate.rehearsal import Findings, RehearsalTrainer, rehearsal_options
+from ngdiff.estimate.speed import efficiency, product_speed
+from ngdiff.estimate.weightless import Weightless
+from ngdiff.estimate.workload import Workload, workload
+from ngdiff.training import UnlearnConfig, UnlearnTrainer
+from ngdiff.training.rows import Rows
+
+# Losses of the first probe, which searches for the scale of the rate, and of every other one.
+_SEARCH_FORWARDS, _PROBE_FORWARDS = 9, 3
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will need, of each process.
+
+    Args:
+        peaks: Moment -> the most bytes alive in it on the device, by what they are for.
+        host: Bytes on the host of a gradient that waits there.
+        steps: Number of steps.
+        step_operations: Of matrix products and attention, in a mean step without a probe.
+        operations: In the whole run.
+        speed: Operations a second of a matrix product, measured.
+        efficiency: Part of it that a step is expected to reach.
+        processes: Number of processes.
+        workload: The batches.
+    """
+
+    peaks: dict[str, Peak]
+    host: int
+    steps: int
+    step_operations: float
+    operations: float
+    speed: float
+    efficiency: float
+    processes: int
+    workload: Workload
+
+    @property
+    def moment(self) -> str:
+        """When the most memory is needed."""
+        return max(self.peaks, key=lambda name: self.peaks[name].total)
+
+    @property
+    def peak(self) -> Peak:
+        """The most bytes alive at once in the whole run."""
+        return self.peaks[self.moment]
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole run, `operations / (speed * efficiency)`."""
+        return self.operations / (self.speed * self.efficiency)
+
+
+def estimate(
+    model: str | Path,
+    config: UnlearnConfig,
+    forget: Rows,
+    retain: Rows,
+    *,
+    tokenizer: Any,
+    dtype: str = "float32",
+    peft_config: PeftConfig | None = None,
+    processes: int = 1,
+    sharded: bool = False,
+    trust_remote_code: bool = False,
+) -> Estimate:
+    """Peak memory and time of `UnlearnTrainer` with these options and rows.
+
+    The trainer itself takes two steps, each with a probe where the learning rate is found, with a model whose tensors
+    have shapes and no values, on the largest batches of the run. Whatever an option does to memory is in it. Not in it:
+    the interpreter and its libraries, what kernels need inside, what an allocator holds beyond what is in use, and
+    fused losses (`--fused-loss`), without which it is reckoned.
+
+    Args:
+        model: Hub name or folder, with or without weights, a shape or a `config.json`.
+        config: Options, made in a single process.
+        forget, retain: Rows, as for `UnlearnTrainer`.
+        tokenizer: Makes tokens of them.
+        dtype: Of the weights.
+        peft_config: Of an adapter.
+        processes: How many will run, each with the batch of `config`.
+        sharded: With weights sharded over them (FSDP2).
+        trust_remote_code: Run Python code that comes with the model.
+
+    Raises:
+        InputError: model, rows or options that the run would refuse.
+    """
+    fake = FakeTensorMode()
+    mode = Weightless(fake)
+    weightless = weightless_model(
+        model,
+        fake,
+        tokenizer=tokenizer,
+        dtype=dtype,
+        device=config.device,
+        peft_config=peft_config,
+        trust_remote_code=trust_remote_code,
+    )
+    with rehearsal_options(config) as options:
+        trainer = RehearsalTrainer(
+            weightless, options, forget, retain, processing_class=tokenizer, mode=mode, live=LiveBytes()
+        )
+        load = workload(trainer, config, processes=processes)
+        found = trainer.rehearse(load.pairs)
+    step = _step_operations(config, load, found)
+    peaks = {
+        moment: share_of(peak.parts, weightless, processes=processes, sharded=sharded)
+        for moment, peak in found.peaks.items()
+    }
+    return Estimate(
+        peaks={moment: Peak({k: v for k, v in parts.items() if k != "host"}) for moment, parts in peaks.items()},
+        host=max(parts.get("host", 0) for parts in peaks.values()),
+        steps=load.steps,
+        step_operations=step,
+        operations=load.steps * step + _other_operations(config, load, found, trainer),
+        speed=_speed(weightless, config, load),
+        efficiency=efficiency(config.device),
+        processes=processes,
+        workload=load,
+    )
+
+
+def _step_operations(config: UnlearnConfig, load: Workload, found: Findings) -> float:
+    """All passes of a mean step."""
+    retain, forget = (found.operations[f"{side} pass"] * load.share[side] for side in SIDES)
+    return load.micro_batches * (retain + forget * (2 if config.gradient_buffers == 1 else 1))
+
+
+def _other_operations(config: UnlearnConfig, load: Workload, found: Findings, trainer: UnlearnTrainer) -> float:
+    """Of probes, and of the losses before and after."""
+    forward = found.operations["forward"] * load.share["retain"]
+    probes = 0
+    if config.autolr:
+        probes = load.steps // config.autolr_interval * (_PROBE_FORWARDS - (config.autolr_batch == "same"))
+        probes += _SEARCH_FORWARDS if config.autolr_search else 0
+    rows = len(trainer.forget_dataset)
+    looks = 2 * (rows + min(rows, len(trainer.retain_dataset))) / config.train_batch_size
+    return (probes * load.micro_batches + looks) * forward
+
+
+def _speed(model: nn.Module, config: UnlearnConfig, load: Workload) -> float:
+    matrices = [p.shape for m in model.modules() if isinstance(m, nn.Linear) for p in m.parameters() if p.ndim == 2]
+    inner, columns = cast(Any, max(matrices, key=lambda shape: shape[0] * shape[1], default=(512, 2048)))
+    dtype = torch.bfloat16 if config.bf16 else next(model.parameters()).dtype
+    return product_speed(max(load.tokens.values()), inner, columns, dtype=dtype, device=config.device)

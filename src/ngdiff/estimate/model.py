@@ -1,0 +1,97 @@
+"""A model without weights, from its config alone, as `ngdiff.modeling.load_model` would load it."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from peft import PeftConfig, get_peft_model
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from ngdiff.errors import InputError
+from ngdiff.modeling.adapter import add_adapter
+from ngdiff.modeling.folders import adapter_base, local_folder
+from ngdiff.modeling.load import DTYPES
+from ngdiff.modeling.shapes import SHAPES, is_shape, read_config, read_shape
+
+
+def weightless_model(
+    name: str | Path,
+    fake: FakeTensorMode,
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    dtype: str = "float32",
+    device: str | torch.device = "cpu",
+    peft_config: PeftConfig | None = None,
+    trust_remote_code: bool = False,
+) -> Any:
+    """A causal language model whose tensors have no values, possibly under an adapter.
+
+    Args:
+        name: Hub name, folder (weights are not needed), adapter folder, shape or `config.json`.
+        fake: Makes the tensors.
+        tokenizer: A shape has at least as many words as it has tokens.
+        dtype: Type of the weights: a key of `DTYPES`.
+        device: Where the tensors say that they are.
+        peft_config: A new adapter on top.
+        trust_remote_code: Run Python code that comes with the model.
+
+    Raises:
+        InputError: no config of that name, one that is no causal language model's, or an unknown `dtype`.
+    """
+    if dtype not in DTYPES:
+        raise InputError(f"dtype {dtype!r} is not known; use one of {', '.join(DTYPES)}.")
+    folder = None if is_shape(str(name)) else local_folder(name)
+    base = None if folder is None else adapter_base(folder)
+    config = _config(base or name, tokenizer, trust_remote_code)
+    wanted = DTYPES[dtype] if dtype != "auto" else getattr(config, "dtype", None) or torch.float32
+    with torch.device("meta"):
+        try:
+            model = AutoModelForCausalLM.from_config(config, dtype=wanted, trust_remote_code=trust_remote_code)
+        except ValueError as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise InputError(f"Model {name}: no causal language model is of this kind: {reason}") from error
+        if base is not None:
+            adapter = PeftConfig.from_pretrained(str(folder))
+            adapter.inference_mode = False
+            model = cast(Any, get_peft_model(model, adapter))
+        if peft_config is not None:
+            model = cast(Any, add_adapter(model, peft_config, seed=0))
+    _make_fake(model, fake, torch.device(device))
+    model.to = lambda *args, **kwargs: model  # it is where it belongs, and fake tensors cannot be moved in place
+    return model.eval()
+
+
+def _make_fake(model: nn.Module, fake: FakeTensorMode, device: torch.device) -> None:
+    """Tensors on torch's meta device, in place, as tensors that say that they are on another; tied ones stay tied."""
+    made: dict[int, Tensor] = {}
+    for module in model.modules():
+        for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
+            if tensor is None:
+                continue
+            if id(tensor) not in made:
+                with fake:
+                    like = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=device)
+                made[id(tensor)] = nn.Parameter(like, tensor.requires_grad) if name in module._parameters else like
+            table = module._parameters if name in module._parameters else module._buffers
+            cast(Any, table)[name] = made[id(tensor)]
+
+
+def _config(name: str | Path, tokenizer: PreTrainedTokenizerBase, trust_remote_code: bool) -> PreTrainedConfig:
+    if is_shape(str(name)):
+        config = read_shape(name)
+        config.vocab_size = len(tokenizer) if str(name) in SHAPES else max(config.vocab_size, len(tokenizer))
+        return config
+    folder = local_folder(name)
+    if folder is not None:
+        if not (folder / "config.json").is_file():
+            raise InputError(f"Model {name}: no config.json in this folder.")
+        if not trust_remote_code:
+            return read_config(folder)
+    try:
+        return AutoConfig.from_pretrained(folder or name, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(f"Model {name}: no config to be had: {reason}") from error

@@ -1,0 +1,39 @@
+"""Operations of matrix products and attention."""
+
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
+
+_aten = torch.ops.aten
+
+
+class Operations:
+    """Told each operation, it adds up multiplications and additions (two for each entry of a product and each term).
+
+    What is no matrix product is not counted: torch's own table knows no other, and in a transformer it is little
+    arithmetic, if not little time.
+
+    Attributes:
+        total: Their number.
+
+    Example:
+        >>> operations = Operations()
+        >>> a, b = torch.zeros(2, 3), torch.zeros(3, 5)
+        >>> operations(_aten.mm.default, (a, b), a @ b)
+        >>> operations.total
+        60
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    def __call__(self, func: Any, args: tuple[Any, ...], result: Any) -> None:
+        """One operation."""
+        packet = getattr(func, "_overloadpacket", None)
+        if packet is _aten._scaled_dot_product_flash_attention_for_cpu:  # torch's table has those of GPUs alone
+            self.total += sdpa_flop_count(*(value.shape for value in args[:3]))
+        elif packet is _aten._scaled_dot_product_flash_attention_for_cpu_backward:
+            self.total += sdpa_backward_flop_count(*(value.shape for value in args[:4]))
+        elif packet in flop_registry:
+            self.total += flop_registry[packet](*args, out_val=result)

@@ -1,0 +1,39 @@
+"""How fast matrix products are here and now, and what part of that a step gets out of the machine."""
+
+import time
+
+import torch
+
+# Operations a second of whole steps over those of the product below, measured: docs/performance.md. Of accelerators
+# nothing was measured; one half is what a well-fed one is expected to give.
+EFFICIENCY = {"cpu": 0.5}
+_ELSEWHERE = 0.5
+
+_SECONDS = 0.5
+
+
+def product_speed(
+    rows: int, inner: int, columns: int, *, dtype: torch.dtype, device: torch.device | str = "cpu"
+) -> float:
+    """Operations a second of the product of a (rows, inner) and an (inner, columns) matrix, measured for half a second.
+
+    The best of all repetitions: other work on the machine makes them slower, nothing makes them faster.
+
+    Args:
+        rows, inner, columns: Shape; that of a batch's tokens and a large weight matrix.
+        dtype: In which the run computes.
+        device: Where.
+    """
+    left, right = (torch.ones(shape, dtype=dtype, device=device) for shape in ((rows, inner), (inner, columns)))
+    best, end = float("inf"), time.perf_counter() + _SECONDS
+    while best == float("inf") or time.perf_counter() < end:
+        start = time.perf_counter()
+        product = left @ right
+        product[-1, -1].item()  # waits for the device
+        best = min(best, time.perf_counter() - start)
+    return 2.0 * rows * inner * columns / best
+
+
+def efficiency(device: torch.device | str) -> float:
+    """Part of `product_speed` that a whole step is expected to reach."""
+    return EFFICIENCY.get(torch.device(device).type, _ELSEWHERE)

@@ -1,0 +1,99 @@
+"""The batches of a whole run: how many, the largest of each side, and the mean."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+from torch import nn
+
+from ngdiff.core.slots import SIDES, Side
+from ngdiff.modeling.answers import output_head
+from ngdiff.training import UnlearnConfig, UnlearnTrainer
+from ngdiff.training.pairing import Pair, PairSampler
+
+# Later epochs are shuffled otherwise, and no longer.
+_EPOCHS = 20
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The batches of a run.
+
+    Args:
+        steps: Number of steps.
+        micro_batches: Micro-batches of each side in a step, of one process.
+        pairs: A micro-batch of pairs with the largest forget batch and the largest retain batch.
+        tokens: Side -> tokens of its largest micro-batch, padding included.
+        share: Side -> arithmetic of its mean micro-batch, as a part of that of its largest.
+    """
+
+    steps: int
+    micro_batches: int
+    pairs: list[Pair]
+    tokens: dict[Side, int]
+    share: dict[Side, float]
+
+
+def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1) -> Workload:
+    """The batches that a trainer would take, from its rows and these options; nothing is run.
+
+    How large a batch is: `tokens * body + answer tokens * head`, with the number of weights of the model's body and of
+    its output head, to which both arithmetic and memory of a pass are nearly proportional.
+
+    Args:
+        trainer: Ready to train, in one process.
+        args: Options of the run.
+        processes: How many will share the rows of a step.
+    """
+    size, rows_per_step = args.train_batch_size, args.rows_per_step * processes
+    sampler = PairSampler(
+        len(trainer.forget_dataset),
+        len(trainer.retain_dataset),
+        batch=rows_per_step,
+        seed=args.seed,
+        lengths=trainer._lengths(),
+    )
+    a_pass = len(sampler) // rows_per_step
+    steps = args.max_steps if args.max_steps > 0 else -(-int(args.num_train_epochs * a_pass * 1000) // 1000)
+    batches: dict[Side, list[list[int]]] = {"retain": [], "forget": []}
+    for epoch in range(min(-(-steps // a_pass), _EPOCHS)):
+        sampler.set_epoch(epoch)
+        pairs = list(sampler)[: (steps - epoch * a_pass) * rows_per_step]
+        for start in range(0, len(pairs), size):
+            forget, retain = zip(*(pair[:2] for pair in pairs[start : start + size]), strict=True)
+            batches["forget"].append([row for row in forget if row is not None])
+            batches["retain"].append(list(retain))
+    measure = _Measure(trainer.model)
+    rows: dict[Side, Sequence[Any]] = {"retain": trainer.retain_dataset, "forget": trainer.forget_dataset}
+    sizes = {side: [measure([rows[side][i] for i in batch]) for batch in batches[side]] for side in SIDES}
+    largest = {side: batches[side][sizes[side].index(max(sizes[side]))] for side in SIDES}
+    chosen: list[Any] = list(zip_longest(largest["forget"], largest["retain"]))
+    if trainer.alternates is not None:  # the longest answer, for all
+        answers = trainer.alternates.answers
+        longest = answers.index(max(answers, key=len))
+        chosen = [(*pair, longest) for pair in chosen]
+    return Workload(
+        steps=steps,
+        micro_batches=args.gradient_accumulation_steps,
+        pairs=chosen,
+        tokens={side: _tokens([rows[side][i] for i in largest[side]]) for side in SIDES},
+        share={side: sum(sizes[side]) / len(sizes[side]) / max(*sizes[side], 1) for side in SIDES},
+    )
+
+
+class _Measure:
+    def __init__(self, model: Any) -> None:
+        head = output_head(model)
+        apart = [m for m in model.modules() if m is head or isinstance(m, nn.Embedding)]
+        outside = {id(p) for module in apart for p in module.parameters()}
+        self.head = 0 if head is None else sum(p.numel() for p in head.parameters())
+        self.body = sum(p.numel() for p in model.parameters() if id(p) not in outside)
+
+    def __call__(self, rows: Sequence[Any]) -> int:
+        answers = sum(sum(label != -100 for label in row["labels"][1:]) for row in rows)
+        return _tokens(rows) * self.body + answers * self.head
+
+
+def _tokens(rows: Sequence[Any]) -> int:
+    return len(rows) * max((len(row["input_ids"]) for row in rows), default=0)
