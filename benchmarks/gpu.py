@@ -211,12 +211,18 @@ def run(words: list[str]) -> dict[str, float]:
 
 def print_row(shape: str, variant: str, found: dict[str, float]) -> None:
     """One case."""
-    off = found["estimate"] / found["peak"] - 1
-    print(
-        f"| {Path(shape).stem} | {variant} | {found['seconds']:.3f} | {found['first']:.2f} | {found['utilisation']:.0%} "
-        f"of {found['speed'] / 1e12:.3g}e12 | {found['peak'] / 2**30:.3f} | {found['estimate'] / 2**30:.3f} | {off:+.1%} |",
-        flush=True,
-    )
+    gib = 2**30
+    columns = [
+        Path(shape).stem,
+        variant,
+        f"{found['seconds']:.3f}",
+        f"{found['first']:.2f}",
+        f"{found['utilisation']:.0%} of {found['speed']:.3g}",
+        f"{found['peak'] / gib:.3f}",
+        f"{found['estimate'] / gib:.3f}",
+        f"{found['estimate'] / found['peak'] - 1:+.1%}",
+    ]
+    print(f"| {' | '.join(columns)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -79,8 +79,8 @@ def _tokenizer(options: Any, sets: Mapping[str, list[Row]]) -> Any:
     if not is_shape(options.model) or options.tokenizer is not None:
         return load_tokenizer(options.tokenizer or options.model, trust_remote_code=options.trust_remote_code)
     say(
-        f"{options.model} is a shape without a tokenizer: one of at most 4096 tokens is trained on the rows, with which "
-        "they are longer than with a larger one; --tokenizer names another.\n"
+        f"{options.model} is a shape without a tokenizer: one of at most 4096 tokens is trained on the rows, which are "
+        "longer with it than with a larger one; --tokenizer names another.\n"
     )
     return train_tokenizer(text for rows in sets.values() for row in rows for text in (row.prompt, row.answer))
 

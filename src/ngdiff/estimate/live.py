@@ -32,8 +32,8 @@ class LiveBytes(TorchDispatchMode):
     """Told each operation, it counts every tensor from its birth to its end, views once with their base.
 
     The end is that of the memory: references from Python, from autograd's graph or from an optimizer keep it alive,
-    here as in a run. As a context it is told those of tensors with values; without, `Weightless` tells it. What a kernel needs inside, and what an
-    allocator holds beyond that, is not seen.
+    here as in a run. As a context it is told those of tensors with values; without, `Weightless` tells it. What a
+    kernel needs inside, and what an allocator holds beyond that, is not seen.
 
     Args:
         choices: Width of logits: tensors of a pass whose last dimension it is are `logits`.

@@ -12,9 +12,10 @@ _SHARDED = ("weights", "gradients", "optimizer state", "probe", "host")
 def share_of(parts: Mapping[str, int], model: nn.Module, *, processes: int, sharded: bool) -> dict[str, int]:
     """Bytes of one process of several.
 
-    DDP: all that a single process holds, and buckets in which gradients are reduced, as large as these. FSDP2: weights,
-    gradients and what belongs to them divided, and the gathered part: the weights outside of layers, which stay whole
-    through a pass, two layers (one is fetched while the other computes), and the gradient of one before it is shared out.
+    DDP: all that a single process holds, and buckets in which gradients are reduced, as large as these. FSDP2:
+    weights, gradients and what belongs to them divided, and the gathered part: the weights outside of layers, which
+    stay whole through a pass, two layers (one is fetched while the other computes), and the gradient of one before it
+    is shared out.
 
     Args:
         parts: Of a single process with as many rows.

@@ -122,8 +122,8 @@ class RehearsalTrainer(UnlearnTrainer):
             self._live.kind = "gradients"
             self._seen(self._live.moment, self._operations.total - self._before_pass)
 
-        self.accelerator.backward = told  # type: ignore[method-assign]
-        inner = self.optimizer
+        self.accelerator.backward = told
+        inner: Any = self.optimizer
         while hasattr(inner, "optimizer"):
             inner = inner.optimizer
         inner.register_step_pre_hook(self._optimizer_begins)

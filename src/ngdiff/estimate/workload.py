@@ -85,8 +85,7 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
 class _Measure:
     def __init__(self, model: Any) -> None:
         head = output_head(model)
-        apart = [m for m in model.modules() if m is head or isinstance(m, nn.Embedding)]
-        outside = {id(p) for module in apart for p in module.parameters()}
+        outside = {id(p) for m in model.modules() if m is head or isinstance(m, nn.Embedding) for p in m.parameters()}
         self.head = 0 if head is None else sum(p.numel() for p in head.parameters())
         self.body = sum(p.numel() for p in model.parameters() if id(p) not in outside)
 
