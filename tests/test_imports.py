@@ -26,6 +26,7 @@ ARROWS: dict[str, set[str]] = {
     "scoring": {"files", "metrics"},
     "evaluation": {"data", "files", "metrics", "modeling", "scoring"},
     "training": {"core", "weighting", "objectives", "data", "metrics", "modeling", "evaluation", "files", "spec"},
+    "estimate": {"core", "modeling", "training"},
 }
 SEES_EVERYTHING = {"cli", "__main__"}
 
@@ -59,6 +60,7 @@ OTHERS: dict[str, set[str]] = {
         "prodigyopt",
         "schedulefree",
     },
+    "estimate": {"torch", "transformers", "peft"},
 }
 
 

@@ -83,10 +83,13 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
 
 
 class _Measure:
+    """How large a batch of rows is."""
+
     def __init__(self, model: Any) -> None:
         head = output_head(model)
-        outside = {id(p) for m in model.modules() if m is head or isinstance(m, nn.Embedding) for p in m.parameters()}
-        self.head = 0 if head is None else sum(p.numel() for p in head.parameters())
+        self.head = sum(p.numel() for p in head.parameters()) if head is not None else 0
+        outside = {id(p) for p in head.parameters()} if head is not None else set()
+        outside |= {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
         self.body = sum(p.numel() for p in model.parameters() if id(p) not in outside)
 
     def __call__(self, rows: Sequence[Any]) -> int:

@@ -1,0 +1,97 @@
+"""Models with and without values, their rows, and estimates of small runs."""
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from ngdiff.estimate.live import LiveBytes
+from ngdiff.estimate.model import weightless_model
+from ngdiff.estimate.rehearsal import RehearsalTrainer, rehearsal_options
+from ngdiff.estimate.weightless import Weightless
+from ngdiff.training import UnlearnConfig
+
+VOCABULARY = 96
+
+CONFIGS = {
+    "llama": {
+        "hidden_size": 32,
+        "intermediate_size": 80,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 64,
+    },
+    "gpt2": {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64},
+}
+
+
+@pytest.fixture
+def config_file(tmp_path):
+    """`config_file("llama")`: a `config.json` of a tiny model."""
+
+    def make(kind: str = "llama", **options):
+        folder = tmp_path / f"{kind}-shape"
+        AutoConfig.for_model(kind, vocab_size=VOCABULARY, **{**CONFIGS[kind], **options}).save_pretrained(folder)
+        return folder / "config.json"
+
+    return make
+
+
+@pytest.fixture
+def pair_of_models(config_file):
+    """`pair_of_models(kind)`: a model with values, the same without, and the mode of the latter."""
+
+    def make(kind: str):
+        file = config_file(kind)
+        mode = Weightless(FakeTensorMode())
+        weightless = weightless_model(file, mode.fake, tokenizer=range(VOCABULARY))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            real = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(file))
+        return real, weightless, mode
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def rows():
+    """`rows(n, seed)`: encoded rows of 10 to 24 tokens, the first third of each a prompt."""
+
+    def make(n: int, seed: int) -> list[dict[str, list[int]]]:
+        g = torch.Generator().manual_seed(seed)
+        made = []
+        for _ in range(n):
+            length = int(torch.randint(10, 24, (1,), generator=g))
+            ids = torch.randint(3, VOCABULARY, (length,), generator=g).tolist()
+            made.append({"input_ids": ids, "labels": [-100] * (length // 3) + ids[length // 3 :]})
+        return made
+
+    return make
+
+
+@pytest.fixture
+def options(tmp_path):
+    """`options(**more)`: an `UnlearnConfig` in a folder that must not come into being."""
+
+    def make(**more) -> UnlearnConfig:
+        defaults = {"use_cpu": True, "per_device_train_batch_size": 4, "num_train_epochs": 1}
+        return UnlearnConfig(output_dir=str(tmp_path / "never"), **{**defaults, **more})
+
+    return make
+
+
+@pytest.fixture
+def rehearse(config_file, options, rows):
+    """`rehearse(**options)`: what a rehearsal of 12 forget and 20 retain rows finds."""
+
+    def make(*, kind: str = "llama", dtype: str = "float32", peft_config=None, **more):
+        mode = Weightless(FakeTensorMode())
+        model = weightless_model(
+            config_file(kind), mode.fake, tokenizer=range(VOCABULARY), dtype=dtype, peft_config=peft_config
+        )
+        with rehearsal_options(options(**more)) as args:
+            trainer = RehearsalTrainer(model, args, rows(12, 1), rows(20, 2), mode=mode, live=LiveBytes())
+            return trainer.rehearse([(i, i) for i in range(4)])
+
+    return make
