@@ -1,7 +1,10 @@
 """Models with and without values, their rows, and estimates of small runs."""
 
+from functools import cache
+
 import pytest
 import torch
+from peft import LoraConfig
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -17,22 +20,22 @@ CONFIGS = {
     "llama": {
         "hidden_size": 32,
         "intermediate_size": 80,
-        "num_hidden_layers": 3,
+        "num_hidden_layers": 2,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "max_position_embeddings": 64,
     },
-    "gpt2": {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64},
+    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
 }
 
 
-@pytest.fixture
-def config_file(tmp_path):
+@pytest.fixture(scope="session")
+def config_file(tmp_path_factory):
     """`config_file("llama")`: a `config.json` of a tiny model."""
 
-    def make(kind: str = "llama", **options):
-        folder = tmp_path / f"{kind}-shape"
-        AutoConfig.for_model(kind, vocab_size=VOCABULARY, **{**CONFIGS[kind], **options}).save_pretrained(folder)
+    def make(kind: str = "llama"):
+        folder = tmp_path_factory.mktemp(kind)
+        AutoConfig.for_model(kind, vocab_size=VOCABULARY, **CONFIGS[kind]).save_pretrained(folder)
         return folder / "config.json"
 
     return make
@@ -70,25 +73,33 @@ def rows():
     return make
 
 
-@pytest.fixture
-def options(tmp_path):
-    """`options(**more)`: an `UnlearnConfig` in a folder that must not come into being."""
+@pytest.fixture(scope="session")
+def never(tmp_path_factory):
+    """A folder that must not come into being."""
+    return tmp_path_factory.mktemp("runs") / "never"
+
+
+@pytest.fixture(scope="session")
+def options(never):
+    """`options(**more)`: an `UnlearnConfig`."""
 
     def make(**more) -> UnlearnConfig:
         defaults = {"use_cpu": True, "per_device_train_batch_size": 4, "num_train_epochs": 1}
-        return UnlearnConfig(output_dir=str(tmp_path / "never"), **{**defaults, **more})
+        return UnlearnConfig(output_dir=str(never), **{**defaults, **more})
 
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rehearse(config_file, options, rows):
-    """`rehearse(**options)`: what a rehearsal of 12 forget and 20 retain rows finds."""
+    """`rehearse(**options)`: what a rehearsal of 12 forget and 20 retain rows finds; the same for the same options."""
 
-    def make(*, kind: str = "llama", dtype: str = "float32", peft_config=None, **more):
+    @cache
+    def make(*, dtype: str = "float32", lora_rank: int = 0, **more):
         mode = Weightless(FakeTensorMode())
+        adapter = LoraConfig(r=lora_rank, target_modules="all-linear") if lora_rank else None
         model = weightless_model(
-            config_file(kind), mode.fake, tokenizer=range(VOCABULARY), dtype=dtype, peft_config=peft_config
+            config_file(), mode.fake, tokenizer=range(VOCABULARY), dtype=dtype, peft_config=adapter
         )
         with rehearsal_options(options(**more)) as args:
             trainer = RehearsalTrainer(model, args, rows(12, 1), rows(20, 2), mode=mode, live=LiveBytes())

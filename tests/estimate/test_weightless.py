@@ -59,9 +59,7 @@ def saved_bytes(model: nn.Module, batch: dict, outside: set[int]) -> int:
 @pytest.mark.parametrize("checkpointing", [False, True], ids=["plain", "checkpointing"])
 @pytest.mark.parametrize("bf16", [False, True], ids=["float32", "autocast"])
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
-def test_a_pass_keeps_and_needs_the_same_bytes_with_and_without_values(
-    kind, bf16, checkpointing, pair_of_models, rows
-):
+def test_a_pass_keeps_and_needs_the_same_bytes_with_and_without_values(kind, bf16, checkpointing, pair_of_models, rows):
     real, weightless, mode = pair_of_models(kind)
     batch = AnswerCollator(0)(rows(5, 3))
     saved, peaks = {}, {}

@@ -20,8 +20,7 @@ from ngdiff.estimate.workload import Workload, workload
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 from ngdiff.training.rows import Rows
 
-# Losses of the first probe, which searches for the scale of the rate (about seven fits; docs/performance.md), and of every
-# other one.
+# Losses of the first probe, which searches for the scale of the rate (about seven fits), and of every other one.
 _SEARCH_FORWARDS, _PROBE_FORWARDS = 15, 3
 
 

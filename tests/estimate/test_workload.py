@@ -1,0 +1,65 @@
+import pytest
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from ngdiff.estimate.live import LiveBytes
+from ngdiff.estimate.model import weightless_model
+from ngdiff.estimate.rehearsal import RehearsalTrainer, rehearsal_options
+from ngdiff.estimate.weightless import Weightless
+from ngdiff.estimate.workload import workload
+
+from .conftest import VOCABULARY
+
+
+@pytest.fixture
+def work_of(config_file, options, rows):
+    """`work_of(processes, **options)`: the workload and the trainer."""
+
+    def make(processes: int = 1, *, forget: int = 12, retain: int = 20, **more):
+        mode = Weightless(FakeTensorMode())
+        model = weightless_model(config_file(), mode.fake, tokenizer=range(VOCABULARY))
+        config = options(**more)
+        with rehearsal_options(config) as args:
+            trainer = RehearsalTrainer(model, args, rows(forget, 1), rows(retain, 2), mode=mode, live=LiveBytes())
+            return workload(trainer, config, processes=processes), trainer
+
+    return make
+
+
+def padded(rows) -> int:
+    return len(rows) * max(len(row["input_ids"]) for row in rows)
+
+
+def test_steps(work_of):
+    assert work_of(num_train_epochs=3)[0].steps == 9
+    assert work_of(num_train_epochs=2.5)[0].steps == 8
+    assert work_of(max_steps=5)[0].steps == 5
+    assert work_of(num_train_epochs=3, gradient_accumulation_steps=2)[0].steps == 6
+    assert work_of(3, num_train_epochs=3)[0].steps == 3  # 12 rows of each side for every step
+
+
+def test_the_pairs_are_batches_of_the_run(work_of):
+    work, trainer = work_of(num_train_epochs=2)
+    seen = {"forget": set(), "retain": set()}
+    for epoch in range(2):
+        trainer._sampler.set_epoch(epoch)
+        pairs = list(trainer._sampler)
+        for start in range(0, len(pairs), 4):
+            forget, retain = zip(*pairs[start : start + 4], strict=True)
+            seen["forget"].add(forget)
+            seen["retain"].add(retain)
+    forget, retain = zip(*work.pairs, strict=True)
+    assert forget in seen["forget"]
+    assert retain in seen["retain"]
+    for side, data, chosen in (
+        ("forget", trainer.forget_dataset, forget),
+        ("retain", trainer.retain_dataset, retain),
+    ):
+        sizes = [padded([data[i] for i in batch]) for batch in seen[side]]
+        assert work.tokens[side] == padded([data[i] for i in chosen])
+        assert work.tokens[side] > 0.9 * max(sizes)  # answer tokens count, too
+        assert work.share[side] == pytest.approx(sum(sizes) / len(sizes) / max(sizes), abs=0.1)
+
+
+def test_a_forget_set_smaller_than_a_batch(work_of):
+    work, _ = work_of(forget=2, per_device_train_batch_size=4)
+    assert [pair[0] is None for pair in work.pairs] == [False, False, True, True]
