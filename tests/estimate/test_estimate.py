@@ -27,6 +27,7 @@ def test_time_is_operations_over_speed(found):
     assert found.operations < 2 * found.steps * found.step_operations
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("option", "passes"), [({"gradient_buffers": 1}, 3), ({"gradient_accumulation_steps": 2}, 4)])
 def test_passes_that_are_taken_again_take_time(option, passes, config_file, options, rows, found):
     other = estimate(

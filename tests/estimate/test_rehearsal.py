@@ -76,6 +76,7 @@ def test_checkpointing_trades_activations_for_operations(rehearse, plain):
     assert 1.2 < found.operations[RETAIN] / plain.operations[RETAIN] < 4 / 3
 
 
+@pytest.mark.slow
 def test_half_precision(rehearse, plain, weights):
     assert parts(rehearse(dtype="bfloat16", **FIXED), FORGET)["weights"] == pytest.approx(weights / 2, rel=0.01)
     masters = rehearse(bf16=True, **FIXED)
@@ -89,6 +90,7 @@ def test_an_adapter_makes_gradients_and_state_small(rehearse, weights):
     assert sum(parts(found, PROBE).get(part, 0) for part in ("gradients", "optimizer state", "probe")) < weights
 
 
+@pytest.mark.slow
 def test_optimizers_keep_their_own_state(rehearse, weights):
     assert rehearse(optim="sgd", **FIXED).optimizer_state == 0
     assert rehearse(optimizer="prodigy").optimizer_state == pytest.approx(4 * weights, rel=0.01)

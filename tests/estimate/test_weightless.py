@@ -57,7 +57,9 @@ def saved_bytes(model: nn.Module, batch: dict, outside: set[int]) -> int:
 
 
 @pytest.mark.parametrize("checkpointing", [False, True], ids=["plain", "checkpointing"])
-@pytest.mark.parametrize("bf16", [False, True], ids=["float32", "autocast"])
+@pytest.mark.parametrize(
+    "bf16", [pytest.param(False, id="float32"), pytest.param(True, id="autocast", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
 def test_a_pass_keeps_and_needs_the_same_bytes_with_and_without_values(kind, bf16, checkpointing, pair_of_models, rows):
     real, weightless, mode = pair_of_models(kind)
