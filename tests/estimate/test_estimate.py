@@ -17,7 +17,7 @@ def found(config_file, options, rows) -> Estimate:
 
 def test_the_peak_is_that_of_the_worst_moment(found):
     assert found.peak.total == max(peak.total for peak in found.peaks.values())
-    assert found.moment == "probe of the learning rate"
+    assert found.peak == found.peaks[found.moment]
 
 
 def test_time_is_operations_over_speed(found):
@@ -39,7 +39,7 @@ def test_passes_that_are_taken_again_take_time(option, passes, config_file, opti
 def test_the_text_names_moment_parts_and_uncertainty(found):
     text = describe(found)
     assert f"in the {found.moment}" in text
-    for part in ("weights", "gradients", "optimizer state", "probe"):
+    for part in ("weights", "gradients", "optimizer state", "activations"):
         assert part in text
     assert "These are estimates." in text
     assert "for 30 steps" in text

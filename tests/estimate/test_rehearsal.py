@@ -57,11 +57,17 @@ def test_a_gradient_that_waits_on_the_host_is_counted_there(rehearse, plain, wei
 
 
 def test_probes(rehearse, plain, weights):
-    exact, lean = rehearse(), rehearse(autolr_memory="lean")
+    exact, lean, host = (
+        rehearse(autolr_memory="exact"),
+        rehearse(),
+        rehearse(stash_device="cpu"),
+    )
     # theta_0, d, d at twice the rate, and three copies of Adam's state less the one that counts as the optimizer's.
     assert parts(exact, PROBE)["probe"] == pytest.approx(6 * weights, rel=0.05)
     assert parts(lean, PROBE)["probe"] == pytest.approx(weights, rel=0.05)
-    assert PROBE not in plain.peaks or plain.peaks[PROBE].total <= plain.peaks[FORGET].total
+    assert parts(host, PROBE).get("probe", 0) < 0.05 * weights
+    assert parts(host, PROBE)["host"] == pytest.approx(weights, rel=0.01)
+    assert PROBE not in plain.peaks
 
 
 def test_accumulation_keeps_both_gradients_during_all_passes(rehearse, weights):

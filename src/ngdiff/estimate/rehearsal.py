@@ -16,7 +16,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from ngdiff.core import AutoLR, Probe
 from ngdiff.core.answers import Answers, Reference
-from ngdiff.core.line import LeanStepLine, StepLine, learning_rate
+from ngdiff.core.line import learning_rate
 from ngdiff.estimate.live import LiveBytes, Peak
 from ngdiff.estimate.operations import Operations
 from ngdiff.estimate.weightless import Weightless
@@ -145,7 +145,8 @@ class RehearsalTrainer(UnlearnTrainer):
 
     def choose_learning_rate(self) -> None:
         """The probe."""
-        with self._live.within(kind="probe", moment=PROBE):
+        due = self._prober.is_due(self.state.global_step + 1)
+        with self._live.within(kind="probe", moment=PROBE if due else None):
             super().choose_learning_rate()
 
     def _retain_loss(self, model: nn.Module, batches: Sequence[Mapping[str, Tensor]]) -> float:
@@ -185,7 +186,7 @@ class _OneLook(AutoLR):
     def probe(self, optimizer: Optimizer, loss: Any, **options: Any) -> Probe:
         rate = learning_rate(optimizer)
         self._mode.number = 0.0  # the step is proportional to the rate
-        with (LeanStepLine if self.settings.lean else StepLine)(optimizer, check=not self._checked) as line:
+        with self._line(optimizer) as line:
             self._checked = True
             loss()
             line.settle(rate)
