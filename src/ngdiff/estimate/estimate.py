@@ -20,8 +20,8 @@ from ngdiff.estimate.workload import Workload, workload
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 from ngdiff.training.rows import Rows
 
-# Losses of the first probe, which searches for the scale of the rate (about seven fits), and of every other one.
-_SEARCH_FORWARDS, _PROBE_FORWARDS = 15, 3
+# Losses of the first probe, which searches for the scale of the rate (some five fits), and of every other one.
+_SEARCH_FORWARDS, _PROBE_FORWARDS = 11, 3
 
 
 @dataclass(frozen=True)
