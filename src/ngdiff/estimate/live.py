@@ -44,6 +44,7 @@ class LiveBytes(TorchDispatchMode):
         peaks: Moment -> `Peak`.
 
     Example:
+        >>> import torch
         >>> live = LiveBytes()
         >>> with live:
         ...     first = torch.zeros(10)
