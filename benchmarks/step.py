@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,7 @@ BARS = [
     ("npo+ngdiff", "joint npo", "cpu", None, 0.60),
     ("ngdiff", "joint", "memory", None, 0.75),
 ]
+Watch = Callable[[Trainer], None]
 PROBE_BARS = {"ngdiff": 0.07, "ngdiff, Algorithm 1 as printed": 0.04}
 
 
@@ -175,14 +177,14 @@ def resident(what: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def measure(sides: list[str], shape: str, **options: Any) -> dict[str, dict[str, float]]:
-    """One round, in this process."""
+def measure(sides: list[str], body: dict[str, int], **options: Any) -> dict[str, dict[str, float]]:
+    """One round, in this process; `body` and `options` as for `train`."""
     turns, found = Turns(sides), {}
 
     def one(side: str) -> None:
         turns.wait(side)
         try:
-            found[side] = train(side, shape, turns=turns, **options)
+            found[side] = train(side, body, turns=turns, **options)
         finally:
             turns.pass_on(leave=True)
 
@@ -194,14 +196,34 @@ def measure(sides: list[str], shape: str, **options: Any) -> dict[str, dict[str,
     return found
 
 
-def train(side: str, shape: str, *, steps: int, batch: int, seed: int, rows: Path, turns: Turns) -> dict[str, float]:
-    """One side's run."""
-    encoded = torch.load(rows, weights_only=True)
-    forget, retain = encoded["forget"], encoded["retain"]
+def train(
+    side: str,
+    body: dict[str, int],
+    *,
+    steps: int,
+    batch: int,
+    seed: int,
+    rows: dict[str, Any],
+    turns: Turns | None = None,
+    watch: Watch | None = None,
+) -> dict[str, float]:
+    """One side's run.
+
+    Args:
+        side: One of `SIDES`.
+        body: Options of `LlamaConfig`.
+        steps: Measured steps, after a first one.
+        batch: Rows of each side in a step.
+        seed: Of the weights and of the order of rows.
+        rows: Encoded rows, `forget` and `retain`.
+        turns: Whose turn it is after a step; None: no other side runs.
+        watch: Is shown the trainer before it trains.
+    """
+    forget, retain = rows["forget"], rows["retain"]
     torch.manual_seed(seed)
-    model = LlamaForCausalLM(LlamaConfig(**SHAPES[shape], max_position_embeddings=512, tie_word_embeddings=False))
+    model = LlamaForCausalLM(LlamaConfig(**body, max_position_embeddings=512, tie_word_embeddings=False))
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
-    meter = Meter(steps, side, turns)
+    meter = Meter(steps, side, turns or Turns([side]))
     common: dict[str, Any] = {
         "output_dir": tempfile.mkdtemp(),
         "use_cpu": True,
@@ -243,6 +265,8 @@ def train(side: str, shape: str, *, steps: int, batch: int, seed: int, rows: Pat
                 probing[0] += time.thread_time() - start
 
         ours.choose_learning_rate = timed  # type: ignore[method-assign]
+    if watch is not None:
+        watch(trainer)
     trainer.train()
     return {
         "cpu": meter.cpu / steps,
@@ -268,13 +292,14 @@ def encode_tofu(folder: Path) -> dict[str, Path]:
     return files
 
 
-def run(words: list[str], *, returns_memory: bool) -> dict[str, dict[str, float]]:
-    """One process. For memory, blocks of 64 KiB and more go back to the system when they are freed."""
+def run(words: list[str], *, returns_memory: bool, script: str = __file__) -> dict[str, dict[str, float]]:
+    """One process of a script, whose last line is JSON. For memory, blocks of 64 KiB and more go back to the system when
+    they are freed."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     if returns_memory:
         environment["MALLOC_MMAP_THRESHOLD_"] = "65536"
     done = subprocess.run(
-        [sys.executable, __file__, *words], env=environment, stdout=subprocess.PIPE, text=True, check=True
+        [sys.executable, script, *words], env=environment, stdout=subprocess.PIPE, text=True, check=True
     )
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -293,11 +318,11 @@ def main() -> None:
     if arguments.one:
         found = measure(
             arguments.sides,
-            arguments.shapes[0],
+            SHAPES[arguments.shapes[0]],
             steps=arguments.steps,
             batch=arguments.batch,
             seed=int(arguments.one[0]),
-            rows=Path(arguments.one[1]),
+            rows=torch.load(arguments.one[1], weights_only=True),
         )
         sys.stdout.write("\n" + json.dumps(found) + "\n")
         return
