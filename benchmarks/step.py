@@ -292,9 +292,8 @@ def encode_tofu(folder: Path) -> dict[str, Path]:
     return files
 
 
-def run(words: list[str], *, returns_memory: bool, script: str = __file__) -> dict[str, dict[str, float]]:
-    """One process of a script, whose last line is JSON. For memory, blocks of 64 KiB and more go back to the system when
-    they are freed."""
+def run(words: list[str], *, returns_memory: bool, script: str = __file__) -> Any:
+    """What one process of a script prints last. For memory, freed blocks of 64 KiB and more go back to the system."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     if returns_memory:
         environment["MALLOC_MMAP_THRESHOLD_"] = "65536"

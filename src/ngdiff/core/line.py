@@ -58,8 +58,9 @@ class StepLine:
 
     A context manager. On leaving it, also through an error, weights, optimizer state and gradients are what they were,
     bit for bit, and the learning rate is that of `settle`. Memory, beyond weights, gradients and optimizer state: twice
-    the weights while open (`theta_0` and `d`), and a copy of the optimizer state while `d` is measured (another with
-    `check`). Sharded weights (FSDP2) move shard by shard; norms and checks are those of the whole.
+    the weights while open (`theta_0` and `d`); before, while the optimizer steps, `theta_0` and a copy of the optimizer
+    state (with `check` two, and `d`). Sharded weights (FSDP2) move shard by shard; norms and checks are those of the
+    whole.
 
     Args:
         optimizer: Any torch optimizer whose step is linear in the learning rate.
@@ -109,10 +110,10 @@ class StepLine:
     def move_to(self, rho: float) -> None:
         """Set the weights to `theta_0 - rho d`. `rho` may be negative; 0 gives the exact `theta_0`."""
         for p, origin, d in zip(self._parameters, self._origin, self._direction, strict=True):
-            weight = local(p)
-            weight.copy_(local(origin))
-            if rho != 0.0:
-                weight.add_(local(d), alpha=-rho)
+            if rho == 0.0:  # not a product: 0 * inf would be NaN
+                local(p).copy_(local(origin))
+            else:
+                torch.add(local(origin), local(d), alpha=-rho, out=local(p))
 
     def _kept(self, weight: Tensor) -> Tensor:
         """A copy of weights, for `theta_0`."""
@@ -125,16 +126,20 @@ class StepLine:
     def _measure(self) -> list[Tensor]:
         """`d`, with everything else as it was."""
         state = _snapshot(self._optimizer)
+        direction = None
         try:
-            self._step(_MEASURING_RATE)
-            direction = self._displacement(_MEASURING_RATE)
-            if self._check:
-                self._check_linearity(state, direction)
+            try:
+                self._step(_MEASURING_RATE)
+                if self._check:
+                    direction = self._displacement(_MEASURING_RATE)
+                    self._check_linearity(state, direction)
+            finally:
+                _restore_state(self._optimizer, state)
+                self._restore_rates()
+            del state  # before `d` takes as much memory again as the weights
+            return self._displacement(_MEASURING_RATE) if direction is None else direction
         finally:
             self._restore_weights()
-            _restore_state(self._optimizer, state)
-            self._restore_rates()
-        return direction
 
     def _check_linearity(self, state: _State, direction: list[Tensor]) -> None:
         """A step at twice the rate, from the same state: does it lead twice as far, and to the same state?"""
