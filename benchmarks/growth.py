@@ -78,7 +78,7 @@ def measure_all(axes: list[str], rounds: int, steps: int) -> list[dict[str, Any]
         for side in SIDES:
             cpu = [one[number][side]["cpu"] for one in several]
             memory = alone[side][number][side]
-            result[side] = {"cpu": statistics.median(cpu), "rounds": cpu, **{k: memory[k] for k in ("memory", "weights")}}
+            result[side] = {"cpu": statistics.median(cpu), "rounds": cpu, "memory": memory["memory"]}
         results.append(result)
     return results
 
