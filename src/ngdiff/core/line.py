@@ -110,10 +110,10 @@ class StepLine:
     def move_to(self, rho: float) -> None:
         """Set the weights to `theta_0 - rho d`. `rho` may be negative; 0 gives the exact `theta_0`."""
         for p, origin, d in zip(self._parameters, self._origin, self._direction, strict=True):
-            if rho == 0.0:  # not a product: 0 * inf would be NaN
-                local(p).copy_(local(origin))
-            else:
-                torch.add(local(origin), local(d), alpha=-rho, out=local(p))
+            weight = local(p)
+            weight.copy_(local(origin))
+            if rho != 0.0:
+                weight.add_(local(d), alpha=-rho)
 
     def _kept(self, weight: Tensor) -> Tensor:
         """A copy of weights, for `theta_0`."""
