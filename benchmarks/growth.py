@@ -34,7 +34,7 @@ AXES = {
     "depth": (1, 2, 4, 8, 16),
 }
 UNITS = {"batch": "rows of each side", "length": "tokens a row", "vocabulary": "words", "depth": "layers"}
-LEARNED = 0.4  # part of a row: TOFU's answers are about as much of their rows
+LEARNED = 0.4  # part of a row: as much as the answers are of a padded batch of TOFU rows
 ROWS = 512  # of each side: an epoch is longer than a run
 
 Point = dict[str, int]

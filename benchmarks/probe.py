@@ -20,9 +20,10 @@ from typing import Any
 
 import torch
 from step import SHAPES, encode_tofu, train
+from step import SIDES as ALL_SIDES
 from transformers import Trainer, TrainerCallback
 
-from ngdiff.core import StepLine
+from ngdiff.core import LeanStepLine, StepLine, autolr
 from ngdiff.training import UnlearnTrainer
 
 SIDES = ("ngdiff", "ngdiff, Algorithm 1 as printed")
@@ -52,19 +53,20 @@ class Clock:
         return timed
 
 
-class TimedLine(StepLine):
-    """A line that puts a clock around what it does."""
+def timed_line(kind: type[StepLine], clock: Clock) -> type[StepLine]:
+    """A kind of line with the clock around what it does."""
 
-    clock: Clock
+    class Timed(kind):  # type: ignore[misc, valid-type]
+        def __enter__(self) -> StepLine:
+            return clock.around("opening the line", super().__enter__)()
 
-    def __enter__(self) -> StepLine:
-        return self.clock.around("opening the line", super().__enter__)()
+        def __exit__(self, *error: Any) -> None:
+            clock.around("closing it", super().__exit__)(*error)
 
-    def __exit__(self, *error: Any) -> None:
-        self.clock.around("closing it", super().__exit__)(*error)
+        def move_to(self, rho: float) -> None:
+            clock.around("moves", super().move_to)(rho)
 
-    def move_to(self, rho: float) -> None:
-        self.clock.around("moves", super().move_to)(rho)
+    return Timed
 
 
 class Steps(TrainerCallback):
@@ -85,7 +87,9 @@ class Steps(TrainerCallback):
 
 def timed_run(side: str, body: dict[str, int], **options: Any) -> tuple[list[dict[str, float]], list[dict[str, Any]]]:
     """One run; the parts of each step, and what the probes saw."""
-    TimedLine.clock = clock = Clock()
+    clock = Clock()
+    autolr.StepLine = timed_line(StepLine, clock)  # type: ignore[misc]
+    autolr.LeanStepLine = timed_line(LeanStepLine, clock)  # type: ignore[misc]
     steps, seen = Steps(clock), []
 
     def watch(trainer: Trainer) -> None:
@@ -121,7 +125,9 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shapes", nargs="+", default=["2M"], choices=SHAPES)
-    parser.add_argument("--sides", nargs="+", default=list(SIDES), choices=SIDES)
+    parser.add_argument(
+        "--sides", nargs="+", default=list(SIDES), choices=[side for side, options in ALL_SIDES.items() if options]
+    )
     parser.add_argument("--steps", type=int, default=100, help="steps of a run after the first")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each side, with seeds of their own")
     parser.add_argument("--batch", type=int, default=8, help="rows of each side")
@@ -129,9 +135,6 @@ def main() -> None:
     if "NGDIFF_DATA" not in os.environ:
         raise SystemExit("NGDIFF_DATA is not set: it names the folder that holds tofu/full.json")
     torch.set_num_threads(1)
-    import ngdiff.core.autolr
-
-    ngdiff.core.autolr.StepLine = TimedLine  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as folder:
         files = encode_tofu(Path(folder))
         for shape in arguments.shapes:
