@@ -1,12 +1,14 @@
 """The line of the optimizer's next step: where it leads, and that nothing remains of having looked."""
 
 import copy
+import weakref
 
 import pytest
 import torch
 from torch.nn import Parameter
 
 from ngdiff.core import LeanStepLine, NonlinearOptimizerError, StepLine
+from ngdiff.core import line as line_module
 from ngdiff.core.line import learning_rate, set_learning_rate
 
 LINEAR = {
@@ -210,3 +212,25 @@ def test_a_lean_line_of_an_optimizer_that_cannot_be_made_anew_is_refused():
         LeanStepLine(problem.optimizer, check=True),
     ):
         pass
+
+
+def test_the_copy_of_the_optimizer_state_is_gone_before_the_direction_takes_memory(monkeypatch):
+    problem = Problem(LINEAR["adamw"], warm=1)
+    copies, alive = [], []
+    snapshot, displacement = line_module._snapshot, StepLine._displacement
+
+    def watched_snapshot(optimizer):
+        state = snapshot(optimizer)
+        copies.extend(weakref.ref(v) for one in state.values() for v in one.values() if torch.is_tensor(v))
+        return state
+
+    def watched_displacement(self, rate):
+        alive.extend(copy for copy in copies if copy() is not None)
+        return displacement(self, rate)
+
+    monkeypatch.setattr(line_module, "_snapshot", watched_snapshot)
+    monkeypatch.setattr(StepLine, "_displacement", watched_displacement)
+    with StepLine(problem.optimizer) as line:
+        assert line.step_norm > 0
+    assert copies
+    assert not alive

@@ -58,8 +58,9 @@ class StepLine:
 
     A context manager. On leaving it, also through an error, weights, optimizer state and gradients are what they were,
     bit for bit, and the learning rate is that of `settle`. Memory, beyond weights, gradients and optimizer state: twice
-    the weights while open (`theta_0` and `d`), and a copy of the optimizer state while `d` is measured (another with
-    `check`). Sharded weights (FSDP2) move shard by shard; norms and checks are those of the whole.
+    the weights while open (`theta_0` and `d`); before, while the optimizer steps, `theta_0` and a copy of the optimizer
+    state (with `check` two, and `d`). Sharded weights (FSDP2) move shard by shard; norms and checks are those of the
+    whole.
 
     Args:
         optimizer: Any torch optimizer whose step is linear in the learning rate.
@@ -125,16 +126,20 @@ class StepLine:
     def _measure(self) -> list[Tensor]:
         """`d`, with everything else as it was."""
         state = _snapshot(self._optimizer)
+        direction = None
         try:
-            self._step(_MEASURING_RATE)
-            direction = self._displacement(_MEASURING_RATE)
-            if self._check:
-                self._check_linearity(state, direction)
+            try:
+                self._step(_MEASURING_RATE)
+                if self._check:
+                    direction = self._displacement(_MEASURING_RATE)
+                    self._check_linearity(state, direction)
+            finally:
+                _restore_state(self._optimizer, state)
+                self._restore_rates()
+            del state  # before `d` takes as much memory again as the weights
+            return self._displacement(_MEASURING_RATE) if direction is None else direction
         finally:
             self._restore_weights()
-            _restore_state(self._optimizer, state)
-            self._restore_rates()
-        return direction
 
     def _check_linearity(self, state: _State, direction: list[Tensor]) -> None:
         """A step at twice the rate, from the same state: does it lead twice as far, and to the same state?"""
@@ -143,7 +148,7 @@ class StepLine:
         _restore_state(self._optimizer, state)
         self._step(2 * _MEASURING_RATE)
         name = type(self._optimizer).__name__
-        if not holds_everywhere(_equal_state(after_one, _snapshot(self._optimizer)), self._parameters):
+        if not holds_everywhere(_equal_state(after_one, self._optimizer.state), self._parameters):
             raise NonlinearOptimizerError(
                 f"{name} cannot be used with AutoLR: the state that it keeps depends on the learning rate, so "
                 "that a step cannot be probed at several rates; use a fixed --learning-rate or an optimizer "
