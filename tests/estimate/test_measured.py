@@ -33,8 +33,8 @@ def test_peak_memory_on_the_processor(tmp_path):
         [sys.executable, BENCHMARK, *words], env=environment, capture_output=True, text=True, check=True
     )
     found = json.loads(done.stdout.splitlines()[-1])
-    # Beside tensors the process takes some 30 MB that are not there before: rows, code that is loaded late.
-    assert found["estimate"] == pytest.approx(found["peak"] - 30e6, rel=0.1)
+    # What the process held before is subtracted, which is uncertain by some 25 MB: freed memory is used again.
+    assert found["estimate"] == pytest.approx(found["peak"], rel=0.1)
 
 
 @pytest.mark.slow
