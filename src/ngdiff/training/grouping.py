@@ -16,9 +16,10 @@ from torch import Generator, Tensor
 
 # Batches that are sorted together.
 _CHUNK = 50
-# Lengths are taken for up to this part longer than they are, and for up to the second over the number of batches that
-# are sorted together: of few batches each spans more lengths, and would keep its rows from pass to pass.
-_NOISE, _NOISE_OF_FEW = 0.1, 2.0
+# Lengths are taken for up to this part longer than they are: the first where 20 batches or more are sorted together, the
+# second up to 10, in between `2 / batches`. Few batches each span more lengths, and would keep their rows from pass to
+# pass.
+_LEAST_NOISE, _MOST_NOISE = 0.1, 0.2
 
 
 def grouped(order: Tensor, lengths: Sequence[int], *, batch: int, start: int, generator: Generator) -> Tensor:
@@ -44,7 +45,7 @@ def grouped(order: Tensor, lengths: Sequence[int], *, batch: int, start: int, ge
         return order
     head, body, tail = order.split([first, whole * batch, len(order) - first - whole * batch])
     sizes = torch.tensor(lengths, dtype=torch.float64)[body]
-    noise = max(_NOISE, _NOISE_OF_FEW / min(whole, _CHUNK))
+    noise = min(max(2 / whole, _LEAST_NOISE), _MOST_NOISE)
     sizes *= 1 + noise * torch.rand(len(body), generator=generator, dtype=torch.float64)
     chunks = zip(body.split(_CHUNK * batch), sizes.split(_CHUNK * batch), strict=True)
     batches = torch.cat([rows[keys.argsort(stable=True)] for rows, keys in chunks]).view(whole, batch)
