@@ -23,7 +23,7 @@ SHAPE = {
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("NGDIFF_DATA" not in os.environ, reason="NGDIFF_DATA is not set")
+@pytest.mark.skipif("NGDIFF_DATA" not in os.environ, reason="NGDIFF_DATA is not set: no real data")
 def test_peak_memory_on_the_processor(tmp_path):
     shape = tmp_path / "shape.json"
     shape.write_text(json.dumps(SHAPE))
@@ -38,7 +38,7 @@ def test_peak_memory_on_the_processor(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("NGDIFF_DATA" not in os.environ, reason="NGDIFF_DATA is not set")
+@pytest.mark.skipif("NGDIFF_DATA" not in os.environ, reason="NGDIFF_DATA is not set: no real data")
 def test_the_benchmark_prints_a_table():
     words = ["--device", "cpu", "--shapes", "llama-micro", "--variants", "one card", "LoRA", "--steps", "2"]
     done = subprocess.run([sys.executable, BENCHMARK, *words], capture_output=True, text=True, check=True)

@@ -229,8 +229,7 @@ def rehearsal_options(config: UnlearnConfig) -> Iterator[UnlearnConfig]:
     options.logging_strategy = IntervalStrategy.NO
     options.push_to_hub = options.torch_compile = False
     options.dataloader_num_workers = 0
-    if getattr(options, "fused_loss", "none") != "none":
-        options.fused_loss = "none"  # its kernels want values
+    options.fused_loss = "none"  # its kernels want values
     if options.device.type == "cpu" and options.stash_device == "cpu":
         options.stash_device = "meta"  # counted apart, as on a machine whose model is elsewhere
     disabled = logging.root.manager.disable
