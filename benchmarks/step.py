@@ -5,9 +5,10 @@
 Real TOFU rows, AdamW (fused), fp32, batch 8 of each side, one thread of computation. A round is one process, in which
 the sides take turns after every single step, so that whatever else the machine does hits all of them alike. CPU seconds
 are those of a side's own thread over whole periods of AutoLR (10 steps, one probe), after the first step, whose search
-is reported apart. Rows are short in one step and long in the next: a side's figure is also given at the padded tokens
-of the mean step of its epoch, and bars are about that. Memory comes from processes of one side each: the peak above
-what is resident after the first step (weights, optimizer state, the interpreter).
+is reported apart. Rows are short in one step and long in the next: a side's figure is also given at the tokens (with
+their padding, where rows are padded) of the mean step of its epoch, and bars are about that. Memory comes from
+processes of one side each: the peak above what is resident after the first step (weights, optimizer state, the
+interpreter).
 Prints medians over the rounds, ratios, and whether each bar holds.
 """
 
@@ -49,10 +50,10 @@ SHAPES: dict[str, dict[str, int]] = {
 SIDES: dict[str, dict[str, Any] | None] = {
     "joint": None,
     "ngdiff": {"method": "ngdiff"},
-    "ngdiff, packed": {"method": "ngdiff", "packing": True},
+    "ngdiff, padded": {"method": "ngdiff", "packing": "off"},
     "ngdiff, cce": {"method": "ngdiff", "fused_loss": "cce"},
     "ngdiff, rows at random": {"method": "ngdiff", "train_sampling_strategy": "random"},
-    "ngdiff, packed, rows at random": {"method": "ngdiff", "train_sampling_strategy": "random", "packing": True},
+    "ngdiff, padded, rows at random": {"method": "ngdiff", "train_sampling_strategy": "random", "packing": "off"},
     "ngdiff, Algorithm 1 as printed": {
         "method": "ngdiff",
         "learning_rate": "auto:1e-3",
@@ -72,9 +73,9 @@ SIDES: dict[str, dict[str, Any] | None] = {
 MEMORY = ("ngdiff, exact probe", "ngdiff, bf16 stash", "ngdiff, one buffer", "ngdiff, one buffer, fixed rate")
 ON_DEMAND = (
     *MEMORY,
-    "ngdiff, packed",
+    "ngdiff, padded",
     "ngdiff, rows at random",
-    "ngdiff, packed, rows at random",
+    "ngdiff, padded, rows at random",
     "ngdiff, cce",  # needs the extra
 )
 # (side, baseline, what, shape or None for all) -> largest ratio.
@@ -106,9 +107,10 @@ class JointTrainer(Trainer):
         return kept - 2 / 0.1 * torch.nn.functional.logsigmoid(0.1 * (now - before)).mean()
 
 
-def padded_tokens(batch: Any) -> int:
-    """Of both sides."""
-    return sum(batch[side]["input_ids"].numel() for side in ("forget", "retain"))
+def tokens_of(batch: Any, *, packed: bool) -> int:
+    """What the model is given of both sides: with padding, unless it is packed."""
+    masks = [batch[side]["attention_mask"] for side in ("forget", "retain")]
+    return int(sum(mask.sum() if packed else mask.numel() for mask in masks))
 
 
 def row_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -274,19 +276,22 @@ def train(
         ours.choose_learning_rate = timed  # type: ignore[method-assign]
     if watch is not None:
         watch(trainer)
-    taken, step = [0], trainer.training_step
+    given: list[tuple[int, bool]] = []  # tokens of the measured steps, and whether they were packed
+    step = trainer.training_step
 
     def counted(model: Any, inputs: Any, *rest: Any) -> Any:
         if trainer.state.global_step > 0:
-            taken[0] += padded_tokens(inputs)
+            packed = isinstance(trainer, UnlearnTrainer) and trainer.task.packing
+            given.append((tokens_of(inputs, packed=packed), packed))
         return step(model, inputs, *rest)
 
     trainer.training_step = counted  # type: ignore[method-assign]
     trainer.train()
-    tokens = taken[0] / steps
+    tokens, packed = sum(number for number, _ in given) / steps, given[0][1]
+    of_epoch = statistics.mean(tokens_of(batch, packed=packed) for batch in trainer.get_train_dataloader())
     return {
         "cpu": meter.cpu / steps,
-        "even": meter.cpu / steps / tokens * statistics.mean(map(padded_tokens, trainer.get_train_dataloader())),
+        "even": meter.cpu / steps / tokens * of_epoch,
         "tokens": tokens,
         "first": meter.first,
         "probe": probing[0] / max(meter.cpu - probing[0], 1e-9),
@@ -367,7 +372,7 @@ def print_table(shape: str, results: dict[str, list[dict[str, float]]], *, memor
         median[side]["memory"] = runs[0]["memory"]
     print(f"\n{shape}, weights {next(iter(median.values()))['weights'] / 2**20:.0f} MiB")
     print(
-        "| side | CPU s a step (single runs) | at an epoch's padding | first step, s | probes | memory, in weights |\n"
+        "| side | CPU s a step (single runs) | at an epoch's mean | first step, s | probes | memory, in weights |\n"
         "|---|---|---|---|---|---|"
     )
     for side, found in median.items():

@@ -52,7 +52,7 @@ CASES: dict[str, Case] = {
     "kl": Case({**SGD, "retain_objective": "kl"}, 1e-6, 1e-6),
     "npo": Case({**SGD, "method": "npo+ngdiff"}, 1e-8, 1e-8),
     "dpo": Case({**SGD, "method": "dpo+ngdiff", "text": True}, 1e-8),
-    "npo, packed": Case({**SGD, "method": "npo+ngdiff", "packing": True}, 1e-8, 1e-8),
+    "npo, packed": Case({**SGD, "method": "npo+ngdiff", "packing": "on"}, 1e-8, 1e-8),
     "rmu": Case({**SGD, "method": "rmu"}, 1e-8),
 }
 

@@ -29,6 +29,10 @@ def padded(rows) -> int:
     return len(rows) * max(len(row["input_ids"]) for row in rows)
 
 
+def packed(rows) -> int:
+    return sum(len(row["input_ids"]) for row in rows)
+
+
 def test_steps(work_of):
     assert work_of(num_train_epochs=3)[0].steps == 9
     assert work_of(num_train_epochs=2.5)[0].steps == 8
@@ -37,8 +41,9 @@ def test_steps(work_of):
     assert work_of(3, num_train_epochs=3)[0].steps == 3  # 12 rows of each side for every step
 
 
-def test_the_pairs_are_batches_of_the_run(work_of):
-    work, trainer = work_of(num_train_epochs=2)
+@pytest.mark.parametrize(("packing", "size_of"), [("off", padded), ("auto", packed)])
+def test_the_pairs_are_batches_of_the_run(work_of, packing, size_of):
+    work, trainer = work_of(num_train_epochs=2, packing=packing)
     seen = {"forget": set(), "retain": set()}
     for epoch in range(2):
         trainer._sampler.set_epoch(epoch)
@@ -55,7 +60,7 @@ def test_the_pairs_are_batches_of_the_run(work_of):
         ("retain", trainer.retain_dataset, retain),
     ):
         sizes = [padded([data[i] for i in batch]) for batch in seen[side]]
-        assert work.tokens[side] == padded([data[i] for i in chosen])
+        assert work.tokens[side] == size_of([data[i] for i in chosen])
         assert work.tokens[side] > 0.9 * max(sizes)  # answer tokens count, too
         assert work.share[side] == pytest.approx(sum(sizes) / len(sizes) / max(sizes), abs=0.1)
 

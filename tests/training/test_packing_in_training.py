@@ -6,14 +6,16 @@ import types
 
 import pytest
 import torch
-from transformers import BloomConfig, BloomForCausalLM
+from transformers import BloomConfig, BloomForCausalLM, FalconConfig, FalconForCausalLM
 
 from ngdiff.errors import InputError
 from ngdiff.modeling import train_tokenizer
+from ngdiff.modeling.row_attention import attention_of
 from ngdiff.objectives import FORGET_OBJECTIVES
 from ngdiff.training.image_task import ImageTask
 
 from .image_cases import PREPARATION, classifier
+from .test_trainer import CHECKPOINTING
 
 FIXED = {"optim": "sgd", "learning_rate": 1e-2}
 
@@ -63,7 +65,7 @@ def inputs_of(model) -> list[dict]:
 def test_packed_runs_are_those_with_padding(make_trainer, tiny_model, text, objective, retain_objective):
     rows = text if objective in ("idk", "dpo") else {"model": tiny_model, "forget": 10}
     trainers = []
-    for packing in (False, True):
+    for packing in ("off", "on"):
         trainer = make_trainer(
             **{**rows, "model": rows["model"]()},
             **FIXED,
@@ -81,7 +83,7 @@ def test_packed_runs_are_those_with_padding(make_trainer, tiny_model, text, obje
 
 def test_packed_probes_are_those_with_padding(make_trainer, tiny_model):
     trainers = []
-    for packing in (False, True):
+    for packing in ("off", "on"):
         # No search: on a random model it goes to the edge of stability, where rounding grows with every step.
         options = {"optim": "sgd", "learning_rate": "auto:1e-2", "autolr_search": False, "autolr_interval": 2}
         trainer = make_trainer(**options, num_train_epochs=2, packing=packing)
@@ -96,7 +98,7 @@ def test_packed_probes_are_those_with_padding(make_trainer, tiny_model):
 @pytest.mark.parametrize("method", ["ngdiff", "npo+ngdiff", "ga+klr"])
 def test_every_pass_behind_the_check_is_packed(make_trainer, tiny_model, method):
     """References, first losses, both sides of a step, probes."""
-    trainer = make_trainer(method=method, packing=True, autolr_interval=2)
+    trainer = make_trainer(method=method, packing="on", autolr_interval=2)
     check, seen = trainer.task.check_forward, inputs_of(trainer.model)
 
     def checked(model, batch):
@@ -120,25 +122,79 @@ def bloom() -> BloomForCausalLM:
 
 def test_a_model_that_lets_rows_see_each_other_keeps_the_padding(make_trainer, caplog):
     trainers = []
-    for packing in (False, True):
+    for packing in ("off", "on"):
         trainer = make_trainer(bloom(), **FIXED, max_steps=2, packing=packing)
         trainer.train()
         trainers.append(trainer)
     assert torch.equal(flat(trainers[0].model), flat(trainers[1].model))
     (warning,) = [r.getMessage() for r in caplog.records if "packing" in r.getMessage()]
-    assert warning.startswith("--packing: the rows are padded, not packed: this model would say something else")
+    assert warning.startswith("--packing on: the rows are padded, not packed: this model would say something else")
 
 
 def test_nothing_is_packed_before_the_check(make_trainer):
-    trainer = make_trainer(bloom(), packing=True)
+    trainer = make_trainer(bloom(), packing="on")
     before = trainer.mean_loss(trainer.forget_dataset)
     assert before == make_trainer(bloom()).mean_loss(trainer.forget_dataset)
 
 
+@pytest.mark.parametrize("objective", ["ce", "npo"])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_by_itself_a_run_on_a_cpu_is_packed_and_attends_by_rows(make_trainer, tiny_model, objective, checkpointing):
+    trainers, seen = [], []
+    for packing in ("off", "auto"):
+        model = tiny_model()
+        seen = inputs_of(model)
+        trainer = make_trainer(
+            model, **FIXED, method=f"{objective}+gdiff", packing=packing, **{CHECKPOINTING: checkpointing}
+        )
+        start = flat(model)
+        trainer.train()
+        trainers.append(trainer)
+        assert not trainer.task.packing, "only while it trains"
+        assert attention_of(model) == "sdpa", "only while it trains"
+    same_run(*trainers, start, 1e-4)
+    assert all("attention_mask" not in inputs and "row_lengths" in inputs for inputs in seen[-6:])
+
+
+@pytest.mark.parametrize("model", [bloom, lambda: tiny_falcon()], ids=["bloom", "falcon"])
+def test_by_itself_a_model_that_cannot_be_packed_is_padded_without_a_word(make_trainer, caplog, model):
+    trainers = []
+    for packing in ("off", "auto"):
+        trainer = make_trainer(model(), **FIXED, max_steps=2, packing=packing)
+        trainer.train()
+        trainers.append(trainer)
+    assert torch.equal(flat(trainers[0].model), flat(trainers[1].model))
+    assert "packing" not in caplog.text
+
+
+def tiny_falcon() -> FalconForCausalLM:
+    """Made for sdpa, but with attention of its own; ALiBi."""
+    torch.manual_seed(0)
+    config = FalconConfig(vocab_size=64, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, alibi=True)
+    return FalconForCausalLM(config)
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_what_may_be_packed_by_itself(make_trainer, tiny_model, attention):
+    """On a CPU attention of packed rows is quicker than padding only row by row, which is for sdpa."""
+    model = tiny_model()
+    model.set_attn_implementation(attention)
+    for packing, expected in (("on", True), ("off", False), ("auto", attention == "sdpa")):
+        task = make_trainer(model, packing=packing).task
+        assert task.may_pack(model) == expected
+        task.args.torch_compile = True
+        assert task.may_pack(model) == (packing == "on"), "a compiled model would be compiled anew"
+
+
+def test_an_unknown_word_is_refused(make_trainer):
+    with pytest.raises(InputError, match="--packing sometimes is not known; one of auto, on, off"):
+        make_trainer(packing="sometimes")
+
+
 def test_one_row_to_forget(make_trainer, caplog):
     """The check has but that row, and must find a model that lets rows see each other all the same."""
-    make_trainer(bloom(), forget=1, packing=True, **FIXED).train()
-    assert "--packing: the rows are padded" in caplog.text
+    make_trainer(bloom(), forget=1, packing="on", **FIXED).train()
+    assert "--packing on: the rows are padded" in caplog.text
 
 
 # ---- token losses without logits -----------------------------------------------------------------------------------
@@ -179,7 +235,7 @@ def test_runs_with_a_fused_loss_are_those_with_logits(make_trainer, cce, method)
 @pytest.mark.parametrize("weights", [torch.float32, torch.bfloat16], ids=["autocast", "bf16 weights"])
 def test_half_precision_is_not_taken_for_a_difference(make_trainer, tiny_model, cce, caplog, weights):
     trainer = make_trainer(
-        tiny_model().to(weights), bf16=weights == torch.float32, packing=True, fused_loss="cce", **FIXED
+        tiny_model().to(weights), bf16=weights == torch.float32, packing="on", fused_loss="cce", **FIXED
     )
     check, seen = trainer.task.check_forward, inputs_of(trainer.model)
 
@@ -225,7 +281,7 @@ def test_liger_on_cpu_is_refused(make_trainer, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"packing": True}, "--packing is for language models; an image classifier does not have it"),
+        ({"packing": "on"}, "--packing is for language models; an image classifier does not have it"),
         ({"fused_loss": "cce"}, "--fused-loss is for language models; an image classifier does not have it"),
     ],
     ids=str,

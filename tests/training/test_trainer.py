@@ -400,7 +400,7 @@ def test_initial_losses_are_kept(make_trainer):
     trainer = make_trainer(max_steps=1)
     before = trainer.mean_loss(trainer.forget_dataset)
     trainer.train()
-    assert trainer.run_state.initial_losses["forget"] == before
+    assert trainer.run_state.initial_losses["forget"] == pytest.approx(before, rel=1e-6)  # rows are packed by then
 
 
 @pytest.mark.parametrize("side", ["forget", "retain"])

@@ -23,7 +23,7 @@ def describe(found: Estimate) -> str:
         lines.append(f"On the host: {_size(found.host)} of a gradient that waits")
     tokens = found.workload.tokens
     lines += [
-        f"Largest batches: {tokens['retain']} tokens to retain, {tokens['forget']} to forget, padding included; on "
+        f"Largest batches: {tokens['retain']} tokens to retain, {tokens['forget']} to forget, with any padding; on "
         f"average {found.workload.share['retain']:.0%} and {found.workload.share['forget']:.0%} of that work",
         f"Estimated time{each}: {_duration(found.seconds)} for {found.steps} steps: {found.operations:.2e} operations "
         f"at {found.efficiency:.0%} of the {found.speed / 1e9:.3g} billion a second of a matrix product, measured now",

@@ -24,7 +24,7 @@ class Workload:
         steps: Number of steps.
         micro_batches: Micro-batches of each side in a step, of one process.
         pairs: A micro-batch of pairs with the largest forget batch and the largest retain batch.
-        tokens: Side -> tokens of its largest micro-batch, padding included.
+        tokens: Side -> tokens of its largest micro-batch, padding included where rows are padded.
         share: Side -> arithmetic of its mean micro-batch, as a part of that of its largest.
     """
 
@@ -64,7 +64,7 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
             forget, retain = zip(*(pair[:2] for pair in pairs[start : start + size]), strict=True)
             batches["forget"].append([row for row in forget if row is not None])
             batches["retain"].append(list(retain))
-    measure = _Measure(trainer.model)
+    measure = _Measure(trainer.model, packed=trainer.task.may_pack(trainer.model))
     rows: dict[Side, Sequence[Any]] = {"retain": trainer.retain_dataset, "forget": trainer.forget_dataset}
     sizes = {side: [measure([rows[side][i] for i in batch]) for batch in batches[side]] for side in SIDES}
     largest = {side: batches[side][sizes[side].index(max(sizes[side]))] for side in SIDES}
@@ -77,7 +77,7 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
         steps=steps,
         micro_batches=args.gradient_accumulation_steps,
         pairs=chosen,
-        tokens={side: _tokens([rows[side][i] for i in largest[side]]) for side in SIDES},
+        tokens={side: measure.tokens([rows[side][i] for i in largest[side]]) for side in SIDES},
         share={side: sum(sizes[side]) / len(sizes[side]) / max(*sizes[side], 1) for side in SIDES},
     )
 
@@ -85,7 +85,8 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
 class _Measure:
     """How large a batch of rows is."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, packed: bool) -> None:
+        self.packed = packed
         head = output_head(model)
         self.head = sum(p.numel() for p in head.parameters()) if head is not None else 0
         outside = {id(p) for p in head.parameters()} if head is not None else set()
@@ -94,8 +95,9 @@ class _Measure:
 
     def __call__(self, rows: Sequence[Any]) -> int:
         answers = sum(sum(label != -100 for label in row["labels"][1:]) for row in rows)
-        return _tokens(rows) * self.body + answers * self.head
+        return self.tokens(rows) * self.body + answers * self.head
 
-
-def _tokens(rows: Sequence[Any]) -> int:
-    return len(rows) * max((len(row["input_ids"]) for row in rows), default=0)
+    def tokens(self, rows: Sequence[Any]) -> int:
+        """What the model is given of these rows."""
+        lengths = [len(row["input_ids"]) for row in rows]
+        return sum(lengths) if self.packed else len(lengths) * max(lengths, default=0)

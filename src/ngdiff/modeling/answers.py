@@ -11,8 +11,8 @@ Shape legend: B rows, L tokens a row (padded), T labelled tokens of the whole ba
 """
 
 from collections.abc import Callable, Iterator, Mapping, Set
-from contextlib import contextmanager
-from typing import Literal
+from contextlib import contextmanager, nullcontext
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ngdiff.core.answers import IGNORED, Answers
 from ngdiff.modeling.head import output_head
 from ngdiff.modeling.packing import packed, padded
+from ngdiff.modeling.row_attention import attends_by_rows, packed_rows
 
 # (model, hidden states in front of its output head (T, H), labels (T,)) -> losses (T,)
 FusedLoss = Callable[[nn.Module, Tensor, Tensor], Tensor]
@@ -62,8 +63,15 @@ def forward_answers(
     if "logits" in needs or not targets.numel():  # kernels are not made for no tokens
         fused_loss = None
     seen: Seen = "none" if fused_loss is not None else "labelled" if cut else "all"
-    with selecting_positions(model, layout.predicts, seen) as head_inputs:
-        output = model(**layout.inputs, use_cache=False, **({"output_hidden_states": True} if with_hidden else {}))
+    options: dict[str, Any] = {"output_hidden_states": True} if with_hidden else {}
+    by_rows = packing and attends_by_rows(model)
+    if by_rows:
+        options["row_lengths"] = layout.row_lengths
+    with (
+        packed_rows(layout.row_lengths) if by_rows else nullcontext(),
+        selecting_positions(model, layout.predicts, seen) as head_inputs,
+    ):
+        output = model(**layout.inputs, use_cache=False, **options)
     hidden = None
     if with_hidden:
         hidden = output.hidden_states[layer][layout.predicts]

@@ -119,8 +119,10 @@ class UnlearnConfig(TrainingArguments):
     stash_device: str = _option(
         "same", "where it waits, and where a lean probe keeps the weights that it started from: same or cpu"
     )
-    packing: bool = _option(
-        False, "give the model the rows of a batch one after the other, without padding, where it tells them apart"
+    packing: str = _option(
+        "auto",
+        "give the model the rows of a batch one after the other, without padding, where it tells them apart: on, off, "
+        "or auto: where that is faster, which is on a CPU with sdpa attention",
     )
     fused_loss: str = _option(
         "none",
@@ -307,6 +309,7 @@ class UnlearnConfig(TrainingArguments):
             )
 
     def _check_memory(self) -> None:
+        _known("--packing", self.packing, ("auto", "on", "off"))
         _known("--stash-dtype", self.stash_dtype, ("same", "bfloat16"))
         _known("--stash-device", self.stash_device, ("same", "cpu"))
         _known("--autolr-memory", self.autolr_memory, ("auto", "exact", "lean"))

@@ -55,7 +55,7 @@ class ImageTask:
     ) -> None:
         if batch_norm not in BATCH_NORM:
             raise InputError(f"--batch-norm {batch_norm} is not known; one of {', '.join(BATCH_NORM)}")
-        for option, given in (("--packing", args.packing), ("--fused-loss", args.fused_loss != "none")):
+        for option, given in (("--packing", args.packing == "on"), ("--fused-loss", args.fused_loss != "none")):
             if given:
                 raise InputError(f"{option} is for language models; an image classifier does not have it")
         for role, objective in args.resolve_objectives().items():

@@ -1,8 +1,8 @@
 """What the trainer must know of language models and their rows; images have a file like this one."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence, Set
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -14,6 +14,8 @@ from ngdiff.errors import InputError
 from ngdiff.modeling.answers import FusedLoss, forward_answers
 from ngdiff.modeling.checks import says_the_same_when_cut, says_the_same_when_fused, says_the_same_when_packed
 from ngdiff.modeling.fused_loss import FusedLinearCrossEntropy
+from ngdiff.modeling.row_attention import NAME as ROW_ATTENTION
+from ngdiff.modeling.row_attention import attention_of, set_attention
 from ngdiff.training.alternates import AlternateRows
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.pairing import without_labels
@@ -30,6 +32,9 @@ class TextTask:
         tokenizer: Its tokenizer; None where all rows come encoded.
         args: Options.
         data_collator: Makes a batch of encoded rows.
+
+    Attributes:
+        packing: Whether rows are packed now; not before `check_forward`, nor after training.
     """
 
     # Keys of a batch that the model is given, and those of a row that say what it is.
@@ -47,8 +52,8 @@ class TextTask:
         self.collate = data_collator or AnswerCollator(self._encoder.pad_token_id)
         self._forget: Sequence[Row] | None = None
         self._cut = True  # logits of answer tokens alone
-        self._packing = False  # rows without padding; this and the next not before they are checked
-        self._fused_loss: FusedLoss | None = None
+        self.packing = False
+        self._fused_loss: FusedLoss | None = None  # not before it is checked
 
     @property
     def template_name(self) -> str | None:
@@ -87,9 +92,24 @@ class TextTask:
         """A row from which nothing is learned."""
         return without_labels(row)
 
-    def training(self, model: nn.Module) -> AbstractContextManager[None]:
-        """What must hold of the model's modules while it is trained: nothing in particular."""
-        return nullcontext()
+    @contextmanager
+    def training(self, model: nn.Module) -> Iterator[None]:
+        """While a model is trained: what `check_forward` changed about it is taken back at the end."""
+        try:
+            yield
+        finally:
+            self.packing = False
+            set_attention(model, by_rows=False)
+
+    def may_pack(self, model: nn.Module) -> bool:
+        """Whether rows are to be packed, if the model says the same of them then.
+
+        By itself (`--packing auto`) only where that was measured to be faster: on a CPU, with `sdpa`, whose attention
+        can be taken row by row.
+        """
+        if self.args.packing == "auto":
+            return self._can_attend_by_rows(model) and self.args.device.type == "cpu"
+        return self.args.packing == "on"
 
     def forward(
         self, model: nn.Module, batch: Mapping[str, Tensor], needs: Set[str] = frozenset(), layer: int | None = None
@@ -101,7 +121,7 @@ class TextTask:
             needs,
             layer=layer,
             cut=self._cut,
-            packing=self._packing,
+            packing=self.packing,
             fused_loss=self._fused_loss,
         )
 
@@ -118,19 +138,34 @@ class TextTask:
                 "this model the losses would not be the same (%s).",
                 difference,
             )
-        if self.args.packing:
+        if self.may_pack(model):
             self._check_packing(model, batch)
         if self.args.fused_loss != "none":
             self._check_fused_loss(model, batch)
 
+    def _can_attend_by_rows(self, model: nn.Module) -> bool:
+        """A compiled model would be compiled anew for other numbers of rows."""
+        return attention_of(model) in ("sdpa", ROW_ATTENTION) and not self.args.torch_compile
+
     def _check_packing(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
-        difference = says_the_same_when_packed(model, batch, cut=self._cut)
-        self._packing = not difference
-        if difference:
-            logger.warning(
-                "--packing: the rows are padded, not packed: this model would say something else of packed rows (%s).",
-                difference,
-            )
+        """Packed rows with attention by rows, else with transformers' own masks where that was asked for."""
+        asked = self.args.packing == "on"
+        differences = []
+        for by_rows in (True, False):
+            if (by_rows and not self._can_attend_by_rows(model)) or not (by_rows or asked):
+                continue
+            set_attention(model, by_rows=by_rows)
+            differences.append(says_the_same_when_packed(model, batch, cut=self._cut))
+            self.packing = not differences[-1]
+            if self.packing:
+                return
+        set_attention(model, by_rows=False)
+        logger.log(
+            logging.WARNING if asked else logging.INFO,
+            "--packing %s: the rows are padded, not packed: this model would say something else of packed rows (%s).",
+            self.args.packing,
+            differences[-1],
+        )
 
     def _check_fused_loss(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
         name = self.args.fused_loss

@@ -1,0 +1,116 @@
+"""Attention of packed rows, each to itself, on machines without a kernel for that.
+
+Rows that stand one after the other in one long row of S tokens (`packing.py`) are masked from each other by
+transformers, whose `sdpa` looks at all S x S pairs and throws most of them away. Here the same function is called row
+by row, so that B rows of L tokens cost B L^2 as they do with padding, and no mask is made. It is registered with
+transformers as an attention implementation of its own, which is `sdpa` for all that is not packed.
+
+Lengths of rows travel as an argument of the model, which hands it down to its layers: a checkpointed layer that is run
+again in the backward pass sees them as well.
+
+Shape legend: B rows, L tokens of a row, S tokens of all rows, N heads, D their width.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+NAME = "ngdiff_rows"
+
+_longest: ContextVar[int | None] = ContextVar("longest packed row", default=None)
+
+
+def attend_by_rows(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    row_lengths: Sequence[int] | None = None,
+    **options: Any,
+) -> tuple[Tensor, None]:
+    """`softmax(q k^T / sqrt(D)) v` of each row.
+
+    Args:
+        module: The layer that asks.
+        query, key, value: (1, N, S, D); key and value may have fewer heads.
+        attention_mask: Which pairs count, (1, 1, S, S); None: those of a row and its past.
+        row_lengths: L of each row, S together; None: one call for all, as `sdpa`.
+        options: Those of `sdpa`.
+
+    Returns:
+        (1, S, N, D), and no weights.
+    """
+    if row_lengths is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    rows = zip(
+        *(states.split(row_lengths, dim=2) for states in (query, key, value)), accumulate(row_lengths), strict=True
+    )
+    found = []
+    for own_query, own_key, own_value, end in rows:
+        own = slice(end - own_query.shape[2], end)
+        mask = None if attention_mask is None else attention_mask[..., own, own]
+        found.append(sdpa_attention_forward(module, own_query, own_key, own_value, mask, **options)[0])
+    return torch.cat(found, dim=1), None
+
+
+def mask_of_rows(*, local_size: int | None = None, use_vmap: bool = False, **options: Any) -> Tensor | None:
+    """The mask of `sdpa`, or none where packed rows need none.
+
+    They need one where a layer sees a window of `local_size` tokens that is shorter than a row, or where the model has
+    rules of its own (`use_vmap`).
+
+    Args:
+        local_size, use_vmap: As for transformers' `sdpa_mask`.
+        options: The others that transformers calls a mask function with.
+    """
+    longest = _longest.get()
+    if longest is not None and (local_size is None or longest <= local_size) and not use_vmap:
+        return None
+    return sdpa_mask(local_size=local_size, use_vmap=use_vmap, **options)
+
+
+AttentionInterface.register(NAME, attend_by_rows)
+AttentionMaskInterface.register(NAME, mask_of_rows)
+
+
+def attention_of(model: nn.Module) -> str | None:
+    """Name of the model's attention with transformers."""
+    return getattr(_config(model), "_attn_implementation", None)
+
+
+def attends_by_rows(model: nn.Module) -> bool:
+    """Whether the model's attention is this one."""
+    return attention_of(model) == NAME
+
+
+def set_attention(model: nn.Module, *, by_rows: bool) -> None:
+    """Let a model whose attention is `sdpa` attend by rows, or take that back; others stay as they are.
+
+    A model that made its layers for `sdpa` and does not ask its configuration at each pass goes on as before.
+    """
+    old, new = ("sdpa", NAME) if by_rows else (NAME, "sdpa")
+    if attention_of(model) == old:
+        _config(model)._attn_implementation = new
+
+
+@contextmanager
+def packed_rows(row_lengths: Sequence[int]) -> Iterator[None]:
+    """Within, masks are those of packed rows of these lengths."""
+    token = _longest.set(max(row_lengths))
+    try:
+        yield
+    finally:
+        _longest.reset(token)
+
+
+def _config(model: nn.Module) -> Any:
+    return getattr(getattr(model, "module", model), "config", None)

@@ -1,0 +1,145 @@
+"""Attention row by row against `sdpa` with a block-diagonal mask, and whole models against padded rows."""
+
+import json
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, PhiConfig, PhiForCausalLM, Qwen2Config
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+from ngdiff.modeling.answers import forward_answers
+from ngdiff.modeling.checks import says_the_same_when_packed
+from ngdiff.modeling.row_attention import (
+    NAME,
+    attend_by_rows,
+    attends_by_rows,
+    mask_of_rows,
+    packed_rows,
+    set_attention,
+)
+
+from .test_packing import CONFIGS, VOCABULARY, assert_close, batch, build, row  # noqa: F401
+
+LENGTHS = (5, 1, 7)
+# The name since transformers 5.20, or the one before.
+CHECKPOINTING = next(
+    n for n in ("activation_checkpointing", "gradient_checkpointing") if hasattr(PhiForCausalLM, f"{n}_enable")
+)
+_SMALL = {
+    "vocab_size": VOCABULARY, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "max_position_embeddings": 64, "initializer_range": 0.2, "pad_token_id": 0,
+}  # fmt: skip
+BY_ROWS = {
+    **{name: config for name, config in CONFIGS.items() if not name.startswith("gemma2")},
+    "phi: attention beside the rest": PhiConfig(**_SMALL),
+    "qwen2: biases": Qwen2Config(**_SMALL, num_key_value_heads=2),
+}
+
+
+def mask(lengths=LENGTHS, window: int = 100) -> Tensor:
+    """(1, 1, S, S) bool."""
+    blocks = [torch.ones(n, n, dtype=torch.bool).tril().triu(1 - window) for n in lengths]
+    return torch.block_diag(*blocks).bool()[None, None]
+
+
+def states(heads: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(1, heads, sum(LENGTHS), 8, dtype=torch.float64, generator=generator, requires_grad=True)
+
+
+@pytest.mark.parametrize("given", [None, mask(), mask(window=2)], ids=["no mask", "mask", "window"])
+@pytest.mark.parametrize("heads", [4, 2])
+def test_values_and_gradients_are_those_of_one_masked_call(given, heads):
+    layer = nn.Module()
+    layer.num_key_value_groups = 4 // heads
+    inputs = [states(4, 1), states(heads, 2), states(heads, 3)]
+    weights = torch.randn(1, sum(LENGTHS), 4, 8, dtype=torch.float64)
+    expected, _ = sdpa_attention_forward(layer, *inputs, mask() if given is None else given, scaling=0.3)
+    found, _ = attend_by_rows(layer, *inputs, given, row_lengths=LENGTHS, scaling=0.3)
+    torch.testing.assert_close(found, expected)
+    for one, other in zip(*(torch.autograd.grad((weights * x).sum(), inputs) for x in (found, expected)), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_without_lengths_it_is_sdpa():
+    inputs = [states(4, seed) for seed in range(3)]
+    assert torch.equal(
+        attend_by_rows(nn.Module(), *inputs, None)[0], sdpa_attention_forward(nn.Module(), *inputs, None)[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("local_size", "use_vmap", "needed"),
+    [(None, False, False), (7, False, False), (6, False, True), (None, True, True)],
+)
+def test_a_mask_is_made_where_a_row_is_longer_than_a_window(local_size, use_vmap, needed):
+    sizes = {"batch_size": 1, "q_length": 13, "kv_length": 13, "allow_is_causal_skip": False}
+    with packed_rows(LENGTHS):
+        found = mask_of_rows(**sizes, local_size=local_size, use_vmap=use_vmap)
+    assert (found is not None) == needed
+    assert mask_of_rows(**sizes).shape == (1, 1, 13, 13), "as sdpa, where no rows are packed"
+
+
+@pytest.mark.parametrize("name", BY_ROWS)
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_answers_and_gradients_are_those_of_padded_rows(name, checkpointing, batch):  # noqa: F811
+    model = build(BY_ROWS[name])
+    if checkpointing:
+        model.train()
+        getattr(model, f"{CHECKPOINTING}_enable")()
+        for module in model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+    results = []
+    for by_rows in (False, True):
+        set_attention(model, by_rows=by_rows)
+        assert attends_by_rows(model) == by_rows
+        model.zero_grad()
+        answers = forward_answers(model, batch, {"logits"}, packing=by_rows)
+        (answers.nll * torch.arange(1, len(answers.nll) + 1) / len(answers.nll)).sum().backward()
+        results.append((answers, torch.cat([p.grad.flatten() for p in model.parameters()])))
+    (plain, expected), (found, gradient) = results
+    assert_close(found.nll, plain.nll)
+    assert_close(found.logits, plain.logits, 2e-6)
+    assert (gradient - expected).norm() <= 1e-6 * expected.norm()
+    assert says_the_same_when_packed(model.eval(), batch) == ""
+
+
+def test_padded_rows_and_generation_are_those_of_sdpa(batch):  # noqa: F811
+    model = build(CONFIGS["llama"])
+    prompt = {"input_ids": batch["input_ids"][:2, :6], "attention_mask": torch.ones(2, 6, dtype=torch.int64)}
+    found = []
+    for by_rows in (False, True):
+        set_attention(model, by_rows=by_rows)
+        found.append((forward_answers(model, batch).nll, model.generate(**prompt, max_new_tokens=5, do_sample=False)))
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_other_attention_is_left_alone():
+    model = build(CONFIGS["llama"], attention="eager")
+    set_attention(model, by_rows=True)
+    assert not attends_by_rows(model)
+    assert model.config._attn_implementation == "eager"
+
+
+def test_a_saved_model_says_nothing_of_it(tmp_path):
+    model = build(CONFIGS["llama"])
+    set_attention(model, by_rows=True)
+    model.save_pretrained(tmp_path)
+    assert NAME not in json.dumps(json.loads((tmp_path / "config.json").read_text()))
+    assert AutoModelForCausalLM.from_pretrained(tmp_path).config._attn_implementation == "sdpa"
+
+
+class Unasked(type(build(CONFIGS["llama"]))):
+    """Hands nothing down to its layers."""
+
+    def forward(self, input_ids=None, attention_mask=None, position_ids=None, use_cache=None, row_lengths=None):
+        return super().forward(input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids)
+
+
+def test_a_model_that_keeps_the_lengths_for_itself_is_found(batch):  # noqa: F811
+    model = Unasked(CONFIGS["llama"]).eval()
+    set_attention(model, by_rows=True)
+    assert "differ" in says_the_same_when_packed(model, batch)
