@@ -186,6 +186,28 @@ def test_what_may_be_packed_by_itself(make_trainer, tiny_model, attention):
         assert task.may_pack(model) == (packing == "on"), "a compiled model would be compiled anew"
 
 
+@pytest.mark.parametrize("packing", ["off", "on"])
+@pytest.mark.parametrize("method", ["npo+gdiff", "rmu(layer=2)"])
+def test_a_run_is_the_same_if_the_last_mlp_sees_answer_tokens_alone(
+    make_trainer, tiny_model, monkeypatch, packing, method
+):
+    trainers, seen = [], []
+    for narrow in (True, False):
+        if not narrow:
+            monkeypatch.setattr("ngdiff.training.text_task.last_mlp", lambda model: None)
+        model, sizes = tiny_model(), []
+        model.model.layers[-1].mlp.gate_proj.register_forward_pre_hook(
+            lambda module, inputs, sizes=sizes: sizes.append(inputs[0].shape[1])
+        )
+        trainer = make_trainer(model, **FIXED, method=method, packing=packing)
+        start = flat(model)
+        trainer.train()
+        trainers.append(trainer)
+        seen.append(sum(sizes[-4:]))
+    same_run(*trainers, start, 1e-4)
+    assert seen[0] < seen[1]
+
+
 def test_an_unknown_word_is_refused(make_trainer):
     with pytest.raises(InputError, match="--packing sometimes is not known; one of auto, on, off"):
         make_trainer(packing="sometimes")

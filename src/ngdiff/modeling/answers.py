@@ -3,6 +3,7 @@
 The hidden states are cut down to the positions that predict a label *before* the output head: a prompt and padding of
 200 tokens beside an answer of 50 would otherwise cost five times the logits, in time and in memory. It is done by a
 hook in front of the head, so that whatever a model does to its logits afterwards (soft caps, scales) still happens.
+The last layer's feed-forward part can be cut down in the same way (`last_mlp.py`).
 Rows may also be packed without padding (`packing.py`), and the head be left to a fused loss (`fused_loss.py`), which
 makes token losses of hidden states and never holds logits. Whether all this changes what a model says is checked on
 rows of the run (`checks.py`).
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from ngdiff.core.answers import IGNORED, Answers
 from ngdiff.modeling.head import output_head
+from ngdiff.modeling.last_mlp import narrowed
 from ngdiff.modeling.packing import packed, padded
 from ngdiff.modeling.row_attention import attends_by_rows, packed_rows
 
@@ -37,6 +39,7 @@ def forward_answers(
     *,
     layer: int | None = None,
     cut: bool = True,
+    mlp: nn.Module | None = None,
     packing: bool = False,
     fused_loss: FusedLoss | None = None,
 ) -> Answers:
@@ -52,6 +55,7 @@ def forward_answers(
             front of the output head, both in `Answers.hidden`.
         layer: Number of the layer after which `hidden` is taken, from 1.
         cut: Compute the logits of labelled positions alone.
+        mlp: What `last_mlp` found of the model: computed at labelled positions alone.
         packing: Give the model all rows as one, without padding. What is returned is the same.
         fused_loss: Makes the token losses of the head's input, without logits; where those are needed it is not used.
     """
@@ -69,6 +73,7 @@ def forward_answers(
         options["row_lengths"] = layout.row_lengths
     with (
         packed_rows(layout.row_lengths) if by_rows else nullcontext(),
+        nullcontext() if mlp is None else narrowed(mlp, layout.predicts),
         selecting_positions(model, layout.predicts, seen) as head_inputs,
     ):
         output = model(**layout.inputs, use_cache=False, **options)

@@ -44,6 +44,19 @@ def says_the_same_when_cut(model: nn.Module, batch: Mapping[str, Tensor]) -> str
 
 
 @torch.no_grad()
+def says_the_same_when_narrowed(model: nn.Module, batch: Mapping[str, Tensor], mlp: nn.Module) -> str:
+    """Whether the losses are the same, to rounding, if the last layer's `mlp` sees labelled positions alone.
+
+    Args:
+        model: In evaluation mode.
+        batch: As for `forward_answers`.
+        mlp: What `last_mlp` found.
+    """
+    plain = forward_answers(model, batch, _HEAD_INPUT)
+    return _tried(lambda: _losses_differ(plain, forward_answers(model, batch, mlp=mlp)))
+
+
+@torch.no_grad()
 def says_the_same_when_packed(model: nn.Module, batch: Mapping[str, Tensor], *, cut: bool = True) -> str:
     """Whether a model says the same of packed rows: the losses, to rounding, and nothing else beside other neighbours.
 

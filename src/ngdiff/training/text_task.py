@@ -12,8 +12,14 @@ from ngdiff.data import AnswerCollator, Row
 from ngdiff.data.refusals import read_refusals
 from ngdiff.errors import InputError
 from ngdiff.modeling.answers import FusedLoss, forward_answers
-from ngdiff.modeling.checks import says_the_same_when_cut, says_the_same_when_fused, says_the_same_when_packed
+from ngdiff.modeling.checks import (
+    says_the_same_when_cut,
+    says_the_same_when_fused,
+    says_the_same_when_narrowed,
+    says_the_same_when_packed,
+)
 from ngdiff.modeling.fused_loss import FusedLinearCrossEntropy
+from ngdiff.modeling.last_mlp import last_mlp
 from ngdiff.modeling.row_attention import NAME as ROW_ATTENTION
 from ngdiff.modeling.row_attention import attention_of, set_attention
 from ngdiff.training.alternates import AlternateRows
@@ -52,6 +58,7 @@ class TextTask:
         self.collate = data_collator or AnswerCollator(self._encoder.pad_token_id)
         self._forget: Sequence[Row] | None = None
         self._cut = True  # logits of answer tokens alone
+        self._mlp: nn.Module | None = None  # what is computed at answer tokens alone; not before it is checked
         self.packing = False
         self._fused_loss: FusedLoss | None = None  # not before it is checked
 
@@ -98,6 +105,7 @@ class TextTask:
         try:
             yield
         finally:
+            self._mlp = None
             self.packing = False
             set_attention(model, by_rows=False)
 
@@ -121,6 +129,7 @@ class TextTask:
             needs,
             layer=layer,
             cut=self._cut,
+            mlp=self._mlp,
             packing=self.packing,
             fused_loss=self._fused_loss,
         )
@@ -138,10 +147,18 @@ class TextTask:
                 "this model the losses would not be the same (%s).",
                 difference,
             )
+        else:
+            self._check_mlp(model, batch)
         if self.may_pack(model):
             self._check_packing(model, batch)
         if self.args.fused_loss != "none":
             self._check_fused_loss(model, batch)
+
+    def _check_mlp(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
+        """Nothing is said where it is computed for all tokens: it costs some percent."""
+        mlp = None if self.args.torch_compile else last_mlp(model)
+        difference = "" if mlp is None else says_the_same_when_narrowed(model, batch, mlp)
+        self._mlp = None if difference else mlp
 
     def _can_attend_by_rows(self, model: nn.Module) -> bool:
         """A compiled model would be compiled anew for other numbers of rows."""
