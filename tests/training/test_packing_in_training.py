@@ -197,7 +197,7 @@ def test_a_run_is_the_same_if_the_last_mlp_sees_answer_tokens_alone(
             monkeypatch.setattr("ngdiff.training.text_task.last_mlp", lambda model: None)
         model, sizes = tiny_model(), []
         model.model.layers[-1].mlp.gate_proj.register_forward_pre_hook(
-            lambda module, inputs, sizes=sizes: sizes.append(inputs[0].shape[1])
+            lambda module, inputs, sizes=sizes: sizes.append(inputs[0].shape[:2].numel())
         )
         trainer = make_trainer(model, **FIXED, method=method, packing=packing)
         start = flat(model)
