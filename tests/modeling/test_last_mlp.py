@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import nn
-from transformers import FalconConfig, LlamaForCausalLM, PhiConfig
+from transformers import FalconConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM, PhiConfig
 
 from ngdiff.modeling.answers import forward_answers
 from ngdiff.modeling.checks import says_the_same_when_narrowed
@@ -76,3 +76,34 @@ def test_what_looks_at_other_tokens_is_found(batch):  # noqa: F811
     model = LlamaForCausalLM(CONFIGS["llama"]).eval()
     model.model.layers[-1].mlp = Neighbourly()
     assert "differs" in says_the_same_when_narrowed(model, batch, last_mlp(model))
+
+
+def test_without_labels_the_check_still_compares(batch):  # noqa: F811
+    batch["labels"].fill_(-100)
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(CONFIGS["llama"]).eval()
+    model.model.layers[-1].mlp = Neighbourly()
+    assert "differs" in says_the_same_when_narrowed(model, batch, last_mlp(model))
+
+
+def test_experts_of_a_batch_without_labels_get_their_zero_gradient(batch):  # noqa: F811
+    """Their weights would be outside the graph else, and other processes would wait for them."""
+    torch.manual_seed(0)
+    config = MixtralConfig(**{**_SMALL, "num_key_value_heads": 2}, num_local_experts=2, experts_implementation="eager")
+    model = MixtralForCausalLM(config)
+    batch["labels"].fill_(-100)
+    gradients = []
+    for mlp in (None, last_mlp(model)):
+        model.zero_grad()
+        (0.0 * forward_answers(model, batch, mlp=mlp).nll.sum()).backward()
+        gradients.append([name for name, p in model.named_parameters() if p.grad is not None])
+    assert last_mlp(model) is not None
+    assert gradients[0] == gradients[1]
+    assert any("layers.1.mlp.experts" in name for name in gradients[1])
+
+
+def test_the_layers_are_those_of_the_text():
+    """As many experts as layers, and a deeper stack of something else."""
+    model = MixtralForCausalLM(MixtralConfig(**{**_SMALL, "num_key_value_heads": 2}, num_local_experts=2))
+    model.tower = nn.ModuleList(nn.Linear(2, 2) for _ in range(5))
+    assert last_mlp(model) is model.model.layers[-1].mlp

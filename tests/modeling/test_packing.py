@@ -19,6 +19,7 @@ from ngdiff.data import AnswerCollator
 from ngdiff.modeling.answers import forward_answers
 from ngdiff.modeling.checks import says_the_same_when_packed
 from ngdiff.modeling.packing import packed, padded
+from ngdiff.modeling.row_attention import set_attention
 
 VOCABULARY = 50
 _TOKENS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
@@ -164,6 +165,41 @@ def test_a_model_without_position_ids_is_found(kind, says, rows):
     batch = AnswerCollator(0)([row(9, 3, seed) for seed in range(rows)])
     with pytest.raises(AssertionError, match=says):
         assert says_the_same_when_packed(model, batch) == ""
+
+
+@pytest.mark.parametrize("unlabelled", [[2], [1, 2], [0, 1, 2]], ids=str)
+@pytest.mark.parametrize("last", [9, 1])
+def test_rows_without_an_answer_hide_no_leak(unlabelled, last):
+    """Also where the last row of the batch has none, or but one token."""
+    batch = AnswerCollator(0)([row(12, 4, 1), row(9, 3, 2), row(last, 0, 3)])
+    batch["labels"][unlabelled] = -100
+    for name in LEAKING:
+        assert "differ" in says_the_same_when_packed(build(LEAKING[name]), batch), name
+
+
+def test_rows_of_one_token_say_nothing_about_packing():
+    batch = AnswerCollator(0)([row(1, 0, 1), row(1, 0, 2)])
+    assert "no row of two tokens" in says_the_same_when_packed(build(CONFIGS["llama"]), batch)
+
+
+def test_attention_in_chunks_is_not_packed(batch):
+    """transformers 5.17 counts chunks from the start of the long row, which a batch within one chunk does not show."""
+    model = build(CONFIGS["llama"])
+    model.config.attention_chunk_size = 4096
+    assert "in chunks" in says_the_same_when_packed(model, batch)
+
+
+@pytest.mark.parametrize("by_rows", [False, True])
+def test_rows_without_tokens(by_rows, batch):
+    model = build(CONFIGS["llama"])
+    empty = {name: torch.cat([values, torch.zeros_like(values[:1])]) for name, values in batch.items()}
+    empty["labels"][-1] = -100
+    set_attention(model, by_rows=by_rows)
+    found = forward_answers(model, empty, packing=True)
+    assert_close(found.nll, forward_answers(model, batch).nll)
+    assert found.rows == 6
+    nothing = {name: values[-1:] for name, values in empty.items()}
+    assert forward_answers(model, nothing, packing=True).nll.shape == (0,)
 
 
 def test_a_batch_without_labels(batch):

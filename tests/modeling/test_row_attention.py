@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, PhiConfig, PhiForCausalLM, Qwen2Config
+from transformers import AutoModelForCausalLM, Gemma3Config, PhiConfig, PhiForCausalLM, Qwen2Config
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from ngdiff.modeling.answers import forward_answers
@@ -122,6 +122,24 @@ def test_other_attention_is_left_alone():
     set_attention(model, by_rows=True)
     assert not attends_by_rows(model)
     assert model.config._attn_implementation == "eager"
+
+
+@pytest.mark.parametrize("text", ["eager", "sdpa"])
+def test_of_a_model_with_several_parts_only_the_text_is_changed_and_restored(text):
+    given = {"": "sdpa", "text_config": text, "vision_config": "eager"}
+    model = nn.Module()
+    model.config = Gemma3Config(attn_implementation=given)
+
+    def now() -> dict[str, str]:
+        parts = {"": model.config, "text_config": model.config.text_config, "vision_config": model.config.vision_config}
+        return {name: config._attn_implementation for name, config in parts.items()}
+
+    assert now() == given
+    set_attention(model, by_rows=True)
+    assert attends_by_rows(model) == (text == "sdpa")
+    assert now() == {**given, "text_config": NAME if text == "sdpa" else text}
+    set_attention(model, by_rows=False)
+    assert now() == given
 
 
 def test_a_saved_model_says_nothing_of_it(tmp_path):

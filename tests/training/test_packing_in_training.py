@@ -209,6 +209,17 @@ def test_a_run_is_the_same_if_the_last_mlp_sees_answer_tokens_alone(
     assert seen[0] < seen[1]
 
 
+@pytest.mark.parametrize(("given", "word"), [(True, "on"), (False, "off"), ("yes", "on"), ("no", "off"), ("on", "on")])
+def test_truth_values_of_yaml_are_words(make_trainer, given, word):
+    assert make_trainer(packing=given).args.packing == word
+
+
+def test_a_row_without_tokens_is_refused_before_the_run(make_trainer):
+    rows = [{"input_ids": [5, 6, 7], "labels": [-100, 6, 7]}, {"input_ids": [], "labels": []}]
+    with pytest.raises(InputError, match=r"--forget: encoded row 1 \(from 0\) has no tokens: its input_ids are empty"):
+        make_trainer(forget=rows)
+
+
 def test_an_unknown_word_is_refused(make_trainer):
     with pytest.raises(InputError, match="--packing sometimes is not known; one of auto, on, off"):
         make_trainer(packing="sometimes")

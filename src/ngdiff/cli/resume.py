@@ -10,6 +10,7 @@ import yaml
 from ngdiff.errors import InputError
 from ngdiff.manifest import CONFIG, MANIFEST
 from ngdiff.training.checkpoint import last_checkpoint
+from ngdiff.training.config import packing_word
 
 # Options that a resumed run may change. All others decide where it goes; files are compared by what they hold.
 _MAY_CHANGE = (
@@ -55,6 +56,8 @@ def refuse_other_run(
         if not (folder / name).is_file():
             raise InputError(f"--resume: {output} holds no {name} of an earlier run")
     before = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+    if "packing" in before:
+        before["packing"] = packing_word(before["packing"])  # a run of before it was a word
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     rows_then = manifest["extra"].get("rows_per_step")
     same_rows = rows_per_step is not None and rows_per_step == rows_then

@@ -39,7 +39,8 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
     """The batches that a trainer would take, from its rows and these options; nothing is run.
 
     How large a batch is: `tokens * body + answer tokens * head`, with the number of weights of the model's body and of
-    its output head, to which both arithmetic and memory of a pass are nearly proportional.
+    its output head, to which both arithmetic and memory of a pass are nearly proportional. Rows count as packed where
+    the options ask for it: whether the model then says the same is not known without its weights.
 
     Args:
         trainer: Ready to train, in one process.

@@ -59,12 +59,15 @@ def forward_answers(
         packing: Give the model all rows as one, without padding. What is returned is the same.
         fused_loss: Makes the token losses of the head's input, without logits; where those are needed it is not used.
     """
+    packing = packing and bool(batch["attention_mask"].any())  # attention is not made for no tokens
     layout = packed(batch) if packing else padded(batch)
     labels = batch["labels"][:, 1:]
     labelled = labels != IGNORED
     targets = labels[labelled]
     with_hidden = "hidden" in needs
-    if "logits" in needs or not targets.numel():  # kernels are not made for no tokens
+    if not targets.numel():  # kernels are not made for no tokens, nor are experts, whose weights would get no gradient
+        mlp = None
+    if "logits" in needs or not targets.numel():
         fused_loss = None
     seen: Seen = "none" if fused_loss is not None else "labelled" if cut else "all"
     options: dict[str, Any] = {"output_hidden_states": True} if with_hidden else {}

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from ngdiff.core.answers import Answers
+from ngdiff.core.answers import IGNORED, Answers
 from ngdiff.core.shards import is_sharded
 from ngdiff.modeling.answers import FusedLoss, forward_answers
-from ngdiff.modeling.head import logit_transform, output_head
+from ngdiff.modeling.head import logit_transform, output_head, text_config
 
 _HEAD_INPUT = frozenset({"head_input"})
 
@@ -37,8 +37,9 @@ def says_the_same_when_cut(model: nn.Module, batch: Mapping[str, Tensor]) -> str
 
     Args:
         model: In evaluation mode, so that both passes see the same model.
-        batch: As for `forward_answers`.
+        batch: As for `forward_answers`. Without any label, the second half of each row is compared.
     """
+    batch = _with_labels(batch)
     plain = forward_answers(model, batch, _HEAD_INPUT, cut=False)
     return _tried(lambda: _losses_differ(plain, forward_answers(model, batch)))
 
@@ -49,9 +50,10 @@ def says_the_same_when_narrowed(model: nn.Module, batch: Mapping[str, Tensor], m
 
     Args:
         model: In evaluation mode.
-        batch: As for `forward_answers`.
+        batch: As for `forward_answers`. Without any label, the second half of each row is compared.
         mlp: What `last_mlp` found.
     """
+    batch = _with_labels(batch)
     plain = forward_answers(model, batch, _HEAD_INPUT)
     return _tried(lambda: _losses_differ(plain, forward_answers(model, batch, mlp=mlp)))
 
@@ -61,15 +63,24 @@ def says_the_same_when_packed(model: nn.Module, batch: Mapping[str, Tensor], *, 
     """Whether a model says the same of packed rows: the losses, to rounding, and nothing else beside other neighbours.
 
     A model that ignores position ids lets each row see those before it. Where it knows little, losses hardly tell, and
-    half precision hides the rest; hidden states of the last row beside rows of other tokens do tell.
+    half precision hides the rest; hidden states of the last row beside rows of other tokens do tell. All tokens are
+    compared, whatever their labels, and the longest row is the last.
 
     Args:
         model: In evaluation mode.
         batch: As for `forward_answers`. A batch of one row is taken twice: alone it has nothing to see.
         cut: As for `forward_answers`.
     """
-    if len(batch["input_ids"]) == 1:
-        batch = {name: torch.cat([values, values]) for name, values in batch.items()}
+    if getattr(text_config(model), "attention_chunk_size", None):  # transformers 5.17 starts them with the long row
+        return "its attention is in chunks, which may be counted across rows"
+    lengths = batch["attention_mask"].sum(1)
+    if lengths.max() < 2:
+        return "there is no row of two tokens to compare"
+    order = lengths.argsort(stable=True)
+    if len(order) == 1:
+        order = order.repeat(2)
+    ids, mask = batch["input_ids"][order], batch["attention_mask"][order]
+    batch = {"input_ids": ids, "attention_mask": mask, "labels": ids.where(mask.bool(), IGNORED)}
     plain = forward_answers(model, batch, _HEAD_INPUT, cut=cut)
 
     def difference() -> str:
@@ -77,7 +88,7 @@ def says_the_same_when_packed(model: nn.Module, batch: Mapping[str, Tensor], *, 
             forward_answers(model, one, _HEAD_INPUT, cut=cut, packing=True) for one in (batch, _other_neighbours(batch))
         )
         last = found.row == found.rows - 1
-        if (differs := _losses_differ(plain, found)) or found.hidden is None or not last.any():
+        if (differs := _losses_differ(plain, found)) or found.hidden is None:
             return differs
         assert beside_others.hidden is not None
         own, other = found.hidden[last], beside_others.hidden[last]
@@ -154,6 +165,15 @@ def _differs(name: str, found: Tensor, expected: Tensor, rounding: float) -> str
     scale = expected.abs().max().clamp(min=1.0 if name == "a loss" else torch.finfo(expected.dtype).tiny)
     difference = float((found - expected).abs().max() / scale)
     return "" if difference <= rounding else f"{name} differs by {difference:.1e} of the largest"
+
+
+def _with_labels(batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The batch, with labels at the second half of each row where it has none at all."""
+    ids, mask = batch["input_ids"], batch["attention_mask"].bool()
+    if (batch["labels"][:, 1:] != IGNORED).any():
+        return batch
+    second = mask & (2 * mask.cumsum(1) > mask.sum(1, keepdim=True))
+    return {**batch, "labels": ids.where(second, IGNORED)}
 
 
 def _other_neighbours(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

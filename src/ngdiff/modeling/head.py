@@ -1,4 +1,4 @@
-"""The output head of a model, and what the model does to the logits behind it."""
+"""The output head of a model, what the model does to the logits behind it, and the configuration of its text part."""
 
 from typing import Any, NamedTuple
 
@@ -28,3 +28,14 @@ def logit_transform(model: nn.Module) -> LogitTransform:
         float(getattr(config, "logit_scale", None) or 1.0) / float(getattr(config, "logits_scaling", None) or 1.0),
         getattr(config, "final_logit_softcapping", None),
     )
+
+
+def text_config(model: nn.Module) -> Any:
+    """The configuration that a model's text layers look at; None where it has none, or more than one could be meant."""
+    config: Any = getattr(getattr(model, "module", model), "config", None)
+    if not hasattr(config, "get_text_config"):
+        return config
+    try:
+        return config.get_text_config(decoder=True)
+    except ValueError:  # several parts speak
+        return None

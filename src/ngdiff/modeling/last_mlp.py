@@ -15,16 +15,19 @@ from weakref import WeakKeyDictionary
 from torch import Tensor, nn
 
 from ngdiff.core.shards import is_sharded
+from ngdiff.modeling.head import text_config
 
 
 def last_mlp(model: nn.Module) -> nn.Module | None:
-    """The part called `mlp` of the last of a model's layers, or None where there is none that could be left in part.
+    """The part called `mlp` of the last of a model's text layers, or None where there is none to be left in part.
 
     A checkpointed layer is run again when nobody knows any more which tokens were labelled, and a sharded one is
     gathered by hooks of others.
     """
-    stacks = [module for module in model.modules() if isinstance(module, nn.ModuleList) and len(module)]
-    found = getattr(max(stacks, key=len)[-1], "mlp", None) if stacks else None
+    depth = getattr(text_config(model), "num_hidden_layers", None)
+    stacks = (module for module in model.modules() if isinstance(module, nn.ModuleList) and len(module) == depth)
+    # Some other stack, of experts or of images, may be as deep and has no such part.
+    found = next((stack[-1].mlp for stack in stacks if depth and hasattr(stack[-1], "mlp")), None)
     if not isinstance(found, nn.Module) or _is_checkpointed(model) or any(map(is_sharded, found.parameters())):
         return None
     return found

@@ -27,7 +27,7 @@ class Layout:
         inputs: Arguments of the model: `input_ids` with `attention_mask` (B, L), or with `position_ids` (1, S).
         predicts: Positions from which the next token of the same row is predicted and counts; bool, (B, L) or (1, S).
             In order, they are those of the labels, row after row.
-        row_lengths: Tokens of each packed row.
+        row_lengths: Tokens of each packed row that has any.
     """
 
     inputs: dict[str, Tensor]
@@ -72,7 +72,7 @@ def packed(batch: Mapping[str, Tensor]) -> Layout:
     return Layout(
         {"input_ids": in_one_row(batch["input_ids"]), "position_ids": in_one_row(mask.cumsum(1) - 1)},
         in_one_row(_predicts(batch["labels"])),
-        tuple(mask.sum(1).tolist()),
+        tuple(length for length in mask.sum(1).tolist() if length),
     )
 
 

@@ -23,6 +23,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from ngdiff.modeling.head import text_config
+
 NAME = "ngdiff_rows"
 
 _longest: ContextVar[int | None] = ContextVar("longest packed row", default=None)
@@ -83,8 +85,8 @@ AttentionMaskInterface.register(NAME, mask_of_rows)
 
 
 def attention_of(model: nn.Module) -> str | None:
-    """Name of the model's attention with transformers."""
-    return getattr(_config(model), "_attn_implementation", None)
+    """Name of the attention of the model's text layers with transformers; other parts may have others."""
+    return getattr(text_config(model), "_attn_implementation", None)
 
 
 def attends_by_rows(model: nn.Module) -> bool:
@@ -95,11 +97,13 @@ def attends_by_rows(model: nn.Module) -> bool:
 def set_attention(model: nn.Module, *, by_rows: bool) -> None:
     """Let a model whose attention is `sdpa` attend by rows, or take that back; others stay as they are.
 
-    A model that made its layers for `sdpa` and does not ask its configuration at each pass goes on as before.
+    Only the configuration of the text layers is changed. A model that made its layers for `sdpa` and does not ask its
+    configuration at each pass goes on as before.
     """
     old, new = ("sdpa", NAME) if by_rows else (NAME, "sdpa")
-    if attention_of(model) == old:
-        _config(model)._attn_implementation = new
+    config = text_config(model)
+    if attention_of(model) == old and not config.sub_configs:  # transformers would set those, too, to the same
+        config._attn_implementation = new
 
 
 @contextmanager
@@ -110,7 +114,3 @@ def packed_rows(row_lengths: Sequence[int]) -> Iterator[None]:
         yield
     finally:
         _longest.reset(token)
-
-
-def _config(model: nn.Module) -> Any:
-    return getattr(getattr(model, "module", model), "config", None)

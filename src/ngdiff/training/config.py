@@ -146,6 +146,7 @@ class UnlearnConfig(TrainingArguments):
     save_total_limit: int | None = _option(2, "checkpoints that are kept; none: all")
 
     def __post_init__(self) -> None:
+        self.packing = packing_word(self.packing)
         self._check_learning_rate()
         self._check_optimizer()
         self._check_method()
@@ -344,6 +345,15 @@ class UnlearnConfig(TrainingArguments):
                 "--auto-find-batch-size is not supported: the pairs of rows depend on the batch size; lower "
                 "--per-device-train-batch-size and raise --gradient-accumulation-steps"
             )
+
+
+def packing_word(value: str | bool) -> str:
+    """`--packing` as it is meant: YAML takes a bare `on` or `off` for a boolean, and the option was one before.
+
+    >>> packing_word(True), packing_word("no"), packing_word("auto")
+    ('on', 'off', 'auto')
+    """
+    return {"true": "on", "yes": "on", "false": "off", "no": "off"}.get(str(value).lower(), str(value))
 
 
 def use_cpu_without_accelerator(args: TrainingArguments) -> None:

@@ -53,6 +53,9 @@ class RowEncoder:
         if _is_encoded(source):
             if len(source) == 0:
                 raise InputError(f"{role}: no rows")
+            empty = next((i for i in range(len(source)) if not len(source[i]["input_ids"])), None)
+            if empty is not None:
+                raise InputError(f"{role}: encoded row {empty} (from 0) has no tokens: its input_ids are empty")
             return None
         if self.tokenizer is None:
             raise InputError(f"{role}: rows of text need a tokenizer; pass processing_class")

@@ -101,7 +101,7 @@ class TextTask:
 
     @contextmanager
     def training(self, model: nn.Module) -> Iterator[None]:
-        """While a model is trained: what `check_forward` changed about it is taken back at the end."""
+        """While a model is trained; its attention, packing and the last layer's `mlp` are as before at the end."""
         try:
             yield
         finally:
@@ -135,9 +135,10 @@ class TextTask:
         )
 
     def check_forward(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
-        """Before the first pass of a run: what would change the model's answers is left out, with a warning.
+        """Before the first pass of a run: what would change the model's answers is left out.
 
-        That is: logits of answer tokens alone, packed rows, a fused loss.
+        That is: logits of answer tokens alone, packed rows, a fused loss, each with a warning (where `--packing auto`
+        chose to pack, at level INFO); the last layer's `mlp` at answer tokens alone, without a word.
         """
         difference = says_the_same_when_cut(model, batch)
         self._cut = not difference
