@@ -1,5 +1,7 @@
 """Packed rows against the same rows with padding: equal answers and gradients, or a reason why not."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -64,7 +66,8 @@ LEAKING = {
 
 def build(config, dtype=torch.float32, attention=None) -> nn.Module:
     torch.manual_seed(0)
-    return AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=attention).eval()
+    own = copy.deepcopy(config)  # models keep the configuration that they are given, and tests change it
+    return AutoModelForCausalLM.from_config(own, dtype=dtype, attn_implementation=attention).eval()
 
 
 def row(length: int, prompt: int, seed: int) -> dict[str, list[int]]:

@@ -1,5 +1,6 @@
 """Attention row by row against `sdpa` with a block-diagonal mask, and whole models against padded rows."""
 
+import copy
 import json
 
 import pytest
@@ -158,6 +159,6 @@ class Unasked(type(build(CONFIGS["llama"]))):
 
 
 def test_a_model_that_keeps_the_lengths_for_itself_is_found(batch):  # noqa: F811
-    model = Unasked(CONFIGS["llama"]).eval()
+    model = Unasked(copy.deepcopy(CONFIGS["llama"])).eval()
     set_attention(model, by_rows=True)
     assert "differ" in says_the_same_when_packed(model, batch)
