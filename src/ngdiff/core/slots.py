@@ -64,7 +64,7 @@ class GradientSlots:
         try:
             yield
         finally:
-            self._buffers[side] = [p.grad for p in self.parameters]
+            self._buffers[side] = [_summed(p.grad) for p in self.parameters]
             self.restore(None)
 
     def take(self, side: Side) -> list[Tensor | None]:
@@ -82,3 +82,8 @@ class GradientSlots:
         for index, gradient in enumerate(gradients):  # one after the other: there is no second copy of all
             if gradient is not None:
                 gradients[index] = gradient.to(self._device or gradient.device, self._dtype or gradient.dtype)
+
+
+def _summed(gradient: Tensor | None) -> Tensor | None:
+    """A sparse gradient with each row once."""
+    return gradient.coalesce() if gradient is not None and gradient.is_sparse else gradient

@@ -24,6 +24,7 @@ from ngdiff.modeling.head import output_head
 from ngdiff.modeling.last_mlp import narrowed
 from ngdiff.modeling.packing import packed, padded
 from ngdiff.modeling.row_attention import attends_by_rows, packed_rows
+from ngdiff.modeling.token_loss import spend_logits
 
 # (model, hidden states in front of its output head (T, H), labels (T,)) -> losses (T,)
 FusedLoss = Callable[[nn.Module, Tensor, Tensor], Tensor]
@@ -88,9 +89,10 @@ def forward_answers(
     if fused_loss is not None and head_inputs is not None:
         logits, nll = None, fused_loss(model, head_inputs[0][0], targets)
     else:
-        logits = output.logits[0] if cut and head_inputs is not None else output.logits[layout.predicts]  # (T, V)
-        logits = logits if logits.dtype == torch.float64 else logits.float()
-        nll = nn.functional.cross_entropy(logits, targets, reduction="none")
+        logits = output.logits.squeeze(0) if cut and head_inputs is not None else output.logits[layout.predicts]
+        logits = logits if logits.dtype == torch.float64 else logits.float()  # (T, V)
+        keep = "logits" in needs
+        nll = nn.functional.cross_entropy(logits, targets, reduction="none") if keep else spend_logits(logits, targets)
     return Answers(
         nll=nll,
         row=labelled.nonzero()[:, 0],

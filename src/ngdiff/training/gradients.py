@@ -5,13 +5,15 @@ is left of the other side when it waits in fewer bits or on the host), `OneBuffe
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
+from torch import Tensor
 from torch.nn import Parameter
 
 from ngdiff.core import Gramian, combine
 from ngdiff.core.combine import scale_
+from ngdiff.core.rows import WholeGradients, on_common_rows
 from ngdiff.core.shards import gramian_over_shards, local
 from ngdiff.core.slots import SIDES, GradientSlots, Side
 from ngdiff.weighting import Weights
@@ -49,6 +51,7 @@ class TwoBuffers:
         stash_device: str | None = None,
     ) -> None:
         self._slots = GradientSlots(parameters, stash_dtype=stash_dtype, stash_device=stash_device)
+        self._whole = WholeGradients(self._slots.parameters)
 
     def add(self, batches: Batches, run: Pass) -> None:
         """Both passes."""
@@ -57,10 +60,21 @@ class TwoBuffers:
                 run(side, batches[side], 1.0)
 
     def combine(self, weigh: Weigh, run: Pass) -> None:
-        """One Gramian, one sum in place."""
+        """One Gramian, one sum in place; gradients that are sparse meet on the rows that either has."""
         g_r, g_f = self._slots.take("retain"), self._slots.take("forget")
+        rows: dict[int, Tensor] = {}
+        for index, pair in enumerate(zip(g_r, g_f, strict=True)):
+            common, g_r[index], g_f[index] = on_common_rows(*pair)
+            if common is not None:
+                rows[index] = common
         weights = weigh(gramian_over_shards(g_r, g_f))
-        self._slots.restore(combine(g_r, g_f, *weights) if any(weights) else None)
+        if not any(weights):
+            self._slots.restore(None)
+            return
+        combined = combine(g_r, g_f, *weights)
+        for index, common in rows.items():
+            combined[index] = self._whole.of(index, common, cast(Tensor, combined[index]))
+        self._slots.restore(combined)
 
 
 class OneBuffer:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from ngdiff.modeling.checks import (
     says_the_same_when_narrowed,
     says_the_same_when_packed,
 )
+from ngdiff.modeling.embedding import sparse_embedding
 from ngdiff.modeling.fused_loss import FusedLinearCrossEntropy
 from ngdiff.modeling.last_mlp import last_mlp
 from ngdiff.modeling.row_attention import NAME as ROW_ATTENTION
@@ -101,9 +102,11 @@ class TextTask:
 
     @contextmanager
     def training(self, model: nn.Module) -> Iterator[None]:
-        """While a model is trained; its attention, packing and the last layer's `mlp` are as before at the end."""
+        """While a model is trained; its attention, embedding, packing and the last layer's `mlp` are as before at the
+        end."""
         try:
-            yield
+            with sparse_embedding(model) if self._keeps_rows() else nullcontext():
+                yield
         finally:
             self._mlp = None
             self.packing = False
@@ -154,6 +157,11 @@ class TextTask:
             self._check_packing(model, batch)
         if self.args.fused_loss != "none":
             self._check_fused_loss(model, batch)
+
+    def _keeps_rows(self) -> bool:
+        """Whether gradients of the embedding are kept as rows: on a CPU, where new memory is dear."""
+        alone = self.args.device.type == "cpu" and self.args.world_size == 1
+        return alone and self.args.gradient_buffers == 2 and not self.args.torch_compile
 
     def _check_mlp(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
         """Nothing is said where it is computed for all tokens: it costs some percent."""

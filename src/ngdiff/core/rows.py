@@ -1,0 +1,75 @@
+"""Gradients of an embedding as rows: those of the tokens that a batch holds; all others are 0.
+
+torch keeps them so where an embedding is `sparse`. For the inner products and the sum of two gradients each becomes a
+small dense tensor over the rows that either has, and only what the optimizer gets has all rows again.
+
+Shape legend: V rows (words of a vocabulary), H columns, N rows that one of both gradients has.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def on_common_rows(r: Tensor | None, f: Tensor | None) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Two gradients of a (V, H) parameter on the rows that either has.
+
+    Args:
+        r, f: Sparse, coalesced, with one sparse dimension; dense; or None.
+
+    Returns:
+        The rows, (N,) int64 ascending, and both gradients on them, (N, H). Where both are dense or None there are no
+        rows (None) and both come back; where one is dense the other becomes so.
+
+    Example:
+        >>> r = torch.sparse_coo_tensor([[1, 3]], [[1.0], [2.0]], (5, 1), is_coalesced=True)
+        >>> f = torch.sparse_coo_tensor([[3, 4]], [[5.0], [6.0]], (5, 1), is_coalesced=True)
+        >>> rows, r, f = on_common_rows(r, f)
+        >>> rows.tolist(), r[:, 0].tolist(), f[:, 0].tolist()
+        ([1, 3, 4], [1.0, 2.0, 0.0], [0.0, 5.0, 6.0])
+    """
+    given = [g for g in (r, f) if g is not None]
+    if not any(g.is_sparse for g in given):
+        return None, r, f
+    if not all(g.is_sparse for g in given):
+        return None, _dense(r), _dense(f)
+    rows = torch.cat([g.indices()[0] for g in given]).unique()
+    return rows, _on(rows, r), _on(rows, f)
+
+
+def _dense(gradient: Tensor | None) -> Tensor | None:
+    return gradient.to_dense() if gradient is not None and gradient.is_sparse else gradient
+
+
+def _on(rows: Tensor, gradient: Tensor | None) -> Tensor | None:
+    if gradient is None:
+        return None
+    values = gradient.values()
+    places = torch.searchsorted(rows, gradient.indices()[0])
+    return values.new_zeros(len(rows), *values.shape[1:]).index_copy_(0, places, values)
+
+
+class WholeGradients:
+    """Buffers for gradients with all rows, used again in each step: new memory would cost more than the zeros in it.
+
+    Args:
+        parameters: Whose gradients they are.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor]) -> None:
+        self._parameters = parameters
+        self._buffers: dict[int, Tensor] = {}
+
+    def of(self, index: int, rows: Tensor, gradient: Tensor) -> Tensor:
+        """The gradient of a parameter, with all rows, as it is until this is called for the parameter again.
+
+        Args:
+            index: Number of the parameter.
+            rows: (N,) int64, where the gradient is not 0.
+            gradient: (N, H).
+        """
+        if index not in self._buffers:
+            self._buffers[index] = torch.empty_like(self._parameters[index], requires_grad=False)
+        whole = self._buffers[index].zero_()
+        return whole.index_copy_(0, rows, gradient.to(whole.device, whole.dtype))
