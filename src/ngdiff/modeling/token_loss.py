@@ -16,12 +16,16 @@ from torch.autograd.function import once_differentiable
 # Logits taken at once on a CPU: 1 MiB in fp32 stays in the cache from the maximum to the sum.
 _CHUNK = 1 << 18
 
+# Nodes of the graph, without `Backward0`: those whose result is the memory of another, and those that make a new one
+# and do not need it in their own backward pass.
+_VIEWS = ("Squeeze", "Unsqueeze", "View", "UnsafeView", "ReshapeAlias", "Alias")
+_MAKERS = ("Mm", "Addmm", "Bmm", "Mul", "Div", "Add", "Sub", "ToCopy", "Index")
+
 
 def spend_logits(logits: Tensor, labels: Tensor) -> Tensor:
     """`-log softmax(z_t)[y_t]`, differentiable once; the logits are overwritten.
 
-    Whatever made the logits must not need its own result in its backward pass, as a linear layer and a product with a
-    number do not; torch raises a RuntimeError there otherwise.
+    Where what made the logits may need them in its own backward pass (a linear layer and a product do not), a copy is.
 
     Args:
         logits: (T, V), fp32 or fp64. Not to be read again.
@@ -34,7 +38,21 @@ def spend_logits(logits: Tensor, labels: Tensor) -> Tensor:
         >>> spend_logits(torch.zeros(1, 4), torch.tensor([2]))
         tensor([1.3863])
     """
+    if logits.requires_grad and not _is_spare(logits):
+        logits = logits.clone()
     return _SpendLogits.apply(logits, labels)
+
+
+def _is_spare(result: Tensor) -> bool:
+    """Whether the graph does without the values of this result."""
+    node = result.grad_fn
+    while node is not None and _kind(node) in _VIEWS:
+        node = node.next_functions[0][0]
+    return node is not None and _kind(node) in _MAKERS
+
+
+def _kind(node: Any) -> str:
+    return node.name().partition("Backward")[0]
 
 
 class _SpendLogits(torch.autograd.Function):

@@ -1,0 +1,91 @@
+"""Runs that keep the embedding's gradient as rows end where those with a whole one do."""
+
+import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from ngdiff.training.gradients import TwoBuffers
+from ngdiff.training.text_task import TextTask
+
+from .conftest import VOCABULARY
+from .test_trainer import flat, steps
+
+
+def gpt2() -> GPT2LMHeadModel:
+    """With an output head that is tied to the embedding."""
+    torch.manual_seed(0)
+    return GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=64, bos_token_id=1, eos_token_id=2
+        )
+    )
+
+
+def is_sparse_in_passes(monkeypatch) -> list[set[bool]]:
+    """Of each micro-batch that is to come: whether gradients were sparse when they were added to their buffers."""
+    seen = []
+    add = TwoBuffers.add
+
+    def watched(self, batches, run):
+        add(self, batches, run)
+        seen.append({g.is_sparse for side in self._slots._buffers.values() for g in side if g is not None})
+
+    monkeypatch.setattr(TwoBuffers, "add", watched)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("llama", {}),
+        ("llama", {"gradient_accumulation_steps": 3, "per_device_train_batch_size": 2}),
+        ("llama", {"autolr_memory": "exact", "max_grad_norm": 0.5}),
+        ("llama", {"method": "npo+ngdiff", "optim": "sgd", "learning_rate": 1e-2}),
+        ("llama", {"weighting": "gd", "packing": "off"}),
+        ("llama", {"gradient_checkpointing": True, "learning_rate": 1e-3}),
+        ("gpt2, tied", {"learning_rate": 1e-3}),
+    ],
+)
+def test_a_run_ends_where_one_with_whole_gradients_ends(make_trainer, tiny_model, monkeypatch, name, options):
+    seen = is_sparse_in_passes(monkeypatch)
+    ends = []
+    for rows in (True, False):
+        if not rows:
+            monkeypatch.setattr(TextTask, "_keeps_rows", lambda self: False)
+        model = gpt2() if "gpt2" in name else tiny_model()
+        trainer = make_trainer(model, num_train_epochs=2, autolr_interval=3, **options)
+        trainer.train()
+        ends.append((flat(trainer.model), [row["loss_retain"] for row in steps(trainer)]))
+        assert not model.get_input_embeddings().sparse
+        assert seen == [{True, False} if rows and name == "llama" else {False}] * len(seen)
+        seen.clear()
+    (found, losses), (expected, expected_losses) = ends
+    assert losses == pytest.approx(expected_losses, rel=1e-4)
+    assert (found - expected).norm() <= 1e-4 * expected.norm()
+
+
+def test_the_first_direction_is_the_same_to_rounding(make_trainer, tiny_model, monkeypatch):
+    from .test_memory import distance, first_gradient
+
+    found, _ = first_gradient(make_trainer, tiny_model())
+    monkeypatch.setattr(TextTask, "_keeps_rows", lambda self: False)
+    expected, _ = first_gradient(make_trainer, tiny_model())
+    assert found.shape == expected.shape
+    assert distance(found, expected) < 1e-6
+
+
+@pytest.mark.parametrize("accumulation", [1, 3])
+def test_rows_that_wait_in_bf16_are_summed_before_they_are_rounded(make_trainer, tiny_model, monkeypatch, accumulation):
+    from .test_memory import distance, first_gradient
+
+    options = {"gradient_accumulation_steps": accumulation, "per_device_train_batch_size": 2}
+    kept, _ = first_gradient(make_trainer, tiny_model(), stash_dtype="bfloat16", **options)
+    monkeypatch.setattr(TextTask, "_keeps_rows", lambda self: False)
+    whole, _ = first_gradient(make_trainer, tiny_model(), stash_dtype="bfloat16", **options)
+    assert distance(kept, whole) < 2**-9 * accumulation
+
+
+@pytest.mark.parametrize("options", [{"gradient_buffers": 1}, {"torch_compile": True}])
+def test_where_gradients_are_whole(make_trainer, options):
+    task = make_trainer(**options).task
+    assert not task._keeps_rows()
