@@ -8,7 +8,7 @@ from ngdiff.training.gradients import TwoBuffers
 from ngdiff.training.text_task import TextTask
 
 from .conftest import VOCABULARY
-from .test_trainer import flat, steps
+from .test_trainer import CHECKPOINTING, flat, steps
 
 
 def gpt2() -> GPT2LMHeadModel:
@@ -42,7 +42,7 @@ def is_sparse_in_passes(monkeypatch) -> list[set[bool]]:
         ("llama", {"autolr_memory": "exact", "max_grad_norm": 0.5}),
         ("llama", {"method": "npo+ngdiff", "optim": "sgd", "learning_rate": 1e-2}),
         ("llama", {"weighting": "gd", "packing": "off"}),
-        ("llama", {"gradient_checkpointing": True, "learning_rate": 1e-3}),
+        ("llama", {CHECKPOINTING: True, "learning_rate": 1e-3}),
         ("gpt2, tied", {"learning_rate": 1e-3}),
     ],
 )

@@ -3,6 +3,7 @@
 The hidden states are cut down to the positions that predict a label *before* the output head: a prompt and padding of
 200 tokens beside an answer of 50 would otherwise cost five times the logits, in time and in memory. It is done by a
 hook in front of the head, so that whatever a model does to its logits afterwards (soft caps, scales) still happens.
+What stands behind the last of them is not computed at all (`packing.py`).
 The last layer's feed-forward part can be cut down in the same way (`last_mlp.py`).
 Rows may also be packed without padding (`packing.py`), and the head be left to a fused loss (`fused_loss.py`), which
 makes token losses of hidden states and never holds logits. Whether all this changes what a model says is checked on
@@ -55,13 +56,13 @@ def forward_answers(
         needs: What else to return: `logits`; `hidden`, the hidden states after one layer, or `head_input`, those in
             front of the output head, both in `Answers.hidden`.
         layer: Number of the layer after which `hidden` is taken, from 1.
-        cut: Compute the logits of labelled positions alone.
+        cut: Compute the logits of labelled positions alone, and nothing of what stands behind a row's labels.
         mlp: What `last_mlp` found of the model: computed at labelled positions alone.
         packing: Give the model all rows as one, without padding. What is returned is the same.
         fused_loss: Makes the token losses of the head's input, without logits; where those are needed it is not used.
     """
     packing = packing and bool(batch["attention_mask"].any())  # attention is not made for no tokens
-    layout = packed(batch) if packing else padded(batch)
+    layout = packed(batch, tails=not cut) if packing else padded(batch, tails=not cut)
     labels = batch["labels"][:, 1:]
     labelled = labels != IGNORED
     targets = labels[labelled]

@@ -5,6 +5,9 @@ transformers finds where a row ends (`masking_utils.find_packed_sequence_indices
 block-diagonal mask, flash attention the rows' lengths. A model that does not look at position ids, or takes them for
 something else, would let rows see each other; `checks.says_the_same_when_packed` finds it.
 
+Tokens behind those that predict a label, the last of each row among them, have no part in a loss, as no token sees
+those that follow it: the model is not given them, but where other rows of a padded batch are longer.
+
 Padded batches are packed here, on the device, so that all that is said of a batch (labels, numbers of rows, other
 answers) keeps its shape.
 
@@ -35,21 +38,25 @@ class Layout:
     row_lengths: tuple[int, ...] = ()
 
 
-def padded(batch: Mapping[str, Tensor]) -> Layout:
-    """The batch as it is.
+def padded(batch: Mapping[str, Tensor], *, tails: bool = True) -> Layout:
+    """The rows one above the other.
 
     Args:
         batch: `input_ids`, `attention_mask`, `labels`, each (B, L) int64; labels are -100 where no loss counts.
+        tails: With the columns behind all labels.
     """
-    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
-    return Layout(inputs, _predicts(batch["labels"]))
+    predicts = _predicts(batch["labels"])
+    columns = predicts.shape[1] if tails else int(_needed(predicts).any(0).sum()) or predicts.shape[1]
+    inputs = {name: batch[name][:, :columns] for name in ("input_ids", "attention_mask")}
+    return Layout(inputs, predicts[:, :columns])
 
 
-def packed(batch: Mapping[str, Tensor]) -> Layout:
+def packed(batch: Mapping[str, Tensor], *, tails: bool = True) -> Layout:
     """The rows one after the other, without padding.
 
     Args:
         batch: As for `padded`; what lies behind padding is no label.
+        tails: With the tokens behind a row's labels.
 
     >>> import torch
     >>> batch = {
@@ -62,20 +69,30 @@ def packed(batch: Mapping[str, Tensor]) -> Layout:
     ([[5, 6, 7, 8, 9]], [[0, 1, 2, 0, 1]])
     >>> layout.predicts.int().tolist()
     [[0, 1, 0, 1, 0]]
+    >>> packed(batch, tails=False).inputs["input_ids"].tolist()
+    [[5, 6, 8]]
     """
-    mask = batch["attention_mask"]
-    tokens = mask.flatten().nonzero()[:, 0]  # looked for once: on an accelerator each search waits for the result
+    predicts = _predicts(batch["labels"])
+    mask = given = batch["attention_mask"]
+    if not tails and predicts.any():
+        given = mask * _needed(predicts)
+    tokens = given.flatten().nonzero()[:, 0]  # looked for once: on an accelerator each search waits for the result
 
     def in_one_row(values: Tensor) -> Tensor:
         return values.flatten()[tokens][None]
 
     return Layout(
         {"input_ids": in_one_row(batch["input_ids"]), "position_ids": in_one_row(mask.cumsum(1) - 1)},
-        in_one_row(_predicts(batch["labels"])),
-        tuple(length for length in mask.sum(1).tolist() if length),
+        in_one_row(predicts),
+        tuple(length for length in given.sum(1).tolist() if length),
     )
 
 
 def _predicts(labels: Tensor) -> Tensor:
     """(B, L) bool: the next token of the row is a label."""
     return nn.functional.pad(labels[:, 1:] != IGNORED, (0, 1), value=False)
+
+
+def _needed(predicts: Tensor) -> Tensor:
+    """(B, L) bool: this token of a row or a later one predicts a label."""
+    return predicts.flip(1).cumsum(1).flip(1) > 0
