@@ -159,13 +159,13 @@ def test_where_no_token_is_a_label_all_are_kept(turns):
     assert packed(nothing, tails=False).row_lengths == (10, 8, 14, 6)
 
 
-@pytest.mark.parametrize("packing", [False, True])
-@pytest.mark.parametrize("name", [*CONFIGS, *LEAKING])
+@pytest.mark.parametrize(
+    ("name", "packing"), [*((name, False) for name in (*CONFIGS, *LEAKING)), *((name, True) for name in CONFIGS)]
+)
 def test_answers_and_gradients_are_those_of_whole_rows(name, packing, turns):
-    if packing and name in LEAKING:
-        pytest.skip("not packed")
-    attention = "eager" if name.startswith("gemma2") else None
-    model, found = build({**CONFIGS, **LEAKING}[name], dtype=torch.float64, attention=attention), []
+    gemma = name.startswith("gemma2")  # eager attention; its masks do not fit in the fp32 of its softmax from fp64
+    dtype, attention = (torch.float32, "eager") if gemma else (torch.float64, None)
+    model, found = build({**CONFIGS, **LEAKING}[name], dtype, attention), []
     for cut in (False, True):
         model.zero_grad()
         answers = forward_answers(model, turns, {"hidden"}, layer=1, cut=cut, packing=packing)
@@ -178,9 +178,7 @@ def test_answers_and_gradients_are_those_of_whole_rows(name, packing, turns):
     assert torch.equal(answers.row, whole.row)
     assert torch.equal(answers.labels, whole.labels)
     for one, other in ((answers.nll, whole.nll), (answers.hidden, whole.hidden), (gradient, expected)):
-        assert_close(
-            one, other, 1e-6 if name.startswith(("gemma2", "mamba")) else 1e-12
-        )  # they compute in part in fp32
+        assert_close(one, other, 2e-6 if gemma or name.startswith("mamba") else 1e-12)  # mamba computes in part in fp32
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
