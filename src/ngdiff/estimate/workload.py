@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from ngdiff.core.answers import IGNORED
 from ngdiff.core.slots import SIDES, Side
 from ngdiff.modeling.answers import output_head
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
@@ -95,10 +96,17 @@ class _Measure:
         self.body = sum(p.numel() for p in model.parameters() if id(p) not in outside)
 
     def __call__(self, rows: Sequence[Any]) -> int:
-        answers = sum(sum(label != -100 for label in row["labels"][1:]) for row in rows)
+        answers = sum(sum(label != IGNORED for label in row["labels"][1:]) for row in rows)
         return self.tokens(rows) * self.body + answers * self.head
 
     def tokens(self, rows: Sequence[Any]) -> int:
-        """What the model is given of these rows."""
-        lengths = [len(row["input_ids"]) for row in rows]
+        """What the model is given of these rows: what stands behind the labels is left out."""
+        lengths = [_last_label(row["labels"]) for row in rows]
+        if not any(lengths):
+            lengths = [len(row["input_ids"]) for row in rows]
         return sum(lengths) if self.packed else len(lengths) * max(lengths, default=0)
+
+
+def _last_label(labels: Sequence[int]) -> int:
+    """Its place, which is the number of tokens in front of it; 0 where there is none to predict."""
+    return next((place for place in range(len(labels) - 1, 0, -1) if labels[place] != IGNORED), 0)
