@@ -142,7 +142,7 @@ class AutoLR:
                 probe.reason = f"step of length {line.step_norm}"
                 rate = probe.before
             elif search:
-                start = self.settings.start or _RELATIVE_START * line.weight_norm / line.step_norm
+                start = self.settings.start or _RELATIVE_START * line.weight_norm() / line.step_norm
                 rate = self._search(phi, start or probe.before)
             else:
                 rate = self._update(phi, probe.before)
@@ -155,6 +155,7 @@ class AutoLR:
         if check:
             self._lean = self._may_be_lean(optimizer)
         if self._lean:
+            check &= self.settings.memory != "auto"  # `_may_be_lean` has looked
             return LeanStepLine(optimizer, check=check, origin_device=self.settings.origin_device)
         return StepLine(optimizer, check=check)
 

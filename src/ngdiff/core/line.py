@@ -75,8 +75,8 @@ class StepLine:
         >>> with StepLine(torch.optim.SGD([p], lr=0.1)) as line:
         ...     line.move_to(0.25)
         ...     moved = p.item()
-        >>> moved, p.item(), line.step_norm, line.weight_norm
-        (0.5, 1.0, 2.0, 1.0)
+        >>> moved, p.item(), line.step_norm
+        (0.5, 1.0, 2.0)
     """
 
     def __init__(self, optimizer: Optimizer, *, check: bool = False) -> None:
@@ -92,7 +92,6 @@ class StepLine:
         self._rates = [_copied(group["lr"]) for group in self._optimizer.param_groups]
         self._direction = self._measure()
         self.step_norm = norm(self._direction)
-        self.weight_norm = norm(self._origin)
         return self
 
     def __exit__(
@@ -106,14 +105,19 @@ class StepLine:
             set_learning_rate(self._optimizer, self._settled)
         del self._origin, self._direction
 
+    def weight_norm(self) -> float:
+        """`|theta_0|`, while the line is open."""
+        return norm(self._origin)
+
     @torch.no_grad()
     def move_to(self, rho: float) -> None:
         """Set the weights to `theta_0 - rho d`. `rho` may be negative; 0 gives the exact `theta_0`."""
-        for p, origin, d in zip(self._parameters, self._origin, self._direction, strict=True):
-            weight = local(p)
-            weight.copy_(local(origin))
-            if rho != 0.0:
-                weight.add_(local(d), alpha=-rho)
+        for p, kept, direction in zip(self._parameters, self._origin, self._direction, strict=True):
+            weight, origin, d = local(p), local(kept), local(direction)
+            if rho == 0.0:
+                weight.copy_(origin)
+            else:
+                torch.add(origin.to(weight.device), d, alpha=-rho, out=weight)
 
     def _kept(self, weight: Tensor) -> Tensor:
         """A copy of weights, for `theta_0`."""
@@ -254,7 +258,7 @@ class LeanStepLine(StepLine):
             for p, origin in zip(self._parameters, self._origin, strict=True):
                 d = p.grad
                 assert d is not None
-                local(d).copy_(local(origin)).sub_(local(p)).div_(_MEASURING_RATE)
+                torch.sub(local(origin).to(p.device), local(p), out=local(d)).div_(_MEASURING_RATE)
                 direction.append(d)
                 p.grad = None
         return direction

@@ -1,0 +1,122 @@
+"""What a large vocabulary costs outside of its matrix products, in one backward pass on a CPU.
+
+    python benchmarks/vocabulary.py [--tokens 400] [--words 8192 50000] [--rounds 7]
+
+Two tables, each a ratio of CPU seconds, one thread, fp32, 512 columns. Token losses of an output head, forward and
+backward, over the three matrix products alone: torch's cross-entropy, `ngdiff.modeling.token_loss`, and torch's
+`linear_cross_entropy` where this version has it. And the gradients of an input embedding for both sides of a step,
+from the two backward passes to the sum that the optimizer gets: as rows, over whole ones.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, embedding, linear
+
+from ngdiff.core import combine, gramian
+from ngdiff.core.rows import WholeGradients, on_common_rows
+from ngdiff.modeling.token_loss import spend_logits
+
+WIDTH = 512
+Work = Callable[[], object]
+
+
+def seconds(works: dict[str, Work], rounds: int) -> dict[str, float]:
+    """Median CPU seconds of each; all take turns, after one round that is not counted."""
+    spent: dict[str, list[float]] = {name: [] for name in works}
+    for round_ in range(rounds + 1):
+        for name, work in works.items():
+            start = time.thread_time()
+            work()
+            if round_:
+                spent[name].append(time.thread_time() - start)
+    return {name: statistics.median(times) for name, times in spent.items()}
+
+
+def losses(tokens: int, words: int) -> dict[str, Work]:
+    """Ways from hidden states to the gradients of their losses."""
+    hidden = torch.randn(tokens, WIDTH, requires_grad=True)
+    weight = torch.randn(words, WIDTH).div_(10).requires_grad_()
+    labels = torch.randint(words, (tokens,))
+
+    def backward(loss: Callable[[], Tensor]) -> Work:
+        def work() -> None:
+            hidden.grad = weight.grad = None
+            loss().sum().backward()
+
+        return work
+
+    @torch.no_grad()
+    def products() -> None:
+        logits = hidden @ weight.T
+        _ = logits @ weight, logits.T @ hidden
+
+    works = {
+        "matrix products": products,
+        "cross_entropy": backward(lambda: cross_entropy(linear(hidden, weight), labels, reduction="none")),
+        "spend_logits": backward(lambda: spend_logits(linear(hidden, weight), labels)),
+    }
+    if hasattr(nn, "LinearCrossEntropyOptions"):
+        options = nn.LinearCrossEntropyOptions()  # in chunks, which is what saves memory
+        fused = nn.functional.linear_cross_entropy
+        works["linear_cross_entropy"] = backward(
+            lambda: fused(hidden, weight, labels, reduction="sum", options=options)
+        )
+    return works
+
+
+def embeddings(tokens: int, words: int) -> dict[str, Work]:
+    """Ways from two backward passes to the sum of their gradients."""
+    weight = torch.randn(words, WIDTH, requires_grad=True)
+    batches = [torch.randint(words, (tokens,)) for _ in range(2)]
+    upstream = torch.randn(tokens, WIDTH)
+    whole = WholeGradients([weight])
+
+    def gradients(*, sparse: bool) -> list[Tensor]:
+        found = []
+        for batch in batches:
+            weight.grad = None
+            embedding(batch, weight, sparse=sparse).backward(upstream)
+            assert weight.grad is not None
+            found.append(weight.grad.coalesce() if sparse else weight.grad)
+        return found
+
+    def as_rows() -> Tensor:
+        rows, r, f = on_common_rows(*gradients(sparse=True))
+        gramian([r], [f])
+        (total,) = combine([r], [f], 0.5, -0.5)
+        assert rows is not None
+        assert total is not None
+        return whole.of(0, rows, total)
+
+    def as_a_whole() -> Tensor | None:
+        r, f = gradients(sparse=False)
+        gramian([r], [f])
+        return combine([r], [f], 0.5, -0.5)[0]
+
+    return {"whole": as_a_whole, "rows": as_rows}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tokens", type=int, default=400)
+    parser.add_argument("--words", type=int, nargs="+", default=[8192, 50_000])
+    parser.add_argument("--rounds", type=int, default=7)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    for title, ways in (("token losses", losses), ("gradients of the embedding", embeddings)):
+        for words in arguments.words:
+            found = seconds(ways(arguments.tokens, words), arguments.rounds)
+            first = next(iter(found))
+            print(f"{title}, {words} words, over {first}:", end=" ")
+            print(", ".join(f"{name} {spent / found[first]:.2f}" for name, spent in found.items()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
