@@ -5,7 +5,7 @@ from ngdiff.estimate.live import LiveBytes
 from ngdiff.estimate.model import weightless_model
 from ngdiff.estimate.rehearsal import RehearsalTrainer, rehearsal_options
 from ngdiff.estimate.weightless import Weightless
-from ngdiff.estimate.workload import workload
+from ngdiff.estimate.workload import _Measure, workload
 
 from .conftest import VOCABULARY
 
@@ -69,3 +69,24 @@ def test_the_pairs_are_batches_of_the_run(work_of, packing, size_of):
 def test_a_forget_set_smaller_than_a_batch(work_of):
     work, _ = work_of(forget=2, per_device_train_batch_size=4)
     assert [pair[0] is None for pair in work.pairs] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(("packing", "tokens"), [("off", 3 * 9), ("auto", 9 + 4)])
+def test_what_stands_behind_the_labels_is_not_counted(work_of, packing, tokens):
+    _, trainer = work_of(packing=packing)
+    measure = _Measure(trainer.model, packed=packing == "auto", tails=False)
+    # Both have a tail, with a gap in the second; the third has no label but the first token, which nothing predicts.
+    labels = [[-100, -100, *range(3, 11), -100, -100], [-100, 3, 5, -100, 4, -100, -100], [5, *[-100] * 19]]
+    rows = [{"input_ids": [3] * len(own), "labels": own} for own in labels]
+    assert measure.tokens(rows) == tokens
+    assert measure.tokens(rows[2:]) == 20
+    whole = _Measure(trainer.model, packed=packing == "auto", tails=True)
+    assert whole.tokens(rows) == (3 * 20 if packing == "off" else 12 + 7 + 20)
+
+
+def test_tails_count_where_the_model_is_given_them(work_of, monkeypatch):
+    short, trainer = work_of()
+    assert not trainer.task.tails
+    monkeypatch.setattr("ngdiff.training.text_task.depends_on_length", lambda model: True)
+    whole, _ = work_of()
+    assert whole.tokens["retain"] == short.tokens["retain"] + 4  # a token of each row

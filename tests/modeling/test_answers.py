@@ -20,6 +20,8 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from ngdiff.modeling.answers import forward_answers
 from ngdiff.modeling.checks import says_the_same_when_cut
+from ngdiff.modeling.head import depends_on_length
+from ngdiff.modeling.token_loss import spend_logits
 
 VOCABULARY = 50
 _SMALL = {
@@ -166,3 +168,41 @@ def test_a_compiled_model_sees_the_labels_of_each_batch(batch):
     for one in (batch, other, later):
         forward_answers(compiled, one)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == compilations
+
+
+@pytest.mark.parametrize("needs", [set(), {"logits"}, {"head_input"}])
+def test_logits_are_spent_where_nobody_asks_for_them(needs, batch, monkeypatch):
+    model, calls = build(CONFIGS["llama"]), []
+
+    def spy(logits, labels):
+        calls.append(logits.shape)
+        return spend_logits(logits, labels)
+
+    monkeypatch.setattr("ngdiff.modeling.answers.spend_logits", spy)
+    answers = forward_answers(model, batch, needs)
+    assert calls == ([] if needs else [(len(answers.nll), VOCABULARY)])
+    plain = nn.functional.cross_entropy(
+        forward_answers(model, batch, {"logits"}).logits, answers.labels, reduction="none"
+    )
+    assert torch.allclose(answers.nll, plain, rtol=1e-12)
+
+
+def test_a_head_that_passes_its_input_on(batch):
+    """Logits and the head's input are the same memory; whoever asks for the input finds it as it was."""
+    model = build(LlamaConfig(**{**_SMALL, "vocab_size": 32}))
+    model.set_output_embeddings(nn.Identity())
+    batch = {name: values.clamp(max=31) for name, values in batch.items()}
+    with torch.no_grad():
+        states = model.model(**{k: batch[k] for k in ("input_ids", "attention_mask")}).last_hidden_state[:, :-1]
+        found = forward_answers(model, batch, {"head_input"}).hidden
+    assert torch.allclose(found, states[batch["labels"][:, 1:] != -100])
+
+
+def test_positions_that_depend_on_the_longest_are_known():
+    def rope(**options):
+        return LlamaForCausalLM(LlamaConfig(**_SMALL, rope_parameters={"rope_theta": 1e4, **options}))
+
+    assert not depends_on_length(build(CONFIGS["llama"]))
+    assert not depends_on_length(rope(rope_type="linear", factor=2.0))
+    assert depends_on_length(rope(rope_type="dynamic", factor=2.0))
+    assert not depends_on_length(nn.Linear(2, 2))

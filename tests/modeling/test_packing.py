@@ -118,7 +118,7 @@ def test_the_model_sees_no_padding_and_no_mask(batch):
     model = build(CONFIGS["llama"])
     calls = []
     model.register_forward_pre_hook(lambda module, args, inputs: calls.append(inputs), with_kwargs=True)
-    forward_answers(model, batch, packing=True)
+    forward_answers(model, batch, packing=True, tails=False)
     (inputs,) = calls
     assert inputs["input_ids"].shape == (1, 11 + 8 + 10), "neither the last token of a row nor rows without an answer"
     assert inputs.get("attention_mask") is None
@@ -166,9 +166,9 @@ def test_answers_and_gradients_are_those_of_whole_rows(name, packing, turns):
     gemma = name.startswith("gemma2")  # eager attention; its masks do not fit in the fp32 of its softmax from fp64
     dtype, attention = (torch.float32, "eager") if gemma else (torch.float64, None)
     model, found = build({**CONFIGS, **LEAKING}[name], dtype, attention), []
-    for cut in (False, True):
+    for whole in (True, False):
         model.zero_grad()
-        answers = forward_answers(model, turns, {"hidden"}, layer=1, cut=cut, packing=packing)
+        answers = forward_answers(model, turns, {"hidden"}, layer=1, cut=not whole, tails=whole, packing=packing)
         (answers.nll * torch.arange(1, len(answers.nll) + 1)).sum().backward()
         gradient = torch.cat(
             [torch.zeros(p.numel()) if p.grad is None else p.grad.flatten() for p in model.parameters()]

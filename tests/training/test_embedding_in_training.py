@@ -1,8 +1,10 @@
 """Runs that keep the embedding's gradient as rows end where those with a whole one do."""
 
+import copy
+
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2Config, GPT2LMHeadModel, TrainerCallback
 
 from ngdiff.training.gradients import TwoBuffers
 from ngdiff.training.text_task import TextTask
@@ -38,10 +40,10 @@ def is_sparse_in_passes(monkeypatch) -> list[set[bool]]:
     ("name", "options"),
     [
         ("llama", {}),
-        ("llama", {"gradient_accumulation_steps": 3, "per_device_train_batch_size": 2}),
+        ("llama", {"gradient_accumulation_steps": 3, "per_device_train_batch_size": 2, "learning_rate": 1e-3}),
         ("llama", {"autolr_memory": "exact", "max_grad_norm": 0.5}),
         ("llama", {"method": "npo+ngdiff", "optim": "sgd", "learning_rate": 1e-2}),
-        ("llama", {"weighting": "gd", "packing": "off"}),
+        ("llama", {"weighting": "gd", "packing": "off", "learning_rate": 1e-3}),
         ("llama", {CHECKPOINTING: True, "learning_rate": 1e-3}),
         ("gpt2, tied", {"learning_rate": 1e-3}),
     ],
@@ -57,6 +59,7 @@ def test_a_run_ends_where_one_with_whole_gradients_ends(make_trainer, tiny_model
         trainer.train()
         ends.append((flat(trainer.model), [row["loss_retain"] for row in steps(trainer)]))
         assert not model.get_input_embeddings().sparse
+        assert seen
         assert seen == [{True, False} if rows and name == "llama" else {False}] * len(seen)
         seen.clear()
     (found, losses), (expected, expected_losses) = ends
@@ -89,3 +92,24 @@ def test_rows_that_wait_in_bf16_are_summed_before_they_are_rounded(make_trainer,
 def test_where_gradients_are_whole(make_trainer, options):
     task = make_trainer(**options).task
     assert not task._keeps_rows()
+
+
+def test_where_weights_are_whole_on_several_processes_they_stay_so(make_trainer, monkeypatch):
+    task = make_trainer().task
+    assert task._keeps_rows()
+    monkeypatch.setattr(type(task.args), "world_size", property(lambda self: 2))
+    assert not task._keeps_rows()
+
+
+def test_nothing_of_a_run_is_left(make_trainer):
+    """Neither a buffer of the embedding's size nor a sparse embedding, also in a copy that a callback takes."""
+    copies = []
+
+    class Copy(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            copies.append(copy.deepcopy(kwargs["model"]).get_input_embeddings().sparse)
+
+    trainer = make_trainer(callbacks=[Copy()], learning_rate=1e-3)
+    trainer.train()
+    assert copies == [False] * 3
+    assert not trainer._gradients._whole._buffers

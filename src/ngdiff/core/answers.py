@@ -33,7 +33,8 @@ class Answers:
     """Losses of the answer tokens of one batch, and what else an objective asked for.
 
     Args:
-        nll: (T,) natural-logarithm negative log-probability of each label, at least fp32, with its graph.
+        nll: (T,) natural-logarithm negative log-probability of each label, at least fp32, with its graph, which may
+            serve one backward pass, of the first order; with `logits` among the needs any number.
         row: (T,) int64, the row of the batch that each token belongs to, ascending.
         rows: B, the number of rows, those without any label included.
         labels: (T,) int64.

@@ -66,7 +66,7 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
             forget, retain = zip(*(pair[:2] for pair in pairs[start : start + size]), strict=True)
             batches["forget"].append([row for row in forget if row is not None])
             batches["retain"].append(list(retain))
-    measure = _Measure(trainer.model, packed=trainer.task.may_pack(trainer.model))
+    measure = _Measure(trainer.model, packed=trainer.task.may_pack(trainer.model), tails=trainer.task.tails)
     rows: dict[Side, Sequence[Any]] = {"retain": trainer.retain_dataset, "forget": trainer.forget_dataset}
     sizes = {side: [measure([rows[side][i] for i in batch]) for batch in batches[side]] for side in SIDES}
     largest = {side: batches[side][sizes[side].index(max(sizes[side]))] for side in SIDES}
@@ -87,8 +87,8 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
 class _Measure:
     """How large a batch of rows is."""
 
-    def __init__(self, model: Any, *, packed: bool) -> None:
-        self.packed = packed
+    def __init__(self, model: Any, *, packed: bool, tails: bool) -> None:
+        self.packed, self.tails = packed, tails
         head = output_head(model)
         self.head = sum(p.numel() for p in head.parameters()) if head is not None else 0
         outside = {id(p) for p in head.parameters()} if head is not None else set()
@@ -100,8 +100,8 @@ class _Measure:
         return self.tokens(rows) * self.body + answers * self.head
 
     def tokens(self, rows: Sequence[Any]) -> int:
-        """What the model is given of these rows: what stands behind the labels is left out."""
-        lengths = [_last_label(row["labels"]) for row in rows]
+        """What the model is given of these rows."""
+        lengths = [0 if self.tails else _last_label(row["labels"]) for row in rows]
         if not any(lengths):
             lengths = [len(row["input_ids"]) for row in rows]
         return sum(lengths) if self.packed else len(lengths) * max(lengths, default=0)

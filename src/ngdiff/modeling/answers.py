@@ -41,6 +41,7 @@ def forward_answers(
     *,
     layer: int | None = None,
     cut: bool = True,
+    tails: bool = True,
     mlp: nn.Module | None = None,
     packing: bool = False,
     fused_loss: FusedLoss | None = None,
@@ -56,13 +57,14 @@ def forward_answers(
         needs: What else to return: `logits`; `hidden`, the hidden states after one layer, or `head_input`, those in
             front of the output head, both in `Answers.hidden`.
         layer: Number of the layer after which `hidden` is taken, from 1.
-        cut: Compute the logits of labelled positions alone, and nothing of what stands behind a row's labels.
+        cut: Compute the logits of labelled positions alone.
+        tails: Give the model also what stands behind all labels.
         mlp: What `last_mlp` found of the model: computed at labelled positions alone.
         packing: Give the model all rows as one, without padding. What is returned is the same.
         fused_loss: Makes the token losses of the head's input, without logits; where those are needed it is not used.
     """
     packing = packing and bool(batch["attention_mask"].any())  # attention is not made for no tokens
-    layout = packed(batch, tails=not cut) if packing else padded(batch, tails=not cut)
+    layout = packed(batch, tails=tails) if packing else padded(batch, tails=tails)
     labels = batch["labels"][:, 1:]
     labelled = labels != IGNORED
     targets = labels[labelled]
@@ -92,7 +94,8 @@ def forward_answers(
     else:
         logits = output.logits.squeeze(0) if cut and head_inputs is not None else output.logits[layout.predicts]
         logits = logits if logits.dtype == torch.float64 else logits.float()  # (T, V)
-        keep = "logits" in needs
+        # Whoever asks for the head's input may be given the same memory, by a head that passes it on.
+        keep = needs & {"logits", "head_input"}
         nll = nn.functional.cross_entropy(logits, targets, reduction="none") if keep else spend_logits(logits, targets)
     return Answers(
         nll=nll,

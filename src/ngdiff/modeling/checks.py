@@ -30,7 +30,7 @@ _REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError)
 
 
 @torch.no_grad()
-def says_the_same_when_cut(model: nn.Module, batch: Mapping[str, Tensor]) -> str:
+def says_the_same_when_cut(model: nn.Module, batch: Mapping[str, Tensor], *, tails: bool = True) -> str:
     """Whether the losses of a batch are the same, to rounding, if only labelled positions reach the output head.
 
     A model that does to its logits what depends on the position, or wants logits of a given shape, says something else.
@@ -38,10 +38,11 @@ def says_the_same_when_cut(model: nn.Module, batch: Mapping[str, Tensor]) -> str
     Args:
         model: In evaluation mode, so that both passes see the same model.
         batch: As for `forward_answers`. Without any label, the second half of each row is compared.
+        tails: As for `forward_answers`; without, that is compared as well.
     """
     batch = _with_labels(batch)
     plain = forward_answers(model, batch, _HEAD_INPUT, cut=False)
-    return _tried(lambda: _losses_differ(plain, forward_answers(model, batch)))
+    return _tried(lambda: _losses_differ(plain, forward_answers(model, batch, tails=tails)))
 
 
 @torch.no_grad()

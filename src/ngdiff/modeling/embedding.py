@@ -9,30 +9,35 @@ from torch import nn
 
 @contextmanager
 def sparse_embedding(model: nn.Module) -> Iterator[None]:
-    """Within, autograd keeps the gradient of the model's input embedding sparse, where it can.
+    """Within, passes are recorded whose backward pass keeps the gradient of the input embedding sparse, where it can.
 
     A dense one is written anew in each backward pass, most of it zeros: with 50 000 words more than all other layers
-    of a small model have. An embedding that is tied to the output head gets a dense gradient all the same, and so do
-    weights that are sharded or have no values.
+    of a small model have. It stays dense where weights are sharded or have no values, where somebody looks at the
+    gradient through a hook, and where the embedding is tied to the output head.
 
     Args:
         model: In one process.
     """
     embedding = _input_embedding(model)
-    sparse = None if embedding is None else embedding.sparse
-    if embedding is not None:
-        embedding.sparse = True
+    if embedding is None:
+        yield
+        return
+    before = embedding.sparse
+    embedding.sparse = True
     try:
         yield
     finally:
-        if embedding is not None and sparse is not None:
-            embedding.sparse = sparse
+        embedding.sparse = before
 
 
 def _input_embedding(model: nn.Module) -> nn.Embedding | None:
     """It, unless its gradient must be dense."""
-    language_model: Any = model
-    found = language_model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
-    if not isinstance(found, nn.Embedding) or found.scale_grad_by_freq or type(found.weight) is not nn.Parameter:
+    try:
+        found = model.get_input_embeddings()  # type: ignore[operator]
+    except (AttributeError, NotImplementedError):  # the model has none, or transformers does not know where
         return None
-    return found
+    if not isinstance(found, nn.Embedding) or found.scale_grad_by_freq:
+        return None
+    weight: Any = found.weight
+    is_looked_at = weight._backward_hooks or getattr(weight, "_post_accumulate_grad_hooks", None)
+    return found if type(weight) is nn.Parameter and not is_looked_at else None

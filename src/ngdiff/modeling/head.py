@@ -1,4 +1,4 @@
-"""The output head of a model, what the model does to the logits behind it, and the configuration of its text part."""
+"""The output head of a model, what is done to the logits behind it, and what the config says of its text part."""
 
 from typing import Any, NamedTuple
 
@@ -39,3 +39,11 @@ def text_config(model: nn.Module) -> Any:
         return config.get_text_config(decoder=True)
     except ValueError:  # several parts speak
         return None
+
+
+def depends_on_length(model: nn.Module) -> bool:
+    """Whether what a model says of a token depends on the longest position of its pass: `longrope`, `dynamic`."""
+    config = text_config(model)
+    rope: Any = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    kinds = [rope, *(kind for kind in rope.values() if isinstance(kind, dict))]  # one for all layers, or by their type
+    return any(kind.get("rope_type", kind.get("type")) in ("longrope", "dynamic") for kind in kinds)

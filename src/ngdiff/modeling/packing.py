@@ -47,7 +47,7 @@ def padded(batch: Mapping[str, Tensor], *, tails: bool = True) -> Layout:
     """
     predicts = _predicts(batch["labels"])
     columns = predicts.shape[1] if tails else int(_needed(predicts).any(0).sum()) or predicts.shape[1]
-    inputs = {name: batch[name][:, :columns] for name in ("input_ids", "attention_mask")}
+    inputs = {name: batch[name][:, :columns].contiguous() for name in ("input_ids", "attention_mask")}
     return Layout(inputs, predicts[:, :columns])
 
 

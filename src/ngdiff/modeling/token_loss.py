@@ -7,6 +7,7 @@ the arithmetic. Here logits become probabilities, and these the gradient, where 
 Shape legend: T tokens, V vocabulary.
 """
 
+import re
 from typing import Any
 
 import torch
@@ -16,10 +17,11 @@ from torch.autograd.function import once_differentiable
 # Logits taken at once on a CPU: 1 MiB in fp32 stays in the cache from the maximum to the sum.
 _CHUNK = 1 << 18
 
-# Nodes of the graph, without `Backward0`: those whose result is the memory of another, and those that make a new one
-# and do not need it in their own backward pass.
+# torch's own nodes of the graph, without `Backward0`: those whose result is the memory of another, and those that make
+# a new one and do not need it in their own backward pass.
 _VIEWS = ("Squeeze", "Unsqueeze", "View", "UnsafeView", "ReshapeAlias", "Alias")
 _MAKERS = ("Mm", "Addmm", "Bmm", "Mul", "Div", "Add", "Sub", "ToCopy", "Index")
+_NODE = re.compile(r"(\w+)Backward\d")
 
 
 def spend_logits(logits: Tensor, labels: Tensor) -> Tensor:
@@ -28,7 +30,7 @@ def spend_logits(logits: Tensor, labels: Tensor) -> Tensor:
     Where what made the logits may need them in its own backward pass (a linear layer and a product do not), a copy is.
 
     Args:
-        logits: (T, V), fp32 or fp64. Not to be read again.
+        logits: (T, V), fp32 or fp64. Not to be read again: a hook that keeps a head's output must copy it.
         labels: (T,) int64.
 
     Returns:
@@ -52,7 +54,8 @@ def _is_spare(result: Tensor) -> bool:
 
 
 def _kind(node: Any) -> str:
-    return node.name().partition("Backward")[0]
+    found = _NODE.fullmatch(node.name())
+    return found[1] if found else ""
 
 
 class _SpendLogits(torch.autograd.Function):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, nullcontext
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
 from ngdiff.core.answers import Answers
@@ -20,6 +21,7 @@ from ngdiff.modeling.checks import (
 )
 from ngdiff.modeling.embedding import sparse_embedding
 from ngdiff.modeling.fused_loss import FusedLinearCrossEntropy
+from ngdiff.modeling.head import depends_on_length
 from ngdiff.modeling.last_mlp import last_mlp
 from ngdiff.modeling.row_attention import NAME as ROW_ATTENTION
 from ngdiff.modeling.row_attention import attention_of, set_attention
@@ -42,6 +44,8 @@ class TextTask:
 
     Attributes:
         packing: Whether rows are packed now; not before `check_forward`, nor after training.
+        tails: Whether the model is given what stands behind a row's labels: where the lengths of batches are the user's
+            choice, or have a say in the model.
     """
 
     # Keys of a batch that the model is given, and those of a row that say what it is.
@@ -59,6 +63,8 @@ class TextTask:
         self.collate = data_collator or AnswerCollator(self._encoder.pad_token_id)
         self._forget: Sequence[Row] | None = None
         self._cut = True  # logits of answer tokens alone
+        self.tails = data_collator is not None or args.torch_compile or depends_on_length(model)
+        self._rows = False  # gradients of the embedding as rows; while a model is trained
         self._mlp: nn.Module | None = None  # what is computed at answer tokens alone; not before it is checked
         self.packing = False
         self._fused_loss: FusedLoss | None = None  # not before it is checked
@@ -102,12 +108,12 @@ class TextTask:
 
     @contextmanager
     def training(self, model: nn.Module) -> Iterator[None]:
-        """While a model is trained; its attention, embedding, packing and the last layer's `mlp` are as before at the
-        end."""
+        """While a model is trained; its attention, packing and the last layer's `mlp` are as before at the end."""
+        self._rows = self._keeps_rows()
         try:
-            with sparse_embedding(model) if self._keeps_rows() else nullcontext():
-                yield
+            yield
         finally:
+            self._rows = False
             self._mlp = None
             self.packing = False
             set_attention(model, by_rows=False)
@@ -126,24 +132,27 @@ class TextTask:
         self, model: nn.Module, batch: Mapping[str, Tensor], needs: Set[str] = frozenset(), layer: int | None = None
     ) -> Answers:
         """The losses of a batch's answer tokens, and what else is needed."""
-        return forward_answers(
-            model,
-            batch,
-            needs,
-            layer=layer,
-            cut=self._cut,
-            mlp=self._mlp,
-            packing=self.packing,
-            fused_loss=self._fused_loss,
-        )
+        with sparse_embedding(model) if self._rows and torch.is_grad_enabled() else nullcontext():
+            return forward_answers(
+                model,
+                batch,
+                needs,
+                layer=layer,
+                cut=self._cut,
+                tails=self.tails or not self._cut,
+                mlp=self._mlp,
+                packing=self.packing,
+                fused_loss=self._fused_loss,
+            )
 
     def check_forward(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
         """Before the first pass of a run: what would change the model's answers is left out.
 
-        That is: logits of answer tokens alone, packed rows, a fused loss, each with a warning (where `--packing auto`
-        chose to pack, at level INFO); the last layer's `mlp` at answer tokens alone, without a word.
+        That is: logits of answer tokens alone and no tokens behind them, packed rows, a fused loss, each with a warning
+        (where `--packing auto` chose to pack, at level INFO); the last layer's `mlp` at answer tokens alone, without a
+        word.
         """
-        difference = says_the_same_when_cut(model, batch)
+        difference = says_the_same_when_cut(model, batch, tails=self.tails)
         self._cut = not difference
         if difference:
             logger.warning(

@@ -246,8 +246,11 @@ class UnlearnTrainer(Trainer):
         if self._references is not None and not self._reference_key:
             self._reference_key = self._hash_of_references()
         model = cast(nn.Module, self.model)
-        with no_dropout(model, self.args.disable_dropout), self.task.training(model):
-            result = super().train(*args, **kwargs)
+        try:
+            with no_dropout(model, self.args.disable_dropout), self.task.training(model):
+                result = super().train(*args, **kwargs)
+        finally:
+            self._gradients = TwoBuffers()  # of no weights: nothing is kept for a next step
         self.use_averaged_weights()
         return result
 
