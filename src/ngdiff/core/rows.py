@@ -23,9 +23,9 @@ def on_common_rows(r: Tensor | None, f: Tensor | None) -> tuple[Tensor | None, T
         rows (None) and both come back; where one is dense the other becomes so.
 
     Example:
-        >>> r = torch.sparse_coo_tensor([[1, 3]], [[1.0], [2.0]], (5, 1), is_coalesced=True)
-        >>> f = torch.sparse_coo_tensor([[3, 4]], [[5.0], [6.0]], (5, 1), is_coalesced=True)
-        >>> rows, r, f = on_common_rows(r, f)
+        >>> def gradient(rows, values):
+        ...     return torch.sparse_coo_tensor([rows], values, (5, 1), check_invariants=True, is_coalesced=True)
+        >>> rows, r, f = on_common_rows(gradient([1, 3], [[1.0], [2.0]]), gradient([3, 4], [[5.0], [6.0]]))
         >>> rows.tolist(), r[:, 0].tolist(), f[:, 0].tolist()
         ([1, 3, 4], [1.0, 2.0, 0.0], [0.0, 5.0, 6.0])
     """
