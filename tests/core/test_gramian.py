@@ -54,13 +54,26 @@ def test_bf16_sums_do_not_stagnate():
     assert gramian(ones, ones).a == 100_000
 
 
-def test_chunks_add_up(monkeypatch):
-    r, f = pair(5, 1.0, 1.0)
+@pytest.mark.parametrize("scale", [1.0, 1e-30])
+def test_pieces_add_up(monkeypatch, scale):
+    r, f = pair(5, scale, 1.0)
     whole = gramian(r, f)
     # By module name: in the package the name `gramian` is the function.
-    monkeypatch.setattr(importlib.import_module("ngdiff.core.gramian"), "_CHUNK", 4)
+    monkeypatch.setattr(importlib.import_module("ngdiff.core.gramian"), "_PIECE_ON_CPU", 4)
     parts = gramian(r, f)
     assert (parts.a, parts.s, parts.b) == pytest.approx((whole.a, whole.s, whole.b), rel=1e-6)
+
+
+def test_norm_of_a_combination():
+    r, f = pair(6, 1.0, 1e3)
+    k = gramian(r, f)
+    for w_r, w_f in [(1.0, 0.0), (0.3, -2.0), (-1.0, 1e-3), (0.0, 0.0)]:
+        expected = math.sqrt(sum(float((w_r * x + w_f * y).double().square().sum()) for x, y in zip(r, f, strict=True)))
+        assert k.norm_of(w_r, w_f) == pytest.approx(expected, rel=1e-5)
+
+
+def test_norm_of_gradients_that_cancel_is_no_root_of_a_negative_number():
+    assert Gramian(a=1.0, s=1.0 + 1e-9, b=1.0).norm_of(1.0, -1.0) == 0.0
 
 
 def test_absent_gradients_count_as_zero():

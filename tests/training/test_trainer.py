@@ -294,6 +294,20 @@ def test_clipping_is_off_unless_asked_for(make_trainer):
     assert lengths[0.5] == pytest.approx(0.5, rel=1e-3)
 
 
+@pytest.mark.parametrize("options", [{}, {"gradient_buffers": 1}, {"max_grad_norm": 1e-3}, {"method": "gdiff"}])
+def test_the_logged_norm_is_that_of_the_combined_gradient(make_trainer, options):
+    grab = Grab()
+    trainer = make_trainer(callbacks=[grab], learning_rate=1e-4, max_steps=3, logging_steps=1, **options)
+    trainer.train()
+    norms = [math.sqrt(sum(float((g**2).sum()) for g in found.values())) for found in grab.gradients]
+    logged = [row["grad_norm"] for row in trainer.state.log_history if "grad_norm" in row]
+    if "max_grad_norm" in options:  # logged before it is clipped
+        assert norms == pytest.approx([1e-3] * 3, rel=1e-3)
+        assert min(logged) > 1e-2
+    else:
+        assert logged == pytest.approx(norms, rel=1e-5)
+
+
 def test_dropout_is_off_in_both_passes_and_back_afterwards(make_trainer):
     config = GPT2Config(vocab_size=64, n_positions=64, n_embd=32, n_layer=1, n_head=2, resid_pdrop=0.5, embd_pdrop=0.5)
     losses = []

@@ -20,6 +20,7 @@ from ngdiff.files import check_output, prepare_output
 from ngdiff.manifest import describe_data, describe_model
 from ngdiff.modeling import load_model, load_tokenizer
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
+from ngdiff.training.denormals import denormals_are_zero
 
 
 @dataclass
@@ -44,6 +45,7 @@ PARSER = CommandParser(
 )
 
 
+@denormals_are_zero()  # before torch starts threads of its own
 def run(words: list[str]) -> None:
     """Run the command.
 

@@ -26,6 +26,7 @@ from ngdiff.files import check_output, prepare_output
 from ngdiff.manifest import describe_model
 from ngdiff.modeling import load_image_model
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
+from ngdiff.training.denormals import denormals_are_zero
 from ngdiff.training.image_task import ImageTask
 
 
@@ -61,6 +62,7 @@ PARSER = CommandParser(
 )
 
 
+@denormals_are_zero()  # before torch starts threads of its own
 def run(words: list[str]) -> None:
     """Run the command.
 

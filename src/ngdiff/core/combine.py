@@ -37,16 +37,35 @@ def _combine_pair(r: Tensor | None, f: Tensor | None, w_r: float, w_f: float) ->
     if r is None:
         return None
     into = local(r)
+    if f is None or w_f == 0.0:
+        scale_(into, w_r)
+        return r
+    other = local(f).to(into.device)
+    if _is_safe(w_r) and _is_safe(w_f) and _are_alike(into, other):
+        _sum_in_one_pass(into, other, w_r, w_f)
+        return r
     scale_(into, w_r)
-    if f is not None and w_f != 0.0:
-        other = local(f).to(into.device)
-        if _SAFE[0] < abs(w_f) < _SAFE[1]:  # weight and addition in one pass over the memory
-            into.add_(other, alpha=w_f)
-        else:
-            other = other.to(into.dtype)
-            scale_(other, w_f)
-            into.add_(other)
+    if _is_safe(w_f):
+        into.add_(other, alpha=w_f)
+    else:
+        other = other.to(into.dtype)
+        scale_(other, w_f)
+        into.add_(other)
     return r
+
+
+def _is_safe(weight: float) -> bool:
+    return _SAFE[0] < abs(weight) < _SAFE[1]
+
+
+def _are_alike(into: Tensor, other: Tensor) -> bool:
+    return into.dtype == other.dtype and into.is_contiguous() and other.is_contiguous()
+
+
+def _sum_in_one_pass(into: Tensor, other: Tensor, w_r: float, w_f: float) -> None:
+    """`into = w_r into + w_f other`; `mul_` and `add_` would go over the memory twice."""
+    column = into.view(-1, 1)
+    torch.addr(column, other.view(-1), other.new_ones(1), beta=w_r, alpha=w_f, out=column)
 
 
 def _was_put_away(gradient: Tensor, *, beside: Tensor) -> bool:

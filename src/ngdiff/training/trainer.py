@@ -36,6 +36,7 @@ from ngdiff.training.alternates import beside, split_rows
 from ngdiff.training.callbacks import RunCallback
 from ngdiff.training.checkpoint import RunState, saving_checkpoint
 from ngdiff.training.config import UnlearnConfig
+from ngdiff.training.denormals import denormals_are_zero
 from ngdiff.training.dropout import no_dropout
 from ngdiff.training.gradients import Gradients, OneBuffer, TwoBuffers
 from ngdiff.training.notices import notice_end, notice_start
@@ -164,6 +165,7 @@ class UnlearnTrainer(Trainer):
         self._pass: tuple[Side, float] | None = None  # whose it is, and the factor of its objective
         self._totals: dict[str, Tensor | float] = {}
         self._figures: dict[str, float] = {}
+        self._combined_norm = 0.0
         self._pending_logs: list[dict[str, float]] = []
         if self.pop_callback(ProgressCallback) is not None:  # it prints every log line in full, one a step
             self.add_callback(StepProgress)
@@ -247,7 +249,7 @@ class UnlearnTrainer(Trainer):
             self._reference_key = self._hash_of_references()
         model = cast(nn.Module, self.model)
         try:
-            with no_dropout(model, self.args.disable_dropout), self.task.training(model):
+            with denormals_are_zero(), no_dropout(model, self.args.disable_dropout), self.task.training(model):
                 result = super().train(*args, **kwargs)
         finally:
             self._gradients = TwoBuffers()  # of no weights: nothing is kept for a next step
@@ -347,9 +349,16 @@ class UnlearnTrainer(Trainer):
             step=step,
             state=self.run_state.weighting,
         )
+        self._combined_norm = products.norm_of(*weights)
         if not any(weights):
             logger.warning("Step %d: neither side asks for a change; the weights stay as they are.", step)
         return weights
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        """For the log: from the inner products, where they are known; Trainer goes over the gradient twice for it."""
+        if grad_norm is None and self.args.gradient_buffers == 2:
+            return self._combined_norm
+        return super()._get_grad_norm(model, grad_norm=grad_norm)
 
     # ---- the learning rate -----------------------------------------------------------------------------------------
 

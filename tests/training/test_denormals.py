@@ -1,0 +1,66 @@
+"""Numbers next to 0 while a model is trained."""
+
+import sys
+
+import pytest
+import torch
+from transformers import TrainerCallback
+
+from ngdiff.cli import unlearn, unlearn_images
+from ngdiff.errors import InputError
+from ngdiff.training.denormals import denormals_are_zero
+
+pytestmark = pytest.mark.skipif(
+    not torch.set_flush_denormal(False), reason="this processor does not take denormal numbers for 0"
+)
+
+
+def test_they_are_zero_within_and_kept_outside():
+    with denormals_are_zero():
+        assert sys.float_info.min / 2 == 0.0
+        assert (torch.full((3,), 2.0**-64) * 2.0**-70).tolist() == [0.0] * 3
+    assert sys.float_info.min / 2 > 0.0
+    assert (torch.full((3,), 2.0**-64) * 2.0**-70).tolist() == [2.0**-134] * 3
+
+
+def test_who_takes_them_for_zero_already_goes_on_so():
+    torch.set_flush_denormal(True)
+    try:
+        with denormals_are_zero():
+            pass
+        assert sys.float_info.min / 2 == 0.0
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def test_they_are_kept_again_after_an_error():
+    with pytest.raises(ValueError, match="within"), denormals_are_zero():
+        raise ValueError("within")
+    assert sys.float_info.min / 2 > 0.0
+
+
+def test_they_are_zero_in_training_alone(make_trainer):
+    seen = []
+
+    class Look(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            seen.append(sys.float_info.min / 2)
+
+    make_trainer(callbacks=[Look()], max_steps=2).train()
+    assert seen == [0.0, 0.0]
+    assert sys.float_info.min / 2 > 0.0
+
+
+@pytest.mark.parametrize("command", [unlearn, unlearn_images], ids=["text", "image"])
+def test_a_command_takes_them_for_zero_before_torch_starts_threads(command, monkeypatch):
+    seen = []
+
+    class Parser:
+        def parse(self, words):
+            seen.append(sys.float_info.min / 2)
+            raise InputError("seen")
+
+    monkeypatch.setattr(command, "PARSER", Parser())
+    with pytest.raises(InputError, match="seen"):
+        command.run([])
+    assert seen == [0.0]
