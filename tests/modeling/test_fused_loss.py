@@ -28,7 +28,7 @@ from ngdiff.errors import InputError
 from ngdiff.modeling import checks
 from ngdiff.modeling.answers import forward_answers
 from ngdiff.modeling.checks import says_the_same_when_fused
-from ngdiff.modeling.fused_loss import FUSED_LOSSES, FusedLinearCrossEntropy
+from ngdiff.modeling.fused_loss import FUSED_LOSSES, FusedLinearCrossEntropy, load_kernel
 
 VOCABULARY = 50
 _SMALL = {
@@ -142,7 +142,7 @@ def fused_cases():
 @pytest.mark.parametrize("packing", [False, True], ids=["padded", "packed"])
 @pytest.mark.parametrize(("kernel", "name"), fused_cases())
 def test_losses_and_gradients_are_those_of_the_plain_path(kernel, name, packing, batch, libraries):
-    model, fused = build(CONFIGS[name]), FusedLinearCrossEntropy(kernel)
+    model, fused = build(CONFIGS[name]), FusedLinearCrossEntropy(load_kernel(kernel))
     assert_same_step(model, batch, fused, packing=packing)
     assert says_the_same_when_fused(model, batch, fused) == ""
     assert libraries.calls
@@ -156,7 +156,7 @@ def test_losses_and_gradients_are_those_of_the_plain_path(kernel, name, packing,
 @pytest.mark.filterwarnings("ignore")  # those of torch.compile
 @pytest.mark.parametrize("name", [name for name in CONFIGS if name != "phi: a bias"])
 def test_cut_cross_entropy_itself(name, batch):
-    model, fused = build(CONFIGS[name]), FusedLinearCrossEntropy("cce")
+    model, fused = build(CONFIGS[name]), FusedLinearCrossEntropy(load_kernel("cce"))
     assert_same_step(model, batch, fused)
     assert says_the_same_when_fused(model, batch, fused) == ""
 
@@ -166,14 +166,14 @@ def test_no_logits_are_computed(kernel, batch, libraries):
     model = build(CONFIGS["llama"])
     shapes = []
     model.lm_head.register_forward_hook(lambda module, inputs, output: shapes.append(tuple(output.shape)))
-    answers = forward_answers(model, batch, {"head_input"}, fused_loss=FusedLinearCrossEntropy(kernel))
+    answers = forward_answers(model, batch, {"head_input"}, fused_loss=FusedLinearCrossEntropy(load_kernel(kernel)))
     assert shapes == [(1, 0, VOCABULARY)]
     assert answers.logits is None
     assert answers.hidden.shape == (len(answers.nll), 32)
 
 
 def test_where_logits_are_needed_or_nothing_is_learned_the_plain_path_is_taken(batch, libraries):
-    model, fused = build(CONFIGS["llama"]), FusedLinearCrossEntropy("cce")
+    model, fused = build(CONFIGS["llama"]), FusedLinearCrossEntropy(load_kernel("cce"))
     assert forward_answers(model, batch, {"logits"}, fused_loss=fused).logits is not None
     batch["labels"].fill_(IGNORED)
     nothing = forward_answers(model, batch, fused_loss=fused).nll
@@ -184,7 +184,7 @@ def test_where_logits_are_needed_or_nothing_is_learned_the_plain_path_is_taken(b
 
 
 def test_precision_is_that_of_the_head(batch, libraries):
-    model, fused = build(CONFIGS["llama"], torch.bfloat16), FusedLinearCrossEntropy("cce")
+    model, fused = build(CONFIGS["llama"], torch.bfloat16), FusedLinearCrossEntropy(load_kernel("cce"))
     assert forward_answers(model, batch, fused_loss=fused).nll.dtype == torch.float32
     assert says_the_same_when_fused(model, batch, fused) == ""
     with torch.autocast("cpu", torch.bfloat16):
@@ -203,12 +203,12 @@ def test_precision_is_that_of_the_head(batch, libraries):
 )
 def test_a_kernel_that_says_something_else_is_found(change, says, batch, libraries):
     libraries.change = change
-    found = says_the_same_when_fused(build(CONFIGS["llama"]), batch, FusedLinearCrossEntropy("liger"))
+    found = says_the_same_when_fused(build(CONFIGS["llama"]), batch, FusedLinearCrossEntropy(load_kernel("liger")))
     assert found.startswith(says)
 
 
 def test_a_head_that_the_kernel_cannot_compute_is_found(batch, libraries, monkeypatch):
-    fused = FusedLinearCrossEntropy("cce")
+    fused = FusedLinearCrossEntropy(load_kernel("cce"))
     assert says_the_same_when_fused(build(CONFIGS["phi: a bias"]), batch, fused).startswith("ValueError: cut-cross-")
     model = build(CONFIGS["llama"])
     model.lm_head = nn.Sequential(model.lm_head)
@@ -232,14 +232,14 @@ class Centred(LlamaForCausalLM):
 def test_a_model_whose_logits_depend_on_each_other_is_found(batch, libraries):
     torch.manual_seed(0)
     model = Centred(CONFIGS["llama"]).eval()
-    found = says_the_same_when_fused(model, batch, FusedLinearCrossEntropy("cce"), cut=False)
+    found = says_the_same_when_fused(model, batch, FusedLinearCrossEntropy(load_kernel("cce")), cut=False)
     assert found.startswith("a loss differs by")
 
 
 def test_a_frozen_head(batch, libraries):
     model = build(CONFIGS["llama"])
     model.lm_head.requires_grad_(requires_grad=False)
-    assert says_the_same_when_fused(model, batch, FusedLinearCrossEntropy("liger")) == ""
+    assert says_the_same_when_fused(model, batch, FusedLinearCrossEntropy(load_kernel("liger"))) == ""
 
 
 @pytest.mark.parametrize("kernel", FUSED_LOSSES)
@@ -250,9 +250,9 @@ def test_a_missing_package_is_named(kernel, monkeypatch):
     with pytest.raises(
         InputError, match=rf"--fused-loss {kernel}: needs the package {row.package}.*ngdiff\[{kernel}\]"
     ):
-        FusedLinearCrossEntropy(kernel)
+        load_kernel(kernel)
 
 
 def test_an_unknown_name():
     with pytest.raises(InputError, match="--fused-loss apex is not known; one of none, cce, liger"):
-        FusedLinearCrossEntropy("apex")
+        load_kernel("apex")

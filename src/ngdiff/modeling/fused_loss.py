@@ -85,8 +85,8 @@ FUSED_LOSSES: dict[str, FusedLossRow] = {
 }
 
 
-class FusedLinearCrossEntropy:
-    """`-log softmax(cap(s (W h_t + b)))[y_t]` of the output head's input h, without logits.
+def load_kernel(name: str) -> Kernel:
+    """The kernel of a library.
 
     Args:
         name: A key of `FUSED_LOSSES`.
@@ -94,17 +94,26 @@ class FusedLinearCrossEntropy:
     Raises:
         InputError: no such kernel, or its package is not installed.
     """
+    if name not in FUSED_LOSSES:
+        raise InputError(f"--fused-loss {name} is not known; one of none, {', '.join(FUSED_LOSSES)}")
+    row = FUSED_LOSSES[name]
+    try:
+        return row.load()
+    except ImportError as error:
+        raise InputError(
+            f'--fused-loss {name}: needs the package {row.package}: pip install "ngdiff[{row.extra}]"'
+        ) from error
 
-    def __init__(self, name: str) -> None:
-        if name not in FUSED_LOSSES:
-            raise InputError(f"--fused-loss {name} is not known; one of none, {', '.join(FUSED_LOSSES)}")
-        row = FUSED_LOSSES[name]
-        try:
-            self._kernel = row.load()
-        except ImportError as error:
-            raise InputError(
-                f'--fused-loss {name}: needs the package {row.package}: pip install "ngdiff[{row.extra}]"'
-            ) from error
+
+class FusedLinearCrossEntropy:
+    """`-log softmax(cap(s (W h_t + b)))[y_t]` of the output head's input h, without the model's own logits.
+
+    Args:
+        kernel: Makes the losses.
+    """
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
 
     def __call__(self, model: nn.Module, hidden: Tensor, labels: Tensor) -> Tensor:
         """(T,) losses in nats, at least fp32.

@@ -62,22 +62,31 @@ class _SpendLogits(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, labels: Tensor) -> Tensor:
         """Logits become `exp(z - max z)`."""
-        rows = len(logits) if logits.device.type != "cpu" else max(1, _CHUNK // logits.shape[1])
-        losses, sums = [], []
-        for z, y in zip(logits.detach().split(rows or 1), labels.split(rows or 1), strict=True):
-            z -= z.amax(1, keepdim=True)
-            chosen = z.gather(1, y[:, None])[:, 0]
-            sums.append(z.exp_().sum(1))
-            losses.append(sums[-1].log() - chosen)
-        ctx.save_for_backward(logits, torch.cat(sums), labels)
-        return torch.cat(losses)
+        sums, losses = exponentials_and_losses(logits.detach(), labels)
+        ctx.save_for_backward(logits, sums, labels)
+        return losses
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, factors: Tensor) -> tuple[Tensor, None]:
-        """`factor_t (softmax(z_t) - onehot(y_t))`."""
-        exponentials, sums, labels = ctx.saved_tensors
-        gradient = exponentials.detach()
-        gradient *= (factors / sums)[:, None]
-        gradient.scatter_add_(1, labels[:, None], -factors[:, None])
-        return gradient, None
+        """These become the gradient."""
+        return gradient_of_logits(*ctx.saved_tensors, factors), None
+
+
+def exponentials_and_losses(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits (T, V) become `exp(z - max z)`; their sums (T,), and the losses (T,)."""
+    rows = len(logits) if logits.device.type != "cpu" else max(1, _CHUNK // logits.shape[1])
+    losses, sums = [], []
+    for z, y in zip(logits.split(rows or 1), labels.split(rows or 1), strict=True):
+        z -= z.amax(1, keepdim=True)
+        chosen = z.gather(1, y[:, None])[:, 0]
+        sums.append(z.exp_().sum(1))
+        losses.append(sums[-1].log() - chosen)
+    return torch.cat(sums), torch.cat(losses)
+
+
+def gradient_of_logits(exponentials: Tensor, sums: Tensor, labels: Tensor, factors: Tensor) -> Tensor:
+    """Exponentials (T, V) become `factor_t (softmax(z_t) - onehot(y_t))`."""
+    gradient = exponentials.detach()
+    gradient *= (factors / sums)[:, None]
+    return gradient.scatter_add_(1, labels[:, None], -factors[:, None])

@@ -12,7 +12,7 @@ from transformers import TrainingArguments
 from ngdiff.core.autolr import AutoLRSettings
 from ngdiff.data.refusals import read_refusals
 from ngdiff.errors import InputError
-from ngdiff.modeling.fused_loss import FUSED_LOSSES, FusedLinearCrossEntropy
+from ngdiff.modeling.fused_loss import FUSED_LOSSES, load_kernel
 from ngdiff.objectives import FORGET_OBJECTIVES, RETAIN_OBJECTIVES, Objective, forget_ceiling
 from ngdiff.objectives.resolve import resolve_objective
 from ngdiff.spec import parse_spec
@@ -154,7 +154,7 @@ class UnlearnConfig(TrainingArguments):
         self._check_pairing()
         self._check_memory()
         if self.fused_loss != "none":
-            FusedLinearCrossEntropy(self.fused_loss)  # a missing package is found now
+            load_kernel(self.fused_loss)  # a missing package is found now
         if self.fp16:
             raise InputError(
                 "--fp16 is not supported: its loss scaling multiplies both gradients by a factor that changes "

@@ -20,9 +20,10 @@ from ngdiff.modeling.checks import (
     says_the_same_when_packed,
 )
 from ngdiff.modeling.embedding import sparse_embedding
-from ngdiff.modeling.fused_loss import FusedLinearCrossEntropy
+from ngdiff.modeling.fused_loss import FusedLinearCrossEntropy, load_kernel
 from ngdiff.modeling.head import depends_on_length
 from ngdiff.modeling.last_mlp import last_mlp
+from ngdiff.modeling.reused_head import ReusedHead, may_be_reused
 from ngdiff.modeling.row_attention import NAME as ROW_ATTENTION
 from ngdiff.modeling.row_attention import attention_of, set_attention
 from ngdiff.training.alternates import AlternateRows
@@ -68,6 +69,7 @@ class TextTask:
         self._mlp: nn.Module | None = None  # what is computed at answer tokens alone; not before it is checked
         self.packing = False
         self._fused_loss: FusedLoss | None = None  # not before it is checked
+        self._reused_head: FusedLoss | None = None  # in place of that where there is none; while a model is trained
 
     @property
     def template_name(self) -> str | None:
@@ -109,11 +111,12 @@ class TextTask:
     @contextmanager
     def training(self, model: nn.Module) -> Iterator[None]:
         """While a model is trained; its attention, packing and the last layer's `mlp` are as before at the end."""
-        self._rows = self._keeps_rows()
+        self._rows = self._spares_new_memory() and self.args.gradient_buffers == 2
         try:
             yield
         finally:
             self._rows = False
+            self._reused_head = None
             self._mlp = None
             self.packing = False
             set_attention(model, by_rows=False)
@@ -142,15 +145,15 @@ class TextTask:
                 tails=self.tails or not self._cut,
                 mlp=self._mlp,
                 packing=self.packing,
-                fused_loss=self._fused_loss,
+                fused_loss=self._fused_loss or self._reused_head,
             )
 
     def check_forward(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
         """Before the first pass of a run: what would change the model's answers is left out.
 
         That is: logits of answer tokens alone and no tokens behind them, packed rows, a fused loss, each with a warning
-        (where `--packing auto` chose to pack, at level INFO); the last layer's `mlp` at answer tokens alone, without a
-        word.
+        (where `--packing auto` chose to pack, at level INFO); without a word, the last layer's `mlp` at answer tokens
+        alone and the head in memory that is used again.
         """
         difference = says_the_same_when_cut(model, batch, tails=self.tails)
         self._cut = not difference
@@ -166,11 +169,15 @@ class TextTask:
             self._check_packing(model, batch)
         if self.args.fused_loss != "none":
             self._check_fused_loss(model, batch)
+        elif self._spares_new_memory() and may_be_reused(model):
+            reused_head = FusedLinearCrossEntropy(ReusedHead())
+            difference = says_the_same_when_fused(model, batch, reused_head, cut=self._cut)
+            self._reused_head = None if difference else reused_head
 
-    def _keeps_rows(self) -> bool:
-        """Whether gradients of the embedding are kept as rows: on a CPU, where new memory is dear."""
-        alone = self.args.device.type == "cpu" and self.args.world_size == 1
-        return alone and self.args.gradient_buffers == 2 and not self.args.torch_compile
+    def _spares_new_memory(self) -> bool:
+        """Whether gradients of the embedding are kept as rows and memory of the head is used again: on a CPU, where
+        new memory is dear."""
+        return self.args.device.type == "cpu" and self.args.world_size == 1 and not self.args.torch_compile
 
     def _check_mlp(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
         """Nothing is said where it is computed for all tokens: it costs some percent."""
@@ -204,7 +211,7 @@ class TextTask:
 
     def _check_fused_loss(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
         name = self.args.fused_loss
-        fused_loss = FusedLinearCrossEntropy(name)
+        fused_loss = FusedLinearCrossEntropy(load_kernel(name))
         difference = says_the_same_when_fused(model, batch, fused_loss, cut=self._cut)
         self._fused_loss = None if difference else fused_loss
         if difference:

@@ -1,0 +1,110 @@
+"""Token losses of hidden states and the output head, in memory that is used again: for one process on a CPU.
+
+Logits, and the gradient of the head's weight, are a step's largest tensors, and new memory is dear: a system clears it
+page by page while it is written for the first time. With 50 000 words that takes half of the product that makes the
+weight's gradient.
+
+Shape legend: T tokens, V vocabulary, H hidden width.
+"""
+
+import math
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from ngdiff.modeling.head import output_head
+from ngdiff.modeling.token_loss import exponentials_and_losses, gradient_of_logits
+
+# References to a block that nobody else holds: the list's, the loop's, and the call's that counts them.
+_OURS = 3
+
+_ALIGNMENT = 64  # bytes, as torch aligns its own
+
+
+class Blocks:
+    """Memory for tensors that is used again once nobody holds them."""
+
+    def __init__(self) -> None:
+        self._blocks: list[np.ndarray[Any, Any]] = []
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """A tensor whose values are whatever was there before."""
+        size = math.prod(shape) * dtype.itemsize + _ALIGNMENT
+        free = [(len(block), n) for n, block in enumerate(self._blocks) if sys.getrefcount(block) == _OURS]
+        enough = [place for place in free if place[0] >= size]
+        if not enough:
+            if free:  # in its place comes a larger one
+                del self._blocks[min(free)[1]]
+            self._blocks.append(np.empty(size, np.uint8))
+        block = self._blocks[min(enough)[1] if enough else -1]
+        start = -block.ctypes.data % _ALIGNMENT
+        # The tensor holds the block for as long as it, or a view of it, lives.
+        return torch.from_numpy(block)[start : start + size - _ALIGNMENT].view(dtype).view(*shape)
+
+
+class ReusedHead:
+    """A kernel for `FusedLinearCrossEntropy`: `-log softmax(W h_t + b)[y_t]` through logits, differentiable once."""
+
+    def __init__(self) -> None:
+        self._blocks = Blocks()
+
+    def __call__(
+        self, hidden: Tensor, weight: Tensor, labels: Tensor, bias: Tensor | None, soft_cap: float | None
+    ) -> Tensor:
+        """(T,) losses.
+
+        Raises:
+            ValueError: logits with a soft cap, or not in fp32 or fp64.
+        """
+        if soft_cap is not None or hidden.dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"logits in {hidden.dtype} with a soft cap of {soft_cap}")
+        losses: Tensor = _LinearLosses.apply(hidden, weight, bias, labels, self._blocks)
+        return losses
+
+
+def may_be_reused(model: nn.Module) -> bool:
+    """Whether the head's part of a pass may be this one: nobody else looks at what it gets, gives or learns."""
+    head: Any = output_head(model)
+    if type(head) is not nn.Linear or type(head.weight) is not nn.Parameter:  # without values, in a dry run
+        return False
+    hooks = (head._forward_hooks, head._backward_hooks, head._backward_pre_hooks, head.weight._backward_hooks)
+    return not any(hooks)
+
+
+class _LinearLosses(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor, blocks: Blocks
+    ) -> Tensor:
+        """Logits become `exp(z - max z)`."""
+        logits = blocks.empty((len(hidden), len(weight)), hidden.dtype)
+        torch.mm(hidden, weight.T, out=logits)
+        if bias is not None:
+            logits += bias
+        sums, losses = exponentials_and_losses(logits, labels)
+        ctx.save_for_backward(hidden, weight, logits, sums, labels)
+        ctx.blocks = blocks
+        return losses
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, factors: Tensor) -> tuple[Tensor | None, ...]:
+        """Of the head's input, weight and bias."""
+        hidden, weight, exponentials, sums, labels = ctx.saved_tensors
+        of_logits = gradient_of_logits(exponentials, sums, labels, factors)
+        of_hidden = of_weight = of_bias = None
+        if ctx.needs_input_grad[0]:
+            of_hidden = of_logits @ weight
+        if ctx.needs_input_grad[1]:
+            of_weight = torch.mm(of_logits.T, hidden, out=ctx.blocks.empty(weight.shape, weight.dtype))
+        if ctx.needs_input_grad[2]:
+            of_bias = of_logits.sum(0)
+        return of_hidden, of_weight, of_bias, None, None
