@@ -79,6 +79,8 @@ class StepLine:
         (0.5, 1.0, 2.0)
     """
 
+    _unit = 1.0  # `d` in parts of what `_measure` gives
+
     def __init__(self, optimizer: Optimizer, *, check: bool = False) -> None:
         self._optimizer = optimizer
         self._check = check
@@ -91,7 +93,7 @@ class StepLine:
         self._origin = [self._kept(p.detach()) for p in self._parameters]
         self._rates = [_copied(group["lr"]) for group in self._optimizer.param_groups]
         self._direction = self._measure()
-        self.step_norm = norm(self._direction)
+        self.step_norm = self._unit * norm(self._direction)
         return self
 
     def __exit__(
@@ -117,7 +119,7 @@ class StepLine:
             if rho == 0.0:
                 weight.copy_(origin)
             else:
-                torch.add(origin.to(weight.device), d, alpha=-rho, out=weight)
+                torch.add(origin.to(weight.device), d, alpha=-rho * self._unit, out=weight)
 
     def _kept(self, weight: Tensor) -> Tensor:
         """A copy of weights, for `theta_0`."""
@@ -229,6 +231,8 @@ class LeanStepLine(StepLine):
         (0.5, None)
     """
 
+    _unit = 1.0 / _MEASURING_RATE
+
     def __init__(
         self, optimizer: Optimizer, *, check: bool = False, origin_device: torch.device | str | None = None
     ) -> None:
@@ -258,7 +262,7 @@ class LeanStepLine(StepLine):
             for p, origin in zip(self._parameters, self._origin, strict=True):
                 d = p.grad
                 assert d is not None
-                torch.sub(local(origin).to(p.device), local(p), out=local(d)).div_(_MEASURING_RATE)
+                torch.sub(local(origin).to(p.device), local(p), out=local(d))
                 direction.append(d)
                 p.grad = None
         return direction

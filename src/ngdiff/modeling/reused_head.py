@@ -8,9 +8,9 @@ Shape legend: T tokens, V vocabulary, H hidden width.
 """
 
 import math
-import sys
 from collections.abc import Sequence
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import torch
@@ -20,34 +20,36 @@ from torch.autograd.function import once_differentiable
 from ngdiff.modeling.head import output_head
 from ngdiff.modeling.token_loss import exponentials_and_losses, gradient_of_logits
 
-# References to a block that nobody else holds: the list's, the loop's, and the call's that counts them.
-_OURS = 3
-
 _ALIGNMENT = 64  # bytes, as torch aligns its own
+
+_Array = np.ndarray[Any, Any]
 
 
 class Blocks:
     """Memory for tensors that is used again once nobody holds them."""
 
     def __init__(self) -> None:
-        self._blocks: list[np.ndarray[Any, Any]] = []
+        # Each with what was last made of it, which is gone when no tensor is left of it.
+        self._blocks: list[tuple[_Array, ref[_Array]]] = []
 
     def __len__(self) -> int:
         return len(self._blocks)
 
     def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """A tensor whose values are whatever was there before."""
-        size = math.prod(shape) * dtype.itemsize + _ALIGNMENT
-        free = [(len(block), n) for n, block in enumerate(self._blocks) if sys.getrefcount(block) == _OURS]
-        enough = [place for place in free if place[0] >= size]
-        if not enough:
-            if free:  # in its place comes a larger one
-                del self._blocks[min(free)[1]]
-            self._blocks.append(np.empty(size, np.uint8))
-        block = self._blocks[min(enough)[1] if enough else -1]
+        size = math.prod(shape) * dtype.itemsize
+        block = self._take(size + _ALIGNMENT)
         start = -block.ctypes.data % _ALIGNMENT
-        # The tensor holds the block for as long as it, or a view of it, lives.
-        return torch.from_numpy(block)[start : start + size - _ALIGNMENT].view(dtype).view(*shape)
+        given = block[start : start + size]
+        self._blocks.append((block, ref(given)))
+        return torch.from_numpy(given).view(dtype).view(*shape)
+
+    def _take(self, size: int) -> _Array:
+        """The smallest free block of that size, out of the list, or a new one in place of the smallest free one."""
+        free = sorted((len(block), n) for n, (block, given) in enumerate(self._blocks) if given() is None)
+        enough = [n for length, n in free if length >= size]
+        block = self._blocks.pop(enough[0] if enough else free[0][1])[0] if free else None
+        return block if block is not None and enough else np.empty(size, np.uint8)
 
 
 class ReusedHead:
@@ -75,7 +77,8 @@ def may_be_reused(model: nn.Module) -> bool:
     head: Any = output_head(model)
     if type(head) is not nn.Linear or type(head.weight) is not nn.Parameter:  # without values, in a dry run
         return False
-    hooks = (head._forward_hooks, head._backward_hooks, head._backward_pre_hooks, head.weight._backward_hooks)
+    after = getattr(head.weight, "_post_accumulate_grad_hooks", None)
+    hooks = (head._forward_hooks, head._backward_hooks, head._backward_pre_hooks, head.weight._backward_hooks, after)
     return not any(hooks)
 
 

@@ -70,7 +70,8 @@ class _SpendLogits(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, factors: Tensor) -> tuple[Tensor, None]:
         """These become the gradient."""
-        return gradient_of_logits(*ctx.saved_tensors, factors), None
+        exponentials, sums, labels = ctx.saved_tensors
+        return gradient_of_logits(exponentials, sums, labels, factors), None
 
 
 def exponentials_and_losses(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
