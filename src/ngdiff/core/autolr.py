@@ -135,6 +135,9 @@ class AutoLR:
             NonlinearOptimizerError: the optimizer's step is not linear in the learning rate.
         """
         probe = Probe(before=learning_rate(optimizer))
+        if here is None:  # before the line is open: its first step leads away from here
+            here = loss()
+            probe.forwards += 1
         with self._line(optimizer) as line:
             self._checked = True
             phi = _Evaluations(line, loss, probe, here)
@@ -240,14 +243,12 @@ class AutoLR:
 
 
 class _Evaluations:
-    """Losses on the line, with `phi(0)` taken once."""
+    """Losses on the line beside `phi(0)`."""
 
-    def __init__(self, line: StepLine, loss: RetainLoss, probe: Probe, here: float | None) -> None:
+    def __init__(self, line: StepLine, loss: RetainLoss, probe: Probe, here: float) -> None:
         self._line, self._loss, self.probe, self._here = line, loss, probe, here
 
     def fit(self, rho: float) -> Parabola:
-        if self._here is None:
-            self._here = self._at(0.0)
         parabola = Parabola(rho, behind=self._at(-rho), here=self._here, ahead=self._at(rho))
         self.probe.fits.append(parabola)
         return parabola

@@ -10,6 +10,7 @@ import math
 from types import TracebackType
 from typing import Any, Self, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import Parameter
@@ -245,7 +246,11 @@ class LeanStepLine(StepLine):
         self._leave(0.0 if error is not None or self._settled is None else self._settled)
 
     def _kept(self, weight: Tensor) -> Tensor:
-        return weight.clone() if self._origin_device is None else weight.to(self._origin_device, copy=True)
+        if self._origin_device is not None:
+            return weight.to(self._origin_device, copy=True)
+        return (
+            _copy_in_large_pages(weight) if type(weight) is Tensor and weight.device.type == "cpu" else weight.clone()
+        )
 
     def _measure(self) -> list[Tensor]:
         if self._check:
@@ -297,6 +302,12 @@ def check_on_copy(optimizer: Optimizer) -> None:
         with StepLine(copy, check=True):
             pass
         copy.step()
+
+
+def _copy_in_large_pages(weight: Tensor) -> Tensor:
+    """A copy on the host: numpy asks the system for large pages, torch does not, and small ones take twice as long."""
+    memory = torch.from_numpy(np.empty(weight.nbytes, np.uint8))
+    return memory.view(weight.dtype).view(weight.shape).copy_(weight)
 
 
 def _copied(value: Any) -> Any:
