@@ -176,5 +176,7 @@ def _wide(x: Tensor | None, place: torch.device, scale: float) -> Tensor | None:
     if x is None:
         return None
     wide = x.to(place, x.dtype if x.dtype == torch.float64 else torch.float32)
+    if scale == 1.0 or 2.0**-100 < scale < 2.0**100:
+        return wide if scale == 1.0 else wide.mul(scale)
     # In two factors: the scale of the smallest numbers of fp32 is itself beyond fp32.
-    return wide if scale == 1.0 else wide.mul(math.sqrt(scale)).mul_(math.sqrt(scale))
+    return wide.mul(math.sqrt(scale)).mul_(math.sqrt(scale))

@@ -166,6 +166,7 @@ class UnlearnTrainer(Trainer):
         self._totals: dict[str, Tensor | float] = {}
         self._figures: dict[str, float] = {}
         self._combined_norm = 0.0
+        self._operations_each: int | None = None  # of a run, for each number that goes into the model
         self._pending_logs: list[dict[str, float]] = []
         if self.pop_callback(ProgressCallback) is not None:  # it prints every log line in full, one a step
             self.add_callback(StepProgress)
@@ -231,7 +232,12 @@ class UnlearnTrainer(Trainer):
         """Operations of both sides' passes."""
         if "retain" not in inputs:
             return super().floating_point_ops(dict(inputs))
-        return sum(super(UnlearnTrainer, self).floating_point_ops(inputs[side]) for side in SIDES)
+        name = getattr(self.model, "main_input_name", "input_ids")
+        if name not in inputs["retain"]:
+            return 0
+        if self._operations_each is None:  # Trainer would count the model's parameters anew for each batch
+            self._operations_each = super().floating_point_ops({name: torch.empty(1)})
+        return self._operations_each * sum(int(inputs[side][name].numel()) for side in SIDES)
 
     def _track_num_input_tokens(self, inputs: Mapping[str, Any]) -> None:
         for side in SIDES:
@@ -422,6 +428,7 @@ class UnlearnTrainer(Trainer):
     def start_run(self) -> None:
         """Before the first step: gradient buffers, both losses, references, the ceiling, warnings."""
         model = cast(nn.Module, self.model)
+        self._operations_each = None
         self._gradients = self._make_gradients(p for p in model.parameters() if p.requires_grad)
         self.start_epoch(int(self.state.epoch or 0))
         self._check_forward()
