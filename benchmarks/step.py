@@ -263,7 +263,7 @@ def train(
         "dataloader_pin_memory": False,
         "logging_steps": 10,
     }
-    options, probing = SIDES[side], [0.0]
+    options, probing, taken = SIDES[side], [0.0], [0]
     own_steps: list[float] = []  # the optimizer's, that the probe of a step has not taken
     trainer: Trainer
     if options is None:
@@ -286,9 +286,11 @@ def train(
 
         def timed() -> None:
             start = time.thread_time()
+            given = next(ours.model.parameters()).grad is not None
             probe()
             if ours.state.global_step > 0:
                 probing[0] += time.thread_time() - start
+                taken[0] += given and next(ours.model.parameters()).grad is None
 
         ours.choose_learning_rate = timed  # type: ignore[method-assign]
         ours.add_callback(OwnSteps(own_steps))
@@ -308,7 +310,7 @@ def train(
     # A lean probe takes the step that the run would have taken: that one it does not add.
     added = probing[0]
     if own_steps:
-        added -= (steps - len(own_steps)) * statistics.median(own_steps)
+        added -= taken[0] * statistics.median(own_steps)
     tokens, packed = sum(number for number, _ in given) / steps, given[0][1]
     of_epoch = statistics.mean(tokens_of(batch, packed=packed) for batch in trainer.get_train_dataloader())
     return {

@@ -234,3 +234,14 @@ def test_the_copy_of_the_optimizer_state_is_gone_before_the_direction_takes_memo
         assert line.step_norm > 0
     assert copies
     assert not alive
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (), (2, 3)])
+def test_a_lean_line_over_weights_of_any_shape(shape):
+    weights = torch.arange(6.0)[: torch.Size(shape).numel()].reshape(shape)
+    p = Parameter(weights.clone())
+    p.grad = torch.ones(shape)
+    with LeanStepLine(torch.optim.SGD([p], lr=0.1)) as line:
+        line.move_to(0.5)
+        assert torch.equal(p.detach(), weights - 0.5)
+    assert torch.equal(p.detach(), weights)

@@ -236,6 +236,17 @@ def test_a_model_whose_logits_depend_on_each_other_is_found(batch, libraries):
     assert found.startswith("a loss differs by")
 
 
+def test_rows_without_labels_are_compared_too(batch):
+    def refuses(*_: object) -> torch.Tensor:
+        raise ValueError("a soft cap")
+
+    unlabelled = {**batch, "labels": torch.full_like(batch["labels"], IGNORED)}
+    fused = FusedLinearCrossEntropy(refuses)
+    assert says_the_same_when_fused(build(CONFIGS["llama"]), unlabelled, fused) == "ValueError: a soft cap"
+    one_token = {name: values[:, :1] for name, values in unlabelled.items()}
+    assert says_the_same_when_fused(build(CONFIGS["llama"]), one_token, fused) == "there is no token to compare"
+
+
 def test_a_frozen_head(batch, libraries):
     model = build(CONFIGS["llama"])
     model.lm_head.requires_grad_(requires_grad=False)

@@ -1,6 +1,7 @@
 """Losses of the head in memory that is used again: against torch's own, and that the memory is not shared."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -8,8 +9,10 @@ from torch import nn
 from torch.nn.functional import cross_entropy, linear
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
+from ngdiff.modeling.answers import forward_answers
+from ngdiff.modeling.checks import is_unobserved
 from ngdiff.modeling.fused_loss import FusedLinearCrossEntropy
-from ngdiff.modeling.reused_head import Blocks, ReusedHead, may_be_reused
+from ngdiff.modeling.reused_head import Blocks, ReusedHead
 
 WORDS, WIDTH = 40, 6
 _LLAMA = LlamaConfig(vocab_size=WORDS, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2)
@@ -107,8 +110,11 @@ def test_blocks_are_used_again_and_grow():
 
 def test_nobody_else_may_look_at_the_head():
     model = LlamaForCausalLM(_LLAMA)
-    assert may_be_reused(model)
+    ids = torch.tensor([[3, 4, 5]])
+    forward_answers(model, {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids})
+    assert is_unobserved(model.lm_head)  # our own hook does not count
     for register in (
+        lambda head: head.register_forward_pre_hook(lambda *_: None),
         lambda head: head.register_forward_hook(lambda *_: None),
         lambda head: head.register_full_backward_hook(lambda *_: None),
         lambda head: head.register_full_backward_pre_hook(lambda *_: None),
@@ -116,12 +122,19 @@ def test_nobody_else_may_look_at_the_head():
         lambda head: head.weight.register_post_accumulate_grad_hook(lambda _: None),
     ):
         handle = register(model.lm_head)
-        assert not may_be_reused(model)
+        assert not is_unobserved(model.lm_head)
         handle.remove()
-    assert may_be_reused(model)
-    changed = copy.deepcopy(model)
-    changed.lm_head = nn.Sequential(changed.lm_head)
-    assert not may_be_reused(changed)
+    assert is_unobserved(model.lm_head)
+    assert not is_unobserved(nn.Sequential(model.lm_head))
+    assert not is_unobserved(None)
+
+
+def test_a_process_that_loads_data_gets_none_of_the_memory():
+    head = ReusedHead()
+    hidden, weight, labels, _ = case(7)
+    head(hidden, weight, labels, None, None).sum().backward()
+    assert len(head._blocks) == 2
+    assert len(pickle.loads(pickle.dumps(head))._blocks) == 0
 
 
 def test_the_tied_head_of_a_model_learns_from_both_sides():

@@ -59,7 +59,9 @@ def _is_safe(weight: float) -> bool:
 
 
 def _are_alike(into: Tensor, other: Tensor) -> bool:
-    return into.dtype == other.dtype and into.is_contiguous() and other.is_contiguous()
+    """In few bits `addr` would round the weights as well."""
+    wide = into.dtype == other.dtype and into.dtype in (torch.float32, torch.float64)
+    return wide and into.is_contiguous() and other.is_contiguous()
 
 
 def _sum_in_one_pass(into: Tensor, other: Tensor, w_r: float, w_f: float) -> None:

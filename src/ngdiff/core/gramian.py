@@ -74,7 +74,7 @@ def gramian(g_r: Gradient, g_f: Gradient, *, reduce: Callable[[Tensor], Tensor] 
     """Inner products of two gradients, accumulated in fp32 per tensor and in fp64 across tensors.
 
     One synchronisation with the device. Where fp32 cannot hold the squares (|g| above about 1e19 or below
-    about 1e-19) the products are taken again of gradients scaled by their largest entries.
+    about 1e-19) the products are taken again of gradients that are scaled to about 1.
 
     Args:
         g_r: Retain gradient, one tensor per parameter, any floating dtype.
@@ -95,14 +95,12 @@ def gramian(g_r: Gradient, g_f: Gradient, *, reduce: Callable[[Tensor], Tensor] 
     a, s, b = _sums(g_r, g_f, 1.0, 1.0, reduce)
     if _well_scaled(a) and _well_scaled(b) and math.isfinite(s):
         return Gramian(a, s, b)
-    # A side that is well scaled stays as it is: every product and copy costs time.
-    top_r = 1.0 if _well_scaled(a) else _largest(g_r)
-    top_f = 1.0 if _well_scaled(b) else _largest(g_f)
-    if reduce is not None:  # shards need one common scale; a sum of the maxima is as good as the maximum
-        top_r, top_f = reduce(torch.tensor([top_r, top_f, 0.0], dtype=torch.float64)).tolist()[:2]
-    if not (math.isfinite(top_r) and math.isfinite(top_f)):
+    size_r, size_f = _size(a, g_r), _size(b, g_f)
+    if reduce is not None:  # shards need one common scale; a sum of sizes is as good as one
+        size_r, size_f = reduce(torch.tensor([size_r, size_f, 0.0], dtype=torch.float64)).tolist()[:2]
+    if not (math.isfinite(size_r) and math.isfinite(size_f)):
         return Gramian(a, s, b)  # a non-finite gradient: the caller refuses it
-    scale_r, scale_f = top_r or 1.0, top_f or 1.0
+    scale_r, scale_f = size_r or 1.0, size_f or 1.0
     a, s, b = _sums(g_r, g_f, 1.0 / scale_r, 1.0 / scale_f, reduce)
     return Gramian(a * scale_r**2, s * scale_r * scale_f, b * scale_f**2)
 
@@ -110,6 +108,17 @@ def gramian(g_r: Gradient, g_f: Gradient, *, reduce: Callable[[Tensor], Tensor] 
 def _well_scaled(square: float) -> bool:
     """Whether a sum of squares is far from both ends of fp32, where partial squares overflow or vanish."""
     return math.isfinite(square) and square > 1e-24
+
+
+def _size(square: float, gradient: Gradient) -> float:
+    """By what to divide a gradient so that its square is near 1; 1 where it is well scaled already.
+
+    Of a square that has vanished in part a root is good enough; where none is left, or it has no end, it is the largest
+    entry.
+    """
+    if _well_scaled(square):
+        return 1.0
+    return math.sqrt(square) if 0.0 < square < math.inf else _largest(gradient)
 
 
 def _largest(gradient: Gradient) -> float:

@@ -232,6 +232,7 @@ class LeanStepLine(StepLine):
         (0.5, None)
     """
 
+    # Not divided by it entry by entry: a pass over the memory. Steps longer than 1e16 count as infinite for that.
     _unit = 1.0 / _MEASURING_RATE
 
     def __init__(
@@ -248,9 +249,8 @@ class LeanStepLine(StepLine):
     def _kept(self, weight: Tensor) -> Tensor:
         if self._origin_device is not None:
             return weight.to(self._origin_device, copy=True)
-        return (
-            _copy_in_large_pages(weight) if type(weight) is Tensor and weight.device.type == "cpu" else weight.clone()
-        )
+        plain = type(weight) is Tensor and weight.device.type == "cpu" and weight.numel()
+        return _copy_in_large_pages(weight) if plain else weight.clone()
 
     def _measure(self) -> list[Tensor]:
         if self._check:

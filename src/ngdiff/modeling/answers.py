@@ -107,7 +107,7 @@ def forward_answers(
     )
 
 
-class _Selection:
+class PositionSelection:
     """A hook in front of an output head; it does something while `predicts` is set.
 
     Registered once for a head and kept: a compiled model does not look for hooks that come later, and would go on
@@ -133,7 +133,7 @@ class _Selection:
         return (self.inputs[-1] if self.seen == "labelled" else self.inputs[-1][:, :0], *rest)
 
 
-_SELECTIONS: WeakKeyDictionary[nn.Module, _Selection] = WeakKeyDictionary()
+_SELECTIONS: WeakKeyDictionary[nn.Module, PositionSelection] = WeakKeyDictionary()
 
 
 @contextmanager
@@ -155,7 +155,7 @@ def selecting_positions(model: nn.Module, predicts: Tensor, seen: Seen = "labell
         yield None
         return
     if head not in _SELECTIONS:
-        _SELECTIONS[head] = _Selection()
+        _SELECTIONS[head] = PositionSelection()
         head.register_forward_pre_hook(_SELECTIONS[head])
     selection = _SELECTIONS[head]
     selection.predicts, selection.seen, selection.inputs = predicts, seen, []

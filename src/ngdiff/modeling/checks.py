@@ -6,13 +6,14 @@ Shape legend: T labelled tokens of the batch, V vocabulary, H hidden width.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ngdiff.core.answers import IGNORED, Answers
 from ngdiff.core.shards import is_sharded
-from ngdiff.modeling.answers import FusedLoss, forward_answers
+from ngdiff.modeling.answers import FusedLoss, PositionSelection, forward_answers
 from ngdiff.modeling.head import logit_transform, output_head, text_config
 
 _HEAD_INPUT = frozenset({"head_input"})
@@ -111,7 +112,7 @@ def says_the_same_when_fused(
 
     Args:
         model: In evaluation mode.
-        batch: As for `forward_answers`.
+        batch: As for `forward_answers`. Without any label, the second half of each row is compared.
         fused_loss: Token losses of the head's input.
         cut: As for `forward_answers`.
     """
@@ -120,12 +121,12 @@ def says_the_same_when_fused(
         return "the model has no output head" if head is None else f"the output head is a {type(head).__name__}"
     if any(is_sharded(parameter) for parameter in model.parameters()):  # the head's own may be gathered just now
         return "weights are sharded, and those of the output head gathered within the model's own pass alone"
-    plain = forward_answers(model, batch, _HEAD_INPUT, cut=cut)
+    plain = forward_answers(model, _with_labels(batch), _HEAD_INPUT, cut=cut)
     assert plain.hidden is not None
     assert plain.labels is not None
     hidden, labels = plain.hidden.detach().requires_grad_(), plain.labels
     if not len(labels):
-        return ""
+        return "there is no token to compare"
     inputs = [hidden, *([head.weight] if head.weight.requires_grad else [])]
     factors = torch.arange(1, len(labels) + 1, device=hidden.device) / len(labels)
 
@@ -142,6 +143,16 @@ def says_the_same_when_fused(
         return next(filter(None, (_differs(name, one, other, rounding) for name, one, other in pairs)), "")
 
     return _tried(difference)
+
+
+def is_unobserved(head: Any) -> bool:
+    """Whether nobody else looks at what an output head gets, gives or learns, so that it may run outside the model."""
+    if type(head) is not nn.Linear or type(head.weight) is not nn.Parameter:  # without values, in a dry run
+        return False
+    others = [hook for hook in head._forward_pre_hooks.values() if not isinstance(hook, PositionSelection)]
+    after = getattr(head.weight, "_post_accumulate_grad_hooks", None)
+    of_module = (head._forward_hooks, head._backward_hooks, head._backward_pre_hooks)
+    return not any([others, *of_module, head.weight._backward_hooks, after])
 
 
 def _tried(difference: Callable[[], str]) -> str:

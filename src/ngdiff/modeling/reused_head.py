@@ -14,10 +14,9 @@ from weakref import ref
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ngdiff.modeling.head import output_head
 from ngdiff.modeling.token_loss import exponentials_and_losses, gradient_of_logits
 
 _ALIGNMENT = 64  # bytes, as torch aligns its own
@@ -26,11 +25,17 @@ _Array = np.ndarray[Any, Any]
 
 
 class Blocks:
-    """Memory for tensors that is used again once nobody holds them."""
+    """Memory for tensors that is used again once nobody holds them; as much as was needed at once, until this is gone.
+
+    A pickle of it, for a process that loads data, is empty.
+    """
 
     def __init__(self) -> None:
         # Each with what was last made of it, which is gone when no tensor is left of it.
         self._blocks: list[tuple[_Array, ref[_Array]]] = []
+
+    def __reduce__(self) -> tuple[type["Blocks"], tuple[()]]:
+        return Blocks, ()
 
     def __len__(self) -> int:
         return len(self._blocks)
@@ -70,16 +75,6 @@ class ReusedHead:
             raise ValueError(f"logits in {hidden.dtype} with a soft cap of {soft_cap}")
         losses: Tensor = _LinearLosses.apply(hidden, weight, bias, labels, self._blocks)
         return losses
-
-
-def may_be_reused(model: nn.Module) -> bool:
-    """Whether the head's part of a pass may be this one: nobody else looks at what it gets, gives or learns."""
-    head: Any = output_head(model)
-    if type(head) is not nn.Linear or type(head.weight) is not nn.Parameter:  # without values, in a dry run
-        return False
-    after = getattr(head.weight, "_post_accumulate_grad_hooks", None)
-    hooks = (head._forward_hooks, head._backward_hooks, head._backward_pre_hooks, head.weight._backward_hooks, after)
-    return not any(hooks)
 
 
 class _LinearLosses(torch.autograd.Function):

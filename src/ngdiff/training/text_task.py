@@ -14,6 +14,7 @@ from ngdiff.data.refusals import read_refusals
 from ngdiff.errors import InputError
 from ngdiff.modeling.answers import FusedLoss, forward_answers
 from ngdiff.modeling.checks import (
+    is_unobserved,
     says_the_same_when_cut,
     says_the_same_when_fused,
     says_the_same_when_narrowed,
@@ -21,9 +22,9 @@ from ngdiff.modeling.checks import (
 )
 from ngdiff.modeling.embedding import sparse_embedding
 from ngdiff.modeling.fused_loss import FusedLinearCrossEntropy, load_kernel
-from ngdiff.modeling.head import depends_on_length
+from ngdiff.modeling.head import depends_on_length, output_head
 from ngdiff.modeling.last_mlp import last_mlp
-from ngdiff.modeling.reused_head import ReusedHead, may_be_reused
+from ngdiff.modeling.reused_head import ReusedHead
 from ngdiff.modeling.row_attention import NAME as ROW_ATTENTION
 from ngdiff.modeling.row_attention import attention_of, set_attention
 from ngdiff.training.alternates import AlternateRows
@@ -110,7 +111,7 @@ class TextTask:
 
     @contextmanager
     def training(self, model: nn.Module) -> Iterator[None]:
-        """While a model is trained; its attention, packing and the last layer's `mlp` are as before at the end."""
+        """While a model is trained; its attention, packing, head and the last layer's `mlp` are as before at the end."""
         self._rows = self._spares_new_memory() and self.args.gradient_buffers == 2
         try:
             yield
@@ -169,7 +170,7 @@ class TextTask:
             self._check_packing(model, batch)
         if self.args.fused_loss != "none":
             self._check_fused_loss(model, batch)
-        elif self._spares_new_memory() and may_be_reused(model):
+        elif self._spares_new_memory() and is_unobserved(output_head(model)):
             reused_head = FusedLinearCrossEntropy(ReusedHead())
             difference = says_the_same_when_fused(model, batch, reused_head, cut=self._cut)
             self._reused_head = None if difference else reused_head
