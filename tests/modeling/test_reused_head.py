@@ -134,7 +134,8 @@ def test_a_process_that_loads_data_gets_none_of_the_memory():
     hidden, weight, labels, _ = case(7)
     head(hidden, weight, labels, None, None).sum().backward()
     assert len(head._blocks) == 2
-    assert len(pickle.loads(pickle.dumps(head))._blocks) == 0
+    assert len(copy.deepcopy(head)._blocks) == 0  # a copy is what a pickle would give
+    assert len(pickle.dumps(head)) < 300
 
 
 def test_the_tied_head_of_a_model_learns_from_both_sides():

@@ -10,12 +10,12 @@ import math
 from types import TracebackType
 from typing import Any, Self, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
+from ngdiff.core.pages import large_pages
 from ngdiff.core.shards import holds_everywhere, local, norm
 from ngdiff.errors import InputError
 
@@ -305,9 +305,9 @@ def check_on_copy(optimizer: Optimizer) -> None:
 
 
 def _copy_in_large_pages(weight: Tensor) -> Tensor:
-    """A copy on the host: numpy asks the system for large pages, torch does not, and small ones take twice as long."""
-    memory = torch.from_numpy(np.empty(weight.nbytes, np.uint8))
-    return memory.view(weight.dtype).view(weight.shape).copy_(weight)
+    """A copy on the host."""
+    memory = torch.frombuffer(large_pages(weight.nbytes), dtype=weight.dtype)
+    return memory.view(weight.shape).copy_(weight)
 
 
 def _copied(value: Any) -> Any:

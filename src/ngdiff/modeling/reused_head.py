@@ -9,19 +9,16 @@ Shape legend: T tokens, V vocabulary, H hidden width.
 
 import math
 from collections.abc import Sequence
+from mmap import mmap
 from typing import Any
 from weakref import ref
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ngdiff.core.pages import large_pages
 from ngdiff.modeling.token_loss import exponentials_and_losses, gradient_of_logits
-
-_ALIGNMENT = 64  # bytes, as torch aligns its own
-
-_Array = np.ndarray[Any, Any]
 
 
 class Blocks:
@@ -32,7 +29,7 @@ class Blocks:
 
     def __init__(self) -> None:
         # Each with what was last made of it, which is gone when no tensor is left of it.
-        self._blocks: list[tuple[_Array, ref[_Array]]] = []
+        self._blocks: list[tuple[mmap, ref[memoryview]]] = []
 
     def __reduce__(self) -> tuple[type["Blocks"], tuple[()]]:
         return Blocks, ()
@@ -41,20 +38,19 @@ class Blocks:
         return len(self._blocks)
 
     def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """A tensor whose values are whatever was there before."""
+        """A tensor, of one entry at least, whose values are whatever was there before."""
         size = math.prod(shape) * dtype.itemsize
-        block = self._take(size + _ALIGNMENT)
-        start = -block.ctypes.data % _ALIGNMENT
-        given = block[start : start + size]
+        block = self._take(size)
+        given = memoryview(block)[:size]
         self._blocks.append((block, ref(given)))
-        return torch.from_numpy(given).view(dtype).view(*shape)
+        return torch.frombuffer(given, dtype=dtype).view(*shape)
 
-    def _take(self, size: int) -> _Array:
+    def _take(self, size: int) -> mmap:
         """The smallest free block of that size, out of the list, or a new one in place of the smallest free one."""
         free = sorted((len(block), n) for n, (block, given) in enumerate(self._blocks) if given() is None)
         enough = [n for length, n in free if length >= size]
         block = self._blocks.pop(enough[0] if enough else free[0][1])[0] if free else None
-        return block if block is not None and enough else np.empty(size, np.uint8)
+        return block if block is not None and enough else large_pages(size)
 
 
 class ReusedHead:

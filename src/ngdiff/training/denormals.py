@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 
 
@@ -22,8 +21,6 @@ def denormals_are_zero() -> Iterator[None]:
     it nothing happens.
     """
     before = _are_zero()
-    for dtype in (np.float32, np.float64):  # else numpy before 2.4 warns that it finds none, whoever asks first
-        np.finfo(dtype)
     torch.set_flush_denormal(True)
     try:
         yield

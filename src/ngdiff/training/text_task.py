@@ -111,8 +111,8 @@ class TextTask:
 
     @contextmanager
     def training(self, model: nn.Module) -> Iterator[None]:
-        """While a model is trained; its attention, packing, head and the last layer's `mlp` are as before at the end."""
-        self._rows = self._spares_new_memory() and self.args.gradient_buffers == 2
+        """While a model is trained; attention, packing, head and the last layer's `mlp` are as before at the end."""
+        self._rows = self._keeps_rows()
         try:
             yield
         finally:
@@ -175,9 +175,12 @@ class TextTask:
             difference = says_the_same_when_fused(model, batch, reused_head, cut=self._cut)
             self._reused_head = None if difference else reused_head
 
+    def _keeps_rows(self) -> bool:
+        """Whether gradients of the embedding are kept as rows."""
+        return self._spares_new_memory() and self.args.gradient_buffers == 2
+
     def _spares_new_memory(self) -> bool:
-        """Whether gradients of the embedding are kept as rows and memory of the head is used again: on a CPU, where
-        new memory is dear."""
+        """Whether this is one process on a CPU, where new memory is dear."""
         return self.args.device.type == "cpu" and self.args.world_size == 1 and not self.args.torch_compile
 
     def _check_mlp(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
