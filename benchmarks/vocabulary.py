@@ -2,10 +2,12 @@
 
     python benchmarks/vocabulary.py [--tokens 400] [--words 8192 50000] [--rounds 7]
 
-Two tables, each a ratio of CPU seconds, one thread, fp32, 512 columns. Token losses of an output head, forward and
-backward, over the three matrix products alone: torch's cross-entropy, `ngdiff.modeling.token_loss`, and torch's
-`linear_cross_entropy` where this version has it. And the gradients of an input embedding for both sides of a step,
-from the two backward passes to the sum that the optimizer gets: as rows, over whole ones.
+Three tables, each a ratio of CPU seconds, one thread, fp32, 512 columns. Token losses of an output head, forward and
+backward, over the three matrix products alone: torch's cross-entropy, `ngdiff.modeling.token_loss` without and with
+memory that is used again (`reused_head`), and torch's `linear_cross_entropy` where this version has it. The gradients
+of an input embedding for both sides of a step, from the two backward passes to the sum that the optimizer gets: as
+rows, over whole ones. And what is done to two gradients that are there already: inner products and weighted sum, over
+the plain way of the inner products.
 """
 
 import argparse
@@ -19,6 +21,7 @@ from torch.nn.functional import cross_entropy, embedding, linear
 
 from ngdiff.core import combine, gramian
 from ngdiff.core.rows import WholeGradients, on_common_rows
+from ngdiff.modeling.reused_head import ReusedHead
 from ngdiff.modeling.token_loss import spend_logits
 
 WIDTH = 512
@@ -42,6 +45,7 @@ def losses(tokens: int, words: int) -> dict[str, Work]:
     hidden = torch.randn(tokens, WIDTH, requires_grad=True)
     weight = torch.randn(words, WIDTH).div_(10).requires_grad_()
     labels = torch.randint(words, (tokens,))
+    reused = ReusedHead()
 
     def backward(loss: Callable[[], Tensor]) -> Work:
         def work() -> None:
@@ -59,6 +63,7 @@ def losses(tokens: int, words: int) -> dict[str, Work]:
         "matrix products": products,
         "cross_entropy": backward(lambda: cross_entropy(linear(hidden, weight), labels, reduction="none")),
         "spend_logits": backward(lambda: spend_logits(linear(hidden, weight), labels)),
+        "reused memory": backward(lambda: reused(hidden, weight, labels, None, None)),
     }
     if hasattr(nn, "LinearCrossEntropyOptions"):
         options = nn.LinearCrossEntropyOptions()  # in chunks, which is what saves memory
@@ -76,7 +81,7 @@ def embeddings(tokens: int, words: int) -> dict[str, Work]:
     upstream = torch.randn(tokens, WIDTH)
     whole = WholeGradients([weight])
 
-    def gradients(*, sparse: bool) -> list[Tensor]:
+    def of_passes(*, sparse: bool) -> list[Tensor]:
         found = []
         for batch in batches:
             weight.grad = None
@@ -86,7 +91,7 @@ def embeddings(tokens: int, words: int) -> dict[str, Work]:
         return found
 
     def as_rows() -> Tensor:
-        rows, r, f = on_common_rows(*gradients(sparse=True))
+        rows, r, f = on_common_rows(*of_passes(sparse=True))
         gramian([r], [f])
         (total,) = combine([r], [f], 0.5, -0.5)
         assert rows is not None
@@ -94,11 +99,23 @@ def embeddings(tokens: int, words: int) -> dict[str, Work]:
         return whole.of(0, rows, total)
 
     def as_a_whole() -> Tensor | None:
-        r, f = gradients(sparse=False)
+        r, f = of_passes(sparse=False)
         gramian([r], [f])
         return combine([r], [f], 0.5, -0.5)[0]
 
     return {"whole": as_a_whole, "rows": as_rows}
+
+
+def gradients(tokens: int, words: int) -> dict[str, Work]:
+    """Inner products and weighted sum of two gradients of a matrix with as many rows as there are words."""
+    r, f = torch.randn(words, WIDTH), torch.randn(words, WIDTH)
+    flat_r, flat_f = r.view(-1), f.view(-1)
+    return {
+        "three dots": lambda: (torch.dot(flat_r, flat_r), torch.dot(flat_f, flat_f), torch.dot(flat_r, flat_f)),
+        "gramian": lambda: gramian([r], [f]),
+        "mul_ and add_": lambda: r.mul_(0.999).add_(f, alpha=1e-9),
+        "combine": lambda: combine([r], [f], 0.999, 1e-9),
+    }
 
 
 def main() -> None:
@@ -110,7 +127,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    for title, ways in (("token losses", losses), ("gradients of the embedding", embeddings)):
+    tables = {"token losses": losses, "gradients of the embedding": embeddings, "two gradients": gradients}
+    for title, ways in tables.items():
         for words in arguments.words:
             found = seconds(ways(arguments.tokens, words), arguments.rounds)
             first = next(iter(found))
