@@ -1,4 +1,4 @@
-"""Attention row by row against `sdpa` with a block-diagonal mask, and whole models against padded rows."""
+"""Attention of rows by themselves against `sdpa` with a block-diagonal mask, and whole models against padded rows."""
 
 import copy
 import json
@@ -15,6 +15,7 @@ from ngdiff.modeling.row_attention import (
     NAME,
     attend_by_rows,
     attends_by_rows,
+    block_of,
     mask_of_rows,
     packed_rows,
     set_attention,
@@ -57,13 +58,13 @@ def test_values_and_gradients_are_those_of_one_masked_call(given, heads):
     inputs = [states(4, 1), states(heads, 2), states(heads, 3)]
     weights = torch.randn(1, sum(LENGTHS), 4, 8, dtype=torch.float64)
     expected, _ = sdpa_attention_forward(layer, *inputs, mask() if given is None else given, scaling=0.3)
-    found, _ = attend_by_rows(layer, *inputs, given, row_lengths=LENGTHS, scaling=0.3)
+    found, _ = attend_by_rows(layer, *inputs, given, row_block=block_of(LENGTHS), scaling=0.3)
     torch.testing.assert_close(found, expected)
     for one, other in zip(*(torch.autograd.grad((weights * x).sum(), inputs) for x in (found, expected)), strict=True):
         torch.testing.assert_close(one, other)
 
 
-def test_without_lengths_it_is_sdpa():
+def test_without_a_block_it_is_sdpa():
     inputs = [states(4, seed) for seed in range(3)]
     assert torch.equal(
         attend_by_rows(nn.Module(), *inputs, None)[0], sdpa_attention_forward(nn.Module(), *inputs, None)[0]
@@ -154,11 +155,11 @@ def test_a_saved_model_says_nothing_of_it(tmp_path):
 class Unasked(type(build(CONFIGS["llama"]))):
     """Hands nothing down to its layers."""
 
-    def forward(self, input_ids=None, attention_mask=None, position_ids=None, use_cache=None, row_lengths=None):
+    def forward(self, input_ids=None, attention_mask=None, position_ids=None, use_cache=None, row_block=None):
         return super().forward(input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids)
 
 
-def test_a_model_that_keeps_the_lengths_for_itself_is_found(batch):  # noqa: F811
+def test_a_model_that_keeps_the_rows_for_itself_is_found(batch):  # noqa: F811
     model = Unasked(copy.deepcopy(CONFIGS["llama"])).eval()
     set_attention(model, by_rows=True)
     assert "differ" in says_the_same_when_packed(model, batch)

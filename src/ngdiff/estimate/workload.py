@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 from typing import Any
 
 from torch import nn
@@ -66,7 +66,10 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
             forget, retain = zip(*(pair[:2] for pair in pairs[start : start + size]), strict=True)
             batches["forget"].append([row for row in forget if row is not None])
             batches["retain"].append(list(retain))
-    measure = _Measure(trainer.model, packed=trainer.task.may_pack(trainer.model), tails=trainer.task.tails)
+    task, model = trainer.task, trainer.model
+    measure = _Measure(
+        model, packed=task.may_pack(model), tails=task.tails, shares_beginnings=task.may_share_beginnings(model)
+    )
     rows: dict[Side, Sequence[Any]] = {"retain": trainer.retain_dataset, "forget": trainer.forget_dataset}
     sizes = {side: [measure([rows[side][i] for i in batch]) for batch in batches[side]] for side in SIDES}
     largest = {side: batches[side][sizes[side].index(max(sizes[side]))] for side in SIDES}
@@ -87,8 +90,8 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
 class _Measure:
     """How large a batch of rows is."""
 
-    def __init__(self, model: Any, *, packed: bool, tails: bool) -> None:
-        self.packed, self.tails = packed, tails
+    def __init__(self, model: Any, *, packed: bool, tails: bool, shares_beginnings: bool = False) -> None:
+        self.packed, self.tails, self.shares_beginnings = packed, tails, shares_beginnings
         head = output_head(model)
         self.head = sum(p.numel() for p in head.parameters()) if head is not None else 0
         outside = {id(p) for p in head.parameters()} if head is not None else set()
@@ -104,7 +107,23 @@ class _Measure:
         lengths = [0 if self.tails else _last_label(row["labels"]) for row in rows]
         if not any(lengths):
             lengths = [len(row["input_ids"]) for row in rows]
-        return sum(lengths) if self.packed else len(lengths) * max(lengths, default=0)
+        if not self.packed:
+            return len(lengths) * max(lengths, default=0)
+        given = [(row, length) for row, length in zip(rows, lengths, strict=True) if length]
+        return sum(lengths) - self._beginning(given) * (len(given) - 1)
+
+    def _beginning(self, given: Sequence[tuple[Any, int]]) -> int:
+        """Tokens that all rows begin with, in front of those that predict a label; not all of a row."""
+        if not self.shares_beginnings or len(given) < 2:
+            return 0
+        ends = [min(_first_label(row["labels"]), length) - 1 for row, length in given]
+        columns = zip(*(row["input_ids"][:end] for (row, _), end in zip(given, ends, strict=True)), strict=False)
+        return sum(1 for _ in takewhile(lambda tokens: len(set(tokens)) == 1, columns))
+
+
+def _first_label(labels: Sequence[int]) -> int:
+    """The place of the first that is predicted; behind the row where there is none."""
+    return next((place for place in range(1, len(labels)) if labels[place] != IGNORED), len(labels))
 
 
 def _last_label(labels: Sequence[int]) -> int:

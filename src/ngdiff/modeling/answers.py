@@ -24,7 +24,7 @@ from ngdiff.core.answers import IGNORED, Answers
 from ngdiff.modeling.head import output_head
 from ngdiff.modeling.last_mlp import narrowed
 from ngdiff.modeling.packing import packed, padded
-from ngdiff.modeling.row_attention import attends_by_rows, packed_rows
+from ngdiff.modeling.row_attention import attends_by_rows, block_of, packed_rows
 from ngdiff.modeling.token_loss import spend_logits
 
 # (model, hidden states in front of its output head (T, H), labels (T,)) -> losses (T,)
@@ -44,6 +44,7 @@ def forward_answers(
     tails: bool = True,
     mlp: nn.Module | None = None,
     packing: bool = False,
+    shared: int = 0,
     fused_loss: FusedLoss | None = None,
 ) -> Answers:
     """Run `model` on a batch and return the negative log-probabilities of its labels.
@@ -61,10 +62,12 @@ def forward_answers(
         tails: Give the model also what stands behind all labels.
         mlp: What `last_mlp` found of the model: computed at labelled positions alone.
         packing: Give the model all rows as one, without padding. What is returned is the same.
+        shared: And once what all rows begin with, where none is longer than this and each attends to itself.
         fused_loss: Makes the token losses of the head's input, without logits; where those are needed it is not used.
     """
     packing = packing and bool(batch["attention_mask"].any())  # attention is not made for no tokens
-    layout = packed(batch, tails=tails) if packing else padded(batch, tails=tails)
+    by_rows = packing and attends_by_rows(model)
+    layout = packed(batch, tails=tails, shared=shared * by_rows) if packing else padded(batch, tails=tails)
     labels = batch["labels"][:, 1:]
     labelled = labels != IGNORED
     targets = labels[labelled]
@@ -75,11 +78,11 @@ def forward_answers(
         fused_loss = None
     seen: Seen = "none" if fused_loss is not None else "labelled" if cut else "all"
     options: dict[str, Any] = {"output_hidden_states": True} if with_hidden else {}
-    by_rows = packing and attends_by_rows(model)
     if by_rows:
-        options["row_lengths"] = layout.row_lengths
+        device = layout.predicts.device
+        options["row_block"] = block_of(layout.row_lengths, layout.beginning, device=device)
     with (
-        packed_rows(layout.row_lengths) if by_rows else nullcontext(),
+        packed_rows(layout.row_lengths, layout.beginning) if by_rows else nullcontext(),
         nullcontext() if mlp is None else narrowed(mlp, layout.predicts),
         selecting_positions(model, layout.predicts, seen) as head_inputs,
     ):

@@ -15,6 +15,7 @@ from ngdiff.core.answers import IGNORED, Answers
 from ngdiff.core.shards import is_sharded
 from ngdiff.modeling.answers import FusedLoss, PositionSelection, forward_answers
 from ngdiff.modeling.head import logit_transform, output_head, text_config
+from ngdiff.modeling.packing import packed
 
 _HEAD_INPUT = frozenset({"head_input"})
 
@@ -97,6 +98,33 @@ def says_the_same_when_packed(model: nn.Module, batch: Mapping[str, Tensor], *, 
         distance = float((own - other).norm() / own.norm())
         seen = distance > _REPEATED[own.dtype]
         return f"a row sees others: its hidden states differ by {distance:.1e} of their norm" if seen else ""
+
+    return _tried(difference)
+
+
+@torch.no_grad()
+def says_the_same_when_beginning_is_shared(
+    model: nn.Module, batch: Mapping[str, Tensor], shared: int, *, cut: bool = True
+) -> str:
+    """Whether a model says the same of packed rows, to rounding, if what they all begin with stands there once.
+
+    Args:
+        model: In evaluation mode; says the same when packed.
+        batch: As for `forward_answers`. Without any label, the second half of each row is compared.
+        shared: As for `forward_answers`.
+        cut: As for `forward_answers`.
+    """
+    batch = _with_labels(batch)
+    if not packed(batch, shared=shared).beginning:
+        return "the rows have no beginning in common, or are too long"
+    plain = forward_answers(model, batch, _HEAD_INPUT, cut=cut, packing=True)
+
+    def difference() -> str:
+        found = forward_answers(model, batch, _HEAD_INPUT, cut=cut, packing=True, shared=shared)
+        if (differs := _losses_differ(plain, found)) or plain.hidden is None:
+            return differs
+        assert found.hidden is not None
+        return _differs("a hidden state", found.hidden, plain.hidden, _ROUNDING[plain.hidden.dtype])
 
     return _tried(difference)
 

@@ -1,20 +1,23 @@
 """Attention of packed rows, each to itself, on machines without a kernel for that.
 
 Rows that stand one after the other in one long row of S tokens (`packing.py`) are masked from each other by
-transformers, whose `sdpa` looks at all S x S pairs and throws most of them away. Here the same function is called row
-by row, so that B rows of L tokens cost B L^2 as they do with padding, and no mask is made. It is registered with
-transformers as an attention implementation of its own, which is `sdpa` for all that is not packed.
+transformers, whose `sdpa` looks at all S x S pairs and throws most of them away. Here queries, keys and values are put
+one row above the other for the same function, so that B rows of L tokens cost B L^2 as they do with padding, and no
+mask is made: a token does not see what stands behind it, padding neither. What all rows begin with may stand in the
+long row once. It is registered with transformers as an attention implementation of its own, which is `sdpa` for all
+that is not packed.
 
-Lengths of rows travel as an argument of the model, which hands it down to its layers: a checkpointed layer that is run
-again in the backward pass sees them as well.
+Where the rows are travels as an argument of the model, which hands it down to its layers: a checkpointed layer that is
+run again in the backward pass sees it as well.
 
-Shape legend: B rows, L tokens of a row, S tokens of all rows, N heads, D their width.
+Shape legend: B rows, L tokens of the longest, S tokens of all in the long row, N heads, D their width.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from itertools import accumulate
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -27,7 +30,43 @@ from ngdiff.modeling.head import text_config
 
 NAME = "ngdiff_rows"
 
-_longest: ContextVar[int | None] = ContextVar("longest packed row", default=None)
+# Tokens of the longest packed row, and of the beginning that all of them share.
+_packed: ContextVar[tuple[int, int] | None] = ContextVar("packed rows", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class RowBlock:
+    """Packed rows put one above the other.
+
+    Args:
+        tokens: (B, L) int64, where in the long row the tokens of each row are; behind its last one that one again.
+        places: (S,) int64, where in the flat block the tokens of the long row are.
+    """
+
+    tokens: Tensor
+    places: Tensor
+
+
+def block_of(row_lengths: Sequence[int], beginning: int = 0, *, device: torch.device | None = None) -> RowBlock:
+    """The block of packed rows.
+
+    Args:
+        row_lengths: Tokens of each row, above `beginning`.
+        beginning: How many tokens all rows share: those of the first, which stand in the long row once.
+        device: Where the model is.
+
+    >>> block = block_of([4, 3], beginning=2)
+    >>> block.tokens.tolist(), block.places.tolist()
+    ([[0, 1, 2, 3], [0, 1, 4, 4]], [0, 1, 2, 3, 6])
+    """
+    lengths = torch.tensor(row_lengths)[:, None]
+    columns = torch.arange(max(row_lengths))
+    own = columns >= beginning
+    before = (lengths - beginning).cumsum(0) - (lengths - beginning)  # of other rows, behind the beginning
+    tokens = columns.minimum(lengths - 1) + before * own
+    first = torch.arange(len(row_lengths))[:, None] == 0
+    places = ((columns < lengths) & (own | first)).flatten().nonzero()[:, 0]
+    return RowBlock(tokens.to(device), places.to(device))
 
 
 def attend_by_rows(
@@ -36,7 +75,7 @@ def attend_by_rows(
     key: Tensor,
     value: Tensor,
     attention_mask: Tensor | None,
-    row_lengths: Sequence[int] | None = None,
+    row_block: RowBlock | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
     """`softmax(q k^T / sqrt(D)) v` of each row.
@@ -44,24 +83,28 @@ def attend_by_rows(
     Args:
         module: The layer that asks.
         query, key, value: (1, N, S, D); key and value may have fewer heads.
-        attention_mask: Which pairs count, (1, 1, S, S); None: those of a row and its past.
-        row_lengths: L of each row, S together; None: one call for all, as `sdpa`.
+        attention_mask: Which pairs count, (1, 1, S, S), of all tokens as in `sdpa`; None: those of a row and its past.
+        row_block: Where the rows are; None: not packed, as `sdpa`.
         options: Those of `sdpa`.
 
     Returns:
         (1, S, N, D), and no weights.
     """
-    if row_lengths is None:
+    if row_block is None or attention_mask is not None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
-    rows = zip(
-        *(states.split(row_lengths, dim=2) for states in (query, key, value)), accumulate(row_lengths), strict=True
+    query, key, value = (
+        _taken(states.transpose(1, 2), row_block.tokens).transpose(1, 2) for states in (query, key, value)
     )
-    found = []
-    for own_query, own_key, own_value, end in rows:
-        own = slice(end - own_query.shape[2], end)
-        mask = None if attention_mask is None else attention_mask[..., own, own]
-        found.append(sdpa_attention_forward(module, own_query, own_key, own_value, mask, **options)[0])
-    return torch.cat(found, dim=1), None
+    found, _ = sdpa_attention_forward(module, query, key, value, None, **options)
+    return _taken(found, row_block.places[None]), None
+
+
+def _taken(states: Tensor, places: Tensor) -> Tensor:
+    """Of states (*, *, N, D) those at some places, counted over both first dimensions: (*places, N, D).
+
+    As an embedding, whose backward pass adds up what comes from a place that was taken several times.
+    """
+    return nn.functional.embedding(places, states.flatten(2).flatten(0, 1)).unflatten(-1, states.shape[2:])
 
 
 def mask_of_rows(*, local_size: int | None = None, use_vmap: bool = False, **options: Any) -> Tensor | None:
@@ -73,10 +116,16 @@ def mask_of_rows(*, local_size: int | None = None, use_vmap: bool = False, **opt
     Args:
         local_size, use_vmap: As for transformers' `sdpa_mask`.
         options: The others that transformers calls a mask function with.
+
+    Raises:
+        RuntimeError: the rows share a beginning, and need one.
     """
-    longest = _longest.get()
-    if longest is not None and (local_size is None or longest <= local_size) and not use_vmap:
-        return None
+    if (packed := _packed.get()) is not None:
+        longest, beginning = packed
+        if not use_vmap and (local_size is None or longest <= local_size):
+            return None
+        if beginning:
+            raise RuntimeError("no mask is made for packed rows that share a beginning")
     return sdpa_mask(local_size=local_size, use_vmap=use_vmap, **options)
 
 
@@ -106,11 +155,16 @@ def set_attention(model: nn.Module, *, by_rows: bool) -> None:
         config._attn_implementation = new
 
 
+def longest_without_mask(model: nn.Module) -> int:
+    """Tokens of the longest row that all layers see whole, not through a window."""
+    return getattr(text_config(model), "sliding_window", None) or sys.maxsize
+
+
 @contextmanager
-def packed_rows(row_lengths: Sequence[int]) -> Iterator[None]:
-    """Within, masks are those of packed rows of these lengths."""
-    token = _longest.set(max(row_lengths))
+def packed_rows(row_lengths: Sequence[int], beginning: int = 0) -> Iterator[None]:
+    """Within, masks are those of packed rows of these lengths, which may share a beginning."""
+    token = _packed.set((max(row_lengths), beginning))
     try:
         yield
     finally:
-        _longest.reset(token)
+        _packed.reset(token)

@@ -15,6 +15,7 @@ from ngdiff.errors import InputError
 from ngdiff.modeling.answers import FusedLoss, forward_answers
 from ngdiff.modeling.checks import (
     is_unobserved,
+    says_the_same_when_beginning_is_shared,
     says_the_same_when_cut,
     says_the_same_when_fused,
     says_the_same_when_narrowed,
@@ -26,7 +27,7 @@ from ngdiff.modeling.head import depends_on_length, output_head
 from ngdiff.modeling.last_mlp import last_mlp
 from ngdiff.modeling.reused_head import ReusedHead
 from ngdiff.modeling.row_attention import NAME as ROW_ATTENTION
-from ngdiff.modeling.row_attention import attention_of, set_attention
+from ngdiff.modeling.row_attention import attention_of, longest_without_mask, set_attention
 from ngdiff.training.alternates import AlternateRows
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.pairing import without_labels
@@ -69,6 +70,7 @@ class TextTask:
         self._rows = False  # gradients of the embedding as rows; while a model is trained
         self._mlp: nn.Module | None = None  # what is computed at answer tokens alone; not before it is checked
         self.packing = False
+        self._shared = 0  # tokens of the longest row that may share its beginning; not before it is checked
         self._fused_loss: FusedLoss | None = None  # not before it is checked
         self._reused_head: FusedLoss | None = None  # in place of that where there is none; while a model is trained
 
@@ -120,6 +122,7 @@ class TextTask:
             self._reused_head = None
             self._mlp = None
             self.packing = False
+            self._shared = 0
             set_attention(model, by_rows=False)
 
     def may_pack(self, model: nn.Module) -> bool:
@@ -131,6 +134,13 @@ class TextTask:
         if self.args.packing == "auto":
             return self._can_attend_by_rows(model) and self.args.device.type == "cpu"
         return self.args.packing == "on"
+
+    def may_share_beginnings(self, model: nn.Module) -> bool:
+        """Whether to compute once what all rows of a packed batch begin with, if the model then says the same.
+
+        With dropout each row has one of its own.
+        """
+        return self.args.disable_dropout and self._can_attend_by_rows(model)
 
     def forward(
         self, model: nn.Module, batch: Mapping[str, Tensor], needs: Set[str] = frozenset(), layer: int | None = None
@@ -146,6 +156,7 @@ class TextTask:
                 tails=self.tails or not self._cut,
                 mlp=self._mlp,
                 packing=self.packing,
+                shared=self._shared,
                 fused_loss=self._fused_loss or self._reused_head,
             )
 
@@ -154,7 +165,7 @@ class TextTask:
 
         That is: logits of answer tokens alone and no tokens behind them, packed rows, a fused loss, each with a warning
         (where `--packing auto` chose to pack, at level INFO); without a word, the last layer's `mlp` at answer tokens
-        alone and the head in memory that is used again.
+        alone, one beginning for all packed rows, and the head in memory that is used again.
         """
         difference = says_the_same_when_cut(model, batch, tails=self.tails)
         self._cut = not difference
@@ -204,6 +215,8 @@ class TextTask:
             differences.append(says_the_same_when_packed(model, batch, cut=self._cut))
             self.packing = not differences[-1]
             if self.packing:
+                if by_rows:
+                    self._check_beginning(model, batch)
                 return
         set_attention(model, by_rows=False)
         logger.log(
@@ -212,6 +225,13 @@ class TextTask:
             self.args.packing,
             differences[-1],
         )
+
+    def _check_beginning(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
+        """Nothing is said where beginnings are computed for each row."""
+        if self.may_share_beginnings(model):
+            longest = longest_without_mask(model)
+            difference = says_the_same_when_beginning_is_shared(model, batch, longest, cut=self._cut)
+            self._shared = 0 if difference else longest
 
     def _check_fused_loss(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
         name = self.args.fused_loss
