@@ -9,13 +9,16 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, Gemma3Config, PhiConfig, PhiForCausalLM, Qwen2Config
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from ngdiff.data import AnswerCollator
 from ngdiff.modeling.answers import forward_answers
-from ngdiff.modeling.checks import says_the_same_when_packed
+from ngdiff.modeling.checks import says_the_same_when_beginning_is_shared, says_the_same_when_packed
+from ngdiff.modeling.packing import packed
 from ngdiff.modeling.row_attention import (
     NAME,
     attend_by_rows,
     attends_by_rows,
     block_of,
+    longest_without_mask,
     mask_of_rows,
     packed_rows,
     set_attention,
@@ -163,3 +166,138 @@ def test_a_model_that_keeps_the_rows_for_itself_is_found(batch):  # noqa: F811
     model = Unasked(copy.deepcopy(CONFIGS["llama"])).eval()
     set_attention(model, by_rows=True)
     assert "differ" in says_the_same_when_packed(model, batch)
+
+
+ROWS = {"several": [(12, 3), (9, 5), (7, 4), (11, 4)], "one token of their own": [(12, 3), (4, 3)], "one row": [(8, 3)]}
+
+
+@pytest.fixture(params=ROWS)
+def alike(request) -> dict[str, Tensor]:
+    """Rows that begin with the same three tokens; lengths and prompts as in `ROWS`."""
+    rows = []
+    for seed, (length, prompt) in enumerate(ROWS[request.param]):
+        own = row(length, prompt, seed)
+        own["input_ids"][:3] = [7, 8, 9]
+        own["input_ids"][3] = 10 + seed
+        own["labels"][prompt:] = own["input_ids"][prompt:]
+        rows.append(own)
+    return AnswerCollator(0)(rows)
+
+
+def test_of_tokens_in_a_block_those_of_the_long_row_come_back():
+    for lengths, beginning in (((5, 1, 7), 0), ((5, 4, 7), 3), ((2, 2), 1), ((6,), 2)):
+        block = block_of(lengths, beginning)
+        assert block.tokens.shape == (len(lengths), max(lengths))
+        assert torch.equal(
+            block.tokens.flatten()[block.places], torch.arange(sum(lengths) - beginning * (len(lengths) - 1))
+        )
+
+
+@pytest.mark.parametrize("heads", [4, 2])
+def test_values_and_gradients_with_one_beginning_are_those_with_one_for_each_row(heads):
+    layer = nn.Module()
+    layer.num_key_value_groups = 4 // heads
+    lengths, beginning = (5, 4, 7), 3
+    whole = torch.tensor([0, 1, 2, 3, 4, 0, 1, 2, 5, 0, 1, 2, 6, 7, 8, 9])  # of each row's tokens, their places
+    kept = torch.tensor([0, 1, 2, 3, 4, 8, 12, 13, 14, 15])
+    generator = torch.Generator().manual_seed(0)
+    inputs = [
+        torch.randn(1, n, 10, 8, dtype=torch.float64, generator=generator, requires_grad=True)
+        for n in (4, heads, heads)
+    ]
+    expected, _ = sdpa_attention_forward(layer, *(x[:, :, whole] for x in inputs), mask(lengths))
+    found, _ = attend_by_rows(layer, *inputs, None, row_block=block_of(lengths, beginning))
+    torch.testing.assert_close(found, expected[:, kept])
+    weights = torch.randn(found.shape, dtype=torch.float64, generator=generator)
+    for one, other in zip(
+        *(torch.autograd.grad((weights * x).sum(), inputs) for x in (found, expected[:, kept])), strict=True
+    ):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("tails", [True, False])
+def test_the_layout_holds_a_common_beginning_once(alike, tails):
+    plain, found = packed(alike, tails=tails), packed(alike, tails=tails, shared=12)
+    rows = len(alike["labels"])
+    assert found.beginning == (0 if rows == 1 else 2), "the third predicts a label of the first row"
+    assert found.row_lengths == plain.row_lengths
+    assert found.predicts.shape[1] == plain.predicts.shape[1] - found.beginning * (rows - 1)
+    assert torch.equal(found.inputs["input_ids"][found.predicts], plain.inputs["input_ids"][plain.predicts])
+    assert torch.equal(found.inputs["position_ids"][found.predicts], plain.inputs["position_ids"][plain.predicts])
+    assert packed(alike, tails=tails, shared=max(plain.row_lengths) - 1).beginning == 0, "a row is too long"
+
+
+@pytest.mark.parametrize("name", BY_ROWS)
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_a_model_says_the_same_with_one_beginning(name, checkpointing, alike):
+    model = build(BY_ROWS[name], torch.float64)
+    model.config.sliding_window = None
+    if checkpointing:
+        model.train()
+        getattr(model, f"{CHECKPOINTING}_enable")()
+        for module in model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+    set_attention(model, by_rows=True)
+    seen, results = [], []
+    model.register_forward_pre_hook(
+        lambda module, args, inputs: seen.append(inputs["input_ids"].numel()), with_kwargs=True
+    )
+    for shared in (0, 100):
+        model.zero_grad()
+        answers = forward_answers(model, alike, {"hidden", "logits"}, layer=1, tails=False, packing=True, shared=shared)
+        (answers.nll * torch.arange(1, len(answers.nll) + 1)).sum().backward()
+        results.append((answers, torch.cat([p.grad.flatten() for p in model.parameters()])))
+    (plain, expected), (found, gradient) = results
+    rows = len(alike["labels"])
+    assert seen[1] == seen[0] - 2 * (rows - 1)
+    for one, other in ((found.nll, plain.nll), (found.logits, plain.logits), (found.hidden, plain.hidden)):
+        assert_close(one, other, 2e-6)  # some normalize in fp32
+    assert (gradient - expected).norm() <= 2e-6 * expected.norm()
+    assert torch.equal(found.row, plain.row)
+    difference = says_the_same_when_beginning_is_shared(model.eval(), alike, 100)
+    assert difference == ("the rows have no beginning in common, or are too long" if rows == 1 else "")
+
+
+def test_rows_longer_than_a_window_share_nothing(alike):
+    """Masks of transformers count tokens along the long row."""
+    model = build(CONFIGS["mistral: windows"])
+    set_attention(model, by_rows=True)
+    assert longest_without_mask(model) == 4
+    assert longest_without_mask(build(CONFIGS["llama"])) > 1 << 40
+    short = {name: values[:, :4] for name, values in alike.items()}
+    for rows, window in ((alike, 4), (short, 100)):
+        found = forward_answers(model, rows, packing=True, shared=window)
+        assert_close(found.nll, forward_answers(model, rows).nll)
+    if len(alike["labels"]) > 1:
+        assert "RuntimeError" in says_the_same_when_beginning_is_shared(model, alike, 100)
+
+
+class Counting(type(build(CONFIGS["llama"]))):
+    """What it says of a token depends on how many there are before it in the pass."""
+
+    def forward(self, input_ids=None, **inputs):
+        embedded = self.get_input_embeddings()(input_ids)
+        places = torch.arange(input_ids.shape[1], dtype=embedded.dtype)
+        return super().forward(inputs_embeds=embedded * (1 + 0.01 * places)[None, :, None], **inputs)
+
+
+def test_a_model_to_which_the_number_of_tokens_matters_is_found():
+    model = Counting(copy.deepcopy(CONFIGS["llama"])).eval()
+    set_attention(model, by_rows=True)
+    rows = [row(9, 3, 1), row(9, 3, 1)]
+    assert "differs" in says_the_same_when_beginning_is_shared(model, AnswerCollator(0)(rows), 100)
+
+
+def test_beginnings_that_predict_labels_or_stand_behind_padding_are_not_shared():
+    learned = AnswerCollator(0)([row(9, 1, 1), row(9, 1, 1)])
+    assert packed(learned, shared=100).beginning == 0
+    prompts = AnswerCollator(0)([row(9, 5, 1), row(9, 5, 1)])
+    assert packed(prompts, shared=100).beginning == 4
+    left = {name: values.roll(2, 1) for name, values in prompts.items()}
+    left["attention_mask"] = torch.ones_like(left["attention_mask"])
+    left["attention_mask"][:, :2] = 0
+    left["labels"][:, :2] = -100
+    assert packed(left, shared=100).beginning == 0
+    unlabelled = {**prompts, "labels": torch.full_like(prompts["labels"], -100)}
+    assert packed(unlabelled, shared=100).beginning == 8, "each row keeps a token of its own"

@@ -351,3 +351,35 @@ def test_tokens_behind_the_labels_are_left_out_where_that_is_nobodys_business(
     expected = (1, sum(lengths)) if packing == "on" else (4, max(lengths))
     assert seen[0]["input_ids"].shape == expected
     assert torch.allclose(losses, forward_answers(model, batch).nll, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "method", ["ngdiff", "npo+gdiff", "dpo+gdiff", "idk+gdiff", "undial+gdiff", "rmu(layer=2)", "ga+klr"]
+)
+def test_a_run_is_the_same_if_rows_share_their_beginning(make_trainer, text, monkeypatch, method):
+    trainers, given = [], []
+    for shares in (True, False):
+        if not shares:
+            monkeypatch.setattr(TextTask, "may_share_beginnings", lambda self, model: False)
+        model = text["model"]()
+        seen, start = inputs_of(model), flat(model)
+        trainer = make_trainer(
+            **{**text, "model": model},
+            **FIXED,
+            method=method,
+            gradient_accumulation_steps=2,
+            per_device_train_batch_size=2,
+        )
+        trainer.train()
+        trainers.append(trainer)
+        given.append([inputs["input_ids"].numel() for inputs in seen[-4:]])
+    same_run(*trainers, start, 1e-4)
+    assert all(one < other for one, other in zip(*given, strict=True))
+
+
+def test_with_dropout_each_row_has_a_beginning_of_its_own(make_trainer, tiny_model):
+    model = tiny_model()
+    assert make_trainer(model).task.may_share_beginnings(model)
+    assert not make_trainer(model, disable_dropout=False).task.may_share_beginnings(model)
+    model.set_attn_implementation("eager")
+    assert not make_trainer(model).task.may_share_beginnings(model)
