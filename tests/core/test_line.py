@@ -174,6 +174,22 @@ def test_the_lean_line_takes_the_step_that_the_optimizer_would_take(name, warm, 
             torch.testing.assert_close(other[key][what], value, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("device", [None, "cpu"])
+def test_theta_0_lies_in_spare_memory(device):
+    problem, other = Problem(LINEAR["adamw"]), Problem(LINEAR["adamw"])
+    weights = list(problem.net.parameters())
+    of_other_types = [torch.zeros_like(weights[0], dtype=torch.float64), torch.zeros(3)]
+    spare = [*of_other_types, torch.full_like(weights[1], 7.0)]
+    place = spare[-1].data_ptr()
+    with LeanStepLine(problem.optimizer, origin_device=device, spare=spare) as line:
+        assert spare == []
+        assert [origin.data_ptr() == place for origin in line._origin[:2]] == [False, device is None]
+        line.settle(0.03)
+    with LeanStepLine(other.optimizer) as line:
+        line.settle(0.03)
+    assert all(map(torch.equal, problem.net.parameters(), other.net.parameters()))
+
+
 def test_a_lean_line_without_a_rate_leads_back():
     problem = Problem(LINEAR["adamw"])
     before = problem.snapshot()[0]

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from transformers import TrainerCallback
 
 from ngdiff.core.slots import GradientSlots
 from ngdiff.errors import InputError
@@ -99,6 +100,32 @@ def test_lean_probes_lead_to_the_same_end(make_trainer, tiny_model, optim, searc
         ends.append((flat(trainer.model), [row["learning_rate"] for row in steps(trainer)]))
     assert ends[0][1] == pytest.approx(ends[1][1], rel=1e-3)
     assert float((ends[0][0] - ends[1][0]).norm()) < 1e-3 * float((ends[0][0] - start).norm())
+
+
+@pytest.mark.parametrize("memory", ["lean", "exact"])
+def test_a_probe_has_spent_gradients_for_memory_and_nobody_has_after_a_step(make_trainer, tiny_model, memory):
+    class Watched(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            held.append(list(trainer._spare))
+
+    held, found, given = [], [], []
+    for kept in (True, False):
+        trainer = make_trainer(tiny_model(), autolr_memory=memory, autolr_interval=2)
+        probe = trainer._prober.probe
+
+        def watched(*args, spare, kept=kept, probe=probe, **kwargs):
+            given.append(len(spare))
+            if not kept:
+                spare.clear()
+            return probe(*args, spare=spare, **kwargs)
+
+        trainer._prober.probe = watched
+        trainer.add_callback(Watched())
+        trainer.train()
+        found.append(flat(trainer.model))
+    assert torch.equal(*found)
+    assert min(given) > 0
+    assert held == [[]] * len(held)
 
 
 def test_a_lean_run_goes_on_where_it_was_cut(make_trainer, tmp_path):

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
 from ngdiff.core.line import LeanStepLine, StepLine, UncopiableOptimizerError, check_on_copy, learning_rate
@@ -120,7 +121,13 @@ class AutoLR:
         return (self.settings.search and step == 1) or step % self.settings.interval == 0
 
     def probe(
-        self, optimizer: Optimizer, loss: RetainLoss, *, search: bool = False, here: float | None = None
+        self,
+        optimizer: Optimizer,
+        loss: RetainLoss,
+        *,
+        search: bool = False,
+        here: float | None = None,
+        spare: list[Tensor] | None = None,
     ) -> Probe:
         """Fit the retain loss along the step that the optimizer would now take and set its learning rate.
 
@@ -130,6 +137,7 @@ class AutoLR:
                 for each fit.
             search: Look for the scale of the learning rate first, from `settings.start`.
             here: The loss at `rho = 0` where it is known: of the rows that gave the gradient.
+            spare: Tensors whose memory a lean probe may use (`LeanStepLine`). The list is empty afterwards.
 
         Raises:
             NonlinearOptimizerError: the optimizer's step is not linear in the learning rate.
@@ -138,7 +146,7 @@ class AutoLR:
         if here is None:  # before the line is open: its first step leads away from here
             here = loss()
             probe.forwards += 1
-        with self._line(optimizer) as line:
+        with self._line(optimizer, spare) as line:
             self._checked = True
             phi = _Evaluations(line, loss, probe, here)
             if line.step_norm == 0.0 or not math.isfinite(line.step_norm):
@@ -153,13 +161,15 @@ class AutoLR:
         probe.after = rate
         return probe
 
-    def _line(self, optimizer: Optimizer) -> StepLine:
+    def _line(self, optimizer: Optimizer, spare: list[Tensor] | None) -> StepLine:
         check = not self._checked
         if check:
             self._lean = self._may_be_lean(optimizer)
         if self._lean:
             check &= self.settings.memory != "auto"  # `_may_be_lean` has looked
-            return LeanStepLine(optimizer, check=check, origin_device=self.settings.origin_device)
+            return LeanStepLine(optimizer, check=check, origin_device=self.settings.origin_device, spare=spare)
+        if spare is not None:
+            spare.clear()
         return StepLine(optimizer, check=check)
 
     def _may_be_lean(self, optimizer: Optimizer) -> bool:

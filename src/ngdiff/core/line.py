@@ -7,6 +7,7 @@ to the optimizer's state, and needs a third of the memory.
 """
 
 import math
+from collections.abc import Hashable
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -218,6 +219,8 @@ class LeanStepLine(StepLine):
         check: Look whether it is, on a copy of the optimizer with a few weights of its own.
         origin_device: Where `theta_0` waits; None: where the weights are. On the host it takes no memory of the
             accelerator, and comes over once for each loss of a probe.
+        spare: Tensors whose values nobody needs any more, as those of spent gradients: `theta_0` is kept in those that
+            are like a weight, as on a CPU new memory is dear. The list is empty afterwards.
 
     Raises:
         NonlinearOptimizerError: the check failed.
@@ -236,10 +239,25 @@ class LeanStepLine(StepLine):
     _unit = 1.0 / _MEASURING_RATE
 
     def __init__(
-        self, optimizer: Optimizer, *, check: bool = False, origin_device: torch.device | str | None = None
+        self,
+        optimizer: Optimizer,
+        *,
+        check: bool = False,
+        origin_device: torch.device | str | None = None,
+        spare: list[Tensor] | None = None,
     ) -> None:
         super().__init__(optimizer, check=check)
         self._origin_device = origin_device
+        self._spare: dict[Hashable, list[Tensor]] = {}
+        while spare:
+            tensor = spare.pop()
+            if origin_device is None:
+                self._spare.setdefault(_likeness(tensor), []).append(tensor)
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self._spare = {}
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -249,6 +267,8 @@ class LeanStepLine(StepLine):
     def _kept(self, weight: Tensor) -> Tensor:
         if self._origin_device is not None:
             return weight.to(self._origin_device, copy=True)
+        if spare := self._spare.get(_likeness(weight)):
+            return spare.pop().copy_(weight)
         plain = type(weight) is Tensor and weight.device.type == "cpu" and weight.numel()
         return _copy_in_large_pages(weight) if plain else weight.clone()
 
@@ -302,6 +322,11 @@ def check_on_copy(optimizer: Optimizer) -> None:
         with StepLine(copy, check=True):
             pass
         copy.step()
+
+
+def _likeness(tensor: Tensor) -> Hashable:
+    """What two tensors have in common of which one may take the other's memory."""
+    return type(tensor), tensor.device, tensor.dtype, tensor.shape, tensor.stride()
 
 
 def _copy_in_large_pages(weight: Tensor) -> Tensor:

@@ -183,10 +183,10 @@ class _OneLook(AutoLR):
         super().__init__(settings)
         self._mode = mode
 
-    def probe(self, optimizer: Optimizer, loss: Any, **options: Any) -> Probe:
+    def probe(self, optimizer: Optimizer, loss: Any, *, spare: list[Tensor] | None = None, **options: Any) -> Probe:
         rate = learning_rate(optimizer)
         self._mode.number = 0.0  # the step is proportional to the rate
-        with self._line(optimizer) as line:
+        with self._line(optimizer, spare) as line:
             self._checked = True
             loss()
             line.settle(rate)

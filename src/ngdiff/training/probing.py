@@ -45,7 +45,13 @@ class Prober:
             self._own.append(batch)
 
     def probe(
-        self, optimizer: Optimizer, step: int, loss: Callable[[Sequence[Batch]], float], *, step_loss: float
+        self,
+        optimizer: Optimizer,
+        step: int,
+        loss: Callable[[Sequence[Batch]], float],
+        *,
+        step_loss: float,
+        spare: list[Tensor] | None = None,
     ) -> Probe:
         """Set the optimizer's learning rate.
 
@@ -54,6 +60,7 @@ class Prober:
             step: Number of the step.
             loss: Mean retain loss of batches at the current weights.
             step_loss: That of the rows that gave the gradient, as their passes found it.
+            spare: As for `AutoLR.probe`.
         """
         same = bool(self._own)
         batches = self._own or self.fresh_batches(step)
@@ -63,6 +70,7 @@ class Prober:
             lambda: loss(batches),
             search=self.autolr.settings.search and step == 1,
             here=step_loss if same and self.rereads else None,
+            spare=spare,
         )
 
     def fresh_batches(self, step: int) -> list[Batch]:
