@@ -70,16 +70,23 @@ class Gramian:
         return math.isfinite(self.a) and math.isfinite(self.b) and math.isfinite(self.s)
 
 
-def gramian(g_r: Gradient, g_f: Gradient, *, reduce: Callable[[Tensor], Tensor] | None = None) -> Gramian:
+def gramian(
+    g_r: Gradient,
+    g_f: Gradient,
+    *,
+    like: Gramian | None = None,
+    reduce: Callable[[Tensor], Tensor] | None = None,
+) -> Gramian:
     """Inner products of two gradients, accumulated in fp32 per tensor and in fp64 across tensors.
 
     One synchronisation with the device. Where fp32 cannot hold the squares (|g| above about 1e19 or below
-    about 1e-19) the products are taken again of gradients that are scaled to about 1.
+    about 1e-12) the products are taken again of gradients that are scaled to about 1, by powers of two.
 
     Args:
         g_r: Retain gradient, one tensor per parameter, any floating dtype.
         g_f: Forget gradient, same parameters in the same order. One of the two may be of another dtype or wait on the
             host; it comes to the other piece by piece.
+        like: That of gradients of about this size, as of the step before: so scaled, the products are taken once.
         reduce: Applied to the tensor of the three local sums, shape (3,), fp64; sums them over the ranks that
             hold different shards of the gradients. None where each rank holds the whole gradient.
 
@@ -92,17 +99,27 @@ def gramian(g_r: Gradient, g_f: Gradient, *, reduce: Callable[[Tensor], Tensor] 
     """
     if len(g_r) != len(g_f):
         raise ValueError(f"g_r has {len(g_r)} tensors and g_f {len(g_f)}; both need one per parameter")
-    a, s, b = _sums(g_r, g_f, 1.0, 1.0, reduce)
+    scale_r = scale_f = 1.0
+    if like is not None:
+        scale_r, scale_f = _scale(_size(like.a)), _scale(_size(like.b))
+    a, s, b = _sums(g_r, g_f, 1.0 / scale_r, 1.0 / scale_f, reduce)
     if _well_scaled(a) and _well_scaled(b) and math.isfinite(s):
-        return Gramian(a, s, b)
+        return Gramian(a * scale_r**2, s * scale_r * scale_f, b * scale_f**2)
+    if like is not None:  # they are of another size
+        return gramian(g_r, g_f, reduce=reduce)
     size_r, size_f = _size(a, g_r), _size(b, g_f)
     if reduce is not None:  # shards need one common scale; a sum of sizes is as good as one
         size_r, size_f = reduce(torch.tensor([size_r, size_f, 0.0], dtype=torch.float64)).tolist()[:2]
     if not (math.isfinite(size_r) and math.isfinite(size_f)):
         return Gramian(a, s, b)  # a non-finite gradient: the caller refuses it
-    scale_r, scale_f = size_r or 1.0, size_f or 1.0
+    scale_r, scale_f = _scale(size_r), _scale(size_f)
     a, s, b = _sums(g_r, g_f, 1.0 / scale_r, 1.0 / scale_f, reduce)
     return Gramian(a * scale_r**2, s * scale_r * scale_f, b * scale_f**2)
+
+
+def _scale(size: float) -> float:
+    """The power of four next to a size, by which numbers are divided without rounding; 1 for none."""
+    return 4.0 ** round(math.log(size, 4.0)) if 0.0 < size < math.inf else 1.0
 
 
 def _well_scaled(square: float) -> bool:
@@ -110,8 +127,8 @@ def _well_scaled(square: float) -> bool:
     return math.isfinite(square) and square > 1e-24
 
 
-def _size(square: float, gradient: Gradient) -> float:
-    """By what to divide a gradient so that its square is near 1; 1 where it is well scaled already.
+def _size(square: float, gradient: Gradient = ()) -> float:
+    """By about what to divide a gradient so that its square is near 1; 1 where it is well scaled already.
 
     Of a square that has vanished in part a root is good enough; where none is left, or it has no end, it is the largest
     entry.
