@@ -1,11 +1,16 @@
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from ngdiff.data import AnswerCollator
 from ngdiff.estimate.live import LiveBytes
 from ngdiff.estimate.model import weightless_model
 from ngdiff.estimate.rehearsal import RehearsalTrainer, rehearsal_options
 from ngdiff.estimate.weightless import Weightless
 from ngdiff.estimate.workload import _Measure, workload
+from ngdiff.modeling import packing
 
 from .conftest import VOCABULARY
 
@@ -31,7 +36,9 @@ def padded(rows) -> int:
 
 
 def packed(rows) -> int:
-    return sum(len(row["input_ids"]) - 1 for row in rows)
+    """What the model is given."""
+    layout = packing.packed(AnswerCollator(0)(rows), tails=False, shared=1000)
+    return layout.inputs["input_ids"].numel()
 
 
 def test_steps(work_of):
@@ -90,3 +97,17 @@ def test_tails_count_where_the_model_is_given_them(work_of, monkeypatch):
     monkeypatch.setattr("ngdiff.training.text_task.depends_on_length", lambda model: True)
     whole, _ = work_of()
     assert whole.tokens["retain"] == short.tokens["retain"] + 4  # a token of each row
+
+
+@settings(max_examples=50, deadline=None)
+@given(data=st.data())
+def test_what_rows_begin_with_in_common_is_counted_as_the_model_is_given_it(data):
+    rows = []
+    for _ in range(data.draw(st.integers(1, 5))):
+        ids = data.draw(st.lists(st.integers(3, 4), min_size=2, max_size=7))
+        prompt = data.draw(st.integers(1, len(ids) - 1))
+        rows.append({"input_ids": ids, "labels": [-100] * prompt + ids[prompt:]})
+    measure = _Measure(torch.nn.Linear(1, 1), packed=True, tails=False, shares_beginnings=True)
+    assert measure.tokens(rows) == packed(rows)
+    apart = _Measure(torch.nn.Linear(1, 1), packed=True, tails=False)
+    assert apart.tokens(rows) == sum(len(row["input_ids"]) - 1 for row in rows)

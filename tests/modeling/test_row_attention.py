@@ -5,6 +5,8 @@ import json
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, Gemma3Config, PhiConfig, PhiForCausalLM, Qwen2Config
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -12,12 +14,11 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from ngdiff.data import AnswerCollator
 from ngdiff.modeling.answers import forward_answers
 from ngdiff.modeling.checks import says_the_same_when_beginning_is_shared, says_the_same_when_packed
-from ngdiff.modeling.packing import packed
+from ngdiff.modeling.packing import RowBlock, packed
 from ngdiff.modeling.row_attention import (
     NAME,
     attend_by_rows,
     attends_by_rows,
-    block_of,
     longest_without_mask,
     mask_of_rows,
     packed_rows,
@@ -42,6 +43,17 @@ BY_ROWS = {
 }
 
 
+def block(lengths=LENGTHS, common: int = 0) -> RowBlock:
+    """That of rows which begin with so many common tokens."""
+    ids = torch.arange(1, 1 + len(lengths) * max(lengths)).view(len(lengths), -1)
+    ids[:, :common] = ids[0, :common]
+    given = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    labels = torch.where(torch.arange(max(lengths)) > common, ids, -100)
+    found = packed({"input_ids": ids, "attention_mask": given.long(), "labels": labels}, shared=100).block
+    assert found is not None
+    return found
+
+
 def mask(lengths=LENGTHS, window: int = 100) -> Tensor:
     """(1, 1, S, S) bool."""
     blocks = [torch.ones(n, n, dtype=torch.bool).tril().triu(1 - window) for n in lengths]
@@ -61,7 +73,7 @@ def test_values_and_gradients_are_those_of_one_masked_call(given, heads):
     inputs = [states(4, 1), states(heads, 2), states(heads, 3)]
     weights = torch.randn(1, sum(LENGTHS), 4, 8, dtype=torch.float64)
     expected, _ = sdpa_attention_forward(layer, *inputs, mask() if given is None else given, scaling=0.3)
-    found, _ = attend_by_rows(layer, *inputs, given, row_block=block_of(LENGTHS), scaling=0.3)
+    found, _ = attend_by_rows(layer, *inputs, given, row_block=block(), scaling=0.3)
     torch.testing.assert_close(found, expected)
     for one, other in zip(*(torch.autograd.grad((weights * x).sum(), inputs) for x in (found, expected)), strict=True):
         torch.testing.assert_close(one, other)
@@ -169,6 +181,9 @@ def test_a_model_that_keeps_the_rows_for_itself_is_found(batch):  # noqa: F811
 
 
 ROWS = {"several": [(12, 3), (9, 5), (7, 4), (11, 4)], "one token of their own": [(12, 3), (4, 3)], "one row": [(8, 3)]}
+# Rows -> tokens that another row has already. Of four: two of the first in three, and the third token of the second in
+# two, as it predicts a label of the first.
+FOUND = {4: 3 * 2 + 2, 2: 2, 1: 0}
 
 
 @pytest.fixture(params=ROWS)
@@ -184,13 +199,47 @@ def alike(request) -> dict[str, Tensor]:
     return AnswerCollator(0)(rows)
 
 
-def test_of_tokens_in_a_block_those_of_the_long_row_come_back():
-    for lengths, beginning in (((5, 1, 7), 0), ((5, 4, 7), 3), ((2, 2), 1), ((6,), 2)):
-        block = block_of(lengths, beginning)
-        assert block.tokens.shape == (len(lengths), max(lengths))
-        assert torch.equal(
-            block.tokens.flatten()[block.places], torch.arange(sum(lengths) - beginning * (len(lengths) - 1))
-        )
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_a_block_holds_every_row_and_the_long_row_every_beginning_once(data):
+    """Against sets of tuples; few kinds of tokens, so that rows have much in common."""
+    rows, prompts = [], []
+    for _ in range(data.draw(st.integers(1, 5))):
+        rows.append(data.draw(st.lists(st.integers(3, 4), min_size=1, max_size=6)))
+        prompts.append(data.draw(st.integers(1, len(rows[-1]))))  # without labels where it is the whole row
+    padding = data.draw(st.sampled_from(["right", "left"]))
+    longest = max(map(len, rows))
+
+    def filled(values, filler):
+        missing = [filler] * (longest - len(values))
+        return values + missing if padding == "right" else missing + values
+
+    padded_rows = {
+        "input_ids": torch.tensor([filled(own, 0) for own in rows]),
+        "attention_mask": torch.tensor([filled([1] * len(own), 0) for own in rows]),
+        "labels": torch.tensor([filled([-100] * n + own[n:], -100) for own, n in zip(rows, prompts, strict=True)]),
+    }
+    layout = packed(padded_rows, shared=longest)
+    ids = layout.inputs["input_ids"][0]
+    assert [ids[found[: len(own)]].tolist() for found, own in zip(layout.block.tokens, rows, strict=True)] == rows
+    assert torch.equal(layout.block.tokens.flatten()[layout.block.places], torch.arange(len(ids)))
+    places = layout.inputs["position_ids"][0]
+    for found, own in zip(layout.block.tokens, rows, strict=True):
+        assert places[found[: len(own)]].tolist() == list(range(len(own)))
+    plain = packed(padded_rows)
+    for name in ("input_ids", "position_ids"):
+        assert torch.equal(layout.inputs[name][layout.predicts], plain.inputs[name][plain.predicts])
+    if padding == "right":
+        ends = [n - 1 if n < len(own) else n for own, n in zip(rows, prompts, strict=True)]
+        beginnings = {tuple(own[: n + 1]) for own, end in zip(rows, ends, strict=True) for n in range(end)}
+        rest = sum(len(own) - end for own, end in zip(rows, ends, strict=True))
+        assert len(ids) == len(beginnings) + rest
+        assert layout.block.shares == (len(ids) < sum(map(len, rows)))
+
+
+def test_where_there_is_too_much_to_compare_nothing_is_shared(monkeypatch, alike):
+    monkeypatch.setattr("ngdiff.modeling.packing._COMPARED", 1)
+    assert not packed(alike, shared=100).block.shares
 
 
 @pytest.mark.parametrize("heads", [4, 2])
@@ -206,7 +255,7 @@ def test_values_and_gradients_with_one_beginning_are_those_with_one_for_each_row
         for n in (4, heads, heads)
     ]
     expected, _ = sdpa_attention_forward(layer, *(x[:, :, whole] for x in inputs), mask(lengths))
-    found, _ = attend_by_rows(layer, *inputs, None, row_block=block_of(lengths, beginning))
+    found, _ = attend_by_rows(layer, *inputs, None, row_block=block(lengths, beginning))
     torch.testing.assert_close(found, expected[:, kept])
     weights = torch.randn(found.shape, dtype=torch.float64, generator=generator)
     for one, other in zip(
@@ -219,12 +268,12 @@ def test_values_and_gradients_with_one_beginning_are_those_with_one_for_each_row
 def test_the_layout_holds_a_common_beginning_once(alike, tails):
     plain, found = packed(alike, tails=tails), packed(alike, tails=tails, shared=12)
     rows = len(alike["labels"])
-    assert found.beginning == (0 if rows == 1 else 2), "the third predicts a label of the first row"
+    assert found.block.shares == (rows > 1)
     assert found.row_lengths == plain.row_lengths
-    assert found.predicts.shape[1] == plain.predicts.shape[1] - found.beginning * (rows - 1)
-    assert torch.equal(found.inputs["input_ids"][found.predicts], plain.inputs["input_ids"][plain.predicts])
-    assert torch.equal(found.inputs["position_ids"][found.predicts], plain.inputs["position_ids"][plain.predicts])
-    assert packed(alike, tails=tails, shared=max(plain.row_lengths) - 1).beginning == 0, "a row is too long"
+    assert found.predicts.shape[1] == plain.predicts.shape[1] - FOUND[rows]
+    too_long = packed(alike, tails=tails, shared=max(plain.row_lengths) - 1)
+    assert not too_long.block.shares
+    assert torch.equal(too_long.inputs["input_ids"], plain.inputs["input_ids"])
 
 
 @pytest.mark.parametrize("name", BY_ROWS)
@@ -250,13 +299,13 @@ def test_a_model_says_the_same_with_one_beginning(name, checkpointing, alike):
         results.append((answers, torch.cat([p.grad.flatten() for p in model.parameters()])))
     (plain, expected), (found, gradient) = results
     rows = len(alike["labels"])
-    assert seen[1] == seen[0] - 2 * (rows - 1)
+    assert seen[1] == seen[0] - FOUND[rows]
     for one, other in ((found.nll, plain.nll), (found.logits, plain.logits), (found.hidden, plain.hidden)):
         assert_close(one, other, 2e-6)  # some normalize in fp32
     assert (gradient - expected).norm() <= 2e-6 * expected.norm()
     assert torch.equal(found.row, plain.row)
     difference = says_the_same_when_beginning_is_shared(model.eval(), alike, 100)
-    assert difference == ("the rows have no beginning in common, or are too long" if rows == 1 else "")
+    assert difference == ("no two rows have a beginning in common, or one is too long" if rows == 1 else "")
 
 
 def test_rows_longer_than_a_window_share_nothing(alike):
@@ -289,15 +338,8 @@ def test_a_model_to_which_the_number_of_tokens_matters_is_found():
     assert "differs" in says_the_same_when_beginning_is_shared(model, AnswerCollator(0)(rows), 100)
 
 
-def test_beginnings_that_predict_labels_or_stand_behind_padding_are_not_shared():
+def test_tokens_that_predict_labels_are_not_shared():
     learned = AnswerCollator(0)([row(9, 1, 1), row(9, 1, 1)])
-    assert packed(learned, shared=100).beginning == 0
+    assert not packed(learned, shared=100).block.shares
     prompts = AnswerCollator(0)([row(9, 5, 1), row(9, 5, 1)])
-    assert packed(prompts, shared=100).beginning == 4
-    left = {name: values.roll(2, 1) for name, values in prompts.items()}
-    left["attention_mask"] = torch.ones_like(left["attention_mask"])
-    left["attention_mask"][:, :2] = 0
-    left["labels"][:, :2] = -100
-    assert packed(left, shared=100).beginning == 0
-    unlabelled = {**prompts, "labels": torch.full_like(prompts["labels"], -100)}
-    assert packed(unlabelled, shared=100).beginning == 8, "each row keeps a token of its own"
+    assert packed(prompts, shared=100).inputs["input_ids"].shape == (1, 18 - 4)

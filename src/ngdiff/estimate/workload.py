@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile, zip_longest
+from itertools import zip_longest
 from typing import Any
 
 from torch import nn
@@ -109,21 +109,25 @@ class _Measure:
             lengths = [len(row["input_ids"]) for row in rows]
         if not self.packed:
             return len(lengths) * max(lengths, default=0)
-        given = [(row, length) for row, length in zip(rows, lengths, strict=True) if length]
-        return sum(lengths) - self._beginning(given) * (len(given) - 1)
+        return sum(lengths) - self._shared(rows, lengths)
 
-    def _beginning(self, given: Sequence[tuple[Any, int]]) -> int:
-        """Tokens that all rows begin with, in front of those that predict a label; not all of a row."""
-        if not self.shares_beginnings or len(given) < 2:
+    def _shared(self, rows: Sequence[Any], lengths: Sequence[int]) -> int:
+        """Tokens that rows begin with as well as one before them does, in front of those that predict a label."""
+        if not self.shares_beginnings:
             return 0
-        ends = [min(_first_label(row["labels"]), length) - 1 for row, length in given]
-        columns = zip(*(row["input_ids"][:end] for (row, _), end in zip(given, ends, strict=True)), strict=False)
-        return sum(1 for _ in takewhile(lambda tokens: len(set(tokens)) == 1, columns))
+        nodes: dict[tuple[int, int], int] = {}  # of the tree of all beginnings: (what is in front, token) -> number
+        found = 0
+        for row, length in zip(rows, lengths, strict=True):
+            node = 0
+            for token in row["input_ids"][: min(_first_label(row["labels"]) - 1, length)]:
+                found += 1
+                node = nodes.setdefault((node, token), len(nodes) + 1)
+        return found - len(nodes)
 
 
 def _first_label(labels: Sequence[int]) -> int:
-    """The place of the first that is predicted; behind the row where there is none."""
-    return next((place for place in range(1, len(labels)) if labels[place] != IGNORED), len(labels))
+    """The place of the first that is predicted; one behind the row where there is none."""
+    return next((place for place in range(1, len(labels)) if labels[place] != IGNORED), len(labels) + 1)
 
 
 def _last_label(labels: Sequence[int]) -> int:

@@ -24,7 +24,7 @@ from ngdiff.core.answers import IGNORED, Answers
 from ngdiff.modeling.head import output_head
 from ngdiff.modeling.last_mlp import narrowed
 from ngdiff.modeling.packing import packed, padded
-from ngdiff.modeling.row_attention import attends_by_rows, block_of, packed_rows
+from ngdiff.modeling.row_attention import attends_by_rows, packed_rows
 from ngdiff.modeling.token_loss import spend_logits
 
 # (model, hidden states in front of its output head (T, H), labels (T,)) -> losses (T,)
@@ -62,12 +62,12 @@ def forward_answers(
         tails: Give the model also what stands behind all labels.
         mlp: What `last_mlp` found of the model: computed at labelled positions alone.
         packing: Give the model all rows as one, without padding. What is returned is the same.
-        shared: And once what all rows begin with, where none is longer than this and each attends to itself.
+        shared: And once what rows begin with in common, where none is longer than this and each attends to itself.
         fused_loss: Makes the token losses of the head's input, without logits; where those are needed it is not used.
     """
     packing = packing and bool(batch["attention_mask"].any())  # attention is not made for no tokens
     by_rows = packing and attends_by_rows(model)
-    layout = packed(batch, tails=tails, shared=shared * by_rows) if packing else padded(batch, tails=tails)
+    layout = packed(batch, tails=tails, shared=shared if by_rows else None) if packing else padded(batch, tails=tails)
     labels = batch["labels"][:, 1:]
     labelled = labels != IGNORED
     targets = labels[labelled]
@@ -78,11 +78,10 @@ def forward_answers(
         fused_loss = None
     seen: Seen = "none" if fused_loss is not None else "labelled" if cut else "all"
     options: dict[str, Any] = {"output_hidden_states": True} if with_hidden else {}
-    if by_rows:
-        device = layout.predicts.device
-        options["row_block"] = block_of(layout.row_lengths, layout.beginning, device=device)
+    if layout.block is not None:
+        options["row_block"] = layout.block
     with (
-        packed_rows(layout.row_lengths, layout.beginning) if by_rows else nullcontext(),
+        nullcontext() if layout.block is None else packed_rows(layout.row_lengths, shares=layout.block.shares),
         nullcontext() if mlp is None else narrowed(mlp, layout.predicts),
         selecting_positions(model, layout.predicts, seen) as head_inputs,
     ):

@@ -106,7 +106,7 @@ def says_the_same_when_packed(model: nn.Module, batch: Mapping[str, Tensor], *, 
 def says_the_same_when_beginning_is_shared(
     model: nn.Module, batch: Mapping[str, Tensor], shared: int, *, cut: bool = True
 ) -> str:
-    """Whether a model says the same of packed rows, to rounding, if what they all begin with stands there once.
+    """Whether a model says the same of packed rows, to rounding, if what they begin with in common stands there once.
 
     Args:
         model: In evaluation mode; says the same when packed.
@@ -115,8 +115,9 @@ def says_the_same_when_beginning_is_shared(
         cut: As for `forward_answers`.
     """
     batch = _with_labels(batch)
-    if not packed(batch, shared=shared).beginning:
-        return "the rows have no beginning in common, or are too long"
+    block = packed(batch, shared=shared).block
+    if block is None or not block.shares:
+        return "no two rows have a beginning in common, or one is too long"
     plain = forward_answers(model, batch, _HEAD_INPUT, cut=cut, packing=True)
 
     def difference() -> str:

@@ -5,8 +5,8 @@ transformers finds where a row ends (`masking_utils.find_packed_sequence_indices
 block-diagonal mask, flash attention the rows' lengths. A model that does not look at position ids, or takes them for
 something else, would let rows see each other; `checks.says_the_same_when_packed` finds it.
 
-Where attention is taken row by row (`row_attention.py`) the beginning that all rows have in common, that of a template
-or of a system prompt, may stand there once: what a causal model says of it is the same in all of them.
+Where each row attends to itself in a block (`row_attention.py`) what rows begin with in common (a template, a system
+prompt, a question with two answers) may stand in the long row once: a causal model says the same of it in all of them.
 
 Tokens behind those that predict a label, the last of each row among them, have no part in a loss, as no token sees
 those that follow it: the model is not given them, but where other rows of a padded batch are longer.
@@ -14,16 +14,34 @@ those that follow it: the model is not given them, but where other rows of a pad
 Padded batches are packed here, on the device, so that all that is said of a batch (labels, numbers of rows, other
 answers) keeps its shape.
 
-Shape legend: B rows, L tokens of the longest row, S tokens of all rows together, padding left out (and, where it is
-shared, the common beginning of all rows but the first).
+Shape legend: B rows, L tokens of the longest row, S tokens of the long row: all, padding left out, shared ones once.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from ngdiff.core.answers import IGNORED
+
+# Most pairs of tokens that are compared to find common beginnings, of B B L.
+_COMPARED = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class RowBlock:
+    """Packed rows put one above the other.
+
+    Args:
+        tokens: (B, L) int64, where in the long row the tokens of each row are; 0 behind its end.
+        places: (S,) int64, where in the flat block the tokens of the long row are.
+        shares: Whether rows have tokens in common.
+    """
+
+    tokens: Tensor
+    places: Tensor
+    shares: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +52,14 @@ class Layout:
         inputs: Arguments of the model: `input_ids` with `attention_mask` (B, L), or with `position_ids` (1, S).
         predicts: Positions from which the next token of the same row is predicted and counts; bool, (B, L) or (1, S).
             In order, they are those of the labels, row after row.
-        row_lengths: Tokens of each packed row that has any, with its beginning.
-        beginning: How many of them are those of the first row, and stand there alone.
+        row_lengths: Tokens of each packed row that has any, also those that it shares.
+        block: Where they are.
     """
 
     inputs: dict[str, Tensor]
     predicts: Tensor
     row_lengths: tuple[int, ...] = ()
-    beginning: int = 0
+    block: RowBlock | None = None
 
 
 def padded(batch: Mapping[str, Tensor], *, tails: bool = True) -> Layout:
@@ -57,40 +75,43 @@ def padded(batch: Mapping[str, Tensor], *, tails: bool = True) -> Layout:
     return Layout(inputs, predicts[:, :columns])
 
 
-def packed(batch: Mapping[str, Tensor], *, tails: bool = True, shared: int = 0) -> Layout:
+def packed(batch: Mapping[str, Tensor], *, tails: bool = True, shared: int | None = None) -> Layout:
     """The rows one after the other, without padding.
 
     Args:
         batch: As for `padded`; what lies behind padding is no label.
         tails: With the tokens behind a row's labels.
-        shared: Where no row is longer than this, their common beginning in front of all labels stands there once.
+        shared: Rows of at most so many tokens stand there without what another one in front of them begins with as
+            well, up to its first label. None: as 0, and there is no block.
 
     >>> import torch
     >>> batch = {
-    ...     "input_ids": torch.tensor([[5, 6, 7], [8, 9, 0]]),
+    ...     "input_ids": torch.tensor([[5, 6, 7], [5, 9, 0]]),
     ...     "attention_mask": torch.tensor([[1, 1, 1], [1, 1, 0]]),
-    ...     "labels": torch.tensor([[-100, -100, 7], [-100, 9, -100]]),
+    ...     "labels": torch.tensor([[-100, -100, 7], [-100, -100, -100]]),
     ... }
     >>> layout = packed(batch)
     >>> layout.inputs["input_ids"].tolist(), layout.inputs["position_ids"].tolist()
-    ([[5, 6, 7, 8, 9]], [[0, 1, 2, 0, 1]])
+    ([[5, 6, 7, 5, 9]], [[0, 1, 2, 0, 1]])
     >>> layout.predicts.int().tolist()
-    [[0, 1, 0, 1, 0]]
+    [[0, 1, 0, 0, 0]]
     >>> packed(batch, tails=False).inputs["input_ids"].tolist()
-    [[5, 6, 8]]
+    [[5, 6]]
+    >>> layout = packed(batch, shared=3)
+    >>> layout.inputs["input_ids"].tolist(), layout.block.tokens.tolist(), layout.block.places.tolist()
+    ([[5, 6, 7, 9]], [[0, 1, 2], [0, 3, 0]], [0, 1, 2, 4])
     """
     predicts = _predicts(batch["labels"])
-    mask = given = batch["attention_mask"]
+    mask = given = batch["attention_mask"].bool()
     if not tails and predicts.any():
-        given = mask * _needed(predicts)
+        given = mask & _needed(predicts)
     row_lengths = tuple(length for length in given.sum(1).tolist() if length)
-    beginning = 0
-    if row_lengths and max(row_lengths) <= shared:
-        rows = given.any(1).nonzero()[:, 0]  # those that are in there
-        beginning = min(_common_beginning(batch["input_ids"][rows], given[rows], predicts[rows]), min(row_lengths) - 1)
-        given = given.clone()
-        given[rows[1:], :beginning] = 0
-    tokens = given.flatten().nonzero()[:, 0]  # looked for once: on an accelerator each search waits for the result
+    block, own = None, given
+    if shared is not None:
+        owners = _owners(batch["input_ids"], given, predicts, share=max(row_lengths, default=0) <= shared)
+        own = given & (owners == torch.arange(len(given), device=given.device)[:, None])
+        block = _block(given, own, owners, max(row_lengths, default=0))
+    tokens = own.flatten().nonzero()[:, 0]  # looked for once: on an accelerator each search waits for the result
 
     def in_one_row(values: Tensor) -> Tensor:
         return values.flatten()[tokens][None]
@@ -99,16 +120,37 @@ def packed(batch: Mapping[str, Tensor], *, tails: bool = True, shared: int = 0) 
         {"input_ids": in_one_row(batch["input_ids"]), "position_ids": in_one_row(mask.cumsum(1) - 1)},
         in_one_row(predicts),
         row_lengths,
-        beginning,
+        block,
     )
 
 
-def _common_beginning(ids: Tensor, given: Tensor, predicts: Tensor) -> int:
-    """Number of first columns in which all rows have the same token, from which none predicts a label."""
-    if len(ids) < 2:
-        return 0
-    same = (ids == ids[0]).all(0) & given.all(0) & ~predicts.any(0)
-    return int(same.cumprod(0).sum())
+def _owners(ids: Tensor, given: Tensor, predicts: Tensor, *, share: bool) -> Tensor:
+    """(B, L) int64: for each token the first row with the same beginning up to it; from its first label on its own."""
+    rows = torch.arange(len(ids), device=ids.device)[:, None].expand_as(ids)
+    free = (given & ~predicts).cumprod(1).bool()
+    columns = int(free.any(0).sum()) if share else 0
+    if not 0 < len(ids) ** 2 * columns <= _COMPARED:
+        return rows
+    ids, free = ids[:, :columns], free[:, :columns]
+    same = ((ids[:, None] == ids) & free[:, None] & free).cumprod(2)
+    return torch.cat([same.argmax(1).where(free, rows[:, :columns]), rows[:, columns:]], dim=1)
+
+
+def _block(given: Tensor, own: Tensor, owners: Tensor, longest: int) -> RowBlock:
+    """The block of all rows that are given any token.
+
+    Args:
+        given: (B, L) bool, tokens of each row.
+        own: (B, L) bool, those of them that stand in the long row.
+        owners: (B, L) int64, the row whose they are.
+        longest: Most tokens of a row.
+    """
+    numbers = (own.flatten().cumsum(0) - 1).view(own.shape).gather(0, owners)
+    above = given.any(1).cumsum(0) - 1  # rows of the block
+    places = (above * longest)[:, None] + given.cumsum(1) - 1
+    tokens = numbers.new_zeros(int(given.any(1).sum()) * longest)
+    tokens[places[given]] = numbers[given]
+    return RowBlock(tokens.view(-1, longest), places[own], bool((given != own).any()))
 
 
 def _predicts(labels: Tensor) -> Tensor:

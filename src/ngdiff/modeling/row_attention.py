@@ -3,9 +3,8 @@
 Rows that stand one after the other in one long row of S tokens (`packing.py`) are masked from each other by
 transformers, whose `sdpa` looks at all S x S pairs and throws most of them away. Here queries, keys and values are put
 one row above the other for the same function, so that B rows of L tokens cost B L^2 as they do with padding, and no
-mask is made: a token does not see what stands behind it, padding neither. What all rows begin with may stand in the
-long row once. It is registered with transformers as an attention implementation of its own, which is `sdpa` for all
-that is not packed.
+mask is made: a token does not see what stands behind it, padding neither. Rows may share tokens of the long row. It is
+registered with transformers as an attention implementation of its own, which is `sdpa` for all that is not packed.
 
 Where the rows are travels as an argument of the model, which hands it down to its layers: a checkpointed layer that is
 run again in the backward pass sees it as well.
@@ -17,56 +16,20 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from ngdiff.modeling.head import text_config
+from ngdiff.modeling.packing import RowBlock
 
 NAME = "ngdiff_rows"
 
-# Tokens of the longest packed row, and of the beginning that all of them share.
-_packed: ContextVar[tuple[int, int] | None] = ContextVar("packed rows", default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class RowBlock:
-    """Packed rows put one above the other.
-
-    Args:
-        tokens: (B, L) int64, where in the long row the tokens of each row are; behind its last one that one again.
-        places: (S,) int64, where in the flat block the tokens of the long row are.
-    """
-
-    tokens: Tensor
-    places: Tensor
-
-
-def block_of(row_lengths: Sequence[int], beginning: int = 0, *, device: torch.device | None = None) -> RowBlock:
-    """The block of packed rows.
-
-    Args:
-        row_lengths: Tokens of each row, above `beginning`.
-        beginning: How many tokens all rows share: those of the first, which stand in the long row once.
-        device: Where the model is.
-
-    >>> block = block_of([4, 3], beginning=2)
-    >>> block.tokens.tolist(), block.places.tolist()
-    ([[0, 1, 2, 3], [0, 1, 4, 4]], [0, 1, 2, 3, 6])
-    """
-    lengths = torch.tensor(row_lengths)[:, None]
-    columns = torch.arange(max(row_lengths))
-    own = columns >= beginning
-    before = (lengths - beginning).cumsum(0) - (lengths - beginning)  # of other rows, behind the beginning
-    tokens = columns.minimum(lengths - 1) + before * own
-    first = torch.arange(len(row_lengths))[:, None] == 0
-    places = ((columns < lengths) & (own | first)).flatten().nonzero()[:, 0]
-    return RowBlock(tokens.to(device), places.to(device))
+# Tokens of the longest packed row, and whether rows share any.
+_packed: ContextVar[tuple[int, bool] | None] = ContextVar("packed rows", default=None)
 
 
 def attend_by_rows(
@@ -118,14 +81,14 @@ def mask_of_rows(*, local_size: int | None = None, use_vmap: bool = False, **opt
         options: The others that transformers calls a mask function with.
 
     Raises:
-        RuntimeError: the rows share a beginning, and need one.
+        RuntimeError: the rows share tokens, and need one.
     """
     if (packed := _packed.get()) is not None:
-        longest, beginning = packed
+        longest, shares = packed
         if not use_vmap and (local_size is None or longest <= local_size):
             return None
-        if beginning:
-            raise RuntimeError("no mask is made for packed rows that share a beginning")
+        if shares:
+            raise RuntimeError("no mask is made for packed rows that share tokens")
     return sdpa_mask(local_size=local_size, use_vmap=use_vmap, **options)
 
 
@@ -161,9 +124,9 @@ def longest_without_mask(model: nn.Module) -> int:
 
 
 @contextmanager
-def packed_rows(row_lengths: Sequence[int], beginning: int = 0) -> Iterator[None]:
-    """Within, masks are those of packed rows of these lengths, which may share a beginning."""
-    token = _packed.set((max(row_lengths), beginning))
+def packed_rows(row_lengths: Sequence[int], *, shares: bool = False) -> Iterator[None]:
+    """Within, masks are those of packed rows of these lengths, which may share tokens."""
+    token = _packed.set((max(row_lengths), shares))
     try:
         yield
     finally:

@@ -136,7 +136,7 @@ class TextTask:
         return self.args.packing == "on"
 
     def may_share_beginnings(self, model: nn.Module) -> bool:
-        """Whether to compute once what all rows of a packed batch begin with, if the model then says the same.
+        """Whether to compute once what rows of a packed batch begin with in common, if the model then says the same.
 
         With dropout each row has one of its own.
         """
@@ -165,7 +165,7 @@ class TextTask:
 
         That is: logits of answer tokens alone and no tokens behind them, packed rows, a fused loss, each with a warning
         (where `--packing auto` chose to pack, at level INFO); without a word, the last layer's `mlp` at answer tokens
-        alone, one beginning for all packed rows, and the head in memory that is used again.
+        alone, beginnings that packed rows have in common, and the head in memory that is used again.
         """
         difference = says_the_same_when_cut(model, batch, tails=self.tails)
         self._cut = not difference
