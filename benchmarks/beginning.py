@@ -3,8 +3,8 @@
     python benchmarks/beginning.py [--rounds 15]
 
 Ratios of CPU seconds, forward and backward, one thread, fp32, eight rows. First, a pass of a Llama over rows that all
-begin with the same tokens, over the same pass with a beginning for each row. Second, attention alone: rows put into one
-padded block (`ngdiff.modeling.row_attention`), over a call for each row.
+begin with the same tokens, over the same pass with a beginning for each row. Second, attention alone: rows put into
+padded blocks (`ngdiff.modeling.row_attention`), over a call for each row.
 """
 
 import argparse
@@ -47,9 +47,11 @@ def passes(shape: str, beginning: int, *, length: int = 70, answer: int = 40) ->
 
 def attention(lengths: tuple[int, ...], heads: int, width: int) -> dict[str, Work]:
     """Attention over rows of these lengths."""
-    given = [torch.randn(1, heads, sum(lengths), width, requires_grad=True) for _ in range(3)]
+    given = [
+        torch.randn(1, sum(lengths), heads, width).transpose(1, 2).requires_grad_() for _ in range(3)
+    ]  # as in models
     rows = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
-    block = packed({name: rows.long() for name in ("input_ids", "attention_mask", "labels")}, shared=0).block
+    blocks = packed({name: rows.long() for name in ("input_ids", "attention_mask", "labels")}, shared=0).blocks
     layer = torch.nn.Module()
 
     def by_calls() -> Tensor:
@@ -62,7 +64,7 @@ def attention(lengths: tuple[int, ...], heads: int, width: int) -> dict[str, Wor
 
     return {
         "a call for each row": lambda: backward(by_calls()),
-        "one block": lambda: backward(attend_by_rows(layer, *given, None, row_block=block)[0]),
+        "blocks": lambda: backward(attend_by_rows(layer, *given, None, row_blocks=blocks)[0]),
     }
 
 
@@ -77,11 +79,11 @@ def main() -> None:
         for beginning in (2, 5, 10, 30):
             plain, once = seconds(passes(shape, beginning), rounds).values()
             print(f"| {shape} | {beginning} | {once / plain:.3f} |", flush=True)
-    print("\n| heads, width | rows | one block / a call for each row |\n|---|---|---|")
+    print("\n| heads, width | rows | blocks / a call for each row |\n|---|---|---|")
     for heads, width in ((4, 32), (8, 64)):
         for name, lengths in LENGTHS.items():
-            calls, block = seconds(attention(lengths, heads, width), rounds).values()
-            print(f"| {heads}, {width} | {name} | {block / calls:.3f} |", flush=True)
+            calls, blocks = seconds(attention(lengths, heads, width), rounds).values()
+            print(f"| {heads}, {width} | {name} | {blocks / calls:.3f} |", flush=True)
 
 
 if __name__ == "__main__":

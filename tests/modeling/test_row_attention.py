@@ -14,7 +14,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from ngdiff.data import AnswerCollator
 from ngdiff.modeling.answers import forward_answers
 from ngdiff.modeling.checks import says_the_same_when_beginning_is_shared, says_the_same_when_packed
-from ngdiff.modeling.packing import RowBlock, packed
+from ngdiff.modeling.packing import RowBlocks, packed
 from ngdiff.modeling.row_attention import (
     NAME,
     attend_by_rows,
@@ -43,13 +43,13 @@ BY_ROWS = {
 }
 
 
-def block(lengths=LENGTHS, common: int = 0) -> RowBlock:
+def blocks(lengths=LENGTHS, common: int = 0) -> RowBlocks:
     """That of rows which begin with so many common tokens."""
     ids = torch.arange(1, 1 + len(lengths) * max(lengths)).view(len(lengths), -1)
     ids[:, :common] = ids[0, :common]
     given = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
     labels = torch.where(torch.arange(max(lengths)) > common, ids, -100)
-    found = packed({"input_ids": ids, "attention_mask": given.long(), "labels": labels}, shared=100).block
+    found = packed({"input_ids": ids, "attention_mask": given.long(), "labels": labels}, shared=100).blocks
     assert found is not None
     return found
 
@@ -73,7 +73,7 @@ def test_values_and_gradients_are_those_of_one_masked_call(given, heads):
     inputs = [states(4, 1), states(heads, 2), states(heads, 3)]
     weights = torch.randn(1, sum(LENGTHS), 4, 8, dtype=torch.float64)
     expected, _ = sdpa_attention_forward(layer, *inputs, mask() if given is None else given, scaling=0.3)
-    found, _ = attend_by_rows(layer, *inputs, given, row_block=block(), scaling=0.3)
+    found, _ = attend_by_rows(layer, *inputs, given, row_blocks=blocks(), scaling=0.3)
     torch.testing.assert_close(found, expected)
     for one, other in zip(*(torch.autograd.grad((weights * x).sum(), inputs) for x in (found, expected)), strict=True):
         torch.testing.assert_close(one, other)
@@ -170,7 +170,7 @@ def test_a_saved_model_says_nothing_of_it(tmp_path):
 class Unasked(type(build(CONFIGS["llama"]))):
     """Hands nothing down to its layers."""
 
-    def forward(self, input_ids=None, attention_mask=None, position_ids=None, use_cache=None, row_block=None):
+    def forward(self, input_ids=None, attention_mask=None, position_ids=None, use_cache=None, row_blocks=None):
         return super().forward(input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids)
 
 
@@ -221,11 +221,15 @@ def test_a_block_holds_every_row_and_the_long_row_every_beginning_once(data):
     }
     layout = packed(padded_rows, shared=longest)
     ids = layout.inputs["input_ids"][0]
-    assert [ids[found[: len(own)]].tolist() for found, own in zip(layout.block.tokens, rows, strict=True)] == rows
-    assert torch.equal(layout.block.tokens.flatten()[layout.block.places], torch.arange(len(ids)))
+    found = list(
+        zip([row for block in layout.blocks.tokens for row in block], sorted(rows, key=len, reverse=True), strict=True)
+    )
+    assert all(ids[tokens[: len(own)]].tolist() == own for tokens, own in found)
+    assert all(0.8 * len(tokens) <= len(own) for tokens, own in found)
+    flat = torch.cat([block.flatten() for block in layout.blocks.tokens])
+    assert torch.equal(flat[layout.blocks.places], torch.arange(len(ids)))
     places = layout.inputs["position_ids"][0]
-    for found, own in zip(layout.block.tokens, rows, strict=True):
-        assert places[found[: len(own)]].tolist() == list(range(len(own)))
+    assert all(places[tokens[: len(own)]].tolist() == list(range(len(own))) for tokens, own in found)
     plain = packed(padded_rows)
     for name in ("input_ids", "position_ids"):
         assert torch.equal(layout.inputs[name][layout.predicts], plain.inputs[name][plain.predicts])
@@ -234,12 +238,12 @@ def test_a_block_holds_every_row_and_the_long_row_every_beginning_once(data):
         beginnings = {tuple(own[: n + 1]) for own, end in zip(rows, ends, strict=True) for n in range(end)}
         rest = sum(len(own) - end for own, end in zip(rows, ends, strict=True))
         assert len(ids) == len(beginnings) + rest
-        assert layout.block.shares == (len(ids) < sum(map(len, rows)))
+        assert layout.blocks.shares == (len(ids) < sum(map(len, rows)))
 
 
 def test_where_there_is_too_much_to_compare_nothing_is_shared(monkeypatch, alike):
     monkeypatch.setattr("ngdiff.modeling.packing._COMPARED", 1)
-    assert not packed(alike, shared=100).block.shares
+    assert not packed(alike, shared=100).blocks.shares
 
 
 @pytest.mark.parametrize("heads", [4, 2])
@@ -255,7 +259,7 @@ def test_values_and_gradients_with_one_beginning_are_those_with_one_for_each_row
         for n in (4, heads, heads)
     ]
     expected, _ = sdpa_attention_forward(layer, *(x[:, :, whole] for x in inputs), mask(lengths))
-    found, _ = attend_by_rows(layer, *inputs, None, row_block=block(lengths, beginning))
+    found, _ = attend_by_rows(layer, *inputs, None, row_blocks=blocks(lengths, beginning))
     torch.testing.assert_close(found, expected[:, kept])
     weights = torch.randn(found.shape, dtype=torch.float64, generator=generator)
     for one, other in zip(
@@ -268,11 +272,11 @@ def test_values_and_gradients_with_one_beginning_are_those_with_one_for_each_row
 def test_the_layout_holds_a_common_beginning_once(alike, tails):
     plain, found = packed(alike, tails=tails), packed(alike, tails=tails, shared=12)
     rows = len(alike["labels"])
-    assert found.block.shares == (rows > 1)
+    assert found.blocks.shares == (rows > 1)
     assert found.row_lengths == plain.row_lengths
     assert found.predicts.shape[1] == plain.predicts.shape[1] - FOUND[rows]
     too_long = packed(alike, tails=tails, shared=max(plain.row_lengths) - 1)
-    assert not too_long.block.shares
+    assert not too_long.blocks.shares
     assert torch.equal(too_long.inputs["input_ids"], plain.inputs["input_ids"])
 
 
@@ -340,6 +344,6 @@ def test_a_model_to_which_the_number_of_tokens_matters_is_found():
 
 def test_tokens_that_predict_labels_are_not_shared():
     learned = AnswerCollator(0)([row(9, 1, 1), row(9, 1, 1)])
-    assert not packed(learned, shared=100).block.shares
+    assert not packed(learned, shared=100).blocks.shares
     prompts = AnswerCollator(0)([row(9, 5, 1), row(9, 5, 1)])
     assert packed(prompts, shared=100).inputs["input_ids"].shape == (1, 18 - 4)

@@ -155,7 +155,7 @@ def test_by_itself_a_run_on_a_cpu_is_packed_and_attends_by_rows(make_trainer, ti
         assert not trainer.task.packing, "only while it trains"
         assert attention_of(model) == "sdpa", "only while it trains"
     same_run(*trainers, start, 1e-4)
-    assert all("attention_mask" not in inputs and "row_block" in inputs for inputs in seen[-6:])
+    assert all("attention_mask" not in inputs and "row_blocks" in inputs for inputs in seen[-6:])
 
 
 @pytest.mark.parametrize("model", [bloom, lambda: tiny_falcon()], ids=["bloom", "falcon"])

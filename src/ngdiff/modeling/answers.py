@@ -78,10 +78,10 @@ def forward_answers(
         fused_loss = None
     seen: Seen = "none" if fused_loss is not None else "labelled" if cut else "all"
     options: dict[str, Any] = {"output_hidden_states": True} if with_hidden else {}
-    if layout.block is not None:
-        options["row_block"] = layout.block
+    if layout.blocks is not None:
+        options["row_blocks"] = layout.blocks
     with (
-        nullcontext() if layout.block is None else packed_rows(layout.row_lengths, shares=layout.block.shares),
+        nullcontext() if layout.blocks is None else packed_rows(layout.row_lengths, shares=layout.blocks.shares),
         nullcontext() if mlp is None else narrowed(mlp, layout.predicts),
         selecting_positions(model, layout.predicts, seen) as head_inputs,
     ):

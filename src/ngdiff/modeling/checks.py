@@ -115,8 +115,8 @@ def says_the_same_when_beginning_is_shared(
         cut: As for `forward_answers`.
     """
     batch = _with_labels(batch)
-    block = packed(batch, shared=shared).block
-    if block is None or not block.shares:
+    blocks = packed(batch, shared=shared).blocks
+    if blocks is None or not blocks.shares:
         return "no two rows have a beginning in common, or one is too long"
     plain = forward_answers(model, batch, _HEAD_INPUT, cut=cut, packing=True)
 

@@ -5,7 +5,7 @@ transformers finds where a row ends (`masking_utils.find_packed_sequence_indices
 block-diagonal mask, flash attention the rows' lengths. A model that does not look at position ids, or takes them for
 something else, would let rows see each other; `checks.says_the_same_when_packed` finds it.
 
-Where each row attends to itself in a block (`row_attention.py`) what rows begin with in common (a template, a system
+Where each row attends to itself (`row_attention.py`) what rows begin with in common (a template, a system
 prompt, a question with two answers) may stand in the long row once: a causal model says the same of it in all of them.
 
 Tokens behind those that predict a label, the last of each row among them, have no part in a loss, as no token sees
@@ -17,7 +17,7 @@ answers) keeps its shape.
 Shape legend: B rows, L tokens of the longest row, S tokens of the long row: all, padding left out, shared ones once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,17 +29,21 @@ from ngdiff.core.answers import IGNORED
 _COMPARED = 1 << 22
 
 
+# Rows stand in one block down to this part of its longest one: attention costs the square of that for each.
+_SHORTEST = 0.8
+
+
 @dataclass(frozen=True, slots=True)
-class RowBlock:
-    """Packed rows put one above the other.
+class RowBlocks:
+    """Packed rows put one above the other, those of similar lengths together.
 
     Args:
-        tokens: (B, L) int64, where in the long row the tokens of each row are; 0 behind its end.
-        places: (S,) int64, where in the flat block the tokens of the long row are.
+        tokens: Of each block (B, L) int64: where in the long row the tokens of each row are; 0 behind its end.
+        places: (S,) int64, where in all blocks, flat and one after the other, the tokens of the long row are.
         shares: Whether rows have tokens in common.
     """
 
-    tokens: Tensor
+    tokens: tuple[Tensor, ...]
     places: Tensor
     shares: bool
 
@@ -53,13 +57,13 @@ class Layout:
         predicts: Positions from which the next token of the same row is predicted and counts; bool, (B, L) or (1, S).
             In order, they are those of the labels, row after row.
         row_lengths: Tokens of each packed row that has any, also those that it shares.
-        block: Where they are.
+        blocks: Where they are.
     """
 
     inputs: dict[str, Tensor]
     predicts: Tensor
     row_lengths: tuple[int, ...] = ()
-    block: RowBlock | None = None
+    blocks: RowBlocks | None = None
 
 
 def padded(batch: Mapping[str, Tensor], *, tails: bool = True) -> Layout:
@@ -82,7 +86,7 @@ def packed(batch: Mapping[str, Tensor], *, tails: bool = True, shared: int | Non
         batch: As for `padded`; what lies behind padding is no label.
         tails: With the tokens behind a row's labels.
         shared: Rows of at most so many tokens stand there without what another one in front of them begins with as
-            well, up to its first label. None: as 0, and there is no block.
+            well, up to its first label. None: as 0, and there are no blocks.
 
     >>> import torch
     >>> batch = {
@@ -98,19 +102,21 @@ def packed(batch: Mapping[str, Tensor], *, tails: bool = True, shared: int | Non
     >>> packed(batch, tails=False).inputs["input_ids"].tolist()
     [[5, 6]]
     >>> layout = packed(batch, shared=3)
-    >>> layout.inputs["input_ids"].tolist(), layout.block.tokens.tolist(), layout.block.places.tolist()
-    ([[5, 6, 7, 9]], [[0, 1, 2], [0, 3, 0]], [0, 1, 2, 4])
+    >>> layout.inputs["input_ids"].tolist(), [rows.tolist() for rows in layout.blocks.tokens]
+    ([[5, 6, 7, 9]], [[[0, 1, 2]], [[0, 3]]])
+    >>> layout.blocks.places.tolist()
+    [0, 1, 2, 4]
     """
     predicts = _predicts(batch["labels"])
     mask = given = batch["attention_mask"].bool()
     if not tails and predicts.any():
         given = mask & _needed(predicts)
-    row_lengths = tuple(length for length in given.sum(1).tolist() if length)
-    block, own = None, given
+    lengths = given.sum(1).tolist()
+    blocks, own = None, given
     if shared is not None:
-        owners = _owners(batch["input_ids"], given, predicts, share=max(row_lengths, default=0) <= shared)
+        owners = _owners(batch["input_ids"], given, predicts, share=max(lengths) <= shared)
         own = given & (owners == torch.arange(len(given), device=given.device)[:, None])
-        block = _block(given, own, owners, max(row_lengths, default=0))
+        blocks = _blocks(given, own, owners, lengths)
     tokens = own.flatten().nonzero()[:, 0]  # looked for once: on an accelerator each search waits for the result
 
     def in_one_row(values: Tensor) -> Tensor:
@@ -119,8 +125,8 @@ def packed(batch: Mapping[str, Tensor], *, tails: bool = True, shared: int | Non
     return Layout(
         {"input_ids": in_one_row(batch["input_ids"]), "position_ids": in_one_row(mask.cumsum(1) - 1)},
         in_one_row(predicts),
-        row_lengths,
-        block,
+        tuple(length for length in lengths if length),
+        blocks,
     )
 
 
@@ -136,21 +142,29 @@ def _owners(ids: Tensor, given: Tensor, predicts: Tensor, *, share: bool) -> Ten
     return torch.cat([same.argmax(1).where(free, rows[:, :columns]), rows[:, columns:]], dim=1)
 
 
-def _block(given: Tensor, own: Tensor, owners: Tensor, longest: int) -> RowBlock:
-    """The block of all rows that are given any token.
+def _blocks(given: Tensor, own: Tensor, owners: Tensor, lengths: Sequence[int]) -> RowBlocks:
+    """The blocks of all rows that are given any token.
 
     Args:
         given: (B, L) bool, tokens of each row.
         own: (B, L) bool, those of them that stand in the long row.
         owners: (B, L) int64, the row whose they are.
-        longest: Most tokens of a row.
+        lengths: Tokens of each row.
     """
+    shapes: list[list[int]] = []
+    starts, end = [0] * len(lengths), 0
+    for row in sorted(filter(lengths.__getitem__, range(len(lengths))), key=lengths.__getitem__, reverse=True):
+        if not shapes or lengths[row] < _SHORTEST * shapes[-1][1]:
+            shapes.append([0, lengths[row]])
+        shapes[-1][0] += 1
+        starts[row], end = end, end + shapes[-1][1]
     numbers = (own.flatten().cumsum(0) - 1).view(own.shape).gather(0, owners)
-    above = given.any(1).cumsum(0) - 1  # rows of the block
-    places = (above * longest)[:, None] + given.cumsum(1) - 1
-    tokens = numbers.new_zeros(int(given.any(1).sum()) * longest)
+    places = torch.tensor(starts, device=given.device)[:, None] + given.cumsum(1) - 1
+    tokens = numbers.new_zeros(end)
     tokens[places[given]] = numbers[given]
-    return RowBlock(tokens.view(-1, longest), places[own], bool((given != own).any()))
+    blocks = tokens.split([rows * length for rows, length in shapes])
+    shaped = tuple(block.view(*shape) for block, shape in zip(blocks, shapes, strict=True))
+    return RowBlocks(shaped, places[own], bool((given != own).any()))
 
 
 def _predicts(labels: Tensor) -> Tensor:

@@ -2,9 +2,10 @@
 
 Rows that stand one after the other in one long row of S tokens (`packing.py`) are masked from each other by
 transformers, whose `sdpa` looks at all S x S pairs and throws most of them away. Here queries, keys and values are put
-one row above the other for the same function, so that B rows of L tokens cost B L^2 as they do with padding, and no
-mask is made: a token does not see what stands behind it, padding neither. Rows may share tokens of the long row. It is
-registered with transformers as an attention implementation of its own, which is `sdpa` for all that is not packed.
+one row above the other for the same function, rows of similar lengths together, so that B rows of L tokens cost about
+B L^2, and no mask is made: a token does not see what stands behind it, padding neither. Rows may share tokens of the
+long row. It is registered with transformers as an attention implementation of its own, which is `sdpa` for all that is
+not packed.
 
 Where the rows are travels as an argument of the model, which hands it down to its layers: a checkpointed layer that is
 run again in the backward pass sees it as well.
@@ -18,13 +19,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from ngdiff.modeling.head import text_config
-from ngdiff.modeling.packing import RowBlock
+from ngdiff.modeling.packing import RowBlocks
 
 NAME = "ngdiff_rows"
 
@@ -38,7 +40,7 @@ def attend_by_rows(
     key: Tensor,
     value: Tensor,
     attention_mask: Tensor | None,
-    row_block: RowBlock | None = None,
+    row_blocks: RowBlocks | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
     """`softmax(q k^T / sqrt(D)) v` of each row.
@@ -47,27 +49,29 @@ def attend_by_rows(
         module: The layer that asks.
         query, key, value: (1, N, S, D); key and value may have fewer heads.
         attention_mask: Which pairs count, (1, 1, S, S), of all tokens as in `sdpa`; None: those of a row and its past.
-        row_block: Where the rows are; None: not packed, as `sdpa`.
+        row_blocks: Where the rows are; None: not packed, as `sdpa`.
         options: Those of `sdpa`.
 
     Returns:
         (1, S, N, D), and no weights.
     """
-    if row_block is None or attention_mask is not None:
+    if row_blocks is None or attention_mask is not None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
-    query, key, value = (
-        _taken(states.transpose(1, 2), row_block.tokens).transpose(1, 2) for states in (query, key, value)
-    )
-    found, _ = sdpa_attention_forward(module, query, key, value, None, **options)
-    return _taken(found, row_block.places[None]), None
+    found = []
+    given = [states.transpose(1, 2).flatten(0, 1) for states in (query, key, value)]
+    for tokens in row_blocks.tokens:
+        own_query, own_key, own_value = (_taken(states, tokens).transpose(1, 2) for states in given)
+        states, _ = sdpa_attention_forward(module, own_query, own_key, own_value, None, **options)
+        found.append(states.flatten(0, 1))
+    return _taken(torch.cat(found), row_blocks.places[None]), None
 
 
 def _taken(states: Tensor, places: Tensor) -> Tensor:
-    """Of states (*, *, N, D) those at some places, counted over both first dimensions: (*places, N, D).
+    """Of states (*, N, D) those at some places: (*places, N, D).
 
     As an embedding, whose backward pass adds up what comes from a place that was taken several times.
     """
-    return nn.functional.embedding(places, states.flatten(2).flatten(0, 1)).unflatten(-1, states.shape[2:])
+    return nn.functional.embedding(places, states.flatten(1)).unflatten(-1, states.shape[1:])
 
 
 def mask_of_rows(*, local_size: int | None = None, use_vmap: bool = False, **options: Any) -> Tensor | None:
