@@ -38,12 +38,15 @@ class RowBlocks:
     """Packed rows put one above the other, those of similar lengths together.
 
     Args:
-        tokens: Of each block (B, L) int64: where in the long row the tokens of each row are; 0 behind its end.
-        places: (S,) int64, where in all blocks, flat and one after the other, the tokens of the long row are.
+        tokens: int64, of all blocks, flat and one after the other: where in the long row the tokens of each row are; 0
+            behind its end.
+        shapes: (B, L) of each block.
+        places: (S,) int64, where in `tokens` those of the long row are.
         shares: Whether rows have tokens in common.
     """
 
-    tokens: tuple[Tensor, ...]
+    tokens: Tensor
+    shapes: tuple[tuple[int, int], ...]
     places: Tensor
     shares: bool
 
@@ -102,8 +105,8 @@ def packed(batch: Mapping[str, Tensor], *, tails: bool = True, shared: int | Non
     >>> packed(batch, tails=False).inputs["input_ids"].tolist()
     [[5, 6]]
     >>> layout = packed(batch, shared=3)
-    >>> layout.inputs["input_ids"].tolist(), [rows.tolist() for rows in layout.blocks.tokens]
-    ([[5, 6, 7, 9]], [[[0, 1, 2]], [[0, 3]]])
+    >>> layout.inputs["input_ids"].tolist(), layout.blocks.tokens.tolist(), layout.blocks.shapes
+    ([[5, 6, 7, 9]], [0, 1, 2, 0, 3], ((1, 3), (1, 2)))
     >>> layout.blocks.places.tolist()
     [0, 1, 2, 4]
     """
@@ -162,9 +165,7 @@ def _blocks(given: Tensor, own: Tensor, owners: Tensor, lengths: Sequence[int]) 
     places = torch.tensor(starts, device=given.device)[:, None] + given.cumsum(1) - 1
     tokens = numbers.new_zeros(end)
     tokens[places[given]] = numbers[given]
-    blocks = tokens.split([rows * length for rows, length in shapes])
-    shaped = tuple(block.view(*shape) for block, shape in zip(blocks, shapes, strict=True))
-    return RowBlocks(shaped, places[own], bool((given != own).any()))
+    return RowBlocks(tokens, tuple((rows, length) for rows, length in shapes), places[own], bool((given != own).any()))
 
 
 def _predicts(labels: Tensor) -> Tensor:

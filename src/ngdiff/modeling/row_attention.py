@@ -57,17 +57,18 @@ def attend_by_rows(
     """
     if row_blocks is None or attention_mask is not None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    sizes = [rows * length for rows, length in row_blocks.shapes]
+    given = (_taken(states[0].transpose(0, 1), row_blocks.tokens).split(sizes) for states in (query, key, value))
     found = []
-    given = [states.transpose(1, 2).flatten(0, 1) for states in (query, key, value)]
-    for tokens in row_blocks.tokens:
-        own_query, own_key, own_value = (_taken(states, tokens).transpose(1, 2) for states in given)
+    for shape, *block in zip(row_blocks.shapes, *given, strict=True):
+        own_query, own_key, own_value = (states.unflatten(0, shape).transpose(1, 2) for states in block)
         states, _ = sdpa_attention_forward(module, own_query, own_key, own_value, None, **options)
         found.append(states.flatten(0, 1))
-    return _taken(torch.cat(found), row_blocks.places[None]), None
+    return _taken(torch.cat(found), row_blocks.places)[None], None
 
 
 def _taken(states: Tensor, places: Tensor) -> Tensor:
-    """Of states (*, N, D) those at some places: (*places, N, D).
+    """Of states (*, N, D) those at some places.
 
     As an embedding, whose backward pass adds up what comes from a place that was taken several times.
     """
