@@ -12,8 +12,8 @@ import argparse
 import torch
 from step import SHAPES
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
 from transformers import LlamaConfig, LlamaForCausalLM
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from vocabulary import Work, seconds
 
 from ngdiff.data import AnswerCollator
@@ -56,8 +56,7 @@ def attention(lengths: tuple[int, ...], heads: int, width: int) -> dict[str, Wor
 
     def by_calls() -> Tensor:
         rows = zip(*(states.split(lengths, dim=2) for states in given), strict=True)
-        found = [scaled_dot_product_attention(*row, is_causal=True).transpose(1, 2) for row in rows]
-        return torch.cat(found, dim=1)
+        return torch.cat([sdpa_attention_forward(layer, *row, None)[0] for row in rows], dim=1)
 
     def backward(states: Tensor) -> None:
         states.sum().backward()
