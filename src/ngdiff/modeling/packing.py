@@ -30,7 +30,7 @@ _COMPARED = 1 << 22
 
 
 # Rows stand in one block down to this part of its longest one: attention costs the square of that for each.
-_SHORTEST = 0.8
+_SHORTEST = 2 / 3
 
 
 @dataclass(frozen=True, slots=True)
