@@ -64,6 +64,10 @@ def test_small_gradients_are_gone_over_once_where_those_before_were_small(monkey
     assert gramian(r, f, like=first) == first, "scales are powers of two: nothing is rounded"
     assert len(passes) == 3
     assert gramian(r, [1e20 * x for x in f], like=first).b == pytest.approx(1e40 * first.b, rel=1e-5)
+    del passes[:]
+    nothing = [0 * x for x in f]
+    assert gramian(r, nothing, like=gramian(r, nothing)).b == 0.0
+    assert len(passes) == 4, "no third for one that vanishes"
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_what_rows_begin_with_in_common_is_counted_as_the_model_is_given_it(data
         ids = data.draw(st.lists(st.integers(3, 4), min_size=2, max_size=7))
         prompt = data.draw(st.integers(1, len(ids) - 1))
         rows.append({"input_ids": ids, "labels": [-100] * prompt + ids[prompt:]})
-    measure = _Measure(torch.nn.Linear(1, 1), packed=True, tails=False, shares_beginnings=True)
+    measure = _Measure(torch.nn.Linear(1, 1), packed=True, tails=False, shared=7)
     assert measure.tokens(rows) == packed(rows)
     apart = _Measure(torch.nn.Linear(1, 1), packed=True, tails=False)
     assert apart.tokens(rows) == sum(len(row["input_ids"]) - 1 for row in rows)

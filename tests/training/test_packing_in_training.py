@@ -377,9 +377,33 @@ def test_a_run_is_the_same_if_rows_share_their_beginning(make_trainer, text, mon
     assert all(one < other for one, other in zip(*given, strict=True))
 
 
-def test_with_dropout_each_row_has_a_beginning_of_its_own(make_trainer, tiny_model):
+def test_a_model_that_says_something_else_with_one_beginning_computes_each(make_trainer, text, monkeypatch):
+    given = []
+    for difference in ("", "a loss differs"):
+        monkeypatch.setattr(
+            "ngdiff.training.text_task.says_the_same_when_beginning_is_shared", lambda *args, _=difference, **kw: _
+        )
+        model = text["model"]()
+        seen = inputs_of(model)
+        trainer = make_trainer(**{**text, "model": model}, **FIXED, per_device_train_batch_size=2)
+        trainer.train()
+        given.append(seen[-1]["input_ids"].numel())
+        assert trainer.task._shared == 0, "only while it trains"
+    assert given[0] < given[1]
+
+
+@pytest.mark.parametrize(
+    "noise", [{"disable_dropout": False}, {"neftune_noise_alpha": 5.0}], ids=["dropout", "noise on embeddings"]
+)
+def test_with_noise_each_row_has_a_beginning_of_its_own(make_trainer, tiny_model, noise):
     model = tiny_model()
     assert make_trainer(model).task.may_share_beginnings(model)
-    assert not make_trainer(model, disable_dropout=False).task.may_share_beginnings(model)
+    assert not make_trainer(model, **noise).task.may_share_beginnings(model)
+    model.config.router_jitter_noise = 0.1
+    assert not make_trainer(model).task.may_share_beginnings(model)
+
+
+def test_other_attention_has_a_beginning_for_each_row(make_trainer, tiny_model):
+    model = tiny_model()
     model.set_attn_implementation("eager")
     assert not make_trainer(model).task.may_share_beginnings(model)

@@ -105,7 +105,7 @@ def gramian(
     a, s, b = _sums(g_r, g_f, 1.0 / scale_r, 1.0 / scale_f, reduce)
     if _well_scaled(a) and _well_scaled(b) and math.isfinite(s):
         return Gramian(a * scale_r**2, s * scale_r * scale_f, b * scale_f**2)
-    if like is not None:  # they are of another size
+    if (scale_r, scale_f) != (1.0, 1.0):  # they are of another size
         return gramian(g_r, g_f, reduce=reduce)
     size_r, size_f = _size(a, g_r), _size(b, g_f)
     if reduce is not None:  # shards need one common scale; a sum of sizes is as good as one

@@ -17,7 +17,7 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from ngdiff.core.pages import large_pages
-from ngdiff.core.shards import holds_everywhere, local, norm
+from ngdiff.core.shards import holds_everywhere, is_sharded, local, norm
 from ngdiff.errors import InputError
 
 # The rate of the measuring step. Far above any useful one, so that `theta_0 - theta_1` keeps the digits of `d`
@@ -215,7 +215,8 @@ class LeanStepLine(StepLine):
 
     On leaving it the weights are `theta_0 - eta d`, with `eta` the rate of `settle`; the optimizer's state is that
     after its step; gradients are gone, so that the optimizer's next `step()` changes nothing. Memory beyond weights,
-    gradients and optimizer state: once the weights (`theta_0`); `d` lies where the gradients were. In fp32
+    gradients and optimizer state: once the weights (`theta_0`), less what `spare` has; `d` lies where the gradients
+    were. In fp32
     the weights differ from those of a step at `eta` by rounding, some 2e-7 of the step; in bf16 `d` is rounded once
     more, by up to 2^-9.
 
@@ -259,7 +260,7 @@ class LeanStepLine(StepLine):
         self._spare: dict[Hashable, list[Tensor]] = {}
         while spare:
             tensor = spare.pop()
-            if origin_device is None:
+            if origin_device is None and not is_sharded(tensor):
                 self._spare.setdefault(_likeness(tensor), []).append(tensor)
 
     def __enter__(self) -> Self:

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
 from ngdiff.core.answers import IGNORED
 from ngdiff.core.slots import SIDES, Side
 from ngdiff.modeling.answers import output_head
+from ngdiff.modeling.row_attention import longest_without_mask
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 from ngdiff.training.pairing import Pair, PairSampler
 
@@ -41,7 +42,8 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
 
     How large a batch is: `tokens * body + answer tokens * head`, with the number of weights of the model's body and of
     its output head, to which both arithmetic and memory of a pass are nearly proportional. Rows count as packed where
-    the options ask for it: whether the model then says the same is not known without its weights.
+    the options ask for it, and as sharing what they begin with: whether the model then says the same is not known
+    without its weights.
 
     Args:
         trainer: Ready to train, in one process.
@@ -66,9 +68,12 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
             forget, retain = zip(*(pair[:2] for pair in pairs[start : start + size]), strict=True)
             batches["forget"].append([row for row in forget if row is not None])
             batches["retain"].append(list(retain))
-    task, model = trainer.task, trainer.model
+    task, model = trainer.task, cast(nn.Module, trainer.model)
     measure = _Measure(
-        model, packed=task.may_pack(model), tails=task.tails, shares_beginnings=task.may_share_beginnings(model)
+        model,
+        packed=task.may_pack(model),
+        tails=task.tails,
+        shared=longest_without_mask(model) if task.may_share_beginnings(model) else 0,
     )
     rows: dict[Side, Sequence[Any]] = {"retain": trainer.retain_dataset, "forget": trainer.forget_dataset}
     sizes = {side: [measure([rows[side][i] for i in batch]) for batch in batches[side]] for side in SIDES}
@@ -90,8 +95,8 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
 class _Measure:
     """How large a batch of rows is."""
 
-    def __init__(self, model: Any, *, packed: bool, tails: bool, shares_beginnings: bool = False) -> None:
-        self.packed, self.tails, self.shares_beginnings = packed, tails, shares_beginnings
+    def __init__(self, model: Any, *, packed: bool, tails: bool, shared: int = 0) -> None:
+        self.packed, self.tails, self.shared = packed, tails, shared
         head = output_head(model)
         self.head = sum(p.numel() for p in head.parameters()) if head is not None else 0
         outside = {id(p) for p in head.parameters()} if head is not None else set()
@@ -113,7 +118,7 @@ class _Measure:
 
     def _shared(self, rows: Sequence[Any], lengths: Sequence[int]) -> int:
         """Tokens that rows begin with as well as one before them does, in front of those that predict a label."""
-        if not self.shares_beginnings:
+        if max(lengths, default=0) > self.shared:
             return 0
         nodes: dict[tuple[int, int], int] = {}  # of the tree of all beginnings: (what is in front, token) -> number
         found = 0

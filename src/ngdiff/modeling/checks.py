@@ -108,16 +108,20 @@ def says_the_same_when_beginning_is_shared(
 ) -> str:
     """Whether a model says the same of packed rows, to rounding, if what they begin with in common stands there once.
 
+    All rows are taken twice, so that they have something in common, and their second halves are compared.
+
     Args:
         model: In evaluation mode; says the same when packed.
-        batch: As for `forward_answers`. Without any label, the second half of each row is compared.
+        batch: As for `forward_answers`.
         shared: As for `forward_answers`.
         cut: As for `forward_answers`.
     """
-    batch = _with_labels(batch)
-    blocks = packed(batch, shared=shared).blocks
-    if blocks is None or not blocks.shares:
-        return "no two rows have a beginning in common, or one is too long"
+    columns = min(shared, batch["input_ids"].shape[1])
+    twice = {name: batch[name][:, :columns].repeat(2, 1) for name in ("input_ids", "attention_mask")}
+    batch = _with_labels({**twice, "labels": torch.full_like(twice["input_ids"], IGNORED)})
+    layout = packed(batch, shared=shared)
+    if layout.blocks is None or not layout.blocks.shares or not layout.predicts.any():
+        return "there is no beginning that two rows could share"
     plain = forward_answers(model, batch, _HEAD_INPUT, cut=cut, packing=True)
 
     def difference() -> str:

@@ -28,7 +28,6 @@ from ngdiff.core.answers import IGNORED
 # Most pairs of tokens that are compared to find common beginnings, of B B L.
 _COMPARED = 1 << 22
 
-
 # Rows stand in one block down to this part of its longest one: attention costs the square of that for each.
 _SHORTEST = 2 / 3
 
@@ -42,12 +41,14 @@ class RowBlocks:
             behind its end.
         shapes: (B, L) of each block.
         places: (S,) int64, where in `tokens` those of the long row are.
+        lengths: Of all rows, in the order of the long row.
         shares: Whether rows have tokens in common.
     """
 
     tokens: Tensor
     shapes: tuple[tuple[int, int], ...]
     places: Tensor
+    lengths: tuple[int, ...]
     shares: bool
 
 
@@ -120,7 +121,7 @@ def packed(batch: Mapping[str, Tensor], *, tails: bool = True, shared: int | Non
         owners = _owners(batch["input_ids"], given, predicts, share=max(lengths) <= shared)
         own = given & (owners == torch.arange(len(given), device=given.device)[:, None])
         blocks = _blocks(given, own, owners, lengths)
-    tokens = own.flatten().nonzero()[:, 0]  # looked for once: on an accelerator each search waits for the result
+    tokens = own.flatten().nonzero()[:, 0]
 
     def in_one_row(values: Tensor) -> Tensor:
         return values.flatten()[tokens][None]
@@ -165,7 +166,13 @@ def _blocks(given: Tensor, own: Tensor, owners: Tensor, lengths: Sequence[int]) 
     places = torch.tensor(starts, device=given.device)[:, None] + given.cumsum(1) - 1
     tokens = numbers.new_zeros(end)
     tokens[places[given]] = numbers[given]
-    return RowBlocks(tokens, tuple((rows, length) for rows, length in shapes), places[own], bool((given != own).any()))
+    return RowBlocks(
+        tokens,
+        tuple((rows, length) for rows, length in shapes),
+        places[own],
+        tuple(filter(None, lengths)),
+        bool((given != own).any()),
+    )
 
 
 def _predicts(labels: Tensor) -> Tensor:

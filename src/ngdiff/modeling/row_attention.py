@@ -55,8 +55,10 @@ def attend_by_rows(
     Returns:
         (1, S, N, D), and no weights.
     """
-    if row_blocks is None or attention_mask is not None:
+    if row_blocks is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    if attention_mask is not None:
+        return _attend_with_mask(module, query, key, value, attention_mask, row_blocks.lengths, **options), None
     sizes = [rows * length for rows, length in row_blocks.shapes]
     given = (_taken(states[0].transpose(0, 1), row_blocks.tokens).split(sizes) for states in (query, key, value))
     found = []
@@ -65,6 +67,26 @@ def attend_by_rows(
         states, _ = sdpa_attention_forward(module, own_query, own_key, own_value, None, **options)
         found.append(states.flatten(0, 1))
     return _taken(torch.cat(found), row_blocks.places)[None], None
+
+
+def _attend_with_mask(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor,
+    row_lengths: Sequence[int],
+    **options: Any,
+) -> Tensor:
+    """(1, S, N, D), a call for each row with its part of the mask; no row shares tokens."""
+    rows = zip(*(states.split(row_lengths, dim=2) for states in (query, key, value)), strict=True)
+    found, end = [], 0
+    for length, (own_query, own_key, own_value) in zip(row_lengths, rows, strict=True):
+        own = slice(end, end + length)
+        end += length
+        mask = attention_mask[..., own, own]
+        found.append(sdpa_attention_forward(module, own_query, own_key, own_value, mask, **options)[0])
+    return torch.cat(found, dim=1)
 
 
 def _taken(states: Tensor, places: Tensor) -> Tensor:

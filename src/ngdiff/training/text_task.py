@@ -23,7 +23,7 @@ from ngdiff.modeling.checks import (
 )
 from ngdiff.modeling.embedding import sparse_embedding
 from ngdiff.modeling.fused_loss import FusedLinearCrossEntropy, load_kernel
-from ngdiff.modeling.head import depends_on_length, output_head
+from ngdiff.modeling.head import depends_on_length, output_head, text_config
 from ngdiff.modeling.last_mlp import last_mlp
 from ngdiff.modeling.reused_head import ReusedHead
 from ngdiff.modeling.row_attention import NAME as ROW_ATTENTION
@@ -138,9 +138,10 @@ class TextTask:
     def may_share_beginnings(self, model: nn.Module) -> bool:
         """Whether to compute once what rows of a packed batch begin with in common, if the model then says the same.
 
-        With dropout each row has one of its own.
+        With dropout or other noise in training each row has one of its own.
         """
-        return self.args.disable_dropout and self._can_attend_by_rows(model)
+        noise = self.args.neftune_noise_alpha or getattr(text_config(model), "router_jitter_noise", None)
+        return self.args.disable_dropout and not noise and self._can_attend_by_rows(model)
 
     def forward(
         self, model: nn.Module, batch: Mapping[str, Tensor], needs: Set[str] = frozenset(), layer: int | None = None
