@@ -107,7 +107,7 @@ def packed(batch: Mapping[str, Tensor], *, tails: bool = True, shared: int | Non
     [[5, 6]]
     >>> layout = packed(batch, shared=3)
     >>> layout.inputs["input_ids"].tolist(), layout.blocks.tokens.tolist(), layout.blocks.shapes
-    ([[5, 6, 7, 9]], [0, 1, 2, 0, 3], ((1, 3), (1, 2)))
+    ([[5, 6, 7, 9]], [0, 1, 2, 0, 3, 0], ((2, 3),))
     >>> layout.blocks.places.tolist()
     [0, 1, 2, 4]
     """
