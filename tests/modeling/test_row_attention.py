@@ -54,6 +54,15 @@ def blocks(lengths=LENGTHS, common: int = 0) -> RowBlocks:
     return found
 
 
+def checkpoint(model: nn.Module) -> None:
+    """Train with checkpointed layers, without dropout."""
+    model.train()
+    getattr(model, f"{CHECKPOINTING}_enable")()
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+
+
 def mask(lengths=LENGTHS, window: int = 100) -> Tensor:
     """(1, 1, S, S) bool."""
     blocks = [torch.ones(n, n, dtype=torch.bool).tril().triu(1 - window) for n in lengths]
@@ -103,11 +112,7 @@ def test_a_mask_is_made_where_a_row_is_longer_than_a_window(local_size, use_vmap
 def test_answers_and_gradients_are_those_of_padded_rows(name, checkpointing, batch):  # noqa: F811
     model = build(BY_ROWS[name])
     if checkpointing:
-        model.train()
-        getattr(model, f"{CHECKPOINTING}_enable")()
-        for module in model.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = 0.0
+        checkpoint(model)
     results = []
     for by_rows in (False, True):
         set_attention(model, by_rows=by_rows)
@@ -286,11 +291,7 @@ def test_a_model_says_the_same_with_one_beginning(name, checkpointing, alike):
     model = build(BY_ROWS[name], torch.float64)
     model.config.sliding_window = None
     if checkpointing:
-        model.train()
-        getattr(model, f"{CHECKPOINTING}_enable")()
-        for module in model.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = 0.0
+        checkpoint(model)
     set_attention(model, by_rows=True)
     seen, results = [], []
     model.register_forward_pre_hook(
