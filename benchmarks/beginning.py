@@ -38,9 +38,9 @@ def passes(shape: str, beginning: int, *, length: int = 70, answer: int = 40) ->
     rows = [{"input_ids": row, "labels": [-100] * (length - answer) + row[length - answer :]} for row in ids.tolist()]
     batch = AnswerCollator(0)(rows)
 
-    def work(shared: int) -> None:
+    def work(share_up_to: int) -> None:
         model.zero_grad()
-        forward_answers(model, batch, tails=False, packing=True, shared=shared).nll.sum().backward()
+        forward_answers(model, batch, tails=False, packing=True, share_up_to=share_up_to).nll.sum().backward()
 
     return {"for each row": lambda: work(0), "once": lambda: work(length)}
 
@@ -51,7 +51,7 @@ def attention(lengths: tuple[int, ...], heads: int, width: int) -> dict[str, Wor
         torch.randn(1, sum(lengths), heads, width).transpose(1, 2).requires_grad_() for _ in range(3)
     ]  # as in models
     rows = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
-    blocks = packed({name: rows.long() for name in ("input_ids", "attention_mask", "labels")}, shared=0).blocks
+    blocks = packed({name: rows.long() for name in ("input_ids", "attention_mask", "labels")}, share_up_to=0).blocks
     layer = torch.nn.Module()
 
     def by_calls() -> Tensor:

@@ -388,7 +388,7 @@ def test_a_model_that_says_something_else_with_one_beginning_computes_each(make_
         trainer = make_trainer(**{**text, "model": model}, **FIXED, per_device_train_batch_size=2)
         trainer.train()
         given.append(seen[-1]["input_ids"].numel())
-        assert trainer.task._shared == 0, "only while it trains"
+        assert trainer.task._share_up_to == 0, "only while it trains"
     assert given[0] < given[1]
 
 

@@ -82,7 +82,6 @@ class StepLine:
     """
 
     _unit = 1.0  # `d` in parts of what `_measure` gives
-    _rho = math.nan  # where `move_to` has led
 
     def __init__(self, optimizer: Optimizer, *, check: bool = False) -> None:
         self._optimizer = optimizer
@@ -116,20 +115,13 @@ class StepLine:
 
     @torch.no_grad()
     def move_to(self, rho: float) -> None:
-        """Set the weights to `theta_0 - rho d`. `rho` may be negative; 0 gives the exact `theta_0`.
-
-        From `-rho` fp32 weights go there straight, past `theta_0`: rounded twice, and for one memory less to read.
-        """
-        crosses, self._rho = rho == -self._rho, math.nan
+        """Set the weights to `theta_0 - rho d`. `rho` may be negative; 0 gives the exact `theta_0`."""
         for p, kept, direction in zip(self._parameters, self._origin, self._direction, strict=True):
             weight, origin, d = local(p), local(kept), local(direction)
             if rho == 0.0:
                 weight.copy_(origin)
-            elif crosses and weight.dtype.itemsize >= torch.float32.itemsize:
-                weight.add_(d, alpha=-2 * rho * self._unit)
             else:
                 torch.add(origin.to(weight.device), d, alpha=-rho * self._unit, out=weight)
-        self._rho = rho
 
     def _kept(self, weight: Tensor) -> Tensor:
         """A copy of weights, for `theta_0`."""
@@ -216,9 +208,8 @@ class LeanStepLine(StepLine):
     On leaving it the weights are `theta_0 - eta d`, with `eta` the rate of `settle`; the optimizer's state is that
     after its step; gradients are gone, so that the optimizer's next `step()` changes nothing. Memory beyond weights,
     gradients and optimizer state: once the weights (`theta_0`), less what `spare` has; `d` lies where the gradients
-    were. In fp32
-    the weights differ from those of a step at `eta` by rounding, some 2e-7 of the step; in bf16 `d` is rounded once
-    more, by up to 2^-9.
+    were. In fp32 the weights differ from those of a step at `eta` by rounding, some 2e-7 of the step; in bf16 `d` is
+    rounded once more, by up to 2^-9.
 
     After an error within, the weights are what they were, but the optimizer's state has moved on and the gradients are
     gone.
@@ -227,7 +218,7 @@ class LeanStepLine(StepLine):
         optimizer: Any torch optimizer whose step is linear in the learning rate.
         check: Look whether it is, on a copy of the optimizer with a few weights of its own.
         origin_device: Where `theta_0` waits; None: where the weights are. On the host it takes no memory of the
-            accelerator, and comes over once for each parabola of a probe, and at its end.
+            accelerator, and comes over once for each loss of a probe.
         spare: Tensors whose values nobody needs any more, as those of spent gradients: `theta_0` is kept in those that
             are like a weight, as on a CPU new memory is dear. The list is empty afterwards.
 

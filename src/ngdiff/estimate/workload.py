@@ -16,6 +16,9 @@ from ngdiff.training.pairing import Pair, PairSampler
 
 # Later epochs are shuffled otherwise, and no longer.
 _EPOCHS = 20
+# Part of what a pass keeps of a token that attention keeps for each row, also where rows share the token: queries,
+# keys, values and what comes out.
+_OF_ATTENTION = 0.2
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,9 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
     """The batches that a trainer would take, from its rows and these options; nothing is run.
 
     How large a batch is: `tokens * body + answer tokens * head`, with the number of weights of the model's body and of
-    its output head, to which both arithmetic and memory of a pass are nearly proportional. Rows count as packed where
-    the options ask for it, and as sharing what they begin with: whether the model then says the same is not known
-    without its weights.
+    its output head, to which both arithmetic and memory of a pass are nearly proportional. A token that several rows
+    share counts once, and for the part of attention in each. Rows count as packed where the options ask for it, and as
+    sharing what they begin with: whether the model then says the same is not known without its weights.
 
     Args:
         trainer: Ready to train, in one process.
@@ -73,7 +76,7 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
         model,
         packed=task.may_pack(model),
         tails=task.tails,
-        shared=longest_without_mask(model) if task.may_share_beginnings(model) else 0,
+        share_up_to=longest_without_mask(model) if task.may_share_beginnings(model) else 0,
     )
     rows: dict[Side, Sequence[Any]] = {"retain": trainer.retain_dataset, "forget": trainer.forget_dataset}
     sizes = {side: [measure([rows[side][i] for i in batch]) for batch in batches[side]] for side in SIDES}
@@ -95,30 +98,36 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
 class _Measure:
     """How large a batch of rows is."""
 
-    def __init__(self, model: Any, *, packed: bool, tails: bool, shared: int = 0) -> None:
-        self.packed, self.tails, self.shared = packed, tails, shared
+    def __init__(self, model: Any, *, packed: bool, tails: bool, share_up_to: int = 0) -> None:
+        self.packed, self.tails, self.share_up_to = packed, tails, share_up_to
         head = output_head(model)
         self.head = sum(p.numel() for p in head.parameters()) if head is not None else 0
         outside = {id(p) for p in head.parameters()} if head is not None else set()
         outside |= {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
         self.body = sum(p.numel() for p in model.parameters() if id(p) not in outside)
 
-    def __call__(self, rows: Sequence[Any]) -> int:
+    def __call__(self, rows: Sequence[Any]) -> float:
         answers = sum(sum(label != IGNORED for label in row["labels"][1:]) for row in rows)
-        return self.tokens(rows) * self.body + answers * self.head
+        all_tokens, shared = self._tokens(rows)
+        return (all_tokens - (1 - _OF_ATTENTION) * shared) * self.body + answers * self.head
 
     def tokens(self, rows: Sequence[Any]) -> int:
         """What the model is given of these rows."""
+        all_tokens, shared = self._tokens(rows)
+        return all_tokens - shared
+
+    def _tokens(self, rows: Sequence[Any]) -> tuple[int, int]:
+        """Those of all rows, with padding where there is any, and how many of them another row has already."""
         lengths = [0 if self.tails else _last_label(row["labels"]) for row in rows]
         if not any(lengths):
             lengths = [len(row["input_ids"]) for row in rows]
         if not self.packed:
-            return len(lengths) * max(lengths, default=0)
-        return sum(lengths) - self._shared(rows, lengths)
+            return len(lengths) * max(lengths, default=0), 0
+        return sum(lengths), self._shared(rows, lengths)
 
     def _shared(self, rows: Sequence[Any], lengths: Sequence[int]) -> int:
         """Tokens that rows begin with as well as one before them does, in front of those that predict a label."""
-        if max(lengths, default=0) > self.shared:
+        if max(lengths, default=0) > self.share_up_to:
             return 0
         nodes: dict[tuple[int, int], int] = {}  # of the tree of all beginnings: (what is in front, token) -> number
         found = 0

@@ -44,7 +44,7 @@ def forward_answers(
     tails: bool = True,
     mlp: nn.Module | None = None,
     packing: bool = False,
-    shared: int = 0,
+    share_up_to: int = 0,
     fused_loss: FusedLoss | None = None,
 ) -> Answers:
     """Run `model` on a batch and return the negative log-probabilities of its labels.
@@ -62,12 +62,13 @@ def forward_answers(
         tails: Give the model also what stands behind all labels.
         mlp: What `last_mlp` found of the model: computed at labelled positions alone.
         packing: Give the model all rows as one, without padding. What is returned is the same.
-        shared: And once what rows begin with in common, where none is longer than this and each attends to itself.
+        share_up_to: And once what rows begin with in common, where none is longer than this and each attends to itself.
         fused_loss: Makes the token losses of the head's input, without logits; where those are needed it is not used.
     """
     packing = packing and bool(batch["attention_mask"].any())  # attention is not made for no tokens
     by_rows = packing and attends_by_rows(model)
-    layout = packed(batch, tails=tails, shared=shared if by_rows else None) if packing else padded(batch, tails=tails)
+    limit = share_up_to if by_rows else None
+    layout = packed(batch, tails=tails, share_up_to=limit) if packing else padded(batch, tails=tails)
     labels = batch["labels"][:, 1:]
     labelled = labels != IGNORED
     targets = labels[labelled]

@@ -104,7 +104,7 @@ def says_the_same_when_packed(model: nn.Module, batch: Mapping[str, Tensor], *, 
 
 @torch.no_grad()
 def says_the_same_when_beginning_is_shared(
-    model: nn.Module, batch: Mapping[str, Tensor], shared: int, *, cut: bool = True
+    model: nn.Module, batch: Mapping[str, Tensor], share_up_to: int, *, cut: bool = True
 ) -> str:
     """Whether a model says the same of packed rows, to rounding, if what they begin with in common stands there once.
 
@@ -113,19 +113,19 @@ def says_the_same_when_beginning_is_shared(
     Args:
         model: In evaluation mode; says the same when packed.
         batch: As for `forward_answers`.
-        shared: As for `forward_answers`.
+        share_up_to: As for `forward_answers`.
         cut: As for `forward_answers`.
     """
-    columns = min(shared, batch["input_ids"].shape[1])
+    columns = min(share_up_to, batch["input_ids"].shape[1])
     twice = {name: batch[name][:, :columns].repeat(2, 1) for name in ("input_ids", "attention_mask")}
     batch = _with_labels({**twice, "labels": torch.full_like(twice["input_ids"], IGNORED)})
-    layout = packed(batch, shared=shared)
+    layout = packed(batch, share_up_to=share_up_to)
     if layout.blocks is None or not layout.blocks.shares or not layout.predicts.any():
         return "there is no beginning that two rows could share"
     plain = forward_answers(model, batch, _HEAD_INPUT, cut=cut, packing=True)
 
     def difference() -> str:
-        found = forward_answers(model, batch, _HEAD_INPUT, cut=cut, packing=True, shared=shared)
+        found = forward_answers(model, batch, _HEAD_INPUT, cut=cut, packing=True, share_up_to=share_up_to)
         if (differs := _losses_differ(plain, found)) or plain.hidden is None:
             return differs
         assert found.hidden is not None

@@ -83,13 +83,13 @@ def padded(batch: Mapping[str, Tensor], *, tails: bool = True) -> Layout:
     return Layout(inputs, predicts[:, :columns])
 
 
-def packed(batch: Mapping[str, Tensor], *, tails: bool = True, shared: int | None = None) -> Layout:
+def packed(batch: Mapping[str, Tensor], *, tails: bool = True, share_up_to: int | None = None) -> Layout:
     """The rows one after the other, without padding.
 
     Args:
         batch: As for `padded`; what lies behind padding is no label.
         tails: With the tokens behind a row's labels.
-        shared: Rows of at most so many tokens stand there without what another one in front of them begins with as
+        share_up_to: Rows of at most so many tokens stand there without what another one in front of them begins with as
             well, up to its first label. None: as 0, and there are no blocks.
 
     >>> import torch
@@ -105,7 +105,7 @@ def packed(batch: Mapping[str, Tensor], *, tails: bool = True, shared: int | Non
     [[0, 1, 0, 0, 0]]
     >>> packed(batch, tails=False).inputs["input_ids"].tolist()
     [[5, 6]]
-    >>> layout = packed(batch, shared=3)
+    >>> layout = packed(batch, share_up_to=3)
     >>> layout.inputs["input_ids"].tolist(), layout.blocks.tokens.tolist(), layout.blocks.shapes
     ([[5, 6, 7, 9]], [0, 1, 2, 0, 3, 0], ((2, 3),))
     >>> layout.blocks.places.tolist()
@@ -117,8 +117,8 @@ def packed(batch: Mapping[str, Tensor], *, tails: bool = True, shared: int | Non
         given = mask & _needed(predicts)
     lengths = given.sum(1).tolist()
     blocks, own = None, given
-    if shared is not None:
-        owners = _owners(batch["input_ids"], given, predicts, share=max(lengths) <= shared)
+    if share_up_to is not None:
+        owners = _owners(batch["input_ids"], given, predicts, share=max(lengths) <= share_up_to)
         own = given & (owners == torch.arange(len(given), device=given.device)[:, None])
         blocks = _blocks(given, own, owners, lengths)
     tokens = own.flatten().nonzero()[:, 0]

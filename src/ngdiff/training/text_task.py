@@ -70,7 +70,7 @@ class TextTask:
         self._rows = False  # gradients of the embedding as rows; while a model is trained
         self._mlp: nn.Module | None = None  # what is computed at answer tokens alone; not before it is checked
         self.packing = False
-        self._shared = 0  # tokens of the longest row that may share its beginning; not before it is checked
+        self._share_up_to = 0  # tokens of the longest row that may share its beginning; not before it is checked
         self._fused_loss: FusedLoss | None = None  # not before it is checked
         self._reused_head: FusedLoss | None = None  # in place of that where there is none; while a model is trained
 
@@ -122,7 +122,7 @@ class TextTask:
             self._reused_head = None
             self._mlp = None
             self.packing = False
-            self._shared = 0
+            self._share_up_to = 0
             set_attention(model, by_rows=False)
 
     def may_pack(self, model: nn.Module) -> bool:
@@ -157,7 +157,7 @@ class TextTask:
                 tails=self.tails or not self._cut,
                 mlp=self._mlp,
                 packing=self.packing,
-                shared=self._shared,
+                share_up_to=self._share_up_to,
                 fused_loss=self._fused_loss or self._reused_head,
             )
 
@@ -232,7 +232,7 @@ class TextTask:
         if self.may_share_beginnings(model):
             longest = longest_without_mask(model)
             difference = says_the_same_when_beginning_is_shared(model, batch, longest, cut=self._cut)
-            self._shared = 0 if difference else longest
+            self._share_up_to = 0 if difference else longest
 
     def _check_fused_loss(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
         name = self.args.fused_loss
