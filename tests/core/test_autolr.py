@@ -193,6 +193,63 @@ def test_probes_are_lean_where_that_is_allowed(make, dtype, lean):
     assert torch.equal(problem.p.detach(), start) != lean
 
 
+def lines_opened(monkeypatch):
+    """Names of the lines that probes open from now on."""
+    opened, make_line = [], AutoLR._line
+
+    def watched(*args, **options):
+        line = make_line(*args, **options)
+        opened.append(type(line).__name__)
+        return line
+
+    monkeypatch.setattr(AutoLR, "_line", watched)
+    return opened
+
+
+@pytest.mark.parametrize(
+    ("rate", "dtype", "memory", "search", "line"),
+    [
+        (1e-3, torch.float32, "auto", False, "InPlaceStepLine"),
+        (1e-3, torch.float64, "lean", False, "InPlaceStepLine"),
+        (1e-6, torch.float64, "lean", False, "InPlaceStepLine"),
+        (1e-6, torch.float32, "lean", False, "LeanStepLine"),  # shorter than what fp32 resolves
+        (1e-1, torch.bfloat16, "lean", False, "LeanStepLine"),
+        (1e-3, torch.float32, "lean", True, "LeanStepLine"),  # the search goes far beyond the rate
+        (1e-3, torch.float32, "exact", False, "StepLine"),
+    ],
+)
+def test_lean_probes_scale_the_step_itself_where_it_is_long(rate, dtype, memory, search, line, monkeypatch):
+    one = Quadratic(rate, dtype=dtype)
+    settings = AutoLRSettings(memory=memory, max_change=None, inertia=0.0, noise=0.0)
+    opened = lines_opened(monkeypatch)
+    first = AutoLR(settings).probe(one.optimizer, one.loss)
+    assert first.relative_step == pytest.approx(18.0**0.5 * 2.0 / 14.0**0.5, rel=0.3)  # |g| / |theta_0|
+    two = Quadratic(rate, dtype=dtype)
+    second = AutoLR(settings).probe(two.optimizer, two.loss, relative_step=first.relative_step, search=search)
+    assert opened == ["StepLine" if memory == "exact" else "LeanStepLine", line]
+    if line == "InPlaceStepLine":
+        assert second.relative_step == first.relative_step
+        assert second.forwards == first.forwards == 3
+        assert second.accepted
+        assert second.after == pytest.approx(first.after, rel=1e-4 if dtype == torch.float64 else 1e-2)
+        torch.testing.assert_close(two.p.detach(), one.p.detach(), rtol=0, atol=1e-2)
+        assert two.p.grad is None
+
+
+def test_a_line_in_place_that_is_lost_in_noise_is_not_opened_again(monkeypatch):
+    problem = Quadratic(1e-3, dtype=torch.float32)
+    opened = lines_opened(monkeypatch)
+    probe = AutoLR(AutoLRSettings(memory="lean")).probe(problem.optimizer, lambda: 1.0, relative_step=1.0)
+    assert (opened, probe.accepted, probe.relative_step) == (["InPlaceStepLine"], False, 0.0)
+
+
+@pytest.mark.parametrize("memory", ["lean", "exact"])
+def test_the_length_of_a_step_beside_weights_of_zero_is_unknown(memory):
+    problem = Quadratic(1e-3)
+    problem.p.detach().zero_()
+    assert AutoLR(AutoLRSettings(memory=memory)).probe(problem.optimizer, problem.loss).relative_step == 0.0
+
+
 def test_what_is_not_linear_is_refused_by_a_probe_of_either_kind():
     for memory in ("exact", "lean", "auto"):
         problem = Quadratic(1e-3, make=torch.optim.Rprop, dtype=torch.float32)

@@ -4,7 +4,7 @@ from ngdiff.core.answers import Answers
 from ngdiff.core.autolr import AutoLR, AutoLRSettings, Probe
 from ngdiff.core.combine import combine
 from ngdiff.core.gramian import Gramian, gramian
-from ngdiff.core.line import LeanStepLine, NonlinearOptimizerError, StepLine
+from ngdiff.core.line import InPlaceStepLine, LeanStepLine, NonlinearOptimizerError, StepLine
 from ngdiff.core.parabola import Parabola
 from ngdiff.core.slots import GradientSlots
 
@@ -14,6 +14,7 @@ __all__ = [
     "AutoLRSettings",
     "GradientSlots",
     "Gramian",
+    "InPlaceStepLine",
     "LeanStepLine",
     "NonlinearOptimizerError",
     "Parabola",

@@ -13,7 +13,15 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ngdiff.core.line import LeanStepLine, StepLine, UncopiableOptimizerError, check_on_copy, learning_rate
+from ngdiff.core.line import (
+    InPlaceStepLine,
+    LeanStepLine,
+    StepLine,
+    UncopiableOptimizerError,
+    check_on_copy,
+    learning_rate,
+    rounding,
+)
 from ngdiff.core.parabola import Parabola
 
 RetainLoss = Callable[[], float]
@@ -28,6 +36,9 @@ _AGREEMENT = 1.5
 _SEARCH_ROUNDS = 12
 # An ordinary probe whose differences drown in noise is repeated with a larger radius so many times.
 _WIDENINGS = 5
+# A lean probe scales the step itself, and not a direction measured apart, where the step was last known to be so many
+# times as long as the rounding of the weights. Adam's grows shorter: within a run by a factor of about ten.
+_ROUNDINGS = 128.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +62,8 @@ class AutoLRSettings:
             the scale of the line (measured on three targets: 1e-4, 7e-6 and 1e-7 where 2e-4 forgets).
         memory: `exact`: a probe leaves everything as it was. `lean`: it also takes the optimizer's step, at the rate
             that it finds, which saves a copy of the optimizer's state and one of the weights
-            (`ngdiff.core.line.LeanStepLine`). `auto`: lean, unless the weights have fewer bits than fp32 or the
+            (`ngdiff.core.line.LeanStepLine`; where steps are long beside the rounding of the weights,
+            `InPlaceStepLine`). `auto`: lean, unless the weights have fewer bits than fp32 or the
             optimizer cannot be tried on a copy.
         origin_device: Where a lean probe keeps the weights that it started from; None: where they are.
     """
@@ -87,6 +99,8 @@ class Probe:
         reason: Why not, or what was done; a few words.
         fits: Every parabola, in the order taken: `rho`, the three losses.
         forwards: Losses evaluated.
+        relative_step: `|d| / |theta_0|`, a step's length at learning rate 1 in lengths of the weights, as this probe or
+            one before it measured it; 0 where it is unknown.
     """
 
     before: float
@@ -95,6 +109,7 @@ class Probe:
     reason: str = ""
     fits: list[Parabola] = field(default_factory=list)
     forwards: int = 0
+    relative_step: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers, for logs and JSON."""
@@ -127,6 +142,7 @@ class AutoLR:
         *,
         search: bool = False,
         here: float | None = None,
+        relative_step: float = 0.0,
         spare: list[Tensor] | None = None,
     ) -> Probe:
         """Fit the retain loss along the step that the optimizer would now take and set its learning rate.
@@ -137,40 +153,54 @@ class AutoLR:
                 for each fit.
             search: Look for the scale of the learning rate first, from `settings.start`.
             here: The loss at `rho = 0` where it is known: of the rows that gave the gradient.
+            relative_step: That of the run's last probe: from it a lean one knows whether it needs `d` by itself.
             spare: Tensors whose memory a lean probe may use (`LeanStepLine`). The list is empty afterwards.
 
         Raises:
             NonlinearOptimizerError: the optimizer's step is not linear in the learning rate.
         """
-        probe = Probe(before=learning_rate(optimizer))
+        probe = Probe(before=learning_rate(optimizer), relative_step=relative_step)
         if here is None:  # before the line is open: its first step leads away from here
             here = loss()
             probe.forwards += 1
-        with self._line(optimizer, spare) as line:
+        long = not search and probe.before * relative_step > _ROUNDINGS * rounding(optimizer)
+        with self._line(optimizer, spare, in_place=long) as line:
             self._checked = True
             phi = _Evaluations(line, loss, probe, here)
-            if line.step_norm == 0.0 or not math.isfinite(line.step_norm):
+            if isinstance(line, InPlaceStepLine):
+                rate = self._update(phi, probe.before)
+                if len(probe.fits) > 1:  # lost in noise: next time `d` is measured by itself
+                    probe.relative_step = 0.0
+            elif 0.0 < line.step_norm < math.inf:
+                weights = line.weight_norm()
+                probe.relative_step = line.step_norm / weights if weights else 0.0
+                if search:
+                    start = self.settings.start or _RELATIVE_START * weights / line.step_norm
+                    rate = self._search(phi, start or probe.before)
+                else:
+                    rate = self._update(phi, probe.before)
+            else:
                 probe.reason = f"step of length {line.step_norm}"
                 rate = probe.before
-            elif search:
-                start = self.settings.start or _RELATIVE_START * line.weight_norm() / line.step_norm
-                rate = self._search(phi, start or probe.before)
-            else:
-                rate = self._update(phi, probe.before)
             line.settle(rate)
         probe.after = rate
         return probe
 
-    def _line(self, optimizer: Optimizer, spare: list[Tensor] | None) -> StepLine:
+    def _line(self, optimizer: Optimizer, spare: list[Tensor] | None, *, in_place: bool) -> StepLine:
+        """Where the probe looks; `in_place`: a lean one need not keep `d`."""
         check = not self._checked
         if check:
             self._lean = self._may_be_lean(optimizer)
-        if self._lean:
-            check &= self.settings.memory != "auto"  # `_may_be_lean` has looked
-            return LeanStepLine(optimizer, check=check, origin_device=self.settings.origin_device, spare=spare)
-        if spare is not None:
-            spare.clear()
-        return StepLine(optimizer, check=check)
+        if not self._lean:
+            if spare is not None:
+                spare.clear()
+            return StepLine(optimizer, check=check)
+        check &= self.settings.memory != "auto"  # `_may_be_lean` has looked
+        device = self.settings.origin_device
+        if in_place:
+            rate = learning_rate(optimizer)
+            return InPlaceStepLine(optimizer, rate=rate, check=check, origin_device=device, spare=spare)
+        return LeanStepLine(optimizer, check=check, origin_device=device, spare=spare)
 
     def _may_be_lean(self, optimizer: Optimizer) -> bool:
         if self.settings.memory != "auto":
@@ -259,7 +289,8 @@ class _Evaluations:
         self._line, self._loss, self.probe, self._here = line, loss, probe, here
 
     def fit(self, rho: float) -> Parabola:
-        parabola = Parabola(rho, behind=self._at(-rho), here=self._here, ahead=self._at(rho))
+        # Ahead first: where the weights of an `InPlaceStepLine` are.
+        parabola = Parabola(rho, ahead=self._at(rho), here=self._here, behind=self._at(-rho))
         self.probe.fits.append(parabola)
         return parabola
 

@@ -3,7 +3,8 @@
 `d` is whatever the optimizer makes of the gradients in `.grad` (SGD: the gradient; Adam: the preconditioned
 one, with decoupled weight decay), so one step at learning rate `eta` ends at `theta_0 - eta d`. It is measured
 by letting the optimizer take one step. `StepLine` takes that step back bit for bit; `LeanStepLine` keeps what it did
-to the optimizer's state, and needs a third of the memory.
+to the optimizer's state, and needs a third of the memory; `InPlaceStepLine` does not even keep `d`, and takes half the
+passes over the memory.
 """
 
 import math
@@ -273,15 +274,7 @@ class LeanStepLine(StepLine):
         return _copy_in_large_pages(weight) if plain else weight.clone()
 
     def _measure(self) -> list[Tensor]:
-        if self._check:
-            check_on_copy(self._optimizer)
-        try:
-            self._step(_MEASURING_RATE)
-        except BaseException:
-            self._restore_weights()
-            raise
-        finally:
-            self._restore_rates()
+        self._take_step(_MEASURING_RATE)
         direction = []
         with torch.no_grad():
             for p, origin in zip(self._parameters, self._origin, strict=True):
@@ -291,6 +284,92 @@ class LeanStepLine(StepLine):
                 direction.append(d)
                 p.grad = None
         return direction
+
+    def _take_step(self, rate: float) -> None:
+        """The optimizer's step, for good."""
+        if self._check:
+            check_on_copy(self._optimizer)
+        try:
+            self._step(rate)
+        except BaseException:
+            self._restore_weights()
+            raise
+        finally:
+            self._restore_rates()
+
+
+class InPlaceStepLine(LeanStepLine):
+    """A `LeanStepLine` that keeps no `d`: to move, the weights' own distance from `theta_0` is scaled.
+
+    `theta_0 - rho' d = theta_0 + (rho' / rho) (theta - theta_0)`, where the weights `theta` are at `rho`. A probe of
+    one parabola moves 8 times the memory of the weights beside the optimizer's step, with a `LeanStepLine` 15 times.
+    Memory beyond weights, gradients and optimizer state: once the weights, less what `spare` has.
+
+    The measuring step is one at `rate`, rounded as any step at that rate is, and `d` inherits that: by
+    `eps |theta_0| / (rate |d|)` at most, a third of it in the mean (`rounding`). So it is for rates at which a step is
+    far longer than the rounding of the weights. `step_norm` is not measured (nan).
+
+    Args:
+        optimizer, check, origin_device, spare: As for `LeanStepLine`.
+        rate: Learning rate of the measuring step; the weights are at `theta_0 - rate d` when the line opens.
+
+    Raises:
+        NonlinearOptimizerError, UncopiableOptimizerError: As for `LeanStepLine`.
+
+    Example:
+        >>> p = Parameter(torch.tensor([1.0]))
+        >>> p.grad = torch.tensor([2.0])
+        >>> with InPlaceStepLine(torch.optim.SGD([p], lr=0.1), rate=0.5) as line:
+        ...     line.move_to(-0.5)
+        ...     line.settle(0.25)
+        >>> p.item(), p.grad
+        (0.5, None)
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        *,
+        rate: float,
+        check: bool = False,
+        origin_device: torch.device | str | None = None,
+        spare: list[Tensor] | None = None,
+    ) -> None:
+        super().__init__(optimizer, check=check, origin_device=origin_device, spare=spare)
+        self._at = rate  # the weights are at `theta_0 - at d`
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self.step_norm = math.nan
+        return self
+
+    @torch.no_grad()
+    def move_to(self, rho: float) -> None:
+        """Set the weights to `theta_0 - rho d`. 0 gives the exact `theta_0`, from which no move leads away again."""
+        if rho == self._at:
+            return
+        if rho == 0.0:
+            self._restore_weights()
+        elif self._at == 0.0:
+            raise ValueError(f"the weights are at theta_0: nothing is known of the way to theta_0 - {rho:g} d")
+        else:
+            away = 1.0 - rho / self._at
+            for p, kept in zip(self._parameters, self._origin, strict=True):
+                weight = local(p)
+                weight.lerp_(local(kept).to(weight.device), away)
+        self._at = rho
+
+    def _measure(self) -> list[Tensor]:
+        self._take_step(self._at)
+        for p in self._parameters:
+            p.grad = None
+        return []
+
+
+def rounding(optimizer: Optimizer) -> float:
+    """Relative rounding of the weights that are about to move, the largest of their types' (fp32: 1.2e-7)."""
+    weights = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    return max((torch.finfo(p.dtype).eps for p in weights), default=0.0)
 
 
 def check_on_copy(optimizer: Optimizer) -> None:

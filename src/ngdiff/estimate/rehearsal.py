@@ -186,7 +186,7 @@ class _OneLook(AutoLR):
     def probe(self, optimizer: Optimizer, loss: Any, *, spare: list[Tensor] | None = None, **options: Any) -> Probe:
         rate = learning_rate(optimizer)
         self._mode.number = 0.0  # the step is proportional to the rate
-        with self._line(optimizer, spare) as line:
+        with self._line(optimizer, spare, in_place=False) as line:
             self._checked = True
             loss()
             line.settle(rate)

@@ -36,6 +36,11 @@ class RunState:
     initial_losses: dict[str, float] = field(default_factory=dict)
     probes: list[dict[str, Any]] = field(default_factory=list)
 
+    @property
+    def relative_step(self) -> float:
+        """`Probe.relative_step` of the last probe; 0 where there is none."""
+        return float(self.probes[-1].get("relative_step", 0.0)) if self.probes else 0.0
+
     def save(self, checkpoint: str | Path) -> None:
         """Write into a checkpoint folder."""
         Path(checkpoint, _STATE).write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")

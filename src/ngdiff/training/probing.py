@@ -51,6 +51,7 @@ class Prober:
         loss: Callable[[Sequence[Batch]], float],
         *,
         step_loss: float,
+        relative_step: float = 0.0,
         spare: list[Tensor] | None = None,
     ) -> Probe:
         """Set the optimizer's learning rate.
@@ -60,7 +61,7 @@ class Prober:
             step: Number of the step.
             loss: Mean retain loss of batches at the current weights.
             step_loss: That of the rows that gave the gradient, as their passes found it.
-            spare: As for `AutoLR.probe`.
+            relative_step, spare: As for `AutoLR.probe`.
         """
         same = bool(self._own)
         batches = self._own or self.fresh_batches(step)
@@ -70,6 +71,7 @@ class Prober:
             lambda: loss(batches),
             search=self.autolr.settings.search and step == 1,
             here=step_loss if same and self.rereads else None,
+            relative_step=relative_step,
             spare=spare,
         )
 

@@ -391,6 +391,7 @@ class UnlearnTrainer(Trainer):
                 step,
                 lambda batches: self._retain_loss(model, batches),
                 step_loss=self._figures["loss_retain"],
+                relative_step=self.run_state.relative_step,
                 spare=self._spare,
             )
         self.run_state.probes.append({"step": step, **probe.as_dict()})
