@@ -6,9 +6,9 @@ Real TOFU rows, AdamW (fused), fp32, batch 8 of each side, one thread of computa
 the sides take turns after every single step, so that whatever else the machine does hits all of them alike. CPU seconds
 are those of a side's own thread over whole periods of AutoLR (10 steps, one probe), after the first step, whose search
 is reported apart. Rows are short in one step and long in the next: a side's figure is also given at the tokens (with
-their padding, where rows are padded) of the mean step of its epoch, and bars are about that. Memory comes from
-processes of one side each: the peak above what is resident after the first step (weights, optimizer state, the
-interpreter).
+their padding, where rows are padded) of the mean step of its epoch, and bars are about that; so is the part that
+probes add, whose few rows may be longer or shorter than most. Memory comes from processes of one side each: the peak
+above what is resident after the first step (weights, optimizer state, the interpreter).
 Prints medians over the rounds, ratios, and whether each bar holds.
 """
 
@@ -108,9 +108,14 @@ class JointTrainer(Trainer):
 
 
 def tokens_of(batch: Any, *, packed: bool) -> int:
-    """What the model is given of both sides: with padding, unless it is packed."""
-    masks = [batch[side]["attention_mask"] for side in ("forget", "retain")]
-    return int(sum(mask.sum() if packed else mask.numel() for mask in masks))
+    """What the model is given of a batch of one side: with padding, unless it is packed."""
+    mask = batch["attention_mask"]
+    return int(mask.sum() if packed else mask.numel())
+
+
+def tokens_of_pair(pair: Any, *, packed: bool) -> int:
+    """Those of both sides of a step."""
+    return sum(tokens_of(pair[side], packed=packed) for side in ("forget", "retain"))
 
 
 def row_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -264,6 +269,7 @@ def train(
         "logging_steps": 10,
     }
     options, probing, taken = SIDES[side], [0.0], [0]
+    probed: list[int] = []  # tokens of each loss that a probe took
     own_steps: list[float] = []  # the optimizer's, that the probe of a step has not taken
     trainer: Trainer
     if options is None:
@@ -292,7 +298,15 @@ def train(
                 probing[0] += time.thread_time() - start
                 taken[0] += given and next(ours.model.parameters()).grad is None
 
+        retain_loss = ours._retain_loss
+
+        def counted_loss(model: Any, batches: Any) -> float:
+            if ours.state.global_step > 0:
+                probed.extend(tokens_of(batch, packed=ours.task.packing) for batch in batches)
+            return retain_loss(model, batches)
+
         ours.choose_learning_rate = timed  # type: ignore[method-assign]
+        ours._retain_loss = counted_loss  # type: ignore[method-assign]
         ours.add_callback(OwnSteps(own_steps))
     if watch is not None:
         watch(trainer)
@@ -302,7 +316,7 @@ def train(
     def counted(model: Any, inputs: Any, *rest: Any) -> Any:
         if trainer.state.global_step > 0:
             packed = isinstance(trainer, UnlearnTrainer) and trainer.task.packing
-            given.append((tokens_of(inputs, packed=packed), packed))
+            given.append((tokens_of_pair(inputs, packed=packed), packed))
         return step(model, inputs, *rest)
 
     trainer.training_step = counted  # type: ignore[method-assign]
@@ -312,13 +326,18 @@ def train(
     if own_steps:
         added -= taken[0] * statistics.median(own_steps)
     tokens, packed = sum(number for number, _ in given) / steps, given[0][1]
-    of_epoch = statistics.mean(tokens_of(batch, packed=packed) for batch in trainer.get_train_dataloader())
+    epoch = list(trainer.get_train_dataloader())
+    of_epoch = statistics.mean(tokens_of_pair(pair, packed=packed) for pair in epoch)
+    of_retain = statistics.mean(tokens_of(pair["retain"], packed=packed) for pair in epoch)
+    longer = statistics.mean(probed) / of_retain if probed else 1.0  # rows of probes than those of the epoch
+    others = (meter.cpu - added) / tokens * of_epoch
     return {
         "cpu": meter.cpu / steps,
         "even": meter.cpu / steps / tokens * of_epoch,
         "tokens": tokens,
         "first": meter.first,
         "probe": added / max(meter.cpu - added, 1e-9),
+        "probe, even": added / longer / max(others, 1e-9),
         "probe with its step": probing[0] / max(meter.cpu - probing[0], 1e-9),
         "memory": float(meter.peak - meter.idle),
         "weights": float(weights),
@@ -398,7 +417,7 @@ def print_table(shape: str, results: dict[str, list[dict[str, float]]], *, memor
     print(f"\n{shape}, weights {next(iter(median.values()))['weights'] / 2**20:.0f} MiB")
     print(
         "| side | CPU s a step (single runs) | at an epoch's mean | first step, s "
-        "| probes add (with the run's own steps that they take) | memory, in weights |\n"
+        "| probes add (as the rows came; with the run's own steps that they take) | memory, in weights |\n"
         "|---|---|---|---|---|---|"
     )
     for side, found in median.items():
@@ -406,7 +425,7 @@ def print_table(shape: str, results: dict[str, list[dict[str, float]]], *, memor
         above = f"{found['memory'] / found['weights']:.2f}" if memory else "-"
         print(
             f"| {side} | {found['cpu']:.3f} ({single}) | {found['even']:.3f} | {found['first']:.2f} "
-            f"| {found['probe']:.1%} ({found['probe with its step']:.1%}) | {above} |"
+            f"| {found['probe, even']:.1%} ({found['probe']:.1%}; {found['probe with its step']:.1%}) | {above} |"
         )
     for side, base, what, where, bar in BARS:
         if not {side, base} <= median.keys() or where not in (None, shape) or (what == "memory" and not memory):
@@ -423,7 +442,7 @@ def print_table(shape: str, results: dict[str, list[dict[str, float]]], *, memor
         print(f"{'holds' if ratio <= bar else 'FAILS'}  {what} of {side} / {base} <= {bar}: {ratio:.3f}{note}")
     for side, bar in PROBE_BARS.items():
         if side in median:
-            share = median[side]["probe"]
+            share = median[side]["probe, even"]
             print(f"{'holds' if share <= bar else 'FAILS'}  {side}: AutoLR adds <= {bar:.0%}: {share:.1%}")
     sys.stdout.flush()
 
