@@ -1,6 +1,7 @@
 """The line of the optimizer's next step: where it leads, and that nothing remains of having looked."""
 
 import copy
+import math
 import weakref
 
 import pytest
@@ -32,11 +33,7 @@ NONLINEAR = {
 }
 
 
-def in_place(optimizer, **options):
-    return InPlaceStepLine(optimizer, rate=0.02, **options)
-
-
-LEAN = [LeanStepLine, in_place]
+LEAN = [LeanStepLine, InPlaceStepLine]
 
 
 class Problem:
@@ -193,23 +190,23 @@ def test_a_line_in_place_leads_where_a_lean_one_leads(name, warm, device, dtype)
     lean, other = Problem(LINEAR[name], dtype, warm), Problem(LINEAR[name], dtype, warm)
     start = [p.detach().clone() for p in lean.net.parameters()]
     weights = float(torch.cat([p.reshape(-1) for p in start]).norm())
-    own = InPlaceStepLine(other.optimizer, rate=0.02, check=True, origin_device=device)
+    own = InPlaceStepLine(other.optimizer, check=True, origin_device=device)
     digits = 1e-6 if name == "adamw-tensor-rate" else 0.0  # its rates are rounded to fp32
 
     def assert_near(rho: float, step_norm: float) -> None:
-        bound = torch.finfo(dtype).eps * weights * (1 + abs(rho) / 0.02) + digits * abs(rho) * step_norm
+        bound = torch.finfo(dtype).eps * weights * (1 + abs(rho) / 0.01) + digits * abs(rho) * step_norm
         assert distance(lean.net.parameters(), other.net.parameters()) <= bound
         assert bound < 0.01 * distance(start, other.net.parameters()), "says nothing"
 
     with LeanStepLine(lean.optimizer) as line, own:
-        for rho in (0.02, -0.02, 0.32, -0.32, 0.005):
+        for rho in (0.01, -0.01, 0.16, -0.16, 0.0025):
             line.move_to(rho)
             own.move_to(rho)
             assert_near(rho, line.step_norm)
         line.settle(0.03)
         own.settle(0.03)
-    # After 0.32, and 0.005: rounding there, times how much farther from it.
-    assert_near(0.03 * (1 + 0.02 / 0.005), line.step_norm)
+    # After 0.16, and 0.0025: rounding there, times how much farther from it.
+    assert_near(0.03 * (1 + 0.01 / 0.0025), line.step_norm)
     assert learning_rate(other.optimizer) == pytest.approx(0.03)
     assert all(p.grad is None for p in other.net.parameters())
     moved = [p.detach().clone() for p in other.net.parameters()]
@@ -224,7 +221,7 @@ def test_a_line_in_place_leads_where_a_lean_one_leads(name, warm, device, dtype)
 def test_a_line_in_place_comes_back_to_the_start_but_not_away_from_it():
     problem = Problem(LINEAR["adamw"], warm=1)
     before = problem.snapshot()[0]
-    with in_place(problem.optimizer) as line:
+    with InPlaceStepLine(problem.optimizer) as line:
         line.move_to(0.3)
         line.move_to(0.0)
         assert all(map(torch.equal, before, problem.net.parameters()))
@@ -233,10 +230,21 @@ def test_a_line_in_place_comes_back_to_the_start_but_not_away_from_it():
     assert all(map(torch.equal, before, problem.net.parameters()))
 
 
+@pytest.mark.parametrize("far", [16.0, 4096.0, 1e7])
+def test_a_line_in_place_comes_back_from_afar(far):
+    """`1 - rho' / rho` alone would have lost the digits of `rho' / rho`."""
+    p = Parameter(torch.full((100,), 1e-3))
+    p.grad = torch.linspace(-1.0, 1.0, 100)
+    with InPlaceStepLine(torch.optim.SGD([p], lr=0.5)) as line:
+        line.move_to(-0.5 * far)
+        line.settle(0.5)
+    torch.testing.assert_close(1e-3 - p.detach(), 0.5 * torch.linspace(-1.0, 1.0, 100), rtol=1e-5, atol=1e-8)
+
+
 def test_rounding_is_that_of_the_coarsest_weights_that_move():
     coarse, fine = (Parameter(torch.ones(1, dtype=dtype)) for dtype in (torch.bfloat16, torch.float32))
     optimizer = torch.optim.SGD([coarse, fine], lr=0.1)
-    assert rounding(optimizer) == 0.0
+    assert rounding(optimizer) == math.inf
     fine.grad = torch.ones(1)
     assert rounding(optimizer) == 2.0**-23
     coarse.grad = torch.ones(1, dtype=torch.bfloat16)

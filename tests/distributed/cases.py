@@ -43,6 +43,12 @@ CASES: dict[str, Case] = {
     "lora": Case({**ADAMW, "weight_decay": 0.0, "lora": True}, 1e-6, 1e-6),
     "autolr, small rate": Case({**SMALL, "max_steps": 3}, 2e-8, 2e-8),
     "lean": Case({**SMALL, "max_steps": 3, "autolr_memory": "lean"}, 2e-8, 2e-8),
+    # A rate at which the losses of a probe stand above their noise: else the second one would be the last in place.
+    "lean, in place": Case(
+        {**SMALL, "max_steps": 3, "autolr_memory": "lean", "autolr_interval": 1, "learning_rate": "auto:3e-1"},
+        5e-7,
+        5e-7,
+    ),
     "one buffer": Case({**SGD, "gradient_accumulation_steps": 2, "gradient_buffers": 1}, 1e-8, 1e-8),
     # Rounding to bf16 turns last digits of fp32 into steps of 2^-8.
     "bf16 stash": Case({**SGD, "stash_dtype": "bfloat16"}, 1e-3, 1e-3, relative=True),

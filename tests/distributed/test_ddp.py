@@ -19,6 +19,12 @@ def test_two_processes_equal_one_with_the_double_batch(one, two, name):
     assert distance(one[name], two[name]) <= tolerance(case, case.ddp, one[name])
 
 
+def test_the_probes_of_the_case_in_place_are(one):
+    first, second, third = (probe["relative_step"] for probe in one["lean, in place"]["probes"])
+    assert second == first / 2  # not measured again
+    assert third == second / 2
+
+
 def rows_by_epoch(result, rank: int, side: str, steps: int) -> list[list[int]]:
     """Rows that a process saw, by epoch."""
     epochs: list[list[int]] = [[], []]

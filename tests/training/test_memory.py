@@ -4,6 +4,7 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
+from ngdiff.core import AutoLR, InPlaceStepLine, LeanStepLine
 from ngdiff.core.slots import GradientSlots
 from ngdiff.errors import InputError
 from ngdiff.training import UnlearnConfig
@@ -128,15 +129,28 @@ def test_a_probe_has_spent_gradients_for_memory_and_nobody_has_after_a_step(make
     assert held == [[]] * len(held)
 
 
-def test_a_lean_run_goes_on_where_it_was_cut(make_trainer, tmp_path):
+def test_a_lean_run_goes_on_where_it_was_cut(make_trainer, tmp_path, monkeypatch):
+    opened, make_line = [], AutoLR._line
+
+    def watched(*args, **options):
+        line = make_line(*args, **options)
+        opened.append(type(line))
+        return line
+
+    monkeypatch.setattr(AutoLR, "_line", watched)
     options = {"autolr_memory": "lean", "autolr_interval": 2, "num_train_epochs": 2}
     whole = make_trainer(output=tmp_path / "whole", **options)
     whole.train()
+    of_whole = opened.copy()
+    assert of_whole[:2] == [LeanStepLine, InPlaceStepLine]
     first = make_trainer(output=tmp_path / "cut", save_strategy="steps", save_steps=2, **options)
     first.train()
+    opened.clear()
     again = make_trainer(output=tmp_path / "cut", **options)
     again.train(resume_from_checkpoint=str(tmp_path / "cut" / "checkpoint-4"))
     assert torch.equal(flat(again.model), flat(whole.model))
+    assert opened == of_whole[-len(opened) :]
+    assert InPlaceStepLine in opened
 
 
 @pytest.mark.parametrize(

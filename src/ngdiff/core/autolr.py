@@ -36,9 +36,12 @@ _AGREEMENT = 1.5
 _SEARCH_ROUNDS = 12
 # An ordinary probe whose differences drown in noise is repeated with a larger radius so many times.
 _WIDENINGS = 5
-# A lean probe scales the step itself, and not a direction measured apart, where the step was last known to be so many
-# times as long as the rounding of the weights. Adam's grows shorter: within a run by a factor of about ten.
+# A lean probe scales the step itself, and not a direction measured apart, where the step is known to be so many times
+# as long as the rounding of the weights.
 _ROUNDINGS = 128.0
+# What is known of a step's length counts so much with each probe that does not measure it: Adam's steps grow shorter by
+# a factor of ten and more, and as much as gradients do.
+_AGEING = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +102,8 @@ class Probe:
         reason: Why not, or what was done; a few words.
         fits: Every parabola, in the order taken: `rho`, the three losses.
         forwards: Losses evaluated.
-        relative_step: `|d| / |theta_0|`, a step's length at learning rate 1 in lengths of the weights, as this probe or
-            one before it measured it; 0 where it is unknown.
+        relative_step: `|d| / |theta_0|`, a step's length at learning rate 1 in lengths of the weights. A probe that
+            does not measure it has half of what the one before it had; 0 where it is unknown.
     """
 
     before: float
@@ -163,19 +166,20 @@ class AutoLR:
         if here is None:  # before the line is open: its first step leads away from here
             here = loss()
             probe.forwards += 1
-        long = not search and probe.before * relative_step > _ROUNDINGS * rounding(optimizer)
-        with self._line(optimizer, spare, in_place=long) as line:
+        least = _ROUNDINGS * rounding(optimizer)
+        with self._line(optimizer, spare, in_place=not search and probe.before * relative_step > least) as line:
             self._checked = True
             phi = _Evaluations(line, loss, probe, here)
             if isinstance(line, InPlaceStepLine):
-                rate = self._update(phi, probe.before)
-                if len(probe.fits) > 1:  # lost in noise: next time `d` is measured by itself
-                    probe.relative_step = 0.0
+                rate = self._update(phi, probe.before, widenings=1)  # farther away there is only more rounding
+                probe.relative_step *= _AGEING if self._is_sure(probe.fits[-1]) else 0.0
             elif 0.0 < line.step_norm < math.inf:
-                weights = line.weight_norm()
+                start = self.settings.start
+                in_use = self._lean and least < 1.0  # in bf16 no step is that long
+                weights = line.weight_norm() if in_use or (search and not start) else 0.0
                 probe.relative_step = line.step_norm / weights if weights else 0.0
                 if search:
-                    start = self.settings.start or _RELATIVE_START * weights / line.step_norm
+                    start = start or _RELATIVE_START * weights / line.step_norm
                     rate = self._search(phi, start or probe.before)
                 else:
                     rate = self._update(phi, probe.before)
@@ -197,10 +201,8 @@ class AutoLR:
             return StepLine(optimizer, check=check)
         check &= self.settings.memory != "auto"  # `_may_be_lean` has looked
         device = self.settings.origin_device
-        if in_place:
-            rate = learning_rate(optimizer)
-            return InPlaceStepLine(optimizer, rate=rate, check=check, origin_device=device, spare=spare)
-        return LeanStepLine(optimizer, check=check, origin_device=device, spare=spare)
+        kind = InPlaceStepLine if in_place else LeanStepLine
+        return kind(optimizer, check=check, origin_device=device, spare=spare)
 
     def _may_be_lean(self, optimizer: Optimizer) -> bool:
         if self.settings.memory != "auto":
@@ -217,10 +219,13 @@ class AutoLR:
     def _noise(self, fit: Parabola) -> float:
         return self.settings.noise * abs(fit.here)
 
-    def _update(self, phi: "_Evaluations", rate: float) -> float:
+    def _is_sure(self, fit: Parabola) -> bool:
+        return fit.is_finite and fit.is_resolved(self._noise(fit))
+
+    def _update(self, phi: "_Evaluations", rate: float, *, widenings: int = _WIDENINGS) -> float:
         """One parabola at radius `rate`, wider where its differences are lost in noise (Remark 3.1)."""
         rho = rate
-        for _ in range(_WIDENINGS):
+        for _ in range(widenings):
             fit = phi.fit(rho)
             if not fit.is_finite:
                 phi.probe.reason = "loss not finite at the probed weights"

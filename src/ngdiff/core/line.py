@@ -305,13 +305,13 @@ class InPlaceStepLine(LeanStepLine):
     one parabola moves 8 times the memory of the weights beside the optimizer's step, with a `LeanStepLine` 15 times.
     Memory beyond weights, gradients and optimizer state: once the weights, less what `spare` has.
 
-    The measuring step is one at `rate`, rounded as any step at that rate is, and `d` inherits that: by
-    `eps |theta_0| / (rate |d|)` at most, a third of it in the mean (`rounding`). So it is for rates at which a step is
-    far longer than the rounding of the weights. `step_norm` is not measured (nan).
+    The measuring step is one at the optimizer's own rate, rounded as every such step is, and `d` inherits that: at rate
+    `eta` it is known to about `eps |theta_0| / (eta |d|)` of itself, and a little less after each move (`rounding`
+    gives `eps`). So this is for rates at which a step is far longer than the rounding of the weights. `step_norm` is
+    not measured (nan).
 
     Args:
         optimizer, check, origin_device, spare: As for `LeanStepLine`.
-        rate: Learning rate of the measuring step; the weights are at `theta_0 - rate d` when the line opens.
 
     Raises:
         NonlinearOptimizerError, UncopiableOptimizerError: As for `LeanStepLine`.
@@ -319,26 +319,15 @@ class InPlaceStepLine(LeanStepLine):
     Example:
         >>> p = Parameter(torch.tensor([1.0]))
         >>> p.grad = torch.tensor([2.0])
-        >>> with InPlaceStepLine(torch.optim.SGD([p], lr=0.1), rate=0.5) as line:
+        >>> with InPlaceStepLine(torch.optim.SGD([p], lr=0.5)) as line:
         ...     line.move_to(-0.5)
         ...     line.settle(0.25)
         >>> p.item(), p.grad
         (0.5, None)
     """
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        *,
-        rate: float,
-        check: bool = False,
-        origin_device: torch.device | str | None = None,
-        spare: list[Tensor] | None = None,
-    ) -> None:
-        super().__init__(optimizer, check=check, origin_device=origin_device, spare=spare)
-        self._at = rate  # the weights are at `theta_0 - at d`
-
     def __enter__(self) -> Self:
+        self._at = learning_rate(self._optimizer)  # the weights are at `theta_0 - at d`
         super().__enter__()
         self.step_norm = math.nan
         return self
@@ -353,10 +342,14 @@ class InPlaceStepLine(LeanStepLine):
         elif self._at == 0.0:
             raise ValueError(f"the weights are at theta_0: nothing is known of the way to theta_0 - {rho:g} d")
         else:
-            away = 1.0 - rho / self._at
+            ratio = rho / self._at
             for p, kept in zip(self._parameters, self._origin, strict=True):
                 weight = local(p)
-                weight.lerp_(local(kept).to(weight.device), away)
+                origin = local(kept).to(weight.device)
+                if abs(ratio) > 0.5:
+                    weight.lerp_(origin, 1.0 - ratio)
+                else:  # `1 - ratio` would have too few of its digits
+                    weight.sub_(origin).mul_(ratio).add_(origin)
         self._at = rho
 
     def _measure(self) -> list[Tensor]:
@@ -369,7 +362,7 @@ class InPlaceStepLine(LeanStepLine):
 def rounding(optimizer: Optimizer) -> float:
     """Relative rounding of the weights that are about to move, the largest of their types' (fp32: 1.2e-7)."""
     weights = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    return max((torch.finfo(p.dtype).eps for p in weights), default=0.0)
+    return max((torch.finfo(p.dtype).eps for p in weights), default=math.inf)
 
 
 def check_on_copy(optimizer: Optimizer) -> None:
