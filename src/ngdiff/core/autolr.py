@@ -171,8 +171,9 @@ class AutoLR:
             self._checked = True
             phi = _Evaluations(line, loss, probe, here)
             if isinstance(line, InPlaceStepLine):
-                rate = self._update(phi, probe.before, widenings=1)  # farther away there is only more rounding
-                probe.relative_step *= _AGEING if self._is_sure(probe.fits[-1]) else 0.0
+                rate = self._update(phi, probe.before)
+                # Lost in noise: of the losses, or of the step's own rounding. Next time it is measured.
+                probe.relative_step *= _AGEING if self._is_sure(probe.fits[0]) else 0.0
             elif 0.0 < line.step_norm < math.inf:
                 start = self.settings.start
                 in_use = self._lean and least < 1.0  # in bf16 no step is that long
@@ -222,10 +223,10 @@ class AutoLR:
     def _is_sure(self, fit: Parabola) -> bool:
         return fit.is_finite and fit.is_resolved(self._noise(fit))
 
-    def _update(self, phi: "_Evaluations", rate: float, *, widenings: int = _WIDENINGS) -> float:
+    def _update(self, phi: "_Evaluations", rate: float) -> float:
         """One parabola at radius `rate`, wider where its differences are lost in noise (Remark 3.1)."""
         rho = rate
-        for _ in range(widenings):
+        for _ in range(_WIDENINGS):
             fit = phi.fit(rho)
             if not fit.is_finite:
                 phi.probe.reason = "loss not finite at the probed weights"
