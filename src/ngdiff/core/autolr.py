@@ -13,15 +13,14 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ngdiff.core.line import (
+from ngdiff.core.lean_line import (
     InPlaceStepLine,
     LeanStepLine,
-    StepLine,
     UncopiableOptimizerError,
     check_on_copy,
-    learning_rate,
     rounding,
 )
+from ngdiff.core.line import StepLine, learning_rate
 from ngdiff.core.parabola import Parabola
 
 RetainLoss = Callable[[], float]
@@ -65,7 +64,7 @@ class AutoLRSettings:
             the scale of the line (measured on three targets: 1e-4, 7e-6 and 1e-7 where 2e-4 forgets).
         memory: `exact`: a probe leaves everything as it was. `lean`: it also takes the optimizer's step, at the rate
             that it finds, which saves a copy of the optimizer's state and one of the weights
-            (`ngdiff.core.line.LeanStepLine`; where steps are long beside the rounding of the weights,
+            (`ngdiff.core.lean_line.LeanStepLine`; where steps are long beside the rounding of the weights,
             `InPlaceStepLine`). `auto`: lean, unless the weights have fewer bits than fp32 or the
             optimizer cannot be tried on a copy.
         origin_device: Where a lean probe keeps the weights that it started from; None: where they are.
