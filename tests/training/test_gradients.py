@@ -29,6 +29,23 @@ def test_the_spent_gradient_is_given_back_and_is_no_other():
     assert [g.tolist() for g in final] == [[-3.0] * 3, [3.0] * 3, [-7.0] * 3]
 
 
+def test_a_gradient_that_was_rows_gives_back_as_much_memory_as_a_whole_one():
+    weight = Parameter(torch.zeros(6, 2))
+
+    def run(side, batch, factor):
+        torch.nn.functional.embedding(batch, weight, sparse=True).sum().backward()
+
+    gradients = TwoBuffers([weight])
+    spent = []
+    for _ in range(2):
+        gradients.add({"retain": torch.tensor([0, 1]), "forget": torch.tensor([1, 4])}, run)
+        spent.append([g for g in gradients.combine(lambda products: Weights(1.0, -1.0), run) if g.shape == (6, 2)])
+        assert spent[-1][0].data_ptr() != weight.grad.data_ptr()
+        assert weight.grad[:, 0].tolist() == [1.0, 0.0, 0.0, 0.0, -1.0, 0.0]
+    assert [len(tensors) for tensors in spent] == [1, 1]
+    assert spent[0][0] is spent[1][0]
+
+
 @pytest.mark.parametrize("kind", [TwoBuffers, OneBuffer])
 def test_without_a_direction_nothing_is_given_back(kind):
     spent, final = combined(kind, Weights(0.0, 0.0))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from ngdiff.core import AutoLR, InPlaceStepLine, LeanStepLine
+from ngdiff.core import AutoLR, InPlaceStepLine, LeanStepLine, lean_line
 from ngdiff.core.slots import GradientSlots
 from ngdiff.errors import InputError
 from ngdiff.training import UnlearnConfig
@@ -127,6 +127,16 @@ def test_a_probe_has_spent_gradients_for_memory_and_nobody_has_after_a_step(make
     assert torch.equal(*found)
     assert min(given) > 0
     assert held == [[]] * len(held)
+
+
+def test_the_weights_that_a_lean_probe_starts_from_take_no_new_memory(make_trainer, tiny_model, monkeypatch):
+    def new_memory(weight):
+        raise AssertionError(f"{tuple(weight.shape)} has no spent gradient to lie in")
+
+    monkeypatch.setattr(lean_line, "_copy_in_large_pages", new_memory)
+    trainer = make_trainer(tiny_model(), autolr_memory="lean", autolr_interval=2)
+    trainer.train()
+    assert len(trainer.run_state.probes) > 1
 
 
 def test_a_lean_run_goes_on_where_it_was_cut(make_trainer, tmp_path, monkeypatch):

@@ -82,7 +82,8 @@ class TwoBuffers:
             combined[index] = self._whole.of(index, common, cast(Tensor, combined[index]))
         self._slots.restore(combined)
         kept = {id(gradient) for gradient in combined}
-        return [gradient for gradient in g_f if gradient is not None and id(gradient) not in kept]
+        spent = [gradient for gradient in g_f if gradient is not None and id(gradient) not in kept]
+        return spent + [self._whole.spare(index) for index in rows]
 
 
 class OneBuffer:
