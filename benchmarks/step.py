@@ -8,7 +8,7 @@ are those of a side's own thread over whole periods of AutoLR (10 steps, one pro
 is reported apart. Rows are short in one step and long in the next: a side's figure is also given at the tokens (with
 their padding, where rows are padded) of the mean step of its epoch, and bars are about that; so is the part that
 probes add, whose few rows may be longer or shorter than most. Memory comes from processes of one side each: the peak
-above what is resident after the first step (weights, optimizer state, the interpreter).
+of the steps after the first, above what is resident before it (weights, the interpreter) and the optimizer's state.
 Prints medians over the rounds, ratios, and whether each bar holds.
 """
 
@@ -160,7 +160,7 @@ class Turns:
 
 
 class Meter(TrainerCallback):
-    """CPU seconds of the steps after the first, and the peak of resident memory above what the first left."""
+    """CPU seconds of the steps after the first, and their peak of resident memory above that before the first."""
 
     def __init__(self, steps: int, side: str, turns: Turns) -> None:
         self.steps, self.first, self.cpu, self.idle, self.peak = steps, 0.0, 0.0, 0, 0
@@ -179,9 +179,9 @@ class Meter(TrainerCallback):
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Before step 1 the clock starts; before step 2 the kernel forgets the peak."""
         if state.global_step == 0:
+            self.idle = resident("VmRSS")
             self.mark = time.thread_time()
         elif state.global_step == 1:
-            self.idle = resident("VmRSS")
             Path("/proc/self/clear_refs").write_text("5")
 
 
@@ -199,6 +199,12 @@ class OwnSteps(TrainerCallback):
         """After the step; the first is not measured."""
         if self.takes and state.global_step > 0:
             self.seconds.append(time.thread_time() - self.start)
+
+
+def bytes_of_state(optimizer: Any) -> int:
+    """Of the tensors that an optimizer keeps."""
+    tensors = [value for state in optimizer.state.values() for value in state.values() if torch.is_tensor(value)]
+    return sum(tensor.nbytes for tensor in tensors)
 
 
 def resident(what: str) -> int:
@@ -339,7 +345,7 @@ def train(
         "probe": added / max(meter.cpu - added, 1e-9),
         "probe, even": added / longer / max(others, 1e-9),
         "probe with its step": probing[0] / max(meter.cpu - probing[0], 1e-9),
-        "memory": float(meter.peak - meter.idle),
+        "memory": float(meter.peak - meter.idle - bytes_of_state(trainer.optimizer)),
         "weights": float(weights),
     }
 
