@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import PreTrainedModel
 
 from .cases import CASES, INTERRUPTED, SAVED
 from .conftest import resumed, spread
@@ -20,6 +21,8 @@ AT_LOAD_TIME = {"sharded": True}
 SHARDED = {name: case for name, case in CASES.items() if case.fsdp is not None}
 # Enough of both: whatever differs between them is how the model was sharded.
 LOADED = ("sgd in two micro-batches", "autolr", "kl", "lora")
+TRAINS_LOADED = hasattr(PreTrainedModel, "is_distributed_loading_by_transformers")
+at_load_time = pytest.mark.skipif(not TRAINS_LOADED, reason="needs a transformers that trains models loaded sharded")
 
 
 @pytest.fixture(scope="session")
@@ -29,9 +32,10 @@ def sharded(folder, one) -> dict[str, Any]:
     cases = {name: spread(2, {**case.options, **PLUGIN}) for name, case in SHARDED.items()}
     cases["sgd"]["saved"] = str(here / "model")
     cases["lora"]["saved"] = str(here / "adapter")
-    for name in LOADED:
-        cases[f"{name}, at load time"] = spread(2, {**CASES[name].options, **AT_LOAD_TIME})
-    cases["sgd in two micro-batches, at load time"]["saved"] = str(here / "loaded")
+    if TRAINS_LOADED:
+        for name in LOADED:
+            cases[f"{name}, at load time"] = spread(2, {**CASES[name].options, **AT_LOAD_TIME})
+        cases["sgd in two micro-batches, at load time"]["saved"] = str(here / "loaded")
     for trap, name in (("no_sync", "sgd in two micro-batches"), ("no_reshard", "autolr")):
         cases[trap] = spread(2, {**CASES[name].options, **PLUGIN, "trap": trap})
     cases["interrupted"] = spread(2, {**SAVED, **PLUGIN})
@@ -44,7 +48,9 @@ def tolerance(case, result) -> float:
     return case.fsdp * (moved(result, dict(model().named_parameters())) if case.relative else 1.0)
 
 
-@pytest.mark.parametrize("name", [*SHARDED, *(f"{name}, at load time" for name in LOADED)])
+@pytest.mark.parametrize(
+    "name", [*SHARDED, *(pytest.param(f"{name}, at load time", marks=at_load_time) for name in LOADED)]
+)
 def test_sharded_weights_walk_as_whole_ones(one, sharded, name):
     plain = name.removesuffix(", at load time")
     assert sharded[name]["sharded"]
@@ -75,7 +81,10 @@ def test_a_sharded_run_goes_on_in_another_number_of_processes(folder, sharded):
     assert INTERRUPTED["learning_rate"] == "auto"
 
 
-@pytest.mark.parametrize(("saved", "name"), [("model", "sgd"), ("loaded", "sgd in two micro-batches, at load time")])
+@pytest.mark.parametrize(
+    ("saved", "name"),
+    [("model", "sgd"), pytest.param("loaded", "sgd in two micro-batches, at load time", marks=at_load_time)],
+)
 def test_a_sharded_model_is_written_whole(folder, sharded, saved, name):
     from transformers import AutoModelForCausalLM
 

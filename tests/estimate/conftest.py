@@ -1,5 +1,6 @@
 """Models with and without values, their rows, and estimates of small runs."""
 
+from dataclasses import fields
 from functools import cache
 
 import pytest
@@ -27,6 +28,14 @@ CONFIGS = {
     },
     "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
 }
+
+
+@pytest.fixture(scope="session")
+def checkpointed():
+    """Options for activations that are computed again: renamed within transformers 5."""
+    names = {field.name for field in fields(UnlearnConfig)}
+    new, old = "activation_checkpointing", "gradient_checkpointing"
+    return {new if new in names else old: True}
 
 
 @pytest.fixture(scope="session")

@@ -50,8 +50,8 @@ def test_the_text_names_moment_parts_and_uncertainty(found):
 
 
 @pytest.mark.slow
-def test_a_seven_billion_model(options, rows):
-    config = options(activation_checkpointing=True, autolr_memory="lean", max_steps=10)
+def test_a_seven_billion_model(options, rows, checkpointed):
+    config = options(**checkpointed, autolr_memory="lean", max_steps=10)
     found = estimate("llama-2-7b", config, rows(8, 1), rows(8, 2), tokenizer=range(VOCABULARY), dtype="bfloat16")
     weights = found.peak.parts["weights"]
     assert 2 * 6.7e9 < weights < 2 * 6.8e9

@@ -61,14 +61,17 @@ def saved_bytes(model: nn.Module, batch: dict, outside: set[int]) -> int:
     "bf16", [pytest.param(False, id="float32"), pytest.param(True, id="autocast", marks=pytest.mark.slow)]
 )
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
-def test_a_pass_keeps_and_needs_the_same_bytes_with_and_without_values(kind, bf16, checkpointing, pair_of_models, rows):
+def test_a_pass_keeps_and_needs_the_same_bytes_with_and_without_values(
+    kind, bf16, checkpointing, checkpointed, pair_of_models, rows
+):
     real, weightless, mode = pair_of_models(kind)
     batch = AnswerCollator(0)(rows(5, 3))
     saved, peaks = {}, {}
     for model in (real, weightless):
         model.train()
         if checkpointing:
-            model.activation_checkpointing_enable()
+            (option,) = checkpointed
+            getattr(model, f"{option}_enable")()
         live = LiveBytes()
         told = live if model is real else mode
         if model is weightless:

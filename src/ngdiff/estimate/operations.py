@@ -32,8 +32,15 @@ class Operations:
         """One operation."""
         packet = getattr(func, "_overloadpacket", None)
         if packet is _aten._scaled_dot_product_flash_attention_for_cpu:  # torch's table has those of GPUs alone
-            self.total += sdpa_flop_count(*(value.shape for value in args[:3]))
+            self.total += sdpa_flop_count(*_with_all_heads(*(value.shape for value in args[:3])))
         elif packet is _aten._scaled_dot_product_flash_attention_for_cpu_backward:
-            self.total += sdpa_backward_flop_count(*(value.shape for value in args[:4]))
+            of_result, *of_inputs = (value.shape for value in args[:4])
+            self.total += sdpa_backward_flop_count(of_result, *_with_all_heads(*of_inputs))
         elif packet in flop_registry:
             self.total += flop_registry[packet](*args, out_val=result)
+
+
+def _with_all_heads(query: torch.Size, key: torch.Size, value: torch.Size) -> tuple[torch.Size, ...]:
+    """Shapes with a key and a value for each head of the queries, where groups of heads share them: torch 2.11 counts
+    no others."""
+    return query, *(torch.Size((*shape[:1], *query[1:2], *shape[2:])) for shape in (key, value))

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
@@ -16,6 +17,15 @@ logger = logging.getLogger(__name__)
 
 _STATE = "unlearning_state.json"
 _LAST_WRITTEN = "trainer_state.json"  # Trainer writes it after everything else
+
+
+def _on_the_host(storage: Any, place: str) -> Any:
+    return storage if place.startswith("cpu:") else None
+
+
+# Several processes on a CPU: accelerate calls the device of the first "cpu:0", transformers 5.17 asks for what it reads
+# of a checkpoint there, and torch knows "cpu" alone.
+torch.serialization.register_package(11, lambda storage: None, _on_the_host)
 
 
 class CheckpointError(OSError):

@@ -98,7 +98,8 @@ def check_accelerator(trainer: Any) -> None:
     if has_shards(trainer.model) and not at_load_time:
         raise InputError(
             "the model's weights are sharded already, by something that the trainer does not know; give the whole "
-            "model with --fsdp, or load it with from_pretrained(distributed_config=...)"
+            "model with --fsdp, or load it with from_pretrained(distributed_config=...), of which the Trainer of "
+            "transformers 5.17 does not know yet"
         )
     if trainer.is_fsdp_enabled or at_load_time:
         if trainer.args.stash_device == "cpu":

@@ -1,0 +1,26 @@
+"""Operations of attention: torch's own table has those of GPUs."""
+
+import pytest
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+from ngdiff.estimate.operations import Operations
+from ngdiff.estimate.weightless import Weightless
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_heads_that_share_keys_take_as_many_operations_as_heads_that_do_not(groups):
+    rows, heads, tokens, width = 2, 4, 6, 8
+    operations, mode = Operations(), Weightless(torch._subclasses.FakeTensorMode())
+    mode.watchers.append(operations)
+    with mode.fake:
+        query, key, value = (
+            torch.empty(rows, number, tokens, width, requires_grad=True) for number in (heads, groups, groups)
+        )
+    one_product = 2 * rows * heads * tokens * tokens * width
+    with mode:
+        said = scaled_dot_product_attention(query, key, value, enable_gqa=groups < heads)
+        assert operations.total == 2 * one_product
+        said.sum().backward()
+    # Backward: the scores once more, and of each of the four factors of both products.
+    assert operations.total == (2 + 5) * one_product
