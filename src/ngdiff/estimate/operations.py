@@ -6,6 +6,19 @@ import torch
 from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
 
 _aten = torch.ops.aten
+# torch's table has those of GPUs alone, and in torch 2.11 not where groups of heads share keys.
+_ATTENTION = (
+    _aten._scaled_dot_product_flash_attention_for_cpu,
+    _aten._scaled_dot_product_flash_attention,
+    _aten._scaled_dot_product_efficient_attention,
+    _aten._scaled_dot_product_cudnn_attention,
+)
+_ATTENTION_BACKWARD = (
+    _aten._scaled_dot_product_flash_attention_for_cpu_backward,
+    _aten._scaled_dot_product_flash_attention_backward,
+    _aten._scaled_dot_product_efficient_attention_backward,
+    _aten._scaled_dot_product_cudnn_attention_backward,
+)
 
 
 class Operations:
@@ -31,9 +44,9 @@ class Operations:
     def __call__(self, func: Any, args: tuple[Any, ...], result: Any) -> None:
         """One operation."""
         packet = getattr(func, "_overloadpacket", None)
-        if packet is _aten._scaled_dot_product_flash_attention_for_cpu:  # torch's table has those of GPUs alone
+        if packet in _ATTENTION:
             self.total += sdpa_flop_count(*_with_all_heads(*(value.shape for value in args[:3])))
-        elif packet is _aten._scaled_dot_product_flash_attention_for_cpu_backward:
+        elif packet in _ATTENTION_BACKWARD:
             of_result, *of_inputs = (value.shape for value in args[:4])
             self.total += sdpa_backward_flop_count(of_result, *_with_all_heads(*of_inputs))
         elif packet in flop_registry:
@@ -41,6 +54,5 @@ class Operations:
 
 
 def _with_all_heads(query: torch.Size, key: torch.Size, value: torch.Size) -> tuple[torch.Size, ...]:
-    """Shapes with a key and a value for each head of the queries, where groups of heads share them: torch 2.11 counts
-    no others."""
+    """Shapes with a key and a value for each head of the queries, where groups of heads share them."""
     return query, *(torch.Size((*shape[:1], *query[1:2], *shape[2:])) for shape in (key, value))
