@@ -9,6 +9,7 @@ from ngdiff import __version__
 from ngdiff.cli.processes import is_first, leave, let_first_speak, process_count
 from ngdiff.cli.terminal import end_progress_bars, loading_bars_on_a_terminal_only
 from ngdiff.errors import InputError
+from ngdiff.exit_codes import BAD_INPUT, DONE, FAILED, INTERRUPTED
 
 # Command -> module of this package with `run(arguments)`, and what it does. Imported when called: help is instant.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -38,7 +39,7 @@ commands:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status: 0; 2 for input that cannot be used; 1 for a run that failed.
+    """Run a command and return its exit status, one of `ngdiff.exit_codes`.
 
     One of several processes does not return: see `ngdiff.cli.processes.leave`.
 
@@ -54,18 +55,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _main(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(usage())
-        return 0 if words else 2
+        return DONE if words else BAD_INPUT
     if words[0] in ("--version", "-V"):
         sys.stdout.write(f"ngdiff {__version__}\n")
-        return 0
+        return DONE
     if words[0] not in COMMANDS:
-        return _fail(f"{words[0]} is no command; one of {', '.join(COMMANDS)}", 2)
+        return _fail(f"{words[0]} is no command; one of {', '.join(COMMANDS)}", BAD_INPUT)
     if words[0] not in IN_SEVERAL_PROCESSES and process_count() > 1:  # torchrun and its like set it
         several = ", ".join(IN_SEVERAL_PROCESSES)
         return _fail(
             f"WORLD_SIZE is {process_count()}, and ngdiff {words[0]} runs in one process: several would write the same "
             f"files. In several run {several}",
-            2,
+            BAD_INPUT,
         )
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("ngdiff").setLevel(logging.INFO if is_first() else logging.ERROR)
@@ -74,15 +75,15 @@ def _main(words: list[str]) -> int:
         with loading_bars_on_a_terminal_only():
             run(words[1:])
     except InputError as error:
-        return _fail(str(error), 2)
+        return _fail(str(error), BAD_INPUT)
     except (FloatingPointError, OSError) as error:  # numbers that ran away, a full disk: the message says it all
-        return _fail(str(error), 1)
+        return _fail(str(error), FAILED)
     except RuntimeError:  # of one of several: the connection to a process that failed is gone
         let_first_speak()
         raise
     except KeyboardInterrupt:
-        return _fail("interrupted", 130)
-    return 0
+        return _fail("interrupted", INTERRUPTED)
+    return DONE
 
 
 def usage() -> str:

@@ -1,0 +1,18 @@
+"""Exit codes of every command, so that a script or a queue can tell how a run ended.
+
+| code | a run ends with it when |
+|---|---|
+| 0 | all was done |
+| 1 | it failed: a full disk, a loss that is no longer a number, a fault of ours |
+| 2 | the input cannot be used: nothing was started |
+| 3 | it was done, and the model is ruined: kept under another name, see the message |
+| 75 | a signal stopped it and a checkpoint is written: give the same command with `--resume` (`EX_TEMPFAIL`) |
+| 130 | Ctrl-C stopped it where there is nothing to resume |
+"""
+
+DONE = 0
+FAILED = 1
+BAD_INPUT = 2
+RUINED_MODEL = 3
+STOPPED_RESUMABLE = 75
+INTERRUPTED = 130
