@@ -63,7 +63,7 @@ class EvaluateOptions:
         "auto", help="how a question is put: auto, plain, chat, or a text with {question} and {answer}"
     )
     max_length: int | None = option(
-        None, help="longest row in tokens (the benchmark's, else the model's context, at most 1024)"
+        None, help="longest row in tokens (the benchmark's, else the model's context; 2048 where it states none)"
     )
     max_new_tokens: int | None = option(
         None,

@@ -64,7 +64,8 @@ def evaluate(
         sets: rows by set name, or `EvaluationSet`s, which say how they are predicted (`ngdiff.data.benchmarks`).
             Names that have metrics of their own stand in `ngdiff.metrics.METRICS`; any other name is scored as kept
             data.
-        max_length: longest row in tokens, of every set; None: the set's own, else the model's context, at most 1024.
+        max_length: longest row in tokens, of every set; None: the set's own, else the model's context (2048 where it
+            states none).
         generate, max_new_tokens, tokens_per_batch, show_progress: as in `predict`.
             `max_new_tokens` None means the set's own, else the longest reference answer of each set.
 

@@ -131,7 +131,7 @@ class UnlearnConfig(TrainingArguments):
     )
     disable_dropout: bool = _option(True, "train without dropout, whose noise would enter both gradients")
     template: str = _option("auto", "how a question is put: auto, plain, chat, or a text with {question} and {answer}")
-    max_length: int | None = _option(None, "longest row in tokens (the model's context, at most 1024)")
+    max_length: int | None = _option(None, "longest row in tokens (the model's context; 2048 where it states none)")
 
     num_train_epochs: float = _option(15.0, "passes over the forget set")
     max_grad_norm: float = _option(0.0, "clip the combined gradient to this norm; 0: never")

@@ -78,7 +78,7 @@ class FinetuneConfig(TrainingArguments):
         0.02,
         "stop when the logged training loss, in nats a token, is at or below this; none: train all epochs",
     )
-    max_length: int | None = _option(None, "longest row in tokens (the model's context, at most 1024)")
+    max_length: int | None = _option(None, "longest row in tokens (the model's context; 2048 where it states none)")
     template: str = _option("auto", "how a question is put: auto, plain, chat, or a text with {question} and {answer}")
 
     learning_rate: float | str = _option(  # type: ignore[assignment]  # resolved by `finetune`, which sees the model
