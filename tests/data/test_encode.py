@@ -146,6 +146,54 @@ def test_plain_text_learns_all_but_the_beginning_token(any_tokenizer: Any) -> No
     assert squeezed(any_tokenizer.decode(answer_ids(encoded)[:-1])) == squeezed(row.answer)
 
 
+@pytest.mark.parametrize("end", ["", " ###", "\n</turn>", "<|im_end|>", " [END]\n\n"])
+def test_what_ends_an_answer_holds_nothing_of_it(any_tokenizer: Any, end: str) -> None:
+    """One end token, or several that a template writes; the rest of the labels is the answer."""
+    template = Template(f"Question: {{question}}\nAnswer: {{answer}}{end}", verbatim_completions=False)
+    for row in [*ROWS[:4], HSIAO]:
+        encoded = encode(row, any_tokenizer, template, max_length=1000)
+        answer = answer_ids(encoded)[: -encoded.n_end]
+        assert squeezed(any_tokenizer.decode(answer, skip_special_tokens=True)) == squeezed(row.answer)
+        assert encoded.input_ids[-1] == any_tokenizer.eos_token_id
+        assert encoded.n_end == 1 if not end else encoded.n_end >= 2
+        assert encoded.n_cut == 0
+
+
+def test_where_each_kind_of_row_ends(tokenizer: Any, chat_tokenizer: Any) -> None:
+    """Text, completions and questions have one end token, raw rows none, a chat that of its template."""
+    for kind, ends in (("text", 1), ("completion", 1), ("qa", 1), ("raw", 0), ("corpus", 0)):
+        row = Row("" if kind in ("text", "corpus") else "Who?", "Orla Vennick.", kind=kind)
+        encoded = encode(row, tokenizer, PLAIN, max_length=100)
+        assert encoded.n_end == ends, kind
+        rest = encoded.input_ids[len(encoded.prompt_ids) : len(encoded.input_ids) - ends]
+        assert tokenizer.decode(rest).strip() == "Orla Vennick."
+        cut = encode(row, tokenizer, PLAIN, max_length=len(encoded.input_ids) - 1)
+        assert (cut.n_end, cut.n_cut) == (0, 1), kind
+    chat = encode(HSIAO, chat_tokenizer, Template("chat", chat_tokenizer), max_length=100)
+    assert chat.n_end == 1
+    assert chat_tokenizer.decode(chat.input_ids[-1:]) == "<|im_end|>"
+
+
+def test_a_turn_that_ends_with_several_tokens(chat_tokenizer: Any) -> None:
+    """None of them is the tokenizer's end token, which follows them."""
+    tokenizer = copy.deepcopy(chat_tokenizer)
+    tokenizer.chat_template = (
+        "{% for m in messages %}[{{ m.role }}] {{ m.content }} [/{{ m.role }}]\n{% endfor %}"
+        "{% if add_generation_prompt %}[assistant] {% endif %}"
+    )
+    encoded = encode(HSIAO, tokenizer, Template("chat", tokenizer), max_length=200)
+    answer = answer_ids(encoded)
+    assert encoded.n_end > 2
+    assert tokenizer.decode(answer[: -encoded.n_end]).strip() == HSIAO.answer
+    assert tokenizer.decode(answer[-encoded.n_end :]).strip() == "[/assistant]" + tokenizer.eos_token
+
+
+def test_an_end_that_a_text_brings_is_its_end(tokenizer: Any) -> None:
+    encoded = encode(Row("", "Orla.</s></s>", kind="text"), tokenizer, PLAIN, max_length=100)
+    assert encoded.n_end == 1
+    assert tokenizer.decode(encoded.input_ids) == "Orla.</s>"
+
+
 def test_pad_equal_to_end_changes_nothing(tokenizer: Any) -> None:
     assert tokenizer.pad_token_id == tokenizer.eos_token_id
     encoded = encode(HSIAO, tokenizer, PLAIN, max_length=100)

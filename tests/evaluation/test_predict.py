@@ -48,7 +48,7 @@ def test_every_field(model: Any, tokenizer: Any, rows: list[Row]) -> None:
     for record, row in zip(records, rows, strict=True):
         assert set(record) == {
             "set", "index", "origin", "prompt", "reference", "generated",
-            "nll_sum", "n_tokens", "paraphrased", "perturbed", "token_nll", "token_z", "token_hit",
+            "nll_sum", "n_tokens", "n_end", "paraphrased", "perturbed", "token_nll", "token_z", "token_hit",
         }  # fmt: skip
         assert len(record["token_nll"]) == len(record["token_z"]) == len(record["token_hit"]) == record["n_tokens"]
         assert sum(record["token_nll"]) == pytest.approx(record["nll_sum"], rel=1e-12)

@@ -50,6 +50,28 @@ def test_min_k_plus_plus_takes_the_smallest(z: list[float], percent: int) -> Non
     assert min_k_plus_plus({"token_z": signed}, percent) == pytest.approx(expected, rel=1e-12, abs=1e-12)
 
 
+@given(TOKENS, st.sampled_from(PERCENTAGES), st.integers(1, 3))
+def test_min_k_leaves_the_end_out(nll: list[float], percent: int, end: int) -> None:
+    """An end that nobody taught the model is its least probable token; the beginning of a raw text counts."""
+    one = {"token_nll": nll + [99.0] * end, "token_z": [-v for v in nll] + [-99.0] * end, "n_end": end, "n_given": 1}
+    assert min_k(one, percent) == min_k({"token_nll": nll}, percent)
+    assert min_k_plus_plus(one, percent) == min_k_plus_plus({"token_z": [-v for v in nll]}, percent)
+    for name, field in ((f"min-{percent}%", "token_nll"), (f"min-{percent}%++", "token_z")):
+        whole = SCORES[name].function({field: one[field]})
+        assert SCORES[f"{name}_with_end"].function(one) == whole >= SCORES[name].function(one)
+        assert not SCORES[name].applies({field: [9.0], "n_end": 1})
+        assert SCORES[f"{name}_with_end"].applies({field: [9.0], "n_end": 1})
+
+
+def test_the_compressed_text_is_that_of_the_loss() -> None:
+    """A raw text's beginning stands in the prompt."""
+    whole = record(reference="the cat sat on the mat")
+    parted = record(prompt="the cat ", reference="sat on the mat", n_given=2)
+    prompted = record(prompt="What did the cat do?", reference="the cat sat on the mat", n_given=0)
+    found = [SCORES["loss/zlib"].function(one) for one in (whole, parted, prompted)]
+    assert found[0] == found[1] == found[2]
+
+
 def test_losses_set_against_others() -> None:
     text = "Zürich, a city of many banks and much cheese"
     one = {**complete(2.0), "reference": text}

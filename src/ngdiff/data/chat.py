@@ -10,8 +10,8 @@ from ngdiff.errors import InputError
 MARK = "\ue0f1\ue0f2\ue0f3"
 
 
-def render_chat(row: Row, tokenizer: Any, answer: str, specials: Collection[str]) -> tuple[str, str]:
-    """The text before the answer, and the answer with the template's end token.
+def render_chat(row: Row, tokenizer: Any, answer: str, specials: Collection[str]) -> tuple[str, str, str]:
+    """The text before the answer, the answer, and how the template ends its turn.
 
     The whole conversation is rendered twice, once with a mark in place of the answer: what stands before the
     mark is the prompt, what stands after it is how the template ends a turn. Of the latter the first special
@@ -43,7 +43,7 @@ def render_chat(row: Row, tokenizer: Any, answer: str, specials: Collection[str]
             f"{row.origin or 'a row'}: the tokenizer's chat template renders the turns before the answer "
             "differently once the answer follows; use --template plain or a text of your own."
         )
-    return prompt, spoken + _first_special(end, specials)
+    return prompt, spoken, _first_special(end, specials)
 
 
 def special_texts(tokenizer: Any) -> frozenset[str]:

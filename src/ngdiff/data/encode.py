@@ -24,10 +24,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Token ids of prompt, answer and end token; `labels` are the same ids, -100 on the prompt."""
+    """Token ids of prompt, answer and end token; `labels` are the same ids, -100 on the prompt.
+
+    `n_end`: how many of the last labels only end the answer and hold nothing of it: the end token, and what a template
+    writes before it. `n_cut`: how many ids the row lost at its end, because it was too long.
+    """
 
     input_ids: list[int]
     labels: list[int]
+    n_end: int = 0
+    n_cut: int = 0
 
     @property
     def prompt_ids(self) -> list[int]:
@@ -77,8 +83,23 @@ def encode_rows(
     if answers is None and rows and rows[0].kind == "corpus":
         chunks = corpus_chunks(rows, tokenizer, max_length=max_length)
         return [{"input_ids": ids, "labels": list(ids)} for ids in chunks]
-    encoded = _encode(rows, tokenizer, template, max_length, answers)
+    encoded = encode_answers(rows, tokenizer, template, max_length=max_length, answers=answers)
+    cut = sum(item.n_cut > 0 for item in encoded)
+    if cut:
+        logger.warning("%d of %d rows were longer than --max-length %d and were cut.", cut, len(rows), max_length)
     return [{"input_ids": item.input_ids, "labels": item.labels} for item in encoded]
+
+
+def encode_answers(
+    rows: Sequence[Row],
+    tokenizer: Any,
+    template: Template,
+    *,
+    max_length: int,
+    answers: Sequence[str] | None = None,
+) -> list[Encoded]:
+    """`encode` for many rows at once, one result for each row. Arguments and errors are those of `encode_rows`."""
+    return _encode(rows, tokenizer, template, max_length, answers)
 
 
 def end_token_ids(tokenizer: Any, template: Template) -> list[int]:
@@ -97,7 +118,7 @@ def prompt_token_ids(row: Row, tokenizer: Any) -> list[int]:
     Other rows start from `Encoded.prompt_ids`. A raw prompt is what the model is given, to its last space; within
     prompt and answer as one text that space would belong to the answer's first token.
     """
-    return _tokenise([(row.prompt, "")], tokenizer, is_chat=False)[0][0]
+    return _tokenise([(row.prompt, "", "")], tokenizer, is_chat=False)[0][0]
 
 
 def _encode(
@@ -109,25 +130,22 @@ def _encode(
         raise InputError(f"answers: one per row is needed, found {len(answers)} for {len(rows)} rows.")
     end_id = _end_id(tokenizer)
     special = set(tokenizer.convert_tokens_to_ids(sorted(special_texts(tokenizer))))
-    texts = [template.render(row, None if answers is None else answers[i]) for i, row in enumerate(rows)]
+    texts = [template.parts(row, None if answers is None else answers[i]) for i, row in enumerate(rows)]
     chat = [template.uses_chat(row) for row in rows]
     encoded: list[Encoded | None] = [None] * len(rows)
-    cut = 0
     for is_chat in (False, True):
         chosen = [i for i, flag in enumerate(chat) if flag == is_chat]
         tokenised = _tokenise([texts[i] for i in chosen], tokenizer, is_chat)
-        for i, (ids, start) in zip(chosen, tokenised, strict=True):
+        for i, (ids, start, stop) in zip(chosen, tokenised, strict=True):
             # The chat template may have written the end token. Other rows get the tokenizer's, and text that
             # ends in one already does not get a second.
             last = ids[-1] if is_chat and ids[-1] in special else end_id
             if rows[i].kind not in VERBATIM:
                 while len(ids) > start and ids[-1] == last:
                     ids.pop()
+                stop = min(stop, len(ids))
                 ids.append(last)
-            cut += len(ids) > max_length
-            encoded[i] = _labelled(rows[i], ids, start, max_length)
-    if cut:
-        logger.warning("%d of %d rows were longer than --max-length %d and were cut.", cut, len(rows), max_length)
+            encoded[i] = _labelled(rows[i], ids, start, stop, max_length)
     return [item for item in encoded if item is not None]
 
 
@@ -140,27 +158,34 @@ def _end_id(tokenizer: Any) -> int:
     return int(tokenizer.eos_token_id)
 
 
-def _labelled(row: Row, ids: list[int], start: int, max_length: int) -> Encoded:
+def _labelled(row: Row, ids: list[int], start: int, stop: int, max_length: int) -> Encoded:
     # A label at position 0 does not count: no token comes before it to predict it from.
     if max(start, 1) >= max_length:
         raise InputError(
             f"{row.origin or 'a row'}: the prompt alone has {start} tokens, so --max-length {max_length} "
             "leaves no token of the answer; raise --max-length or shorten the prompt."
         )
-    return Encoded(ids[:max_length], ([IGNORED] * start + ids[start:])[:max_length])
+    kept = ids[:max_length]
+    return Encoded(
+        kept,
+        ([IGNORED] * start + ids[start:])[:max_length],
+        n_end=max(len(kept) - max(start, stop), 0),
+        n_cut=len(ids) - len(kept),
+    )
 
 
-def _tokenise(texts: Sequence[tuple[str, str]], tokenizer: Any, is_chat: bool) -> list[tuple[list[int], int]]:
-    """For each (prompt, answer): the ids without an end token of the tokenizer's own, and the first label.
+def _tokenise(texts: Sequence[tuple[str, str, str]], tokenizer: Any, is_chat: bool) -> list[tuple[list[int], int, int]]:
+    """For each (prompt, answer, end): the ids without an end token of the tokenizer's own, the place of the first
+    label, and that of the first token that holds nothing of prompt and answer (the number of ids, if there is none).
 
     A chat template writes every special token itself; adding the tokenizer's would double the first one.
     """
     if not texts:
         return []
     if not tokenizer.is_fast:
-        return [_tokenise_slowly(prompt, answer, tokenizer, is_chat) for prompt, answer in texts]
+        return [_tokenise_slowly(*parts, tokenizer, is_chat) for parts in texts]
     batch = tokenizer(
-        [prompt + answer for prompt, answer in texts],
+        ["".join(parts) for parts in texts],
         add_special_tokens=not is_chat,
         return_offsets_mapping=True,
         return_special_tokens_mask=True,
@@ -169,7 +194,7 @@ def _tokenise(texts: Sequence[tuple[str, str]], tokenizer: Any, is_chat: bool) -
         verbose=False,
     )
     result = []
-    for (prompt, _), ids, spans, added in zip(
+    for (prompt, answer, end), ids, spans, added in zip(
         texts, batch["input_ids"], batch["offset_mapping"], batch["special_tokens_mask"], strict=True
     ):
         length = len(ids)
@@ -177,19 +202,27 @@ def _tokenise(texts: Sequence[tuple[str, str]], tokenizer: Any, is_chat: bool) -
             length -= 1
         # Tokens that the tokenizer puts in front (a beginning of sequence) have the span (0, 0).
         start = next((i for i in range(length) if spans[i][1] > len(prompt)), length)
-        result.append((list(ids[:length]), start))
+        # White space at the end of a text may have an empty span behind it; it is of the answer nevertheless.
+        behind = (i for i in range(start, length) if end and spans[i][0] >= len(prompt) + len(answer))
+        stop = next(behind, length)
+        result.append((list(ids[:length]), start, stop))
     return result
 
 
-def _tokenise_slowly(prompt: str, answer: str, tokenizer: Any, is_chat: bool) -> tuple[list[int], int]:
-    """The same for a tokenizer written in Python, which knows no spans: what the ids of prompt and whole
+def _tokenise_slowly(prompt: str, answer: str, end: str, tokenizer: Any, is_chat: bool) -> tuple[list[int], int, int]:
+    """The same for a tokenizer written in Python, which knows no spans: what the ids of a beginning and of the whole
     share."""
 
     def ids_of(text: str, special: bool) -> list[int]:
         return list(tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"])
 
-    ids, bare = ids_of(prompt + answer, not is_chat), ids_of(prompt + answer, False)
+    whole = prompt + answer + end
+    ids, bare = ids_of(whole, not is_chat), ids_of(whole, False)
     front = next((k for k in range(len(ids) - len(bare) + 1) if ids[k : k + len(bare)] == bare), 0)
     ids = ids[: front + len(bare)]
-    shared = takewhile(lambda pair: pair[0] == pair[1], zip(ids, ids_of(prompt, not is_chat), strict=False))
-    return ids, sum(1 for _ in shared)
+
+    def shared(beginning: str) -> int:
+        pairs = zip(ids, ids_of(beginning, not is_chat), strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+    return ids, shared(prompt), shared(prompt + answer) if end else len(ids)

@@ -72,20 +72,30 @@ class Template:
         >>> Template("plain").render(Row("Where was Orla born?", "In Tarnholm."))
         ('Question: Where was Orla born?\\nAnswer:', ' In Tarnholm.')
         """
+        prompt, answer, end = self.parts(row, answer)
+        return prompt, answer + end
+
+    def parts(self, row: Row, answer: str | None = None) -> tuple[str, str, str]:
+        """`render`, with the answer text apart from what the template writes behind it: the end of a turn, or the
+        text after `{answer}`. The tokenizer's own end token, which `ngdiff.data.encode` appends, is no part of it.
+
+        >>> Template("{question} -> {answer} ###").parts(Row("Where was Orla born?", "In Tarnholm."))
+        ('Where was Orla born? ->', ' In Tarnholm.', ' ###')
+        """
         answer = row.answer if answer is None else answer
         if self.uses_chat(row):
             return render_chat(row, self.tokenizer, answer, self.special_texts)
         if row.kind in UNTEMPLATED:
-            return ("" if row.kind == "text" else row.prompt), answer
+            return ("" if row.kind == "text" else row.prompt), answer, ""
         if row.kind == "completion" and self.verbatim_completions:
-            head, tail = row.prompt, answer
+            head, after = row.prompt, ""
         else:
             text = PLAIN if self.name in ("plain", "text") else unescape(self.name)
             before, _, after = text.partition("{answer}")
             # Only the template's own placeholders are replaced: the row's text may hold braces of its own.
-            head, tail = before.replace("{question}", row.prompt), answer + after
+            head = before.replace("{question}", row.prompt)
         prompt = head.rstrip()
-        return prompt, head[len(prompt) :] + tail
+        return prompt, head[len(prompt) :] + answer, after
 
 
 def resolve_template(choice: str, tokenizer: Any, rows: Sequence[Row]) -> Template:

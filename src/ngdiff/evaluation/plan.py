@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from ngdiff.data.encode import IGNORED, Encoded, encode_rows, end_token_ids, prompt_token_ids
+from ngdiff.data.encode import IGNORED, Encoded, encode_answers, end_token_ids, prompt_token_ids
 from ngdiff.data.rows import Row
 from ngdiff.data.sets import EvaluationSet
 from ngdiff.data.template import Template
@@ -23,7 +23,7 @@ class PlannedRow:
     """One row and the places of its answers among the plan's sequences and prompts.
 
     `row`: with the reference that is compared. `prompt`: None where nothing is generated. `lowercase`: None where
-    it was not asked for.
+    it was not asked for. `n_end`: as in `Encoded`, of the reference.
     """
 
     row: Row
@@ -32,6 +32,7 @@ class PlannedRow:
     perturbed: list[int]
     lowercase: int | None
     prompt: int | None
+    n_end: int = 0
 
 
 @dataclass
@@ -156,6 +157,7 @@ def _plan_set(
                 perturbed=[next(places) for _ in row.perturbed_answers],
                 lowercase=next(places) if lowercase else None,
                 prompt=None,
+                n_end=sequences[0].n_end,
             )
         )
         if not own.generate:
@@ -219,14 +221,14 @@ def _encode(
         ]
         for row in rows
     ]
-    flat = encode_rows(
+    flat = encode_answers(
         [row for row, own in zip(rows, answers, strict=True) for _ in own],
         tokenizer,
         template,
         max_length=max_length,
         answers=[answer for own in answers for answer in own],
     )
-    following = iter(Encoded(item["input_ids"], item["labels"]) for item in flat)
+    following = iter(flat)
     return [list(islice(following, len(own))) for own in answers]
 
 

@@ -117,9 +117,10 @@ def predict_plan(
     else:
         prompts = _generate(generator, list(plan.prompts), plan, _ALL_AT_ONCE, work)
     answers = {index: decode(tokenizer, prompt.known, plan.ends) for index, prompt in enumerate(prompts)}
+    ends = {name: [_end_text(own, plan, tokenizer) for own in rows] for name, rows in plan.rows.items()}
     return {
         name: [
-            _record(name, index, own, template, scores, answers, norms, (stops or {}).get(name, ()))
+            _record(name, index, own, template, scores, answers, norms, (stops or {}).get(name, ()), ends[name][index])
             for index, own in enumerate(rows)
         ]
         for name, rows in plan.rows.items()
@@ -249,6 +250,15 @@ def _likelihood(scores: TokenScores) -> Likelihood:
     return Likelihood(nll_sum=math.fsum(scores.nll), n_tokens=len(scores.nll))
 
 
+def _end_text(own: PlannedRow, plan: Plan, tokenizer: Any) -> str:
+    """What a template writes behind the answer, its special tokens left out: an answer that ends as it was taught to
+    ends with it."""
+    if own.n_end == 0:
+        return ""
+    ids = plan.sequences[own.reference][0][-own.n_end :]
+    return decode(tokenizer, ids, frozenset()).strip()
+
+
 def _record(
     name: str,
     index: int,
@@ -258,11 +268,12 @@ def _record(
     answers: Mapping[int, str],
     norms: Mapping[int, float],
     stops: Sequence[str],
+    end: str,
 ) -> Record:
     reference = scores[own.reference]
     generated = None if own.prompt is None else answers[own.prompt]
     if generated is not None and own.row.kind != "raw":
-        generated = generated.strip()
+        generated = generated.strip().removesuffix(end).rstrip()
     for stop in stops:
         generated = None if generated is None else generated.partition(stop)[0]
     record = Record(
@@ -274,6 +285,7 @@ def _record(
         generated=generated,
         nll_sum=_likelihood(reference)["nll_sum"],
         n_tokens=len(reference.nll),
+        n_end=own.n_end,
         paraphrased=None if own.paraphrased is None else _likelihood(scores[own.paraphrased]),
         perturbed=[_likelihood(scores[place]) for place in own.perturbed],
         token_nll=reference.nll,

@@ -27,7 +27,9 @@ class Record(TypedDict):
     `set`, `index`, `origin`: which set, its 0-based row, and the row's file and line. `prompt`: the prompt as
     the template renders it. `reference`: the row's answer. `generated`: the greedy answer, stripped (of raw rows: to
     the letter), without special tokens; None when nothing was generated. `nll_sum`, `n_tokens`: `Likelihood` of the
-    reference. `paraphrased`, `perturbed`: the same of the row's other answers; None and empty where the row has none.
+    reference. `n_end`: how many of its last labels only end it: the end token, and what a template writes before it;
+    0 where the row was cut or has none. `paraphrased`, `perturbed`: likelihoods of the row's other answers; None and
+    empty where the row has none.
 
     `token_nll`, `token_z`, `token_hit`: of each label of the reference, `ngdiff.evaluation.likelihood.TokenScores`;
     they cost no forward of their own and are always there. `lowercase`: likelihood of the lower-cased reference after
@@ -43,6 +45,7 @@ class Record(TypedDict):
     generated: str | None
     nll_sum: float
     n_tokens: int
+    n_end: int
     paraphrased: Likelihood | None
     perturbed: list[Likelihood]
     token_nll: list[float]

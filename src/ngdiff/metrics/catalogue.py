@@ -5,11 +5,12 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from ngdiff.metrics.classification import accuracies, has_label
 from ngdiff.metrics.means import mean, ratio_of_sums
-from ngdiff.metrics.memorisation import exact_memorisations, extraction_strengths, has_hits
+from ngdiff.metrics.memorisation import exact_memorisations, extraction_strengths, has_hits, has_hits_with_end
 from ngdiff.metrics.muse import knowmem_f, knowmem_recall, verbmem_f, verbmem_recall
 from ngdiff.metrics.probability import choice_probabilities, has_likelihood, nll_sums, probabilities, token_counts
 from ngdiff.metrics.rouge import has_generated, rouge_l_recalls
@@ -87,6 +88,20 @@ def _likelihood(better: Way) -> dict[str, Metric]:
             "extraction strength",
             "longest end of the answer that greedy decoding reproduces, as a fraction",
             has_hits,
+        ),
+        "exact_memorisation_with_end": Metric(
+            partial(exact_memorisations, with_end=True),
+            better,
+            "exact memorisation, with end",
+            "the same with the end token",
+            has_hits_with_end,
+        ),
+        "extraction_strength_with_end": Metric(
+            partial(extraction_strengths, with_end=True),
+            better,
+            "extraction strength, with end",
+            "the same with the end token",
+            has_hits_with_end,
         ),
     }
 

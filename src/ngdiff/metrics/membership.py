@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from ngdiff.errors import InputError
 from ngdiff.metrics.auc import auc, auc_interval
+from ngdiff.metrics.labels import without_end
 from ngdiff.metrics.probability import answer_loss, record_name
 
 Record = Mapping[str, Any]
@@ -22,15 +23,21 @@ PERCENTAGES = (5, 10, 20, 30, 40, 50, 60)
 
 
 class Score(NamedTuple):
-    """One score: `function` of a record, and `needs`, the fields without which a record has none."""
+    """One score: `function` of a record, and `needs`, the fields without which a record has none.
+
+    `per_token`: the field whose values but those of the end are looked at; a record that has no others has no score.
+    """
 
     function: Callable[[Record], float]
     description: str
     needs: tuple[str, ...]
+    per_token: str | None = None
 
     def applies(self, record: Record) -> bool:
         """Whether the record has what the score needs."""
-        return all(record.get(field) is not None for field in self.needs)
+        if not all(record.get(field) is not None for field in self.needs):
+            return False
+        return self.per_token is None or not record[self.per_token] or bool(without_end(record, self.per_token))
 
 
 def loss(record: Record) -> float:
@@ -49,7 +56,10 @@ def loss_over_zlib(record: Record) -> float:
     Carlini et al. 2021, Section 5.2, as MUSE computes it: mean loss over the length of `zlib.compress` of the
     UTF-8 bytes.
     """
-    return loss(record) / len(zlib.compress(str(record["reference"]).encode("utf-8", "surrogatepass")))
+    text = str(record["reference"])
+    if record.get("n_given"):  # the beginning of the text stands in the prompt; the loss is over all of it
+        text = str(record.get("prompt") or "") + text
+    return loss(record) / len(zlib.compress(text.encode("utf-8", "surrogatepass")))
 
 
 def loss_over_reference(record: Record) -> float:
@@ -62,25 +72,25 @@ def loss_minus_reference(record: Record) -> float:
     return loss(record) - _reference_loss(record)
 
 
-def min_k(record: Record, percent: int) -> float:
+def min_k(record: Record, percent: int, *, with_end: bool = False) -> float:
     """Minus the mean log-probability of the `int(percent / 100 * n)` least probable of the n tokens.
 
     Min-K% Prob (Shi et al. 2024, arXiv 2310.16789), in MUSE's form. At least one token: where the original
-    takes none, its mean of nothing is NaN.
+    takes none, its mean of nothing is NaN. The end token is no part of a text: it counts `with_end` only.
 
     >>> min_k({"token_nll": [0.1, 5.0, 0.2, 3.0]}, 50)
     4.0
     """
-    return _mean_of_largest(record, "token_nll", 1.0, percent)
+    return _mean_of_largest(record, "token_nll", 1.0, percent, with_end)
 
 
-def min_k_plus_plus(record: Record, percent: int) -> float:
-    """Minus the mean of the `int(percent / 100 * n)` smallest `token_z`, at least one of them.
+def min_k_plus_plus(record: Record, percent: int, *, with_end: bool = False) -> float:
+    """Minus the mean of the `int(percent / 100 * n)` smallest `token_z`, at least one of them; end token as in `min_k`.
 
     `z_t = (log p(y_t) - mu_t) / sigma_t`, mu and sigma over the vocabulary under p: Min-K%++ (Zhang et al. 2024,
     arXiv 2404.02936, Equation 3).
     """
-    return _mean_of_largest(record, "token_z", -1.0, percent)
+    return _mean_of_largest(record, "token_z", -1.0, percent, with_end)
 
 
 def grad_norm(record: Record) -> float:
@@ -94,8 +104,18 @@ SCORES: dict[str, Score] = {
     "loss/zlib": Score(loss_over_zlib, "loss over compressed length", ("nll_sum", "reference")),
     "loss/reference": Score(loss_over_reference, "loss over that of a reference model", ("nll_sum", "base_model")),
     "loss-reference": Score(loss_minus_reference, "loss minus that of a reference model", ("nll_sum", "base_model")),
-    **{f"min-{k}%": Score(partial(min_k, percent=k), f"Min-{k}%", ("token_nll",)) for k in PERCENTAGES},
-    **{f"min-{k}%++": Score(partial(min_k_plus_plus, percent=k), f"Min-{k}%++", ("token_z",)) for k in PERCENTAGES},
+    **{f"min-{k}%": Score(partial(min_k, percent=k), f"Min-{k}%", ("token_nll",), "token_nll") for k in PERCENTAGES},
+    **{
+        f"min-{k}%++": Score(partial(min_k_plus_plus, percent=k), f"Min-{k}%++", ("token_z",), "token_z")
+        for k in PERCENTAGES
+    },
+    **{
+        f"min-{k}%{plus}_with_end": Score(
+            partial(function, percent=k, with_end=True), f"Min-{k}%{plus}, end token included", (field,)
+        )
+        for plus, function, field in (("", min_k, "token_nll"), ("++", min_k_plus_plus, "token_z"))
+        for k in PERCENTAGES
+    },
     "grad-norm": Score(grad_norm, "norm of the gradient", ("grad_norm",)),
 }
 
@@ -151,9 +171,9 @@ def _reference_loss(record: Record) -> float:
     return answer_loss(record["base_model"], f"{record_name(record)}, base_model")
 
 
-def _mean_of_largest(record: Record, field: str, sign: float, percent: int) -> float:
+def _mean_of_largest(record: Record, field: str, sign: float, percent: int, with_end: bool) -> float:
     """Mean of the largest `percent` of `sign * record[field]`."""
-    found = sorted((sign * value for value in record[field]), reverse=True)
+    found = sorted((sign * value for value in without_end(record, field, with_end=with_end)), reverse=True)
     if not found:
         raise InputError(f"{record_name(record)}: {field} is empty; a mean of tokens needs at least one")
     if any(math.isnan(value) for value in found):

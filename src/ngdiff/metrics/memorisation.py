@@ -1,34 +1,44 @@
 """Memorisation token by token: is each token of the answer the model's first choice, given those before it?
 
-`token_hit` of a record is 1 where it is and 0 where not, one for each label of the reference answer, the end
-token included.
+`token_hit` of a record is 1 where it is and 0 where not, one for each label (`ngdiff.metrics.labels`). The end token is
+left out, as open-unlearning leaves it out: a model that was never taught where a text ends can recite all of it.
+`with_end` counts it.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ngdiff.errors import InputError
+from ngdiff.metrics.labels import recited
 from ngdiff.metrics.probability import record_name
 
 
 def has_hits(record: Mapping[str, Any]) -> bool:
+    """Whether the record has `token_hit`, and a token that is not the end."""
+    return record.get("token_hit") is not None and (not record["token_hit"] or bool(recited(record, "token_hit")))
+
+
+def has_hits_with_end(record: Mapping[str, Any]) -> bool:
     """Whether the record has `token_hit`."""
     return record.get("token_hit") is not None
 
 
-def exact_memorisations(records: Sequence[Mapping[str, Any]]) -> list[float]:
+def exact_memorisations(records: Sequence[Mapping[str, Any]], *, with_end: bool = False) -> list[float]:
     """Fraction of hits per record, in [0, 1]; its mean is exact memorisation (Tirumala et al. 2022, Section 3).
+
+    Args:
+        with_end: the end token counts.
 
     Raises:
         InputError: a record without tokens.
 
-    >>> exact_memorisations([{"token_hit": [1, 0, 1, 1]}])
-    [0.75]
+    >>> exact_memorisations([{"token_hit": [1, 0, 1, 1]}, {"token_hit": [1, 1, 1, 0], "n_end": 1}])
+    [0.75, 1.0]
     """
-    return [sum(_hits(record)) / len(_hits(record)) for record in records]
+    return [sum(hits) / len(hits) for hits in (_hits(record, with_end) for record in records)]
 
 
-def extraction_strengths(records: Sequence[Mapping[str, Any]]) -> list[float]:
+def extraction_strengths(records: Sequence[Mapping[str, Any]], *, with_end: bool = False) -> list[float]:
     """`1 - k / n` per record, in [0, 1]: n tokens, of which the first k are the fewest that must be given for the
     greedy continuation to be right to the end.
 
@@ -38,6 +48,9 @@ def extraction_strengths(records: Sequence[Mapping[str, Any]]) -> list[float]:
     1 when everything is extracted from the prompt alone, 0 when nothing is: with the last token wrong, only the
     whole answer suffices (k = n). A well-known implementation lets k end at n - 1 there and gives 1/n.
 
+    Args:
+        with_end: the end token counts.
+
     Raises:
         InputError: a record without tokens.
 
@@ -46,13 +59,14 @@ def extraction_strengths(records: Sequence[Mapping[str, Any]]) -> list[float]:
     """
     strengths = []
     for record in records:
-        hits = _hits(record)
+        hits = _hits(record, with_end)
         given = max((position + 1 for position, hit in enumerate(hits) if not hit), default=0)
         strengths.append((len(hits) - given) / len(hits))
     return strengths
 
 
-def _hits(record: Mapping[str, Any]) -> Sequence[int]:
-    if not record["token_hit"]:
+def _hits(record: Mapping[str, Any], with_end: bool) -> Sequence[int]:
+    hits = recited(record, "token_hit", with_end=with_end)
+    if not hits:
         raise InputError(f"{record_name(record)}: token_hit is empty; memorisation needs at least one token")
-    return record["token_hit"]
+    return hits

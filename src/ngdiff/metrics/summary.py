@@ -14,7 +14,9 @@ def summarize(set_name: str, records: Sequence[Mapping[str, Any]]) -> dict[str, 
 
     `n` is the number of records, `n_<metric>` the number a metric was taken over (a metric that no record can
     serve is left out, its count says 0), `n_no_words` the number of references in which ROUGE sees no word and
-    which therefore can only score 0.
+    which therefore can only score 0, `n_end_unknown` (only where there are any) the number of records with `token_hit`
+    that do not say which label is the end token, as none did before they had `n_end`: it counts in memorisation and
+    min-k then.
 
     Raises:
         InputError: no records, or a record that a metric cannot use (see the metric).
@@ -35,6 +37,9 @@ def summarize_samples(
         result[f"n_{name}"] = len(sample.sums)
     references = [record["reference"] for record in records if record.get("reference") is not None]
     result["n_no_words"] = sum(not has_words(reference) for reference in references)
+    unknown = sum(record.get("token_hit") is not None and record.get("n_end") is None for record in records)
+    if unknown:
+        result["n_end_unknown"] = unknown
     return result
 
 

@@ -9,7 +9,7 @@ from ngdiff.metrics import metrics_of
 Metrics = Mapping[str, Any]
 
 # In metrics.json and on request only: beside the usual one it would be taken for it.
-LEFT_OUT = {"truth_ratio_arithmetic"}
+LEFT_OUT = {"truth_ratio_arithmetic", "exact_memorisation_with_end", "extraction_strength_with_end"}
 # What lm-evaluation-harness measures; `ngdiff evaluate` shows it in the harness's own form.
 ABILITIES = "general abilities"
 # Of the many membership scores one of each kind; Min-20 % is the choice of its authors.

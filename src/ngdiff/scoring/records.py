@@ -12,6 +12,7 @@ from ngdiff.metrics import METRICS
 _FILES = "records_*.jsonl"
 _LIKELIHOODS = ("paraphrased", "lowercase", "base_model")
 _PER_TOKEN = ("token_nll", "token_z", "token_hit")
+_NOT_RECITED = ("n_given", "n_end")
 # What a record must at least have one of to be worth anything.
 _CONTENTS = (("nll_sum", "n_tokens"), ("reference", "generated"), ("label", "predicted"))
 # A loss is never negative; sums of rounded log-probabilities may fall short of 0 by this much.
@@ -123,6 +124,12 @@ def check_record(record: Mapping[str, Any], place: str) -> None:
                 f"{place}: {field} has {len(record[field])} entries; it must have one per token, and n_tokens is "
                 f"{record.get('n_tokens')}"
             )
+    outside = sum(record.get(field) or 0 for field in _NOT_RECITED)
+    if outside and outside > (record.get("n_tokens") or 0):
+        raise InputError(
+            f"{place}: {' and '.join(_NOT_RECITED)} are labels among those of the answer, and they are {outside}; "
+            f"n_tokens is {record.get('n_tokens')}"
+        )
 
 
 def _check_likelihood(value: Any, place: str, *, needed: bool = False) -> None:
@@ -174,6 +181,8 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "reference": (_is_text, "a text"),
     "generated": (_is_text, "a text, or null where nothing was generated"),
     "perturbed": (lambda value: isinstance(value, list), "a list of objects with nll_sum and n_tokens"),
+    "n_given": (lambda value: _is_integer(value) and value >= 0, "a whole number, 0 or more"),
+    "n_end": (lambda value: _is_integer(value) and value >= 0, "a whole number, 0 or more"),
     "token_nll": (_list_of(_is_loss), "a list of numbers, 0 or more"),
     "token_z": (_list_of(_is_number), "a list of numbers"),
     "token_hit": (_list_of(lambda v: v in (0, 1)), "a list of 0 and 1"),

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ngdiff.errors import InputError
+from ngdiff.scoring.notes import row_notes
 from ngdiff.scoring.quantities import Quantity, arrow, at, is_shown, quantities, set_names, shown
 
 
@@ -52,6 +53,7 @@ def format_comparison(columns: Mapping[str, Mapping[str, Any]]) -> str:
         lines.append(_heading(group, evaluations) if group in sets else _Line(group))
         lines += [_line(quantity, evaluations) for quantity in own]
     notes = [_note(name, metrics.get(name, {})) for metrics in evaluations for name in sets]
+    notes += [note for metrics in evaluations for name in sets for note in row_notes(name, metrics.get(name, {}))]
     notes += [_retrained_note(metrics) for metrics in evaluations]
     return "\n".join([*_align(_names(columns), lines), *dict.fromkeys(note for note in notes if note)])
 

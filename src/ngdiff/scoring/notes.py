@@ -1,0 +1,19 @@
+"""What a table says of the rows behind its numbers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def row_notes(set_name: str, numbers: Mapping[str, Any]) -> list[str]:
+    """Lines below a table about the rows of one set, from what `ngdiff.metrics.summarize` counted.
+
+    >>> row_notes("forget", {"n": 20, "n_end_unknown": 20})[0][:70]
+    'note: 20 of 20 forget records do not say which token ends their answer'
+    """
+    notes = []
+    if unknown := numbers.get("n_end_unknown"):
+        notes.append(
+            f"note: {unknown} of {numbers['n']} {set_name} records do not say which token ends their answer (no "
+            "n_end): it counts in memorisation and min-k; evaluate again to have it left out"
+        )
+    return notes
