@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.errors import InputError
+from ngdiff.paths import user_path
 
 MANIFEST = "manifest.json"
 BENCHMARK_NAMES = ("tofu", "muse-news")  # what may stand before the folder of a copy
@@ -64,7 +65,7 @@ def check_output(
     Raises:
         InputError: as `prepare_output`.
     """
-    path = Path(folder).expanduser()
+    path = user_path(folder, "--output")
     if overwrite and resume:
         raise InputError("--overwrite and --resume contradict each other; give one of them.")
     if path.exists() and not path.is_dir():
@@ -101,7 +102,7 @@ def check_file(
     Raises:
         InputError: it exists and is not to be replaced, is a folder or an input, or its folder does not exist.
     """
-    path = Path(file).expanduser()
+    path = user_path(file, option)
     if path.is_dir():
         raise InputError(f"{option} {file}: this is a folder; give a file.")
     if not path.parent.is_dir():
@@ -150,8 +151,8 @@ def existing_path(source: str | Path) -> Path | None:
     first, _, rest = text.partition(":")
     tail = rest if first in BENCHMARK_NAMES else ""
     for name in (text, tail, tail.rpartition(":")[0], text.rpartition(":")[0]):  # earlier colons belong to the path
-        if name and Path(name).expanduser().exists():
-            return Path(name).expanduser()
+        if name and user_path(name).exists():
+            return user_path(name)
     return None
 
 

@@ -18,6 +18,7 @@ import yaml
 from ngdiff import __version__
 from ngdiff.data.rows import Row
 from ngdiff.files import MANIFEST, existing_path, sha256_file, sha256_folder, write_json, write_text
+from ngdiff.paths import user_path
 
 CONFIG = "config.yaml"
 _PACKAGES = ("torch", "transformers", "accelerate", "datasets", "peft", "tokenizers", "numpy")
@@ -98,7 +99,7 @@ def describe_model(name: str | Path, *, revision: str | None = None) -> dict[str
 
     Folders inside a model folder, and what a run of ngdiff wrote beside the model, are no part of it.
     """
-    path = Path(name).expanduser()
+    path = user_path(name)
     if path.is_dir():
         found = sha256_folder(path, pattern="*")
         files = {file: found[file] for file in found if Path(file).suffix in _MODEL_FILES and file not in _OURS}

@@ -88,7 +88,7 @@ def test_read_rows_and_the_files_that_count(copy: Path, monkeypatch: pytest.Monk
         assert existing_path(source) == copy
     assert existing_path("muse-news:forget") is None
     asked = []
-    monkeypatch.setattr("ngdiff.data.muse.read_hub", lambda *words: asked.append(words) or [("o", {"text": "t"})])
+    monkeypatch.setattr("ngdiff.data.muse.read_hub", lambda *words: asked.append(words[:2]) or [("o", {"text": "t"})])
     assert read_rows("muse-news:sust/forget_2")[0].answer == "t"
     assert read_rows("muse-news:some/copy:scal/forget_4")[0].answer == "t"
     assert asked == [("muse-bench/MUSE-News", "sust:forget_2"), ("some/copy", "scal:forget_4")]
@@ -104,7 +104,7 @@ def test_read_rows_and_the_files_that_count(copy: Path, monkeypatch: pytest.Monk
         ("forget", {"text": "x"}, r"must hold a JSON array of rows, found dict"),
         ("forget", [], r"must hold a JSON array of rows"),
         ("forget", ["x", 3], r"row 2: must be a text or an object, found int"),
-        ("forget", [{"txt": "x"}], r"row 1: needs the text 'text', found NoneType"),
+        ("forget", [{"txt": "x"}], r"row 1: needs the text 'text', found null"),
     ],
 )
 def test_bad_files(copy: Path, split: str, content: Any, message: str) -> None:

@@ -2,11 +2,11 @@
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.errors import InputError
 from ngdiff.files import check_file, write_text
+from ngdiff.paths import user_path
 from ngdiff.scoring import FORMATS, compare, read_runs, sequences
 
 
@@ -64,9 +64,9 @@ def run(words: list[str]) -> None:
     if options.figure is not None:
         from ngdiff.report import plot_sequence  # matplotlib takes a while
 
-        plot_sequence(sequences(table), Path(options.figure).expanduser(), label="K")
+        plot_sequence(sequences(table), user_path(options.figure, "--figure"), label="K")
     if options.output is None:
         sys.stdout.write(text)
     else:
-        write_text(Path(options.output).expanduser(), text)
+        write_text(user_path(options.output, "--output"), text)
         sys.stdout.write(f"Written to {options.output}\n")

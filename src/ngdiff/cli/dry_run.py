@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ngdiff.cli.inputs import inputs_of
@@ -15,6 +14,7 @@ from ngdiff.errors import InputError
 from ngdiff.estimate import describe, estimate
 from ngdiff.files import check_output
 from ngdiff.modeling import is_shape, load_tokenizer, train_tokenizer
+from ngdiff.paths import user_path
 from ngdiff.training import UnlearnConfig
 
 # Of one of several processes, and of how they are to share the model.
@@ -55,7 +55,9 @@ def dry_run(parser: CommandParser, options: Any, values: Mapping[str, Any], sets
     if sharded:  # in a single process it would be refused
         given = {name: value for name, value in given.items() if name not in ("fsdp", "fsdp_config")}
     with _alone():
-        config: UnlearnConfig = parser.build(UnlearnConfig, given, output_dir=str(Path(options.output).expanduser()))
+        config: UnlearnConfig = parser.build(
+            UnlearnConfig, given, output_dir=str(user_path(options.output, "--output"))
+        )
         inputs = inputs_of(options.model, options.forget, options.retain, options.holdout, config.idk_file)
         check_output(options.output, overwrite=options.overwrite, resume=options.resume, inputs=inputs)
         if config.forget_ceiling == "holdout" and "holdout" not in sets:

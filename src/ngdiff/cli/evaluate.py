@@ -5,7 +5,6 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,6 +31,7 @@ from ngdiff.evaluation.write import private_folder
 from ngdiff.files import check_output, prepare_output
 from ngdiff.manifest import describe_data, describe_model, write_manifest
 from ngdiff.modeling import adapter_base, load_model, load_tokenizer
+from ngdiff.paths import user_path
 
 
 @dataclass
@@ -190,7 +190,7 @@ class _Evaluation:
         self, words: list[str], options: AllOptions, sets: Mapping[str, EvaluationSet], harness: dict[str, Any] | None
     ) -> None:
         self.words, self.options, self.sets, self.harness = words, options, dict(sets), harness
-        self.folder = None if options.output is None else Path(options.output).expanduser()
+        self.folder = None if options.output is None else user_path(options.output, "--output")
         self.settings = resolved(options)
         self.where: dict[str, Any] = {
             "overwrite": options.overwrite,

@@ -28,6 +28,7 @@ from ngdiff.modeling import (
     save_model,
     train_tokenizer,
 )
+from ngdiff.paths import user_path
 from ngdiff.training.finetune import FinetuneConfig, finetune
 
 
@@ -78,7 +79,7 @@ def run(words: list[str]) -> None:
     if values is None:
         return
     options: FinetuneOptions = PARSER.build(FinetuneOptions, values)
-    folder = str(Path(options.output).expanduser())
+    folder = str(user_path(options.output, "--output"))
     config: FinetuneConfig = PARSER.build(FinetuneConfig, values, output_dir=folder)
     peft_config = options.peft_config()
     fresh = is_shape(options.model)
@@ -102,7 +103,7 @@ def run(words: list[str]) -> None:
         "resume": options.resume,
         "inputs": inputs_of(options.model, options.train, options.tokenizer),
     }
-    output = Path(options.output).expanduser()
+    output = user_path(options.output, "--output")
     settings = resolved(options, config)
     data = {"train": describe_data(options.train, rows)}
     model_files: dict[str, Any] = {}

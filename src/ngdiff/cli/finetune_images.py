@@ -16,6 +16,7 @@ from ngdiff.data import split_images
 from ngdiff.files import check_output, prepare_output, sha256_file
 from ngdiff.manifest import describe_model, write_manifest
 from ngdiff.modeling import IMAGE_SHAPES, build_image_model, is_image_shape, load_image_model, save_model
+from ngdiff.paths import user_path
 from ngdiff.training.finetune_images import ImageFinetuneConfig, finetune_images
 
 
@@ -52,7 +53,7 @@ def run(words: list[str]) -> None:
     refuse_several_processes()  # before the options start a process group
     options: FinetuneOptions = PARSER.build(FinetuneOptions, values)
     config: ImageFinetuneConfig = PARSER.build(
-        ImageFinetuneConfig, values, output_dir=str(Path(options.output).expanduser())
+        ImageFinetuneConfig, values, output_dir=str(user_path(options.output, "--output"))
     )
     where: dict[str, Any] = {
         "overwrite": options.overwrite,

@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from transformers.image_processing_base import ImageProcessingMixin
@@ -14,6 +13,7 @@ from ngdiff.data.preparation import preparation_from
 from ngdiff.errors import InputError
 from ngdiff.files import existing_path, sha256_file, sha256_folder
 from ngdiff.modeling import class_names_of
+from ngdiff.paths import user_path
 
 logger = logging.getLogger(__name__)
 
@@ -92,8 +92,8 @@ def describe_images(source: str, images: Images) -> dict[str, Any]:
 
 
 def _known_preparation(model: str) -> Preparation | None:
-    if Path(model).expanduser().is_dir():
-        return read_preparation(Path(model).expanduser())
+    if user_path(model).is_dir():
+        return read_preparation(user_path(model))
     try:
         content, _ = ImageProcessingMixin.get_image_processor_dict(model)
     except (OSError, ValueError):

@@ -9,6 +9,7 @@ import yaml
 
 from ngdiff.errors import InputError
 from ngdiff.manifest import CONFIG, MANIFEST
+from ngdiff.paths import user_path
 from ngdiff.training.checkpoint import last_checkpoint
 from ngdiff.training.config import packing_word
 
@@ -51,7 +52,7 @@ def refuse_other_run(
     Raises:
         InputError: no run is there, or another one; names the first option that differs.
     """
-    folder = Path(output).expanduser()
+    folder = user_path(output, "--output")
     for name in (CONFIG, MANIFEST):
         if not (folder / name).is_file():
             raise InputError(f"--resume: {output} holds no {name} of an earlier run")
@@ -90,7 +91,7 @@ def checkpoint_to_resume(output: str, *, resume: bool) -> Path | None:
     """
     if not resume:
         return None
-    checkpoint = last_checkpoint(Path(output).expanduser())
+    checkpoint = last_checkpoint(user_path(output))
     if checkpoint is None:
         raise InputError(f"--resume: {output} holds no checkpoint that was written to its end")
     return Path(checkpoint)

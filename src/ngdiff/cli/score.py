@@ -9,6 +9,7 @@ from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.errors import InputError
 from ngdiff.files import check_file, write_json
 from ngdiff.metrics import AUC_RETRAIN, CONFIDENCE, score
+from ngdiff.paths import user_path
 from ngdiff.scoring import format_comparison, read_metrics, read_sets, record_files
 
 
@@ -71,7 +72,7 @@ def run(words: list[str]) -> None:
     if retrained is not None:
         columns["retrained"] = score(retrained, **{**chosen, "confidence": None})
     if options.output is not None:
-        target = Path(options.output).expanduser()
+        target = user_path(options.output, "--output")
         write_json(target, {**metrics, **_of_a_model(target)})
     sys.stdout.write(format_comparison(columns) + "\n")
     if retrained is not None and not _compared(metrics):

@@ -2,7 +2,6 @@
 
 import shlex
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ngdiff.cli import unlearn_images
@@ -19,6 +18,7 @@ from ngdiff.errors import InputError
 from ngdiff.files import check_output, prepare_output
 from ngdiff.manifest import describe_data, describe_model
 from ngdiff.modeling import load_model, load_tokenizer
+from ngdiff.paths import user_path
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 from ngdiff.training.denormals import denormals_are_zero
 
@@ -66,7 +66,7 @@ def run(words: list[str]) -> None:
         return
     if options.tokenizer is not None:
         raise InputError(f"--tokenizer {options.tokenizer} is for --dry-run; a model to unlearn has its own")
-    config: UnlearnConfig = PARSER.build(UnlearnConfig, values, output_dir=str(Path(options.output).expanduser()))
+    config: UnlearnConfig = PARSER.build(UnlearnConfig, values, output_dir=str(user_path(options.output, "--output")))
     peft_config = options.peft_config()
     sets = read_sets(options)
     tokenizer = load_tokenizer(options.model, trust_remote_code=options.trust_remote_code)
@@ -78,7 +78,7 @@ def run(words: list[str]) -> None:
         "resume": options.resume,
         "inputs": inputs_of(options.model, options.forget, options.retain, options.holdout, config.idk_file),
     }
-    output = Path(options.output).expanduser()
+    output = user_path(options.output, "--output")
     model_files: dict[str, Any] = {}
     if is_first():
         check_output(options.output, **where)

@@ -3,7 +3,6 @@
 import shlex
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ngdiff.cli.images import (
@@ -25,6 +24,7 @@ from ngdiff.errors import InputError
 from ngdiff.files import check_output, prepare_output
 from ngdiff.manifest import describe_model
 from ngdiff.modeling import load_image_model
+from ngdiff.paths import user_path
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 from ngdiff.training.denormals import denormals_are_zero
 from ngdiff.training.image_task import ImageTask
@@ -77,7 +77,7 @@ def run(words: list[str]) -> None:
         if values.get(name) not in (None, getattr(UnlearnConfig, name)):
             raise InputError(f"--{name.replace('_', '-')} is for texts; --task image does not have it")
     options: UnlearnOptions = PARSER.build(UnlearnOptions, values)
-    config: UnlearnConfig = PARSER.build(UnlearnConfig, values, output_dir=str(Path(options.output).expanduser()))
+    config: UnlearnConfig = PARSER.build(UnlearnConfig, values, output_dir=str(user_path(options.output, "--output")))
     where: dict[str, Any] = {
         "overwrite": options.overwrite,
         "resume": options.resume,

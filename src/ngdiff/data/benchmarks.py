@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from ngdiff.data.muse import HUB_ID as MUSE_NEWS
 from ngdiff.data.muse import muse_sets
@@ -12,6 +11,7 @@ from ngdiff.data.sources import read_rows
 from ngdiff.data.tofu import HUB_ID as TOFU
 from ngdiff.data.tofu import SPLITS as TOFU_SPLITS
 from ngdiff.errors import InputError
+from ngdiff.paths import user_path
 
 TOFU_LENGTH = 200  # tokens: rows are cut there, and answers end where prompt and answer are as long
 
@@ -70,6 +70,6 @@ def benchmark_sets(benchmark: str, *, split: str = "forget10", rows: int = 300) 
         )
     if rows < 1:
         raise InputError(f"--benchmark-rows {rows} is not 1 or more")
-    if where and where.startswith((".", "/", "~")) and not Path(where).expanduser().is_dir():
+    if where and where.startswith((".", "/", "~")) and not user_path(where, f"--benchmark {name}:").is_dir():
         raise InputError(f"--benchmark {benchmark}: no folder {where}")
     return {key: replace(part, source=benchmark) for key, part in BENCHMARKS[name](where or None, split, rows).items()}

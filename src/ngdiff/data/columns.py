@@ -7,6 +7,7 @@ of a forget set do not belong in a terminal or a log.
 
 from collections.abc import Iterable, Mapping
 
+from ngdiff.data.json_text import RepeatedKey
 from ngdiff.data.rows import Kind, Row
 from ngdiff.errors import InputError
 
@@ -19,6 +20,8 @@ COLUMN_SETS: dict[Kind, tuple[str, ...]] = {
     "messages": ("messages",),
     "text": ("text",),
 }
+# Read where they are there, whatever the column set.
+EXTRA_COLUMNS = ("paraphrased_answer", "perturbed_answer")
 ACCEPTED = ", ".join("/".join(columns) for columns in COLUMN_SETS.values())
 
 
@@ -47,7 +50,7 @@ def rows_from_records(records: Iterable[Record]) -> list[Row]:
 def row_from_record(record: Mapping[str, object], origin: str) -> Row:
     """One checked row. Columns that are not used are ignored."""
     if not isinstance(record, Mapping):
-        raise InputError(f"{origin}: a row must be an object with named columns, found {_type(record)}.")
+        raise InputError(f"{origin}: a row must be an object with named columns, found {type_of(record)}.")
     kind = next((kind for kind, columns in COLUMN_SETS.items() if all(c in record for c in columns)), None)
     if kind is None:
         raise InputError(f"{origin}: found the columns {_names(record)}; accepted column sets are {ACCEPTED}.")
@@ -95,7 +98,7 @@ def _chat(turns: list[dict[str, str]], record: Mapping[str, object], origin: str
 
 def _turns(value: object, column: str, origin: str) -> list[dict[str, str]]:
     if not isinstance(value, list | tuple) or not value:
-        found = "an empty list" if isinstance(value, list | tuple) else _type(value)
+        found = "an empty list" if isinstance(value, list | tuple) else type_of(value)
         raise InputError(f"{origin}: column '{column}' must be a list of role/content turns, found {found}.")
     turns = []
     for number, turn in enumerate(value, start=1):
@@ -107,8 +110,8 @@ def _turns(value: object, column: str, origin: str) -> list[dict[str, str]]:
         kept = {str(key): item for key, item in turn.items() if item is not None}
         for key, item in kept.items():
             if not isinstance(item, str):
-                raise InputError(f"{origin}: key '{key}' of {place} must be a string, found {_type(item)}.")
-            _check_encodable(item, column, origin)
+                raise InputError(f"{origin}: key '{key}' of {place} must be a string, found {type_of(item)}.")
+            check_encodable(item, column, origin)
         turns.append({key: str(item) for key, item in kept.items()})
     return turns
 
@@ -120,20 +123,25 @@ def _extra_answers(record: Mapping[str, object], origin: str) -> tuple[str | Non
     if perturbed is None:
         perturbed = []
     if not isinstance(perturbed, list | tuple):
-        raise InputError(f"{origin}: column 'perturbed_answer' must be a list of strings, found {_type(perturbed)}.")
+        raise InputError(f"{origin}: column 'perturbed_answer' must be a list of strings, found {type_of(perturbed)}.")
     return paraphrased, tuple(_text(item, "perturbed_answer", origin) for item in perturbed)
 
 
 def _text(value: object, column: str, origin: str, *, empty_allowed: bool = False) -> str:
     if not isinstance(value, str):
-        raise InputError(f"{origin}: column '{column}' must be a string, found {_type(value)}.")
+        raise InputError(f"{origin}: column '{column}' must be a string, found {type_of(value)}.")
     if not empty_allowed and not value.strip():
         raise InputError(f"{origin}: column '{column}' is empty.")
-    _check_encodable(value, column, origin)
+    check_encodable(value, column, origin)
     return value
 
 
-def _check_encodable(value: str, column: str, origin: str) -> None:
+def check_encodable(value: str, column: str, origin: str) -> None:
+    """Refuse a text that no tokenizer takes.
+
+    Raises:
+        InputError: half a surrogate pair.
+    """
     # JSON can spell half a surrogate pair ("\ud83d"); no tokenizer takes it.
     try:
         value.encode()
@@ -141,7 +149,10 @@ def _check_encodable(value: str, column: str, origin: str) -> None:
         raise InputError(f"{origin}: column '{column}' has half a surrogate pair at character {error.start}.") from None
 
 
-def _type(value: object) -> str:
+def type_of(value: object) -> str:
+    """What messages call a value, which they never show."""
+    if isinstance(value, RepeatedKey):
+        return "several values, as the key occurs more than once"
     return "null" if value is None else type(value).__name__
 
 

@@ -4,14 +4,17 @@ JSON and CSV are read here rather than by `datasets` because an error must name 
 is then copied into a cache outside the user's folders. UTF-8 with or without a byte order mark, LF or CRLF.
 """
 
+import codecs
 import csv
 import io
-import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ngdiff.data.columns import Record
+from ngdiff.data.json_text import JSONError, decode, decode_all, skip_space
+from ngdiff.data.parquet import read_parquet
 from ngdiff.errors import InputError
+from ngdiff.paths import check_regular
 
 # In a CSV cell a list is written as JSON.
 LIST_COLUMNS = ("messages", "perturbed_answer")
@@ -30,12 +33,16 @@ def read_file(path: Path, split: str | None = None) -> list[Record]:
     if path.suffix.lower() not in READERS:
         raise InputError(f"{path}: unknown kind of file '{path.suffix}'; accepted are {', '.join(READERS)}.")
     try:
+        check_regular(path)  # before its size is looked at, which says nothing of a pipe
         empty = path.stat().st_size == 0
         splits = {} if empty else READERS[path.suffix.lower()](path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
     if empty:
         raise InputError(f"{path}: the file is empty.")
+    for name in splits:
+        if not _is_encodable(name):
+            raise InputError(f"{path}: the name {name!r} of a split has half a surrogate pair.")
     if split is None and len(splits) > 1:
         raise InputError(f"{path}: holds several splits ({', '.join(splits)}); name one as {path}:SPLIT.")
     name = split if split is not None else next(iter(splits))
@@ -46,8 +53,17 @@ def read_file(path: Path, split: str | None = None) -> list[Record]:
     return splits[name]
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file, without its byte order mark.
+
+    Raises:
+        InputError: no regular file, or not UTF-8.
+        OSError: it cannot be read.
+    """
+    check_regular(path)
     data = path.read_bytes()
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InputError(f"{path}: this is UTF-16 or UTF-32 text; save it as UTF-8.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -57,15 +73,15 @@ def _read_text(path: Path) -> str:
 
 def _read_json(path: Path) -> dict[str, list[Record]]:
     """A JSON array, one object of arrays, or JSON Lines under the name `.json` (as TOFU's files are)."""
-    text = _read_text(path)
-    start = _skip_space(text, 0)
+    text = read_text(path)
+    start = skip_space(text, 0)
     if text[start : start + 1] == "[":
         return {"train": list(_array(path, text, start))}
     try:
-        value, end = json.JSONDecoder().raw_decode(text, start)
-    except (ValueError, RecursionError):
+        value, end = decode(text, start)
+    except JSONError:
         return _read_jsonl(path)  # Malformed in either form; the line reader says where.
-    alone = _skip_space(text, end) == len(text)
+    alone = skip_space(text, end) == len(text)
     if alone and isinstance(value, dict) and value and all(_is_array_of_objects(v) for v in value.values()):
         return {
             str(name): [(f"{path}:{name}, row {number}", row) for number, row in enumerate(rows, start=1)]
@@ -82,52 +98,50 @@ def _is_array_of_objects(value: object) -> bool:
 
 def _array(path: Path, text: str, start: int) -> Iterator[Record]:
     """Elements of the array that begins at `start`, one at a time, to know the line of each."""
-    decoder = json.JSONDecoder()
     line, counted = 1, 0
-    position = _skip_space(text, start + 1)
+    position = skip_space(text, start + 1)
     if text[position : position + 1] == "]":
         position += 1
     else:
         while True:
             line, counted = line + text.count("\n", counted, position), position
             origin = f"{path}, line {line}"
-            value, position = _decode(decoder, text, position, path, origin)
+            value, position = _decode(text, position, path)
             yield origin, _object(value, origin)
-            position = _skip_space(text, position)
+            position = skip_space(text, position)
             mark = text[position : position + 1]
-            position = _skip_space(text, position + 1)
+            position = skip_space(text, position + 1)
             if mark == "]":
                 break
             if mark != ",":
                 line += text.count("\n", counted, position)
                 raise InputError(f"{path}, line {line}: not valid JSON (expected ',' or ']' after a row).")
-    if _skip_space(text, position) != len(text):
+    if skip_space(text, position) != len(text):
         line = text.count("\n", 0, position) + 1
         raise InputError(f"{path}, line {line}: not valid JSON (text after the end of the array).")
 
 
-def _decode(decoder: json.JSONDecoder, text: str, position: int, path: Path, origin: str) -> tuple[object, int]:
+def _decode(text: str, position: int, path: Path) -> tuple[object, int]:
     try:
-        return decoder.raw_decode(text, position)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}).") from None
-    except RecursionError:
-        raise InputError(f"{origin}: not valid JSON (nested too deeply).") from None
+        return decode(text, position)
+    except JSONError as error:
+        line = text.count("\n", 0, position if error.position is None else error.position) + 1
+        raise InputError(f"{path}, line {line}: not valid JSON ({error}).") from None
 
 
 def _read_jsonl(path: Path) -> dict[str, list[Record]]:
     records: list[Record] = []
     # Not str.splitlines: a JSON string may hold U+2028 and other characters that it takes for line ends.
-    for number, line in enumerate(_read_text(path).split("\n"), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         origin = f"{path}, line {number}"
         try:
-            value = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{origin}: not valid JSON ({error.msg}, column {error.colno}).") from None
-        except RecursionError:
-            raise InputError(f"{origin}: not valid JSON (nested too deeply).") from None
+            # Files that were put one behind the other keep their byte order marks.
+            value = decode_all(line.removeprefix("\ufeff"))
+        except JSONError as error:
+            column = "" if error.position is None else f", column {error.position + 1}"
+            raise InputError(f"{origin}: not valid JSON ({error}{column}).") from None
         records.append((origin, _object(value, origin)))
     return {"train": records}
 
@@ -139,14 +153,8 @@ def _object(value: object, origin: str) -> Mapping[str, object]:
     return value
 
 
-def _skip_space(text: str, position: int) -> int:
-    while position < len(text) and text[position] in " \t\r\n":
-        position += 1
-    return position
-
-
 def _read_csv(path: Path) -> dict[str, list[Record]]:
-    text = _read_text(path)
+    text = read_text(path)
     # The limit on a cell's length (131072 by default) is meant for streams; here the text is in memory
     # already.
     previous_limit = csv.field_size_limit(max(csv.field_size_limit(), len(text)))
@@ -186,20 +194,21 @@ def _cell(name: str, cell: str, origin: str) -> object:
     if name not in LIST_COLUMNS:
         return cell
     try:
-        return json.loads(cell)
-    except (ValueError, RecursionError):
+        return decode_all(cell)
+    except JSONError:
         raise InputError(f"{origin}: column '{name}' of a CSV file must be written as a JSON list.") from None
 
 
-def _read_parquet(path: Path) -> dict[str, list[Record]]:
-    import pyarrow
-    import pyarrow.parquet
-
+def _is_encodable(text: str) -> bool:
     try:
-        records = pyarrow.parquet.read_table(path).to_pylist()
-    except pyarrow.ArrowException as error:
-        raise InputError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]}).") from error
-    return {"train": [(f"{path}, row {number}", record) for number, record in enumerate(records, start=1)]}
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _read_parquet(path: Path) -> dict[str, list[Record]]:
+    return {"train": read_parquet(path)}
 
 
 READERS: dict[str, Callable[[Path], dict[str, list[Record]]]] = {

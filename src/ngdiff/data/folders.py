@@ -1,10 +1,12 @@
 """Read a local folder: one written by `datasets.save_to_disk`, or one of data files named by split."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ngdiff.data.columns import Record
 from ngdiff.data.files import READERS, read_file
+from ngdiff.data.parquet import used_columns
 from ngdiff.errors import InputError
 
 
@@ -69,7 +71,28 @@ def _read_saved(folder: Path, split: str | None) -> list[Record]:
     return dataset_records(loaded[name], f"{folder}:{name}")
 
 
-def dataset_records(dataset: Any, name: str) -> list[Record]:
-    """The records of a `datasets.Dataset`, numbered from 1."""
-    plain = dataset.with_format(None)  # Python values, whatever tensor format the caller has set
-    return [(f"{name}, row {number}", record) for number, record in enumerate(plain, start=1)]
+def dataset_records(dataset: Any, name: str, columns: Sequence[str] | None = None) -> list[Record]:
+    """The records of a `datasets.Dataset`, numbered from 1; columns that are not used are None.
+
+    Args:
+        dataset: the data set.
+        name: what it is called in messages.
+        columns: those that are used; by default what a row is made of.
+
+    Raises:
+        InputError: values that Python cannot hold in a column that is used.
+    """
+    names = dataset.column_names
+    used = used_columns(names) if columns is None else [column for column in columns if column in names]
+    if not used:  # the names say what is wrong; one row is enough to say it of
+        first: Record = (f"{name}, row 1", dict.fromkeys(names))
+        return [first][: len(dataset)]
+    others = dict.fromkeys(column for column in names if column not in used)
+    plain = dataset.select_columns(used).with_format(None)  # Python values, whatever tensor format the caller has set
+    records: list[Record] = []
+    try:
+        for record in plain:
+            records.append((f"{name}, row {len(records) + 1}", record | others))
+    except (ValueError, OverflowError) as error:  # also text that is not UTF-8
+        raise InputError(f"{name}, row {len(records) + 1}: cannot be read ({error})") from error
+    return records

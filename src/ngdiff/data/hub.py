@@ -1,6 +1,7 @@
 """Read a data set of the Hugging Face hub by name."""
 
 import re
+from collections.abc import Sequence
 
 from ngdiff.data.columns import Record
 from ngdiff.data.folders import dataset_records
@@ -9,11 +10,12 @@ from ngdiff.errors import InputError
 HUB_NAME = re.compile(r"(?P<name>[\w.-]+(?:/[\w.-]+)?)(?::(?P<split>[^/\\]+))?")
 
 
-def read_hub(name: str, split: str | None) -> list[Record]:
+def read_hub(name: str, split: str | None, columns: Sequence[str] | None = None) -> list[Record]:
     """The records of `name`, split `split`.
 
     `split` is a split or a configuration with a single split (TOFU's `forget10` is one), `CONFIG:SPLIT` names
-    both. The slices of `datasets` work, too: `train[:100]`. No code from the hub is run.
+    both. The slices of `datasets` work, too: `train[:100]`. No code from the hub is run. `columns`: see
+    `dataset_records`.
 
     Raises:
         InputError: no such data set, configuration or split, several and none named, or no connection.
@@ -35,7 +37,7 @@ def read_hub(name: str, split: str | None) -> list[Record]:
         if len(names) > 1:
             raise InputError(f"{full_name}: has several splits ({', '.join(names)}); name one as {full_name}:SPLIT.")
         loaded = loaded[names[0]]
-    records = dataset_records(loaded, full_name)
+    records = dataset_records(loaded, full_name, columns)
     if not records:
         raise InputError(f"{full_name}: holds no rows.")
     return records

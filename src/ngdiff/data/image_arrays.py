@@ -9,7 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from ngdiff.data.images import ImageData, Images
+from ngdiff.data.npz import read_arrays
+from ngdiff.data.pixels import as_bytes
 from ngdiff.errors import InputError
+from ngdiff.paths import user_path
 
 _CHANNELS = (1, 3)
 
@@ -23,20 +26,14 @@ def read_npz(path: str | Path) -> ImageData:
     Raises:
         InputError: no such file, not a `.npz` file, an array missing, or one that cannot be used.
     """
-    path = Path(path).expanduser()
+    path = user_path(path, "--dataset")
     if not path.is_file():
         raise InputError(f"--dataset {path}: no such file")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files if name in _NAMES}
-            found = list(file.files)
-    except (ValueError, OSError, EOFError, AttributeError) as error:  # AttributeError: a single array, `.npy`
-        raise InputError(f"{path}: not a readable .npz file of plain arrays: {error}") from error
+    arrays, found = read_arrays(path, _NAMES)
     for name in ("x_train", "y_train", *(("y_test",) if "x_test" in arrays else ())):
         if name not in arrays:
             raise InputError(f"{path}: no array {name}; found {', '.join(found) or 'none'}")
-    names = arrays.get("class_names")
-    class_names = None if names is None else [str(name) for name in names.tolist()]
+    class_names = _class_names(arrays["class_names"], path) if "class_names" in arrays else None
     if class_names is None:
         splits = [arrays[name] for name in ("y_train", "y_test") if name in arrays]
         class_names = _names_of(np.concatenate([labels.reshape(-1) for labels in splits]), str(path))
@@ -66,8 +63,8 @@ def images_from_arrays(
     Raises:
         InputError: a shape, type or range that leaves open what is meant; labels that leave a gap.
     """
-    own = _channels_first(_as_bytes(np.asarray(pixels), origin), origin)
-    given = np.asarray(labels)
+    own = _channels_first(_array(pixels, origin), origin)
+    given = _array(labels, origin)
     given = given[:, 0] if given.ndim == 2 and given.shape[1] == 1 else given
     if given.ndim != 1 or not (np.issubdtype(given.dtype, np.integer)):
         raise InputError(
@@ -81,28 +78,11 @@ def images_from_arrays(
     return Images(torch.from_numpy(own), torch.from_numpy(given.astype(np.int64)), tuple(names), origin)
 
 
-def _as_bytes(pixels: NDArray[Any], origin: str) -> NDArray[np.uint8]:
-    if pixels.dtype == np.uint8:
-        return pixels
-    if not (np.issubdtype(pixels.dtype, np.floating) or np.issubdtype(pixels.dtype, np.integer)):
-        raise InputError(f"{origin}: pixels are {pixels.dtype}; they must be uint8, or floats from 0 to 1")
-    low, high = (float(pixels.min()), float(pixels.max())) if pixels.size else (0.0, 0.0)
-    whole = np.issubdtype(pixels.dtype, np.integer)
-    scaled = pixels if whole else pixels.astype(np.float64) * 255.0
-    if not (low >= 0 and high <= (255 if whole else 1)):  # also where one is not a number
-        raise InputError(
-            f"{origin}: pixels are {pixels.dtype} from {low:g} to {high:g}; they must be uint8, or floats from 0 to 1: "
-            "give images before any normalisation, which is done here"
-        )
-    rounded = np.round(scaled)
-    if not whole and float(np.abs(rounded - scaled).max(initial=0.0)) > 0.01:
-        raise InputError(f"{origin}: float pixels that are no multiples of 1/255 would lose digits; give uint8 pixels")
-    return rounded.astype(np.uint8)
-
-
-def _channels_first(pixels: NDArray[np.uint8], origin: str) -> NDArray[np.uint8]:
+def _channels_first(pixels: NDArray[Any], origin: str) -> NDArray[np.uint8]:
     """(N, 3, H, W), contiguous."""
     shape = pixels.shape
+    if 0 in shape[1:]:
+        raise InputError(f"{origin}: pixels have shape {shape}: images without a pixel")
     if pixels.ndim == 3:
         pixels = pixels[:, None]
     elif pixels.ndim != 4:
@@ -119,6 +99,7 @@ def _channels_first(pixels: NDArray[np.uint8], origin: str) -> NDArray[np.uint8]
         pixels = pixels.transpose(0, 3, 1, 2)
     elif shape[1] not in _CHANNELS:
         raise InputError(f"{origin}: pixels have shape {shape}; neither the second nor the last has 1 or 3 channels")
+    pixels = as_bytes(pixels, origin)
     if pixels.shape[1] == 1:
         pixels = pixels.repeat(3, axis=1)
     return np.ascontiguousarray(pixels)
@@ -128,14 +109,36 @@ def _names_of(labels: NDArray[Any], origin: str) -> list[str]:
     """Labels as names, where there is at least one image of each."""
     if not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f"{origin}: labels are {labels.dtype}; they must be whole numbers, one for each image")
-    present = set(labels.tolist())
-    if not present:
+    present = np.unique(labels)
+    if not len(present):
         raise InputError(f"{origin}: holds no images")
-    missing = sorted(set(range(max(present) + 1)) - present)
-    if missing or min(present) < 0:
+    # Nothing as long as the largest label is made before it is known to be small.
+    expected = np.arange(len(present), dtype=present.dtype)
+    if not np.array_equal(present, expected):
+        gap = np.nonzero(present != expected)[0][0]
         raise InputError(
-            f"{origin}: labels from {min(present)} to {max(present)}"
-            f"{f' without {missing[0]}' if missing else ''}; they must count from 0 without a gap, or class_names must "
+            f"{origin}: labels from {present[0]} to {present[-1]}"
+            f"{'' if present[0] < 0 else f' without {gap}'}; they must count from 0 without a gap, or class_names must "
             "name every class"
         )
-    return [str(label) for label in range(max(present) + 1)]
+    return [str(label) for label in present]
+
+
+def _class_names(names: NDArray[Any], path: Path) -> list[str]:
+    if names.ndim != 1 or names.dtype.kind not in "USiu":
+        raise InputError(f"{path}: class_names are {names.dtype} of shape {names.shape}; they must be a list of names")
+    try:
+        found = [name.decode() if isinstance(name, bytes) else str(name) for name in names.tolist()]
+        "".join(found).encode()
+    except UnicodeError as error:
+        raise InputError(f"{path}: class_names hold a name that is not UTF-8 text") from error
+    if len(set(found)) < len(found):
+        raise InputError(f"{path}: class_names hold a name twice; each class needs one of its own")
+    return found
+
+
+def _array(values: Any, origin: str) -> NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError) as error:  # lists of several lengths, types that numpy does not have
+        raise InputError(f"{origin}: no array of numbers: {error}") from error

@@ -1,6 +1,9 @@
 """`read_images`: from whatever names a data set of images to its images."""
 
 import os
+import struct
+import warnings
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,10 @@ from ngdiff.data.folders import is_saved_dataset
 from ngdiff.data.hub import HUB_NAME
 from ngdiff.data.image_arrays import read_npz
 from ngdiff.data.images import ImageData, Images
+from ngdiff.data.pixels import rgb_bytes
+from ngdiff.data.unpacked import check_memory
 from ngdiff.errors import InputError
+from ngdiff.paths import user_path
 
 # Names of splits, the first that is there is taken.
 _TRAIN, _TEST = ("train", "training"), ("test", "validation", "valid", "val", "testing")
@@ -66,7 +72,7 @@ def _read(source: Any, size: int | None) -> ImageData:
         )
     if not os.fspath(source):  # Path("") would be the current folder
         raise InputError("--dataset '': no such file or folder")
-    path = Path(source).expanduser()
+    path = user_path(os.fspath(source), "--dataset")
     if path.suffix == ".npz":
         return _resized(read_npz(path), size)
     if path.is_dir():
@@ -140,29 +146,35 @@ def _from_dataset(dataset: Any, origin: str, size: int | None) -> Images:
         )
     if not len(dataset):
         raise InputError(f"{origin}: holds no images")
+    if None in (values := dataset[labels[0]][:]):
+        raise InputError(f"{origin}, image {values.index(None) + 1}: no label, but a null")
     # Labels of -1, as hidden test labels are given, are refused with the others that are no class.
-    found = torch.tensor(dataset[labels[0]], dtype=torch.int64)
+    found = torch.tensor(values, dtype=torch.int64)
     names = tuple(str(name) for name in features[labels[0]].names)
     return Images(_decoded(dataset, columns[0], origin, size), found, names, origin)
 
 
 def _decoded(dataset: Any, column: str, origin: str, size: int | None) -> torch.Tensor:
     """(N, 3, H, W) uint8."""
-    from PIL import Image, UnidentifiedImageError
+    import datasets
+    from PIL import Image
 
     pixels: torch.Tensor | None = None
     first = (0, 0)
     images = dataset.select_columns([column])
+    if images.features[column].mode is not None:  # of how modes are changed, see `ngdiff.data.pixels`
+        images = images.cast_column(column, datasets.Image())
+    if size is not None:
+        check_memory(origin, 3 * len(images) * size * size)
     for number in range(len(images)):
-        try:
-            image = images[number][column].convert("RGB")  # grey and palettes become it; transparency is dropped
-        except (UnidentifiedImageError, OSError) as error:
-            raise InputError(f"{origin}, image {number + 1}: cannot be read: {error}") from error
+        image = _opened(images, number, column, f"{origin}, image {number + 1}")
+        array = rgb_bytes(image, f"{origin}, image {number + 1}")
         if size is not None and image.size != (size, size):
-            image = image.resize((size, size), Image.Resampling.BILINEAR)
-        own = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+            array = np.array(Image.fromarray(array).resize((size, size), Image.Resampling.BILINEAR))
+        own = torch.from_numpy(array).permute(2, 0, 1)
         if pixels is None:
             first = (own.shape[1], own.shape[2])
+            check_memory(origin, len(images) * own.numel())
             pixels = torch.empty(len(images), *own.shape, dtype=torch.uint8)
         elif own.shape[1:] != first:
             raise InputError(
@@ -172,6 +184,27 @@ def _decoded(dataset: Any, column: str, origin: str, size: int | None) -> torch.
         pixels[number] = own
     assert pixels is not None
     return pixels
+
+
+def _opened(images: Any, number: int, column: str, origin: str) -> Any:
+    """The image as Pillow opens it, turned as its EXIF data say.
+
+    Raises:
+        InputError: no image, a damaged one, or one of so many pixels that Pillow warns of it.
+    """
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = images[number][column]
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise InputError(f"{origin}: too large: {error}") from error
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error) as error:  # of Pillow's readers
+        raise InputError(f"{origin}: cannot be read: {error}") from error
+    if image is None:
+        raise InputError(f"{origin}: no image, but a null")
+    return image
 
 
 def _resized(data: ImageData, size: int | None) -> ImageData:

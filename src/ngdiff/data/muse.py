@@ -12,16 +12,18 @@ On the hub the folders below are configurations of `muse-bench/MUSE-News`; a loc
 A list of passages is a JSON array of strings, or of objects with `text`.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ngdiff.data.columns import Record
+from ngdiff.data.columns import Record, check_encodable, type_of
 from ngdiff.data.corpus import JOINT
+from ngdiff.data.files import read_text
 from ngdiff.data.hub import read_hub
+from ngdiff.data.json_text import JSONError, decode_all
 from ngdiff.data.rows import Row
 from ngdiff.data.sets import EvaluationSet
 from ngdiff.errors import InputError
+from ngdiff.paths import user_path
 
 HUB_ID = "muse-bench/MUSE-News"
 PREFIX = "muse-news"
@@ -32,6 +34,7 @@ KNOWMEM_STOPS = ("\n\n", "\nQuestion", "Question:")
 RAW = ("forget", "retain1", "retain2", "holdout")
 PRIVLEAK = ("forget", "retain", "holdout")
 FOLDS = 4
+_COLUMNS = ("text", "prompt", "gt", "question", "answer")  # all that are read, of one file or another
 
 
 def muse_rows(where: str | None, split: str) -> list[Row]:
@@ -131,13 +134,14 @@ def _columns(origin: str, record: Mapping[str, object], names: tuple[str, ...]) 
     for name in names:
         value = record.get(name)
         if not isinstance(value, str):
-            raise InputError(f"{origin}: needs the text {name!r}, found {type(value).__name__}.")
+            raise InputError(f"{origin}: needs the text {name!r}, found {type_of(value)}.")
+        check_encodable(value, name, origin)
         found[name] = value
     return found
 
 
 def _local(where: str | None) -> Path | None:
-    folder = None if where is None else Path(where).expanduser()
+    folder = None if where is None else user_path(where)
     return folder if folder is not None and folder.is_dir() else None
 
 
@@ -151,13 +155,13 @@ def _records(where: str | None, config: str, name: str) -> list[Record]:
     if folder is None:
         if where is not None and where.startswith((".", "/", "~")):
             raise InputError(f"{PREFIX}:{where}: no such folder.")
-        return read_hub(where or HUB_ID, f"{config}:{name}")
+        return read_hub(where or HUB_ID, f"{config}:{name}", _COLUMNS)
     path = folder / config / f"{name}.json"
     try:
-        content = json.loads(path.read_bytes())
+        content = decode_all(read_text(path))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    except ValueError as error:
+    except JSONError as error:
         raise InputError(f"{path}: not valid JSON ({error}).") from error
     if not isinstance(content, list) or not content:
         raise InputError(f"{path}: must hold a JSON array of rows, found {type(content).__name__}.")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ngdiff.errors import InputError
+from ngdiff.paths import check_regular, user_path
 
 REFUSALS = (
     "I don't know.",
@@ -40,8 +41,9 @@ def read_refusals(path: str | Path | None) -> tuple[str, ...]:
     """
     if path is None:
         return REFUSALS
-    file = Path(path).expanduser()
+    file = user_path(path, "--idk-file")
     try:
+        check_regular(file, f"--idk-file {path}")
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise InputError(f"--idk-file {path}: cannot be read ({error.strerror or error})") from error

@@ -16,6 +16,7 @@ from ngdiff.data.overlap import check_overlap
 from ngdiff.data.rows import Row
 from ngdiff.data.tofu import COMPANIONS, HUB_ID, PARTIAL, join_perturbed
 from ngdiff.errors import InputError
+from ngdiff.paths import user_path
 
 __all__ = ["check_overlap", "read_rows"]
 
@@ -123,13 +124,13 @@ def _locate(source: str) -> tuple[Path | None, str | None]:
     """The existing file or folder that `source` names, and its split; (None, None) if it names none."""
     if not source:  # Path("") would be the current folder
         return None, None
-    whole = Path(source).expanduser()
+    whole = user_path(source)
     if whole.exists():
         return whole, None
     # The last colon parts the split off; earlier ones (C:\data) belong to the path.
     base, colon, split = source.rpartition(":")
-    if colon and base and split and Path(base).expanduser().exists():
-        return Path(base).expanduser(), split
+    if colon and base and split and user_path(base).exists():
+        return user_path(base), split
     return None, None
 
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from ngdiff.errors import InputError
+from ngdiff.paths import user_path
 
 # Any of these is enough for transformers to build a tokenizer from.
 _TOKENIZER_FILES = (
@@ -26,7 +27,7 @@ def local_folder(name: str | Path) -> Path | None:
     Raises:
         InputError: `name` is written as a path and there is no such folder, or it is a file.
     """
-    path = Path(name).expanduser()
+    path = user_path(name)
     if path.is_dir():
         return path
     if path.exists():
@@ -52,7 +53,7 @@ def adapter_base(name: str | Path) -> str | Path | None:
     Raises:
         InputError: `adapter_config.json` cannot be read, names no base, or names the adapter itself.
     """
-    folder = Path(name).expanduser()
+    folder = user_path(name)
     if not is_adapter(folder):
         return None
     try:
@@ -62,7 +63,7 @@ def adapter_base(name: str | Path) -> str | Path | None:
     base = content.get("base_model_name_or_path") if isinstance(content, dict) else None
     if not base:
         raise InputError(f"Model {folder}: {ADAPTER_CONFIG} does not name its base model (base_model_name_or_path).")
-    found = next((path for path in (Path(base).expanduser(), folder / base) if path.is_dir()), None)
+    found = next((path for path in (user_path(base), folder / base) if path.is_dir()), None)
     if found is not None and found.resolve() == folder.resolve():
         raise InputError(f"Model {folder}: {ADAPTER_CONFIG} names this very folder as the base model.")
     return str(base) if found is None else found

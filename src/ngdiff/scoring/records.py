@@ -8,6 +8,7 @@ from typing import Any
 
 from ngdiff.errors import InputError
 from ngdiff.metrics import METRICS
+from ngdiff.paths import user_path
 
 _FILES = "records_*.jsonl"
 _LIKELIHOODS = ("paraphrased", "lowercase", "base_model")
@@ -54,7 +55,7 @@ def record_files(source: str | Path) -> list[Path]:
     Raises:
         InputError: there is no such file or folder, or no records in it.
     """
-    path = Path(source).expanduser()
+    path = user_path(source)
     if path.is_file():
         return [path]
     if not path.is_dir():

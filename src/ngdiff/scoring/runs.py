@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.errors import InputError
+from ngdiff.paths import user_path
 from ngdiff.scoring.quantities import is_set
 
 _FILE = "metrics.json"
@@ -43,11 +44,11 @@ def read_runs(words: Sequence[str]) -> dict[str, dict[str, Any]]:
 def _split(word: str) -> tuple[str, Path]:
     """Name (empty where none is given) and place; a path that exists may hold a `=`."""
     name, equals, place = word.partition("=")
-    if equals and not Path(word).expanduser().exists():
+    if equals and not user_path(word).exists():
         if not name.strip():
             raise InputError(f"{word}: the name before = is empty")
-        return " ".join(name.split()), Path(place).expanduser()
-    return "", Path(word).expanduser()
+        return " ".join(name.split()), user_path(place)
+    return "", user_path(word)
 
 
 def _file(place: Path) -> Path:

@@ -1,0 +1,69 @@
+"""Read a Parquet file: the columns that rows are made of, and of the others their names alone."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ngdiff.data.columns import COLUMN_SETS, EXTRA_COLUMNS, Record
+from ngdiff.data.unpacked import check_unpacked
+from ngdiff.errors import InputError
+
+_BATCH = 256  # rows: few enough that one value repeated in all of them does not fill the memory
+
+
+def read_parquet(path: Path) -> list[Record]:
+    """The records of a Parquet file, numbered from 1. Columns that are not used are None.
+
+    What is in those columns does no harm: texts that are not UTF-8, dates that Python does not know.
+
+    Raises:
+        InputError: no Parquet file or a damaged one, a name that two columns share, values that Python cannot hold, or
+            so many texts that the file can only be damaged.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            used = used_columns(names)
+            repeated = next((name for name in used if names.count(name) > 1), None)
+            if repeated is not None:
+                raise InputError(f"{path}: two columns of the name '{repeated}'; there must be one.")
+            return list(_records(path, file, used, names))
+    except pyarrow.ArrowException as error:
+        raise InputError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]}).") from error
+
+
+def used_columns(names: list[str]) -> list[str]:
+    """The names among `names` whose values a row is made of: one column set, and what may stand beside it."""
+    chosen = next((columns for columns in COLUMN_SETS.values() if all(name in names for name in columns)), None)
+    return [] if chosen is None else [*chosen, *(name for name in EXTRA_COLUMNS if name in names)]
+
+
+def _records(path: Path, file: Any, used: list[str], names: list[str]) -> Iterator[Record]:
+    packed, unpacked, number = path.stat().st_size, 0, 0
+    if not used:  # the names say what is wrong; one row is enough to say it of
+        yield from [(f"{path}, row 1", dict.fromkeys(names))][: file.metadata.num_rows]
+        return
+    others: dict[str, object] = dict.fromkeys(name for name in names if name not in used)
+    for batch in file.iter_batches(batch_size=_BATCH, columns=used):
+        unpacked += batch.nbytes
+        check_unpacked(path, packed, unpacked)
+        columns = {name: _values(path, name, batch.column(name), number) for name in used}
+        for row in range(batch.num_rows):
+            number += 1
+            yield f"{path}, row {number}", {name: columns[name][row] for name in used} | others
+
+
+def _values(path: Path, name: str, column: Any, before: int) -> list[Any]:
+    """Python's values of a column, of which `before` rows were read already."""
+    values = []
+    for row, value in enumerate(column, start=before + 1):
+        try:
+            values.append(value.as_py())
+        except UnicodeDecodeError:
+            raise InputError(f"{path}, row {row}: column '{name}' is not UTF-8 text.") from None
+        except (ValueError, OverflowError) as error:
+            raise InputError(f"{path}, row {row}: column '{name}' holds {column.type}, not text ({error}).") from None
+    return values

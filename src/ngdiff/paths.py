@@ -1,0 +1,69 @@
+"""Paths as users type them, and files that can be read to an end."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from ngdiff.errors import InputError
+
+# What says that nothing is there; all else is in the way of looking.
+_ABSENT = (errno.ENOENT, errno.ENOTDIR)
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
+
+
+def user_path(text: str | Path, option: str | None = None) -> Path:
+    """`text` as a path with `~` and `~user` replaced; nothing need be there.
+
+    Args:
+        text: as typed.
+        option: what it was given for, at the start of messages.
+
+    Raises:
+        InputError: a home directory that nobody has; a name that no file can have (too long, with a NUL byte, not
+            UTF-8); links in a circle; a folder on the way that may not be entered.
+
+    >>> user_path("data/forget.jsonl").name
+    'forget.jsonl'
+    """
+    name = os.fspath(text)
+    shown = name if option is None else f"{option} {name}"
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{shown}: there is no home directory of that name") from error
+    if "\0" in name:
+        raise InputError(f"{shown!r}: a NUL byte cannot be part of a path")
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{shown!r}: the name is not UTF-8 text; rename it") from error
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno not in _ABSENT:
+            raise InputError(f"{shown}: cannot be looked up ({error.strerror or error})") from error
+    return path
+
+
+def check_regular(path: Path, name: str | Path | None = None) -> None:
+    """Refuse what is no regular file: reading a pipe or a device may never end.
+
+    Args:
+        path: a path that exists.
+        name: how messages call it; the path itself by default.
+
+    Raises:
+        InputError: a folder, pipe, socket or device.
+        OSError: nothing there, or no permission to look.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "of another kind")
+        raise InputError(f"{path if name is None else name}: is no regular file but {kind}")
