@@ -13,6 +13,7 @@ from ngdiff.errors import InputError
 from ngdiff.files import (
     MANIFEST,
     check_file,
+    check_output,
     existing_path,
     prepare_output,
     sha256_file,
@@ -151,9 +152,60 @@ def test_resume_takes_the_folder_as_it_is(run: Path) -> None:
 
 
 def test_resume_without_a_run(tmp_path: Path) -> None:
-    for folder in (tmp_path, tmp_path / "none"):
-        with pytest.raises(InputError, match=r"--resume: .* holds no run to go on with"):
-            prepare_output(folder, resume=True)
+    with pytest.raises(InputError, match=r"--resume: .* holds no run to go on with"):
+        prepare_output(tmp_path / "none", resume=True)
+    assert prepare_output(tmp_path, resume=True) == tmp_path  # of a run that was killed before its first file, say
+
+
+@pytest.mark.parametrize("options", [{}, {"overwrite": True}, {"resume": True}])
+def test_what_a_kill_leaves_of_the_first_file_is_no_obstacle(tmp_path: Path, options: dict[str, bool]) -> None:
+    (tmp_path / f".{MANIFEST}.4711.partial").write_text('{"versions"')
+    (tmp_path / ".partial-abcd1234").mkdir()
+    (tmp_path / ".partial-abcd1234" / "model.safetensors").write_text("half")
+    prepare_output(tmp_path, **options)
+    assert names(tmp_path) == set()
+
+
+def test_only_leftovers_of_ours_are_removed(run: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (run / "private" / ".records_forget.jsonl.4711.partial").write_text("a text")
+    (run / ".partial-0_9zaaaa").mkdir()
+    (run / ".partial-linked__").symlink_to(outside)
+    for name in (".partial-mine", ".partial-abcd12345", "partial-abcd1234"):
+        (run / name).mkdir()
+    for name in ("notes.4711.partial", ".notes.partial", ".partial-abcd5678"):
+        (run / name).write_text("mine")
+    kept = names(run) - {"private/.records_forget.jsonl.4711.partial", ".partial-0_9zaaaa"}
+    prepare_output(run, resume=True)
+    assert names(run) == kept
+
+
+def test_a_folder_that_may_not_be_written_is_refused_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"--output .*file/run: .*file is a file, so there can be no folder below it"):
+        check_output(tmp_path / "file" / "run")
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(InputError, match=rf"--output .*b: {tmp_path} may not be written by this user"):
+        check_output(tmp_path / "a" / "b")
+    with pytest.raises(InputError, match=rf"--figure .*f.png: {tmp_path} may not be written by this user"):
+        check_file(tmp_path / "f.png", option="--figure")
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
+def test_permissions_follow_the_umask_but_of_private_files(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_text(tmp_path / "shared", "")
+        write_text(tmp_path / "private", "", private=True)
+        (tmp_path / "weights").touch(mode=0o600)
+        files.share_as_usual(tmp_path)
+        write_text(tmp_path / "private", "once more", private=True)
+    finally:
+        os.umask(before)
+    found = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert found == {"shared": 0o666 & ~umask, "weights": 0o666 & ~umask, "private": 0o600}
+    assert os.umask(before) == before
 
 
 def test_contradicting_options(tmp_path: Path) -> None:

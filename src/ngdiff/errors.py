@@ -1,4 +1,9 @@
-"""The one error that is the user's to mend."""
+"""The errors whose message says it all: input that is the user's to mend, and a place that cannot be written."""
+
+import errno
+import re
+import shutil
+from pathlib import Path
 
 
 class InputError(ValueError):
@@ -7,3 +12,71 @@ class InputError(ValueError):
     The message names what was found and what would be accepted. The command line prints it alone, without a
     traceback, and exits with status 2.
     """
+
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class WriteError(OSError):
+    """Something could not be written. The message says what, why, how much space it takes, and what can be done.
+
+    The command line prints it alone, without a traceback, and exits with status 1.
+
+    Args:
+        path: file or folder that was to be written.
+        reason: what the system, or a library, said.
+        needed: bytes it takes, where that is known.
+        what: what was to be written there, where the path alone does not say it.
+        advice: what is safe, and what can be done. A command may add it later (`advice` is an attribute), as it knows
+            its options.
+
+    >>> error = WriteError(Path("/"), "disk full", needed=2_500_000_000, what="the model", advice="free some space")
+    >>> str(error)
+    'the model could not be written to / (disk full; 2.5 GB are needed, ... are free there); free some space'
+    >>> str(WriteError(Path("/no/model"), OSError(errno.EROFS, "Read-only file system")))
+    '/no/model could not be written (Read-only file system)'
+    """
+
+    def __init__(
+        self, path: Path, reason: object, *, needed: int | None = None, what: str | None = None, advice: str = ""
+    ) -> None:
+        super().__init__()
+        self.path, self.what, self.needed, self.advice = path, what, needed, advice
+        self.reason, self.free = str(reason), None
+        if isinstance(reason, OSError) and reason.errno is not None:
+            # Without the file's name, which is often that of a half-written one.
+            self.errno, self.reason = reason.errno, reason.strerror or str(reason)
+        elif found := re.search(r"\(os error (\d+)\)", self.reason):  # a library in Rust
+            self.errno = int(found[1])
+        if self.errno in (None, errno.ENOSPC):  # a quota or a limit on files says nothing of what is free
+            self.free = _free(path)
+
+    @property
+    def lacks_space(self) -> bool:
+        """Whether space is what lacks, as far as is known: libraries keep the number of the error to themselves."""
+        return self.errno is None or self.errno in _NO_SPACE
+
+    def __str__(self) -> str:
+        sizes = [] if self.needed is None or not self.lacks_space else [f"{_size(self.needed)} are needed"]
+        sizes += [] if self.free is None else [f"{_size(self.free)} are free there"]
+        found = "; ".join([self.reason, *([", ".join(sizes)] if sizes else [])])
+        subject, where = (self.path, "") if self.what is None else (self.what, f" to {self.path}")
+        return f"{subject} could not be written{where} ({found})" + (f"; {self.advice}" if self.advice else "")
+
+
+def _free(path: Path) -> int | None:
+    """Free bytes where `path` is or would be."""
+    place = next((folder for folder in (path, *path.parents) if folder.exists()), None)
+    return None if place is None else shutil.disk_usage(place).free
+
+
+def _size(count: int) -> str:
+    """Bytes for a reader.
+
+    >>> _size(999), _size(120_000), _size(2_510_000_000)
+    ('999 bytes', '120.0 kB', '2.5 GB')
+    """
+    for unit, width in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= width:
+            return f"{count / width:.1f} {unit}"
+    return f"{count} bytes"

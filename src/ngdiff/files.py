@@ -3,16 +3,22 @@
 import hashlib
 import json
 import os
+import re
 import shutil
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ngdiff.errors import InputError
+from ngdiff.errors import InputError, WriteError
 from ngdiff.paths import user_path
 
 MANIFEST = "manifest.json"
 BENCHMARK_NAMES = ("tofu", "muse-news")  # what may stand before the folder of a copy
+PARTIAL_FOLDER = ".partial-"  # and eight characters of `tempfile.mkdtemp`: files on their way to a folder
+# What a kill leaves of `write_text` and of a folder of PARTIAL_FOLDER.
+_LEFT_FILE = re.compile(r"\..+\.\d+\.partial")
+_LEFT_FOLDER = re.compile(re.escape(PARTIAL_FOLDER) + "[a-z0-9_]{8}")
 
 
 def prepare_output(
@@ -28,7 +34,8 @@ def prepare_output(
     A folder that is missing or empty is made. A folder with something in it is taken as it is with `resume`,
     emptied with `overwrite`, and refused otherwise. It is emptied only if it holds a manifest of ngdiff, that
     is, if an earlier run wrote it: a mistyped `--output ~` must not cost a home directory. Write the manifest
-    (`ngdiff.manifest.write_manifest`) at the start of a run, so that one which fails can be overwritten.
+    (`ngdiff.manifest.write_manifest`) before anything else, so that a run which is killed can be overwritten.
+    What a killed run left half-written under a hidden name is removed.
 
     Args:
         folder: the output folder; `~` is the home directory.
@@ -39,14 +46,19 @@ def prepare_output(
             may not lie in a folder to be emptied.
 
     Raises:
-        InputError: the folder is not empty and neither option is given; it is a file; `overwrite` and a
-            folder that ngdiff did not write or that holds an input; both options; `resume` and nothing to go
-            on from.
+        InputError: the folder is not empty and neither option is given; it is a file, or cannot be written;
+            `overwrite` and a folder that ngdiff did not write or that holds an input; both options; `resume` and
+            no such folder.
+        WriteError: the folder cannot be made.
     """
     path = check_output(folder, overwrite=overwrite, resume=resume, resumable=resumable, inputs=inputs)
     if overwrite and path.is_dir():
         _empty(path)
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(path, error) from error
+    remove_leftovers(path)
     return path
 
 
@@ -70,14 +82,15 @@ def check_output(
         raise InputError("--overwrite and --resume contradict each other; give one of them.")
     if path.exists() and not path.is_dir():
         raise InputError(f"--output {folder}: this is a file; give a folder.")
-    occupied = path.is_dir() and any(path.iterdir())
-    if resume and not occupied:
+    _check_writable(path, f"--output {folder}")
+    occupied = not is_unused(path)
+    if resume and not path.is_dir():  # an empty one may be of a run that was killed before its first file
         raise InputError(f"--resume: {folder} holds no run to go on with.")
     if occupied and not (overwrite or resume):
         ways = "--overwrite or --resume" if resumable else "--overwrite"
         raise InputError(f"--output {folder} is not empty; choose another folder, or give {ways}.")
     if occupied and overwrite:
-        if not _is_manifest(path / MANIFEST):
+        if not is_ours(path):
             raise InputError(
                 f"--overwrite: {folder} holds no {MANIFEST} of ngdiff, so its files may be of something "
                 "else; delete it yourself or choose another folder."
@@ -107,29 +120,48 @@ def check_file(
         raise InputError(f"{option} {file}: this is a folder; give a file.")
     if not path.parent.is_dir():
         raise InputError(f"{option} {file}: the folder {path.parent} does not exist.")
+    _check_writable(path.parent, f"{option} {file}")
     if path.exists() and any(path.resolve() == Path(other).resolve() for other in inputs):
         raise InputError(f"{option} {file} is a file that is read; choose another.")
     if path.exists() and not overwrite:
         raise InputError(f"{option} {file} exists; choose another file, or give --overwrite.")
 
 
-def write_text(path: str | Path, text: str) -> None:
+def write_text(path: str | Path, text: str, *, private: bool = False) -> None:
     """Write a UTF-8 file that is there as a whole or as it was before, whatever happens on the way.
 
+    Args:
+        path: the file.
+        text: all of it.
+        private: only its owner may read it (mode 0600); else the umask decides, as for any other file.
+
     Raises:
-        OSError: the disk is full, or the place cannot be written; the file that was there is untouched.
+        WriteError: the disk is full, or the place cannot be written; the file that was there is untouched.
     """
+    write_bytes(path, text.encode(), private=private)
+
+
+def write_bytes(path: str | Path, content: bytes, *, private: bool = False) -> None:
+    """`write_text` of bytes."""
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            # Without this, a power cut after the rename may leave an empty file of the right name.
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)  # it is gone already, unless something above failed
+        try:
+            with open_new(partial, private=private) as file:
+                file.write(content)
+                file.flush()
+                # Without this, a power cut after the rename may leave an empty file of the right name.
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)  # it is gone already, unless something above failed
+    except OSError as error:
+        raise WriteError(path, error, needed=len(content)) from error
+
+
+def open_new(path: str | Path, mode: str = "wb", *, private: bool = False) -> Any:
+    """`open` of a binary file; one that is made belongs to its owner alone where it is `private`."""
+    return open(path, mode, opener=lambda name, flags: os.open(name, flags, 0o600 if private else 0o666))
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -137,8 +169,48 @@ def write_json(path: str | Path, value: Any) -> None:
 
     Raises:
         ValueError: a NaN or infinity, which JSON cannot write.
+        WriteError: as `write_text`.
     """
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether a folder holds the manifest of a run of ngdiff."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return False
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    versions = content.get("versions") if isinstance(content, dict) else None
+    return isinstance(versions, dict) and "ngdiff" in versions
+
+
+def is_unused(folder: Path) -> bool:
+    """Whether there is nothing in a folder, or no such folder; what kills leave of a first file counts as nothing."""
+    return not folder.is_dir() or all(_is_leftover(entry) for entry in folder.iterdir())
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed runs left half-written in an output folder and its `private/`, under names of ours alone."""
+    for place in (folder, folder / "private"):
+        for entry in list(place.iterdir()) if place.is_dir() and not place.is_symlink() else []:
+            if _is_leftover(entry):
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def share_as_usual(folder: str | Path) -> None:
+    """Give the files of a folder the permissions that the umask gives to any new file.
+
+    safetensors makes its files readable by their owner alone, whatever the umask says; a server of another user could
+    not load the model.
+    """
+    umask = os.umask(0o077)  # there is no other way to ask for it
+    os.umask(umask)
+    for file in Path(folder).iterdir():
+        if file.is_file() and not file.is_symlink():
+            file.chmod(0o666 & ~umask)
 
 
 def existing_path(source: str | Path) -> Path | None:
@@ -182,19 +254,24 @@ def _lies_in(source: str | Path, folder: Path) -> bool:
     return any(entry.resolve().is_relative_to(folder.resolve()) for entry in (path, *links))
 
 
+def _check_writable(folder: Path, given: str) -> None:
+    """Refuse a folder that may not be written, or not be made."""
+    place = next((path for path in (folder, *folder.absolute().parents) if path.exists()), Path("/"))
+    if not place.is_dir():
+        raise InputError(f"{given}: {place} is a file, so there can be no folder below it.")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise InputError(f"{given}: {place} may not be written by this user; choose another place.")
+
+
+def _is_leftover(entry: Path) -> bool:
+    kind = entry.lstat().st_mode  # of a link, not of what it names
+    if stat.S_ISDIR(kind):
+        return _LEFT_FOLDER.fullmatch(entry.name) is not None
+    return stat.S_ISREG(kind) and _LEFT_FILE.fullmatch(entry.name) is not None
+
+
 def _is_hidden(name: str) -> bool:
     return any(part.startswith(".") for part in name.split("/"))
-
-
-def _is_manifest(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return False
-    versions = content.get("versions") if isinstance(content, dict) else None
-    return isinstance(versions, dict) and "ngdiff" in versions
 
 
 def _empty(folder: Path) -> None:

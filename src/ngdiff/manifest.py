@@ -3,7 +3,6 @@
 import hashlib
 import json
 import platform
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -19,13 +18,12 @@ from ngdiff import __version__
 from ngdiff.data.rows import Row
 from ngdiff.files import MANIFEST, existing_path, sha256_file, sha256_folder, write_json, write_text
 from ngdiff.paths import user_path
+from ngdiff.secrets import is_secret, masked
 
 CONFIG = "config.yaml"
 _PACKAGES = ("torch", "transformers", "accelerate", "datasets", "peft", "tokenizers", "numpy")
 _MODEL_FILES = (".safetensors", ".json", ".model", ".txt", ".jinja", ".py")
 _OURS = (MANIFEST, "metrics.json")
-# Options that hold a secret, such as transformers' hub_token.
-_SECRET = re.compile(r"(^|[-_])(token|password|secret|api[-_]key)$")
 
 
 def write_manifest(
@@ -39,7 +37,10 @@ def write_manifest(
     seed: int,
     extra: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write `manifest.json` and `config.yaml` to a run's output folder.
+    """Write `manifest.json` and `config.yaml` to a run's output folder, in this order.
+
+    The manifest is the sign by which a folder is known as ours (`ngdiff.files`): it comes before everything else, so
+    that a run which is killed at any moment leaves a folder that can be overwritten.
 
     Args:
         output: the output folder; it exists.
@@ -55,10 +56,9 @@ def write_manifest(
         Path of the manifest. `utc` in it is the time of this call.
 
     Raises:
-        OSError: the folder cannot be written; files that were there are untouched.
+        WriteError: the folder cannot be written; files that were there are untouched.
     """
     options = yaml.safe_dump(_plain(_without_secrets(config)), sort_keys=True, allow_unicode=True)
-    write_text(Path(output, CONFIG), options)
     path = Path(output, MANIFEST)
     write_json(
         path,
@@ -68,7 +68,7 @@ def write_manifest(
             "platform": platform.platform(),
             "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
             "utc": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": _masked(command),
+            "command": masked(command),
             "config_sha256": hashlib.sha256(options.encode()).hexdigest(),
             "seed": seed,
             "template": template,
@@ -77,6 +77,7 @@ def write_manifest(
             "extra": _plain(extra or {}),
         },
     )
+    write_text(Path(output, CONFIG), options)
     return path
 
 
@@ -126,19 +127,8 @@ def _hash_rows(rows: Sequence[Row]) -> str:
     return digest.hexdigest()
 
 
-def _masked(command: Sequence[str]) -> list[str]:
-    masked: list[str] = []
-    hide = False
-    for word in command:
-        option, equals, _ = word.partition("=")
-        secret = option.startswith("--") and _SECRET.search(option) is not None
-        masked.append("***" if hide else f"{option}=***" if secret and equals else word)
-        hide = secret and not equals
-    return masked
-
-
 def _without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in config.items() if not _SECRET.search(name)}
+    return {name: value for name, value in config.items() if not is_secret(name)}
 
 
 def _plain(value: Any) -> Any:

@@ -257,7 +257,26 @@ def test_the_same_rows_and_model_in_another_place_are_the_same(
     succeeded(run(*material.words(run_folder, "--resume", num_train_epochs=2, **options)))
 
 
-def test_without_a_checkpoint(material, tmp_path):
+def test_without_a_checkpoint_it_starts_from_the_beginning(material, tmp_path, caplog):
+    options = {"max_steps": 2, "save_strategy": "no"}
+    folder = tmp_path / "run"
+    succeeded(run(*material.words(folder, **options)))
+    whole = weights_of(folder), steps_of(folder)
+    for gone in ("model.safetensors", "training_log.json", "config.yaml", "manifest.json"):  # from last to first
+        (folder / gone).unlink()
+        if gone in ("training_log.json", "config.yaml", "manifest.json"):
+            (folder / "model.safetensors").unlink()
+        if gone == "manifest.json":  # killed before anything of ours was there
+            for path in folder.iterdir():
+                path.unlink()
+        with caplog.at_level(logging.INFO):
+            succeeded(run(*material.words(folder, "--resume", **options)))
+        assert f"--resume: {folder} holds no checkpoint yet; the run starts from its beginning" in caplog.text
+        assert (weights_of(folder), steps_of(folder)) == whole
+        caplog.clear()
+
+
+def test_without_a_checkpoint_a_model_is_not_trained_again(material, tmp_path):
     options = {"max_steps": 1, "save_strategy": "no"}
     succeeded(run(*material.words(tmp_path / "run", **options)))
     before = everything_in(tmp_path / "run")

@@ -76,16 +76,17 @@ def _run(words: list[str], values: dict[str, Any]) -> None:
         raise InputError(f"--shape {options.shape} is not known; one of {', '.join(SHAPES)}")
     started = time.monotonic()
     output = prepare_output(options.output, overwrite=options.overwrite, resumable=False)
+    manifest: dict[str, Any] = {
+        "command": ["ngdiff", "demo", *words],
+        "config": resolved(options),
+        "model": {"shape": options.shape},
+        "template": "plain",
+        "seed": options.seed,
+    }
+    write_manifest(output, **manifest, data={})  # first of all: a folder without it cannot be overwritten
     files = write_people(output / "data", options.people, questions=options.questions, seed=options.seed)
-    write_manifest(
-        output,
-        command=["ngdiff", "demo", *words],
-        config=resolved(options),
-        data={role: describe_data(str(path), read_rows(str(path), role=role)) for role, path in files.items()},
-        model={"shape": options.shape},
-        template="plain",
-        seed=options.seed,
-    )
+    data = {role: describe_data(str(path), read_rows(str(path), role=role)) for role, path in files.items()}
+    write_manifest(output, **manifest, data=data)
     transformers_logging.disable_progress_bar()  # of loading and saving; those of the runs stay
     demo = _Demo(options, output, {role: read_rows(str(path), role=role) for role, path in files.items()})
     demo.tell(f"1/4  A model learns {len(demo.rows['full'])} answers about {options.people} people who do not exist.")

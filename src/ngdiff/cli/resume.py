@@ -1,6 +1,7 @@
 """`--resume`: a run goes on as it began, with the same options, rows, model and tokenizer."""
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,13 @@ from typing import Any
 import yaml
 
 from ngdiff.errors import InputError
+from ngdiff.files import is_ours, is_unused
 from ngdiff.manifest import CONFIG, MANIFEST
 from ngdiff.paths import user_path
 from ngdiff.training.checkpoint import last_checkpoint
 from ngdiff.training.config import packing_word
+
+logger = logging.getLogger(__name__)
 
 # Options that a resumed run may change. All others decide where it goes; files are compared by what they hold.
 _MAY_CHANGE = (
@@ -41,6 +45,8 @@ def refuse_other_run(
 ) -> None:
     """Compare a run with the one that left its config and manifest in `output`.
 
+    A run that was killed while it wrote them did nothing yet: there is nothing to compare, and it starts anew.
+
     Args:
         output: the output folder, as typed.
         settings: options of the run, from `ngdiff.cli.options.resolved`.
@@ -53,6 +59,8 @@ def refuse_other_run(
         InputError: no run is there, or another one; names the first option that differs.
     """
     folder = user_path(output, "--output")
+    if _had_only_begun(folder):
+        return
     for name in (CONFIG, MANIFEST):
         if not (folder / name).is_file():
             raise InputError(f"--resume: {output} holds no {name} of an earlier run")
@@ -84,17 +92,30 @@ def refuse_other_run(
 
 
 def checkpoint_to_resume(output: str, *, resume: bool) -> Path | None:
-    """The checkpoint that a run goes on from; None for one that starts.
+    """The checkpoint that a run goes on from; None for one that starts, also where it was killed before its first.
 
     Raises:
-        InputError: `resume`, and no checkpoint there that was written to its end.
+        InputError: `resume`, no checkpoint there that was written to its end, and a model: the run had ended.
     """
     if not resume:
         return None
-    checkpoint = last_checkpoint(user_path(output))
-    if checkpoint is None:
+    folder = user_path(output)
+    checkpoint = last_checkpoint(folder)
+    if checkpoint is None and any(folder.glob("*.safetensors")):
         raise InputError(f"--resume: {output} holds no checkpoint that was written to its end")
-    return Path(checkpoint)
+    if checkpoint is None:
+        logger.info("--resume: %s holds no checkpoint yet; the run starts from its beginning", output)
+    return checkpoint
+
+
+def _had_only_begun(folder: Path) -> bool:
+    """Whether the run in a folder was killed before both of its first files were there.
+
+    The manifest comes first, then the options (`ngdiff.manifest.write_manifest`).
+    """
+    if is_unused(folder):
+        return True
+    return is_ours(folder) and not (folder / CONFIG).exists() and last_checkpoint(folder) is None
 
 
 def _contents(data: Mapping[str, Mapping[str, Any]], model: Mapping[str, Any]) -> dict[str, Any]:

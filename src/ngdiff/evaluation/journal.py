@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ngdiff.errors import WriteError
+from ngdiff.files import open_new
+
 _PATTERN = "partial.*.jsonl"
 
 
@@ -35,17 +38,24 @@ class Journal:
         return found
 
     def add(self, stage: str, items: Sequence[int], values: Sequence[Any]) -> None:
-        """Results of one batch; they are on the disk when this returns."""
+        """Results of one batch; they are on the disk when this returns.
+
+        Raises:
+            WriteError: the disk is full, or the folder cannot be written; what was found before stays.
+        """
         if self._path is None:
             return
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # on other machines, where it is not shared
-        line = json.dumps({"stage": stage, "items": list(items), "values": list(values)}, allow_nan=False)
-        # The line before may have been cut short.
-        start = b"" if _ends_a_line(self._path) else b"\n"
-        with self._path.open("ab") as file:
-            file.write(start + line.encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        line = json.dumps({"stage": stage, "items": list(items), "values": list(values)}, allow_nan=False).encode()
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # on other machines: it is not shared
+            # The line before may have been cut short.
+            start = b"" if _ends_a_line(self._path) else b"\n"
+            with open_new(self._path, "ab", private=True) as file:
+                file.write(start + line + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise WriteError(self._path, error, needed=len(line) + 1) from error
 
     def remove(self) -> None:
         """All files, those of other processes, too; when the records are written."""

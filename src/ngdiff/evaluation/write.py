@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+from ngdiff.errors import WriteError
 from ngdiff.evaluation.evaluate import EvaluationResult
 from ngdiff.files import write_json, write_text
 
@@ -12,18 +13,18 @@ def write_evaluation(result: EvaluationResult, output_dir: str | os.PathLike[str
     """Write `metrics.json` and `private/records_<set>.jsonl` below `output_dir`; returns the path of
     `metrics.json`.
 
-    Records hold the texts of the data. `private/` is therefore readable by its owner only and tells git to
-    ignore all of it. Each file appears whole or not at all (`ngdiff.files.write_text`);
+    Records hold the texts of the data. `private/` and its files are therefore readable by their owner only, and tell
+    git to ignore all of it. Each file appears whole or not at all (`ngdiff.files.write_text`);
     `metrics.json` comes last, so that where it exists the records do, too.
 
     Raises:
-        OSError: the folder cannot be written (disk full, no permission); earlier files are left as they were.
+        WriteError: the folder cannot be written (disk full, no permission); earlier files are left as they were.
     """
     folder = Path(output_dir)
     private = private_folder(folder)
     for name, records in result.records.items():
         lines = [json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in records]
-        write_text(private / f"records_{name}.jsonl", "".join(lines))
+        write_text(private / f"records_{name}.jsonl", "".join(lines), private=True)
     path = folder / "metrics.json"
     write_json(path, result.as_json())
     return path
@@ -32,7 +33,13 @@ def write_evaluation(result: EvaluationResult, output_dir: str | os.PathLike[str
 def private_folder(output_dir: str | os.PathLike[str]) -> Path:
     """Make `private/` below an output folder: for its owner only, and ignored by git."""
     private = Path(output_dir) / "private"
-    private.mkdir(mode=0o700, parents=True, exist_ok=True)
-    private.chmod(0o700)  # it may have been there, or the umask may have taken more away
-    write_text(private / ".gitignore", "*\n")
+    try:
+        private.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.chmod(0o700)  # it may have been there, or the umask may have taken more away
+    except OSError as error:
+        raise WriteError(private, error) from error
+    for file in private.iterdir():  # of a version that left them to the umask
+        if file.is_file() and not file.is_symlink():
+            file.chmod(0o600)
+    write_text(private / ".gitignore", "*\n", private=True)
     return private

@@ -1,6 +1,7 @@
 """Write a model so that the folder holds a whole one or the one before."""
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ngdiff.core.shards import whole
+from ngdiff.errors import WriteError
+from ngdiff.files import PARTIAL_FOLDER, share_as_usual
 
 
 class _Saved(Protocol):
@@ -33,6 +36,21 @@ def whole_state(model: nn.Module, *, keep: bool) -> dict[str, Tensor]:
         if keep:
             state[name] = full.cpu()
     return state
+
+
+def is_failed_write(error: Exception) -> bool:
+    """Whether a file could not be written, as `save_pretrained` and `torch.save` say it.
+
+    safetensors has an error of its own for a full disk, tokenizers raises a bare `Exception` with the text of the
+    system, and torch a `RuntimeError` of its writer.
+    """
+    if isinstance(error, OSError | SafetensorError):
+        return True
+    if type(error) is Exception:
+        return "(os error " in str(error)
+    return (
+        isinstance(error, RuntimeError) and re.search("PytorchStreamWriter|iostream|file write", str(error)) is not None
+    )
 
 
 def save_model(
@@ -57,27 +75,46 @@ def save_model(
         state: the weights, where the model itself holds only parts of them.
 
     Raises:
-        OSError: the disk is full, or the folder cannot be written; names the folder.
+        WriteError: the disk is full, or the folder cannot be written; names the folder and what it takes.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
     try:
-        try:
-            if state is None:
-                model.save_pretrained(str(partial))
-            else:
-                with _as_if_whole(model):
-                    model.save_pretrained(str(partial), state_dict=state)
-            tokenizer.save_pretrained(partial)
-        except (OSError, SafetensorError) as error:  # safetensors has an error of its own for a full disk
-            raise OSError(
-                f"the model could not be written to {folder} ({error}); what was there is untouched"
-            ) from error
+        _save(model, tokenizer, folder, state)
+    except Exception as error:
+        if not is_failed_write(error):
+            raise
+        raise WriteError(
+            folder,
+            error,
+            needed=_bytes_of(model, state),
+            what="the model",
+            advice="what was there is untouched",
+        ) from error
+
+
+def _save(model: PreTrainedModel | PeftModel, tokenizer: _Saved, folder: Path, state: dict[str, Tensor] | None) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=PARTIAL_FOLDER, dir=folder))
+    try:
+        if state is None:
+            model.save_pretrained(str(partial))
+        else:
+            with _as_if_whole(model):
+                model.save_pretrained(str(partial), state_dict=state)
+        tokenizer.save_pretrained(partial)
+        share_as_usual(partial)
         for file in sorted(partial.iterdir()):
             os.replace(file, folder / file.name)
     finally:
         shutil.rmtree(partial)
+
+
+def _bytes_of(model: PreTrainedModel | PeftModel, state: dict[str, Tensor] | None) -> int:
+    """About what the weights take; of a PEFT model those that are trained."""
+    tensors = list((model.state_dict() if state is None else state).values())
+    if isinstance(model, PeftModel):
+        tensors = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from ngdiff.modeling import check_vocabulary
 from ngdiff.training.bounds import check_bounds
 from ngdiff.training.config import unpin_without_accelerator, use_cpu_without_accelerator
 from ngdiff.training.progress import StepProgress
+from ngdiff.training.saving import SavingTrainer
 from ngdiff.training.watch_loss import WatchLoss
 
 logger = logging.getLogger(__name__)
@@ -158,7 +159,7 @@ def finetune(
     args = copy.copy(config)
     args.learning_rate = _learning_rate(model, config)
     pad = tokenizer.pad_token_id
-    trainer = Trainer(
+    trainer = SavingTrainer(
         model=model,
         args=args,
         train_dataset=encoded,

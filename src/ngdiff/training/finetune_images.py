@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import (
     PreTrainedModel,
-    Trainer,
     TrainerCallback,
     TrainerControl,
     TrainerState,
@@ -23,6 +22,7 @@ from ngdiff.errors import InputError
 from ngdiff.training.bounds import check_bounds
 from ngdiff.training.config import unpin_without_accelerator
 from ngdiff.training.finetune import FinetuneResult, auto_or_rate, train_and_tell
+from ngdiff.training.saving import SavingTrainer
 from ngdiff.training.watch_loss import WatchLoss
 
 MOMENTUM = 0.9
@@ -125,7 +125,7 @@ def finetune_images(
         optimizer = torch.optim.SGD(
             model.parameters(), lr=rate, momentum=MOMENTUM, nesterov=True, weight_decay=config.weight_decay
         )
-    trainer = Trainer(
+    trainer = SavingTrainer(
         model=model,
         args=args,
         train_dataset=_Numbers(len(images)),

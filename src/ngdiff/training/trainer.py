@@ -47,6 +47,7 @@ from ngdiff.training.probing import Prober, figures_of
 from ngdiff.training.progress import StepProgress
 from ngdiff.training.references import References
 from ngdiff.training.rows import Rows
+from ngdiff.training.saving import SavingTrainer
 from ngdiff.training.schedule import KeepLearningRate
 from ngdiff.training.sharding import check_accelerator, fresh_weights, has_shards
 from ngdiff.training.text_task import TextTask
@@ -56,7 +57,7 @@ from ngdiff.weighting import Losses, Weights
 logger = logging.getLogger(__name__)
 
 
-class UnlearnTrainer(Trainer):
+class UnlearnTrainer(SavingTrainer):
     """Make a model forget one set of rows and keep another.
 
     Args:
