@@ -4,15 +4,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from transformers import TrainingArguments
 
 from ngdiff.cli import evaluate, finetune, unlearn
 from ngdiff.cli.options import LoraOptions, resolved
 from ngdiff.errors import InputError
 from ngdiff.training import UnlearnConfig
 from ngdiff.training.finetune import FinetuneConfig
+from ngdiff.training.given import as_given
 
 BASIC = {
     "unlearn": ["--model", "m", "--forget", "f.jsonl", "--retain", "r.jsonl", "--output", "o"],
@@ -138,6 +141,51 @@ def test_a_config_reads_back_to_the_same_values(command, tmp_path, data):
     assert first[0] == second[0]
     if len(first) > 1:
         assert first[1].to_dict() == second[1].to_dict()
+
+
+OTHER_RUNS = {
+    "method": (["--method", "rmu"], ["--method", "ngdiff"], lambda c: (c.ceiling_form, c.forget_ceiling)),
+    "optimizer": (["--optimizer", "prodigy"], ["--optimizer", "schedule-free-adamw"], lambda c: c.starting_rate),
+    "metric": (
+        ["--eval-strategy", "epoch", "--load-best-model-at-end", "--metric-for-best-model", "eval_retain_loss"],
+        ["--metric-for-best-model", "eval_retain_accuracy"],
+        lambda c: c.greater_is_better,
+    ),
+    "steps": (
+        ["--eval-strategy", "steps", "--logging-steps", "7"],
+        ["--logging-steps", "3"],
+        lambda c: (c.eval_steps, c.do_eval),
+    ),
+    "strategy": (["--eval-strategy", "epoch"], ["--eval-strategy", "no"], lambda c: c.do_eval),
+    "compile": (["--torch-compile"], ["--torch-compile", "no"], lambda c: (c.torch_compile, c.torch_compile_backend)),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_RUNS)
+def test_a_config_of_one_run_means_in_another_what_it_means_when_typed(kind, tmp_path):
+    first, change, meaning = OTHER_RUNS[kind]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config_of("unlearn", [*BASIC["unlearn"], *first])))
+    read = parts_of("unlearn", ["--config", str(tmp_path / "config.yaml"), *change])[1]
+    typed = parts_of("unlearn", [*BASIC["unlearn"], *first, *change])[1]
+    assert meaning(read) == meaning(typed)
+    assert read.given == typed.given
+
+
+def test_a_config_of_one_machine_means_the_same_on_another(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")  # several processes without accelerators run on the CPU
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: False)
+    monkeypatch.setattr(UnlearnConfig, "device", torch.device("cpu"))
+    config = config_of("unlearn", BASIC["unlearn"])
+    assert not {"use_cpu", "ddp_find_unused_parameters", "dataloader_pin_memory"} & config.keys()
+
+
+def test_secrets_are_not_written():
+    assert "hf_x" not in str(as_given(TrainingArguments(output_dir="o", hub_token="hf_x")))
+
+
+def test_json_that_is_none_is_named():
+    with pytest.raises(InputError, match=r"--lr-scheduler-kwargs \{a: 1\} is not JSON"):
+        parts_of("unlearn", [*BASIC["unlearn"], "--lr-scheduler-kwargs", "{a: 1}"])
 
 
 @pytest.mark.parametrize(

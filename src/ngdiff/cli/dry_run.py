@@ -60,7 +60,7 @@ def dry_run(parser: CommandParser, options: Any, values: Mapping[str, Any], sets
         )
         inputs = inputs_of(options.model, options.forget, options.retain, options.holdout, config.idk_file)
         check_output(options.output, overwrite=options.overwrite, resume=options.resume, inputs=inputs)
-        if config.forget_ceiling == "holdout" and "holdout" not in sets:
+        if config.ceiling_form == "holdout" and "holdout" not in sets:
             raise InputError("--forget-ceiling holdout needs --holdout")
         found = estimate(
             options.model,

@@ -1,17 +1,15 @@
 """Options that several commands share."""
 
 import logging
-from dataclasses import asdict, dataclass, fields
-from functools import cache
-from typing import Any
+from dataclasses import MISSING, Field, asdict, dataclass, fields
+from enum import Enum
+from typing import Any, cast
 
-import torch
 from transformers import TrainingArguments
 
 from ngdiff.cli.parsing import option
 from ngdiff.data import Row, check_overlap, read_rows
 from ngdiff.errors import InputError
-from ngdiff.training.config import unpin_without_accelerator
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +99,7 @@ _OF_THE_CALL = ("output_dir", "overwrite", "resume", "dry_run")
 
 
 def resolved(*parts: Any, **more: Any) -> dict[str, Any]:
-    """All options of ours and those inherited ones that differ from their default, under the names users type.
+    """All options of ours and those inherited ones that differ from their default, as given, under their typed names.
 
     `--config` reads the same values from it: None is written as `none` where the default is something else, as a null
     in a config file means that an option was not given.
@@ -112,31 +110,19 @@ def resolved(*parts: Any, **more: Any) -> dict[str, Any]:
     """
     config: dict[str, Any] = {}
     for part in parts:
-        inherited = _inherited_defaults() if isinstance(part, TrainingArguments) else {}
         own = vars(type(part)).get("__annotations__", {})
-        values = part.to_dict() if isinstance(part, TrainingArguments) else asdict(part)
+        training = isinstance(part, TrainingArguments)
+        values = cast(Any, part).given if training else asdict(part)
         for field in fields(part):
-            if not field.init or field.name in _OF_THE_CALL:
+            if not field.init or field.name in _OF_THE_CALL or field.name not in values:
                 continue
             value = values[field.name]
-            if field.name in inherited and field.name not in own and value == inherited[field.name]:
+            if training and field.name not in own and value == _default(field):
                 continue
             config[field.name] = "none" if value is None and field.default is not None else value
     return {**config, **more}
 
 
-@cache
-def _inherited_defaults() -> dict[str, Any]:
-    defaults = _DefaultArguments(output_dir="unused")
-    unpin_without_accelerator(defaults)
-    return defaults.to_dict()
-
-
-class _DefaultArguments(TrainingArguments):
-    """Default arguments, which `__post_init__` has filled in, made without touching the device or the processes."""
-
-    @property
-    def _setup_devices(self) -> torch.device:
-        # All that setting up the device changes in the arguments.
-        vars(self.accelerator_config).pop("use_configured_state", None)
-        return torch.device("cpu")
+def _default(field: "Field[Any]") -> Any:
+    default = field.default_factory() if field.default_factory is not MISSING else field.default
+    return default.value if isinstance(default, Enum) else default

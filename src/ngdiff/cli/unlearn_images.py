@@ -90,7 +90,7 @@ def run(words: list[str]) -> None:
     split = split_images(
         data, forget_class=options.forget_class, forget_rows=options.forget_rows, seed=options.forget_seed
     )
-    if config.forget_ceiling == "holdout" and split.holdout is None:
+    if config.ceiling_form == "holdout" and split.holdout is None:
         raise InputError(f"--forget-ceiling holdout: {options.dataset} has no test images of what is to be forgotten")
     settings = resolved(options, config)
     described = {name: describe_images(options.dataset, images) for name, images in split.sets().items()}

@@ -17,6 +17,7 @@ from ngdiff.objectives import FORGET_OBJECTIVES, RETAIN_OBJECTIVES, Objective, f
 from ngdiff.objectives.resolve import resolve_objective
 from ngdiff.spec import parse_spec
 from ngdiff.training.bounds import check_bounds
+from ngdiff.training.given import as_given
 from ngdiff.training.methods import Method, resolve_method
 from ngdiff.training.optimizers import OPTIMIZERS, make_optimizer
 from ngdiff.training.sharding import check_fsdp_options
@@ -148,6 +149,7 @@ class UnlearnConfig(TrainingArguments):
     def __post_init__(self) -> None:
         self.packing = packing_word(self.packing)
         self._check_learning_rate()
+        self.given = as_given(self)
         self._check_optimizer()
         self._check_method()
         self._check_autolr()
@@ -178,8 +180,8 @@ class UnlearnConfig(TrainingArguments):
 
     @property
     def autolr(self) -> bool:
-        """Whether the learning rate is found: `learning_rate` is no number."""
-        return isinstance(self.learning_rate, str)
+        """Whether the learning rate is found: `learning_rate` is no number, and no `optimizer` finds its own."""
+        return isinstance(self.learning_rate, str) and self.optimizer is None
 
     @property
     def autolr_start(self) -> float | None:
@@ -190,7 +192,18 @@ class UnlearnConfig(TrainingArguments):
     @property
     def starting_rate(self) -> float:
         """The optimizer's learning rate before the first step."""
-        return (self.autolr_start or _NOMINAL_RATE) if isinstance(self.learning_rate, str) else self.learning_rate
+        if not isinstance(self.learning_rate, str):
+            return self.learning_rate
+        if self.optimizer is not None:
+            return OPTIMIZERS[self.optimizer].learning_rate
+        return self.autolr_start or _NOMINAL_RATE
+
+    @property
+    def ceiling_form(self) -> str:
+        """`forget_ceiling` as it is given; where it is not: random, or none for objectives without a token loss."""
+        if self.forget_ceiling is not None:
+            return self.forget_ceiling
+        return "random" if self.resolve_objectives()["forget"].has_token_loss else "none"
 
     @property
     def parts(self) -> Method:
@@ -266,8 +279,6 @@ class UnlearnConfig(TrainingArguments):
             raise InputError(f"--learning-rate {given} with --optimizer {self.optimizer}: {reason}")
         # Tried on a weight of its own: a missing package is found now.
         make_optimizer(self.optimizer, [nn.Parameter(torch.zeros(1))], weight_decay=self.weight_decay)
-        if given == "auto":
-            self.learning_rate = OPTIMIZERS[self.optimizer].learning_rate
 
     def _check_method(self) -> None:
         parts = self.parts
@@ -278,16 +289,13 @@ class UnlearnConfig(TrainingArguments):
         objectives = self.resolve_objectives()
         if "alternate" in objectives["retain"].needs or not objectives["retain"].own_answers:
             raise InputError(f"--retain-objective {parts.retain} needs other answers, which only forget rows have")
-        has_token_loss = objectives["forget"].has_token_loss
-        if self.forget_ceiling is None:
-            self.forget_ceiling = "random" if has_token_loss else "none"
-        if self.forget_ceiling != "none" and not has_token_loss:
+        if self.ceiling_form != "none" and not objectives["forget"].has_token_loss:
             raise InputError(
                 f"--forget-ceiling {self.forget_ceiling}: {parts.forget} works on hidden states and has no "
                 "token loss that a ceiling could be compared with; use none"
             )
-        if self.forget_ceiling != "holdout":  # the other forms can be checked before there is a model
-            forget_ceiling(self.forget_ceiling, vocabulary=2)
+        if self.ceiling_form != "holdout":  # the other forms can be checked before there is a model
+            forget_ceiling(self.ceiling_form, vocabulary=2)
 
     def _check_autolr(self) -> None:
         if self.autolr_interval < 1:

@@ -23,6 +23,7 @@ from ngdiff.evaluation.context import row_limit
 from ngdiff.modeling import check_vocabulary
 from ngdiff.training.bounds import check_bounds
 from ngdiff.training.config import unpin_without_accelerator, use_cpu_without_accelerator
+from ngdiff.training.given import as_given
 from ngdiff.training.progress import StepProgress
 from ngdiff.training.saving import SavingTrainer
 from ngdiff.training.watch_loss import WatchLoss
@@ -96,6 +97,7 @@ class FinetuneConfig(TrainingArguments):
 
     def __post_init__(self) -> None:
         self.learning_rate = auto_or_rate(self.learning_rate)
+        self.given = as_given(self)
         if self.stop_loss is not None and not self.stop_loss >= 0:
             raise InputError(f"--stop-loss {self.stop_loss} is not a loss of 0 or more")
         if self.stop_loss and str(self.logging_strategy) in ("no", "IntervalStrategy.NO"):

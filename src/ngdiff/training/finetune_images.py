@@ -22,6 +22,7 @@ from ngdiff.errors import InputError
 from ngdiff.training.bounds import check_bounds
 from ngdiff.training.config import unpin_without_accelerator
 from ngdiff.training.finetune import FinetuneResult, auto_or_rate, train_and_tell
+from ngdiff.training.given import as_given
 from ngdiff.training.saving import SavingTrainer
 from ngdiff.training.watch_loss import WatchLoss
 
@@ -69,6 +70,7 @@ class ImageFinetuneConfig(TrainingArguments):
 
     def __post_init__(self) -> None:
         self.learning_rate = auto_or_rate(self.learning_rate)
+        self.given = as_given(self)
         if self.train_sampling_strategy == "group_by_length":
             raise InputError("--train-sampling-strategy group_by_length is for texts; images have no lengths")
         if self.dataloader_persistent_workers:

@@ -110,7 +110,7 @@ class UnlearnTrainer(SavingTrainer):
         self.retain_dataset: Sequence[Mapping[str, Any]] = retain
         self.holdout_dataset = self.task.encode(holdout_dataset, "--holdout") if holdout_dataset is not None else None
         if holdout_dataset is None:  # refuse `holdout` now, not after the first losses
-            forget_ceiling(args.forget_ceiling, vocabulary=2)
+            forget_ceiling(args.ceiling_form, vocabulary=2)
         self._objectives: dict[Side, Objective] = cast(Any, args.resolve_objectives())
         self.alternates = self.task.alternates() if "alternate" in self._objectives["forget"].needs else None
         super().__init__(
@@ -448,7 +448,7 @@ class UnlearnTrainer(SavingTrainer):
                 self.run_state.initial_losses["holdout"] = self.mean_loss(self.holdout_dataset)
         losses = self.run_state.initial_losses
         self.weigher.ceiling = forget_ceiling(
-            self.args.forget_ceiling,
+            self.args.ceiling_form,
             vocabulary=self.task.choices(model),
             holdout_loss=losses.get("holdout"),
         )
@@ -526,9 +526,11 @@ class UnlearnTrainer(SavingTrainer):
             return super().create_optimizer(model) if model is not None else super().create_optimizer()
         chosen = model or self.model
         parameters = [p for p in cast(nn.Module, chosen).parameters() if p.requires_grad]
-        rate = None if isinstance(self.args.learning_rate, str) else self.args.learning_rate
         self.optimizer = make_optimizer(
-            self.args.optimizer, parameters, learning_rate=rate, weight_decay=self.args.weight_decay
+            self.args.optimizer,
+            parameters,
+            learning_rate=self.args.starting_rate,
+            weight_decay=self.args.weight_decay,
         )
         return self.optimizer
 

@@ -1,0 +1,41 @@
+"""Training arguments as they were given, before `TrainingArguments.__post_init__` puts meanings in their place.
+
+It turns `report_to="all"` into the trackers of this machine, writes the metric and its direction into what was left
+open, and so on. A config file that kept those values would mean something else beside other options.
+"""
+
+import json
+from copy import deepcopy
+from dataclasses import fields
+from enum import Enum
+from typing import Any
+
+from transformers import TrainingArguments
+
+from ngdiff.errors import InputError
+
+
+def as_given(args: TrainingArguments) -> dict[str, Any]:
+    """Name -> value of all arguments but secrets (`hub_token`), as text, numbers, lists and mappings.
+
+    To be called first in `__post_init__`.
+
+    Raises:
+        InputError: an option that takes JSON holds something else; it and the value are named.
+    """
+    return {
+        field.name: _plain(field.name, getattr(args, field.name), takes_json=field.name in args._VALID_DICT_FIELDS)
+        for field in fields(args)
+        if field.init and not field.name.endswith("_token")
+    }
+
+
+def _plain(name: str, value: Any, *, takes_json: bool) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if takes_json and isinstance(value, str) and value.startswith("{"):
+        try:
+            return json.loads(value)
+        except json.JSONDecodeError as error:
+            raise InputError(f"--{name.replace('_', '-')} {value} is not JSON: {error}") from error
+    return [_plain(name, item, takes_json=False) for item in value] if isinstance(value, list) else deepcopy(value)
