@@ -59,7 +59,6 @@ CASES: dict[str, Case] = {
     "npo, padded": Case({**SGD, "method": "npo+ngdiff", "packing": "off"}, 1e-8, 1e-8),
     "dpo": Case({**SGD, "method": "dpo+ngdiff", "text": True}, 1e-8),
     "npo": Case({**SGD, "method": "npo+ngdiff"}, 1e-8, 1e-8),
-    "npo, rows of text that begin alike": Case({**SGD, "method": "npo+ngdiff", "text": True}, 1e-8, 1e-8),
     "rmu": Case({**SGD, "method": "rmu"}, 1e-8),
 }
 

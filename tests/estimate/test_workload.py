@@ -1,7 +1,4 @@
 import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ngdiff.data import AnswerCollator
@@ -37,7 +34,7 @@ def padded(rows) -> int:
 
 def packed(rows) -> int:
     """What the model is given."""
-    layout = packing.packed(AnswerCollator(0)(rows), tails=False, share_up_to=1000)
+    layout = packing.packed(AnswerCollator(0)(rows), tails=False)
     return layout.inputs["input_ids"].numel()
 
 
@@ -97,30 +94,3 @@ def test_tails_count_where_the_model_is_given_them(work_of, monkeypatch):
     monkeypatch.setattr("ngdiff.training.text_task.depends_on_length", lambda model: True)
     whole, _ = work_of()
     assert whole.tokens["retain"] == short.tokens["retain"] + 4  # a token of each row
-
-
-@settings(max_examples=50, deadline=None)
-@given(data=st.data())
-def test_what_rows_begin_with_in_common_is_counted_as_the_model_is_given_it(data):
-    rows = []
-    for _ in range(data.draw(st.integers(1, 5))):
-        ids = data.draw(st.lists(st.integers(3, 4), min_size=2, max_size=7))
-        prompt = data.draw(st.integers(1, len(ids) - 1))
-        rows.append({"input_ids": ids, "labels": [-100] * prompt + ids[prompt:]})
-    measure = _Measure(torch.nn.Linear(1, 1), packed=True, tails=False, share_up_to=7)
-    assert measure.tokens(rows) == packed(rows)
-    apart = _Measure(torch.nn.Linear(1, 1), packed=True, tails=False)
-    assert apart.tokens(rows) == sum(len(row["input_ids"]) - 1 for row in rows)
-
-
-def test_a_batch_of_long_rows_that_share_most_is_larger_than_one_of_short_rows():
-    """Attention keeps shared tokens for each row: it was measured to keep half as much again, of fewer tokens."""
-    measure = _Measure(torch.nn.Linear(64, 64), packed=True, tails=False, share_up_to=1000)
-
-    def rows(common: int, length: int):
-        ids = [[*range(3, 3 + common), *range(1000 * n, 1000 * n + length - common)] for n in range(1, 9)]
-        return [{"input_ids": own, "labels": [-100] * (length - 9) + own[length - 9 :]} for own in ids]
-
-    alike, apart = rows(180, 200), rows(0, 46)
-    assert measure.tokens(alike) < measure.tokens(apart)
-    assert measure(alike) > measure(apart)

@@ -189,28 +189,6 @@ def test_what_may_be_packed_by_itself(make_trainer, tiny_model, attention):
         assert task.may_pack(model) == (packing == "on"), "a compiled model would be compiled anew"
 
 
-@pytest.mark.parametrize("packing", ["off", "on"])
-@pytest.mark.parametrize("method", ["npo+gdiff", "rmu(layer=2)"])
-def test_a_run_is_the_same_if_the_last_mlp_sees_answer_tokens_alone(
-    make_trainer, tiny_model, monkeypatch, packing, method
-):
-    trainers, seen = [], []
-    for narrow in (True, False):
-        if not narrow:
-            monkeypatch.setattr("ngdiff.training.text_task.last_mlp", lambda model: None)
-        model, sizes = tiny_model(), []
-        model.model.layers[-1].mlp.gate_proj.register_forward_pre_hook(
-            lambda module, inputs, sizes=sizes: sizes.append(inputs[0].shape[:2].numel())
-        )
-        trainer = make_trainer(model, **FIXED, method=method, packing=packing)
-        start = flat(model)
-        trainer.train()
-        trainers.append(trainer)
-        seen.append(sum(sizes[-4:]))
-    same_run(*trainers, start, 1e-4)
-    assert seen[0] < seen[1]
-
-
 @pytest.mark.parametrize(("given", "word"), [(True, "on"), (False, "off"), ("yes", "on"), ("no", "off"), ("on", "on")])
 def test_truth_values_of_yaml_are_words(make_trainer, given, word):
     assert make_trainer(packing=given).args.packing == word
@@ -351,59 +329,3 @@ def test_tokens_behind_the_labels_are_left_out_where_that_is_nobodys_business(
     expected = (1, sum(lengths)) if packing == "on" else (4, max(lengths))
     assert seen[0]["input_ids"].shape == expected
     assert torch.allclose(losses, forward_answers(model, batch).nll, rtol=1e-4)
-
-
-@pytest.mark.parametrize(
-    "method", ["ngdiff", "npo+gdiff", "dpo+gdiff", "idk+gdiff", "undial+gdiff", "rmu(layer=2)", "ga+klr"]
-)
-def test_a_run_is_the_same_if_rows_share_their_beginning(make_trainer, text, monkeypatch, method):
-    trainers, given = [], []
-    for shares in (True, False):
-        if not shares:
-            monkeypatch.setattr(TextTask, "may_share_beginnings", lambda self, model: False)
-        model = text["model"]()
-        seen, start = inputs_of(model), flat(model)
-        trainer = make_trainer(
-            **{**text, "model": model},
-            **FIXED,
-            method=method,
-            gradient_accumulation_steps=2,
-            per_device_train_batch_size=2,
-        )
-        trainer.train()
-        trainers.append(trainer)
-        given.append([inputs["input_ids"].numel() for inputs in seen[-4:]])
-    same_run(*trainers, start, 1e-4)
-    assert all(one < other for one, other in zip(*given, strict=True))
-
-
-def test_a_model_that_says_something_else_with_one_beginning_computes_each(make_trainer, text, monkeypatch):
-    given = []
-    for difference in ("", "a loss differs"):
-        monkeypatch.setattr(
-            "ngdiff.training.text_task.says_the_same_when_beginning_is_shared", lambda *args, _=difference, **kw: _
-        )
-        model = text["model"]()
-        seen = inputs_of(model)
-        trainer = make_trainer(**{**text, "model": model}, **FIXED, per_device_train_batch_size=2)
-        trainer.train()
-        given.append(seen[-1]["input_ids"].numel())
-        assert trainer.task._share_up_to == 0, "only while it trains"
-    assert given[0] < given[1]
-
-
-@pytest.mark.parametrize(
-    "noise", [{"disable_dropout": False}, {"neftune_noise_alpha": 5.0}], ids=["dropout", "noise on embeddings"]
-)
-def test_with_noise_each_row_has_a_beginning_of_its_own(make_trainer, tiny_model, noise):
-    model = tiny_model()
-    assert make_trainer(model).task.may_share_beginnings(model)
-    assert not make_trainer(model, **noise).task.may_share_beginnings(model)
-    model.config.router_jitter_noise = 0.1
-    assert not make_trainer(model).task.may_share_beginnings(model)
-
-
-def test_other_attention_has_a_beginning_for_each_row(make_trainer, tiny_model):
-    model = tiny_model()
-    model.set_attn_implementation("eager")
-    assert not make_trainer(model).task.may_share_beginnings(model)

@@ -10,15 +10,11 @@ from torch import nn
 from ngdiff.core.answers import IGNORED
 from ngdiff.core.slots import SIDES, Side
 from ngdiff.modeling.answers import output_head
-from ngdiff.modeling.row_attention import longest_without_mask
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 from ngdiff.training.pairing import Pair, PairSampler
 
 # Later epochs are shuffled otherwise, and no longer.
 _EPOCHS = 20
-# Part of what a pass keeps of a token that attention keeps for each row, also where rows share the token: queries,
-# keys, values and what comes out.
-_OF_ATTENTION = 0.2
 
 
 @dataclass(frozen=True)
@@ -44,9 +40,8 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
     """The batches that a trainer would take, from its rows and these options; nothing is run.
 
     How large a batch is: `tokens * body + answer tokens * head`, with the number of weights of the model's body and of
-    its output head, to which both arithmetic and memory of a pass are nearly proportional. A token that several rows
-    share counts once, and for the part of attention in each. Rows count as packed where the options ask for it, and as
-    sharing what they begin with: whether the model then says the same is not known without its weights.
+    its output head, to which both arithmetic and memory of a pass are nearly proportional. Rows count as
+    packed where the options ask for it: whether the model then says the same is not known without its weights.
 
     Args:
         trainer: Ready to train, in one process.
@@ -72,12 +67,7 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
             batches["forget"].append([row for row in forget if row is not None])
             batches["retain"].append(list(retain))
     task, model = trainer.task, cast(nn.Module, trainer.model)
-    measure = _Measure(
-        model,
-        packed=task.may_pack(model),
-        tails=task.tails,
-        share_up_to=longest_without_mask(model) if task.may_share_beginnings(model) else 0,
-    )
+    measure = _Measure(model, packed=task.may_pack(model), tails=task.tails)
     rows: dict[Side, Sequence[Any]] = {"retain": trainer.retain_dataset, "forget": trainer.forget_dataset}
     sizes = {side: [measure([rows[side][i] for i in batch]) for batch in batches[side]] for side in SIDES}
     largest = {side: batches[side][sizes[side].index(max(sizes[side]))] for side in SIDES}
@@ -98,8 +88,8 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
 class _Measure:
     """How large a batch of rows is."""
 
-    def __init__(self, model: Any, *, packed: bool, tails: bool, share_up_to: int = 0) -> None:
-        self.packed, self.tails, self.share_up_to = packed, tails, share_up_to
+    def __init__(self, model: Any, *, packed: bool, tails: bool) -> None:
+        self.packed, self.tails = packed, tails
         head = output_head(model)
         self.head = sum(p.numel() for p in head.parameters()) if head is not None else 0
         outside = {id(p) for p in head.parameters()} if head is not None else set()
@@ -108,40 +98,14 @@ class _Measure:
 
     def __call__(self, rows: Sequence[Any]) -> float:
         answers = sum(sum(label != IGNORED for label in row["labels"][1:]) for row in rows)
-        all_tokens, shared = self._tokens(rows)
-        return (all_tokens - (1 - _OF_ATTENTION) * shared) * self.body + answers * self.head
+        return self.tokens(rows) * self.body + answers * self.head
 
     def tokens(self, rows: Sequence[Any]) -> int:
-        """What the model is given of these rows."""
-        all_tokens, shared = self._tokens(rows)
-        return all_tokens - shared
-
-    def _tokens(self, rows: Sequence[Any]) -> tuple[int, int]:
-        """Those of all rows, with padding where there is any, and how many of them another row has already."""
+        """What the model is given of these rows, with padding where there is any."""
         lengths = [0 if self.tails else _last_label(row["labels"]) for row in rows]
         if not any(lengths):
             lengths = [len(row["input_ids"]) for row in rows]
-        if not self.packed:
-            return len(lengths) * max(lengths, default=0), 0
-        return sum(lengths), self._shared(rows, lengths)
-
-    def _shared(self, rows: Sequence[Any], lengths: Sequence[int]) -> int:
-        """Tokens that rows begin with as well as one before them does, in front of those that predict a label."""
-        if max(lengths, default=0) > self.share_up_to:
-            return 0
-        nodes: dict[tuple[int, int], int] = {}  # of the tree of all beginnings: (what is in front, token) -> number
-        found = 0
-        for row, length in zip(rows, lengths, strict=True):
-            node = 0
-            for token in row["input_ids"][: min(_first_label(row["labels"]) - 1, length)]:
-                found += 1
-                node = nodes.setdefault((node, token), len(nodes) + 1)
-        return found - len(nodes)
-
-
-def _first_label(labels: Sequence[int]) -> int:
-    """The place of the first that is predicted; one behind the row where there is none."""
-    return next((place for place in range(1, len(labels)) if labels[place] != IGNORED), len(labels) + 1)
+        return sum(lengths) if self.packed else len(lengths) * max(lengths, default=0)
 
 
 def _last_label(labels: Sequence[int]) -> int:

@@ -4,7 +4,6 @@ The hidden states are cut down to the positions that predict a label *before* th
 200 tokens beside an answer of 50 would otherwise cost five times the logits, in time and in memory. It is done by a
 hook in front of the head, so that whatever a model does to its logits afterwards (soft caps, scales) still happens.
 What stands behind the last of them is not computed at all (`packing.py`).
-The last layer's feed-forward part can be cut down in the same way (`last_mlp.py`).
 Rows may also be packed without padding (`packing.py`), and the head be left to a fused loss (`fused_loss.py`), which
 makes token losses of hidden states and never holds logits. Whether all this changes what a model says is checked on
 rows of the run (`checks.py`).
@@ -22,7 +21,6 @@ from torch import Tensor, nn
 
 from ngdiff.core.answers import IGNORED, Answers
 from ngdiff.modeling.head import output_head
-from ngdiff.modeling.last_mlp import narrowed
 from ngdiff.modeling.packing import packed, padded
 from ngdiff.modeling.row_attention import attends_by_rows, packed_rows
 from ngdiff.modeling.token_loss import spend_logits
@@ -42,9 +40,7 @@ def forward_answers(
     layer: int | None = None,
     cut: bool = True,
     tails: bool = True,
-    mlp: nn.Module | None = None,
     packing: bool = False,
-    share_up_to: int = 0,
     fused_loss: FusedLoss | None = None,
 ) -> Answers:
     """Run `model` on a batch and return the negative log-probabilities of its labels.
@@ -60,30 +56,23 @@ def forward_answers(
         layer: Number of the layer after which `hidden` is taken, from 1.
         cut: Compute the logits of labelled positions alone.
         tails: Give the model also what stands behind all labels.
-        mlp: What `last_mlp` found of the model: computed at labelled positions alone.
         packing: Give the model all rows as one, without padding. What is returned is the same.
-        share_up_to: And once what rows begin with in common, where none is longer than this and each attends to itself.
         fused_loss: Makes the token losses of the head's input, without logits; where those are needed it is not used.
     """
     packing = packing and bool(batch["attention_mask"].any())  # attention is not made for no tokens
-    by_rows = packing and attends_by_rows(model)
-    limit = share_up_to if by_rows else None
-    layout = packed(batch, tails=tails, share_up_to=limit) if packing else padded(batch, tails=tails)
+    layout = packed(batch, tails=tails, blocks=attends_by_rows(model)) if packing else padded(batch, tails=tails)
     labels = batch["labels"][:, 1:]
     labelled = labels != IGNORED
     targets = labels[labelled]
     with_hidden = "hidden" in needs
-    if not targets.numel():  # kernels are not made for no tokens, nor are experts, whose weights would get no gradient
-        mlp = None
-    if "logits" in needs or not targets.numel():
+    if "logits" in needs or not targets.numel():  # kernels are not made for no tokens
         fused_loss = None
     seen: Seen = "none" if fused_loss is not None else "labelled" if cut else "all"
     options: dict[str, Any] = {"output_hidden_states": True} if with_hidden else {}
     if layout.blocks is not None:
         options["row_blocks"] = layout.blocks
     with (
-        nullcontext() if layout.blocks is None else packed_rows(layout.row_lengths, shares=layout.blocks.shares),
-        nullcontext() if mlp is None else narrowed(mlp, layout.predicts),
+        nullcontext() if layout.blocks is None else packed_rows(layout.row_lengths),
         selecting_positions(model, layout.predicts, seen) as head_inputs,
     ):
         output = model(**layout.inputs, use_cache=False, **options)

@@ -15,7 +15,6 @@ from ngdiff.core.answers import IGNORED, Answers
 from ngdiff.core.shards import is_sharded
 from ngdiff.modeling.answers import FusedLoss, PositionSelection, forward_answers
 from ngdiff.modeling.head import logit_transform, output_head, text_config
-from ngdiff.modeling.packing import packed
 
 _HEAD_INPUT = frozenset({"head_input"})
 
@@ -45,20 +44,6 @@ def says_the_same_when_cut(model: nn.Module, batch: Mapping[str, Tensor], *, tai
     batch = _with_labels(batch)
     plain = forward_answers(model, batch, _HEAD_INPUT, cut=False)
     return _tried(lambda: _losses_differ(plain, forward_answers(model, batch, tails=tails)))
-
-
-@torch.no_grad()
-def says_the_same_when_narrowed(model: nn.Module, batch: Mapping[str, Tensor], mlp: nn.Module) -> str:
-    """Whether the losses are the same, to rounding, if the last layer's `mlp` sees labelled positions alone.
-
-    Args:
-        model: In evaluation mode.
-        batch: As for `forward_answers`. Without any label, the second half of each row is compared.
-        mlp: What `last_mlp` found.
-    """
-    batch = _with_labels(batch)
-    plain = forward_answers(model, batch, _HEAD_INPUT)
-    return _tried(lambda: _losses_differ(plain, forward_answers(model, batch, mlp=mlp)))
 
 
 @torch.no_grad()
@@ -98,38 +83,6 @@ def says_the_same_when_packed(model: nn.Module, batch: Mapping[str, Tensor], *, 
         distance = float((own - other).norm() / own.norm())
         seen = distance > _REPEATED[own.dtype]
         return f"a row sees others: its hidden states differ by {distance:.1e} of their norm" if seen else ""
-
-    return _tried(difference)
-
-
-@torch.no_grad()
-def says_the_same_when_beginning_is_shared(
-    model: nn.Module, batch: Mapping[str, Tensor], share_up_to: int, *, cut: bool = True
-) -> str:
-    """Whether a model says the same of packed rows, to rounding, if what they begin with in common stands there once.
-
-    All rows are taken twice, so that they have something in common, and their second halves are compared.
-
-    Args:
-        model: In evaluation mode; says the same when packed.
-        batch: As for `forward_answers`.
-        share_up_to: As for `forward_answers`.
-        cut: As for `forward_answers`.
-    """
-    columns = min(share_up_to, batch["input_ids"].shape[1])
-    twice = {name: batch[name][:, :columns].repeat(2, 1) for name in ("input_ids", "attention_mask")}
-    batch = _with_labels({**twice, "labels": torch.full_like(twice["input_ids"], IGNORED)})
-    layout = packed(batch, share_up_to=share_up_to)
-    if layout.blocks is None or not layout.blocks.shares or not layout.predicts.any():
-        return "there is no beginning that two rows could share"
-    plain = forward_answers(model, batch, _HEAD_INPUT, cut=cut, packing=True)
-
-    def difference() -> str:
-        found = forward_answers(model, batch, _HEAD_INPUT, cut=cut, packing=True, share_up_to=share_up_to)
-        if (differs := _losses_differ(plain, found)) or plain.hidden is None:
-            return differs
-        assert found.hidden is not None
-        return _differs("a hidden state", found.hidden, plain.hidden, _ROUNDING[plain.hidden.dtype])
 
     return _tried(difference)
 

@@ -5,16 +5,13 @@ transformers finds where a row ends (`masking_utils.find_packed_sequence_indices
 block-diagonal mask, flash attention the rows' lengths. A model that does not look at position ids, or takes them for
 something else, would let rows see each other; `checks.says_the_same_when_packed` finds it.
 
-Where each row attends to itself (`row_attention.py`) what rows begin with in common (a template, a system
-prompt, a question with two answers) may stand in the long row once: a causal model says the same of it in all of them.
-
 Tokens behind those that predict a label, the last of each row among them, have no part in a loss, as no token sees
 those that follow it: the model is not given them, but where other rows of a padded batch are longer.
 
 Padded batches are packed here, on the device, so that all that is said of a batch (labels, numbers of rows, other
 answers) keeps its shape.
 
-Shape legend: B rows, L tokens of the longest row, S tokens of the long row: all, padding left out, shared ones once.
+Shape legend: B rows, L tokens of the longest row, S tokens of the long row: all, padding left out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,9 +21,6 @@ import torch
 from torch import Tensor, nn
 
 from ngdiff.core.answers import IGNORED
-
-# Most pairs of tokens that are compared to find common beginnings, of B B L.
-_COMPARED = 1 << 22
 
 # Rows stand in one block down to this part of its longest one: attention costs the square of that for each.
 _SHORTEST = 2 / 3
@@ -42,14 +36,12 @@ class RowBlocks:
         shapes: (B, L) of each block.
         places: (S,) int64, where in `tokens` those of the long row are.
         lengths: Of all rows, in the order of the long row.
-        shares: Whether rows have tokens in common.
     """
 
     tokens: Tensor
     shapes: tuple[tuple[int, int], ...]
     places: Tensor
     lengths: tuple[int, ...]
-    shares: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +52,7 @@ class Layout:
         inputs: Arguments of the model: `input_ids` with `attention_mask` (B, L), or with `position_ids` (1, S).
         predicts: Positions from which the next token of the same row is predicted and counts; bool, (B, L) or (1, S).
             In order, they are those of the labels, row after row.
-        row_lengths: Tokens of each packed row that has any, also those that it shares.
+        row_lengths: Tokens of each packed row that has any.
         blocks: Where they are.
     """
 
@@ -83,14 +75,13 @@ def padded(batch: Mapping[str, Tensor], *, tails: bool = True) -> Layout:
     return Layout(inputs, predicts[:, :columns])
 
 
-def packed(batch: Mapping[str, Tensor], *, tails: bool = True, share_up_to: int | None = None) -> Layout:
+def packed(batch: Mapping[str, Tensor], *, tails: bool = True, blocks: bool = False) -> Layout:
     """The rows one after the other, without padding.
 
     Args:
         batch: As for `padded`; what lies behind padding is no label.
         tails: With the tokens behind a row's labels.
-        share_up_to: Rows of at most so many tokens stand there without what another one in front of them begins with as
-            well, up to its first label. None: as 0, and there are no blocks.
+        blocks: Also say how the rows are put one above the other for attention.
 
     >>> import torch
     >>> batch = {
@@ -105,23 +96,16 @@ def packed(batch: Mapping[str, Tensor], *, tails: bool = True, share_up_to: int 
     [[0, 1, 0, 0, 0]]
     >>> packed(batch, tails=False).inputs["input_ids"].tolist()
     [[5, 6]]
-    >>> layout = packed(batch, share_up_to=3)
-    >>> layout.inputs["input_ids"].tolist(), layout.blocks.tokens.tolist(), layout.blocks.shapes
-    ([[5, 6, 7, 9]], [0, 1, 2, 0, 3, 0], ((2, 3),))
-    >>> layout.blocks.places.tolist()
-    [0, 1, 2, 4]
+    >>> layout = packed(batch, blocks=True)
+    >>> layout.blocks.tokens.tolist(), layout.blocks.shapes, layout.blocks.places.tolist()
+    ([0, 1, 2, 3, 4, 0], ((2, 3),), [0, 1, 2, 3, 4])
     """
     predicts = _predicts(batch["labels"])
     mask = given = batch["attention_mask"].bool()
     if not tails and predicts.any():
         given = mask & _needed(predicts)
     lengths = given.sum(1).tolist()
-    blocks, own = None, given
-    if share_up_to is not None:
-        owners = _owners(batch["input_ids"], given, predicts, share=max(lengths) <= share_up_to)
-        own = given & (owners == torch.arange(len(given), device=given.device)[:, None])
-        blocks = _blocks(given, own, owners, lengths)
-    tokens = own.flatten().nonzero()[:, 0]
+    tokens = given.flatten().nonzero()[:, 0]
 
     def in_one_row(values: Tensor) -> Tensor:
         return values.flatten()[tokens][None]
@@ -130,30 +114,16 @@ def packed(batch: Mapping[str, Tensor], *, tails: bool = True, share_up_to: int 
         {"input_ids": in_one_row(batch["input_ids"]), "position_ids": in_one_row(mask.cumsum(1) - 1)},
         in_one_row(predicts),
         tuple(length for length in lengths if length),
-        blocks,
+        _blocks(given, lengths) if blocks else None,
     )
 
 
-def _owners(ids: Tensor, given: Tensor, predicts: Tensor, *, share: bool) -> Tensor:
-    """(B, L) int64: for each token the first row with the same beginning up to it; from its first label on its own."""
-    rows = torch.arange(len(ids), device=ids.device)[:, None].expand_as(ids)
-    free = (given & ~predicts).cumprod(1).bool()
-    columns = int(free.any(0).sum()) if share else 0
-    if not 0 < len(ids) ** 2 * columns <= _COMPARED:
-        return rows
-    ids, free = ids[:, :columns], free[:, :columns]
-    same = ((ids[:, None] == ids) & free[:, None] & free).cumprod(2)
-    return torch.cat([same.argmax(1).where(free, rows[:, :columns]), rows[:, columns:]], dim=1)
-
-
-def _blocks(given: Tensor, own: Tensor, owners: Tensor, lengths: Sequence[int]) -> RowBlocks:
+def _blocks(given: Tensor, lengths: Sequence[int]) -> RowBlocks:
     """The blocks of all rows that are given any token.
 
     Args:
         given: (B, L) bool, tokens of each row.
-        own: (B, L) bool, those of them that stand in the long row.
-        owners: (B, L) int64, the row whose they are.
-        lengths: Tokens of each row.
+        lengths: Their number, row by row.
     """
     shapes: list[list[int]] = []
     starts, end = [0] * len(lengths), 0
@@ -162,17 +132,10 @@ def _blocks(given: Tensor, own: Tensor, owners: Tensor, lengths: Sequence[int]) 
             shapes.append([0, lengths[row]])
         shapes[-1][0] += 1
         starts[row], end = end, end + shapes[-1][1]
-    numbers = (own.flatten().cumsum(0) - 1).view(own.shape).gather(0, owners)
-    places = torch.tensor(starts, device=given.device)[:, None] + given.cumsum(1) - 1
-    tokens = numbers.new_zeros(end)
-    tokens[places[given]] = numbers[given]
-    return RowBlocks(
-        tokens,
-        tuple((rows, length) for rows, length in shapes),
-        places[own],
-        tuple(filter(None, lengths)),
-        bool((given != own).any()),
-    )
+    places = (torch.tensor(starts, device=given.device)[:, None] + given.cumsum(1) - 1)[given]
+    tokens = places.new_zeros(end)
+    tokens[places] = torch.arange(len(places), device=given.device)
+    return RowBlocks(tokens, tuple((rows, length) for rows, length in shapes), places, tuple(filter(None, lengths)))
 
 
 def _predicts(labels: Tensor) -> Tensor:

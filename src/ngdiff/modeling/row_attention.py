@@ -3,9 +3,8 @@
 Rows that stand one after the other in one long row of S tokens (`packing.py`) are masked from each other by
 transformers, whose `sdpa` looks at all S x S pairs and throws most of them away. Here queries, keys and values are put
 one row above the other for the same function, rows of similar lengths together, so that B rows of L tokens cost about
-B L^2, and no mask is made: a token does not see what stands behind it, padding neither. Rows may share tokens of the
-long row. It is registered with transformers as an attention implementation of its own, which is `sdpa` for all that is
-not packed.
+B L^2, and no mask is made: a token does not see what stands behind it, padding neither. It is registered with
+transformers as an attention implementation of its own, which is `sdpa` for all that is not packed.
 
 Where the rows are travels as an argument of the model, which hands it down to its layers: a checkpointed layer that is
 run again in the backward pass sees it as well.
@@ -13,7 +12,6 @@ run again in the backward pass sees it as well.
 Shape legend: B rows, L tokens of the longest, S tokens of all in the long row, N heads, D their width.
 """
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -30,8 +28,8 @@ from ngdiff.modeling.packing import RowBlocks
 
 NAME = "ngdiff_rows"
 
-# Tokens of the longest packed row, and whether rows share any.
-_packed: ContextVar[tuple[int, bool] | None] = ContextVar("packed rows", default=None)
+# Tokens of the longest packed row.
+_longest: ContextVar[int | None] = ContextVar("longest packed row", default=None)
 
 
 def attend_by_rows(
@@ -78,7 +76,7 @@ def _attend_with_mask(
     row_lengths: Sequence[int],
     **options: Any,
 ) -> Tensor:
-    """(1, S, N, D), a call for each row with its part of the mask; no row shares tokens."""
+    """(1, S, N, D), a call for each row with its part of the mask."""
     rows = zip(*(states.split(row_lengths, dim=2) for states in (query, key, value)), strict=True)
     found, end = [], 0
     for length, (own_query, own_key, own_value) in zip(row_lengths, rows, strict=True):
@@ -106,16 +104,10 @@ def mask_of_rows(*, local_size: int | None = None, use_vmap: bool = False, **opt
     Args:
         local_size, use_vmap: As for transformers' `sdpa_mask`.
         options: The others that transformers calls a mask function with.
-
-    Raises:
-        RuntimeError: the rows share tokens, and need one.
     """
-    if (packed := _packed.get()) is not None:
-        longest, shares = packed
-        if not use_vmap and (local_size is None or longest <= local_size):
-            return None
-        if shares:
-            raise RuntimeError("no mask is made for packed rows that share tokens")
+    longest = _longest.get()
+    if longest is not None and not use_vmap and (local_size is None or longest <= local_size):
+        return None
     return sdpa_mask(local_size=local_size, use_vmap=use_vmap, **options)
 
 
@@ -145,16 +137,11 @@ def set_attention(model: nn.Module, *, by_rows: bool) -> None:
         config._attn_implementation = new
 
 
-def longest_without_mask(model: nn.Module) -> int:
-    """Tokens of the longest row that all layers see whole, not through a window."""
-    return getattr(text_config(model), "sliding_window", None) or sys.maxsize
-
-
 @contextmanager
-def packed_rows(row_lengths: Sequence[int], *, shares: bool = False) -> Iterator[None]:
-    """Within, masks are those of packed rows of these lengths, which may share tokens."""
-    token = _packed.set((max(row_lengths), shares))
+def packed_rows(row_lengths: Sequence[int]) -> Iterator[None]:
+    """Within, masks are those of packed rows of these lengths."""
+    token = _longest.set(max(row_lengths))
     try:
         yield
     finally:
-        _packed.reset(token)
+        _longest.reset(token)

@@ -15,19 +15,16 @@ from ngdiff.errors import InputError
 from ngdiff.modeling.answers import FusedLoss, forward_answers
 from ngdiff.modeling.checks import (
     is_unobserved,
-    says_the_same_when_beginning_is_shared,
     says_the_same_when_cut,
     says_the_same_when_fused,
-    says_the_same_when_narrowed,
     says_the_same_when_packed,
 )
 from ngdiff.modeling.embedding import sparse_embedding
 from ngdiff.modeling.fused_loss import FusedLinearCrossEntropy, load_kernel
-from ngdiff.modeling.head import depends_on_length, output_head, text_config
-from ngdiff.modeling.last_mlp import last_mlp
+from ngdiff.modeling.head import depends_on_length, output_head
 from ngdiff.modeling.reused_head import ReusedHead
 from ngdiff.modeling.row_attention import NAME as ROW_ATTENTION
-from ngdiff.modeling.row_attention import attention_of, longest_without_mask, set_attention
+from ngdiff.modeling.row_attention import attention_of, set_attention
 from ngdiff.training.alternates import AlternateRows
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.pairing import without_labels
@@ -68,9 +65,7 @@ class TextTask:
         self._cut = True  # logits of answer tokens alone
         self.tails = data_collator is not None or args.torch_compile or depends_on_length(model)
         self._rows = False  # gradients of the embedding as rows; while a model is trained
-        self._mlp: nn.Module | None = None  # what is computed at answer tokens alone; not before it is checked
         self.packing = False
-        self._share_up_to = 0  # tokens of the longest row that may share its beginning; not before it is checked
         self._fused_loss: FusedLoss | None = None  # not before it is checked
         self._reused_head: FusedLoss | None = None  # in place of that where there is none; while a model is trained
 
@@ -113,16 +108,14 @@ class TextTask:
 
     @contextmanager
     def training(self, model: nn.Module) -> Iterator[None]:
-        """While a model is trained; attention, packing, head and the last layer's `mlp` are as before at the end."""
+        """While a model is trained; attention, packing and head are as before at the end."""
         self._rows = self._keeps_rows()
         try:
             yield
         finally:
             self._rows = False
             self._reused_head = None
-            self._mlp = None
             self.packing = False
-            self._share_up_to = 0
             set_attention(model, by_rows=False)
 
     def may_pack(self, model: nn.Module) -> bool:
@@ -134,14 +127,6 @@ class TextTask:
         if self.args.packing == "auto":
             return self._can_attend_by_rows(model) and self.args.device.type == "cpu"
         return self.args.packing == "on"
-
-    def may_share_beginnings(self, model: nn.Module) -> bool:
-        """Whether to compute once what rows of a packed batch begin with in common, if the model then says the same.
-
-        With dropout or other noise in training each row has one of its own.
-        """
-        noise = self.args.neftune_noise_alpha or getattr(text_config(model), "router_jitter_noise", None)
-        return self.args.disable_dropout and not noise and self._can_attend_by_rows(model)
 
     def forward(
         self, model: nn.Module, batch: Mapping[str, Tensor], needs: Set[str] = frozenset(), layer: int | None = None
@@ -155,9 +140,7 @@ class TextTask:
                 layer=layer,
                 cut=self._cut,
                 tails=self.tails or not self._cut,
-                mlp=self._mlp,
                 packing=self.packing,
-                share_up_to=self._share_up_to,
                 fused_loss=self._fused_loss or self._reused_head,
             )
 
@@ -165,8 +148,8 @@ class TextTask:
         """Before the first pass of a run: what would change the model's answers is left out.
 
         That is: logits of answer tokens alone and no tokens behind them, packed rows, a fused loss, each with a warning
-        (where `--packing auto` chose to pack, at level INFO); without a word, the last layer's `mlp` at answer tokens
-        alone, beginnings that packed rows have in common, and the head in memory that is used again.
+        (where `--packing auto` chose to pack, at level INFO); without a word, the head in
+        memory that is used again.
         """
         difference = says_the_same_when_cut(model, batch, tails=self.tails)
         self._cut = not difference
@@ -176,8 +159,6 @@ class TextTask:
                 "this model the losses would not be the same (%s).",
                 difference,
             )
-        else:
-            self._check_mlp(model, batch)
         if self.may_pack(model):
             self._check_packing(model, batch)
         if self.args.fused_loss != "none":
@@ -195,12 +176,6 @@ class TextTask:
         """Whether this is one process on a CPU, where new memory is dear."""
         return self.args.device.type == "cpu" and self.args.world_size == 1 and not self.args.torch_compile
 
-    def _check_mlp(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
-        """Nothing is said where it is computed for all tokens: it costs some percent."""
-        mlp = None if self.args.torch_compile else last_mlp(model)
-        difference = "" if mlp is None else says_the_same_when_narrowed(model, batch, mlp)
-        self._mlp = None if difference else mlp
-
     def _can_attend_by_rows(self, model: nn.Module) -> bool:
         """A compiled model would be compiled anew for other numbers of rows."""
         return attention_of(model) in ("sdpa", ROW_ATTENTION) and not self.args.torch_compile
@@ -216,8 +191,6 @@ class TextTask:
             differences.append(says_the_same_when_packed(model, batch, cut=self._cut))
             self.packing = not differences[-1]
             if self.packing:
-                if by_rows:
-                    self._check_beginning(model, batch)
                 return
         set_attention(model, by_rows=False)
         logger.log(
@@ -226,13 +199,6 @@ class TextTask:
             self.args.packing,
             differences[-1],
         )
-
-    def _check_beginning(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
-        """Nothing is said where beginnings are computed for each row."""
-        if self.may_share_beginnings(model):
-            longest = longest_without_mask(model)
-            difference = says_the_same_when_beginning_is_shared(model, batch, longest, cut=self._cut)
-            self._share_up_to = 0 if difference else longest
 
     def _check_fused_loss(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
         name = self.args.fused_loss
