@@ -74,7 +74,6 @@ def gramian(
     g_r: Gradient,
     g_f: Gradient,
     *,
-    like: Gramian | None = None,
     reduce: Callable[[Tensor], Tensor] | None = None,
 ) -> Gramian:
     """Inner products of two gradients, accumulated in fp32 per tensor and in fp64 across tensors.
@@ -86,7 +85,6 @@ def gramian(
         g_r: Retain gradient, one tensor per parameter, any floating dtype.
         g_f: Forget gradient, same parameters in the same order. One of the two may be of another dtype or wait on the
             host; it comes to the other piece by piece.
-        like: That of gradients of about this size, as of the step before: so scaled, the products are taken once.
         reduce: Applied to the tensor of the three local sums, shape (3,), fp64; sums them over the ranks that
             hold different shards of the gradients. None where each rank holds the whole gradient.
 
@@ -99,14 +97,9 @@ def gramian(
     """
     if len(g_r) != len(g_f):
         raise ValueError(f"g_r has {len(g_r)} tensors and g_f {len(g_f)}; both need one per parameter")
-    scale_r = scale_f = 1.0
-    if like is not None:
-        scale_r, scale_f = _scale(_size(like.a)), _scale(_size(like.b))
-    a, s, b = _sums(g_r, g_f, 1.0 / scale_r, 1.0 / scale_f, reduce)
+    a, s, b = _sums(g_r, g_f, 1.0, 1.0, reduce)
     if _well_scaled(a) and _well_scaled(b) and math.isfinite(s):
-        return Gramian(a * scale_r**2, s * scale_r * scale_f, b * scale_f**2)
-    if (scale_r, scale_f) != (1.0, 1.0):  # they are of another size
-        return gramian(g_r, g_f, reduce=reduce)
+        return Gramian(a, s, b)
     size_r, size_f = _size(a, g_r), _size(b, g_f)
     if reduce is not None:  # shards need one common scale; a sum of sizes is as good as one
         size_r, size_f = reduce(torch.tensor([size_r, size_f, 0.0], dtype=torch.float64)).tolist()[:2]
@@ -127,7 +120,7 @@ def _well_scaled(square: float) -> bool:
     return math.isfinite(square) and square > 1e-24
 
 
-def _size(square: float, gradient: Gradient = ()) -> float:
+def _size(square: float, gradient: Gradient) -> float:
     """By about what to divide a gradient so that its square is near 1; 1 where it is well scaled already.
 
     Of a square that has vanished in part a root is good enough; where none is left, or it has no end, it is the largest

@@ -38,7 +38,7 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def gramian_over_shards(g_r: Gradient, g_f: Gradient, *, like: Gramian | None = None) -> Gramian:
+def gramian_over_shards(g_r: Gradient, g_f: Gradient) -> Gramian:
     """`gramian` of gradients that may be sharded; the same numbers in every process.
 
     One reduction of three numbers for each way of sharding (one, as a rule), none for whole tensors.
@@ -46,18 +46,12 @@ def gramian_over_shards(g_r: Gradient, g_f: Gradient, *, like: Gramian | None = 
     Args:
         g_r: Retain gradient, one tensor or None per parameter.
         g_f: Forget gradient, same order and same shards.
-        like: As for `gramian`, the same in every process.
     """
     groups: dict[Hashable, list[int]] = {}
     for index, (r, f) in enumerate(zip(g_r, g_f, strict=True)):
         groups.setdefault(_place(r if r is not None else f), []).append(index)
     parts = [
-        gramian(
-            [_local(g_r[i]) for i in indices],
-            [_local(g_f[i]) for i in indices],
-            like=like,
-            reduce=_reducer(place),
-        )
+        gramian([_local(g_r[i]) for i in indices], [_local(g_f[i]) for i in indices], reduce=_reducer(place))
         for place, indices in groups.items()
     ]
     return Gramian(*(sum((getattr(part, name) for part in parts), 0.0) for name in ("a", "s", "b")))

@@ -56,7 +56,6 @@ class TwoBuffers:
     ) -> None:
         self._slots = GradientSlots(parameters, stash_dtype=stash_dtype, stash_device=stash_device)
         self._whole = WholeGradients(self._slots.parameters)
-        self._products: Gramian | None = None  # of the last step
 
     def add(self, batches: Batches, run: Pass) -> None:
         """Both passes."""
@@ -72,8 +71,7 @@ class TwoBuffers:
             common, g_r[index], g_f[index] = on_common_rows(*pair)
             if common is not None:
                 rows[index] = common
-        self._products = gramian_over_shards(g_r, g_f, like=self._products)
-        weights = weigh(self._products)
+        weights = weigh(gramian_over_shards(g_r, g_f))
         if not any(weights):
             self._slots.restore(None)
             return []
