@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +212,19 @@ def share_as_usual(folder: str | Path) -> None:
     for file in Path(folder).iterdir():
         if file.is_file() and not file.is_symlink():
             file.chmod(0o666 & ~umask)
+
+
+def without_nan(value: Any) -> Any:
+    """The same with None, JSON's null, for each number that is not finite: a log may hold some, JSON may not.
+
+    >>> without_nan({"loss": float("nan"), "fits": [{"rho": 1.0, "ahead": float("inf")}]})
+    {'loss': None, 'fits': [{'rho': 1.0, 'ahead': None}]}
+    """
+    if isinstance(value, Mapping):
+        return {name: without_nan(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def existing_path(source: str | Path) -> Path | None:

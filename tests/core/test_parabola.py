@@ -46,6 +46,15 @@ def test_differences_within_the_noise_are_not_resolved():
     assert not parabola.is_resolved(3.1e-3)  # curvature: 0.012 against 4 x 0.0031
 
 
+@pytest.mark.parametrize("rho", [5e-324, 1e-300, 1e300])
+def test_no_radius_is_too_small_or_too_large(rho):
+    parabola = Parabola(rho, behind=4.0, here=1.0, ahead=0.0)  # (1 - x / rho)^2
+    assert parabola.is_bowl
+    assert parabola.minimum == rho
+    assert parabola.curvature >= 0.0  # infinite, or 0: but no error
+    assert parabola.slope >= 0.0
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_non_finite(bad):
     assert not Parabola(1.0, behind=1.0, here=1.0, ahead=bad).is_finite

@@ -1,9 +1,11 @@
 """What a checkpoint keeps of a run beside what Trainer keeps."""
 
+import math
+
 import pytest
 import torch
 
-from ngdiff.core import Probe
+from ngdiff.core import Parabola, Probe
 from ngdiff.training.checkpoint import RunState
 
 
@@ -18,6 +20,17 @@ from ngdiff.training.checkpoint import RunState
 def test_how_long_a_step_is_comes_from_the_last_probe(tmp_path, probes, relative_step):
     RunState(probes=probes).save(tmp_path)
     assert RunState.load(tmp_path).relative_step == RunState(probes=probes).relative_step == relative_step
+
+
+def test_what_is_no_number_is_written_as_null(tmp_path):
+    probe = Probe(before=0.1, fits=[Parabola(1.0, behind=math.inf, here=2.0, ahead=math.nan)])
+    RunState(probes=[probe.as_dict()]).save(tmp_path)
+    (file,) = tmp_path.iterdir()
+    assert "NaN" not in file.read_text()
+    assert "Infinity" not in file.read_text()
+    state = RunState.load(tmp_path)
+    assert state.probes[0]["fits"] == [{"rho": 1.0, "behind": None, "here": 2.0, "ahead": None}]
+    assert (state.probes[0]["after"], state.relative_step) == (None, 0.0)
 
 
 def test_what_several_processes_on_a_cpu_wrote_can_be_read_by_the_first(tmp_path):

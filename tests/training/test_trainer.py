@@ -222,7 +222,8 @@ def test_ga_at_its_ceiling_moves_nothing(make_trainer, caplog):
     before = flat(trainer.model)
     trainer.train()
     assert torch.equal(before, flat(trainer.model))
-    assert "neither side asks for a change" in caplog.text
+    reason = "the retain gradient has no weight, and the forget loss, 4.92, is at the ceiling of 0.50"
+    assert caplog.text.count(f"the weights stay as they are: {reason}") == 1  # not with each step
 
 
 def test_ceiling_is_the_loss_of_guessing_unless_said_otherwise(make_trainer, random_rows):
@@ -484,3 +485,56 @@ def test_where_a_cut_would_change_the_losses_all_logits_are_computed(kind, make_
     assert trainer.mean_loss(rows) == pytest.approx(float(expected), rel=1e-5)
     assert ("logits of all tokens are computed" in caplog.text) == (kind is PositionCentred)
     assert (shapes[-3][0] == 1) == (kind is LlamaForCausalLM)  # the last pass of the step: one row of answers, or four
+
+
+@pytest.mark.parametrize("memory", ["auto", "exact"])
+def test_both_sides_at_rest_from_the_first_step(make_trainer, caplog, memory):
+    """The gradient of a KL to itself is rounding noise, and the forget loss is at its ceiling."""
+    trainer = make_trainer(retain_objective="kl", forget_ceiling="0.5", autolr_memory=memory, autolr_interval=2)
+    before = flat(trainer.model)
+    trainer.train()
+    assert torch.equal(before, flat(trainer.model))
+    reason = "the retain objective is at its minimum, where its gradient is rounding noise, and the forget loss, "
+    assert caplog.text.count(f"Step 1: the weights stay as they are: {reason}") == 1
+    assert [probe["reason"] for probe in trainer.run_state.probes] == ["step of length 0"] * 3  # it still searches
+    assert all(row["learning_rate"] == 1e-4 for row in trainer.state.log_history if "learning_rate" in row)
+
+
+def test_the_search_waits_for_a_step_with_a_direction(make_trainer, monkeypatch):
+    trainer = make_trainer(num_train_epochs=2)
+    weigh = trainer.weigher.weigh
+
+    def rests_twice(*args, step, **options):
+        weights = weigh(*args, step=step, **options)
+        return type(weights)(0.0, 0.0) if step < 3 else weights
+
+    monkeypatch.setattr(trainer.weigher, "weigh", rests_twice)
+    trainer.train()
+    assert [(probe["step"], bool(probe["fits"])) for probe in trainer.run_state.probes] == [
+        (1, False),
+        (2, False),
+        (3, True),
+    ]
+
+
+def test_what_is_no_number_is_null_in_the_log(make_trainer):
+    trainer = make_trainer()
+    trainer.log({"loss": 1.0, "grad_norm": math.inf, "learning_rate": math.nan})
+    logged = trainer.state.log_history[-1]
+    assert (logged["loss"], logged["grad_norm"], logged["learning_rate"]) == (1.0, None, None)
+
+
+@pytest.mark.parametrize("rate", ["auto:1e-300", "auto:1e300", "auto:5e-324", "1e300", "1e-40"])
+def test_rates_that_no_weight_can_hold_are_refused(make_trainer, rate):
+    with pytest.raises(InputError, match=rf"--learning-rate {rate} is not .* between 1e-30 and 1e\+30"):
+        make_trainer(learning_rate=rate)
+
+
+@pytest.mark.parametrize("rate", ["auto:1e-30", "auto:1e30"])
+def test_a_search_from_anywhere_stays_within_the_length_of_the_weights(make_trainer, rate):
+    trainer = make_trainer(max_steps=1, learning_rate=rate)
+    length = flat(trainer.model).norm()
+    trainer.train()
+    (probe,) = trainer.run_state.probes
+    assert 1e-9 < probe["after"] * probe["relative_step"] <= 1.0
+    assert flat(trainer.model).norm() <= 2 * length

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.cli.processes import is_first, say, wait_for_all
-from ngdiff.files import write_json
+from ngdiff.files import without_nan, write_json
 from ngdiff.manifest import write_manifest
 from ngdiff.report import plot_curves
 from ngdiff.training import UnlearnTrainer
@@ -37,7 +37,7 @@ def run_and_write(
     if not is_first():
         return
     log = trainer.state.log_history
-    write_json(output / "training_log.json", {"steps": log, "probes": trainer.run_state.probes})
+    write_json(output / "training_log.json", without_nan({"steps": log, "probes": trainer.run_state.probes}))
     if any("loss_forget" in row for row in log):  # there are none with --logging-strategy no
         plot_curves(log, output / "curves.png", forget_ceiling=trainer.ceiling)
     losses = {"losses_before": before, "losses_after": after}

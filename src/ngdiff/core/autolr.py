@@ -22,17 +22,19 @@ from ngdiff.core.lean_line import (
 )
 from ngdiff.core.line import StepLine, learning_rate
 from ngdiff.core.parabola import Parabola
+from ngdiff.core.search import STRIDE, search_rate
 
 RetainLoss = Callable[[], float]
 
+# Reason of a probe that found nothing to look along.
+NO_STEP = "step of length 0"
+
 # The search starts where a step changes the weights by this part of their norm.
 _RELATIVE_START = 1e-3
-# The search multiplies or divides its radius by at most this.
-_STRIDE = 16.0
-# It has arrived when the parabola's minimum lies within this factor of the radius it was fitted at.
-_AGREEMENT = 1.5
-# 16^12 spans 14 orders of magnitude: more than lie between the noise of the loss and its explosion.
-_SEARCH_ROUNDS = 12
+# Weights that are all 0 have no length; they count as if drawn with this deviation, a usual one of random weights.
+_ZERO_WEIGHTS = 0.02
+# A rate that float32 holds, with room to multiply it.
+_LARGEST_RATE = 1e30
 # An ordinary probe whose differences drown in noise is repeated with a larger radius so many times.
 _WIDENINGS = 5
 # A lean probe scales the step itself, and not a direction measured apart, where the step is known to be so many times
@@ -52,7 +54,8 @@ class AutoLRSettings:
         search: Whether the first step searches along the line for the scale of the learning rate. Without, a start
             that is far too small never gets going under a bounded change.
         start: First radius of the search, or first learning rate where there is no search. None: the radius
-            at which a step changes the weights by a thousandth of their norm.
+            at which a step changes the weights by a thousandth of their norm. No radius and no rate that is found
+            takes a step longer than the weights that are trained: `|rho d| <= |theta_0|`.
         max_change: A probe asks for a learning rate within this factor of the last; None for no bound.
         inertia: Weight of the last learning rate in the new one, in the logarithm: one probe is one small batch. GeN
             averages as well, with 0.9 (of the rates themselves). 0: the new rate is what the probe asks for.
@@ -82,10 +85,11 @@ class AutoLRSettings:
 
     @classmethod
     def as_printed(cls, start: float, *, noise: float = 1e-6) -> "AutoLRSettings":
-        """Algorithm 1 of the paper as printed: no search, no bound, no average.
+        """Algorithm 1 of the paper as printed: no search, no bound on the change, no average.
 
-        One thing is ours: where the differences drown in noise (Remark 3.1) the radius widens before the rate is
-        kept. Which rows are probed is the caller's: the paper probes those that gave the gradient.
+        Two things are ours: where the differences drown in noise (Remark 3.1) the radius widens before the rate is
+        kept, and no step is longer than the weights. Which rows are probed is the caller's: the paper probes those
+        that gave the gradient.
         """
         return cls(search=False, start=start, max_change=None, inertia=0.0, noise=noise)
 
@@ -160,32 +164,47 @@ class AutoLR:
 
         Raises:
             NonlinearOptimizerError: the optimizer's step is not linear in the learning rate.
+            FloatingPointError: the step has no finite length; the weights have not moved.
         """
         probe = Probe(before=learning_rate(optimizer), relative_step=relative_step)
+        if not _weights_with_gradients(optimizer):
+            probe.after, probe.reason = probe.before, NO_STEP
+            return probe
         if here is None:  # before the line is open: its first step leads away from here
             here = loss()
             probe.forwards += 1
         least = _ROUNDINGS * rounding(optimizer)
-        with self._line(optimizer, spare, in_place=not search and probe.before * relative_step > least) as line:
+        known = not search and least < probe.before * relative_step <= 1.0
+        with self._line(optimizer, spare, in_place=known) as line:
             self._checked = True
             phi = _Evaluations(line, loss, probe, here)
             if isinstance(line, InPlaceStepLine):
-                rate = self._update(phi, probe.before)
+                rate = self._update(phi, probe.before, 1.0 / relative_step)
                 # Lost in noise: of the losses, or of the step's own rounding. Next time it is measured.
                 probe.relative_step *= _AGEING if self._is_sure(probe.fits[0]) else 0.0
-            elif 0.0 < line.step_norm < math.inf:
-                start = self.settings.start
-                in_use = self._lean and least < 1.0  # in bf16 no step is that long
-                weights = line.weight_norm() if in_use or (search and not start) else 0.0
-                probe.relative_step = line.step_norm / weights if weights else 0.0
-                if search:
-                    start = start or _RELATIVE_START * weights / line.step_norm
-                    rate = self._search(phi, start or probe.before)
-                else:
-                    rate = self._update(phi, probe.before)
-            else:
-                probe.reason = f"step of length {line.step_norm}"
+            elif line.step_norm == 0.0:
+                probe.reason = NO_STEP
                 rate = probe.before
+            elif not math.isfinite(line.step_norm):
+                raise FloatingPointError(
+                    f"the step of {type(optimizer).__name__} has a length of {line.step_norm}; the weights have not "
+                    "moved in this step. Its gradients are too large for its numbers"
+                )
+            else:
+                weights = line.weight_norm()
+                probe.relative_step = line.step_norm / weights if weights else 0.0
+                limit = min((weights or _length_of_zeros(optimizer)) / line.step_norm, _LARGEST_RATE)
+                if search:
+                    start = self.settings.start or _RELATIVE_START * limit
+                    rate, probe.accepted, probe.reason = search_rate(
+                        phi.fit,
+                        start=start,
+                        limit=limit,
+                        noise=self.settings.noise,
+                        tolerance=self.settings.tolerance,
+                    )
+                else:
+                    rate = self._update(phi, probe.before, limit)
             line.settle(rate)
         probe.after = rate
         return probe
@@ -207,7 +226,7 @@ class AutoLR:
     def _may_be_lean(self, optimizer: Optimizer) -> bool:
         if self.settings.memory != "auto":
             return self.settings.memory == "lean"
-        weights = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        weights = _weights_with_gradients(optimizer)
         if any(p.dtype.itemsize < torch.float32.itemsize for p in weights):
             return False
         try:
@@ -222,69 +241,32 @@ class AutoLR:
     def _is_sure(self, fit: Parabola) -> bool:
         return fit.is_finite and fit.is_resolved(self._noise(fit))
 
-    def _update(self, phi: "_Evaluations", rate: float) -> float:
+    def _update(self, phi: "_Evaluations", rate: float, limit: float) -> float:
         """One parabola at radius `rate`, wider where its differences are lost in noise (Remark 3.1)."""
-        rho = rate
+        rate = rate or _RELATIVE_START * limit
+        rho = min(rate, limit)
         for _ in range(_WIDENINGS):
             fit = phi.fit(rho)
             if not fit.is_finite:
                 phi.probe.reason = "loss not finite at the probed weights"
-                return rate / (self.settings.max_change or 1.0)
+                return min(rate / (self.settings.max_change or 1.0), limit)
             if fit.is_resolved(self._noise(fit)):
                 break
-            rho *= _STRIDE
+            if rho >= limit:
+                phi.probe.reason = "fit below the noise of the loss"
+                return min(rate, limit)
+            rho = min(rho * STRIDE, limit)
         else:
             phi.probe.reason = "fit below the noise of the loss"
-            return rate
+            return min(rate, limit)
         if not fit.is_bowl:
-            phi.probe.reason = "retain loss does not fall along the step" if fit.slope <= 0 else "no curvature"
-            return rate
+            phi.probe.reason = "retain loss does not fall along the step" if fit.fall <= 0 else "no curvature"
+            return min(rate, limit)
         phi.probe.accepted = True
         phi.probe.reason = "minimum of the parabola"
         bound = self.settings.max_change or math.inf
         change = min(max(fit.minimum / rate, 1 / bound), bound)
-        return rate * change ** (1.0 - self.settings.inertia)
-
-    def _search(self, phi: "_Evaluations", start: float) -> float:
-        """Move the radius until the rate that the parabola fitted there asks for is that radius.
-
-        Strides are at most 16-fold; radii found too small and too large close in on each other.
-        """
-        rho, low, high = start, 0.0, math.inf
-        for _ in range(_SEARCH_ROUNDS):
-            fit = phi.fit(rho)
-            if not fit.is_finite:
-                target = 0.0
-            elif not fit.curvature_is_resolved(self._noise(fit)):
-                target = math.inf  # too near to see it bend
-            elif fit.curvature <= 0:
-                target = 0.0 if fit.ahead > fit.here else math.inf
-            else:
-                affordable = math.sqrt(2 * self.settings.tolerance * fit.here / fit.curvature)
-                target = max(fit.minimum, affordable)
-                if rho / _AGREEMENT <= target <= rho * _AGREEMENT:
-                    phi.probe.accepted = True
-                    phi.probe.reason = (
-                        "minimum of the parabola" if target > affordable else "largest step within the tolerance"
-                    )
-                    return target
-            if target > rho:
-                low = max(low, rho)
-            else:
-                high = min(high, rho)
-            target = min(max(target, rho / _STRIDE), rho * _STRIDE)
-            if not low < target < high:
-                if high < _AGREEMENT * low:
-                    break
-                target = math.sqrt(low * high)
-            rho = target
-        lowest = min((f for f in phi.probe.fits if f.is_finite), key=lambda f: f.ahead, default=None)
-        if lowest is not None and lowest.ahead < lowest.here:
-            phi.probe.accepted = True
-            phi.probe.reason = "lowest retain loss of the search"
-            return lowest.rho
-        phi.probe.reason = "search ended without a minimum"
-        return start
+        return min(rate * change ** (1.0 - self.settings.inertia), limit)
 
 
 class _Evaluations:
@@ -303,3 +285,12 @@ class _Evaluations:
         self._line.move_to(rho)
         self.probe.forwards += 1
         return self._loss()
+
+
+def _weights_with_gradients(optimizer: Optimizer) -> list[Tensor]:
+    return [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+
+
+def _length_of_zeros(optimizer: Optimizer) -> float:
+    """Norm that weights which are all 0 count with."""
+    return _ZERO_WEIGHTS * math.sqrt(sum(p.numel() for p in _weights_with_gradients(optimizer)))

@@ -14,9 +14,12 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from ngdiff.core.line import MEASURING_RATE, NonlinearOptimizerError, StepLine, copied, learning_rate
+from ngdiff.core.line import MEASURING_RATE, NonlinearOptimizerError, StepLine, copied, learning_rate, set_learning_rate
 from ngdiff.core.pages import large_pages
 from ngdiff.core.shards import is_sharded, local
+
+# Largest rate of the first step of a copy.
+_TRIAL_RATE = 1.0
 
 
 class UncopiableOptimizerError(NonlinearOptimizerError):
@@ -208,6 +211,8 @@ def check_on_copy(optimizer: Optimizer) -> None:
             f"{type(optimizer).__name__} cannot be used with AutoLR in its lean form: whether its step is proportional "
             f"to the learning rate is tried on a copy, which cannot be made ({error}); use --autolr-memory exact"
         ) from error
+    if learning_rate(copy) > _TRIAL_RATE:  # its weights shall stay what their numbers resolve
+        set_learning_rate(copy, _TRIAL_RATE)
     for _ in range(2):
         for p in parameters:
             p.grad = torch.randn(64, generator=generator).to(p.device, p.dtype)

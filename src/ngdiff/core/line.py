@@ -160,7 +160,7 @@ class StepLine:
         error = norm([a.sub_(b) for a, b in zip(twice, direction, strict=True)])
         tolerance = max(_LINEARITY_TOLERANCE.get(p.dtype, 1e-3) for p in self._parameters)
         length = norm(direction)
-        if not error <= tolerance * length:
+        if math.isfinite(length) and not error <= tolerance * length:
             raise NonlinearOptimizerError(
                 f"{name} cannot be used with AutoLR: its step is not proportional to the learning rate (at "
                 f"twice the rate the direction differs by {error / length if length else math.inf:.1%}); use a "

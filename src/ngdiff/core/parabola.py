@@ -33,35 +33,45 @@ class Parabola:
     @property
     def slope(self) -> float:
         """Rate at which the loss falls at 0 along the step."""
-        return (self.behind - self.ahead) / (2 * self.rho)
+        return self.fall / 2 / self.rho
 
     @property
     def curvature(self) -> float:
         """Second derivative along the step."""
-        return (self.behind - 2 * self.here + self.ahead) / self.rho**2
+        return self.bend / self.rho / self.rho
 
     @property
     def minimum(self) -> float:
         """Where the parabola is lowest; meaningful where `is_bowl`."""
-        return self.slope / self.curvature
+        return self.rho * (self.fall / self.bend / 2)
+
+    @property
+    def fall(self) -> float:
+        """How much lower the loss is at `rho` than at `-rho`."""
+        return self.behind - self.ahead
+
+    @property
+    def bend(self) -> float:
+        """Second difference of the three losses."""
+        return self.behind - 2 * self.here + self.ahead
 
     @property
     def is_finite(self) -> bool:
-        """Whether all three losses are finite."""
-        return math.isfinite(self.behind) and math.isfinite(self.here) and math.isfinite(self.ahead)
+        """Whether all three losses, and their differences, are finite."""
+        return all(map(math.isfinite, (self.behind, self.here, self.ahead, self.fall, self.bend)))
 
     @property
     def is_bowl(self) -> bool:
         """Whether the loss falls along the step and curves upwards: only then is there a step to take."""
-        return self.slope > 0 and self.curvature > 0
+        return self.fall > 0 and self.bend > 0
 
     def slope_is_resolved(self, noise: float) -> bool:
         """Whether the difference of two losses stands above twice the rounding noise of one, an absolute number."""
-        return abs(self.behind - self.ahead) > 2 * noise
+        return abs(self.fall) > 2 * noise
 
     def curvature_is_resolved(self, noise: float) -> bool:
         """The same for the curvature's difference, which holds four noisy losses."""
-        return abs(self.behind - 2 * self.here + self.ahead) > 4 * noise
+        return abs(self.bend) > 4 * noise
 
     def is_resolved(self, noise: float) -> bool:
         """Whether both stand above the noise (Remark 3.1)."""

@@ -14,6 +14,8 @@ LEAST = {
     "weight_decay": 0,
     "max_grad_norm": 0,
 }
+# Learning rates outside are beyond what float32 weights can be moved by.
+LEAST_RATE, LARGEST_RATE = 1e-30, 1e30
 _LARGEST_SEED = 2**32 - 1  # of numpy's generator
 
 

@@ -13,6 +13,8 @@ import torch
 from safetensors import SafetensorError
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from ngdiff.files import without_nan
+
 logger = logging.getLogger(__name__)
 
 _STATE = "unlearning_state.json"
@@ -49,11 +51,11 @@ class RunState:
     @property
     def relative_step(self) -> float:
         """`Probe.relative_step` of the last probe; 0 where there is none."""
-        return float(self.probes[-1].get("relative_step", 0.0)) if self.probes else 0.0
+        return float(self.probes[-1].get("relative_step") or 0.0) if self.probes else 0.0
 
     def save(self, checkpoint: str | Path) -> None:
         """Write into a checkpoint folder."""
-        Path(checkpoint, _STATE).write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        Path(checkpoint, _STATE).write_text(json.dumps(without_nan(asdict(self)), indent=1), encoding="utf-8")
 
     @classmethod
     def load(cls, checkpoint: str | Path) -> "RunState":

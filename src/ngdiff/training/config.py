@@ -16,7 +16,7 @@ from ngdiff.modeling.fused_loss import FUSED_LOSSES, load_kernel
 from ngdiff.objectives import FORGET_OBJECTIVES, RETAIN_OBJECTIVES, Objective, forget_ceiling
 from ngdiff.objectives.resolve import resolve_objective
 from ngdiff.spec import parse_spec
-from ngdiff.training.bounds import check_bounds
+from ngdiff.training.bounds import LARGEST_RATE, LEAST_RATE, check_bounds
 from ngdiff.training.given import as_given
 from ngdiff.training.methods import Method, resolve_method
 from ngdiff.training.optimizers import OPTIMIZERS, make_optimizer
@@ -386,6 +386,6 @@ def _positive(text: str, option: str) -> float:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not (math.isfinite(number) and number > 0):
-        raise InputError(f"{option} is not {_LEARNING_RATE_FORMS}")
+    if not LEAST_RATE <= number <= LARGEST_RATE:
+        raise InputError(f"{option} is not {_LEARNING_RATE_FORMS}, between {LEAST_RATE:g} and {LARGEST_RATE:g}")
     return number

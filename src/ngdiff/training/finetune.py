@@ -21,7 +21,7 @@ from ngdiff.data import AnswerCollator, Row, Template, encode_rows
 from ngdiff.errors import InputError
 from ngdiff.evaluation.context import row_limit
 from ngdiff.modeling import check_vocabulary
-from ngdiff.training.bounds import check_bounds
+from ngdiff.training.bounds import LARGEST_RATE, LEAST_RATE, check_bounds
 from ngdiff.training.config import unpin_without_accelerator, use_cpu_without_accelerator
 from ngdiff.training.given import as_given
 from ngdiff.training.progress import StepProgress
@@ -51,8 +51,10 @@ def auto_or_rate(given: float | str) -> float | str:
         rate = float(given)
     except ValueError:
         rate = math.nan
-    if not (math.isfinite(rate) and rate > 0):
-        raise InputError(f"--learning-rate {given} is not auto or a positive number")
+    if not LEAST_RATE <= rate <= LARGEST_RATE:
+        raise InputError(
+            f"--learning-rate {given} is not auto or a positive number, between {LEAST_RATE:g} and {LARGEST_RATE:g}"
+        )
     return rate
 
 

@@ -1,5 +1,6 @@
 """Probes of the learning rate in a run: when they come, and which retain rows they see."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,8 @@ from torch.optim import Optimizer
 from ngdiff.core import AutoLR, Probe
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.pairing import PairSampler
+
+logger = logging.getLogger(__name__)
 
 Batch = Mapping[str, Tensor]
 
@@ -34,10 +37,19 @@ class Prober:
     collate: Callable[[list[Mapping[str, Any]]], Batch]
     rereads: bool
     _own: list[Batch] = field(default_factory=list)
+    _searched: bool = False
+
+    def resume(self, probes: Sequence[Mapping[str, Any]]) -> None:
+        """Be told of the probes that the run has had so far: the search is done where one of them saw a step."""
+        self._searched = any(probe.get("fits", True) for probe in probes)
 
     def is_due(self, step: int) -> bool:
         """Whether step number `step`, counted from 1, starts with a probe."""
-        return self.args.autolr and self.autolr.is_due(step)
+        return self.args.autolr and (self._searches() or self.autolr.is_due(step))
+
+    def _searches(self) -> bool:
+        """Whether the scale of the rate is yet to be found: no step so far had a direction to search along."""
+        return self.autolr.settings.search and not self._searched
 
     def see(self, batch: Batch, step: int) -> None:
         """A retain micro-batch of a step, which its probe sees again where `--autolr-batch same` asks for it."""
@@ -66,14 +78,27 @@ class Prober:
         same = bool(self._own)
         batches = self._own or self.fresh_batches(step)
         self._own = []
-        return self.autolr.probe(
+        search = self._searches()
+        probe = self.autolr.probe(
             optimizer,
             lambda: loss(batches),
-            search=self.autolr.settings.search and step == 1,
+            search=search,
             here=step_loss if same and self.rereads else None,
             relative_step=relative_step,
             spare=spare,
         )
+        if probe.fits:
+            self._searched = True
+            if search and not probe.accepted:
+                logger.warning(
+                    "Step %d: the search found no learning rate (%s): %.2g is used, at which the step changes the "
+                    "weights by %.2g of their length.",
+                    step,
+                    probe.reason,
+                    probe.after,
+                    probe.after * probe.relative_step,
+                )
+        return probe
 
     def fresh_batches(self, step: int) -> list[Batch]:
         """Retain rows of a probe: those of the next step, as in GeN's own code.

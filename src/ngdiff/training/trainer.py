@@ -28,6 +28,7 @@ from ngdiff.core.answers import Unit, count_units
 from ngdiff.core.line import learning_rate
 from ngdiff.core.slots import SIDES, Side
 from ngdiff.evaluation.eval_mode import eval_mode
+from ngdiff.files import without_nan
 from ngdiff.modeling.adapter import add_adapter
 from ngdiff.modeling.load import load_model, load_tokenizer
 from ngdiff.modeling.save import save_model, whole_state
@@ -168,6 +169,7 @@ class UnlearnTrainer(SavingTrainer):
         self._figures: dict[str, float] = {}
         self._spare: list[Tensor] = []  # spent gradients, for the memory of a probe
         self._combined_norm = 0.0
+        self._idle = ""  # why the last step moved nothing
         self._operations_each: int | None = None  # of a run, for each number that goes into the model
         self._pending_logs: list[dict[str, float]] = []
         if self.pop_callback(ProgressCallback) is not None:  # it prints every log line in full, one a step
@@ -359,8 +361,9 @@ class UnlearnTrainer(SavingTrainer):
             state=self.run_state.weighting,
         )
         self._combined_norm = products.norm_of(*weights)
-        if not any(weights):
-            logger.warning("Step %d: neither side asks for a change; the weights stay as they are.", step)
+        if self.weigher.idle and not self._idle:  # once, not with each of many steps
+            logger.warning("Step %d: the weights stay as they are: %s.", step, self.weigher.idle)
+        self._idle = self.weigher.idle
         return weights
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
@@ -446,6 +449,7 @@ class UnlearnTrainer(SavingTrainer):
             }
             if self.holdout_dataset is not None:
                 self.run_state.initial_losses["holdout"] = self.mean_loss(self.holdout_dataset)
+        self._prober.resume(self.run_state.probes)
         losses = self.run_state.initial_losses
         self.weigher.ceiling = forget_ceiling(
             self.args.ceiling_form,
@@ -563,6 +567,8 @@ class UnlearnTrainer(SavingTrainer):
                 logs[name] = values[-1] if name == "learning_rate" else sum(values) / len(values)
             self._pending_logs = []
         super().log(logs, start_time)
+        if self.state.log_history:
+            self.state.log_history[-1] = without_nan(self.state.log_history[-1])
 
     def save_to(self, folder: str | Path, tokenizer: Any) -> None:
         """Write the model, or its adapter, and the tokenizer as `ngdiff.modeling.save_model` does.

@@ -5,6 +5,8 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from ngdiff.files import without_nan
+
 
 class WatchLoss(TrainerCallback):
     """Stops the run when the logged loss is low enough, fails when it is not a number.
@@ -32,3 +34,4 @@ class WatchLoss(TrainerCallback):
             )
         if self.stop_loss is not None and loss <= self.stop_loss:
             control.should_training_stop = True
+        state.log_history[-1] = without_nan(state.log_history[-1])  # a gradient norm may be none

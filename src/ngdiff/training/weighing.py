@@ -31,6 +31,7 @@ class Weigher:
     ceiling: float | None = None
     knows_cosine: bool = True
     figures: dict[str, float] = field(default_factory=dict)
+    idle: str = ""
 
     def weigh(
         self,
@@ -41,7 +42,9 @@ class Weigher:
         step: int,
         state: dict[str, Any],
     ) -> Weights:
-        """Weights of the retain and the forget gradient; `figures` then holds what the step's log line says.
+        """Weights of the retain and the forget gradient.
+
+        `figures` then holds what the step's log line says, and `idle`, where both weights are 0, why nothing moves.
 
         Args:
             products: Of the gradients of the minimised objectives of the whole effective batch.
@@ -60,6 +63,7 @@ class Weigher:
         at_ceiling = self.ceiling is not None and token_losses.forget >= self.ceiling
         if at_ceiling:
             weights = Weights(weights.retain, 0.0)
+        self.idle = "" if any(weights) else self._why_idle(products, token_losses.forget, at_ceiling)
         total = weights.retain + weights.forget
         self.figures = {
             "loss_forget": token_losses.forget,
@@ -79,6 +83,13 @@ class Weigher:
             self.figures["cosine"] = -products.cosine
         return weights
 
+    def _why_idle(self, products: Gramian, loss_forget: float, at_ceiling: bool) -> str:
+        kept = self.above_noise(products)
+        forget = _why_still("forget", products.b, kept.b)
+        if at_ceiling:
+            forget = f"the forget loss, {loss_forget:.2f}, is at the ceiling of {self.ceiling:.2f}"
+        return f"{_why_still('retain', products.a, kept.a)}, and {forget}"
+
     def above_noise(self, products: Gramian) -> Gramian:
         """The Gramian with a gradient that is only rounding noise taken for zero."""
         keep_r = products.norm_r > self.objectives["retain"].noise_floor * self.noise
@@ -92,6 +103,14 @@ class Weigher:
     def retain_counts(self) -> bool:
         """Whether the weighting gives the retain gradient any weight."""
         return weigh(self.weighting, Losses(1.0, -1.0), Gramian(a=1.0, s=0.0, b=1.0)).retain > 0.0
+
+
+def _why_still(side: Side, square: float, above_noise: float) -> str:
+    if square == 0.0:
+        return f"the {side} gradient is 0"
+    if above_noise == 0.0:
+        return f"the {side} objective is at its minimum, where its gradient is rounding noise"
+    return f"the {side} gradient has no weight"
 
 
 def refuse_non_finite(step: int, products: Gramian, losses: Mapping[str, float]) -> None:

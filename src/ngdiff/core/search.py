@@ -1,0 +1,100 @@
+"""The search for the scale of the learning rate, along one step and no farther than the weights are long."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from ngdiff.core.parabola import Parabola
+
+# A search, or a probe whose differences drown in noise, multiplies or divides its radius by at most this.
+STRIDE = 16.0
+# The search has arrived when the parabola's minimum lies within this factor of the radius it was fitted at.
+_AGREEMENT = 1.5
+# 16^12 spans 14 orders of magnitude: more than lie between the noise of the loss and its explosion.
+_ROUNDS = 12
+# A search starts no nearer than at this part of the longest step: there float32 weights hardly move.
+_NEAREST = 1e-9
+
+
+class Found(NamedTuple):
+    """What a search ended with.
+
+    Args:
+        rate: Above 0, and no longer than the limit.
+        accepted: Whether a fit supports it.
+        reason: A few words.
+    """
+
+    rate: float
+    accepted: bool
+    reason: str
+
+
+def search_rate(
+    fit_at: Callable[[float], Parabola], *, start: float, limit: float, noise: float, tolerance: float
+) -> Found:
+    """Move the radius until the rate that the parabola fitted there asks for is that radius.
+
+    Strides are at most 16-fold; radii found too small and too large close in on each other. Where no radius agrees with
+    its own parabola, the lowest loss met is taken, if it stands above the noise, else the start, else the longest
+    step nearer than it that keeps within the tolerance.
+
+    Args:
+        fit_at: The parabola at a radius.
+        start: Where to begin, above 0; brought within the limit.
+        limit: The largest radius: that of a step as long as the weights. Above 0 and finite. Where all losses are
+            about those of guessing, as on a model that knows nothing, the loss may fall, or never bend, up to infinity.
+        noise: Rounding noise of one loss, relative to it.
+        tolerance: Part of the loss by which curvature alone may raise it.
+    """
+    start = min(max(start, limit * _NEAREST), limit)
+    fits: list[Parabola] = []
+    rho, low, high = start, 0.0, math.inf
+    for _ in range(_ROUNDS):
+        fit = fit_at(rho)
+        fits.append(fit)
+        if not math.isfinite(fit.here):
+            return Found(start, False, f"the retain loss is {fit.here} before the step")
+        height = abs(fit.here)
+        if not fit.is_finite:
+            target = 0.0
+        elif not fit.curvature_is_resolved(noise * height):
+            target = math.inf  # too near to see it bend
+        elif fit.bend <= 0:
+            target = 0.0 if fit.ahead > fit.here else math.inf
+        else:
+            affordable = rho * math.sqrt(2 * tolerance * (height / fit.bend))
+            target = max(fit.minimum, affordable)
+            if rho / _AGREEMENT <= target <= rho * _AGREEMENT:
+                lowest = target > affordable
+                return Found(
+                    min(target, limit),
+                    True,
+                    "minimum of the parabola" if lowest else "largest step within the tolerance",
+                )
+        if target > rho:
+            if rho >= limit:
+                break
+            low = max(low, rho)
+        else:
+            high = min(high, rho)
+        target = min(max(target, rho / STRIDE), rho * STRIDE, limit)
+        if not low < target < high:
+            if high < _AGREEMENT * low:
+                break
+            target = math.sqrt(low) * math.sqrt(high)
+        rho = target
+    return _without_agreement(fits, start, limit, noise=noise, tolerance=tolerance)
+
+
+def _without_agreement(
+    fits: Sequence[Parabola], start: float, limit: float, *, noise: float, tolerance: float
+) -> Found:
+    lowest = min((f for f in fits if f.is_finite), key=lambda f: f.ahead, default=None)
+    if lowest is not None and lowest.here - lowest.ahead > 2 * noise * abs(lowest.here):
+        if lowest.rho == limit:
+            return Found(limit, False, "the retain loss falls as far as a step as long as the weights")
+        return Found(lowest.rho, True, "lowest retain loss of the search")
+    within = [f.rho for f in fits if f.is_finite and f.ahead - f.here <= tolerance * abs(f.here) and f.rho <= start]
+    nearest = min(f.rho for f in fits)
+    return Found(max(within, default=nearest), False, "search ended without a minimum")
