@@ -536,5 +536,5 @@ def test_a_search_from_anywhere_stays_within_the_length_of_the_weights(make_trai
     length = flat(trainer.model).norm()
     trainer.train()
     (probe,) = trainer.run_state.probes
-    assert 1e-9 < probe["after"] * probe["relative_step"] <= 1.0
+    assert 5e-7 < probe["after"] * probe["relative_step"] <= 1.0
     assert flat(trainer.model).norm() <= 2 * length

@@ -12,8 +12,8 @@ STRIDE = 16.0
 _AGREEMENT = 1.5
 # 16^12 spans 14 orders of magnitude: more than lie between the noise of the loss and its explosion.
 _ROUNDS = 12
-# A search starts no nearer than at this part of the longest step: there float32 weights hardly move.
-_NEAREST = 1e-9
+# A search starts no nearer than at this part of the longest step: there float32 weights begin to move.
+_NEAREST = 1e-6
 
 
 class Found(NamedTuple):
