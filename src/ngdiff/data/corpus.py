@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ngdiff.data.rows import Row
+from ngdiff.data.tokens import tokens_of
 from ngdiff.errors import InputError
 
 JOINT = "\n\n"
@@ -33,7 +34,11 @@ def corpus_chunks(rows: Sequence[Row], tokenizer: Any, *, max_length: int) -> li
     for row in rows:
         if row.kind != "corpus":
             raise InputError(f"{row.origin or 'a row'}: a {row.kind} row among the passages of a running text.")
-    ids = list(tokenizer(JOINT.join(row.answer for row in rows), add_special_tokens=False, verbose=False)["input_ids"])
+    text = JOINT.join(row.answer for row in rows)
+    if tokenizer.is_fast:
+        ids = next(tokens_of([text], tokenizer, special=False)).ids
+    else:
+        ids = list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
     front = [] if tokenizer.bos_token_id is None else [int(tokenizer.bos_token_id)]
     size = max_length - len(front)
     chunks = [front + ids[start : start + size] for start in range(0, len(ids), size)]

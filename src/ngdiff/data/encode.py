@@ -16,6 +16,7 @@ from ngdiff.data.chat import special_texts
 from ngdiff.data.corpus import corpus_chunks
 from ngdiff.data.rows import VERBATIM, Row
 from ngdiff.data.template import Template
+from ngdiff.data.tokens import tokens_of
 from ngdiff.errors import InputError
 
 IGNORED = -100
@@ -135,7 +136,8 @@ def _encode(
     encoded: list[Encoded | None] = [None] * len(rows)
     for is_chat in (False, True):
         chosen = [i for i, flag in enumerate(chat) if flag == is_chat]
-        tokenised = _tokenise([texts[i] for i in chosen], tokenizer, is_chat)
+        chosen_texts, origins = [texts[i] for i in chosen], [rows[i].origin for i in chosen]
+        tokenised = _tokenise(chosen_texts, tokenizer, is_chat, origins)
         for i, (ids, start, stop) in zip(chosen, tokenised, strict=True):
             # The chat template may have written the end token. Other rows get the tokenizer's, and text that
             # ends in one already does not get a second.
@@ -174,7 +176,9 @@ def _labelled(row: Row, ids: list[int], start: int, stop: int, max_length: int) 
     )
 
 
-def _tokenise(texts: Sequence[tuple[str, str, str]], tokenizer: Any, is_chat: bool) -> list[tuple[list[int], int, int]]:
+def _tokenise(
+    texts: Sequence[tuple[str, str, str]], tokenizer: Any, is_chat: bool, origins: Sequence[str] = ()
+) -> list[tuple[list[int], int, int]]:
     """For each (prompt, answer, end): the ids without an end token of the tokenizer's own, the place of the first
     label, and that of the first token that holds nothing of prompt and answer (the number of ids, if there is none).
 
@@ -184,28 +188,15 @@ def _tokenise(texts: Sequence[tuple[str, str, str]], tokenizer: Any, is_chat: bo
         return []
     if not tokenizer.is_fast:
         return [_tokenise_slowly(*parts, tokenizer, is_chat) for parts in texts]
-    batch = tokenizer(
-        ["".join(parts) for parts in texts],
-        add_special_tokens=not is_chat,
-        return_offsets_mapping=True,
-        return_special_tokens_mask=True,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-        verbose=False,
-    )
     result = []
-    for (prompt, answer, end), ids, spans, added in zip(
-        texts, batch["input_ids"], batch["offset_mapping"], batch["special_tokens_mask"], strict=True
-    ):
-        length = len(ids)
-        while length and added[length - 1]:
-            length -= 1
+    whole = tokens_of(["".join(parts) for parts in texts], tokenizer, special=not is_chat, origins=origins)
+    for (prompt, answer, end), found in zip(texts, whole, strict=True):
+        length = len(found.ids)
         # Tokens that the tokenizer puts in front (a beginning of sequence) have the span (0, 0).
-        start = next((i for i in range(length) if spans[i][1] > len(prompt)), length)
+        start = next((i for i in range(length) if found.ends[i] > len(prompt)), length)
         # White space at the end of a text may have an empty span behind it; it is of the answer nevertheless.
-        behind = (i for i in range(start, length) if end and spans[i][0] >= len(prompt) + len(answer))
-        stop = next(behind, length)
-        result.append((list(ids[:length]), start, stop))
+        behind = (i for i in range(start, length) if end and found.starts[i] >= len(prompt) + len(answer))
+        result.append((found.ids, start, next(behind, length)))
     return result
 
 
