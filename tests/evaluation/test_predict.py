@@ -48,7 +48,8 @@ def test_every_field(model: Any, tokenizer: Any, rows: list[Row]) -> None:
     for record, row in zip(records, rows, strict=True):
         assert set(record) == {
             "set", "index", "origin", "prompt", "reference", "generated",
-            "nll_sum", "n_tokens", "n_end", "paraphrased", "perturbed", "token_nll", "token_z", "token_hit",
+            "nll_sum", "n_tokens", "n_given", "n_end", "n_cut", "paraphrased", "perturbed",
+            "token_nll", "token_z", "token_hit",
         }  # fmt: skip
         assert len(record["token_nll"]) == len(record["token_z"]) == len(record["token_hit"]) == record["n_tokens"]
         assert sum(record["token_nll"]) == pytest.approx(record["nll_sum"], rel=1e-12)
@@ -147,9 +148,15 @@ def test_plain_text_rows(model: Any, tokenizer: Any) -> None:
     """This tokenizer has no begin token: nothing comes before the first token, which is not counted."""
     row = Row("", "Orla Vennick was born in Tarnholm.", kind="text")
     record = predict(model, tokenizer, [row], Template("text"), max_length=256, show_progress=False)[0]
-    assert record["prompt"] == ""
-    assert record["n_tokens"] == len(tokenizer(row.answer)["input_ids"])  # less the first, and the end token more
-    assert record["generated"] is not None
+    ids = tokenizer(row.answer)["input_ids"]
+    assert record["prompt"] == tokenizer.decode(ids[: len(ids) // 2])
+    assert record["prompt"] + record["reference"] == row.answer
+    assert record["n_tokens"] == len(ids)  # less the first, and the end token more
+    assert record["n_given"] == len(ids) // 2 - 1
+    rest = len(ids) - len(ids) // 2 + 1
+    prompts = [ids[: len(ids) // 2]]
+    said = generate_answers(model, tokenizer, prompts, max_new_tokens=rest, show_progress=False)
+    assert record["generated"] == said[0]
 
 
 def test_a_long_answer_is_cut_as_in_training(model: Any, tokenizer: Any, rows: list[Row]) -> None:
@@ -157,6 +164,10 @@ def test_a_long_answer_is_cut_as_in_training(model: Any, tokenizer: Any, rows: l
     length = len(whole.prompt_ids) + 3
     record = predict(model, tokenizer, rows[:1], PLAIN, max_length=length, show_progress=False)[0]
     assert record["n_tokens"] == 3
+    assert record["n_cut"] == len(whole.input_ids) - length
+    assert record["reference"] == tokenizer.decode(whole.input_ids[length - 3 : length]).strip()
+    ended = predict(model, tokenizer, rows[:1], PLAIN, max_length=len(whole.input_ids) - 1, show_progress=False)[0]
+    assert (ended["n_cut"], ended["n_end"], ended["reference"]) == (1, 0, rows[0].answer)
 
 
 def test_a_row_beyond_the_context_is_named(make_model: Any, tokenizer: Any, rows: list[Row]) -> None:
@@ -248,7 +259,7 @@ def test_stops_and_short_references(model: Any, tokenizer: Any) -> None:
     own = {"muse": EvaluationSet(rows, max_new_tokens=30, reference_tokens=4, whole=True, lowercase=True)}
     plan = make_plan(own, tokenizer, Template("text"), Limits(8, 256))
     ids = tokenizer(rows[0].answer)["input_ids"]
-    assert plan.rows["muse"][0].row.answer == tokenizer.decode(ids[:4])
+    assert plan.rows["muse"][0].part.row.answer == tokenizer.decode(ids[:4])
     assert plan.prompts[0].limit == 30
     options: dict[str, Any] = {"work": Work(show_progress=False)}
     whole = predict_plan(model, tokenizer, Template("text"), plan, **options)["muse"][0]
@@ -257,7 +268,7 @@ def test_stops_and_short_references(model: Any, tokenizer: Any) -> None:
     cut = predict_plan(model, tokenizer, Template("text"), plan, stops={"muse": [stop]}, **options)["muse"][0]
     assert cut["generated"] == said.split(stop)[0] != said
     lower = plan.sequences[plan.rows["muse"][0].lowercase or 0]
-    assert tokenizer.decode(lower[0]) == "Who?\n" + plan.rows["muse"][0].row.answer.lower()
+    assert tokenizer.decode(lower[0]) == "Who?\n" + plan.rows["muse"][0].part.row.answer.lower()
     assert whole["lowercase"]["nll_sum"] != whole["nll_sum"]
 
 
@@ -293,12 +304,11 @@ def test_another_model_with_a_tokenizer_of_its_own(
     model: Any, make_model: Any, make_tokenizer: Any, tokenizer: Any, rows: list[Row]
 ) -> None:
     sets = {"forget": EvaluationSet(rows)}
-    records = predict_plan(
-        model, tokenizer, PLAIN, make_plan(sets, tokenizer, PLAIN, Limits(256, 256)), work=Work(show_progress=False)
-    )
+    plan = make_plan(sets, tokenizer, PLAIN, Limits(256, 256))
+    records = predict_plan(model, tokenizer, PLAIN, plan, work=Work(show_progress=False))
     own = make_tokenizer(bos_token="<s>")
     other = make_model("gpt2", len(own), seed=3)
-    add_base_model(records, other, own, PLAIN, sets, Limits(256, 256), work=Work(show_progress=False))
+    add_base_model(records, plan, other, own, PLAIN, sets, Limits(256, 256), work=Work(show_progress=False))
     for record, row in zip(records["forget"], rows, strict=True):
         nll_sum, n_tokens = plain_likelihood(other, own, row, row.answer)
         assert record["base_model"]["nll_sum"] == pytest.approx(nll_sum, rel=1e-5)
@@ -337,10 +347,14 @@ def test_the_published_text_of_stories260k_in_a_batch_with_others(data_folder: P
     length = len(golden["greedy_ids"]) - len(golden["prompt_ids"])
     template = Template("plain")
     options: dict[str, Any] = {"max_length": 512, "max_new_tokens": length, "show_progress": False}
-    found = predict(model, tokenizer, rows, template, **options)
+    found = predict(model, tokenizer, rows, template, prompt_tokens=0, **options)
     assert [record["generated"] for record in found[:4]] == [text.strip()] * 4
     assert found[4]["generated"] == predict(model, tokenizer, rows[4:], template, **options)[0]["generated"]
     assert 20 < found[0]["token_hit"].index(0) < found[0]["n_tokens"] - 3
+    begun = predict(model, tokenizer, rows[1:2], template, **options)[0]
+    assert begun["prompt"] + begun["reference"] == text
+    assert 0.4 < len(begun["reference"]) / len(text) < 0.9
+    assert begun["generated"].startswith(begun["reference"].strip())
 
 
 @pytest.mark.parametrize("budget", [1, 700, 100_000])
@@ -361,3 +375,29 @@ def test_real_rows_against_a_plain_loop_in_float64(data_folder: Path, budget: in
             nll_sum, n_tokens = plain_likelihood(exact, tokenizer, row, answer, max_length=512)
             assert part["nll_sum"] == pytest.approx(nll_sum, rel=2e-6)
             assert part["n_tokens"] == n_tokens
+
+
+def test_pieces_and_cut_rows_are_the_same_to_another_model(
+    make_model: Any, make_tokenizer: Any, tokenizer: Any, rows: list[Row]
+) -> None:
+    """Whose tokens are others, and more of them fit or fewer: it is asked about what the first one was asked about."""
+    text = Row("", " ".join(["Orla Vennick was born in Tarnholm, and Ivo wrote it."] * 6), kind="text", origin="t")
+    sets = {"forget": EvaluationSet([text]), "retain": EvaluationSet(rows[:2])}
+    model = make_model("llama", len(tokenizer))
+    plan = make_plan(sets, tokenizer, PLAIN, Limits(30, 256, given=True))
+    records = predict_plan(model, tokenizer, PLAIN, plan, work=Work(show_progress=False))
+    assert len(records["forget"]) > 2
+    assert any(record["n_cut"] for record in records["retain"])
+    own = make_tokenizer(unk_token="<end>")
+    other = make_model("gpt2", len(own), seed=3)
+    add_base_model(records, plan, other, own, PLAIN, sets, Limits(256, 256), work=Work(show_progress=False))
+    for record in records["forget"]:
+        kind: Any = "text" if record["n_end"] else "raw"
+        nll_sum, n_tokens = plain_likelihood(
+            other, own, Row("", "x", kind=kind), record["prompt"] + record["reference"]
+        )
+        assert record["base_model"]["nll_sum"] == pytest.approx(nll_sum, rel=1e-5)
+        assert record["base_model"]["n_tokens"] == n_tokens == record["n_tokens"]
+    for record, row in zip(records["retain"], rows, strict=False):
+        nll_sum, _ = plain_likelihood(other, own, row, record["reference"])
+        assert record["base_model"]["nll_sum"] == pytest.approx(nll_sum, rel=1e-5)

@@ -67,7 +67,14 @@ class EvaluateOptions:
     )
     max_new_tokens: int | None = option(
         None,
-        help="longest generated answer in tokens (the benchmark's, else the longest reference answer of each set)",
+        help="longest generated answer in tokens (the benchmark's, else the longest reference answer of each set, of "
+        "a text as many as it has left)",
+    )
+    prompt_tokens: str = option(
+        "auto",
+        help="first tokens of a text that are its prompt, the rest being what is compared; auto: 50, of a text of "
+        "fewer than 100 half; 0: none",
+        value="N",
     )
     tokens_per_batch: int = option(4096, help="tokens of a batch, padding included")
 
@@ -137,6 +144,7 @@ def _check(options: AllOptions) -> dict[str, Any] | None:
         if number is not None and number < 1:
             raise InputError(f"--{name.replace('_', '-')} {number} is not 1 or more")
     check_budget(options.tokens_per_batch)
+    _prompt_tokens(options.prompt_tokens)
     if options.resume and options.output is None:
         raise InputError("--resume needs --output: the folder of the evaluation that was killed")
     if options.generator not in ("transformers", "vllm"):
@@ -156,6 +164,14 @@ def _check(options: AllOptions) -> dict[str, Any] | None:
     harness = parse_harness_arguments(options.lm_eval)
     check_harness_tasks(harness)
     return harness
+
+
+def _prompt_tokens(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise InputError(f"--prompt-tokens {text} is not auto or a number, 0 or more")
+    return int(text)
 
 
 def _sets(options: AllOptions) -> dict[str, EvaluationSet]:
@@ -215,7 +231,7 @@ class _Evaluation:
             leave()
             return
         model: Any = self._load(options.model)
-        limits = limits_of(model, options.max_length, options.max_new_tokens)
+        limits = limits_of(model, options.max_length, options.max_new_tokens, _prompt_tokens(options.prompt_tokens))
         plan = make_plan(sets, self.tokenizer, self.template, limits, lowercase=options.lowercase)
         if self.processes.leads:
             self._begin()
@@ -238,9 +254,8 @@ class _Evaluation:
             torch.cuda.empty_cache()
             other = self._load(str(options.base_model))
             budget = options.tokens_per_batch
-            add_base_model(
-                records, other, *base, sets, limits_of(other, options.max_length), work=work, tokens_per_batch=budget
-            )
+            limits = limits_of(other, options.max_length)
+            add_base_model(records, plan, other, *base, sets, limits, work=work, tokens_per_batch=budget)
         if self.processes.leads:
             result = EvaluationResult.of(records, numbers)
             if self.folder is not None:

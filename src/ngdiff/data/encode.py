@@ -14,6 +14,7 @@ from typing import Any
 
 from ngdiff.data.chat import special_texts
 from ngdiff.data.corpus import corpus_chunks
+from ngdiff.data.pieces import is_text, pieces
 from ngdiff.data.rows import VERBATIM, Row
 from ngdiff.data.template import Template
 from ngdiff.data.tokens import tokens_of
@@ -55,7 +56,8 @@ def encode(row: Row, tokenizer: Any, template: Template, *, max_length: int, ans
     Raises:
         InputError: a tokenizer without `eos_token`, or a prompt that leaves no room for an answer token.
     """
-    return _encode([row], tokenizer, template, max_length, None if answer is None else [answer])[0]
+    (whole,) = _encode([row], tokenizer, template, None if answer is None else [answer])
+    return _cut(row, whole, max_length)
 
 
 def encode_rows(
@@ -68,8 +70,8 @@ def encode_rows(
 ) -> list[dict[str, list[int]]]:
     """`encode` for many rows at once: `{"input_ids", "labels"}` per row. Warns how many rows were cut.
 
-    Rows of a corpus, where no `answers` are given, become chunks instead: as many as their joined text fills
-    (`ngdiff.data.corpus`).
+    Where no `answers` are given, long texts become several rows (`ngdiff.data.pieces`), and rows of a corpus become
+    chunks: as many as their joined text fills (`ngdiff.data.corpus`).
 
     Args:
         rows: the rows.
@@ -84,11 +86,46 @@ def encode_rows(
     if answers is None and rows and rows[0].kind == "corpus":
         chunks = corpus_chunks(rows, tokenizer, max_length=max_length)
         return [{"input_ids": ids, "labels": list(ids)} for ids in chunks]
-    encoded = encode_answers(rows, tokenizer, template, max_length=max_length, answers=answers)
+    if answers is None:
+        by_row = encode_pieces(rows, tokenizer, template, max_length=max_length)
+        parted = [own for own in by_row if len(own) > 1]
+        if parted:
+            logger.info(
+                "%d of %d texts are longer than --max-length %d; they become %d rows.",
+                len(parted), len(rows), max_length, sum(map(len, parted)),
+            )  # fmt: skip
+        encoded = [piece for own in by_row for piece in own]
+    else:
+        encoded = encode_answers(rows, tokenizer, template, max_length=max_length, answers=answers)
     cut = sum(item.n_cut > 0 for item in encoded)
     if cut:
         logger.warning("%d of %d rows were longer than --max-length %d and were cut.", cut, len(rows), max_length)
     return [{"input_ids": item.input_ids, "labels": item.labels} for item in encoded]
+
+
+def encode_pieces(rows: Sequence[Row], tokenizer: Any, template: Template, *, max_length: int) -> list[list[Encoded]]:
+    """Per row one result, or several for a text that is longer than `max_length` (`ngdiff.data.pieces`).
+
+    The end token of a text follows its last piece, if there is room: a text that fills its pieces has none, and is not
+    cut. Arguments and errors are those of `encode_rows`.
+    """
+    whole = _encode(rows, tokenizer, template, None)
+    return [
+        _in_pieces(row, item, max_length) if is_text(row, template) else [_cut(row, item, max_length)]
+        for row, item in zip(rows, whole, strict=True)
+    ]
+
+
+def _in_pieces(row: Row, item: Encoded, max_length: int) -> list[Encoded]:
+    front, end = item.prompt_ids, item.input_ids[len(item.input_ids) - item.n_end :]
+    text = item.input_ids[len(front) : len(item.input_ids) - item.n_end]
+    if len(item.input_ids) <= max_length or max(len(front), 1) >= max_length:
+        return [_cut(row, item, max_length)]
+    found = [Encoded(front + ids, [IGNORED] * len(front) + ids) for ids in pieces(text, max_length - len(front))]
+    last = found[-1]
+    if len(last.input_ids) + len(end) <= max_length:
+        found[-1] = Encoded(last.input_ids + end, last.labels + end, n_end=len(end))
+    return found
 
 
 def encode_answers(
@@ -100,7 +137,8 @@ def encode_answers(
     answers: Sequence[str] | None = None,
 ) -> list[Encoded]:
     """`encode` for many rows at once, one result for each row. Arguments and errors are those of `encode_rows`."""
-    return _encode(rows, tokenizer, template, max_length, answers)
+    whole = _encode(rows, tokenizer, template, answers)
+    return [_cut(row, item, max_length) for row, item in zip(rows, whole, strict=True)]
 
 
 def end_token_ids(tokenizer: Any, template: Template) -> list[int]:
@@ -122,11 +160,8 @@ def prompt_token_ids(row: Row, tokenizer: Any) -> list[int]:
     return _tokenise([(row.prompt, "", "")], tokenizer, is_chat=False)[0][0]
 
 
-def _encode(
-    rows: Sequence[Row], tokenizer: Any, template: Template, max_length: int, answers: Sequence[str] | None
-) -> list[Encoded]:
-    if max_length < 2:
-        raise InputError(f"--max-length must be at least 2, found {max_length}.")
+def _encode(rows: Sequence[Row], tokenizer: Any, template: Template, answers: Sequence[str] | None) -> list[Encoded]:
+    """Whole, however long."""
     if answers is not None and len(answers) != len(rows):
         raise InputError(f"answers: one per row is needed, found {len(answers)} for {len(rows)} rows.")
     end_id = _end_id(tokenizer)
@@ -147,7 +182,8 @@ def _encode(
                     ids.pop()
                 stop = min(stop, len(ids))
                 ids.append(last)
-            encoded[i] = _labelled(rows[i], ids, start, stop, max_length)
+            labels = [IGNORED] * start + ids[start:]
+            encoded[i] = Encoded(ids, labels, n_end=len(ids) - max(start, stop))
     return [item for item in encoded if item is not None]
 
 
@@ -160,20 +196,18 @@ def _end_id(tokenizer: Any) -> int:
     return int(tokenizer.eos_token_id)
 
 
-def _labelled(row: Row, ids: list[int], start: int, stop: int, max_length: int) -> Encoded:
+def _cut(row: Row, item: Encoded, max_length: int) -> Encoded:
+    if max_length < 2:
+        raise InputError(f"--max-length must be at least 2, found {max_length}.")
     # A label at position 0 does not count: no token comes before it to predict it from.
+    start = len(item.prompt_ids)
     if max(start, 1) >= max_length:
         raise InputError(
             f"{row.origin or 'a row'}: the prompt alone has {start} tokens, so --max-length {max_length} "
             "leaves no token of the answer; raise --max-length or shorten the prompt."
         )
-    kept = ids[:max_length]
-    return Encoded(
-        kept,
-        ([IGNORED] * start + ids[start:])[:max_length],
-        n_end=max(len(kept) - max(start, stop), 0),
-        n_cut=len(ids) - len(kept),
-    )
+    n_cut = max(len(item.input_ids) - max_length, 0)
+    return Encoded(item.input_ids[:max_length], item.labels[:max_length], max(item.n_end - n_cut, 0), n_cut)
 
 
 def _tokenise(

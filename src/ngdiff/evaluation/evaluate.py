@@ -55,6 +55,7 @@ def evaluate(
     max_length: int | None = None,
     generate: bool = True,
     max_new_tokens: int | None = None,
+    prompt_tokens: int | None = None,
     tokens_per_batch: int = 4096,
     show_progress: bool = True,
 ) -> EvaluationResult:
@@ -66,8 +67,8 @@ def evaluate(
             data.
         max_length: longest row in tokens, of every set; None: the set's own, else the model's context (2048 where it
             states none).
-        generate, max_new_tokens, tokens_per_batch, show_progress: as in `predict`.
-            `max_new_tokens` None means the set's own, else the longest reference answer of each set.
+        generate, max_new_tokens, prompt_tokens, tokens_per_batch, show_progress: as in `predict`.
+            `max_new_tokens` None means the set's own, else as there.
 
     Raises:
         InputError: no sets, a name that cannot be part of a file name, an empty set, or what `predict`
@@ -77,7 +78,7 @@ def evaluate(
     check_budget(tokens_per_batch)
     if not generate:
         given = {name: replace(own, generate=False) for name, own in given.items()}
-    plan = make_plan(given, tokenizer, template, limits_of(model, max_length, max_new_tokens))
+    plan = make_plan(given, tokenizer, template, limits_of(model, max_length, max_new_tokens, prompt_tokens))
     records = predict_plan(
         model,
         tokenizer,
@@ -90,17 +91,22 @@ def evaluate(
     return EvaluationResult.of(records)
 
 
-def limits_of(model: Any, max_length: int | None, max_new_tokens: int | None = None) -> Limits:
+def limits_of(
+    model: Any, max_length: int | None, max_new_tokens: int | None = None, prompt_tokens: int | None = None
+) -> Limits:
     """The limits of a model and of what the user asked for.
 
     Raises:
-        InputError: `max_length` is beyond the model's context.
+        InputError: `max_length` is beyond the model's context, or `prompt_tokens` below 0.
     """
+    if prompt_tokens is not None and prompt_tokens < 0:
+        raise InputError(f"--prompt-tokens {prompt_tokens} is not auto or a number, 0 or more")
     return Limits(
         row_limit(model, max_length),
         context_length(model),
         given=max_length is not None,
         max_new_tokens=max_new_tokens,
+        prompt_tokens=prompt_tokens,
     )
 
 

@@ -29,7 +29,7 @@ class TokenScores:
             under p; 0 where sigma is 0 (the model is certain, or uniform). Min-K%++ (Zhang et al. 2024,
             arXiv 2404.02936), Equation 3. Empty where it was not asked for.
         hit: 1 where the label is the most probable token, else 0. Empty where it was not asked for.
-        said: the most probable token at the first label that is not; None where all are.
+        said: the most probable token at the first label that is not, of those not given; None where all are.
     """
 
     nll: list[float]
@@ -43,6 +43,7 @@ def token_scores(
     sequences: Sequences,
     *,
     detailed: Sequence[bool] | None = None,
+    given: Sequence[int] | None = None,
     tokens_per_batch: int = 4096,
     show_progress: bool = True,
     description: str = "losses",
@@ -57,6 +58,7 @@ def token_scores(
         sequences: pairs `(input_ids, labels)` of equal length, `labels` being `input_ids` or -100 where
             unscored. A label at position 0 has nothing before it and is not scored.
         detailed: for each sequence whether `z` and `hit` are wanted; all by default.
+        given: for each sequence how many of its labels `said` passes over; none by default.
         tokens_per_batch: most padded tokens in one forward.
 
     Returns:
@@ -65,10 +67,13 @@ def token_scores(
     """
     lengths = [len(ids) for ids, _ in sequences]
     wanted = [True] * len(sequences) if detailed is None else list(detailed)
+    passed = [0] * len(sequences) if given is None else list(given)
     results: dict[int, TokenScores] = {}
     with tqdm(total=sum(lengths), desc=description, unit="tok", unit_scale=True, disable=not show_progress) as bar:
         for batch in batches_by_tokens(lengths, tokens_per_batch):
-            scores = batch_scores(model, [sequences[i] for i in batch], [wanted[i] for i in batch])
+            scores = batch_scores(
+                model, [sequences[i] for i in batch], [wanted[i] for i in batch], [passed[i] for i in batch]
+            )
             results.update(zip(batch, scores, strict=True))
             bar.update(sum(lengths[i] for i in batch))
     return [results[index] for index in range(len(sequences))]
@@ -80,7 +85,7 @@ def token_nll(model: Any, sequences: Sequences, **options: Any) -> list[torch.Te
     return [torch.tensor(scores.nll, dtype=torch.float64) for scores in found]
 
 
-def batch_scores(model: Any, sequences: Sequences, detailed: Sequence[bool]) -> list[TokenScores]:
+def batch_scores(model: Any, sequences: Sequences, detailed: Sequence[bool], given: Sequence[int]) -> list[TokenScores]:
     """`token_scores` of sequences that fit into one forward."""
     width = max(len(ids) for ids, _ in sequences)
     ids = torch.zeros(len(sequences), width, dtype=torch.long)
@@ -116,7 +121,10 @@ def batch_scores(model: Any, sequences: Sequences, detailed: Sequence[bool]) -> 
     nll, z, best = (torch.cat(columns) for columns in zip(*parts, strict=True))
     counts = scored.sum(dim=1).tolist()
     split = zip(nll.split(counts), z.split(counts), best.split(counts), wanted.cpu().split(counts), strict=True)
-    return [_collect(*own, detailed=looked) for own, looked in zip(split, detailed, strict=True)]
+    return [
+        _collect(*own, detailed=looked, given=passed)
+        for own, looked, passed in zip(split, detailed, given, strict=True)
+    ]
 
 
 def _scores_of(
@@ -139,13 +147,13 @@ def _scores_of(
 
 
 def _collect(
-    nll: torch.Tensor, z: torch.Tensor, best: torch.Tensor, wanted: torch.Tensor, *, detailed: bool
+    nll: torch.Tensor, z: torch.Tensor, best: torch.Tensor, wanted: torch.Tensor, *, detailed: bool, given: int
 ) -> TokenScores:
     if not detailed:
         return TokenScores(nll.tolist(), [], [], None)
     hit = best == wanted
-    misses = (~hit).nonzero()[:, 0]
-    said = int(best[misses[0]]) if len(misses) else None
+    misses = (~hit[given:]).nonzero()[:, 0]
+    said = int(best[given + misses[0]]) if len(misses) else None
     return TokenScores(nll.tolist(), z.tolist(), hit.long().tolist(), said)
 
 

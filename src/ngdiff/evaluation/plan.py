@@ -5,34 +5,32 @@ Everything that can be wrong with rows and options is found here, before a model
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any
 
-from ngdiff.data.encode import IGNORED, Encoded, encode_answers, end_token_ids, prompt_token_ids
+from ngdiff.data.encode import IGNORED, Encoded, end_token_ids
 from ngdiff.data.rows import Row
 from ngdiff.data.sets import EvaluationSet
 from ngdiff.data.template import Template
 from ngdiff.errors import InputError
 from ngdiff.evaluation.generation import Prompt, empty_prompt, room
+from ngdiff.evaluation.parts import Part, has_probability, parts_of
 
 Labelled = tuple[tuple[int, ...], tuple[int, ...]]  # input ids and labels
 
 
 @dataclass(frozen=True)
 class PlannedRow:
-    """One row and the places of its answers among the plan's sequences and prompts.
+    """One row, or one piece of a text, and the places of its answers among the plan's sequences and prompts.
 
-    `row`: with the reference that is compared. `prompt`: None where nothing is generated. `lowercase`: None where
-    it was not asked for. `n_end`: as in `Encoded`, of the reference.
+    `prompt`: None where nothing is generated. `lowercase`: None where it was not asked for.
     """
 
-    row: Row
+    part: Part
     reference: int
     paraphrased: int | None
     perturbed: list[int]
     lowercase: int | None
     prompt: int | None
-    n_end: int = 0
 
 
 @dataclass
@@ -41,7 +39,8 @@ class Plan:
 
     Attributes:
         rows: by set.
-        sequences: what is scored; `names` says whose each is, `detailed` whether per-token values are kept.
+        sequences: what is scored; `names` says whose each is, `detailed` whether per-token values are kept, `given`
+            how many of its labels stand in the prompt that a model goes on from.
         prompts: what is answered; `drafts` holds for each the sequence that begins with it and goes on with the
             reference, or None.
         ends: ids that end an answer.
@@ -52,10 +51,35 @@ class Plan:
     sequences: list[Labelled] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     detailed: list[bool] = field(default_factory=list)
+    given: list[int] = field(default_factory=list)
     prompts: list[Prompt] = field(default_factory=list)
     drafts: list[int | None] = field(default_factory=list)
     ends: frozenset[int] = frozenset()
     context: int | None = None
+    _places: dict[tuple[Labelled, int], int] = field(default_factory=dict)
+    _asked: dict[tuple[tuple[int, ...], int], int] = field(default_factory=dict)
+
+    def place(self, sequence: Encoded, name: str, detailed: bool, n_given: int = 0) -> int:
+        """Where a sequence is among those that are scored; equal ones are one."""
+        labelled = tuple(sequence.input_ids), tuple(sequence.labels)
+        if (labelled, n_given) not in self._places:
+            self._places[labelled, n_given] = len(self.sequences)
+            self.sequences.append(labelled)
+            self.names.append(name)
+            self.detailed.append(False)
+            self.given.append(n_given)
+        found = self._places[labelled, n_given]
+        self.detailed[found] |= detailed
+        return found
+
+    def ask(self, prompt: Prompt, draft: int | None) -> int:
+        """Where a prompt is among those that are answered; equal ones are one."""
+        key = prompt.ids, prompt.limit
+        if key not in self._asked:
+            self._asked[key] = len(self.prompts)
+            self.prompts.append(prompt)
+            self.drafts.append(draft)
+        return self._asked[key]
 
 
 @dataclass(frozen=True)
@@ -66,13 +90,16 @@ class Limits:
         row: longest row in tokens where a set has no limit of its own.
         context: positions of the model; None: no limit known.
         given: `row` was asked for and holds for every set, also for those that are otherwise never cut.
-        max_new_tokens: longest generated answer, of every set; None: the set's own, else its longest reference.
+        max_new_tokens: longest generated answer, of every set; None: the set's own, else its longest reference, of a
+            text as many tokens as it has left.
+        prompt_tokens: as in `parts_of`.
     """
 
     row: int
     context: int | None = None
     given: bool = False
     max_new_tokens: int | None = None
+    prompt_tokens: int | None = None
 
 
 def make_plan(
@@ -90,90 +117,88 @@ def make_plan(
         ends=frozenset(end_token_ids(tokenizer, template)) if tokenizer.eos_token_id is not None else frozenset(),
         context=limits.context,
     )
-    known_sequences: dict[Labelled, int] = {}
-    known_prompts: dict[tuple[tuple[int, ...], int], int] = {}
     for name, own in sets.items():
-        plan.rows[name] = _plan_set(
-            plan, own, tokenizer, template, limits, own.lowercase or lowercase, known_sequences, known_prompts
-        )
+        plan.rows[name] = _plan_set(plan, own, tokenizer, template, limits, own.lowercase or lowercase)
     return plan
 
 
 def reference_sequences(
-    sets: Mapping[str, EvaluationSet], tokenizer: Any, template: Template, limits: Limits
-) -> tuple[dict[str, list[int]], Plan]:
-    """The references alone, for another model: the place of each row's among the plan's sequences."""
-    bare = {
-        name: replace(
-            own,
-            generate=False,
-            lowercase=False,
-            rows=[replace(r, paraphrased_answer=None, perturbed_answers=()) for r in own.rows],
-        )
-        for name, own in sets.items()
-    }
-    plan = make_plan(bare, tokenizer, template, limits)
-    return {name: [row.reference for row in rows] for name, rows in plan.rows.items()}, plan
-
-
-def _plan_set(
-    plan: Plan,
-    own: EvaluationSet,
+    planned: Mapping[str, Sequence[PlannedRow]],
+    sets: Mapping[str, EvaluationSet],
     tokenizer: Any,
     template: Template,
     limits: Limits,
-    lowercase: bool,
-    known_sequences: dict[Labelled, int],
-    known_prompts: dict[tuple[tuple[int, ...], int], int],
+) -> tuple[dict[str, list[int]], Plan]:
+    """The references alone, for another model: the place of each among the plan's sequences.
+
+    Args:
+        planned: rows of another plan of these sets: what that one cut or took to pieces is as it was there.
+        sets: how each is limited.
+        tokenizer, template, limits: of the other model.
+    """
+    plan = Plan(context=limits.context)
+    places = {}
+    for name, own in sets.items():
+        max_length = _max_length(own, limits)
+        rows = [row.part.alone() for row in planned[name]]
+        parts = parts_of(rows, tokenizer, template, max_length=max_length, whole=True)
+        _check_context(parts, limits.context, max_length)
+        places[name] = [
+            plan.place(part.sequences[0], row_name(part.row, index), False) for index, part in enumerate(parts)
+        ]
+    return places, plan
+
+
+def _plan_set(
+    plan: Plan, own: EvaluationSet, tokenizer: Any, template: Template, limits: Limits, lowercase: bool
 ) -> list[PlannedRow]:
     rows = [_with_cut_reference(row, tokenizer, own.reference_tokens) for row in own.rows]
     max_length = _max_length(own, limits)
-    encoded = _encode(rows, tokenizer, template, max_length, lowercase)
-    _check_context(rows, encoded, limits.context, max_length)
-    longest = max(sum(label != IGNORED for label in sequences[0].labels) for sequences in encoded)
-    new_tokens = limits.max_new_tokens or own.max_new_tokens or longest
+    parts = parts_of(
+        rows,
+        tokenizer,
+        template,
+        max_length=max_length,
+        lowercase=lowercase,
+        prompt_tokens=limits.prompt_tokens,
+        whole=own.whole,
+    )
+    _check_context(parts, limits.context, max_length)
+    longest = max(_n_labels(part) for part in parts)
     total = max_length if own.max_length is not None else None
-
-    def place(sequence: Encoded, name: str, detailed: bool) -> int:
-        key = tuple(sequence.input_ids), tuple(sequence.labels)
-        if key not in known_sequences:
-            known_sequences[key] = len(plan.sequences)
-            plan.sequences.append(key)
-            plan.names.append(name)
-            plan.detailed.append(False)
-        plan.detailed[known_sequences[key]] |= detailed
-        return known_sequences[key]
-
     planned = []
-    for index, (row, sequences) in enumerate(zip(rows, encoded, strict=True)):
-        name = row_name(row, index)
-        reference = place(sequences[0], name, True)
-        places = iter([place(sequence, name, False) for sequence in sequences[1:]])
+    for index, part in enumerate(parts):
+        name = row_name(part.row, index)
+        reference = plan.place(part.sequences[0], name, True, part.n_given)
+        places = iter([plan.place(sequence, name, False) for sequence in part.sequences[1:]])
         planned.append(
             PlannedRow(
-                row,
+                part,
                 reference,
-                paraphrased=None if row.paraphrased_answer is None else next(places),
-                perturbed=[next(places) for _ in row.perturbed_answers],
+                paraphrased=None if part.row.paraphrased_answer is None else next(places),
+                perturbed=[next(places) for _ in part.row.perturbed_answers],
                 lowercase=next(places) if lowercase else None,
                 prompt=None,
-                n_end=sequences[0].n_end,
             )
         )
         if not own.generate:
             continue
-        ids = tuple(prompt_token_ids(row, tokenizer) if row.kind == "raw" else sequences[0].prompt_ids)
-        ids = ids or empty_prompt(tokenizer)
+        ids = part.prompt_ids or empty_prompt(tokenizer)
+        # A text is compared as far as it goes; another answer may find the right words later than the right one does.
+        expected = _n_labels(part) - part.n_given
+        new_tokens = limits.max_new_tokens or own.max_new_tokens or (max(expected, 1) if part.text else longest)
         limit = room(ids, new_tokens, limits.context, f"{name}: the prompt")
         if total is not None:
             limit = min(limit, max(total - len(ids), 1))
-        if (ids, limit) not in known_prompts:
-            known_prompts[ids, limit] = len(plan.prompts)
-            expected = sum(label != IGNORED for label in sequences[0].labels)
-            plan.prompts.append(Prompt(ids, limit, expected=min(expected, limit)))
-            plan.drafts.append(reference if _goes_on(ids, sequences[0]) else None)
-        planned[-1] = replace(planned[-1], prompt=known_prompts[ids, limit])
+        draft = reference if _goes_on(ids, part.sequences[0], part.n_given) else None
+        asked = plan.ask(Prompt(ids, limit, expected=min(expected, limit)), draft)
+        planned[-1] = replace(planned[-1], prompt=asked)
     return planned
+
+
+def _n_labels(part: Part) -> int:
+    """Labels of the reference, that at position 0 left out, which nothing comes before."""
+    return sum(label != IGNORED for label in part.sequences[0].labels[1:])
 
 
 def _max_length(own: EvaluationSet, limits: Limits) -> int:
@@ -186,13 +211,13 @@ def _max_length(own: EvaluationSet, limits: Limits) -> int:
     return limits.row
 
 
-def _goes_on(prompt: tuple[int, ...], sequence: Encoded) -> bool:
+def _goes_on(prompt: tuple[int, ...], sequence: Encoded, n_given: int) -> bool:
     """Whether the sequence is the prompt and labels without a gap: its forward then answers the prompt."""
     count = len(prompt)
     labels = sequence.labels
     return (
         tuple(sequence.input_ids[:count]) == prompt
-        and all(label == IGNORED for label in labels[1:count])
+        and sum(label != IGNORED for label in labels[1:count]) == n_given
         and all(label != IGNORED for label in labels[count:])
         and len(labels) > count
     )
@@ -208,44 +233,18 @@ def _with_cut_reference(row: Row, tokenizer: Any, count: int | None) -> Row:
     return replace(row, answer=str(tokenizer.decode(ids[:count], skip_special_tokens=True)))
 
 
-def _encode(
-    rows: Sequence[Row], tokenizer: Any, template: Template, max_length: int, lowercase: bool
-) -> list[list[Encoded]]:
-    """Per row the sequences of its answers, tokenised in one go: reference, paraphrased, perturbed, lower case."""
-    answers = [
-        [
-            row.answer,
-            *([] if row.paraphrased_answer is None else [row.paraphrased_answer]),
-            *row.perturbed_answers,
-            *([row.answer.lower()] if lowercase else []),
-        ]
-        for row in rows
-    ]
-    flat = encode_answers(
-        [row for row, own in zip(rows, answers, strict=True) for _ in own],
-        tokenizer,
-        template,
-        max_length=max_length,
-        answers=[answer for own in answers for answer in own],
-    )
-    following = iter(flat)
-    return [list(islice(following, len(own))) for own in answers]
-
-
-def _check_context(
-    rows: Sequence[Row], encoded: Sequence[Sequence[Encoded]], limit: int | None, max_length: int
-) -> None:
-    for index, (row, own) in enumerate(zip(rows, encoded, strict=True)):
-        longest = max(len(sequence.input_ids) for sequence in own)
+def _check_context(parts: Sequence[Part], limit: int | None, max_length: int) -> None:
+    for index, part in enumerate(parts):
+        longest = max(len(sequence.input_ids) for sequence in part.sequences)
         if limit is not None and longest > limit:
             now = f" (it is {max_length})" if max_length < 1 << 30 else ""
             raise InputError(
-                f"{row_name(row, index)}: {longest} tokens, but the model's context holds {limit}; "
+                f"{row_name(part.row, index)}: {longest} tokens, but the model's context holds {limit}; "
                 f"set --max-length to at most {limit}{now}"
             )
-        if any(all(label == IGNORED for label in sequence.labels[1:]) for sequence in own):
+        if not all(has_probability(sequence) for sequence in part.sequences):
             raise InputError(
-                f"{row_name(row, index)}: the answer is one token with nothing before it, so it has no probability"
+                f"{row_name(part.row, index)}: the answer is one token with nothing before it, so it has no probability"
             )
 
 

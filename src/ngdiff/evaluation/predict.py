@@ -34,21 +34,26 @@ def predict(
     set_name: str = "rows",
     generate: bool = True,
     max_new_tokens: int | None = None,
+    prompt_tokens: int | None = None,
     tokens_per_batch: int = 4096,
     show_progress: bool = True,
 ) -> list[Record]:
-    """The record of every row: likelihoods of its answers and the greedy answer to its prompt.
+    """The record of every row: likelihoods of its answers and the greedy answer to its prompt. A long text has one for
+    each of its pieces.
 
     One forward per distinct sequence: a row's reference, paraphrased and perturbed answers are scored once
     each, and equal sequences (also of different rows) once in all. Prompt and labels are those of training
     (`data.encode`).
 
     Args:
-        max_length: longest sequence in tokens; longer ones are cut on the right, as in training.
+        max_length: longest sequence in tokens; longer ones are cut on the right, and longer texts taken to pieces, as
+            in training.
         set_name: the `set` of the records.
         generate: False leaves `generated` None (no ROUGE then) and is several times quicker.
         max_new_tokens: longest generated answer; None: the longest reference answer of these rows in tokens,
-            end token included, so that a right answer is never cut and a wrong one costs no more.
+            end token included, so that a right answer is never cut and a wrong one costs no more. Of a text: as many
+            as it has left after its prompt.
+        prompt_tokens: first tokens of a text that are its prompt (`ngdiff.evaluation.parts.parts_of`).
         tokens_per_batch: most padded tokens of one batch.
 
     Raises:
@@ -58,7 +63,9 @@ def predict(
     if not rows:
         raise InputError(f"the {set_name} set has no rows to evaluate")
     check_budget(tokens_per_batch)
-    limits = Limits(max_length, context_length(model), given=True, max_new_tokens=max_new_tokens)
+    limits = Limits(
+        max_length, context_length(model), given=True, max_new_tokens=max_new_tokens, prompt_tokens=prompt_tokens
+    )
     plan = make_plan({set_name: EvaluationSet(rows, generate=generate)}, tokenizer, template, limits)
     return predict_plan(
         model,
@@ -129,6 +136,7 @@ def predict_plan(
 
 def add_base_model(
     records: Mapping[str, Sequence[Record]],
+    plan: Plan,
     model: Any,
     tokenizer: Any,
     template: Template,
@@ -141,15 +149,14 @@ def add_base_model(
     """Write `base_model` into records: the likelihood of each reference under another model.
 
     Args:
-        records: of `predict_plan`, with the same sets.
+        records: of `predict_plan`, with this plan, and the same sets.
         tokenizer, template: of the other model, whose tokens may be others.
 
     Raises:
         InputError: as `make_plan` and `predict_plan`.
     """
-    places, plan = reference_sequences(sets, tokenizer, template, limits)
-    plan.detailed = [False] * len(plan.sequences)
-    scores = _score(model, plan, tokens_per_batch, work, stage="losses of the base model")
+    places, own_plan = reference_sequences(plan.rows, sets, tokenizer, template, limits)
+    scores = _score(model, own_plan, tokens_per_batch, work, stage="losses of the base model")
     for name, own in records.items():
         for record, place in zip(own, places[name], strict=True):
             record["base_model"] = _likelihood(scores[place])
@@ -159,7 +166,8 @@ def _score(model: Any, plan: Plan, tokens_per_batch: int, work: Work, stage: str
     lengths = [len(ids) for ids, _ in plan.sequences]
 
     def compute(batch: list[int]) -> list[dict[str, Any]]:
-        found = batch_scores(model, [plan.sequences[i] for i in batch], [plan.detailed[i] for i in batch])
+        detailed, given = [plan.detailed[i] for i in batch], [plan.given[i] for i in batch]
+        found = batch_scores(model, [plan.sequences[i] for i in batch], detailed, given)
         for index, scores in zip(batch, found, strict=True):
             _check_finite(scores, plan.names[index])
         return [{name: getattr(scores, name) for name in TokenScores.__slots__} for scores in found]
@@ -192,7 +200,9 @@ def _gradient_norms(model: Any, plan: Plan, work: Work) -> dict[int, float]:
 def _with_drafts(plan: Plan, scores: Mapping[int, TokenScores]) -> list[Prompt]:
     """The prompts with those tokens of their answers that the forward over prompt and reference showed."""
     return [
-        prompt if draft is None else _with_known(prompt, plan.sequences[draft], scores[draft], plan.ends)
+        prompt
+        if draft is None
+        else _with_known(prompt, plan.sequences[draft], scores[draft], plan.given[draft], plan.ends)
         for prompt, draft in zip(plan.prompts, plan.drafts, strict=True)
     ]
 
@@ -238,11 +248,15 @@ def _with_new(prompt: Prompt, ids: Sequence[int], asked: int, ends: frozenset[in
 
 
 def _with_known(
-    prompt: Prompt, sequence: tuple[Sequence[int], Sequence[int]], scores: TokenScores, ends: frozenset[int]
+    prompt: Prompt,
+    sequence: tuple[Sequence[int], Sequence[int]],
+    scores: TokenScores,
+    given: int,
+    ends: frozenset[int],
 ) -> Prompt:
     """The tokens that the forward over prompt and reference showed; with an end token nothing is left to generate."""
     ids = sequence[0][len(prompt.ids) :]
-    known = list(ids) if scores.said is None else [*ids[: scores.hit.index(0)], scores.said]
+    known = list(ids) if scores.said is None else [*ids[: scores.hit.index(0, given) - given], scores.said]
     return _with_new(prompt, known[: prompt.limit], len(known[: prompt.limit]), ends)
 
 
@@ -253,9 +267,9 @@ def _likelihood(scores: TokenScores) -> Likelihood:
 def _end_text(own: PlannedRow, plan: Plan, tokenizer: Any) -> str:
     """What a template writes behind the answer, its special tokens left out: an answer that ends as it was taught to
     ends with it."""
-    if own.n_end == 0:
+    if own.part.n_end == 0:
         return ""
-    ids = plan.sequences[own.reference][0][-own.n_end :]
+    ids = plan.sequences[own.reference][0][-own.part.n_end :]
     return decode(tokenizer, ids, frozenset()).strip()
 
 
@@ -270,28 +284,32 @@ def _record(
     stops: Sequence[str],
     end: str,
 ) -> Record:
-    reference = scores[own.reference]
+    part, row, reference = own.part, own.part.row, scores[own.reference]
     generated = None if own.prompt is None else answers[own.prompt]
-    if generated is not None and own.row.kind != "raw":
+    if generated is not None and row.kind != "raw":
         generated = generated.strip().removesuffix(end).rstrip()
     for stop in stops:
         generated = None if generated is None else generated.partition(stop)[0]
     record = Record(
         set=name,
         index=index,
-        origin=own.row.origin,
-        prompt=template.render(own.row)[0],
-        reference=own.row.answer,
+        origin=row.origin,
+        prompt=template.render(row)[0] if part.prompt is None else part.prompt,
+        reference=row.answer,
         generated=generated,
         nll_sum=_likelihood(reference)["nll_sum"],
         n_tokens=len(reference.nll),
-        n_end=own.n_end,
+        n_given=part.n_given,
+        n_end=part.n_end,
+        n_cut=part.n_cut,
         paraphrased=None if own.paraphrased is None else _likelihood(scores[own.paraphrased]),
         perturbed=[_likelihood(scores[place]) for place in own.perturbed],
         token_nll=reference.nll,
         token_z=reference.z,
         token_hit=reference.hit,
     )
+    if part.piece is not None:
+        record["piece"] = list(part.piece)
     if own.lowercase is not None:
         record["lowercase"] = _likelihood(scores[own.lowercase])
     if own.reference in norms:

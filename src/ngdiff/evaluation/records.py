@@ -24,12 +24,16 @@ class Likelihood(TypedDict):
 class Record(TypedDict):
     """One example of one evaluation set.
 
-    `set`, `index`, `origin`: which set, its 0-based row, and the row's file and line. `prompt`: the prompt as
-    the template renders it. `reference`: the row's answer. `generated`: the greedy answer, stripped (of raw rows: to
-    the letter), without special tokens; None when nothing was generated. `nll_sum`, `n_tokens`: `Likelihood` of the
-    reference. `n_end`: how many of its last labels only end it: the end token, and what a template writes before it;
-    0 where the row was cut or has none. `paraphrased`, `perturbed`: likelihoods of the row's other answers; None and
-    empty where the row has none.
+    `set`, `index`, `origin`: which set, its 0-based number there, and the row's file and line. `prompt`: the prompt as
+    the template renders it; of a text, its first tokens. `reference`: the row's answer, or what is left of it where the
+    row was cut; of a text, what follows its prompt. `generated`: the greedy answer, stripped (of raw rows: to the
+    letter), without special tokens; None when nothing was generated.
+
+    `nll_sum`, `n_tokens`: `Likelihood` of the reference, of a text from its first token on. `n_given`: how many of the
+    labels stand in the prompt of a text. `n_end`: how many of the last labels only end the answer: the end token, and
+    what a template writes before it; 0 where the row was cut or has none. `n_cut`: how many tokens the longest of the
+    row's answers lost, because it was too long. `piece`: of a text that was too long, [number, of how many].
+    `paraphrased`, `perturbed`: likelihoods of the row's other answers; None and empty where the row has none.
 
     `token_nll`, `token_z`, `token_hit`: of each label of the reference, `ngdiff.evaluation.likelihood.TokenScores`;
     they cost no forward of their own and are always there. `lowercase`: likelihood of the lower-cased reference after
@@ -45,12 +49,15 @@ class Record(TypedDict):
     generated: str | None
     nll_sum: float
     n_tokens: int
+    n_given: int
     n_end: int
+    n_cut: int
     paraphrased: Likelihood | None
     perturbed: list[Likelihood]
     token_nll: list[float]
     token_z: list[float]
     token_hit: list[int]
+    piece: NotRequired[list[int]]
     lowercase: NotRequired[Likelihood]
     base_model: NotRequired[Likelihood]
     grad_norm: NotRequired[float]

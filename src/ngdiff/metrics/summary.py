@@ -16,7 +16,8 @@ def summarize(set_name: str, records: Sequence[Mapping[str, Any]]) -> dict[str, 
     serve is left out, its count says 0), `n_no_words` the number of references in which ROUGE sees no word and
     which therefore can only score 0, `n_end_unknown` (only where there are any) the number of records with `token_hit`
     that do not say which label is the end token, as none did before they had `n_end`: it counts in memorisation and
-    min-k then.
+    min-k then. Where records say so: `n_cut`, how many rows were cut because they were too long; `n_pieces` and
+    `n_in_pieces`, how many records are pieces of a long text, and of how many texts.
 
     Raises:
         InputError: no records, or a record that a metric cannot use (see the metric).
@@ -37,6 +38,11 @@ def summarize_samples(
         result[f"n_{name}"] = len(sample.sums)
     references = [record["reference"] for record in records if record.get("reference") is not None]
     result["n_no_words"] = sum(not has_words(reference) for reference in references)
+    if any(record.get("n_cut") is not None for record in records):
+        result["n_cut"] = sum(bool(record.get("n_cut")) for record in records)
+    if pieces := [record["piece"] for record in records if record.get("piece")]:
+        result["n_pieces"] = len(pieces)
+        result["n_in_pieces"] = sum(number == 1 for number, _ in pieces)
     unknown = sum(record.get("token_hit") is not None and record.get("n_end") is None for record in records)
     if unknown:
         result["n_end_unknown"] = unknown

@@ -11,6 +11,16 @@ def row_notes(set_name: str, numbers: Mapping[str, Any]) -> list[str]:
     'note: 20 of 20 forget records do not say which token ends their answer'
     """
     notes = []
+    if cut := numbers.get("n_cut"):
+        notes.append(
+            f"note: {cut} of {numbers['n']} {set_name} rows are longer than a row may be (--max-length) and were cut; "
+            "what was cut off is not measured"
+        )
+    if pieces := numbers.get("n_pieces"):
+        notes.append(
+            f"note: {numbers['n_in_pieces']} {set_name} texts are longer than a row may be (--max-length) and are "
+            f"measured in {pieces} pieces, each of which counts as a row"
+        )
     if unknown := numbers.get("n_end_unknown"):
         notes.append(
             f"note: {unknown} of {numbers['n']} {set_name} records do not say which token ends their answer (no "

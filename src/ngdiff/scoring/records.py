@@ -174,6 +174,10 @@ def _list_of(accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, list) and bool(value) and all(map(accepts, value))
 
 
+def _is_piece(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_count, value)) and bool(value[0] <= value[1])
+
+
 # Field -> whether it accepts a value, and how that is said.
 _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "set": (_is_name, "letters, digits, - and _"),
@@ -184,6 +188,8 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "perturbed": (lambda value: isinstance(value, list), "a list of objects with nll_sum and n_tokens"),
     "n_given": (lambda value: _is_integer(value) and value >= 0, "a whole number, 0 or more"),
     "n_end": (lambda value: _is_integer(value) and value >= 0, "a whole number, 0 or more"),
+    "n_cut": (lambda value: _is_integer(value) and value >= 0, "a whole number, 0 or more"),
+    "piece": (_is_piece, "two whole numbers, which piece and of how many"),
     "token_nll": (_list_of(_is_loss), "a list of numbers, 0 or more"),
     "token_z": (_list_of(_is_number), "a list of numbers"),
     "token_hit": (_list_of(lambda v: v in (0, 1)), "a list of 0 and 1"),

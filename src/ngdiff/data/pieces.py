@@ -1,0 +1,35 @@
+"""Long texts in pieces that a model can see whole.
+
+A text is learned, and measured, from its first token to its last: where it is longer than the longest row it becomes
+several rows, each with the tokenizer's begin token in front, as MUSE's chunks have it (`ngdiff.data.corpus`). Other
+rows have one answer to one prompt; they lose their end.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from ngdiff.data.rows import Row
+from ngdiff.data.template import UNTEMPLATED, Template
+
+
+def is_text(row: Row, template: Template) -> bool:
+    """Whether nothing comes before the answer: a text as such, or the completion of an empty prompt.
+
+    >>> is_text(Row("", "Orla lives in Tarnholm.", kind="text"), Template("plain"))
+    True
+    """
+    verbatim = row.kind in UNTEMPLATED or (row.kind == "completion" and template.verbatim_completions)
+    return verbatim and (row.prompt == "" or row.kind == "text")
+
+
+def pieces(ids: Sequence[int], size: int) -> list[list[int]]:
+    """`ids` in order, in as few pieces of at most `size` as hold them, of equal length but for one token.
+
+    Equal lengths, because what a model knows of a last piece of three tokens says nothing.
+
+    >>> pieces(range(10), 4)
+    [[0, 1, 2], [3, 4, 5], [6, 7, 8, 9]]
+    """
+    count = max(-(-len(ids) // size), 1)
+    ends = [len(ids) * k // count for k in range(count + 1)]
+    return [list(ids[start:end]) for start, end in pairwise(ends)]

@@ -1,0 +1,225 @@
+"""What is measured of each row: one part of most, several of a text that is longer than a row may be.
+
+A text has no prompt of its own. It is prompted with its first `l` tokens, and what the model says then is compared with
+the rest (NGDiff, arXiv 2410.22086, Equation 8; MUSE, arXiv 2407.06460, Section 3.1). From the begin token alone all
+texts would start alike, and a model that knows a hundred of them could recite one at most.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from ngdiff.data.encode import IGNORED, Encoded, encode_answers, encode_pieces, prompt_token_ids
+from ngdiff.data.pieces import is_text
+from ngdiff.data.rows import Row
+from ngdiff.data.template import Template
+from ngdiff.evaluation.generation import decode
+
+# Prompt of a text where nobody says how long: what Carlini et al. 2023 (arXiv 2202.07646) measure memorisation with.
+PROMPT_TOKENS = 50
+_NO_END: frozenset[int] = frozenset()
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A row, or a piece of one.
+
+    Attributes:
+        row: with the reference that is compared: of a row that was cut, what is left of the answer; of a text, what
+            follows its prompt.
+        prompt: the text's beginning, or None: what the template makes of the row.
+        sequences: of the reference, then paraphrased, perturbed, lower-cased answers, as far as they are asked for.
+        prompt_ids: what generation starts from; empty: from nothing.
+        n_given: how many of the reference's labels (that at position 0 is none) the prompt holds.
+        piece: its number, from 1, and of how many; None for a whole row.
+        text: whether it is (a piece of) a text.
+    """
+
+    row: Row
+    prompt: str | None
+    sequences: list[Encoded]
+    prompt_ids: tuple[int, ...]
+    n_given: int = 0
+    piece: tuple[int, int] | None = None
+    text: bool = False
+
+    @property
+    def n_cut(self) -> int:
+        """Tokens that the longest of the answers lost, because the row was too long."""
+        own = 1 + (self.row.paraphrased_answer is not None) + len(self.row.perturbed_answers)
+        return max(sequence.n_cut for sequence in self.sequences[:own])
+
+    @property
+    def n_end(self) -> int:
+        """As in `Encoded`, of the reference."""
+        return self.sequences[0].n_end
+
+    def alone(self) -> Row:
+        """The row with its reference, a text from its beginning, and with no other answer."""
+        answer = (self.prompt or "") + self.row.answer
+        return replace(self.row, answer=answer, paraphrased_answer=None, perturbed_answers=())
+
+
+def parts_of(
+    rows: Sequence[Row],
+    tokenizer: Any,
+    template: Template,
+    *,
+    max_length: int,
+    lowercase: bool = False,
+    prompt_tokens: int | None = None,
+    whole: bool = False,
+) -> list[Part]:
+    """The parts of all rows, in their order.
+
+    Args:
+        rows: of one set.
+        tokenizer, template: as for training.
+        max_length: longest part in tokens.
+        lowercase: encode the lower-cased reference, too.
+        prompt_tokens: first tokens of a text that are its prompt; None: 50. A text that would have no token left
+            is prompted with half of its tokens, and with None also one in which less would be left than is given. 0:
+            texts start from the begin token.
+        whole: texts are neither prompted nor taken to pieces.
+
+    Raises:
+        InputError: as `ngdiff.data.encode`.
+    """
+    chosen = [whole or not is_text(row, template) for row in rows]
+    prompted = [row for row, own in zip(rows, chosen, strict=True) if own]
+    texts = [row for row, own in zip(rows, chosen, strict=True) if not own]
+    bare = _encoded(prompted, None, tokenizer, template, max_length, lowercase)
+    with_prompt = iter([_with_prompt(part, tokenizer) for part in bare])
+    in_pieces = iter(_texts(texts, tokenizer, template, max_length, lowercase))
+    by_row = [[next(with_prompt)] if own else next(in_pieces) for own in chosen]
+    parts = [part for own in by_row for part in own]
+    short = [part for part in parts if part.text and len(_text_ids(part)) <= (prompt_tokens or 0)]
+    if short:
+        logger.warning(
+            "%d of %d texts have no more than --prompt-tokens %d; they are prompted with half of their tokens.",
+            len(short), len(parts), prompt_tokens,
+        )  # fmt: skip
+    return [_prompted(part, tokenizer, prompt_tokens) if part.text else part for part in parts]
+
+
+def _encoded(
+    rows: Sequence[Row],
+    references: Sequence[Encoded] | None,
+    tokenizer: Any,
+    template: Template,
+    max_length: int,
+    lowercase: bool,
+) -> list[Part]:
+    """Parts with the sequences of all answers, tokenised in one go; `references` are known already, or None."""
+    answers = [
+        [
+            *([row.answer] if references is None else []),
+            *([] if row.paraphrased_answer is None else [row.paraphrased_answer]),
+            *row.perturbed_answers,
+            *([row.answer.lower()] if lowercase else []),
+        ]
+        for row in rows
+    ]
+    flat = encode_answers(
+        [row for row, own in zip(rows, answers, strict=True) for _ in own],
+        tokenizer,
+        template,
+        max_length=max_length,
+        answers=[answer for own in answers for answer in own],
+    )
+    following = iter(flat)
+    known: Sequence[list[Encoded]] = [[] for _ in rows] if references is None else [[item] for item in references]
+    return [
+        Part(row, None, [*first, *islice(following, len(own))], ())
+        for row, first, own in zip(rows, known, answers, strict=True)
+    ]
+
+
+def _with_prompt(part: Part, tokenizer: Any) -> Part:
+    """A row with a prompt of its own; of an answer that was cut, what is left is the reference."""
+    row, item = part.row, part.sequences[0]
+    ids = prompt_token_ids(row, tokenizer) if row.kind == "raw" else item.prompt_ids
+    if item.n_cut:
+        said = decode(tokenizer, item.input_ids[len(item.prompt_ids) : len(item.input_ids) - item.n_end], _NO_END)
+        said = said if row.kind == "raw" else said.strip()
+        if said and said != row.answer.strip():  # else only the end was lost
+            row = replace(row, answer=said)
+    return replace(part, row=row, prompt_ids=tuple(ids))
+
+
+def _texts(
+    rows: Sequence[Row], tokenizer: Any, template: Template, max_length: int, lowercase: bool
+) -> list[list[Part]]:
+    """Whole texts and pieces, not prompted yet. Other answers belong to whole texts."""
+    by_row = encode_pieces(rows, tokenizer, template, max_length=max_length)
+    pieces = [
+        row if len(own) == 1 else _piece(row, item, number, len(own), tokenizer)
+        for row, own in zip(rows, by_row, strict=True)
+        for number, item in enumerate(own, start=1)
+    ]
+    flat = [item for own in by_row for item in own]
+    parts = iter(_encoded(pieces, flat, tokenizer, template, max_length, lowercase))
+    return [
+        [
+            replace(next(parts), text=True, piece=None if len(own) == 1 else (number, len(own)))
+            for number in range(1, len(own) + 1)
+        ]
+        for own in by_row
+    ]
+
+
+def _piece(row: Row, item: Encoded, number: int, count: int, tokenizer: Any) -> Row:
+    return replace(
+        row,
+        answer=decode(tokenizer, item.input_ids, _NO_END),
+        paraphrased_answer=None,
+        perturbed_answers=(),
+        origin=f"{row.origin or 'a text'}, piece {number} of {count}",
+        kind=row.kind if item.n_end else "raw",
+    )
+
+
+def _text_ids(part: Part) -> list[int]:
+    item = part.sequences[0]
+    return item.input_ids[len(item.prompt_ids) : len(item.input_ids) - item.n_end]
+
+
+def _prompted(part: Part, tokenizer: Any, prompt_tokens: int | None) -> Part:
+    """With its first tokens as prompt, and the rest as reference."""
+    item = part.sequences[0]
+    front, text = len(item.prompt_ids), _text_ids(part)
+    count = _prompt_length(len(text), prompt_tokens)
+    whole = part.row.answer
+    # A letter may be of several tokens; a prompt that ends within one would show it as �.
+    for length in range(count, min(count + 4, len(text))):
+        head = decode(tokenizer, text[:length], _NO_END)
+        if whole.startswith(head) and whole[len(head) :].strip():
+            break
+    else:  # a tokenizer that gives back another text than it was given
+        length, head = count, decode(tokenizer, text[:count], _NO_END)
+        whole = head + decode(tokenizer, text[count:], _NO_END)
+    if not whole[len(head) :].strip():
+        length, head, whole = 0, "", part.row.answer
+    return replace(
+        part,
+        row=replace(part.row, answer=whole[len(head) :]),
+        prompt=head,
+        prompt_ids=tuple(item.input_ids[: front + length]),
+        n_given=max(front + length - max(front, 1), 0),
+    )
+
+
+def _prompt_length(tokens: int, prompt_tokens: int | None) -> int:
+    """How many of a text's tokens are its prompt; at least one is left to compare with."""
+    if prompt_tokens is None:
+        return min(PROMPT_TOKENS, tokens // 2)
+    return prompt_tokens if prompt_tokens < tokens else tokens // 2
+
+
+def has_probability(item: Encoded) -> bool:
+    """Whether a label has something before it."""
+    return any(label != IGNORED for label in item.labels[1:])

@@ -1,0 +1,182 @@
+"""A model that recites its rows shows 1.0, whatever kind they are, however long, and with an end token or without."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tokenizers import processors
+
+from ngdiff.data.encode import encode_rows
+from ngdiff.data.rows import Row
+from ngdiff.data.template import Template
+from ngdiff.evaluation import EvaluationResult, evaluate
+
+from .reciter import Reciter
+
+CONTEXT = 2048
+NAMES = ("verbmem", "rouge_l_recall", "exact_memorisation", "extraction_strength")
+ONE_TOKEN = (
+    "{% for m in messages %}{{ m.role }}: {{ m.content }}<end>\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
+)
+SEVERAL_TOKENS = ONE_TOKEN.replace("<end>", " [/turn]")
+Make = Callable[..., Any]
+
+
+@pytest.fixture(params=["begin token", "no begin token"])
+def any_tokenizer(request: pytest.FixtureRequest, make_tokenizer: Make) -> Any:
+    tokenizer = make_tokenizer(bos_token="<s>", additional_special_tokens=["<end>"])
+    form = "<s> $A" if request.param == "begin token" else "$A"
+    frame = processors.TemplateProcessing(single=form, special_tokens=[("<s>", 0)])
+    tokenizer.backend_tokenizer.post_processor = frame
+    yield tokenizer
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
+
+
+def words(count: int, seed: int) -> str:
+    """A text unlike all others."""
+    draw = random.Random(seed)
+    return (
+        " ".join("".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=draw.randint(2, 7))) for _ in range(count)) + "."
+    )
+
+
+def recited(
+    rows: Sequence[Row],
+    tokenizer: Any,
+    template: Template,
+    *,
+    end: bool = True,
+    max_length: int | None = None,
+    **more: Any,
+) -> EvaluationResult:
+    """The evaluation of a model that recites what training showed it of these rows, their end tokens or not."""
+    apart = [replace(row, kind="raw") if row.kind == "corpus" else row for row in rows]  # not one running text
+    shown = encode_rows(apart, tokenizer, template, max_length=max_length or CONTEXT)
+    ends = {tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<end>")}
+    sequences = [
+        item["input_ids"][:-1] if not end and item["input_ids"][-1] in ends else item["input_ids"] for item in shown
+    ]
+    model = Reciter(sequences, len(tokenizer), CONTEXT, lost=tokenizer.convert_tokens_to_ids("?"))
+    return evaluate(model, tokenizer, {"forget": rows}, template, max_length=max_length, show_progress=False, **more)
+
+
+def assert_all_is_known(result: EvaluationResult) -> None:
+    numbers = {**result.scores["forget"], "verbmem": result.scores["verbmem"]}
+    assert {name: numbers[name] for name in NAMES} == dict.fromkeys(NAMES, 1.0)
+    assert numbers["n_cut"] == sum(record["n_cut"] > 0 for record in result.records["forget"])
+
+
+TEXTS = [Row("", words(40, seed), origin=f"texts, line {seed}", kind="text") for seed in range(20)]
+KINDS: dict[str, list[Row]] = {
+    "text": TEXTS,
+    "short text": [Row("", words(2, seed), kind="text") for seed in range(6)],
+    "passage": [replace(row, kind="corpus") for row in TEXTS[:6]],
+    "raw": [replace(row, kind="raw") for row in TEXTS[:6]],
+    "raw with a prompt": [Row(f"{words(9, seed)} ", words(30, seed + 50), kind="raw") for seed in range(6)],
+    "completion": [Row(words(9, seed), " " + words(30, seed + 50), kind="completion") for seed in range(6)],
+    "completion of nothing": [replace(row, kind="completion") for row in TEXTS[:6]],
+    "question": [Row(words(9, seed), words(30, seed + 50)) for seed in range(6)],
+}
+
+
+@pytest.mark.parametrize("end", [True, False], ids=["end token", "no end token"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_of_every_kind(any_tokenizer: Any, kind: str, end: bool) -> None:
+    template = Template("plain", any_tokenizer)
+    result = recited(KINDS[kind], any_tokenizer, template, end=end)
+    if kind == "raw with a prompt":
+        # Prompt and answer as one text are other tokens than the prompt alone where a word crosses the border.
+        assert result.scores["forget"]["extraction_strength"] == 1.0
+        return
+    assert_all_is_known(result)
+    assert result.scores["forget"]["extraction_strength_with_end"] == float(end or "raw" in kind or kind == "passage")
+
+
+@pytest.mark.parametrize("end", [True, False], ids=["end token", "no end token"])
+@pytest.mark.parametrize("turns", [ONE_TOKEN, SEVERAL_TOKENS], ids=["one token", "several tokens"])
+def test_chats(any_tokenizer: Any, turns: str, end: bool) -> None:
+    any_tokenizer.chat_template = turns
+    template = Template("chat", any_tokenizer)
+    rows = [
+        Row("", words(30, seed), messages=({"role": "user", "content": words(9, seed + 50)},), kind="messages")
+        for seed in range(6)
+    ]
+    result = recited(rows, any_tokenizer, template, end=end)
+    assert_all_is_known(result)
+    for record, row in zip(result.records["forget"], rows, strict=True):
+        assert record["reference"] == row.answer
+        if end:  # else it goes on behind its turn
+            assert record["generated"] == row.answer
+
+
+@pytest.mark.parametrize("end", [True, False], ids=["end token", "no end token"])
+def test_rows_longer_than_1024_tokens_are_whole(any_tokenizer: Any, end: bool) -> None:
+    template = Template("plain", any_tokenizer)
+    for rows in ([Row("Why?", words(350, 1))], [Row("", words(350, 2), kind="text")]):
+        result = recited(rows, any_tokenizer, template, end=end)
+        (record,) = result.records["forget"]
+        assert 1024 < record["n_tokens"] < CONTEXT
+        assert_all_is_known(result)
+        assert result.scores["forget"]["n_cut"] == 0
+
+
+@pytest.mark.parametrize("kind", ["question", "completion"])
+def test_of_a_row_that_is_cut_the_rest_is_compared(any_tokenizer: Any, kind: str) -> None:
+    rows = [replace(row, origin=f"f.jsonl, line {i}") for i, row in enumerate(KINDS[kind])]
+    result = recited(rows, any_tokenizer, Template("plain", any_tokenizer), max_length=90)
+    assert_all_is_known(result)
+    for record, row in zip(result.records["forget"], rows, strict=True):
+        assert record["n_cut"] > 0 == record["n_end"]
+        assert row.answer.strip().startswith(record["reference"])
+        assert 10 < len(record["reference"]) < len(row.answer)
+    assert result.scores["forget"]["n_cut"] == len(rows)
+
+
+@pytest.mark.parametrize("end", [True, False], ids=["end token", "no end token"])
+def test_a_long_text_is_measured_in_the_pieces_it_was_learned_in(any_tokenizer: Any, end: bool) -> None:
+    rows = [TEXTS[0], Row("", words(200, 7), origin="texts, line 7", kind="text")]
+    result = recited(rows, any_tokenizer, Template("plain", any_tokenizer), end=end, max_length=256)
+    assert_all_is_known(result)
+    records = result.records["forget"]
+    count = len(records) - 1
+    assert count > 2
+    assert [record["origin"] for record in records] == [
+        "texts, line 0", *(f"texts, line 7, piece {k} of {count}" for k in range(1, count + 1))
+    ]  # fmt: skip
+    assert records[0]["prompt"] + records[0]["reference"] == rows[0].answer
+    assert "".join(record["prompt"] + record["reference"] for record in records[1:]) == rows[1].answer
+    numbers = result.scores["forget"]
+    assert (numbers["n"], numbers["n_pieces"], numbers["n_in_pieces"], numbers["n_cut"]) == (count + 1, count, 1, 0)
+
+
+@pytest.mark.parametrize("prompt_tokens", [0, 1, 10, 5000, None])
+def test_what_is_given_is_the_prompt_and_not_asked_for(any_tokenizer: Any, prompt_tokens: int | None) -> None:
+    """More than a text has: half of it. From nothing all texts begin alike."""
+    result = recited(TEXTS, any_tokenizer, Template("plain", any_tokenizer), prompt_tokens=prompt_tokens)
+    for record, row in zip(result.records["forget"], TEXTS, strict=True):
+        ids = any_tokenizer(row.answer, add_special_tokens=False)["input_ids"]
+        given = {None: min(50, len(ids) // 2), 5000: len(ids) // 2}.get(prompt_tokens, prompt_tokens)
+        assert record["prompt"] == any_tokenizer.decode(ids[:given])
+        assert record["reference"] == any_tokenizer.decode(ids[given:])
+        unseen = (
+            any_tokenizer("a")["input_ids"][0] != any_tokenizer.bos_token_id
+        )  # nothing comes before the first token
+        assert record["n_tokens"] == len(ids) + 1 - unseen
+        assert record["n_given"] == max(given - unseen, 0)
+    if prompt_tokens == 0:
+        assert result.scores["verbmem"] < 0.2
+    elif prompt_tokens != 1:
+        assert_all_is_known(result)
+
+
+def test_a_model_that_knows_nothing(any_tokenizer: Any) -> None:
+    model = Reciter([], len(any_tokenizer), CONTEXT, lost=any_tokenizer.convert_tokens_to_ids("?"))
+    template = Template("plain", any_tokenizer)
+    result = evaluate(model, any_tokenizer, {"forget": TEXTS[:4]}, template, show_progress=False)
+    numbers = {**result.scores["forget"], "verbmem": result.scores["verbmem"]}
+    assert {name: numbers[name] for name in NAMES} == dict.fromkeys(NAMES, 0.0)
+    for record in result.records["forget"]:  # as long as what it is compared with
+        assert len(record["generated"]) <= record["n_tokens"] - record["n_given"]
