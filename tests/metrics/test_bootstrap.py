@@ -1,73 +1,101 @@
-"""Bootstrap intervals against scipy's, against a loop, and against simulation."""
+"""Bootstrap-t intervals of losses: against a loop, and by simulation."""
+
+import math
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from ngdiff.errors import InputError
-from ngdiff.metrics import bootstrap, mean_interval
-from ngdiff.metrics.bootstrap import percentile_interval, resampled
+from ngdiff.metrics import bootstrap, ratio_interval
 
 
-def test_the_distribution_is_that_of_resampling_one_by_one() -> None:
+def standard_error(sums: np.ndarray, counts: np.ndarray) -> float:
+    n, ratio = len(sums), sums.sum() / counts.sum()
+    squares = sum((s - ratio * c) ** 2 for s, c in zip(sums, counts, strict=True))
+    return math.sqrt(n / (n - 1) * squares) / float(counts.sum())
+
+
+def test_it_is_that_of_resampling_one_by_one() -> None:
     rng = np.random.default_rng(0)
-    sums, counts = rng.exponential(5.0, (12, 2)), rng.integers(1, 9, (12, 2)).astype(float)
-    found = resampled(sums, counts, seed=3, resamples=50)
-    draws = np.random.default_rng(3).multinomial(12, [1 / 12] * 12, size=50)
-    for row, drawn in zip(found, draws, strict=True):
-        chosen = [i for i, times in enumerate(drawn) for _ in range(times)]
-        assert len(chosen) == 12
-        assert row == pytest.approx(sums[chosen].sum(axis=0) / counts[chosen].sum(axis=0), rel=1e-12)
+    counts = rng.integers(1, 9, 12).astype(float)
+    sums = rng.exponential(5.0, 12) * counts
+    ratio, error = sums.sum() / counts.sum(), standard_error(sums, counts)
+    found = []
+    for drawn in np.random.default_rng(3).multinomial(12, [1 / 12] * 12, size=200):
+        rows = [i for i, times in enumerate(drawn) for _ in range(times)]
+        own = sums[rows].sum() / counts[rows].sum()
+        found.append((own - ratio) / standard_error(sums[rows], counts[rows]))
+    found.sort()
+    # positions of the quantiles .05 and .95 among 200, outwards: 9.95 -> 9, 189.05 -> 190
+    expected = (ratio - found[190] * error, ratio - found[9] * error)
+    result = ratio_interval(sums.tolist(), counts.tolist(), confidence=0.9, seed=3, resamples=200)
+    assert result == pytest.approx(expected, rel=1e-9)
 
 
-def test_agrees_with_scipy() -> None:
-    rng = np.random.default_rng(1)
-    values = rng.exponential(1.0, 60)
-    ours = mean_interval(list(values), confidence=0.9, resamples=20000)
-    theirs = stats.bootstrap(
-        (values,), np.mean, confidence_level=0.9, n_resamples=20000, method="percentile", rng=rng
-    ).confidence_interval
-    # quantiles of 20000 draws: about 0.01 standard errors of the mean apart
-    assert ours == pytest.approx(tuple(theirs), abs=0.05 * values.std() / np.sqrt(60))
+def test_the_standard_error_is_that_of_a_mean_where_all_counts_are_one() -> None:
+    values = np.random.default_rng(1).exponential(size=30)
+    assert standard_error(values, np.ones(30)) == pytest.approx(stats.sem(values))
 
 
-def test_coverage() -> None:
-    """Skewed values of known mean: 95 % intervals of 40 examples hold it in 90 to 97 % of 500 samples."""
-    rng = np.random.default_rng(2)
-    held = 0
-    for run in range(500):
-        low, high = mean_interval(list(rng.exponential(1.0, 40)), seed=run, resamples=500)
-        held += low <= 1.0 <= high
-    assert 0.90 <= held / 500 <= 0.97
+# name -> (draw, mean, least coverage at n = 20 and 40): no interval of an unbounded mean always holds.
+LOSSES = {
+    "normal": (lambda rng, n: rng.normal(3, 0.5, n), 3.0, 0.92),
+    "exponential": (lambda rng, n: rng.exponential(1, n), 1.0, 0.92),
+    "half recited": (
+        lambda rng, n: np.where(rng.random(n) < 0.5, rng.exponential(0.02, n), rng.gamma(9, 1 / 3, n)),
+        1.51,
+        0.92,
+    ),
+    "long tail": (lambda rng, n: rng.lognormal(0, 1, n), math.exp(0.5), 0.86),
+}
 
 
-def test_the_same_seed_gives_the_same_interval_and_another_one_another() -> None:
-    values = list(np.random.default_rng(3).normal(size=30))
-    assert mean_interval(values, seed=1) == mean_interval(values, seed=1)
-    assert mean_interval(values, seed=1) != mean_interval(values, seed=2)
+@pytest.mark.parametrize("n", [20, 40])
+@pytest.mark.parametrize("name", LOSSES)
+def test_coverage(name: str, n: int) -> None:
+    draw, true, least = LOSSES[name]
+    rng = np.random.default_rng([n, len(name)])
+    held, runs = 0, 1000
+    for run in range(runs):
+        counts = rng.integers(5, 61, n)
+        ends = ratio_interval((draw(rng, n) * counts).tolist(), counts.tolist(), seed=run, resamples=300)
+        assert ends is not None
+        held += ends[0] <= true <= ends[1]
+    assert least <= held / runs < 1
+
+
+def test_scale_changes_nothing_and_huge_losses_do_not_overflow() -> None:
+    rng = np.random.default_rng(5)
+    counts = rng.integers(1, 9, 20).tolist()
+    sums = rng.exponential(5.0, 20)
+    low, high = ratio_interval(sums.tolist(), counts) or (0, 0)
+    assert ratio_interval((sums * 2.0**900).tolist(), counts) == pytest.approx((low * 2.0**900, high * 2.0**900))
+
+
+def test_it_does_not_reach_below_zero() -> None:
+    sums = [0.001] * 7 + [9.0, 8.0, 6.0, 3.0, 1.0]
+    low, high = ratio_interval(sums, [1] * 12) or (-1, -1)
+    assert 0 <= low < sum(sums) / 12 < high
+
+
+def test_values_without_spread_have_no_interval() -> None:
+    """A point would say that nothing could be otherwise."""
+    assert ratio_interval([0.3] * 7, [1] * 7) is None
+    assert ratio_interval([0.0] * 7, [3] * 7) is None
+    assert ratio_interval([0.1 * c for c in range(1, 9)], list(range(1, 9))) is None  # every row's loss is 0.1
+    assert ratio_interval([0.3] * 9 + [2.0], [1] * 10) is None  # a third of the resamples lack the one that differs
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = np.random.default_rng(4).normal(size=(30, 2))
-    whole = resampled(values, np.ones_like(values), seed=0, resamples=100)
+    sums, counts = np.random.default_rng(4).exponential(size=30).tolist(), [1] * 30
+    whole = ratio_interval(sums, counts, resamples=100)
     monkeypatch.setattr(bootstrap, "_BLOCK", 7 * 30)
-    # the same draws; only the products of matrices round in another order
-    assert resampled(values, np.ones_like(values), seed=0, resamples=100) == pytest.approx(whole, rel=1e-9, abs=1e-12)
+    assert ratio_interval(sums, counts, resamples=100) == pytest.approx(whole, rel=1e-9)
 
 
-def test_columns_share_their_draws() -> None:
-    values = np.random.default_rng(5).normal(size=(20, 1))
-    found = resampled(np.hstack([values, -values]), np.ones((20, 2)), seed=0, resamples=40)
-    assert found[:, 0] == pytest.approx(-found[:, 1])
-
-
-def test_equal_values_have_an_interval_of_no_length() -> None:
-    assert mean_interval([0.3] * 7) == pytest.approx((0.3, 0.3), rel=1e-15)
-    assert mean_interval([1e12] * 7) == pytest.approx((1e12, 1e12), rel=1e-15)
-
-
-def test_one_example_has_none() -> None:
+def test_what_is_refused() -> None:
     with pytest.raises(InputError, match="a confidence interval needs at least 2 examples, found 1"):
-        mean_interval([0.5])
+        ratio_interval([0.5], [1])
     with pytest.raises(InputError, match="confidence is 95; a level lies between 0 and 1"):
-        percentile_interval(np.arange(3.0), confidence=95)
+        ratio_interval([0.5, 1.0], [1, 1], confidence=95)

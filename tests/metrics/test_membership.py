@@ -102,14 +102,16 @@ def test_every_score_is_lower_for_what_a_model_knows(name: str) -> None:
 def test_membership_of_known_and_unknown_records() -> None:
     forget = [complete(value) for value in (0.1, 0.2, 0.3, 2.0)]
     holdout = [complete(value) for value in (1.0, 2.0, 3.0)]
-    found = membership(forget, holdout, confidence=0.9)
+    found = membership(forget, holdout, confidence=0.9, seed=3)
     assert found.keys() == SCORES.keys()
     expected = auc([0.1, 0.2, 0.3, 2.0], [1.0, 2.0, 3.0])
+    ends = auc_interval([0.1, 0.2, 0.3, 2.0], [1.0, 2.0, 3.0], confidence=0.9, seed=3)
     for result in found.values():
         assert result["auc"] == pytest.approx(expected)
-        assert result["interval"] == pytest.approx(auc_interval(expected, 4, 3, confidence=0.9))
+        assert result["interval"] == pytest.approx(ends)  # the order alone counts
         assert (result["n_forget"], result["n_holdout"]) == (4, 3)
     assert "interval" not in membership(forget, holdout)["loss"]
+    assert "interval" not in membership(forget[:1], holdout, confidence=0.9)["loss"]
 
 
 def test_records_without_optional_fields() -> None:

@@ -1,10 +1,11 @@
 """Metrics: records in, numbers out. No model, no file, no torch."""
 
 from ngdiff.metrics.auc import auc, auc_interval
-from ngdiff.metrics.bootstrap import mean_interval
+from ngdiff.metrics.bootstrap import ratio_interval
 from ngdiff.metrics.catalogue import METRICS, Metric, metrics_of
 from ngdiff.metrics.classification import accuracies
 from ngdiff.metrics.forget_quality import ForgetQuality, forget_quality
+from ngdiff.metrics.gaffke import mean_interval
 from ngdiff.metrics.means import harmonic_mean, mean
 from ngdiff.metrics.membership import membership
 from ngdiff.metrics.memorisation import exact_memorisations, extraction_strengths
@@ -61,6 +62,7 @@ __all__ = [
     "privleak",
     "probabilities",
     "probability",
+    "ratio_interval",
     "retain_truth_ratio",
     "retain_truth_ratio_arithmetic",
     "rouge",

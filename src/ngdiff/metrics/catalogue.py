@@ -33,7 +33,8 @@ class Metric(NamedTuple):
     `values`: one number per record. `better`: which way is better; None for a set that is only a yardstick.
     `applies`: the records it is taken over; `n_<name>` is reported beside it, and the number is left out when no
     record applies. `counts`: for a mean over units of which a record has several, their number per record;
-    `values` are sums over them then.
+    `values` are sums over them then. `fraction`: a record's number lies in [0, 1]; the interval of the mean depends
+    on it.
     """
 
     values: Values
@@ -42,6 +43,7 @@ class Metric(NamedTuple):
     description: str
     applies: Callable[[Mapping[str, Any]], bool]
     counts: Values | None = None
+    fraction: bool = True
 
     def function(self, records: Records) -> float:
         """The mean over records that all apply.
@@ -78,6 +80,7 @@ def _likelihood(better: Way) -> dict[str, Metric]:
             "token mean of the answers' negative log-likelihood, nats",
             has_likelihood,
             token_counts,
+            fraction=False,
         ),
         "exact_memorisation": Metric(
             exact_memorisations, better, "exact memorisation", "fraction of tokens that are the first choice", has_hits

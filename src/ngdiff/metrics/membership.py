@@ -137,10 +137,10 @@ def values(score: Score, records: Sequence[Record]) -> list[float]:
 
 
 def membership(
-    forget: Sequence[Record], holdout: Sequence[Record], *, confidence: float | None = None
+    forget: Sequence[Record], holdout: Sequence[Record], *, confidence: float | None = None, seed: int = 0
 ) -> dict[str, dict[str, Any]]:
-    """Per score of `SCORES`: `auc`, with `confidence` its `interval` [low, high] (`auc_interval`), and over how
-    many records of each side, `n_forget` and `n_holdout`.
+    """Per score of `SCORES`: its `auc`, and over how many records of each side, `n_forget` and `n_holdout`; with
+    `confidence` and two records of each side its `interval` [low, high] (`auc_interval`).
 
     A score that no record of one side has is left out but for these counts.
 
@@ -154,8 +154,8 @@ def membership(
         found: dict[str, Any] = {"n_forget": len(members), "n_holdout": len(others)}
         if members and others:
             found["auc"] = auc(members, others)
-            if confidence is not None:
-                found["interval"] = list(auc_interval(found["auc"], len(members), len(others), confidence=confidence))
+            if confidence is not None and min(len(members), len(others)) > 1:
+                found["interval"] = list(auc_interval(members, others, confidence=confidence, seed=seed))
         result[name] = found
     return result
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ngdiff.errors import InputError
-from ngdiff.metrics.auc import auc
+from ngdiff.metrics.auc import auc, auc_ends
+from ngdiff.metrics.gaffke import Ends
 from ngdiff.metrics.membership import PERCENTAGES, SCORES, Score, values
 
 SPLITS = ("forget", "retain", "holdout")
@@ -74,3 +75,35 @@ def privleak(area: float, retrained: float) -> float:
             "its forget set is entirely known, which is no model that never saw it"
         )
     return 100 * (area - retrained) / retrained
+
+
+def privleak_interval(
+    passages: Mapping[str, Mapping[str, Sequence[float]]],
+    retrained: Mapping[str, Mapping[str, Sequence[float]]] | float,
+    *,
+    confidence: float,
+    seed: int = 0,
+) -> tuple[float, float] | None:
+    """Interval of PrivLeak by Min-40 %, in percent; None where a split has one passage only.
+
+    Against records of the retrained model both AUC are drawn with the same weights of the passages
+    (`ngdiff.metrics.auc.auc_ends`), the low draws of one over the high ones of the other. A published AUC comes
+    without records and is taken as known.
+
+    Args:
+        passages: as in `pair_aucs`.
+        retrained: the same of the retrained model, over the same passages, or its published AUC.
+
+    Raises:
+        InputError: a level out of range.
+    """
+    sides = [[splits[name][SCORE] for name in ("holdout", "forget")] for splits in (passages, retrained)
+             if not isinstance(splits, float)]  # fmt: skip
+    if min(len(values) for both in sides for values in both) < 2:
+        return None
+    own, *known = [auc_ends(*both, seed=seed) for both in sides]
+    if isinstance(retrained, float):
+        low, high = own.interval(confidence)
+        return privleak(low, retrained), privleak(high, retrained)
+    low, high = Ends(own.low / known[0].high, own.high / known[0].low).interval(confidence)
+    return privleak(low, 1.0), privleak(high, 1.0)

@@ -8,11 +8,15 @@ from ngdiff.metrics.means import ratio_of_sums
 
 
 class Sample(NamedTuple):
-    """One metric of one set: per record a sum over its units and their number (1 for a plain mean)."""
+    """One metric of one set: per record a sum over its units and their number (1 for a plain mean).
+
+    `fraction`: all sums lie in [0, 1], and all counts are 1.
+    """
 
     title: str
     sums: Sequence[float]
     counts: Sequence[float]
+    fraction: bool = False
 
     def mean(self) -> float:
         """`sum(sums) / sum(counts)`.
@@ -29,5 +33,5 @@ def samples_of(set_name: str, records: Sequence[Mapping[str, Any]]) -> dict[str,
     for name, metric in metrics_of(set_name).items():
         usable = [record for record in records if metric.applies(record)]
         counts = metric.counts(usable) if metric.counts else [1] * len(usable)
-        found[name] = Sample(metric.title, metric.values(usable), counts)
+        found[name] = Sample(metric.title, metric.values(usable), counts, metric.fraction and metric.counts is None)
     return found

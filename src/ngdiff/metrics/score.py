@@ -5,15 +5,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngdiff.errors import InputError
-from ngdiff.metrics.auc import auc_interval, check_confidence
-from ngdiff.metrics.bootstrap import RESAMPLES, percentile_interval, resampled
+from ngdiff.metrics.bootstrap import RESAMPLES, ratio_interval
 from ngdiff.metrics.forget_quality import forget_quality
-from ngdiff.metrics.means import harmonic_mean
+from ngdiff.metrics.gaffke import DRAWS, Array, Ends, mean_ends
+from ngdiff.metrics.levels import check_confidence
 from ngdiff.metrics.membership import membership
-from ngdiff.metrics.privleak import AUC_RETRAIN, PAIR, SCORE, SPLITS, muse_values, pair_aucs, privleak
+from ngdiff.metrics.privleak import (
+    AUC_RETRAIN,
+    PAIR,
+    SCORE,
+    SPLITS,
+    muse_values,
+    pair_aucs,
+    privleak,
+    privleak_interval,
+)
 from ngdiff.metrics.sample import Sample, samples_of
 from ngdiff.metrics.summary import headline, summarize_samples
 from ngdiff.metrics.truth_ratio import has_perturbed
@@ -22,6 +30,11 @@ from ngdiff.metrics.utility import PARTS, SETS
 Sets = Mapping[str, Sequence[Mapping[str, Any]]]
 
 CONFIDENCE = 0.95  # level of the intervals, unless said otherwise
+
+METHOD = {
+    "fractions, AUC, model utility, PrivLeak": f"Dirichlet weights with a worst-case value (Gaffke), {DRAWS} draws",
+    "loss": f"bootstrap-t, {RESAMPLES} resamples",
+}
 
 # Names at the top of a `metrics.json` that are no sets.
 RESERVED = (
@@ -59,16 +72,16 @@ def score(
       named in `privleak_retrained`: {`source`, `auc`, and for a model with records `privleak` by every score whose
       AUC is not 0 there};
     - `confidence`: {`level`, `method`, `seed`, `sets`: {set: {metric: [low, high]}}, `model_utility`, `privleak`}:
-      percentile bootstrap of every mean of at least two records (`bootstrap.resampled`), sets resampled
-      independently of each other; PrivLeak from the interval of its AUC, with that of the retrained model taken
-      as known.
+      of every mean of at least two records, by `gaffke.mean_ends` for fractions and `bootstrap.ratio_interval` for
+      losses; `model_utility` from the draws of its nine, sets drawn independently of each other;
+      `privleak_interval`.
 
     Args:
         sets: records by set name.
         retrained: those of a model that never saw the forget set.
         corpus: "news" or "books": which of MUSE's retrained models stands in where `retrained` has no MUSE sets.
         confidence: level of the intervals; None: none.
-        seed: of the bootstrap.
+        seed: of the draws.
 
     Raises:
         InputError: no sets, an empty one, a set with a name of another number, or a record that a metric cannot
@@ -83,16 +96,16 @@ def score(
     result.update(_forget_quality(sets, retrained or {}))
     result.update(numbers)
     if sets.get("forget") and sets.get("holdout"):
-        result["membership"] = membership(sets["forget"], sets["holdout"], confidence=confidence)
-    passages = _passages(sets)
-    result.update(_privleak(passages, _passages(retrained or {}), corpus))
+        result["membership"] = membership(sets["forget"], sets["holdout"], confidence=confidence, seed=seed)
+    passages, against = _passages(sets), _passages(retrained or {})
+    result.update(_privleak(passages, against, corpus))
     if confidence is not None:
         result["confidence"] = _intervals(samples, numbers, confidence, seed)
         if "privleak" in result:
-            sizes = [len(passages[split][SCORE]) for split in ("forget", "holdout")]
-            ends = auc_interval(result["privleak_auc"][PAIR][SCORE], *sizes, confidence=confidence)
-            known = result["privleak_retrained"]["auc"]
-            result["confidence"]["privleak"] = [privleak(end, known) for end in ends]
+            known = against if result["privleak_retrained"]["source"] == "records" else AUC_RETRAIN[corpus]
+            ends = privleak_interval(passages, known, confidence=confidence, seed=seed)
+            if ends is not None:
+                result["confidence"]["privleak"] = list(ends)
     return result
 
 
@@ -152,34 +165,45 @@ def _intervals(
     confidence: float,
     seed: int,
 ) -> dict[str, Any]:
-    drawn = {name: _distributions(own, [seed, zlib.crc32(name.encode())]) for name, own in samples.items()}
-    result: dict[str, Any] = {
-        "level": confidence,
-        "method": f"percentile bootstrap, {RESAMPLES} resamples",
-        "seed": seed,
-        "sets": {
-            name: {key: list(percentile_interval(values, confidence=confidence)) for key, values in own.items()}
-            for name, own in drawn.items()
-        },
-    }
+    seeds = {name: [seed, zlib.crc32(name.encode())] for name in samples}
+    drawn = {name: _ends(own, seeds[name]) for name, own in samples.items()}
+    found: dict[str, dict[str, list[float]]] = {}
+    for name, own in samples.items():
+        found[name] = {}
+        for key, sample in own.items():
+            ends = None
+            if key in drawn[name]:
+                ends = drawn[name][key].interval(confidence)
+            elif len(sample.sums) > 1:
+                ends = ratio_interval(sample.sums, sample.counts, confidence=confidence, seed=seeds[name])
+            if ends is not None:
+                found[name][key] = list(ends)
+    result: dict[str, Any] = {"level": confidence, "method": METHOD, "seed": seed, "sets": found}
     if "model_utility" in headline(numbers) and all(part in drawn[name] for name in SETS for part in PARTS):
-        nine = np.stack([drawn[name][part] for name in SETS for part in PARTS], axis=1)
-        utilities = np.asarray([harmonic_mean(row, "model utility") for row in nine.tolist()])
-        result["model_utility"] = list(percentile_interval(utilities, confidence=confidence))
+        nine = [drawn[name][part] for name in SETS for part in PARTS]
+        utility = Ends(_harmonic([one.low for one in nine]), _harmonic([one.high for one in nine]))
+        result["model_utility"] = list(utility.interval(confidence))
     return result
 
 
-def _distributions(samples: Mapping[str, Sample], seed: Sequence[int]) -> dict[str, NDArray[np.float64]]:
-    """Bootstrap distribution of every metric of a set; metrics over as many records share their draws."""
+def _ends(samples: Mapping[str, Sample], seed: Sequence[int]) -> dict[str, Ends]:
+    """Draws of every fraction of a set; metrics over as many records share their weights."""
     by_size: dict[int, list[str]] = {}
     for name, sample in samples.items():
-        by_size.setdefault(len(sample.sums), []).append(name)
-    found: dict[str, NDArray[np.float64]] = {}
+        if sample.fraction:
+            by_size.setdefault(len(sample.sums), []).append(name)
+    found: dict[str, Ends] = {}
     for size, names in by_size.items():
         if size < 2:
             continue
-        sums, counts = (
-            np.asarray([getattr(samples[name], part) for name in names], dtype=float).T for part in ("sums", "counts")
-        )
-        found.update(zip(names, resampled(sums, counts, seed=seed).T, strict=True))
+        values = np.asarray([samples[name].sums for name in names], dtype=float).T
+        low, high = mean_ends(values, seed=seed)
+        found.update({name: Ends(low[:, i], high[:, i]) for i, name in enumerate(names)})
     return found
+
+
+def _harmonic(draws: Sequence[Array]) -> Array:
+    """Harmonic mean draw by draw; 0 where one is 0."""
+    with np.errstate(divide="ignore"):
+        inverse: Array = np.sum([1 / one for one in draws], axis=0)
+    return len(draws) / inverse

@@ -1,6 +1,7 @@
 """Every number that a table can show: where it stands in `metrics.json`, its title, and which way is better."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Literal, NamedTuple
 
 from ngdiff.errors import InputError
@@ -140,6 +141,21 @@ def shown(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.1e}" if 0 < abs(value) < 0.00005 else f"{value:.4f}"
+
+
+def shown_interval(ends: Sequence[float] | None) -> str:
+    """Both ends as `shown`, rounded outwards, so that what is shown holds the interval; `-` for one that is missing.
+
+    >>> shown_interval([0.83156, 1.0]), shown_interval([0.999999, 0.9999999])
+    ('[0.8315, 1.0000]', '[0.9999, 1.0000]')
+    """
+    if ends is None:
+        return "-"
+    low, high = (
+        shown(end) if abs(end) < 0.00005 else f"{Decimal(repr(float(end))).quantize(Decimal('0.0001'), way):f}"
+        for end, way in zip(ends, (ROUND_FLOOR, ROUND_CEILING), strict=True)
+    )
+    return f"[{low}, {high}]"
 
 
 def _scores(evaluations: Iterable[Metrics]) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from ngdiff.errors import InputError
 from ngdiff.scoring.notes import row_notes
-from ngdiff.scoring.quantities import Quantity, arrow, at, is_shown, quantities, set_names, shown
+from ngdiff.scoring.quantities import Quantity, arrow, at, is_shown, quantities, set_names, shown, shown_interval
 
 
 def format_table(metrics: Mapping[str, Any], *, column: str = "value") -> str:
@@ -84,8 +84,7 @@ def _line(quantity: Quantity, evaluations: Sequence[Mapping[str, Any]]) -> _Line
         value = quantity.value(metrics)
         cells.append(shown(value))
         if at(metrics, ("confidence", "level")) is not None:
-            ends = at(metrics, quantity.interval)
-            cells.append("-" if ends is None else f"[{', '.join(map(shown, ends))}]")
+            cells.append(shown_interval(at(metrics, quantity.interval)))
         own = metrics.get(quantity.group, {})
         if value is not None and "n" in own:
             over.add(own.get(f"n_{quantity.path[-1]}", own["n"]))
