@@ -13,6 +13,7 @@ from typing import Any
 from transformers import TrainingArguments
 
 from ngdiff.errors import InputError
+from ngdiff.secrets import is_secret
 
 
 def as_given(args: TrainingArguments) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def as_given(args: TrainingArguments) -> dict[str, Any]:
     return {
         field.name: _plain(field.name, getattr(args, field.name), takes_json=field.name in args._VALID_DICT_FIELDS)
         for field in fields(args)
-        if field.init and not field.name.endswith("_token")
+        if field.init and not is_secret(field.name)
     }
 
 
