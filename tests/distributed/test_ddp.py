@@ -19,6 +19,11 @@ def test_two_processes_equal_one_with_the_double_batch(one, two, name):
     assert distance(one[name], two[name]) <= tolerance(case, case.ddp, one[name])
 
 
+@pytest.mark.parametrize("name", ["sgd", "npo"])
+def test_an_evaluated_loss_is_the_mean_over_the_tokens_of_all_processes(one, two, name):
+    assert two[name]["evaluated"] == pytest.approx(one[name]["evaluated"], rel=1e-6)
+
+
 def test_the_probes_of_the_case_in_place_are(one):
     first, second, third = (probe["relative_step"] for probe in one["lean, in place"]["probes"])
     assert second == first / 2  # not measured again

@@ -259,7 +259,7 @@ def test_idk_logs_and_bounds_the_loss_of_the_rows_own_answers(make_trainer, text
 
 
 def test_rmu_has_no_ceiling_and_checks_its_layer(make_trainer):
-    assert make_trainer(method="rmu", forget_ceiling=None).args.forget_ceiling == "none"
+    assert make_trainer(method="rmu", forget_ceiling=None).args.ceiling_form == "none"
     with pytest.raises(InputError, match="--forget-ceiling random: rmu works on hidden states"):
         make_trainer(method="rmu", forget_ceiling="random")
     with pytest.raises(InputError, match="layer=3: the model has 2 layers"):

@@ -167,7 +167,7 @@ class RehearsalTrainer(UnlearnTrainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return [*self.pairs] * self.args.gradient_accumulation_steps * _STEPS
 
-    def start_epoch(self, epoch: int) -> None:
+    def start_epoch(self) -> None:
         """The pairs are given."""
 
     def _prepare_references(self) -> None:

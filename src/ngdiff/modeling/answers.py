@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ngdiff.core.answers import IGNORED, Answers
+from ngdiff.modeling.further_inputs import further_inputs
 from ngdiff.modeling.head import output_head
 from ngdiff.modeling.packing import packed, padded
 from ngdiff.modeling.row_attention import attends_by_rows, packed_rows
@@ -50,7 +51,8 @@ def forward_answers(
 
     Args:
         model: A causal language model: `model(input_ids=, attention_mask=)` has `.logits` of shape (B, L, V).
-        batch: `input_ids`, `attention_mask`, `labels`, each (B, L) int64; labels are -100 where no loss counts.
+        batch: `input_ids`, `attention_mask`, `labels`, each (B, L) int64; labels are -100 where no loss counts. Further
+            inputs, such as `token_type_ids`, go to the model as they are; a batch with some is neither cut nor packed.
         needs: What else to return: `logits`; `hidden`, the hidden states after one layer, or `head_input`, those in
             front of the output head, both in `Answers.hidden`.
         layer: Number of the layer after which `hidden` is taken, from 1.
@@ -59,7 +61,9 @@ def forward_answers(
         packing: Give the model all rows as one, without padding. What is returned is the same.
         fused_loss: Makes the token losses of the head's input, without logits; where those are needed it is not used.
     """
-    packing = packing and bool(batch["attention_mask"].any())  # attention is not made for no tokens
+    further = further_inputs(batch)
+    tails = tails or bool(further)
+    packing = packing and not further and bool(batch["attention_mask"].any())  # attention is not made for no tokens
     layout = packed(batch, tails=tails, blocks=attends_by_rows(model)) if packing else padded(batch, tails=tails)
     labels = batch["labels"][:, 1:]
     labelled = labels != IGNORED
@@ -75,7 +79,7 @@ def forward_answers(
         nullcontext() if layout.blocks is None else packed_rows(layout.row_lengths),
         selecting_positions(model, layout.predicts, seen) as head_inputs,
     ):
-        output = model(**layout.inputs, use_cache=False, **options)
+        output = model(**layout.inputs, **further, use_cache=False, **options)
     hidden = None
     if with_hidden:
         hidden = output.hidden_states[layer][layout.predicts]

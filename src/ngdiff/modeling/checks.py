@@ -145,7 +145,13 @@ def _tried(difference: Callable[[], str]) -> str:
     try:
         return difference()
     except _REFUSALS as error:
+        if _is_out_of_memory(error):  # says nothing of the model, and the plain way takes more memory, not less
+            raise
         return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _losses_differ(plain: Answers, found: Answers) -> str:

@@ -6,9 +6,10 @@ from typing import Any, Protocol
 
 import torch
 
-from ngdiff.core.answers import Answers
+from ngdiff.core.answers import IGNORED, Answers
 from ngdiff.data import Row
 from ngdiff.errors import InputError
+from ngdiff.modeling.further_inputs import further_inputs
 from ngdiff.training.pairing import choices
 
 
@@ -67,18 +68,24 @@ class AlternateRows:
 
 
 def beside(own: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The rows of two batches as one, padded on the right to the longer; for a single forward pass."""
+    """The rows of two batches as one, padded on the right to the longer; for a single forward pass.
+
+    Raises:
+        InputError: a further input of the model that is not one value a token.
+    """
     width = max(own["input_ids"].shape[1], other["input_ids"].shape[1])
-    fill = {"input_ids": 0, "attention_mask": 0, "labels": -100}
-    return {
-        name: torch.cat(
-            [
-                torch.nn.functional.pad(batch[name], (0, width - batch[name].shape[1]), value=value)
-                for batch in (own, other)
-            ]
-        )
-        for name, value in fill.items()
-    }
+    both = {}
+    for name in ("input_ids", "attention_mask", "labels", *further_inputs(own)):
+        parts = [batch[name] for batch in (own, other)]
+        if any(part.shape != batch["input_ids"].shape for part, batch in zip(parts, (own, other), strict=True)):
+            raise InputError(
+                f"data_collator: `{name}` has not one value a token; an objective that teaches another answer puts "
+                "rows of two batches side by side and cannot do so with it"
+            )
+        value = IGNORED if name == "labels" else 0
+        padded = [torch.nn.functional.pad(part, (0, width - part.shape[1]), value=value) for part in parts]
+        both[name] = torch.cat(padded)
+    return both
 
 
 def split_rows(answers: Answers, rows: int) -> tuple[Answers, Answers]:

@@ -8,7 +8,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 class _Run(Protocol):
     def start_run(self) -> None: ...
     def end_run(self) -> None: ...
-    def start_epoch(self, epoch: int) -> None: ...
+    def start_epoch(self) -> None: ...
     def choose_learning_rate(self) -> None: ...
 
 
@@ -37,7 +37,7 @@ class RunCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """accelerate's `set_epoch` does not reach a custom sampler when a run resumes within an epoch."""
-        self._run.start_epoch(int(state.epoch or 0))
+        self._run.start_epoch()
 
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

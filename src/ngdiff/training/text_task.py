@@ -20,6 +20,7 @@ from ngdiff.modeling.checks import (
     says_the_same_when_packed,
 )
 from ngdiff.modeling.embedding import sparse_embedding
+from ngdiff.modeling.further_inputs import check_further_inputs
 from ngdiff.modeling.fused_loss import FusedLinearCrossEntropy, load_kernel
 from ngdiff.modeling.head import depends_on_length, output_head
 from ngdiff.modeling.reused_head import ReusedHead
@@ -151,6 +152,7 @@ class TextTask:
         (where `--packing auto` chose to pack, at level INFO); without a word, the head in
         memory that is used again.
         """
+        check_further_inputs(model, batch)
         difference = says_the_same_when_cut(model, batch, tails=self.tails)
         self._cut = not difference
         if difference:

@@ -20,13 +20,15 @@ from peft import PeftConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torch.utils.data import Sampler, SequentialSampler
+from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import PreTrainedModel, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import EvalLoopOutput
 
 from ngdiff.core import Answers, AutoLR, Gramian
 from ngdiff.core.answers import Unit, count_units
 from ngdiff.core.line import learning_rate
 from ngdiff.core.slots import SIDES, Side
+from ngdiff.errors import InputError
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.files import without_nan
 from ngdiff.modeling.adapter import add_adapter
@@ -105,6 +107,8 @@ class UnlearnTrainer(SavingTrainer):
         refuse_half_precision(model)
         if peft_config is not None:
             model = add_adapter(model, peft_config, seed=args.seed)
+        if task is not None and data_collator is not None:
+            raise InputError("data_collator: a task makes batches of its own; give one of both")
         self.task: Any = task or TextTask(model, processing_class, args, data_collator)
         forget, retain = self.task.encode_pair(forget_dataset, retain_dataset)
         self.forget_dataset: Sequence[Mapping[str, Any]] = forget
@@ -213,7 +217,8 @@ class UnlearnTrainer(SavingTrainer):
         return SequentialSampler(eval_dataset) if self.args.world_size <= 1 else None
 
     def _set_signature_columns_if_needed(self) -> None:
-        self._signature_columns: Any = [*self.task.inputs, *SIDES, "alternate"]
+        super()._set_signature_columns_if_needed()  # a user's collator may make other inputs of the model
+        self._signature_columns: Any = [*(self._signature_columns or ()), *self.task.inputs, *SIDES, "alternate"]
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
         """Number of units of each side in the whole effective batch, over all micro-batches and processes."""
@@ -416,6 +421,23 @@ class UnlearnTrainer(SavingTrainer):
             nll_sum, tokens = self._global_sum(here).tolist()
         return nll_sum / max(tokens, 1)
 
+    def evaluation_loop(
+        self,
+        dataloader: DataLoader[Any],
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
+        """The mean loss a token of a set, exact in any number of processes; Trainer's is a mean of batches' means."""
+        optimizer: Any = self.optimizer
+        if hasattr(optimizer, "eval"):  # of an average of weights, which the model then holds
+            optimizer.eval()
+        rows: Any = dataloader.dataset
+        self.callback_handler.eval_dataloader = dataloader
+        metrics = {f"{metric_key_prefix}_loss": self.mean_loss(rows)}
+        return EvalLoopOutput(predictions=cast(Any, None), label_ids=None, metrics=metrics, num_samples=len(rows))
+
     def mean_loss(self, dataset: Sequence[Mapping[str, Any]], rows: int | None = None) -> float:
         """Mean cross-entropy a token, in nats, over the first `rows` rows (all by default), without gradients.
 
@@ -438,7 +460,7 @@ class UnlearnTrainer(SavingTrainer):
         model = cast(nn.Module, self.model)
         self._operations_each = None
         self._gradients = self._make_gradients(p for p in model.parameters() if p.requires_grad)
-        self.start_epoch(int(self.state.epoch or 0))
+        self.start_epoch()
         self._check_forward()
         self._prepare_references()
         known = len(self.forget_dataset)
@@ -480,9 +502,9 @@ class UnlearnTrainer(SavingTrainer):
         logged = [row["loss_forget"] for row in self.state.log_history if "loss_forget" in row]
         notice_end(logged, self.ceiling, self.state.global_step)
 
-    def start_epoch(self, epoch: int) -> None:
-        """Pairs of this epoch."""
-        self._sampler.set_epoch(epoch)
+    def start_epoch(self) -> None:
+        """Pairs of this epoch, counted by steps: `state.epoch` is a sum of fractions, and may be short of a whole."""
+        self._sampler.set_epoch(self.state.global_step // (len(self._sampler) // self.args.rows_per_step))
 
     # ---- the model before unlearning -------------------------------------------------------------------------------
 
