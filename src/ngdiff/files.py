@@ -182,7 +182,7 @@ def is_ours(folder: Path) -> bool:
         return False
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     versions = content.get("versions") if isinstance(content, dict) else None
     return isinstance(versions, dict) and "ngdiff" in versions

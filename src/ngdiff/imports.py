@@ -35,3 +35,24 @@ def import_object(name: str, option: str) -> Any:
         public = [key for key in vars(module) if not key.startswith("_")]
         raise InputError(f"{option} {name}: {module_name} has no {attribute}; it has {', '.join(public) or 'nothing'}")
     return getattr(module, attribute)
+
+
+def source_files(name: str) -> dict[str, Path]:
+    """Source files of an imported `MODULE:NAME`, by module: its own, and of modules that lie beside or below it.
+
+    Those are what a user may change between two runs; installed packages are not looked at.
+    """
+    module_name = name.partition(":")[0]
+    top = sys.modules[module_name.partition(".")[0]]
+    place = getattr(top, "__file__", None)
+    folder = Path(place).resolve().parent if place else Path.cwd()
+    found = {}
+    for other, module in sorted(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file is None or other in ("__main__", "__mp_main__"):
+            continue
+        path = Path(file).resolve()
+        beside = path.is_relative_to(folder) and not {"site-packages", "dist-packages"} & set(path.parts)
+        if other == module_name or (beside and other.partition(".")[0] != __name__.partition(".")[0]):
+            found[other] = path
+    return {other: path for other, path in found.items() if path.is_file()}

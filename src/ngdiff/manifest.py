@@ -3,7 +3,7 @@
 import hashlib
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from enum import Enum
@@ -16,6 +16,7 @@ import yaml
 
 from ngdiff import __version__
 from ngdiff.data.rows import Row
+from ngdiff.errors import InputError
 from ngdiff.files import MANIFEST, existing_path, sha256_file, sha256_folder, write_json, write_text
 from ngdiff.paths import user_path
 from ngdiff.secrets import is_secret, masked
@@ -23,6 +24,7 @@ from ngdiff.secrets import is_secret, masked
 CONFIG = "config.yaml"
 _PACKAGES = ("torch", "transformers", "accelerate", "datasets", "peft", "tokenizers", "numpy")
 _MODEL_FILES = (".safetensors", ".json", ".model", ".txt", ".jinja", ".py")
+_SEAL = "sha256"
 _OURS = (MANIFEST, "metrics.json")
 
 
@@ -36,6 +38,8 @@ def write_manifest(
     template: str | None,
     seed: int,
     extra: Mapping[str, Any] | None = None,
+    outputs: Iterable[str] = (),
+    own: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Path:
     """Write `manifest.json` and `config.yaml` to a run's output folder, in this order.
 
@@ -51,6 +55,8 @@ def write_manifest(
         template: name of the template that was used, or the text with its placeholders.
         seed: of the run.
         extra: whatever else is worth keeping: plain JSON values, without texts of the data.
+        outputs: names of the files below `output` that the run has made, whose hashes are kept.
+        own: code and answers of the user's own, with their hashes, by option.
 
     Returns:
         Path of the manifest. `utc` in it is the time of this call.
@@ -62,23 +68,77 @@ def write_manifest(
     path = Path(output, MANIFEST)
     write_json(
         path,
-        {
-            "versions": {"ngdiff": __version__, "python": platform.python_version()}
-            | {name: version(name) for name in _PACKAGES},
-            "platform": platform.platform(),
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-            "utc": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": masked(command),
-            "config_sha256": hashlib.sha256(options.encode()).hexdigest(),
-            "seed": seed,
-            "template": template,
-            "data": _plain(data),
-            "model": _plain(model),
-            "extra": _plain(extra or {}),
-        },
+        sealed(
+            {
+                "versions": {"ngdiff": __version__, "python": platform.python_version()}
+                | {name: version(name) for name in _PACKAGES},
+                "platform": platform.platform(),
+                "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+                "utc": datetime.now(UTC).isoformat(timespec="seconds"),
+                "command": masked(command),
+                "config_sha256": hashlib.sha256(options.encode()).hexdigest(),
+                "seed": seed,
+                "template": template,
+                "data": _plain(data),
+                "model": _plain(model),
+                "own": _plain(own or {}),
+                "extra": _plain(extra or {}),
+                "outputs": {name: sha256_file(Path(output, name)) for name in sorted(outputs)},
+            }
+        ),
     )
     write_text(Path(output, CONFIG), options)
     return path
+
+
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest with the SHA-256 of all the rest of it as its last entry."""
+    rest = {name: value for name, value in content.items() if name != _SEAL}
+    return {**rest, _SEAL: hashlib.sha256(json.dumps(rest).encode()).hexdigest()}
+
+
+class DamagedRunError(InputError):
+    """`config.yaml` or `manifest.json` of a run is missing, or not as it was written."""
+
+
+def read_run(
+    folder: str | Path, *, config: str = CONFIG, manifest: str = MANIFEST
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options and manifest that `write_manifest` wrote.
+
+    Args:
+        folder: where they lie.
+        config, manifest: their names.
+
+    Raises:
+        DamagedRunError: one of them is missing or is not as it was written; names it.
+    """
+    try:
+        content = json.loads(Path(folder, manifest).read_text(encoding="utf-8"))
+        options = Path(folder, config).read_bytes()
+    except OSError as error:
+        raise DamagedRunError(f"{error.filename} is missing or cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise DamagedRunError(f"{Path(folder, manifest)} is damaged: it is not JSON") from error
+    if not isinstance(content, dict) or content != sealed(content):
+        raise DamagedRunError(f"{Path(folder, manifest)} is damaged: it is not as it was written (its sha256 differs)")
+    expected, found = content["config_sha256"], hashlib.sha256(options).hexdigest()
+    if found != expected:
+        raise DamagedRunError(f"{Path(folder, config)} is damaged: expected SHA-256 {expected}, found {found}")
+    return yaml.safe_load(options), content
+
+
+def damaged_outputs(folder: str | Path, manifest: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the files that a finished run made, one text for each."""
+    wrong = []
+    for name, expected in manifest["outputs"].items():
+        path = Path(folder, name)
+        found = sha256_file(path) if path.is_file() else None
+        if found is None:
+            wrong.append(f"{name} is missing")
+        elif found != expected:
+            wrong.append(f"{name} is damaged: expected SHA-256 {expected}, found {found}")
+    return wrong
 
 
 def describe_data(source: str | Path | None, rows: Sequence[Row]) -> dict[str, Any]:

@@ -1,20 +1,111 @@
 """Whether a run may go on where another one stopped."""
 
 import json
+import shutil
 
 import pytest
-import yaml
 
-from ngdiff.cli.resume import refuse_other_run
+from ngdiff.cli.resume import found_done, refuse_other_run
 from ngdiff.errors import InputError
-from ngdiff.manifest import CONFIG, MANIFEST
+from ngdiff.manifest import write_manifest
+from ngdiff.training.checkpoint import keep_run_files
+from ngdiff.training.checksums import write_checksums
+
+SETTINGS = {"method": "ngdiff", "max_steps": 4}
+RUN = {"data": {"forget": {"rows_sha256": "ab"}}, "model": {"source": "owner/name"}}
 
 
-@pytest.mark.parametrize(("before", "word"), [(False, "off"), (True, "on"), ("auto", "auto")])
-def test_packing_was_a_truth_value_once(tmp_path, before, word):
-    (tmp_path / CONFIG).write_text(yaml.safe_dump({"packing": before}))
-    (tmp_path / MANIFEST).write_text(json.dumps({"extra": {}, "data": {}, "model": {}}))
-    refuse_other_run(str(tmp_path), {"packing": word}, data={}, model={})
-    other = "on" if word == "off" else "off"
-    with pytest.raises(InputError, match=f"has packing = {word}, not {other}; give the same options"):
-        refuse_other_run(str(tmp_path), {"packing": other}, data={}, model={})
+@pytest.fixture
+def folder(tmp_path):
+    """A run that is done, with one file and one checkpoint."""
+    run = tmp_path / "run"
+    (run / "checkpoint-4").mkdir(parents=True)
+    write_manifest(run, command=["ngdiff"], config=SETTINGS, template=None, seed=0, extra={"finished": False}, **RUN)
+    (run / "checkpoint-4" / "weights").write_text("1 2 3")
+    keep_run_files(run, run / "checkpoint-4")
+    write_checksums(run / "checkpoint-4")
+    (run / "model").write_text("1 2 3")
+    extra = {"finished": True}
+    write_manifest(
+        run, command=["ngdiff"], config=SETTINGS, template=None, seed=0, extra=extra, outputs=["model"], **RUN
+    )
+    return run
+
+
+def flip(path, at=-1):
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
+def test_done_is_what_ended_as_far_and_is_whole(folder, caplog):
+    refuse_other_run(str(folder), SETTINGS, **RUN)
+    assert found_done(str(folder), SETTINGS)
+    assert not found_done(str(folder), {**SETTINGS, "max_steps": 5})
+    flip(folder / "model")
+    assert not found_done(str(folder), SETTINGS)
+    assert "no longer whole (model is damaged: expected SHA-256" in caplog.text
+    (folder / "model").unlink()
+    assert not found_done(str(folder), SETTINGS)
+    assert "(model is missing)" in caplog.text
+
+
+DAMAGE = {
+    "missing": lambda path: path.unlink(),
+    "empty": lambda path: path.write_text(""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-30]),
+    "flipped": lambda path: path.write_text(path.read_text().replace("1", "2", 1).replace("ngdiff", "ngdifg", 1)),
+    "no text": lambda path: path.write_bytes(b"\xff\xfe{"),
+    "another kind": lambda path: path.write_text("[]"),
+    "deep": lambda path: path.write_text("[" * 100_000),
+}
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "manifest.json"])
+@pytest.mark.parametrize("how", DAMAGE)
+def test_a_damaged_manifest_or_config_is_not_believed(folder, caplog, name, how):
+    DAMAGE[how](folder / name)
+    refuse_other_run(str(folder), SETTINGS, **RUN)  # from the copy in the checkpoint
+    assert f"{folder / name} is" in caplog.text
+    assert "its copy in checkpoint-4 is read" in caplog.text
+    with pytest.raises(InputError, match="has method = ngdiff, not gd"):
+        refuse_other_run(str(folder), {**SETTINGS, "method": "gd"}, **RUN)
+    flip(folder / "checkpoint-4" / "weights")
+    with pytest.raises(InputError, match=rf"--resume: {folder / name} is .*no whole checkpoint has a copy"):
+        refuse_other_run(str(folder), SETTINGS, **RUN)
+    shutil.rmtree(folder / "checkpoint-4")
+    if (name, how) == ("config.yaml", "missing"):  # as of a run that was killed before it was written: it starts anew
+        refuse_other_run(str(folder), SETTINGS, **RUN)
+        return
+    with pytest.raises(InputError, match=rf"--resume: {folder / name} is "):
+        refuse_other_run(str(folder), SETTINGS, **RUN)
+
+
+def test_a_manifest_with_one_other_value_is_not_believed(folder):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["extra"]["rows_per_step"] = 4
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    shutil.rmtree(folder / "checkpoint-4")
+    with pytest.raises(InputError, match="is not as it was written"):
+        refuse_other_run(str(folder), SETTINGS, **RUN)
+
+
+@pytest.mark.parametrize("now", [True, False])
+def test_checkpoints_of_weights_alone_are_refused(folder, now):
+    before = {**SETTINGS, "save_only_model": True}
+    write_manifest(folder, command=["ngdiff"], config=before, template=None, seed=0, **RUN)
+    with pytest.raises(InputError, match="--save-only-model hold no state of the optimizer"):
+        refuse_other_run(str(folder), before if now else SETTINGS, **RUN)
+
+
+def test_own_code_and_answers_are_compared(folder):
+    own = {"idk-file": {"source": "a.txt", "sha256": "01"}, "weighting": {"source": "m:f", "files": {"m": "02"}}}
+    config = {"config": SETTINGS, "command": ["ngdiff"], "template": None, "seed": 0}
+    write_manifest(folder, own=own, **config, **RUN)
+    refuse_other_run(str(folder), SETTINGS, own={**own, "idk-file": {"source": "b.txt", "sha256": "01"}}, **RUN)
+    with pytest.raises(InputError, match="--idk-file does not hold what it held"):
+        refuse_other_run(str(folder), SETTINGS, own={**own, "idk-file": {"source": "a.txt", "sha256": "03"}}, **RUN)
+    with pytest.raises(InputError, match="--weighting does not hold what it held"):
+        refuse_other_run(
+            str(folder), SETTINGS, own={**own, "weighting": {"source": "m:f", "files": {"m": "04"}}}, **RUN
+        )

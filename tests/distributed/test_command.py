@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from ngdiff.cli import main
 from ngdiff.data.people import write_people
+from ngdiff.manifest import sealed
 
 from .launch import launcher
 
@@ -94,7 +95,7 @@ def test_resume_with_another_number_of_rows_in_a_step_is_refused(target, data, t
     manifest = tmp_path / "run" / "manifest.json"
     content = json.loads(manifest.read_text())
     content["extra"] |= {"processes": 2, "rows_per_step": 4}  # as if two processes had begun with the same options
-    manifest.write_text(json.dumps(content))
+    manifest.write_text(json.dumps(sealed(content)))
     capsys.readouterr()
     assert main([*words, "--num-train-epochs", "2", "--resume"]) == 2
     error = capsys.readouterr().err

@@ -20,15 +20,8 @@ EPOCHS = 40  # of 2 to 4 steps: seconds, so that a kill hits the run well before
 
 
 def whole_checkpoints(folder: Path) -> list[Path]:
-    """Checkpoints with the file that is written last, readable to its end."""
-    found = []
-    for file in folder.glob("checkpoint-*/trainer_state.json"):
-        try:
-            json.loads(file.read_text())
-        except (ValueError, FileNotFoundError):  # half written, or removed by the limit on checkpoints
-            continue
-        found.append(file.parent)
-    return found
+    """Checkpoints with the file that is written last."""
+    return [file.parent for file in folder.glob("checkpoint-*/SHA256SUMS")]
 
 
 def kill_after_second_checkpoint(words: list[str], folder: Path) -> None:
@@ -106,7 +99,7 @@ def test_a_checkpoint_that_was_not_written_to_its_end_is_passed_over(material, t
         (folder / "model.safetensors").unlink()
         with caplog.at_level(logging.WARNING):
             succeeded(run(*words, "--resume"))
-        assert "checkpoint-6 was not written to its end and is passed over" in caplog.text
+        assert "checkpoint-6 is passed over: trainer_state.json is" in caplog.text
         assert weights_of(folder) == weights
         assert steps_of(folder) == steps
         assert [path.name for path in sorted(whole_checkpoints(folder))] == ["checkpoint-4", "checkpoint-6"]
@@ -134,12 +127,72 @@ def test_more_epochs_are_the_same_as_more_from_the_start(material, tmp_path, opt
     assert steps_of(tmp_path / "a") == steps_of(tmp_path / "b")
 
 
-def test_resuming_a_run_that_has_ended_changes_nothing(material, tmp_path):
-    words = material.words(tmp_path / "run", num_train_epochs=2)
+# 4 rows to forget, 2 a step: a pass has 2 steps, and most of these runs end within one.
+ENDS = {
+    "a pass": {"num_train_epochs": 2},
+    "max steps": {"max_steps": 3},
+    "part of a pass": {"num_train_epochs": 1.5},
+    "no checkpoints": {"max_steps": 3, "save_strategy": "no"},
+    "checkpoints by steps": {"max_steps": 3, "save_strategy": "steps", "save_steps": 2},
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_run_that_is_done_is_done(material, tmp_path, end):
+    folder = tmp_path / "run"
+    words = material.words(folder, per_device_train_batch_size=2, **ENDS[end])
     succeeded(run(*words))
-    before = weights_of(tmp_path / "run"), steps_of(tmp_path / "run")
+    before = everything_in(folder)
+    for _ in range(2):
+        outcome = succeeded(run(*words, "--resume"))
+        assert outcome.out == f"The run in {folder} is done: nothing is left to do, and nothing was changed.\n"
+        assert everything_in(folder) == before
+    if "save_strategy" in ENDS[end]:
+        return
+    # Its files are made again from its checkpoint, without a further step.
+    weights, steps = weights_of(folder), steps_of(folder)
+    for name in ("model.safetensors", "training_log.json", "curves.png"):
+        (folder / name).unlink()
     succeeded(run(*words, "--resume"))
-    assert (weights_of(tmp_path / "run"), steps_of(tmp_path / "run")) == before
+    assert (weights_of(folder), steps_of(folder)) == (weights, steps)
+    assert run(*words, "--resume").out.startswith(f"The run in {folder} is done")
+
+
+def test_a_run_that_was_done_goes_on_where_more_is_asked_for_and_not_where_less_is(material, tmp_path):
+    options = {"per_device_train_batch_size": 2}
+    succeeded(run(*material.words(tmp_path / "a", max_steps=5, **options)))
+    succeeded(run(*material.words(tmp_path / "b", max_steps=3, **options)))
+    succeeded(run(*material.words(tmp_path / "b", "--resume", max_steps=5, **options)))
+    assert weights_of(tmp_path / "a") == weights_of(tmp_path / "b")
+    assert steps_of(tmp_path / "a") == steps_of(tmp_path / "b")
+    outcome = run(*material.words(tmp_path / "b", "--resume", max_steps=4, **options))
+    assert outcome.status == 2
+    assert "checkpoint-5 is 5 steps far, and --max-steps or --num-train-epochs ask for 4" in outcome.error
+
+
+FINETUNE = ["--save-strategy=epoch", "--per-device-train-batch-size=4", "--vocab-size=300"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--max-steps=3", "--stop-loss=none"],
+        ["--num-train-epochs=1.4", "--stop-loss=none"],
+        ["--stop-loss=5.5", "--logging-strategy=steps", "--logging-steps=3", "--learning-rate=1e-3"],
+    ],
+    ids=["max steps", "part of a pass", "stop loss"],
+)
+def test_finetuning_that_is_done_is_done(material, tmp_path, options):
+    folder = tmp_path / "run"
+    words = ["finetune", "--model", material.shape, "--train", material.data / "full.jsonl", "--output", folder]
+    succeeded(run(*words, *FINETUNE, *options))
+    before = everything_in(folder)
+    outcome = succeeded(run(*words, *FINETUNE, *options, "--resume"))
+    assert outcome.out == f"The run in {folder} is done: nothing is left to do, and nothing was changed.\n"
+    assert everything_in(folder) == before
+    (folder / "model.safetensors").unlink()
+    succeeded(run(*words, *FINETUNE, *options, "--resume"))
+    assert (folder / "model.safetensors").read_bytes() == before["model.safetensors"]
 
 
 def test_finetune_goes_on_too(material, tmp_path):
@@ -277,10 +330,10 @@ def test_without_a_checkpoint_it_starts_from_the_beginning(material, tmp_path, c
 
 
 def test_without_a_checkpoint_a_model_is_not_trained_again(material, tmp_path):
-    options = {"max_steps": 1, "save_strategy": "no"}
-    succeeded(run(*material.words(tmp_path / "run", **options)))
+    options = {"save_strategy": "no"}
+    succeeded(run(*material.words(tmp_path / "run", max_steps=1, **options)))
     before = everything_in(tmp_path / "run")
-    outcome = run(*material.words(tmp_path / "run", "--resume", **options))
+    outcome = run(*material.words(tmp_path / "run", "--resume", max_steps=2, **options))
     assert outcome.status == 2
     assert outcome.error == f"--resume: {tmp_path / 'run'} holds no checkpoint that was written to its end"
     assert everything_in(tmp_path / "run") == before

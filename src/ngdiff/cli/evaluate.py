@@ -3,7 +3,7 @@
 import gc
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from ngdiff.cli import evaluate_images
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import ModelOptions, SetOptions, read_sets, resolved
 from ngdiff.cli.parsing import CommandParser, option
-from ngdiff.cli.resume import refuse_other_run
+from ngdiff.cli.resume import found_done, refuse_other_run
 from ngdiff.cli.task import TaskOptions, task_of
 from ngdiff.data import EvaluationSet, Template, benchmark_sets, resolve_template
 from ngdiff.errors import InputError
@@ -260,7 +260,8 @@ class _Evaluation:
             result = EvaluationResult.of(records, numbers)
             if self.folder is not None:
                 write_evaluation(result, self.folder)
-                self._write_manifest(finished=True)
+                files = ["metrics.json", *(f"private/records_{name}.jsonl" for name in result.records)]
+                self._write_manifest(finished=True, outputs=files)
                 self._journal().remove()
             self._tell(result.as_json())
         leave()
@@ -300,11 +301,10 @@ class _Evaluation:
         if not self.options.resume:
             return None
         refuse_other_run(self.options.output, self.settings, data=self._data(), model=self._model())
-        path = self.folder / "metrics.json"
-        if not path.is_file():
+        if not found_done(self.options.output, self.settings):
             return None
         self._journal().remove()
-        finished: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        finished: dict[str, Any] = json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
         return finished
 
     def _begin(self) -> None:
@@ -314,7 +314,7 @@ class _Evaluation:
         self._write_manifest(finished=False)
         private_folder(self.folder)
 
-    def _write_manifest(self, *, finished: bool) -> None:
+    def _write_manifest(self, *, finished: bool, outputs: Sequence[str] = ()) -> None:
         assert self.folder is not None
         write_manifest(
             self.folder,
@@ -325,6 +325,7 @@ class _Evaluation:
             template=self.template.name,
             seed=0,  # greedy generation draws nothing
             extra={"finished": finished, "processes": self.processes.size},
+            outputs=outputs,
         )
 
     def _data(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, resolved
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first, say, wait_for_all
-from ngdiff.cli.resume import checkpoint_to_resume, refuse_other_run
+from ngdiff.cli.resume import checkpoint_to_resume, is_done, refuse_other_run
 from ngdiff.cli.task import TaskOptions, task_of
 from ngdiff.data import read_rows, resolve_template
 from ngdiff.errors import InputError
@@ -112,7 +112,9 @@ def run(words: list[str]) -> None:
         model_files = _describe_shape(options) if fresh else describe_model(options.model)
         if options.resume:
             refuse_other_run(options.output, settings, data=data, model=model_files)
-    checkpoint = checkpoint_to_resume(options.output, resume=options.resume)
+    if is_done(options.output, settings, resume=options.resume):
+        return
+    checkpoint = checkpoint_to_resume(options.output, resume=options.resume, with_best=config.load_best_model_at_end)
     model: PreTrainedModel  # or a PEFT model around one
     if fresh:
         model = build_model(options.model, tokenizer, seed=config.seed)
@@ -123,18 +125,19 @@ def run(words: list[str]) -> None:
     if peft_config is not None:
         model = cast(PreTrainedModel, add_adapter(model, peft_config, seed=config.seed))
 
+    manifest: dict[str, Any] = {
+        "command": ["ngdiff", "finetune", *words],
+        "config": settings,
+        "data": data,
+        "model": model_files,
+        "template": template.name,
+        "seed": config.seed,
+    }
+
     def begin() -> None:
         if is_first():
             prepare_output(options.output, **where)
-            write_manifest(
-                output,
-                command=["ngdiff", "finetune", *words],
-                config=settings,
-                data=data,
-                model=model_files,
-                template=template.name,
-                seed=config.seed,
-            )
+            write_manifest(output, **manifest, extra={"finished": False})
         wait_for_all()
 
     result = finetune(
@@ -144,10 +147,11 @@ def run(words: list[str]) -> None:
         template,
         config,
         callbacks=[AtBegin(begin)],
-        resume=False if checkpoint is None else str(checkpoint),
+        resume=checkpoint or False,
     )
     if is_first():
-        save_model(model, tokenizer, output)
+        files = save_model(model, tokenizer, output)
+        write_manifest(output, **manifest, extra={"finished": True}, outputs=files)
     say(f"training loss {result.loss:.4f} after {result.epochs:g} epochs; the model is in {options.output}\n")
 
 

@@ -10,7 +10,7 @@ from ngdiff.cli.images import ImageOptions, describe_images, read_for_model, ref
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import ModelOptions, OutputOptions, resolved
 from ngdiff.cli.parsing import CommandParser
-from ngdiff.cli.resume import checkpoint_to_resume, refuse_other_run
+from ngdiff.cli.resume import checkpoint_to_resume, is_done, refuse_other_run
 from ngdiff.cli.task import TaskOptions
 from ngdiff.data import split_images
 from ngdiff.files import check_output, prepare_output, sha256_file
@@ -74,7 +74,9 @@ def run(words: list[str]) -> None:
     model_files = _describe_shape(options.model) if fresh else describe_model(options.model)
     if options.resume:
         refuse_other_run(options.output, settings, data=described, model=model_files)
-    checkpoint = checkpoint_to_resume(options.output, resume=options.resume)
+    if is_done(options.output, settings, resume=options.resume):
+        return
+    checkpoint = checkpoint_to_resume(options.output, resume=options.resume, with_best=config.load_best_model_at_end)
     if fresh:
         model = build_image_model(options.model, data.class_names, data.train.size, seed=config.seed)
     else:
@@ -86,17 +88,18 @@ def run(words: list[str]) -> None:
             trust_remote_code=options.trust_remote_code,
         )
 
+    manifest: dict[str, Any] = {
+        "command": ["ngdiff", "finetune", *words],
+        "config": settings,
+        "data": described,
+        "model": model_files,
+        "template": None,
+        "seed": config.seed,
+    }
+
     def begin() -> None:
         prepare_output(options.output, **where)
-        write_manifest(
-            output,
-            command=["ngdiff", "finetune", *words],
-            config=settings,
-            data=described,
-            model=model_files,
-            template=None,
-            seed=config.seed,
-        )
+        write_manifest(output, **manifest, extra={"finished": False})
 
     result = finetune_images(
         model,
@@ -105,9 +108,10 @@ def run(words: list[str]) -> None:
         config,
         fresh=fresh,
         callbacks=[AtBegin(begin)],
-        resume=False if checkpoint is None else str(checkpoint),
+        resume=checkpoint or False,
     )
-    save_model(model, preparation, output)
+    files = save_model(model, preparation, output)
+    write_manifest(output, **manifest, extra={"finished": True}, outputs=files)
     sys.stdout.write(
         f"training loss {result.loss:.4f} after {result.epochs:g} epochs; the model is in {options.output}\n"
     )

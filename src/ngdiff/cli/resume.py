@@ -1,27 +1,29 @@
-"""`--resume`: a run goes on as it began, with the same options, rows, model and tokenizer."""
+"""`--resume`: a run goes on as it began, with the same options, rows, model and tokenizer; one that is done is done."""
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from ngdiff.cli.processes import say
 from ngdiff.errors import InputError
 from ngdiff.files import is_ours, is_unused
-from ngdiff.manifest import CONFIG, MANIFEST
+from ngdiff.manifest import CONFIG, MANIFEST, DamagedRunError, damaged_outputs, read_run
 from ngdiff.paths import user_path
-from ngdiff.training.checkpoint import last_checkpoint
-from ngdiff.training.config import packing_word
+from ngdiff.training.checkpoint import RUN_FILES, WholeCheckpoint, checkpoints_of, newest_whole
+from ngdiff.training.checksums import LIST, wrong_files
+from ngdiff.training.first_process import in_first_process
 
 logger = logging.getLogger(__name__)
+
+# How far a run goes. One that ended is done while these are as they were; with more of them it goes on.
+_LENGTH = ("num_train_epochs", "max_steps", "stop_loss")
 
 # Options that a resumed run may change. All others decide where it goes; files are compared by what they hold.
 _MAY_CHANGE = (
     *("output", "model", "forget", "retain", "holdout", "drop_overlap", "train", "tokenizer", "trust_remote_code"),
-    *("benchmark", "base_model", "dataset"),
-    *("num_train_epochs", "max_steps", "stop_loss", "disable_tqdm", "report_to", "run_name", "project"),
+    *("benchmark", "base_model", "dataset", "idk_file"),
+    *(*_LENGTH, "disable_tqdm", "report_to", "run_name", "project"),
     *("logging_strategy", "logging_steps", "logging_first_step", "logging_nan_inf_filter", "log_level"),
     *("save_strategy", "save_steps", "save_total_limit"),
     *("eval_strategy", "do_eval", "eval_steps", "eval_delay", "eval_on_start", "per_device_eval_batch_size"),
@@ -42,6 +44,7 @@ def refuse_other_run(
     data: Mapping[str, Mapping[str, Any]],
     model: Mapping[str, Any],
     rows_per_step: int | None = None,
+    own: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Compare a run with the one that left its config and manifest in `output`.
 
@@ -54,20 +57,20 @@ def refuse_other_run(
         model: what goes into the manifest as the model.
         rows_per_step: rows of each set in one step, over all processes, for a command that may go on in another number
             of processes.
+        own: from `ngdiff.cli.own_code.describe_own`.
 
     Raises:
-        InputError: no run is there, or another one; names the first option that differs.
+        InputError: no run is there, a damaged one, or another one; names the first option that differs.
     """
-    folder = user_path(output, "--output")
-    if _had_only_begun(folder):
+    found = _run_in(output)
+    if found is None:
         return
-    for name in (CONFIG, MANIFEST):
-        if not (folder / name).is_file():
-            raise InputError(f"--resume: {output} holds no {name} of an earlier run")
-    before = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
-    if "packing" in before:
-        before["packing"] = packing_word(before["packing"])  # a run of before it was a word
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    before, manifest = found
+    if settings.get("save_only_model") or before.get("save_only_model"):
+        raise InputError(
+            "--resume: checkpoints of --save-only-model hold no state of the optimizer, without which a run cannot go "
+            "on; leave it out and choose another --output"
+        )
     rows_then = manifest["extra"].get("rows_per_step")
     same_rows = rows_per_step is not None and rows_per_step == rows_then
     for name in sorted({*settings, *before} - {*_MAY_CHANGE, *(_SPREAD if same_rows else ())}):
@@ -82,7 +85,8 @@ def refuse_other_run(
             "--per-device-train-batch-size and --gradient-accumulation-steps so that their product with the number of "
             f"processes is {rows_then}"
         )
-    now, then = _contents(data, model), _contents(manifest["data"], manifest["model"])
+    now = _contents(data, model, own or {})
+    then = _contents(manifest["data"], manifest["model"], manifest["own"])
     for name in {**now, **then}:
         if now.get(name) != then.get(name):
             raise InputError(
@@ -91,16 +95,27 @@ def refuse_other_run(
             )
 
 
-def checkpoint_to_resume(output: str, *, resume: bool) -> Path | None:
-    """The checkpoint that a run goes on from; None for one that starts, also where it was killed before its first.
+def checkpoint_to_resume(output: str, *, resume: bool, with_best: bool = False) -> WholeCheckpoint | None:
+    """The newest whole checkpoint, which a run goes on from; None for one that starts, also where it was killed before
+    its first was whole. All processes must call it.
+
+    Args:
+        output: the output folder, as typed.
+        resume: whether `--resume` was given.
+        with_best: the best checkpoint will be needed, too (`--load-best-model-at-end`).
 
     Raises:
-        InputError: `resume`, no checkpoint there that was written to its end, and a model: the run had ended.
+        InputError: `resume`, and all checkpoints are damaged, or there is none beside a model: the run had ended.
     """
     if not resume:
         return None
+    found = in_first_process(lambda: _newest(output, with_best))
+    return None if found is None else WholeCheckpoint(found)
+
+
+def _newest(output: str, with_best: bool) -> WholeCheckpoint | None:
     folder = user_path(output)
-    checkpoint = last_checkpoint(folder)
+    checkpoint = newest_whole(folder, with_best=with_best)
     if checkpoint is None and any(folder.glob("*.safetensors")):
         raise InputError(f"--resume: {output} holds no checkpoint that was written to its end")
     if checkpoint is None:
@@ -115,14 +130,74 @@ def _had_only_begun(folder: Path) -> bool:
     """
     if is_unused(folder):
         return True
-    return is_ours(folder) and not (folder / CONFIG).exists() and last_checkpoint(folder) is None
+    return is_ours(folder) and not (folder / CONFIG).exists() and not any(folder.glob(f"checkpoint-*/{LIST}"))
 
 
-def _contents(data: Mapping[str, Mapping[str, Any]], model: Mapping[str, Any]) -> dict[str, Any]:
+def is_done(output: str, settings: Mapping[str, Any], *, resume: bool) -> bool:
+    """`found_done` with `--resume`, in all processes, which must all call it."""
+    return resume and in_first_process(lambda: found_done(output, settings))
+
+
+def found_done(output: str, settings: Mapping[str, Any]) -> bool:
+    """Whether the run in `output` is done and all that it wrote is as it was; says so. After `refuse_other_run`.
+
+    A run that is to go further than it went is not done. Neither is one whose files are gone or damaged: they are made
+    again from its checkpoints.
+    """
+    folder = user_path(output)
+    found = _run_in(output)
+    if found is None:
+        return False
+    before, manifest = found
+    if manifest["extra"].get("finished") is not True:
+        return False
+    if any(settings.get(name) != before.get(name) for name in _LENGTH):
+        return False
+    if wrong := damaged_outputs(folder, manifest):
+        logger.warning("The run in %s is done, but what it wrote is no longer whole (%s).", output, "; ".join(wrong))
+        return False
+    say(f"The run in {output} is done: nothing is left to do, and nothing was changed.\n")
+    return True
+
+
+def _run_in(output: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Options and manifest of a run; from its newest whole checkpoint where those in its folder are damaged.
+
+    None for one that was killed while it wrote them: it did nothing yet.
+    """
+    folder = user_path(output, "--output")
+    if _had_only_begun(folder):
+        return None
+    try:
+        return read_run(folder)
+    except DamagedRunError as error:
+        for checkpoint in checkpoints_of(folder):
+            if wrong_files(checkpoint):
+                continue
+            try:
+                found = read_run(checkpoint, config=RUN_FILES[CONFIG], manifest=RUN_FILES[MANIFEST])
+            except DamagedRunError:  # it was damaged while the run went on
+                continue
+            logger.warning("%s; its copy in %s is read.", error, checkpoint.name)
+            return found
+        if not any((folder / name).is_file() for name in RUN_FILES):
+            raise InputError(f"--resume: {output} holds no {CONFIG} of an earlier run") from error
+        raise InputError(f"--resume: {error}, and no whole checkpoint has a copy; choose another --output") from error
+
+
+def _contents(
+    data: Mapping[str, Mapping[str, Any]], model: Mapping[str, Any], own: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
     rows = {role: described["rows_sha256"] for role, described in data.items()}
     tokenizer = {"tokenizer": _content(model["tokenizer"])} if "tokenizer" in model else {}
     base = {"base-model": _content(model["base_model"])} if "base_model" in model else {}
-    return {"model": _content(model), **tokenizer, **base, **rows}
+    return {
+        "model": _content(model),
+        **tokenizer,
+        **base,
+        **rows,
+        **{option: _content(described) for option, described in own.items()},
+    }
 
 
 def _content(model: Mapping[str, Any]) -> Any:

@@ -8,9 +8,10 @@ from ngdiff.cli import unlearn_images
 from ngdiff.cli.dry_run import DryRunOptions, dry_run
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, SetOptions, read_sets, resolved
+from ngdiff.cli.own_code import describe_own
 from ngdiff.cli.parsing import CommandParser
 from ngdiff.cli.processes import is_first, say
-from ngdiff.cli.resume import checkpoint_to_resume, refuse_other_run
+from ngdiff.cli.resume import checkpoint_to_resume, is_done, refuse_other_run
 from ngdiff.cli.task import TaskOptions, task_of
 from ngdiff.cli.unlearn_run import run_and_write
 from ngdiff.data import resolve_template
@@ -73,6 +74,7 @@ def run(words: list[str]) -> None:
     template = resolve_template(config.template, tokenizer, [*sets["forget"], *sets["retain"]])
     settings = resolved(options, config)
     data = {role: describe_data(getattr(options, role), rows) for role, rows in sets.items()}
+    own = describe_own(config)
     where: dict[str, Any] = {
         "overwrite": options.overwrite,
         "resume": options.resume,
@@ -84,8 +86,13 @@ def run(words: list[str]) -> None:
         check_output(options.output, **where)
         model_files = describe_model(options.model)
         if options.resume:
-            refuse_other_run(options.output, settings, data=data, model=model_files, rows_per_step=config.rows_per_step)
-    checkpoint = checkpoint_to_resume(options.output, resume=options.resume)
+            rows_per_step = config.rows_per_step
+            refuse_other_run(
+                options.output, settings, data=data, model=model_files, rows_per_step=rows_per_step, own=own
+            )
+    if is_done(options.output, settings, resume=options.resume):
+        return
+    checkpoint = checkpoint_to_resume(options.output, resume=options.resume, with_best=config.load_best_model_at_end)
     model = load_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
     trainer = UnlearnTrainer(
         model,
@@ -106,6 +113,7 @@ def run(words: list[str]) -> None:
         "model": model_files,
         "template": template.name,
         "seed": config.seed,
+        "own": own,
     }
     run_and_write(trainer, tokenizer, output, manifest, checkpoint=checkpoint)
     say(f"The model is in {options.output}; what it still knows:\n  {_evaluation(options, config)}\n")

@@ -15,8 +15,9 @@ from ngdiff.cli.images import (
 )
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import ModelOptions, OutputOptions, resolved
+from ngdiff.cli.own_code import describe_own
 from ngdiff.cli.parsing import CommandParser, option
-from ngdiff.cli.resume import checkpoint_to_resume, refuse_other_run
+from ngdiff.cli.resume import checkpoint_to_resume, is_done, refuse_other_run
 from ngdiff.cli.task import TaskOptions
 from ngdiff.cli.unlearn_run import run_and_write
 from ngdiff.data import split_images
@@ -95,9 +96,12 @@ def run(words: list[str]) -> None:
     settings = resolved(options, config)
     described = {name: describe_images(options.dataset, images) for name, images in split.sets().items()}
     model_files = describe_model(options.model)
+    own = describe_own(config)
     if options.resume:
-        refuse_other_run(options.output, settings, data=described, model=model_files)
-    checkpoint = checkpoint_to_resume(options.output, resume=options.resume)
+        refuse_other_run(options.output, settings, data=described, model=model_files, own=own)
+    if is_done(options.output, settings, resume=options.resume):
+        return
+    checkpoint = checkpoint_to_resume(options.output, resume=options.resume, with_best=config.load_best_model_at_end)
     trainer = UnlearnTrainer(
         model,
         config,
@@ -114,6 +118,7 @@ def run(words: list[str]) -> None:
         "model": model_files,
         "template": None,
         "seed": config.seed,
+        "own": own,
     }
     run_and_write(trainer, preparation, output, manifest, checkpoint=checkpoint)
     sys.stdout.write(f"The model is in {options.output}; what it still knows:\n  {_evaluation(options)}\n")

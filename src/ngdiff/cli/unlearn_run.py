@@ -9,10 +9,16 @@ from ngdiff.files import without_nan, write_json
 from ngdiff.manifest import write_manifest
 from ngdiff.report import plot_curves
 from ngdiff.training import UnlearnTrainer
+from ngdiff.training.checkpoint import WholeCheckpoint
 
 
 def run_and_write(
-    trainer: UnlearnTrainer, companion: Any, output: Path, manifest: Mapping[str, Any], *, checkpoint: Path | None
+    trainer: UnlearnTrainer,
+    companion: Any,
+    output: Path,
+    manifest: Mapping[str, Any],
+    *,
+    checkpoint: WholeCheckpoint | None,
 ) -> None:
     """Train, write model, log, curves and manifest, and print both losses. In several processes the first one does.
 
@@ -27,8 +33,8 @@ def run_and_write(
     if is_first():
         write_manifest(output, **manifest, extra={"finished": False, **shared})
     wait_for_all()  # nobody reads or writes in a folder that is being emptied
-    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    trainer.save_to(output, companion)
+    trainer.train(resume_from_checkpoint=checkpoint)
+    files = trainer.save_to(output, companion)
     before = trainer.run_state.initial_losses
     after = {
         "forget": trainer.mean_loss(trainer.forget_dataset),
@@ -40,8 +46,10 @@ def run_and_write(
     write_json(output / "training_log.json", without_nan({"steps": log, "probes": trainer.run_state.probes}))
     if any("loss_forget" in row for row in log):  # there are none with --logging-strategy no
         plot_curves(log, output / "curves.png", forget_ceiling=trainer.ceiling)
+        files.append("curves.png")
     losses = {"losses_before": before, "losses_after": after}
-    write_manifest(output, **manifest, extra={"finished": True, **losses, **shared})
+    files.append("training_log.json")
+    write_manifest(output, **manifest, extra={"finished": True, **losses, **shared}, outputs=files)
     first = min(len(trainer.forget_dataset), len(trainer.retain_dataset))
     for title, role in (("forget loss", "forget"), (f"retain loss (first {first} rows)", "retain")):
         say(f"{title}: {before[role]:.4f} before, {after[role]:.4f} after\n")

@@ -59,7 +59,7 @@ def save_model(
     folder: str | Path,
     *,
     state: dict[str, Tensor] | None = None,
-) -> None:
+) -> list[str]:
     """Write model (safetensors) and tokenizer to `folder`, for `from_pretrained`.
 
     Beside an image classifier its `ngdiff.data.Preparation` is written in place of a tokenizer.
@@ -74,12 +74,15 @@ def save_model(
         folder: where to.
         state: the weights, where the model itself holds only parts of them.
 
+    Returns:
+        Names of the files in `folder`.
+
     Raises:
         WriteError: the disk is full, or the folder cannot be written; names the folder and what it takes.
     """
     folder = Path(folder)
     try:
-        _save(model, tokenizer, folder, state)
+        return _save(model, tokenizer, folder, state)
     except Exception as error:
         if not is_failed_write(error):
             raise
@@ -92,7 +95,9 @@ def save_model(
         ) from error
 
 
-def _save(model: PreTrainedModel | PeftModel, tokenizer: _Saved, folder: Path, state: dict[str, Tensor] | None) -> None:
+def _save(
+    model: PreTrainedModel | PeftModel, tokenizer: _Saved, folder: Path, state: dict[str, Tensor] | None
+) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=PARTIAL_FOLDER, dir=folder))
     try:
@@ -103,8 +108,10 @@ def _save(model: PreTrainedModel | PeftModel, tokenizer: _Saved, folder: Path, s
                 model.save_pretrained(str(partial), state_dict=state)
         tokenizer.save_pretrained(partial)
         share_as_usual(partial)
-        for file in sorted(partial.iterdir()):
+        files = sorted(partial.iterdir())
+        for file in files:
             os.replace(file, folder / file.name)
+        return [file.name for file in files if (folder / file.name).is_file()]
     finally:
         shutil.rmtree(partial)
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +14,20 @@ import torch
 from safetensors import SafetensorError
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from ngdiff.files import without_nan
+from ngdiff.errors import InputError
+from ngdiff.files import MANIFEST, without_nan
+from ngdiff.training.checkpoint_weights import CheckpointError
+from ngdiff.training.checksums import LIST, wrong_files
 
 logger = logging.getLogger(__name__)
 
+# Files of a run's folder, and the names of their copies in each checkpoint.
+RUN_FILES = {"config.yaml": "run_config.yaml", MANIFEST: "run_manifest.json"}
+
 _STATE = "unlearning_state.json"
-_LAST_WRITTEN = "trainer_state.json"  # Trainer writes it after everything else
+_SCHEDULER = "scheduler.pt"
+_TRAINER_STATE = "trainer_state.json"
+_NAME = re.compile(rf"{PREFIX_CHECKPOINT_DIR}-[0-9]+")
 
 
 def _on_the_host(storage: Any, place: str) -> Any:
@@ -30,10 +39,6 @@ def _on_the_host(storage: Any, place: str) -> Any:
 torch.serialization.register_package(11, lambda storage: None, _on_the_host)
 
 
-class CheckpointError(OSError):
-    """A checkpoint could not be written; earlier ones are untouched."""
-
-
 @dataclass
 class RunState:
     """What a resumed run needs besides the Trainer's own state.
@@ -42,11 +47,13 @@ class RunState:
         weighting: The weighting's state.
         initial_losses: Mean loss of each set before unlearning, in nats a token.
         probes: Every probe of the learning rate so far.
+        pending_logs: Figures of the steps since the last log line.
     """
 
     weighting: dict[str, Any] = field(default_factory=dict)
     initial_losses: dict[str, float] = field(default_factory=dict)
     probes: list[dict[str, Any]] = field(default_factory=list)
+    pending_logs: list[dict[str, float]] = field(default_factory=list)
 
     @property
     def relative_step(self) -> float:
@@ -59,9 +66,26 @@ class RunState:
 
     @classmethod
     def load(cls, checkpoint: str | Path) -> "RunState":
-        """Read from a checkpoint folder; a new state where the folder has none (a checkpoint of another trainer)."""
-        path = Path(checkpoint, _STATE)
-        return cls(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else cls()
+        """Read from a checkpoint folder.
+
+        Raises:
+            CheckpointError: it has none: the checkpoint is of another trainer.
+        """
+        try:
+            return cls(**json.loads(Path(checkpoint, _STATE).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise CheckpointError(f"{checkpoint} holds no {_STATE} of an unlearning run: {error}") from error
+
+
+def keep_run_files(run_dir: str | Path, checkpoint: str | Path) -> None:
+    """Copy what says what the run is into a checkpoint, where it has that: `--resume` reads it if that is damaged."""
+    for name, kept in RUN_FILES.items():
+        if Path(run_dir, name).is_file():
+            shutil.copyfile(Path(run_dir, name), Path(checkpoint, kept))
+
+
+class WholeCheckpoint(str):
+    """Path of a checkpoint whose files were compared with their list."""
 
 
 @contextmanager
@@ -80,7 +104,7 @@ def saving_checkpoint(run_dir: str | Path, step: int) -> Iterator[None]:
         RuntimeError,
     ) as error:  # torch.save reports a full disk as RuntimeError
         shutil.rmtree(folder, ignore_errors=True)
-        last = last_checkpoint(run_dir)
+        last = next((other for other in checkpoints_of(run_dir) if (other / LIST).is_file()), None)
         rest = f"{last.name} is whole: free some space and go on with --resume" if last else "there is no earlier one"
         raise CheckpointError(f"{folder} could not be written ({error}); {rest}") from error
 
@@ -90,21 +114,85 @@ def checkpoint_folder(run_dir: str | Path, step: int) -> Path:
     return Path(run_dir, f"{PREFIX_CHECKPOINT_DIR}-{step}")
 
 
-def last_checkpoint(run_dir: str | Path) -> Path | None:
-    """The newest checkpoint of a run that was written to its end, if any."""
-    found = sorted(Path(run_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*"), key=_step, reverse=True)
-    return next((folder for folder in found if _is_whole(folder)), None)
+def checkpoints_of(run_dir: str | Path) -> list[Path]:
+    """Folders of a run's checkpoints, whole or not, the newest first."""
+    found = (path for path in Path(run_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*") if path.is_dir())
+    return sorted((path for path in found if _NAME.fullmatch(path.name)), key=_number, reverse=True)
 
 
-def _step(folder: Path) -> int:
-    number = folder.name.rpartition("-")[2]
-    return int(number) if number.isdigit() else -1
+def newest_whole(run_dir: str | Path, *, with_best: bool = False) -> WholeCheckpoint | None:
+    """The newest checkpoint of a run whose files are all there and as they were written; None where none was written to
+    its end.
+
+    Newer ones that are not whole are named in a warning.
+
+    Args:
+        run_dir: The run's output folder.
+        with_best: The checkpoint that it names as the best one so far must be whole, too.
+
+    Raises:
+        InputError: all that were written to their end are damaged; names what is wrong with each.
+    """
+    damaged = []
+    for folder in checkpoints_of(run_dir):
+        wrong = "; ".join(faults_of(folder, with_best=with_best))
+        if not wrong:
+            return WholeCheckpoint(folder)
+        logger.warning("%s is passed over: %s", folder, wrong)
+        if (folder / LIST).is_file():
+            damaged.append(f"{folder.name}: {wrong}")
+    if damaged:
+        raise InputError(f"--resume: {run_dir} holds no whole checkpoint to go on from ({'. '.join(damaged)})")
+    return None
 
 
-def _is_whole(folder: Path) -> bool:
+def check_whole(folder: Path, *, with_best: bool = False) -> WholeCheckpoint:
+    """A checkpoint that was chosen by hand.
+
+    Raises:
+        InputError: it is not whole; names what is wrong.
+    """
+    if wrong := faults_of(folder, with_best=with_best):
+        raise InputError(f"{folder}: {'; '.join(wrong)}")
+    return WholeCheckpoint(folder)
+
+
+def faults_of(folder: Path, *, with_best: bool = False) -> list[str]:
+    """What is wrong with a checkpoint, as `newest_whole` sees it; empty where it is whole."""
+    wrong = wrong_files(folder)
+    if wrong:
+        return wrong
     try:
-        json.loads((folder / _LAST_WRITTEN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        logger.warning("%s was not written to its end and is passed over", folder)
-        return False
-    return True
+        state = json.loads((folder / _TRAINER_STATE).read_text(encoding="utf-8"))
+        step, best = int(state["global_step"]), state.get("best_global_step")
+    except (OSError, ValueError, TypeError, KeyError):  # of a list that was made for other files
+        return [f"{_TRAINER_STATE} cannot be read"]
+    if not (folder / _SCHEDULER).is_file():
+        return ["it holds no state of an optimizer (--save-only-model), without which a run cannot go on"]
+    if step != _number(folder):
+        return [f"it is the checkpoint of step {step}, under another name"]
+    if with_best and best and best != step:
+        other = checkpoint_folder(folder.parent, best)
+        if faults := wrong_files(other):
+            return [f"{other.name}, the best one so far, is not whole: {'; '.join(faults)}"]
+    return []
+
+
+def remove_surplus(run_dir: str | Path, current: int, *, limit: int | None, best: int | None) -> None:
+    """Remove checkpoints until `limit` are left; never that of the step `current`, nor the best.
+
+    First go those of later steps, which the run has not come to since it was resumed, then those that were not written
+    to their end, then the oldest.
+    """
+    if not limit or limit < 1:
+        return
+    found = sorted(
+        checkpoints_of(run_dir), key=lambda path: (_number(path) <= current, (path / LIST).is_file(), _number(path))
+    )
+    spare = [path for path in found if _number(path) not in (current, best)]
+    for path in spare[: max(0, len(found) - limit)]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _number(folder: Path) -> int:
+    return int(folder.name.rpartition("-")[2])

@@ -22,10 +22,10 @@ from ngdiff.errors import InputError
 from ngdiff.evaluation.context import row_limit
 from ngdiff.modeling import check_vocabulary
 from ngdiff.training.bounds import LARGEST_RATE, LEAST_RATE, check_bounds
+from ngdiff.training.checkpointed import CheckpointedTrainer
 from ngdiff.training.config import unpin_without_accelerator, use_cpu_without_accelerator
 from ngdiff.training.given import as_given
 from ngdiff.training.progress import StepProgress
-from ngdiff.training.saving import SavingTrainer
 from ngdiff.training.watch_loss import WatchLoss
 
 logger = logging.getLogger(__name__)
@@ -163,13 +163,14 @@ def finetune(
     args = copy.copy(config)
     args.learning_rate = _learning_rate(model, config)
     pad = tokenizer.pad_token_id
-    trainer = SavingTrainer(
+    trainer = CheckpointedTrainer(
         model=model,
         args=args,
         train_dataset=encoded,
         data_collator=AnswerCollator(tokenizer.eos_token_id if pad is None else pad),
         processing_class=tokenizer,
         callbacks=[WatchLoss(config.stop_loss), *callbacks],
+        stop_loss=config.stop_loss,
     )
     return train_and_tell(trainer, float(args.learning_rate), resume)
 

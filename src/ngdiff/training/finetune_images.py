@@ -20,10 +20,10 @@ from ngdiff.data import Images, Preparation
 from ngdiff.data.preparation import augment
 from ngdiff.errors import InputError
 from ngdiff.training.bounds import check_bounds
+from ngdiff.training.checkpointed import CheckpointedTrainer
 from ngdiff.training.config import unpin_without_accelerator
 from ngdiff.training.finetune import FinetuneResult, auto_or_rate, train_and_tell
 from ngdiff.training.given import as_given
-from ngdiff.training.saving import SavingTrainer
 from ngdiff.training.watch_loss import WatchLoss
 
 MOMENTUM = 0.9
@@ -127,7 +127,7 @@ def finetune_images(
         optimizer = torch.optim.SGD(
             model.parameters(), lr=rate, momentum=MOMENTUM, nesterov=True, weight_decay=config.weight_decay
         )
-    trainer = SavingTrainer(
+    trainer = CheckpointedTrainer(
         model=model,
         args=args,
         train_dataset=_Numbers(len(images)),

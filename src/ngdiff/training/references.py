@@ -15,7 +15,7 @@ from ngdiff.core.answers import Answers, Reference
 from ngdiff.core.slots import Side
 from ngdiff.errors import InputError
 from ngdiff.evaluation.eval_mode import eval_mode
-from ngdiff.files import write_json
+from ngdiff.files import sha256_folder, write_json
 from ngdiff.modeling.reference import Forward, ReferenceStore, fingerprint, write_references
 from ngdiff.objectives import Objective
 
@@ -82,9 +82,13 @@ class References:
         return fingerprint(model, rows, sorted(self.log_probs))
 
     def load(self, key: str) -> bool:
-        """Whether the folder holds the quantities of `key`, a hash of model and rows; they are read then."""
-        index = self.folder / _INDEX
-        if not index.is_file() or json.loads(index.read_text(encoding="utf-8")).get("key") != key:
+        """Whether the folder holds the quantities of `key`, a hash of model and rows, as they were written; they are
+        read then."""
+        try:
+            index = json.loads((self.folder / _INDEX).read_text(encoding="utf-8"))
+            if index["key"] != key or index["files"] != self._hashes():
+                return False
+        except (OSError, ValueError, KeyError, TypeError):  # none, or a damaged one
             return False
         self._stores = {name: ReferenceStore(self.folder, name) for name in self.sets}
         return all(row["row_id"] in self._stores[name] for name, rows in self.sets.items() for row in rows)
@@ -139,11 +143,14 @@ class References:
                 )
         wait()
         if process == 0:
-            write_json(
-                self.folder / _INDEX, {"key": key, "rows": {name: len(rows) for name, rows in self.sets.items()}}
-            )
+            counts = {name: len(rows) for name, rows in self.sets.items()}
+            write_json(self.folder / _INDEX, {"key": key, "rows": counts, "files": self._hashes()})
         wait()
         self.require(key)
+
+    def _hashes(self) -> dict[str, str]:
+        found = sha256_folder(self.folder)
+        return {name: found[name] for name in found if name != _INDEX}
 
     def attach(self, name: str, batch: Mapping[str, Tensor], answers: Answers) -> Answers:
         """`answers` with the reference of its rows; as they are where the set needs none.

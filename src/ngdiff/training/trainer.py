@@ -37,7 +37,8 @@ from ngdiff.modeling.save import save_model, whole_state
 from ngdiff.objectives import Objective, forget_ceiling
 from ngdiff.training.alternates import beside, split_rows
 from ngdiff.training.callbacks import RunCallback
-from ngdiff.training.checkpoint import RunState, saving_checkpoint
+from ngdiff.training.checkpoint import RunState
+from ngdiff.training.checkpointed import CheckpointedTrainer
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.denormals import denormals_are_zero
 from ngdiff.training.dropout import no_dropout
@@ -50,7 +51,6 @@ from ngdiff.training.probing import Prober, figures_of
 from ngdiff.training.progress import StepProgress
 from ngdiff.training.references import References
 from ngdiff.training.rows import Rows
-from ngdiff.training.saving import SavingTrainer
 from ngdiff.training.schedule import KeepLearningRate
 from ngdiff.training.sharding import check_accelerator, fresh_weights, has_shards
 from ngdiff.training.text_task import TextTask
@@ -60,7 +60,7 @@ from ngdiff.weighting import Losses, Weights
 logger = logging.getLogger(__name__)
 
 
-class UnlearnTrainer(SavingTrainer):
+class UnlearnTrainer(CheckpointedTrainer):
     """Make a model forget one set of rows and keep another.
 
     Args:
@@ -592,10 +592,13 @@ class UnlearnTrainer(SavingTrainer):
         if self.state.log_history:
             self.state.log_history[-1] = without_nan(self.state.log_history[-1])
 
-    def save_to(self, folder: str | Path, tokenizer: Any) -> None:
+    def save_to(self, folder: str | Path, tokenizer: Any) -> list[str]:
         """Write the model, or its adapter, and the tokenizer as `ngdiff.modeling.save_model` does.
 
         The first process writes; all of them must call it.
+
+        Returns:
+            Names of the files; none in the other processes.
 
         Raises:
             OSError: the disk is full, or the folder cannot be written.
@@ -603,24 +606,21 @@ class UnlearnTrainer(SavingTrainer):
         model: Any = self.accelerator.unwrap_model(cast(nn.Module, self.model))
         first = self.args.process_index == 0
         state = whole_state(model, keep=first) if has_shards(model) else None
-        if first:
-            save_model(model, tokenizer, folder, state=state)
+        files = save_model(model, tokenizer, folder, state=state) if first else []
         self.accelerator.wait_for_everyone()
+        return files
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        # Here because Trainer writes `trainer_state.json`, the sign of a complete checkpoint, after it.
         super()._save_optimizer_and_scheduler(output_dir)
         if self.args.should_save:
+            self.run_state.pending_logs = self._pending_logs
             self.run_state.save(output_dir)
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        with saving_checkpoint(self._get_output_dir(trial), self.state.global_step):
-            super()._save_checkpoint(model, trial)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None:
             self.run_state = RunState.load(checkpoint)
+            self._pending_logs = list(self.run_state.pending_logs)
 
     def _global_sum(self, value: Tensor) -> Tensor:
         return value if self.args.world_size == 1 else cast(Tensor, self.accelerator.reduce(value, "sum"))

@@ -1,0 +1,79 @@
+"""`SHA256SUMS`: the list of a checkpoint's files, in the format of coreutils, so that `sha256sum -c` reads it, too.
+
+It is written last, when everything else is on the disk. A folder that has none was not written to its end.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from ngdiff.files import sha256_file, write_text
+
+LIST = "SHA256SUMS"
+
+
+def write_checksums(folder: str | Path) -> None:
+    """Bring all files below `folder` to the disk, then their list, then the folders.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written.
+    """
+    root = Path(folder)
+    names = _names(root)
+    for name in names:
+        _sync(root / name)
+    for below in {path for name in names for path in (root / name).parents if path.is_relative_to(root)}:
+        _sync(below)
+    hashes = _hashes(root, names)
+    write_text(root / LIST, "".join(f"{hashes[name]}  {name}\n" for name in names))
+    _sync(root)
+    _sync(root.parent)
+
+
+def wrong_files(folder: str | Path) -> list[str]:
+    """What is wrong with the files of `folder`, one text for each; empty where all are as they were written.
+
+    Files that the list does not name are no part of a checkpoint and are passed over.
+    """
+    root = Path(folder)
+    try:
+        lines = (root / LIST).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return [f"{LIST} is missing or cannot be read: the checkpoint was not written to its end"]
+    listed: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        digest, separator, name = line.partition("  ")
+        if not (separator and name and len(digest) == 64 and set(digest) <= set("0123456789abcdef")):
+            return [f"{LIST}, line {number}: not a SHA-256 and a name"]
+        listed[name] = digest
+    if not listed:
+        return [f"{LIST} is empty"]
+    there = [name for name in listed if (root / name).is_file()]
+    found = _hashes(root, there)
+    wrong = [f"{name} is missing" for name in listed if name not in found]
+    return wrong + [
+        f"{name} is damaged: expected SHA-256 {listed[name]}, found {found[name]}"
+        for name in there
+        if found[name] != listed[name]
+    ]
+
+
+def _names(root: Path) -> list[str]:
+    """All files below `root` but the list; hidden ones, too: those of sharded weights are."""
+    found = (path for path in root.rglob("*") if path.is_file())
+    return sorted(name for path in found if (name := path.relative_to(root).as_posix()) != LIST)
+
+
+def _hashes(root: Path, names: list[str]) -> dict[str, str]:
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:  # hashing lets other threads run
+        return dict(zip(names, pool.map(lambda name: sha256_file(root / name), names), strict=True))
+
+
+def _sync(path: Path) -> None:
+    if path.is_dir() and os.name != "posix":  # other systems do not open folders
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

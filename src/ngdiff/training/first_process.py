@@ -1,0 +1,28 @@
+"""One answer for all processes, found by the first."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+
+from ngdiff.errors import InputError
+
+Answer = TypeVar("Answer")
+
+
+def in_first_process(find: Callable[[], Answer]) -> Answer:
+    """What `find` returns in the first process, in all of them; its `InputError` is raised in all of them, too."""
+    if PartialState().num_processes == 1:
+        return find()
+    found: list[Any] = [None, None]
+    if PartialState().is_main_process:
+        try:
+            found[0] = find()
+        except InputError as error:
+            found[1] = str(error)
+    broadcast_object_list(found)
+    if found[1] is not None:
+        raise InputError(found[1])
+    answer: Answer = found[0]
+    return answer
