@@ -60,7 +60,7 @@ OTHERS: dict[str, set[str]] = {
     "objectives": {"torch"},
     # Batches and tokens are its work: it builds the tensors and is given a tokenizer.
     "data": {"datasets", "jinja2", "numpy", "PIL", "pyarrow", "torch"},
-    "metrics": {"numpy", "scipy", "rouge_score"},
+    "metrics": {"numpy", "regex", "scipy", "rouge_score"},
     "report": {"matplotlib", "numpy"},
     "modeling": {"torch", "transformers", "tokenizers", "peft", "safetensors", "cut_cross_entropy", "liger_kernel"},
     "scoring": set(),

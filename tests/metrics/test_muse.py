@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 
 from ngdiff.metrics import cut_answer
 from ngdiff.metrics.muse import knowmem_f, knowmem_recall, verbmem_f, verbmem_recall
-from ngdiff.metrics.rouge import _Stems, rouge, rouge_l_recalls
+from ngdiff.metrics.rouge import rouge, rouge_l_recalls
+from ngdiff.metrics.words import Stems
 
 PIECES = st.lists(st.sampled_from(["\n", "\n\n", "Question", "Question:", "word", " "]), max_size=8).map("".join)
 
@@ -61,6 +62,6 @@ def test_looking_stems_up_changes_no_word(first: str, second: str) -> None:
     from rouge_score.tokenizers import DefaultTokenizer
 
     text = f"{first} authors writing generously {second} CATS' İstanbul"
-    assert _Stems().tokenize(text) == DefaultTokenizer(use_stemmer=True).tokenize(text)
+    assert Stems().tokenize(text) == DefaultTokenizer(use_stemmer=True).tokenize(text)
     peer = RougeScorer(["rougeL"], use_stemmer=True).score(first, second)["rougeL"]
     assert rouge(first, second) == peer.recall

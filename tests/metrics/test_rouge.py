@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ngdiff.errors import InputError
-from ngdiff.metrics.rouge import has_words, rouge, rouge_l_recall, rouge_l_recalls
+from ngdiff.metrics.rouge import rouge, rouge_l_recall, rouge_l_recalls
+from ngdiff.metrics.words import has_words
 
 WORDS = st.lists(st.sampled_from(["a", "bb", "ccc", "cat", "dog", "7"]), max_size=8)
 

@@ -36,7 +36,8 @@ def test_a_metric_that_no_row_serves_is_absent_not_nan() -> None:
 
 
 def test_references_without_words_are_counted() -> None:
-    assert summarize("forget", [record("東京"), record()])["n_no_words"] == 1
+    assert summarize("forget", [record("?!"), record()])["n_no_words"] == 1
+    assert summarize("forget", [record("東京"), record(), record("...")])["n_no_words"] == 1  # by words of Unicode
 
 
 def test_the_set_decides_the_rules() -> None:
@@ -115,6 +116,8 @@ def test_each_metric_is_the_mean_of_its_values_and_takes_only_what_it_needs(
     name: str, key: str, metric: Metric
 ) -> None:
     records = [*GOOD, *BAD, {**BAD[0], "n_tokens": 7, "nll_sum": 3.0}]
+    if metric.wanted is not None:
+        records = [{**record, "reference": "東京"} for record in records]
     values = metric.values(records)
     counts = metric.counts(records) if metric.counts else [1] * len(records)
     assert metric.function(records) == pytest.approx(sum(values) / sum(counts), rel=1e-12)

@@ -91,7 +91,10 @@ def test_all_is_shown_where_no_headline_number_is_there() -> None:
 
 
 def test_titles_are_unique() -> None:
-    everything = {name: {"n": 1, **dict.fromkeys(table, 0.5)} for name, table in METRICS.items()}
+    everything = {
+        name: {"n": 1, **{key: 0.5 for key, metric in table.items() if metric.wanted is None}}
+        for name, table in METRICS.items()
+    }
     titles = compare({"a": everything}, metrics=["all"]).titles
     assert len(set(titles)) == len(titles)
     assert "loss (forget)" in titles
@@ -131,3 +134,14 @@ def test_general_abilities_are_compared_on_request() -> None:
         ("lm_eval.gsm8k.exact_match:flexible-extract", "higher"),
         ("lm_eval.arc_easy.odd", None),
     ]
+
+
+def test_texts_that_rouge_score_cannot_read_are_compared_by_words_of_unicode() -> None:
+    readable = {"forget": {"n": 2, "rouge_l_recall": 0.0, "rouge_l_recall_unicode": 0.9, "loss": 1.0}}
+    assert compare({"a": readable}).titles == ["Verbmem, Unicode"]
+    assert [one.key for one in compare({"a": readable}, metrics=["all"]).quantities] == [
+        "forget.rouge_l_recall_unicode", "forget.loss",
+    ]  # fmt: skip
+    assert compare({"a": readable}, metrics=["forget.rouge_l_recall"]).values == [[0.0]]
+    # a run that lacks it keeps its number, in a column of its own
+    assert compare({"a": readable, "old": run(0.1)}).values == [[0.0, 0.9], [0.1, None]]

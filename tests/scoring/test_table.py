@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from ngdiff.errors import InputError
-from ngdiff.metrics import METRICS
+from ngdiff.metrics import METRICS, UNICODE
 from ngdiff.scoring import format_comparison, format_table
 from ngdiff.scoring.quantities import LEFT_OUT
 
@@ -57,9 +57,24 @@ def test_answers_that_rouge_cannot_read_are_said_once() -> None:
 
 def test_every_metric_of_every_set_has_a_line() -> None:
     for name, table in METRICS.items():
-        text = format_table({name: {"n": 1, **dict.fromkeys(table, 0.5)}})
-        for key, metric in table.items():
-            assert (f"  {metric.title} " in text) == (key not in LEFT_OUT)
+        for unicode in (False, True):
+            keys = [key for key, metric in table.items() if unicode or metric.wanted is None]
+            text = format_table({name: {"n": 1, **dict.fromkeys(keys, 0.5)}})
+            for key in keys:
+                expected = key not in LEFT_OUT and key + UNICODE not in keys
+                assert (f"  {table[key].title} " in text) == expected
+
+
+def test_the_measure_of_other_scripts_is_said() -> None:
+    numbers = {"n": 20, "rouge_l_recall": 0.0, "rouge_l_recall_unicode": 0.875, "n_no_words": 1}
+    assert format_table({"forget": numbers}).splitlines() == [
+        "                       value",
+        "forget (20)",
+        "  Verbmem, Unicode ↓  0.8750",
+        "note: 1 of 20 forget answers hold no word; they count as 0 whatever the model says",
+        "note: forget answers are in scripts that rouge-score does not read (it would give 0.0000): Verbmem, Unicode "
+        "compares words of Unicode",
+    ]
 
 
 def test_no_columns() -> None:

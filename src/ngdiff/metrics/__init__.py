@@ -2,7 +2,7 @@
 
 from ngdiff.metrics.auc import auc, auc_interval
 from ngdiff.metrics.bootstrap import ratio_interval
-from ngdiff.metrics.catalogue import METRICS, Metric, metrics_of
+from ngdiff.metrics.catalogue import METRICS, UNICODE, Metric, key_of, metrics_of
 from ngdiff.metrics.classification import accuracies
 from ngdiff.metrics.forget_quality import ForgetQuality, forget_quality
 from ngdiff.metrics.gaffke import mean_interval
@@ -35,6 +35,7 @@ __all__ = [
     "AUC_RETRAIN",
     "CONFIDENCE",
     "METRICS",
+    "UNICODE",
     "ForgetQuality",
     "Metric",
     "accuracies",
@@ -50,6 +51,7 @@ __all__ = [
     "forget_truth_ratio_arithmetic",
     "harmonic_mean",
     "headline",
+    "key_of",
     "loss",
     "losses",
     "mean",

@@ -21,6 +21,10 @@ from ngdiff.metrics.truth_ratio import (
     retain_values,
     retain_values_arithmetic,
 )
+from ngdiff.metrics.words import need_unicode
+
+# Follows the key of a number by `rouge_score` in that of the same number by words of Unicode.
+UNICODE = "_unicode"
 
 Records = Sequence[Mapping[str, Any]]
 Values = Callable[[Records], Sequence[float]]
@@ -34,7 +38,7 @@ class Metric(NamedTuple):
     `applies`: the records it is taken over; `n_<name>` is reported beside it, and the number is left out when no
     record applies. `counts`: for a mean over units of which a record has several, their number per record;
     `values` are sums over them then. `fraction`: a record's number lies in [0, 1]; the interval of the mean depends
-    on it.
+    on it. `wanted`: the sets it is taken of, by all records it applies to; None: every one.
     """
 
     values: Values
@@ -44,6 +48,7 @@ class Metric(NamedTuple):
     applies: Callable[[Mapping[str, Any]], bool]
     counts: Values | None = None
     fraction: bool = True
+    wanted: Callable[[Records], bool] | None = None
 
     def function(self, records: Records) -> float:
         """The mean over records that all apply.
@@ -59,10 +64,23 @@ class Metric(NamedTuple):
 def _text(better: Way, rouge_title: str) -> dict[str, Metric]:
     """What any set of questions and answers has."""
     return {
-        "rouge_l_recall": Metric(
-            rouge_l_recalls, better, rouge_title, "ROUGE-L recall, stemmer on (NGDiff, TOFU)", has_generated
-        ),
+        **_rouge("rouge_l_recall", rouge_l_recalls, better, rouge_title, "ROUGE-L recall, stemmer on (NGDiff, TOFU)"),
         **_likelihood(better),
+    }
+
+
+def _rouge(key: str, function: Callable[..., Sequence[float]], better: Way, title: str, what: str) -> dict[str, Metric]:
+    """A number by `rouge_score`, and by words of Unicode where the texts are of scripts that it does not read."""
+    return {
+        key: Metric(function, better, title, what, has_generated),
+        key + UNICODE: Metric(
+            partial(function, words="unicode"),
+            better,
+            f"{title}, Unicode",
+            f"{what.partition(', stemmer')[0]} by words of Unicode",
+            has_generated,
+            wanted=need_unicode,
+        ),
     }
 
 
@@ -113,9 +131,13 @@ def _muse(f: Values, recall: Values, better: Way, title: str, sources: tuple[str
     """MUSE's number, the NGDiff paper's beside it under its own name, and what any set has."""
     muse, ngdiff = sources
     return {
-        "rouge_l_f": Metric(f, better, f"{title}, F", f"ROUGE-L F, stemmer off (MUSE {muse})", has_generated),
-        "rouge_l_recall_unstemmed": Metric(
-            recall, better, f"{title}, recall", f"ROUGE-L recall, stemmer off (NGDiff Eq. {ngdiff})", has_generated
+        **_rouge("rouge_l_f", f, better, f"{title}, F", f"ROUGE-L F, stemmer off (MUSE {muse})"),
+        **_rouge(
+            "rouge_l_recall_unstemmed",
+            recall,
+            better,
+            f"{title}, recall",
+            f"ROUGE-L recall, stemmer off (NGDiff Eq. {ngdiff})",
         ),
         **_likelihood(better),
     }
@@ -151,13 +173,15 @@ _RETAIN: dict[str, Metric] = {
 
 # What an unlearned model should show on rows it never saw is what it shows there: no way is better.
 _HOLDOUT: dict[str, Metric] = {
-    name: metric._replace(better=None, title="ROUGE-L recall" if name == "rouge_l_recall" else metric.title)
+    name: metric._replace(better=None, title=metric.title.replace("Utility", "ROUGE-L recall"))
     for name, metric in _RETAIN.items()
 }
 
 _CHOICE: dict[str, Metric] = {
-    **_RETAIN,
-    "rouge_l_recall": _RETAIN["rouge_l_recall"]._replace(title="ROUGE-L recall"),
+    **{
+        name: metric._replace(title=metric.title.replace("Utility", "ROUGE-L recall"))
+        for name, metric in _RETAIN.items()
+    },
     "probability": Metric(
         choice_probabilities,
         "higher",
@@ -192,3 +216,14 @@ METRICS: dict[str, dict[str, Metric]] = {
 def metrics_of(set_name: str) -> dict[str, Metric]:
     """The table of a set: its own, else that of "retain"."""
     return METRICS.get(set_name, METRICS["retain"])
+
+
+def key_of(key: str, numbers: Mapping[str, Any]) -> str:
+    """The key under which the numbers of a set have what `key` names: that by words of Unicode where they have it.
+
+    >>> key_of("rouge_l_recall", {"rouge_l_recall": 0.0, "rouge_l_recall_unicode": 0.9})
+    'rouge_l_recall_unicode'
+    >>> key_of("loss", {"loss": 1.0})
+    'loss'
+    """
+    return key + UNICODE if key + UNICODE in numbers else key

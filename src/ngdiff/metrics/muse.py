@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ngdiff.metrics.rouge import Statistic, rouge
+from ngdiff.metrics.words import Words
 
 _NEXT_QUESTION = ("\n\n", "\nQuestion", "Question:")
 
@@ -32,34 +33,35 @@ def cut_answer(text: str) -> str:
     return text
 
 
-def verbmem_f(records: Sequence[Mapping[str, Any]]) -> list[float]:
+def verbmem_f(records: Sequence[Mapping[str, Any]], *, words: Words = "rouge-score") -> list[float]:
     """ROUGE-L F-measure per record, stemmer off: MUSE's VerbMem (C1) is its mean."""
-    return _rouge_l(records, "fmeasure", cut=False)
+    return _rouge_l(records, "fmeasure", cut=False, words=words)
 
 
-def verbmem_recall(records: Sequence[Mapping[str, Any]]) -> list[float]:
+def verbmem_recall(records: Sequence[Mapping[str, Any]], *, words: Words = "rouge-score") -> list[float]:
     """ROUGE-L recall per record, stemmer off (NGDiff Eq. 8)."""
-    return _rouge_l(records, "recall", cut=False)
+    return _rouge_l(records, "recall", cut=False, words=words)
 
 
-def knowmem_f(records: Sequence[Mapping[str, Any]]) -> list[float]:
+def knowmem_f(records: Sequence[Mapping[str, Any]], *, words: Words = "rouge-score") -> list[float]:
     """ROUGE-L F-measure per record of the cut answer, stemmer off: MUSE's KnowMem (C2 forget, C4 retain) is its
     mean."""
-    return _rouge_l(records, "fmeasure", cut=True)
+    return _rouge_l(records, "fmeasure", cut=True, words=words)
 
 
-def knowmem_recall(records: Sequence[Mapping[str, Any]]) -> list[float]:
+def knowmem_recall(records: Sequence[Mapping[str, Any]], *, words: Words = "rouge-score") -> list[float]:
     """ROUGE-L recall per record of the cut answer, stemmer off (NGDiff Eq. 9 forget, Eq. 10 retain)."""
-    return _rouge_l(records, "recall", cut=True)
+    return _rouge_l(records, "recall", cut=True, words=words)
 
 
-def _rouge_l(records: Sequence[Mapping[str, Any]], statistic: Statistic, *, cut: bool) -> list[float]:
+def _rouge_l(records: Sequence[Mapping[str, Any]], statistic: Statistic, *, cut: bool, words: Words) -> list[float]:
     return [
         rouge(
             record["reference"],
             cut_answer(record["generated"]) if cut else record["generated"],
             statistic=statistic,
             stemmer=False,
+            words=words,
         )
         for record in records
     ]

@@ -10,31 +10,26 @@ from rouge_score.tokenizers import DefaultTokenizer
 
 from ngdiff.errors import InputError
 from ngdiff.metrics.means import mean
+from ngdiff.metrics.words import Stems, UnicodeWords, Words
 
 Statistic = Literal["precision", "recall", "fmeasure"]
 _STATISTICS = ("precision", "recall", "fmeasure")
-_WORD = re.compile(r"[a-z0-9]")
 
 
-class _Stems:
-    """Words as `rouge_score` makes them with its stemmer, each stem worked out once: 70 % of the time otherwise."""
-
-    def __init__(self) -> None:
-        self._words = DefaultTokenizer(use_stemmer=False)
-        self._stem = functools.lru_cache(maxsize=65536)(DefaultTokenizer(use_stemmer=True).tokenize)
-
-    def tokenize(self, text: str) -> list[str]:
-        return [stem for word in self._words.tokenize(text) for stem in self._stem(word)]
+def _tokenizer(words: Words, stemmer: bool) -> Any:
+    if words == "unicode":
+        return UnicodeWords()
+    return Stems() if stemmer else DefaultTokenizer(use_stemmer=False)
 
 
 @functools.cache
-def _scorer(kind: str, stemmer: bool) -> RougeScorer:
-    return RougeScorer([kind], tokenizer=_Stems() if stemmer else DefaultTokenizer(use_stemmer=False))
+def _scorer(kind: str, words: Words, stemmer: bool) -> RougeScorer:
+    return RougeScorer([kind], tokenizer=_tokenizer(words, stemmer))
 
 
 @functools.lru_cache(maxsize=4096)  # several statistics of one pair of texts cost one comparison
-def _score(kind: str, stemmer: bool, reference: str, generated: str) -> Any:
-    return _scorer(kind, stemmer).score(reference, generated)[kind]
+def _score(kind: str, words: Words, stemmer: bool, reference: str, generated: str) -> Any:
+    return _scorer(kind, words, stemmer).score(reference, generated)[kind]
 
 
 def rouge(
@@ -44,6 +39,7 @@ def rouge(
     kind: str = "rougeL",
     statistic: Statistic = "recall",
     stemmer: bool = True,
+    words: Words = "rouge-score",
 ) -> float:
     """ROUGE between two texts, as `rouge_score` computes it (Lin 2004); unit: a fraction in [0, 1].
 
@@ -54,8 +50,11 @@ def rouge(
     The defaults, recall with the stemmer on, are what TOFU (Maini et al. 2024) and the NGDiff paper report.
     MUSE (Shi et al. 2024) takes the fmeasure with the stemmer off.
 
-    0 when either text holds no word: nothing was reproduced. See `has_words` for references that can only
-    give 0.
+    Texts in other scripts hold no such words, or only their numbers: `words="unicode"` compares those of
+    `ngdiff.metrics.words.unicode_words`, without a stemmer, whatever `stemmer` says.
+
+    0 when either text holds no word: nothing was reproduced. See `ngdiff.metrics.words.has_words` for references
+    that can only give 0.
 
     Args:
         kind: `rougeL`, `rougeLsum` or `rouge1` to `rouge9`.
@@ -67,24 +66,14 @@ def rouge(
     0.6666666666666666
     >>> rouge("The cat sat.", "")
     0.0
+    >>> rouge("Кошка сидела.", "кошка спит", words="unicode")
+    0.5
     """
     if not re.fullmatch(r"rouge([1-9]|L|Lsum)", kind):
         raise InputError(f"ROUGE kind {kind!r} is unknown; use rougeL, rougeLsum or rouge1 to rouge9")
     if statistic not in _STATISTICS:
         raise InputError(f"ROUGE statistic {statistic!r} is unknown; use one of {', '.join(_STATISTICS)}")
-    return float(getattr(_score(kind, stemmer, reference, generated), statistic))
-
-
-def has_words(text: str) -> bool:
-    """Whether ROUGE sees a word in the text: it knows a-z and 0-9 only, so other scripts always score 0.
-
-    A reference without words makes a model look as if it had forgotten, hence such references are counted
-    (`n_no_words`) wherever ROUGE is reported.
-
-    >>> has_words("Zürich"), has_words("東京")
-    (True, False)
-    """
-    return _WORD.search(text.lower()) is not None
+    return float(getattr(_score(kind, words, stemmer, reference, generated), statistic))
 
 
 def has_generated(record: Mapping[str, Any]) -> bool:
@@ -92,9 +81,9 @@ def has_generated(record: Mapping[str, Any]) -> bool:
     return record.get("reference") is not None and record.get("generated") is not None
 
 
-def rouge_l_recalls(records: Sequence[Mapping[str, Any]]) -> list[float]:
+def rouge_l_recalls(records: Sequence[Mapping[str, Any]], *, words: Words = "rouge-score") -> list[float]:
     """ROUGE-L recall with the stemmer on, per record, of `generated` against `reference`."""
-    return [rouge(record["reference"], record["generated"]) for record in records]
+    return [rouge(record["reference"], record["generated"], words=words) for record in records]
 
 
 def rouge_l_recall(records: Sequence[Mapping[str, Any]]) -> float:

@@ -28,10 +28,12 @@ class Sample(NamedTuple):
 
 
 def samples_of(set_name: str, records: Sequence[Mapping[str, Any]]) -> dict[str, Sample]:
-    """The sample of every metric of the set, over the records it applies to; possibly of none."""
+    """The sample of every metric that the set wants, over the records it applies to; possibly of none."""
     found = {}
     for name, metric in metrics_of(set_name).items():
         usable = [record for record in records if metric.applies(record)]
+        if metric.wanted is not None and not metric.wanted(usable):
+            continue
         counts = metric.counts(usable) if metric.counts else [1] * len(usable)
         found[name] = Sample(metric.title, metric.values(usable), counts, metric.fraction and metric.counts is None)
     return found

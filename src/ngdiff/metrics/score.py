@@ -8,6 +8,7 @@ import numpy as np
 
 from ngdiff.errors import InputError
 from ngdiff.metrics.bootstrap import RESAMPLES, ratio_interval
+from ngdiff.metrics.catalogue import key_of
 from ngdiff.metrics.forget_quality import forget_quality
 from ngdiff.metrics.gaffke import DRAWS, Array, Ends, mean_ends
 from ngdiff.metrics.levels import check_confidence
@@ -180,7 +181,7 @@ def _intervals(
                 found[name][key] = list(ends)
     result: dict[str, Any] = {"level": confidence, "method": METHOD, "seed": seed, "sets": found}
     if "model_utility" in headline(numbers) and all(part in drawn[name] for name in SETS for part in PARTS):
-        nine = [drawn[name][part] for name in SETS for part in PARTS]
+        nine = [drawn[name][key_of(part, drawn[name])] for name in SETS for part in PARTS]
         utility = Ends(_harmonic([one.low for one in nine]), _harmonic([one.high for one in nine]))
         result["model_utility"] = list(utility.interval(confidence))
     return result

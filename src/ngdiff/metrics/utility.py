@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from ngdiff.errors import InputError
+from ngdiff.metrics.catalogue import key_of
 from ngdiff.metrics.means import harmonic_mean
 
 SETS = ("retain", "real_authors", "world_facts")
@@ -12,9 +13,9 @@ PARTS = ("probability", "rouge_l_recall", "truth_ratio")
 def model_utility(numbers: Mapping[str, Mapping[str, float]]) -> float:
     """Harmonic mean of {probability, ROUGE-L recall, truth ratio} x {retain, real authors, world facts}.
 
-    Probability is the answer's own on the retain set and the one among the choices on the other two; the
-    truth ratio is the geometric `mean max(0, 1 - R)`. 0 when one of the nine is 0. Source: TOFU (arXiv
-    2401.06121) Section 2.2.
+    ROUGE is that by words of Unicode where a set has it. Probability is the answer's own on the retain set and the one
+    among the choices on the other two; the truth ratio is the geometric `mean max(0, 1 - R)`. 0 when one of the nine is
+    0. Source: TOFU (arXiv 2401.06121) Section 2.2.
 
     Args:
         numbers: per set what `ngdiff.metrics.summarize` gives; other sets and numbers are ignored.
@@ -29,4 +30,5 @@ def model_utility(numbers: Mapping[str, Mapping[str, float]]) -> float:
     missing = [f"{part} of {name}" for name in SETS for part in PARTS if part not in numbers.get(name, {})]
     if missing:
         raise InputError(f"model utility needs nine numbers; missing: {', '.join(missing)}")
-    return harmonic_mean((numbers[name][part] for name in SETS for part in PARTS), "model utility")
+    nine = (numbers[name][key_of(part, numbers[name])] for name in SETS for part in PARTS)
+    return harmonic_mean(nine, "model utility")

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ngdiff.errors import InputError
-from ngdiff.scoring.quantities import ABILITIES, Quantity, is_shown, quantities, shown
+from ngdiff.metrics import UNICODE
+from ngdiff.scoring.quantities import ABILITIES, Quantity, in_force, is_shown, quantities, shown
 
 # What a table shows unasked, as far as the runs have it: the numbers of the field's own tables.
 HEADLINE = (
@@ -64,7 +65,7 @@ def compare(
     if reference is not None and reference not in runs:
         raise InputError(f"the reference {reference!r} is not among the runs; one of {', '.join(runs)}")
     evaluations = list(runs.values())
-    chosen = _choose(quantities(evaluations), metrics)
+    chosen = _choose(quantities(evaluations), metrics, evaluations)
     values = [[quantity.value(evaluation) for quantity in chosen] for evaluation in evaluations]
     rivals = [name != reference for name in runs]
     columns = [
@@ -75,14 +76,17 @@ def compare(
     return Comparison(list(runs), chosen, _titles(chosen), values, best)
 
 
-def _choose(found: Sequence[Quantity], keys: Sequence[str] | None) -> list[Quantity]:
+def _choose(
+    found: Sequence[Quantity], keys: Sequence[str] | None, evaluations: Sequence[Mapping[str, Any]]
+) -> list[Quantity]:
     by_key = {quantity.key: quantity for quantity in found}
+    usual = {quantity.key for quantity in in_force(found, evaluations)}
     if keys is None:
-        keys = [key for key in HEADLINE if key in by_key] or ["all"]
+        keys = [key for name in HEADLINE for key in (name, name + UNICODE) if key in usual] or ["all"]
     chosen: dict[str, Quantity] = {}
     for key in keys:
         if key == "all":
-            chosen.update({name: one for name, one in by_key.items() if is_shown(one) or one.group == ABILITIES})
+            chosen.update({name: by_key[name] for name in by_key if name in usual and _is_asked_for(by_key[name])})
         elif key in by_key:
             chosen[key] = by_key[key]
         else:
@@ -90,6 +94,10 @@ def _choose(found: Sequence[Quantity], keys: Sequence[str] | None) -> list[Quant
             hint = f"did you mean {close[0]}?" if close else f"they have {', '.join(by_key)}"
             raise InputError(f"metric {key!r} is in none of the runs; {hint}")
     return list(chosen.values())
+
+
+def _is_asked_for(quantity: Quantity) -> bool:
+    return is_shown(quantity) or quantity.group == ABILITIES
 
 
 def _best(quantity: Quantity, column: Sequence[float | None]) -> list[bool]:

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ngdiff.metrics import UNICODE, metrics_of
+from ngdiff.scoring.quantities import shown
+
 
 def row_notes(set_name: str, numbers: Mapping[str, Any]) -> list[str]:
     """Lines below a table about the rows of one set, from what `ngdiff.metrics.summarize` counted.
@@ -11,6 +14,19 @@ def row_notes(set_name: str, numbers: Mapping[str, Any]) -> list[str]:
     'note: 20 of 20 forget records do not say which token ends their answer'
     """
     notes = []
+    if numbers.get("n_no_words"):
+        known = "word" if any(map(_is_unicode, numbers)) else "word that ROUGE knows (a-z, 0-9)"
+        notes.append(
+            f"note: {numbers['n_no_words']} of {numbers['n']} {set_name} answers hold no {known}; they count as 0 "
+            "whatever the model says"
+        )
+    table = metrics_of(set_name)
+    for key in filter(_is_unicode, table):
+        if (plain := numbers.get(key.removesuffix(UNICODE))) is not None and key in numbers:
+            notes.append(
+                f"note: {set_name} answers are in scripts that rouge-score does not read (it would give "
+                f"{shown(plain)}): {table[key].title} compares words of Unicode"
+            )
     if cut := numbers.get("n_cut"):
         notes.append(
             f"note: {cut} of {numbers['n']} {set_name} rows are longer than a row may be (--max-length) and were cut; "
@@ -27,3 +43,7 @@ def row_notes(set_name: str, numbers: Mapping[str, Any]) -> list[str]:
             "n_end): it counts in memorisation and min-k; evaluate again to have it left out"
         )
     return notes
+
+
+def _is_unicode(key: str) -> bool:
+    return key.endswith(UNICODE)

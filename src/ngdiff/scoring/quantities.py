@@ -5,7 +5,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Literal, NamedTuple
 
 from ngdiff.errors import InputError
-from ngdiff.metrics import metrics_of
+from ngdiff.metrics import UNICODE, metrics_of
 
 Metrics = Mapping[str, Any]
 
@@ -103,6 +103,17 @@ def is_shown(quantity: Quantity) -> bool:
     if quantity.path[0] == "membership":
         return quantity.path[1] in _MEMBERSHIP
     return quantity.path[-1] not in LEFT_OUT
+
+
+def in_force(found: Sequence[Quantity], evaluations: Sequence[Metrics]) -> list[Quantity]:
+    """Without those by `rouge_score` of texts that it does not read, where each evaluation has the same by words of
+    Unicode."""
+
+    def replaced(quantity: Quantity) -> bool:
+        better = (*quantity.path[:-1], quantity.path[-1] + UNICODE)
+        return all(at(one, better) is not None for one in evaluations if quantity.value(one) is not None)
+
+    return [quantity for quantity in found if not replaced(quantity)]
 
 
 def set_names(evaluations: Iterable[Metrics]) -> list[str]:

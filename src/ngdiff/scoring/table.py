@@ -5,7 +5,17 @@ from typing import Any, NamedTuple
 
 from ngdiff.errors import InputError
 from ngdiff.scoring.notes import row_notes
-from ngdiff.scoring.quantities import Quantity, arrow, at, is_shown, quantities, set_names, shown, shown_interval
+from ngdiff.scoring.quantities import (
+    Quantity,
+    arrow,
+    at,
+    in_force,
+    is_shown,
+    quantities,
+    set_names,
+    shown,
+    shown_interval,
+)
 
 
 def format_table(metrics: Mapping[str, Any], *, column: str = "value") -> str:
@@ -46,14 +56,13 @@ def format_comparison(columns: Mapping[str, Mapping[str, Any]]) -> str:
     evaluations = list(columns.values())
     sets = set_names(evaluations)
     by_group: dict[str, list[Quantity]] = {name: [] for name in sets}
-    for quantity in filter(is_shown, quantities(evaluations)):
+    for quantity in filter(is_shown, in_force(quantities(evaluations), evaluations)):
         by_group.setdefault(quantity.group, []).append(quantity)
     lines: list[_Line] = []
     for group, own in by_group.items():
         lines.append(_heading(group, evaluations) if group in sets else _Line(group))
         lines += [_line(quantity, evaluations) for quantity in own]
-    notes = [_note(name, metrics.get(name, {})) for metrics in evaluations for name in sets]
-    notes += [note for metrics in evaluations for name in sets for note in row_notes(name, metrics.get(name, {}))]
+    notes = [note for metrics in evaluations for name in sets for note in row_notes(name, metrics.get(name, {}))]
     notes += [_retrained_note(metrics) for metrics in evaluations]
     return "\n".join([*_align(_names(columns), lines), *dict.fromkeys(note for note in notes if note)])
 
@@ -91,15 +100,6 @@ def _line(quantity: Quantity, evaluations: Sequence[Mapping[str, Any]]) -> _Line
     over -= {metrics.get(quantity.group, {}).get("n") for metrics in evaluations if quantity.value(metrics) is not None}
     label = f"  {quantity.title}" + (f" ({', '.join(map(str, sorted(over)))} rows)" if over else "")
     return _Line(label, arrow(quantity.better), cells)
-
-
-def _note(set_name: str, numbers: Mapping[str, Any]) -> str:
-    if not numbers.get("n_no_words"):
-        return ""
-    return (
-        f"note: {numbers['n_no_words']} of {numbers['n']} {set_name} answers hold no word that ROUGE knows "
-        "(a-z, 0-9); they count as 0 whatever the model says"
-    )
 
 
 def _retrained_note(metrics: Mapping[str, Any]) -> str:
