@@ -13,7 +13,9 @@ RATES = (
     *("layerdrop", "encoder_layerdrop", "drop_prob", "drop_rate", "drop_path", "drop_path_rate", "drop"),
     *("attn_drop", "attn_pdrop", "resid_pdrop", "emb_pdrop"),
 )
-NO_RATES = ("drop_threshold", "dropout_positions", "drop_below", "raindrop_size", "normalize_before_dropping", "backdrop")
+NO_RATES = (
+    *("drop_threshold", "dropout_positions", "drop_below", "raindrop_size", "normalize_before_dropping", "backdrop"),
+)
 
 
 @pytest.mark.parametrize("name", [*RATES, *NO_RATES])
