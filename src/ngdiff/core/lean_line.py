@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from ngdiff.core.line import MEASURING_RATE, NonlinearOptimizerError, StepLine, copied, learning_rate, set_learning_rate
 from ngdiff.core.pages import large_pages
 from ngdiff.core.shards import is_sharded, local
+from ngdiff.core.step_hooks import no_step_hooks
 
 # Largest rate of the first step of a copy.
 _TRIAL_RATE = 1.0
@@ -218,7 +219,8 @@ def check_on_copy(optimizer: Optimizer) -> None:
             p.grad = torch.randn(64, generator=generator).to(p.device, p.dtype)
         with StepLine(copy, check=True):
             pass
-        copy.step()
+        with no_step_hooks(copy):  # of all optimizers
+            copy.step()
 
 
 def _likeness(tensor: Tensor) -> Hashable:

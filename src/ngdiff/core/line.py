@@ -15,6 +15,7 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from ngdiff.core.shards import holds_everywhere, local, norm
+from ngdiff.core.step_hooks import call_pre_hooks, no_step_hooks
 from ngdiff.errors import InputError
 
 # The rate of the measuring step. Far above any useful one, so that `theta_0 - theta_1` keeps the digits of `d`
@@ -55,7 +56,7 @@ class StepLine:
     bit for bit, and the learning rate is that of `settle`. Memory, beyond weights, gradients and optimizer state: twice
     the weights while open (`theta_0` and `d`); before, while the optimizer steps, `theta_0` and a copy of the optimizer
     state (with `check` two, and `d`). Sharded weights (FSDP2) move shard by shard; norms and checks are those of the
-    whole.
+    whole. Hooks of the optimizer's step: see `step_hooks.py`.
 
     Args:
         optimizer: Any torch optimizer whose step is linear in the learning rate.
@@ -85,6 +86,7 @@ class StepLine:
         self._settled: float | None = None
 
     def __enter__(self) -> Self:
+        call_pre_hooks(self._optimizer)
         self._origin = [self._kept(p.detach()) for p in self._parameters]
         self._rates = [copied(group["lr"]) for group in self._optimizer.param_groups]
         self._direction = self._measure()
@@ -170,7 +172,8 @@ class StepLine:
     def _step(self, rate: float) -> None:
         set_learning_rate(self._optimizer, rate)
         try:
-            self._optimizer.step()
+            with no_step_hooks(self._optimizer):
+                self._optimizer.step()
         except TypeError as error:  # LBFGS and its kind: step() needs a closure
             raise NonlinearOptimizerError(
                 f"{type(self._optimizer).__name__} cannot be used with AutoLR: its step() wants a closure "
