@@ -11,6 +11,7 @@ from tokenizers import processors
 from ngdiff.data.encode import encode_rows
 from ngdiff.data.rows import Row
 from ngdiff.data.template import Template
+from ngdiff.errors import InputError
 from ngdiff.evaluation import EvaluationResult, evaluate
 
 from .reciter import Reciter
@@ -155,8 +156,8 @@ def test_a_long_text_is_measured_in_the_pieces_it_was_learned_in(any_tokenizer: 
 @pytest.mark.parametrize("prompt_tokens", [0, 1, 10, 5000, None])
 def test_what_is_given_is_the_prompt_and_not_asked_for(any_tokenizer: Any, prompt_tokens: int | None) -> None:
     """More than a text has: half of it. From nothing all texts begin alike."""
-    result = recited(TEXTS, any_tokenizer, Template("plain", any_tokenizer), prompt_tokens=prompt_tokens)
-    for record, row in zip(result.records["forget"], TEXTS, strict=True):
+    result = recited(TEXTS[:8], any_tokenizer, Template("plain", any_tokenizer), prompt_tokens=prompt_tokens)
+    for record, row in zip(result.records["forget"], TEXTS[:8], strict=True):
         ids = any_tokenizer(row.answer, add_special_tokens=False)["input_ids"]
         given = {None: min(50, len(ids) // 2), 5000: len(ids) // 2}.get(prompt_tokens, prompt_tokens)
         assert record["prompt"] == any_tokenizer.decode(ids[:given])
@@ -180,3 +181,23 @@ def test_a_model_that_knows_nothing(any_tokenizer: Any) -> None:
     assert {name: numbers[name] for name in NAMES} == dict.fromkeys(NAMES, 0.0)
     for record in result.records["forget"]:  # as long as what it is compared with
         assert len(record["generated"]) <= record["n_tokens"] - record["n_given"]
+
+
+def test_a_completion_of_white_space_is_a_text(any_tokenizer: Any) -> None:
+    rows = [replace(row, prompt=" \n", kind="completion") for row in TEXTS[:6]]
+    assert_all_is_known(recited(rows, any_tokenizer, Template("plain", any_tokenizer)))
+
+
+@pytest.mark.parametrize("bad", [-1, 1.5, "auto", True])
+def test_prompt_tokens_that_are_no_number(any_tokenizer: Any, bad: Any) -> None:
+    with pytest.raises(InputError, match=r"prompt_tokens is .*; it must be None or a whole number, 0 or more"):
+        recited(TEXTS[:2], any_tokenizer, Template("plain", any_tokenizer), prompt_tokens=bad)
+
+
+def test_letters_of_several_tokens_are_not_parted(any_tokenizer: Any) -> None:
+    """The prompt ends behind a letter, and the reference begins with one."""
+    rows = [Row("", "Ё" * count + "ж🜁" * 9, kind="text") for count in range(1, 9)]
+    result = recited(rows, any_tokenizer, Template("plain", any_tokenizer))
+    for record, row in zip(result.records["forget"], rows, strict=True):
+        assert record["prompt"] + record["reference"] == row.answer
+        assert record["generated"] == record["reference"]

@@ -26,7 +26,6 @@ from ngdiff.training.finetune import FinetuneConfig, finetune
 logger = logging.getLogger("ngdiff")
 
 _SAMPLES = 3
-_MAX_LENGTH = 256
 
 
 @dataclass
@@ -160,7 +159,6 @@ class _Demo:
             self.tokenizer,
             {role: self.rows[role] for role in ("forget", "retain")},
             self.template,
-            max_length=_MAX_LENGTH,
         )
         write_evaluation(result, self.output / name)
         return result

@@ -13,13 +13,14 @@ from ngdiff.data.template import UNTEMPLATED, Template
 
 
 def is_text(row: Row, template: Template) -> bool:
-    """Whether nothing comes before the answer: a text as such, or the completion of an empty prompt.
+    """Whether nothing comes before the answer: a text as such, or the completion of a prompt without a letter.
 
     >>> is_text(Row("", "Orla lives in Tarnholm.", kind="text"), Template("plain"))
     True
     """
-    verbatim = row.kind in UNTEMPLATED or (row.kind == "completion" and template.verbatim_completions)
-    return verbatim and (row.prompt == "" or row.kind == "text")
+    if row.kind == "completion":
+        return template.verbatim_completions and not row.prompt.strip()
+    return row.kind == "text" or (row.kind in UNTEMPLATED and row.prompt == "")
 
 
 def pieces(ids: Sequence[int], size: int) -> list[list[int]]:

@@ -15,7 +15,8 @@ class EvaluationSet:
         source: where they were read, for the manifest.
         max_length: most tokens of a row, its generated answer included; None: the evaluation's limit, which bounds
             the row alone.
-        whole: no row is ever cut; one that is longer than the model's context is an error.
+        whole: no row is ever cut, one that is longer than the model's context being an error; and texts are not
+            prompted with their first tokens.
         generate: whether the model answers the prompts.
         max_new_tokens: longest generated answer; None: the longest reference answer of the set.
         stops: a generated answer ends before the first of these texts, one after the other.

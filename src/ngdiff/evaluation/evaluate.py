@@ -97,10 +97,8 @@ def limits_of(
     """The limits of a model and of what the user asked for.
 
     Raises:
-        InputError: `max_length` is beyond the model's context, or `prompt_tokens` below 0.
+        InputError: `max_length` is beyond the model's context.
     """
-    if prompt_tokens is not None and prompt_tokens < 0:
-        raise InputError(f"--prompt-tokens {prompt_tokens} is not auto or a number, 0 or more")
     return Limits(
         row_limit(model, max_length),
         context_length(model),

@@ -111,8 +111,12 @@ def make_plan(
         lowercase: score the lower-cased references of every set, not only of those that ask for it.
 
     Raises:
-        InputError: a row that cannot be encoded, is longer than the context, or leaves no room for an answer.
+        InputError: a row that cannot be encoded, is longer than the context, or leaves no room for an answer; a number
+            of prompt tokens that is none.
     """
+    asked: Any = limits.prompt_tokens
+    if asked is not None and (isinstance(asked, bool) or not isinstance(asked, int) or asked < 0):
+        raise InputError(f"prompt_tokens is {asked!r}; it must be None or a whole number, 0 or more")
     plan = Plan(
         ends=frozenset(end_token_ids(tokenizer, template)) if tokenizer.eos_token_id is not None else frozenset(),
         context=limits.context,

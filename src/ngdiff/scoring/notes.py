@@ -29,13 +29,13 @@ def row_notes(set_name: str, numbers: Mapping[str, Any]) -> list[str]:
             )
     if cut := numbers.get("n_cut"):
         notes.append(
-            f"note: {cut} of {numbers['n']} {set_name} rows are longer than a row may be (--max-length) and were cut; "
-            "what was cut off is not measured"
+            f"note: {set_name} rows that were cut, being longer than a row may be (--max-length): {cut} of "
+            f"{numbers['n']}; what was cut off is not measured"
         )
     if pieces := numbers.get("n_pieces"):
         notes.append(
-            f"note: {numbers['n_in_pieces']} {set_name} texts are longer than a row may be (--max-length) and are "
-            f"measured in {pieces} pieces, each of which counts as a row"
+            f"note: {set_name} texts in pieces, being longer than a row may be (--max-length): "
+            f"{numbers['n_in_pieces']}, measured in {pieces} pieces, each of which counts as a row"
         )
     if unknown := numbers.get("n_end_unknown"):
         notes.append(

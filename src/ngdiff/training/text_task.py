@@ -94,7 +94,7 @@ class TextTask:
         """
         if self._forget is None:
             raise InputError("--forget: another answer can be taught to rows of text only, not to encoded ones")
-        bare = next((row for row in self._forget if row.prompt == "" and row.messages is None), None)
+        bare = next((row for row in self._forget if not row.prompt.strip() and row.messages is None), None)
         if bare is not None:
             raise InputError(f"{bare.origin}: plain text has no question that another answer could be taught to")
         return AlternateRows(self._forget, read_refusals(self.args.idk_file), self._encoder.encode_answers)
