@@ -62,7 +62,16 @@ OTHERS: dict[str, set[str]] = {
     "data": {"datasets", "jinja2", "numpy", "PIL", "pyarrow", "torch"},
     "metrics": {"numpy", "regex", "scipy", "rouge_score"},
     "report": {"matplotlib", "numpy"},
-    "modeling": {"torch", "transformers", "tokenizers", "peft", "safetensors", "cut_cross_entropy", "liger_kernel"},
+    "modeling": {
+        "torch",
+        "transformers",
+        "tokenizers",
+        "huggingface_hub",
+        "peft",
+        "safetensors",
+        "cut_cross_entropy",
+        "liger_kernel",
+    },
     "scoring": set(),
     # The last two are extras, imported where they are asked for.
     "evaluation": {"torch", "transformers", "accelerate", "tqdm", "yaml", "lm_eval", "vllm"},

@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ngdiff.errors import InputError
 from ngdiff.evaluation.generation import generate_answers
+from ngdiff.evaluation.padding import STEPS
 
 PROMPTS = [[40, 41, 42], [90], [55, 60, 70, 80, 44, 45, 46], [90, 91], list(range(30, 60))]
 
@@ -154,7 +155,8 @@ def test_equal_prompts_are_run_once(model: Any, tokenizer: Any) -> None:
         model, tokenizer, [PROMPTS[0], PROMPTS[1], PROMPTS[0]] * 3, max_new_tokens=3, show_progress=False
     )
     assert found == [found[0], found[1], found[0]] * 3
-    assert set(rows) == {2}
+    assert set(rows) == {1, 2}  # 1: the check of padding
+    assert len(rows) == 3 * STEPS + 3
 
 
 def test_an_empty_prompt_starts_from_the_begin_or_the_end_token(make_model: Any, make_tokenizer: Any) -> None:

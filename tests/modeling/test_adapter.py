@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig
+from transformers import AutoModelForCausalLM, Llama4TextConfig, Mamba2Config, MambaConfig, PhimoeConfig
 
 from ngdiff.errors import InputError
 from ngdiff.modeling import add_adapter, build_model
@@ -34,3 +35,49 @@ def test_a_seed_gives_one_adapter(tokenizer) -> None:
 def test_layers_that_are_not_there(tokenizer) -> None:
     with pytest.raises(InputError, match=r"The adapter does not fit the model: .*nope"):
         add_adapter(build_model("llama-micro", tokenizer), lora(target_modules=["nope"]), seed=0)
+
+
+def test_a_second_adapter_would_hide_the_first(tokenizer) -> None:
+    model = add_adapter(build_model("llama-micro", tokenizer), lora(target_modules=["q_proj"]), seed=0)
+    for again in (model, model.get_base_model()):
+        with pytest.raises(InputError, match=r"has an adapter already.*leave out --lora-rank.*--merge-adapter"):
+            add_adapter(again, lora(target_modules=["q_proj"]), seed=0)
+
+
+TINY = {"vocab_size": 300, "hidden_size": 32, "num_hidden_layers": 2}
+ATTENTION = {**TINY, "intermediate_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2}
+
+
+@pytest.mark.parametrize(
+    ("config", "left_out"),
+    [
+        (PhimoeConfig(**ATTENTION, num_local_experts=2, num_experts_per_tok=1, sliding_window=None), "router"),
+        (
+            Llama4TextConfig(**ATTENTION, head_dim=8, intermediate_size_mlp=64, num_local_experts=2, pad_token_id=None),
+            "router",
+        ),
+        (MambaConfig(**TINY, state_size=8, pad_token_id=None), "out_proj"),
+        (Mamba2Config(**TINY, state_size=8, num_heads=4, head_dim=16, n_groups=1, pad_token_id=None), "out_proj"),
+    ],
+    ids=lambda value: getattr(value, "model_type", value),
+)
+def test_all_linear_layers_are_those_that_an_adapter_works_on(config: Any, left_out: str) -> None:
+    model = AutoModelForCausalLM.from_config(config).eval()
+    ids = torch.tensor([[5, 6, 7]])
+    before = model(input_ids=ids).logits
+    names = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+    assert any(name.endswith(left_out) for name in names)
+    adapted = add_adapter(model, lora(target_modules="all-linear"), seed=0).eval()
+    torch.testing.assert_close(adapted(input_ids=ids).logits, before)
+    found = {name for name, _ in adapted.named_parameters() if "lora_A" in name}
+    assert found
+    assert not any(f".{left_out}." in name or ".lm_head." in name for name in found)
+    adapted(input_ids=ids).logits.sum().backward()
+    changed = [p.grad for name, p in adapted.named_parameters() if "lora_B" in name]
+    assert all(gradient is not None for gradient in changed)
+
+
+def test_a_model_that_peft_refuses(tokenizer) -> None:
+    model = AutoModelForCausalLM.from_config(MambaConfig(**TINY, state_size=8, pad_token_id=None))
+    with pytest.raises(InputError, match=r"out_proj.*--lora-target-modules takes names such as in_proj"):
+        add_adapter(model, lora(target_modules=["out_proj"]), seed=0)

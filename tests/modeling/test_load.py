@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from ngdiff.errors import InputError
-from ngdiff.modeling import adapter_base, build_model, check_vocabulary, load_model, load_tokenizer, train_tokenizer
+from ngdiff.modeling import adapter_base, check_vocabulary, load_model, load_tokenizer
 from ngdiff.modeling.load import DTYPES
 
 
@@ -185,7 +185,7 @@ def test_folder_without_tokenizer(folder: Path) -> None:
 
 def test_broken_tokenizer(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text("{")
-    with pytest.raises(InputError, match=r"the tokenizer cannot be loaded: ."):
+    with pytest.raises(InputError, match=r"tokenizer_config\.json is not JSON: ."):
         load_tokenizer(folder)
 
 
@@ -243,7 +243,7 @@ def test_checkpoint_that_lacks_weights(folder: Path) -> None:
 def test_damaged_weights(folder: Path) -> None:
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(InputError, match=r"the model cannot be loaded: .*header"):
+    with pytest.raises(InputError, match=r"model\.safetensors cannot be read: .*header"):
         load_model(folder)
 
 
@@ -255,11 +255,3 @@ def test_remote_code_does_not_run_unasked(folder: Path) -> None:
     with pytest.raises(InputError, match=r"needs Python code that comes with it; give --trust-remote-code"):
         load_model(folder)
     assert not list(folder.glob("**/ran"))
-
-
-def test_tokenizer_of_another_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
-    check_vocabulary(model, tokenizer)
-    larger = train_tokenizer(["some other words, and words again, words"] * 2, vocab_size=len(tokenizer) + 9)
-    small = build_model("llama-micro", train_tokenizer(["x"], vocab_size=259))
-    with pytest.raises(InputError, match=rf"{len(larger)} tokens and the model 259 embeddings"):
-        check_vocabulary(small, larger)

@@ -70,6 +70,7 @@ def dry_run(parser: CommandParser, options: Any, values: Mapping[str, Any], sets
             tokenizer=_tokenizer(options, sets),
             dtype=options.dtype,
             peft_config=options.peft_config(),
+            merge_adapter=options.merge_adapter,
             processes=processes,
             sharded=sharded,
             trust_remote_code=options.trust_remote_code,

@@ -7,6 +7,7 @@ from typing import Any, cast
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ngdiff.cli import finetune_images
+from ngdiff.cli.adapters import check_adapter_options, prepared
 from ngdiff.cli.at_begin import AtBegin
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, resolved
@@ -22,6 +23,7 @@ from ngdiff.modeling import (
     SHAPES,
     add_adapter,
     build_model,
+    check_savable,
     is_shape,
     load_model,
     load_tokenizer,
@@ -83,6 +85,7 @@ def run(words: list[str]) -> None:
     config: FinetuneConfig = PARSER.build(FinetuneConfig, values, output_dir=folder)
     peft_config = options.peft_config()
     fresh = is_shape(options.model)
+    check_adapter_options(options.model, options)
     if fresh and peft_config is not None:
         raise InputError(
             f"--lora-rank {options.lora_rank} with --model {options.model}: an adapter is of no use without its "
@@ -122,6 +125,8 @@ def run(words: list[str]) -> None:
         model = cast(
             PreTrainedModel, load_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
         )
+    check_savable(model, tokenizer)
+    model, merged_base = prepared(model, options, output)
     if peft_config is not None:
         model = cast(PreTrainedModel, add_adapter(model, peft_config, seed=config.seed))
 
@@ -138,6 +143,8 @@ def run(words: list[str]) -> None:
         if is_first():
             prepare_output(options.output, **where)
             write_manifest(output, **manifest, extra={"finished": False})
+            if merged_base is not None:
+                merged_base.write(tokenizer)
         wait_for_all()
 
     result = finetune(

@@ -55,6 +55,9 @@ class LoraOptions:
     lora_target_modules: list[str] | None = option(  # noqa: RUF009 - `option` is a `dataclasses.field`
         None, help="names of the layers that get an adapter (all linear layers)"
     )
+    merge_adapter: bool = option(
+        False, help="where --model is an adapter: merge it into its base model first, then train that"
+    )
 
     def peft_config(self) -> Any:
         """The `LoraConfig`, or None where all weights are trained.

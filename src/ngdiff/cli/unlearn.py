@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ngdiff.cli import unlearn_images
+from ngdiff.cli.adapters import check_adapter_options, prepared
+from ngdiff.cli.at_begin import AtBegin
 from ngdiff.cli.dry_run import DryRunOptions, dry_run
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, SetOptions, read_sets, resolved
@@ -18,7 +20,7 @@ from ngdiff.data import resolve_template
 from ngdiff.errors import InputError
 from ngdiff.files import check_output, prepare_output
 from ngdiff.manifest import describe_data, describe_model
-from ngdiff.modeling import load_model, load_tokenizer
+from ngdiff.modeling import check_savable, load_model, load_tokenizer
 from ngdiff.paths import user_path
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 from ngdiff.training.denormals import denormals_are_zero
@@ -62,6 +64,7 @@ def run(words: list[str]) -> None:
     if values is None:
         return
     options: UnlearnOptions = PARSER.build(UnlearnOptions, values)
+    check_adapter_options(options.model, options)
     if options.dry_run:
         dry_run(PARSER, options, values, read_sets(options))
         return
@@ -94,6 +97,13 @@ def run(words: list[str]) -> None:
         return
     checkpoint = checkpoint_to_resume(options.output, resume=options.resume, with_best=config.load_best_model_at_end)
     model = load_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
+    check_savable(model, tokenizer)
+    model, merged_base = prepared(model, options, output)
+
+    def write_base() -> None:  # not before the manifest: a folder without one is nobody's
+        if merged_base is not None and is_first():
+            merged_base.write(tokenizer)
+
     trainer = UnlearnTrainer(
         model,
         config,
@@ -102,6 +112,7 @@ def run(words: list[str]) -> None:
         holdout_dataset=sets.get("holdout"),
         processing_class=tokenizer,
         peft_config=peft_config,
+        callbacks=[AtBegin(write_base)],
     )
 
     if is_first():

@@ -75,6 +75,7 @@ def estimate(
     tokenizer: Any,
     dtype: str = "float32",
     peft_config: PeftConfig | None = None,
+    merge_adapter: bool = False,
     processes: int = 1,
     sharded: bool = False,
     trust_remote_code: bool = False,
@@ -93,6 +94,7 @@ def estimate(
         tokenizer: Makes tokens of them.
         dtype: Of the weights.
         peft_config: Of an adapter.
+        merge_adapter: The model is an adapter, which is merged into its base first.
         processes: How many will run, each with the batch of `config`.
         sharded: With weights sharded over them (FSDP2).
         trust_remote_code: Run Python code that comes with the model.
@@ -109,6 +111,7 @@ def estimate(
         dtype=dtype,
         device=config.device,
         peft_config=peft_config,
+        merge_adapter=merge_adapter,
         trust_remote_code=trust_remote_code,
     )
     with rehearsal_options(config) as options:

@@ -25,6 +25,7 @@ def weightless_model(
     dtype: str = "float32",
     device: str | torch.device = "cpu",
     peft_config: PeftConfig | None = None,
+    merge_adapter: bool = False,
     trust_remote_code: bool = False,
 ) -> Any:
     """A causal language model whose tensors have no values, possibly under an adapter.
@@ -36,6 +37,7 @@ def weightless_model(
         dtype: Type of the weights: a key of `DTYPES`.
         device: Where the tensors say that they are.
         peft_config: A new adapter on top.
+        merge_adapter: An adapter folder stands for its base, which has as many weights as both merged.
         trust_remote_code: Run Python code that comes with the model.
 
     Raises:
@@ -53,7 +55,7 @@ def weightless_model(
         except ValueError as error:
             reason = str(error).strip().partition("\n")[0]
             raise InputError(f"Model {name}: no causal language model is of this kind: {reason}") from error
-        if base is not None:
+        if base is not None and not merge_adapter:
             adapter = PeftConfig.from_pretrained(str(folder))
             adapter.inference_mode = False
             model = cast(Any, get_peft_model(model, adapter))

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from ngdiff.data.encode import IGNORED
 from ngdiff.evaluation.batching import batches_by_tokens
 from ngdiff.evaluation.eval_mode import eval_mode
+from ngdiff.evaluation.plain_outputs import plain_outputs
 
 Sequences = Sequence[tuple[Sequence[int], Sequence[int]]]
 _LOGIT_ROWS = 512  # rows of fp32 logits alive at once: 512 x 128k words x 4 bytes = 0.26 GB, and a few copies
@@ -102,7 +103,7 @@ def batch_scores(model: Any, sequences: Sequences, detailed: Sequence[bool], giv
     first = int(scored.any(dim=0).nonzero()[0])  # nothing before this position is predicted in any row
     options = {"logits_to_keep": width - first} if _keeps_logits(model) else {}
     device = model.device
-    with eval_mode(model):
+    with plain_outputs(model), eval_mode(model):
         output = model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False, **options)
         logits = output.logits
         offset = width - logits.shape[1]  # logits [B, K, V] belong to the last K positions

@@ -11,12 +11,13 @@ from ngdiff.data.template import Template
 from ngdiff.errors import InputError
 from ngdiff.evaluation.batching import batches_by_tokens
 from ngdiff.evaluation.context import context_length
-from ngdiff.evaluation.generation import Generator, Prompt, decode, generation_batches, greedy_generator
+from ngdiff.evaluation.generation import Generator, PaddingCheck, Prompt, checked_batches, decode, greedy_generator
 from ngdiff.evaluation.gradients import gradient_norm
 from ngdiff.evaluation.likelihood import TokenScores, batch_scores
 from ngdiff.evaluation.plan import Limits, Plan, PlannedRow, make_plan, reference_sequences
 from ngdiff.evaluation.records import Likelihood, Record
 from ngdiff.evaluation.work import Work
+from ngdiff.modeling.vocabulary import check_tokens, check_vocabulary
 
 # An answer is generated in rounds of 16, 32, 64, ... tokens: more rows fit into a batch of fewer tokens, and those that
 # have ended leave it. What is said again at the start of a round is one forward.
@@ -115,12 +116,15 @@ def predict_plan(
     Raises:
         InputError: logits that are not finite; the message names the row.
     """
+    check_vocabulary(model, tokenizer)
+    check_tokens(model, tokenizer, zip(plan.names, (ids for ids, _ in plan.sequences), strict=True))
     scores = _score(model, plan, tokens_per_batch, work)
     norms = _gradient_norms(model, plan, work) if grad_norm else {}
     if generator is None:
         prompts = _with_drafts(plan, scores)
         own = greedy_generator(model, tokenizer, plan.ends)
-        prompts = _generate(own, prompts, plan, tokens_per_batch, work, first_steps=_FIRST_STEPS)
+        check = PaddingCheck(model, tokenizer, plan.context)
+        prompts = _generate(own, prompts, plan, tokens_per_batch, work, check=check, first_steps=_FIRST_STEPS)
     else:
         prompts = _generate(generator, list(plan.prompts), plan, _ALL_AT_ONCE, work)
     answers = {index: decode(tokenizer, prompt.known, plan.ends) for index, prompt in enumerate(prompts)}
@@ -156,6 +160,7 @@ def add_base_model(
         InputError: as `make_plan` and `predict_plan`.
     """
     places, own_plan = reference_sequences(plan.rows, sets, tokenizer, template, limits)
+    check_tokens(model, tokenizer, zip(own_plan.names, (ids for ids, _ in own_plan.sequences), strict=True))
     scores = _score(model, own_plan, tokens_per_batch, work, stage="losses of the base model")
     for name, own in records.items():
         for record, place in zip(own, places[name], strict=True):
@@ -214,6 +219,7 @@ def _generate(
     tokens_per_batch: int,
     work: Work,
     *,
+    check: PaddingCheck | None = None,
     first_steps: int | None = None,
 ) -> list[Prompt]:
     """The prompts with all tokens of their answers: in rounds of `first_steps` tokens, twice as many, and so on; None:
@@ -221,7 +227,7 @@ def _generate(
     prompts, steps = list(prompts), first_steps
     while open_ones := [index for index, prompt in enumerate(prompts) if len(prompt.known) < prompt.limit]:
         part = [_up_to(prompts[index], steps) for index in open_ones]
-        batches = generation_batches(part, tokens_per_batch, plan.context)
+        batches = checked_batches(part, tokens_per_batch, plan.context, check)
 
         def compute(batch: list[int], part: Sequence[Prompt] = part) -> list[list[int]]:
             return generator([part[i] for i in batch])

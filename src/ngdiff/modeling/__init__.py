@@ -10,19 +10,25 @@ from ngdiff.modeling.image_models import (
     is_image_shape,
     load_image_model,
 )
-from ngdiff.modeling.load import check_vocabulary, load_model, load_tokenizer
+from ngdiff.modeling.load import load_model, load_tokenizer
+from ngdiff.modeling.merge import MergedBase, merge_adapter
+from ngdiff.modeling.model_files import check_savable
 from ngdiff.modeling.save import save_model
 from ngdiff.modeling.shapes import MODEL_SHAPES, SHAPES, build_model, is_shape, read_shape
 from ngdiff.modeling.tokenizer import train_tokenizer
+from ngdiff.modeling.vocabulary import check_tokens, check_vocabulary
 
 __all__ = [
     "IMAGE_SHAPES",
     "MODEL_SHAPES",
     "SHAPES",
+    "MergedBase",
     "adapter_base",
     "add_adapter",
     "build_image_model",
     "build_model",
+    "check_savable",
+    "check_tokens",
     "check_vocabulary",
     "class_names_of",
     "image_logits",
@@ -31,6 +37,7 @@ __all__ = [
     "load_image_model",
     "load_model",
     "load_tokenizer",
+    "merge_adapter",
     "read_shape",
     "save_model",
     "train_tokenizer",

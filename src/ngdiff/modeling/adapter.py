@@ -1,24 +1,81 @@
 """Put an adapter on a model."""
 
+import copy
 from typing import Any, cast
 
 import torch
 from peft import PeftConfig, PeftModel, get_peft_model
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from ngdiff.errors import InputError
+from ngdiff.modeling.head import output_head
+from ngdiff.modeling.refusals import REFUSALS, reason_of
+
+_ALL_LINEAR = "all-linear"
+# Weights that Mamba's kernels read past the layer, and thus past an adapter; PEFT refuses the last.
+_READ_BY_KERNELS = ("x_proj", "dt_proj", "out_proj")
 
 
 def add_adapter(model: Any, config: PeftConfig, *, seed: int) -> PeftModel:
     """The model under a new, trainable adapter; its own weights are frozen, in place.
 
     Seeds torch's generators, as a Trainer does when it is made: the adapter's first weights are drawn before that, and
-    without a seed no two runs would be alike.
+    without a seed no two runs would be alike. "all-linear" leaves out the output head, as PEFT does, and layers on
+    which no adapter works: `linear_layers`.
 
     Raises:
-        InputError: the configuration does not fit the model, as when none of its layers has a name that was asked for.
+        InputError: the model has an adapter already, or the configuration does not fit the model, as when none of its
+            layers has a name that was asked for.
     """
+    if isinstance(model, PeftModel) or any(isinstance(module, BaseTunerLayer) for module in model.modules()):
+        raise InputError(
+            "The model has an adapter already, and a second one would hide it: train the one it has (leave out "
+            "--lora-rank, or peft_config), or merge it first (--merge-adapter, or ngdiff.modeling.merge_adapter)"
+        )
+    config = _without_unfit_layers(model, config)
     torch.manual_seed(seed)
     try:
         return cast(PeftModel, get_peft_model(model, config))
-    except ValueError as error:
-        raise InputError(f"The adapter does not fit the model: {error}") from error
+    except REFUSALS as error:
+        raise InputError(f"The adapter does not fit the model: {reason_of(error)} {_named(model)}") from error
+
+
+def _without_unfit_layers(model: nn.Module, config: PeftConfig) -> PeftConfig:
+    if getattr(config, "target_modules", None) != _ALL_LINEAR:
+        return config
+    fit = linear_layers(model)
+    if not fit:
+        raise InputError(f"The adapter does not fit the model: no linear layer of it can have one. {_named(model)}")
+    chosen = copy.copy(config)
+    chosen.target_modules = set(fit)  # type: ignore[attr-defined]
+    return chosen
+
+
+def linear_layers(model: nn.Module) -> list[str]:
+    """Names of the linear layers that "all-linear" stands for.
+
+    Not the output head; not the router of some mixtures (PhiMoE, Llama 4), which is a linear layer by its class and
+    returns scores and choices; not what Mamba's kernels read.
+    """
+    head = output_head(model)
+    found = []
+    for name, module in model.named_modules():
+        if not isinstance(module, nn.Linear | Conv1D) or module is head:
+            continue
+        is_plain = type(module).forward in (nn.Linear.forward, Conv1D.forward)
+        if not is_plain and type(module).__module__.startswith("transformers.models"):
+            continue
+        place, _, own = name.rpartition(".")
+        parent = model.get_submodule(place)
+        if own in _READ_BY_KERNELS and hasattr(parent, "A_log") and hasattr(parent, "D"):
+            continue
+        found.append(name)
+    return found
+
+
+def _named(model: nn.Module) -> str:
+    """The last parts of the names of layers that --lora-target-modules may name."""
+    names = sorted({name.rpartition(".")[2] for name in linear_layers(model)})
+    return f"--lora-target-modules takes names such as {', '.join(names[:12])}" if names else "Train all weights"

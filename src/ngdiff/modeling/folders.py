@@ -17,6 +17,8 @@ _TOKENIZER_FILES = (
 )
 _PICKLE_ENDINGS = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 ADAPTER_CONFIG = "adapter_config.json"
+# Folder beside an adapter with the model that was made for it alone: a base with another adapter merged.
+MERGED_BASE = "merged_base"
 
 
 def local_folder(name: str | Path) -> Path | None:
@@ -48,7 +50,8 @@ def adapter_base(name: str | Path) -> str | Path | None:
     """The base model of the adapter in folder `name`; None where there is no adapter in a folder of that name.
 
     The base is a folder as `adapter_config.json` names it, seen from the current folder, else one seen from the
-    adapter's own, else the name as it stands there: then it can only be one on the hub.
+    adapter's own, else the name as it stands there: then it can only be one on the hub. One called `merged_base` is
+    that beside the adapter, where there is one, wherever the adapter was moved.
 
     Raises:
         InputError: `adapter_config.json` cannot be read, names no base, or names the adapter itself.
@@ -63,7 +66,10 @@ def adapter_base(name: str | Path) -> str | Path | None:
     base = content.get("base_model_name_or_path") if isinstance(content, dict) else None
     if not base:
         raise InputError(f"Model {folder}: {ADAPTER_CONFIG} does not name its base model (base_model_name_or_path).")
-    found = next((path for path in (user_path(base), folder / base) if path.is_dir()), None)
+    places = [user_path(str(base)), folder / str(base)]
+    if places[0].name == MERGED_BASE:
+        places.insert(0, folder / MERGED_BASE)
+    found = next((path for path in places if path.is_dir()), None)
     if found is not None and found.resolve() == folder.resolve():
         raise InputError(f"Model {folder}: {ADAPTER_CONFIG} names this very folder as the base model.")
     return str(base) if found is None else found

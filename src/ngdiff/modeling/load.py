@@ -1,5 +1,6 @@
 """Models and tokenizers by hub name or local folder. Weights are read from safetensors alone."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,12 +8,18 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from ngdiff.errors import InputError
 from ngdiff.modeling.folders import adapter_base, check_weights, has_tokenizer, local_folder
+from ngdiff.modeling.generation_settings import keep_generation_settings
+from ngdiff.modeling.load_adapter import load_adapter
+from ngdiff.modeling.merge import merge_adapter
+from ngdiff.modeling.model_files import check_model_files, check_tokenizer_files
+from ngdiff.modeling.refusals import REFUSALS, quantisation_of, quantised_refusal, reason_of
+
+logger = logging.getLogger(__name__)
 
 DTYPES: dict[str, str | torch.dtype] = {
     "auto": "auto",
@@ -43,9 +50,11 @@ def load_tokenizer(name: str | Path, *, trust_remote_code: bool = False) -> PreT
             with _of_adapter(folder, base):
                 return load_tokenizer(base, trust_remote_code=trust_remote_code)
         raise InputError(f"Model {name}: no tokenizer in this folder; expected tokenizer.json beside config.json.")
+    if folder is not None:
+        check_tokenizer_files(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder or name, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # what tokenizers raises for a file that it cannot use is of no narrower class
         raise InputError(_not_loaded(name, folder, "tokenizer", error)) from error
     if tokenizer.eos_token_id is None:
         raise InputError(
@@ -85,39 +94,71 @@ def load_model(
         if base is not None:
             with _of_adapter(folder, base):
                 model = load_model(base, dtype=dtype, trust_remote_code=trust_remote_code)
-            return PeftModel.from_pretrained(model, str(folder), is_trainable=True).eval()
+                if isinstance(model, PeftModel):  # an adapter of an adapter: what it was trained on is both together
+                    model = merge_adapter(model)
+            return load_adapter(folder, model)
+        check_model_files(folder, trust_remote_code=trust_remote_code)
     # Any: with `output_loading_info` a pair comes back, which the annotation of `from_pretrained` leaves out.
     load: Any = AutoModelForCausalLM.from_pretrained
     try:
-        model, info = load(
-            folder or name,
-            dtype=dtype,
-            trust_remote_code=trust_remote_code,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, SafetensorError) as error:
+        with _without_report():
+            model, info = load(
+                folder or name,
+                dtype=dtype,
+                trust_remote_code=trust_remote_code,
+                use_safetensors=True,
+                ignore_mismatched_sizes=True,  # refused below, with their names
+                output_loading_info=True,
+            )
+    except REFUSALS as error:
+        method = quantisation_of(folder)
+        if method is not None:
+            raise InputError(quantised_refusal(name, method, error)) from error
         raise InputError(_not_loaded(name, folder, "model", error)) from error
+    _check_loaded(name, info)
+    keep_generation_settings(model)
+    return model.eval()
+
+
+@contextmanager
+def _without_report() -> Iterator[None]:
+    """Within, transformers prints no table of weights that do not fit: what matters of it is said in one line."""
+    theirs = logging.getLogger("transformers.modeling_utils")
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "LOAD REPORT" not in record.getMessage()
+
+    theirs.addFilter(is_other)
+    try:
+        yield
+    finally:
+        theirs.removeFilter(is_other)
+
+
+def _check_loaded(name: str | Path, info: Any) -> None:
+    """Refuse a model some of whose weights are not those of the checkpoint."""
+    mismatched = sorted(info["mismatched_keys"], key=lambda found: str(found[0]))
+    if mismatched:
+        weight, stored, wanted = mismatched[0]
+        others = f" (and {len(mismatched) - 1} more)" if len(mismatched) > 1 else ""
+        raise InputError(
+            f"Model {name}: {weight}{others} has the shape {list(stored)} in the checkpoint and {list(wanted)} by "
+            "config.json; the two do not belong together."
+        )
     missing = sorted(info["missing_keys"])
     if missing:
         raise InputError(
             f"Model {name}: the checkpoint lacks {len(missing)} of the model's weights, such as "
             f"{missing[0]}; they would be random."
         )
-    return model.eval()
-
-
-def check_vocabulary(model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Refuse a tokenizer that makes ids for which the model has no embedding.
-
-    Raises:
-        InputError: the tokenizer has more tokens than the model has rows in its embedding matrix.
-    """
-    rows = model.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
-    if len(tokenizer) > rows:
-        raise InputError(
-            f"The tokenizer has {len(tokenizer)} tokens and the model {rows} embeddings: they do not belong "
-            "together; give the model's own tokenizer."
+    unused = sorted(info["unexpected_keys"])
+    if unused:
+        logger.warning(
+            "Model %s: %d weights of the checkpoint are not used, such as %s: config.json describes a model without "
+            "them.",
+            name,
+            len(unused),
+            unused[0],
         )
 
 
@@ -130,10 +171,14 @@ def _of_adapter(folder: Path, base: str | Path) -> Iterator[None]:
         raise InputError(f"Model {folder}: the adapter's base model {base} cannot be used. {error}") from error
 
 
-def _not_loaded(name: str | Path, folder: Path | None, what: str, error: Exception) -> str:
-    reason = str(error).strip().partition("\n")[0]
+def _not_loaded(name: str | Path, folder: Path | None, what: str, error: BaseException) -> str:
+    reason = reason_of(error)
     if "trust_remote_code" in str(error):
         reason = "it needs Python code that comes with it; give --trust-remote-code if you trust its source."
+    elif "Unrecognized configuration class" in str(error):
+        reason = "transformers has no causal language model of the kind that config.json names (model_type)."
+    if what == "tokenizer" and folder is not None and "--trust-remote-code" not in reason:
+        return f"Model {name}: the tokenizer cannot be loaded from tokenizer.json or the files beside it: {reason}"
     if folder is None:
         return f"Model {name}: no folder of that name here, and no {what} from the hub: {reason}"
     return f"Model {name}: the {what} cannot be loaded: {reason}"

@@ -20,12 +20,13 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from ngdiff.data import AnswerCollator, Row, Template, encode_rows
 from ngdiff.errors import InputError
 from ngdiff.evaluation.context import row_limit
-from ngdiff.modeling import check_vocabulary
+from ngdiff.modeling.vocabulary import check_tokens, check_vocabulary, embedding_rows, pad_token_within, with_usable_pad
 from ngdiff.training.bounds import LARGEST_RATE, LEAST_RATE, check_bounds
 from ngdiff.training.checkpointed import CheckpointedTrainer
 from ngdiff.training.config import unpin_without_accelerator, use_cpu_without_accelerator
 from ngdiff.training.given import as_given
 from ngdiff.training.progress import StepProgress
+from ngdiff.training.rows import named_ids
 from ngdiff.training.watch_loss import WatchLoss
 
 logger = logging.getLogger(__name__)
@@ -160,15 +161,15 @@ def finetune(
         raise InputError("--train: there are no rows to train on.")
     check_vocabulary(model, tokenizer)
     encoded = encode_rows(rows, tokenizer, template, max_length=row_limit(model, config.max_length))
+    check_tokens(model, tokenizer, named_ids(rows, encoded))
     args = copy.copy(config)
     args.learning_rate = _learning_rate(model, config)
-    pad = tokenizer.pad_token_id
     trainer = CheckpointedTrainer(
         model=model,
         args=args,
         train_dataset=encoded,
-        data_collator=AnswerCollator(tokenizer.eos_token_id if pad is None else pad),
-        processing_class=tokenizer,
+        data_collator=AnswerCollator(pad_token_within(tokenizer, embedding_rows(model))),
+        processing_class=with_usable_pad(tokenizer, model),
         callbacks=[WatchLoss(config.stop_loss), *callbacks],
         stop_loss=config.stop_loss,
     )

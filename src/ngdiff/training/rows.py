@@ -1,11 +1,12 @@
 """Whatever a data set argument of the trainer is -> encoded rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ngdiff.data import Row, check_overlap, encode_rows, read_rows, resolve_template
 from ngdiff.errors import InputError
 from ngdiff.evaluation.context import row_limit
+from ngdiff.modeling.vocabulary import check_tokens, check_vocabulary, embedding_rows, pad_token_within
 from ngdiff.training.config import UnlearnConfig
 
 Rows = Any  # a path or name, a `datasets.Dataset`, a sequence of mappings, or rows already encoded
@@ -18,12 +19,14 @@ class RowEncoder:
         self.tokenizer, self.args = tokenizer, args
         self.template_name: str | None = None
         self.max_length = row_limit(model, args.max_length)
+        self._model = model
+        if tokenizer is not None:
+            check_vocabulary(model, tokenizer)
 
     @property
     def pad_token_id(self) -> int:
-        """The tokenizer's pad token, else its end token, else 0: the attention mask hides it anyway."""
-        ids = (getattr(self.tokenizer, "pad_token_id", None), getattr(self.tokenizer, "eos_token_id", None))
-        return next((i for i in ids if i is not None), 0)
+        """As of `ngdiff.modeling.vocabulary.pad_token_within`."""
+        return pad_token_within(self.tokenizer, embedding_rows(self._model))
 
     def __call__(self, source: Rows, role: str) -> Sequence[Mapping[str, Any]]:
         """Encoded rows.
@@ -56,6 +59,8 @@ class RowEncoder:
             empty = next((i for i in range(len(source)) if not len(source[i]["input_ids"])), None)
             if empty is not None:
                 raise InputError(f"{role}: encoded row {empty} (from 0) has no tokens: its input_ids are empty")
+            encoded = ((f"{role}: encoded row {i} (from 0)", source[i]["input_ids"]) for i in range(len(source)))
+            check_tokens(self._model, self.tokenizer, encoded)
             return None
         if self.tokenizer is None:
             raise InputError(f"{role}: rows of text need a tokenizer; pass processing_class")
@@ -65,12 +70,26 @@ class RowEncoder:
         """Tokens and labels of rows of text."""
         template = resolve_template(self.args.template, self.tokenizer, rows)
         self.template_name = template.name
-        return encode_rows(rows, self.tokenizer, template, max_length=self.max_length)
+        return self._checked(rows, encode_rows(rows, self.tokenizer, template, max_length=self.max_length))
 
     def encode_answers(self, rows: list[Row], answers: list[str]) -> list[dict[str, Any]]:
         """Tokens and labels of rows with other answers in place of their own, one for each row."""
         template = resolve_template(self.args.template, self.tokenizer, rows)
-        return list(encode_rows(rows, self.tokenizer, template, max_length=self.max_length, answers=answers))
+        encoded = encode_rows(rows, self.tokenizer, template, max_length=self.max_length, answers=answers)
+        return list(self._checked(rows, encoded))
+
+    def _checked(self, rows: list[Row], encoded: Any) -> Any:
+        """As it is; refused where a token has no embedding."""
+        check_tokens(self._model, self.tokenizer, named_ids(rows, encoded))
+        return encoded
+
+
+def named_ids(rows: Sequence[Row], encoded: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Sequence[int]]]:
+    """Token ids with a name for messages: that of the row, where each row became one sequence."""
+    alike = len(rows) == len(encoded)
+    for index, item in enumerate(encoded):
+        origin = rows[index].origin if alike else ""
+        yield origin or f"row {index} (from 0)", item["input_ids"]
 
 
 def _is_encoded(source: Rows) -> bool:

@@ -34,6 +34,7 @@ from ngdiff.files import without_nan
 from ngdiff.modeling.adapter import add_adapter
 from ngdiff.modeling.load import load_model, load_tokenizer
 from ngdiff.modeling.save import save_model, whole_state
+from ngdiff.modeling.vocabulary import with_usable_pad
 from ngdiff.objectives import Objective, forget_ceiling
 from ngdiff.training.alternates import beside, split_rows
 from ngdiff.training.callbacks import RunCallback
@@ -124,7 +125,7 @@ class UnlearnTrainer(CheckpointedTrainer):
             data_collator=PairCollator(self.task.collate, self.task.stand_in, alternates=self.alternates is not None),
             train_dataset=PairDataset(self.forget_dataset, self.retain_dataset, self.alternates),
             eval_dataset=self._evaluation_sets(eval_dataset),
-            processing_class=processing_class,
+            processing_class=with_usable_pad(processing_class, model),
             callbacks=callbacks,
             optimizers=cast(Any, optimizers),  # annotated too narrowly: any scheduler will do
         )

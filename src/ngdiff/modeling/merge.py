@@ -1,0 +1,70 @@
+"""Merge an adapter into its base model."""
+
+from pathlib import Path
+from typing import Any, cast
+
+from peft import PeftModel
+from torch import nn
+from transformers import PreTrainedModel
+
+from ngdiff.errors import InputError
+from ngdiff.modeling.folders import MERGED_BASE
+from ngdiff.modeling.refusals import REFUSALS, reason_of
+from ngdiff.modeling.save import save_model
+
+
+def merge_adapter(model: PeftModel) -> PreTrainedModel:
+    """The base model with the adapter's change in its weights, all of them trainable; the adapter is gone.
+
+    `W <- W + (alpha / r) B A` for LoRA (Hu et al. 2021, Section 4.1), in the precision of `W`. Input embedding and
+    output head that were tied and that the adapter changed differently are tied no more.
+
+    Raises:
+        InputError: an adapter of a kind that PEFT cannot merge.
+    """
+    base = cast(PreTrainedModel, model.get_base_model())
+    _untie(base)
+    try:
+        merged = cast(PreTrainedModel, cast(Any, model).merge_and_unload())
+    except REFUSALS as error:
+        raise InputError(f"--merge-adapter: this adapter cannot be merged: {reason_of(error)}") from error
+    if hasattr(merged, "peft_config"):
+        del merged.peft_config
+    return merged.requires_grad_(True)
+
+
+def _untie(base: PreTrainedModel) -> None:
+    """Give the output head weights of its own where it shares those of an embedding and either has an adapter."""
+    ends: Any = [base.get_input_embeddings(), base.get_output_embeddings()]
+    if None in ends or not any(_is_adapted(end) for end in ends):
+        return
+    weights = [getattr(end, "base_layer", getattr(end, "original_module", end)).weight for end in ends]
+    if weights[0] is weights[1]:
+        inner = getattr(ends[1], "base_layer", getattr(ends[1], "original_module", ends[1]))
+        inner.weight = nn.Parameter(weights[1].detach().clone(), requires_grad=False)
+    for config in {id(c): c for c in (base.config, base.config.get_text_config(decoder=True))}.values():
+        config.tie_word_embeddings = False
+    base.all_tied_weights_keys = base.get_expanded_tied_weights_keys(all_submodels=True)
+
+
+def _is_adapted(module: nn.Module) -> bool:
+    return hasattr(module, "base_layer") or hasattr(module, "original_module")
+
+
+class MergedBase:
+    """A merged model that a new adapter is put on: the weights, taken before, and where they are to be written."""
+
+    def __init__(self, model: PreTrainedModel, output: Path) -> None:
+        """The model gets the name of its folder, which PEFT writes into `adapter_config.json`."""
+        self.folder = output.absolute() / MERGED_BASE
+        self._model = model
+        self._state = model.state_dict()  # the same memory; an adapter renames the weights and leaves them alone
+        model.name_or_path = str(self.folder)
+
+    def write(self, tokenizer: Any) -> None:
+        """Write the model and the tokenizer. Once the adapter is trained it is of no use without them.
+
+        Raises:
+            OSError: as `save_model`.
+        """
+        save_model(self._model, tokenizer, self.folder, state=self._state)

@@ -1,0 +1,58 @@
+"""What libraries raise for files of a model that they cannot use, and one line of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+
+# Values of a model's files go straight into sizes of tensors, divisors, keys of tables and calls: there is no narrower
+# class for "transformers cannot use this value". The kind of error is named with its text.
+REFUSALS = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ImportError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+    MemoryError,
+    SafetensorError,
+    StrictDataclassError,
+)
+_LONGEST = 400
+
+
+def reason_of(error: BaseException) -> str:
+    """The text of an error in one line, cut where a library lists all that it knows; its kind where it has no text.
+
+    >>> reason_of(ZeroDivisionError("division\\n by zero")), reason_of(KeyError("type"))
+    ('division by zero', "KeyError: 'type'")
+    """
+    text = " ".join(str(error).split())
+    if isinstance(error, KeyError | AssertionError) or not text:
+        text = f"{type(error).__name__}: {text}".removesuffix(": ")
+    return text if len(text) <= _LONGEST else text[:_LONGEST].rpartition(" ")[0] + " ..."
+
+
+def quantisation_of(folder: Path | None) -> str | None:
+    """How the weights in a folder are quantised, by its `config.json`; None where they are not."""
+    if folder is None:
+        return None
+    try:
+        config: Any = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return str(config["quantization_config"]["quant_method"])
+    except (OSError, ValueError, KeyError, TypeError):  # no such file or entry: then nothing is said of it
+        return None
+
+
+def quantised_refusal(name: str | Path, method: str, error: BaseException) -> str:
+    """What to do about quantised weights that cannot be loaded."""
+    return (
+        f"Model {name}: its weights are quantised with {method} (quantization_config in config.json) and cannot be "
+        f"loaded here ({reason_of(error)}). Either install what that asks for and train an adapter (--lora-rank), or "
+        "give the model whose weights are not quantised."
+    )
