@@ -111,6 +111,34 @@ def test_overlap(material, refused, tmp_path):
     assert {role: described["rows"] for role, described in data.items()} == {"forget": 5, "retain": 11}
 
 
+def test_overlap_of_what_the_model_is_shown(material, refused, tmp_path):
+    """The same row as question and answer, as prompt and completion, and as text; in the holdout as well."""
+    row = rows_of(material.forget)[2]
+    prompt = f"Question: {row['question']}\nAnswer:"
+    other = {"prompt": "Question: Who?\nAnswer:", "completion": " Nobody."}
+    pairs = write_rows(tmp_path / "pairs.jsonl", [other, {"prompt": prompt, "completion": f" {row['answer']}"}])
+    texts = write_rows(tmp_path / "texts.jsonl", [{"text": "A text."}, {"text": f"{prompt} {row['answer']}"}])
+    for role, file in (("retain", pairs), ("holdout", texts), ("holdout", pairs)):
+        error = refused(**{role: file})
+        assert error.startswith(
+            f"1 of 2 rows of --{role} are also in --forget, the first at {file}, line 2 and {material.forget}, line 3; "
+        )
+        assert row["answer"] not in error
+    error = refused(holdout=material.retain)
+    assert error.startswith("12 of 12 rows of --holdout are also in --retain, the first at ")
+
+    words = material.words(tmp_path / "u", "--drop-overlap", retain=pairs, holdout=texts, num_train_epochs=1)
+    succeeded(run(*words))
+    data = json.loads((tmp_path / "u" / "manifest.json").read_text())["data"]
+    assert {role: described["rows"] for role, described in data.items()} == {"forget": 4, "retain": 1, "holdout": 1}
+    sets = ["--model", material.model, "--forget", material.forget, "--retain", pairs]
+    again = run("evaluate", *sets)
+    assert (again.status, again.error[:40]) == (2, "1 of 2 rows of --retain are also in --fo")
+    succeeded(run("evaluate", *sets, "--drop-overlap"))
+    dry = run(*material.words(tmp_path / "v", "--dry-run", retain=pairs))
+    assert (dry.status, dry.error) == (2, again.error)
+
+
 def test_nothing_left_to_retain(material, refused):
     error = refused("--drop-overlap", retain=material.forget)
     assert error == "--drop-overlap: all 4 rows of --retain are also in --forget; none is left."

@@ -30,8 +30,9 @@ def test_unlearn_ends_with_the_command_that_scores_it(material, tmp_path):
 
 
 def test_it_names_no_option_that_was_not_given(material, tmp_path):
-    out = succeeded(run(*material.words(tmp_path / "u", max_steps=1, holdout=material.retain))).out
-    sets = f"--forget {material.forget} --retain {material.retain} --holdout {material.retain}"
+    holdout = write_rows(tmp_path / "holdout.jsonl", [{"question": "Who?", "answer": "Nobody."}])
+    out = succeeded(run(*material.words(tmp_path / "u", max_steps=1, holdout=holdout))).out
+    sets = f"--forget {material.forget} --retain {material.retain} --holdout {holdout}"
     assert out.endswith(f"\n  ngdiff evaluate --model {tmp_path / 'u'} {sets}\n")
 
 

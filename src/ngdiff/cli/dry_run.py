@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ngdiff.cli.inputs import inputs_of
+from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first, process_count, say
-from ngdiff.data import Row
+from ngdiff.data import Row, resolve_template
 from ngdiff.errors import InputError
 from ngdiff.estimate import describe, estimate
 from ngdiff.files import check_output
@@ -62,12 +63,15 @@ def dry_run(parser: CommandParser, options: Any, values: Mapping[str, Any], sets
         check_output(options.output, overwrite=options.overwrite, resume=options.resume, inputs=inputs)
         if config.ceiling_form == "holdout" and "holdout" not in sets:
             raise InputError("--forget-ceiling holdout needs --holdout")
+        tokenizer = _tokenizer(options, sets)
+        template = resolve_template(config.template, tokenizer, [row for rows in sets.values() for row in rows])
+        kept = without_overlap(dict(sets), tokenizer, template, drop=options.drop_overlap)
         found = estimate(
             options.model,
             config,
-            sets["forget"],
-            sets["retain"],
-            tokenizer=_tokenizer(options, sets),
+            kept["forget"],
+            kept["retain"],
+            tokenizer=tokenizer,
             dtype=options.dtype,
             peft_config=options.peft_config(),
             merge_adapter=options.merge_adapter,

@@ -12,6 +12,7 @@ import torch
 from ngdiff.cli import evaluate_images
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import ModelOptions, SetOptions, read_sets, resolved
+from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.resume import found_done, refuse_other_run
 from ngdiff.cli.task import TaskOptions, task_of
@@ -178,15 +179,21 @@ def _sets(options: AllOptions) -> dict[str, EvaluationSet]:
     """Own sets and those of the benchmark, as far as they are wanted.
 
     Raises:
-        InputError: none at all, one that is given twice, or a wanted one that is not there.
+        InputError: none at all, one that is given twice, rows in two of them, or a wanted one that is not there.
     """
-    own = {name: EvaluationSet(rows, source=getattr(options, name)) for name, rows in read_sets(options).items()}
-    found = dict(own)
+    own = read_sets(options)
+    found: dict[str, EvaluationSet] = {}
     if options.benchmark is not None:
-        published = benchmark_sets(options.benchmark, split=options.split, rows=options.benchmark_rows)
-        for name in own.keys() & published.keys():
+        found = benchmark_sets(options.benchmark, split=options.split, rows=options.benchmark_rows)
+        for name in own.keys() & found.keys():
             raise InputError(f"--{name} and --benchmark {options.benchmark} both give the set {name}; give one of them")
-        found |= published
+    published = {name: part.rows for name, part in found.items()}
+    if own and (len(own) > 1 or published):
+        tokenizer = load_tokenizer(options.model, trust_remote_code=options.trust_remote_code)
+        rows = [row for part in (*own.values(), *published.values()) for row in part]
+        template = resolve_template(options.template, tokenizer, rows)
+        own = without_overlap(own, tokenizer, template, drop=options.drop_overlap, published=published)
+    found = {name: EvaluationSet(rows, source=getattr(options, name)) for name, rows in own.items()} | found
     for name in options.sets or ():
         if name not in found:
             raise InputError(f"--sets {name}: there is no such set here; there are {', '.join(found) or 'none'}")

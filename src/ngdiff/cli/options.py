@@ -8,7 +8,7 @@ from typing import Any, cast
 from transformers import TrainingArguments
 
 from ngdiff.cli.parsing import option
-from ngdiff.data import Row, check_overlap, read_rows
+from ngdiff.data import Row, read_rows
 from ngdiff.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,9 @@ class SetOptions:
     forget: str = option(help="rows to forget: json, jsonl, csv, parquet, folder or hub name, [:SPLIT]", value="FILE")
     retain: str = option(help="rows to keep, in the same forms", value="FILE")
     holdout: str | None = option(None, help="rows the model has never seen, in the same forms", value="FILE")
-    drop_overlap: bool = option(False, help="leave rows that stand in both sets out of the retain set")
+    drop_overlap: bool = option(
+        False, help="leave rows of the forget set out of the others, of the retain set out of the holdout"
+    )
 
 
 @dataclass
@@ -82,19 +84,13 @@ class LoraOptions:
 
 
 def read_sets(options: SetOptions) -> dict[str, list[Row]]:
-    """Rows of forget, retain and holdout, where given; the first two checked against each other.
+    """Rows of forget, retain and holdout, where given; not yet checked against each other (`ngdiff.cli.overlap`).
 
     Raises:
-        InputError: a set that cannot be read, or rows that stand in both sets.
+        InputError: a set that cannot be read.
     """
     given = {name: getattr(options, name) for name in ("forget", "retain", "holdout")}
-    sets = {name: read_rows(source, role=f"--{name}") for name, source in given.items() if source is not None}
-    if "forget" in sets and "retain" in sets:
-        rows = len(sets["retain"])
-        sets["retain"], dropped = check_overlap(sets["forget"], sets["retain"], drop=options.drop_overlap)
-        if options.drop_overlap:
-            logger.info("--drop-overlap: %d of %d rows of --retain are left out", dropped, rows)
-    return sets
+    return {name: read_rows(source, role=f"--{name}") for name, source in given.items() if source is not None}
 
 
 # They belong to one call: a config that is used again must not delete or continue what another run wrote.

@@ -10,6 +10,7 @@ from ngdiff.cli.at_begin import AtBegin
 from ngdiff.cli.dry_run import DryRunOptions, dry_run
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, SetOptions, read_sets, resolved
+from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.own_code import describe_own
 from ngdiff.cli.parsing import CommandParser
 from ngdiff.cli.processes import is_first, say
@@ -74,6 +75,8 @@ def run(words: list[str]) -> None:
     peft_config = options.peft_config()
     sets = read_sets(options)
     tokenizer = load_tokenizer(options.model, trust_remote_code=options.trust_remote_code)
+    asked = resolve_template(config.template, tokenizer, [row for rows in sets.values() for row in rows])
+    sets = without_overlap(sets, tokenizer, asked, drop=options.drop_overlap)
     template = resolve_template(config.template, tokenizer, [*sets["forget"], *sets["retain"]])
     settings = resolved(options, config)
     data = {role: describe_data(getattr(options, role), rows) for role, rows in sets.items()}

@@ -7,7 +7,7 @@ from ngdiff.data.image_arrays import images_from_arrays
 from ngdiff.data.image_sources import read_images
 from ngdiff.data.image_split import ImageSplit, split_images
 from ngdiff.data.images import ImageData, Images
-from ngdiff.data.overlap import check_overlap
+from ngdiff.data.overlap import check_encoded_overlap, check_overlap
 from ngdiff.data.people import fictional_people, split_people, write_people
 from ngdiff.data.preparation import Preparation, preparation_of, read_preparation
 from ngdiff.data.rows import Row
@@ -26,6 +26,7 @@ __all__ = [
     "Row",
     "Template",
     "benchmark_sets",
+    "check_encoded_overlap",
     "check_overlap",
     "encode",
     "encode_rows",

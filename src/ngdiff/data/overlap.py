@@ -1,48 +1,112 @@
-"""Rows that are in the forget set and in the retain set at once: the two objectives would pull at the same
-text."""
+"""Rows that stand in two sets at once: forget and retain set would pull at the same text, and a holdout that the model
+has seen says nothing of what it never saw.
 
-from collections.abc import Sequence
+Two rows are the same if prompt and answer (for conversations: all turns) agree up to white space, or if a model is
+shown the same tokens of both, whatever columns they came in: a question and its answer, the two as prompt and
+completion, and the whole as plain text are one row. A begin token in front and the end token behind do not count.
+"""
 
+from array import array
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+from ngdiff.data.encode import encode_answers
 from ngdiff.data.rows import Row
+from ngdiff.data.template import Template
 from ngdiff.errors import InputError
 
+_WHOLE = 1 << 60  # tokens: no row is cut
 
-def check_overlap(forget: Sequence[Row], retain: Sequence[Row], *, drop: bool) -> tuple[list[Row], int]:
-    """The rows of `retain` that are not in `forget`, and how many were.
 
-    Two rows are the same if prompt and answer (for conversations: all turns) agree up to white space. Rows
-    that occur twice in one set are kept.
+def check_overlap(
+    forget: Sequence[Row],
+    retain: Sequence[Row],
+    *,
+    drop: bool,
+    tokenizer: Any = None,
+    template: Template | None = None,
+    names: tuple[str, str] = ("--forget", "--retain"),
+) -> tuple[list[Row], int]:
+    """The rows of `retain` that are not in `forget`, and how many were. Rows that occur twice in one set are kept.
 
     Args:
         forget: the forget set.
         retain: the retain set.
         drop: remove shared rows from `retain` instead of refusing them (`--drop-overlap`).
+        tokenizer, template: how rows are shown to a model; without them only texts are compared.
+        names: what messages call the two sets.
 
     Raises:
         InputError: there are shared rows and `drop` is false, or nothing is left of `retain`.
 
-    >>> same, other = Row("Who?", "Orla."), Row("Where?", "Tarnholm.")
+    >>> same, other = Row("Where was Orla born?", "Tarnholm."), Row("Where was Bran born?", "Selna.")
     >>> rows, dropped = check_overlap([same], [same, other], drop=True)
     >>> [row.answer for row in rows], dropped
-    (['Tarnholm.'], 1)
+    (['Selna.'], 1)
     """
-    origins = {_key(row): row.origin for row in reversed(forget)}
-    shared = [row for row in retain if _key(row) in origins]
+    first, second = names
+    places: dict[Hashable, str] = {}
+    for row, keys in zip(forget, _keys(forget, tokenizer, template), strict=True):
+        for key in keys:
+            places.setdefault(key, row.origin)
+    found = [
+        next((key for key in keys if key in places), None)  # the forget row that this one is
+        for keys in _keys(retain, tokenizer, template)
+    ]
+    shared = [(row, key) for row, key in zip(retain, found, strict=True) if key is not None]
     if not shared:
         return list(retain), 0
     if not drop:
+        row, key = shared[0]
         raise InputError(
-            f"{len(shared)} of {len(retain)} rows of --retain are also in --forget, the first at "
-            f"{shared[0].origin or 'an unnamed row'} and {origins[_key(shared[0])] or 'an unnamed row'}; "
-            "remove them from one of the two, or pass --drop-overlap to leave them out of --retain."
+            f"{len(shared)} of {len(retain)} rows of {second} are also in {first}, the first at "
+            f"{row.origin or 'an unnamed row'} and {places[key] or 'an unnamed row'}; "
+            f"remove them from one of the two, or pass --drop-overlap to leave them out of {second}."
         )
-    kept = [row for row in retain if _key(row) not in origins]
+    kept = [row for row, key in zip(retain, found, strict=True) if key is None]
     if not kept:
-        raise InputError(f"--drop-overlap: all {len(retain)} rows of --retain are also in --forget; none is left.")
+        raise InputError(f"--drop-overlap: all {len(retain)} rows of {second} are also in {first}; none is left.")
     return kept, len(shared)
 
 
-def _key(row: Row) -> tuple[str, ...]:
+def check_encoded_overlap(forget: Sequence[Mapping[str, Any]], retain: Sequence[Mapping[str, Any]]) -> None:
+    """The same for rows that came as tokens: no row of `retain` may have the tokens of one of `forget`.
+
+    Raises:
+        InputError: there are shared rows.
+    """
+    places: dict[bytes, int] = {}
+    for place, row in enumerate(forget):
+        places.setdefault(_packed(row["input_ids"]), place)
+    found = [places.get(_packed(row["input_ids"])) for row in retain]
+    shared = [(place, other) for place, other in enumerate(found) if other is not None]
+    if shared:
+        place, other = shared[0]
+        raise InputError(
+            f"{len(shared)} of {len(retain)} encoded rows of --retain are also in --forget, the first rows {place} and "
+            f"{other} (from 0); remove them from one of the two."
+        )
+
+
+def _keys(rows: Sequence[Row], tokenizer: Any, template: Template | None) -> list[list[Hashable]]:
+    """What a row is compared by: it is the same as another if they share one of these."""
+    keys: list[list[Hashable]] = [[_text_key(row)] for row in rows]
+    if tokenizer is not None and template is not None:
+        for own, item in zip(keys, encode_answers(rows, tokenizer, template, max_length=_WHOLE), strict=True):
+            ids = item.input_ids[: len(item.input_ids) - item.n_end]
+            front = 0
+            while front < len(ids) and ids[front] == tokenizer.bos_token_id:
+                front += 1
+            if front < len(ids):  # a tokenizer may have no token for a text
+                own.append(_packed(ids[front:]))
+    return keys
+
+
+def _packed(ids: Any) -> bytes:
+    return array("q", ids).tobytes()
+
+
+def _text_key(row: Row) -> tuple[str, ...]:
     """Equal for equal rows. A conversation of a single user turn equals the same question and answer."""
     turns = row.messages or ()
     if row.messages is None or (len(turns) == 1 and turns[0]["role"] == "user"):

@@ -95,6 +95,10 @@ class ImageTask:
         self._check(images, role)
         return images
 
+    def encode_holdout(self, source: Any) -> Images:
+        """Images that the model never saw. Raises as `encode`."""
+        return self.encode(source, "--holdout")
+
     def encode_pair(self, forget: Any, retain: Any) -> tuple[Images, Images]:
         """Both sets, checked against each other.
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ngdiff.data import Row, check_overlap, encode_rows, read_rows, resolve_template
+from ngdiff.data import Row, check_encoded_overlap, check_overlap, encode_rows, read_rows, resolve_template
 from ngdiff.errors import InputError
 from ngdiff.evaluation.context import row_limit
 from ngdiff.modeling.vocabulary import check_tokens, check_vocabulary, embedding_rows, pad_token_within
@@ -38,18 +38,32 @@ class RowEncoder:
         return source if rows is None else self.encode(rows)
 
     def pair(self, forget: Rows, retain: Rows) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
-        """Both sets encoded, checked against each other where both are text.
+        """Both sets encoded, checked against each other: no row may stand in both.
 
         Raises:
             InputError: as above, or rows that stand in both sets.
         """
         forget_rows, retain_rows = self.read(forget, "--forget"), self.read(retain, "--retain")
-        if forget_rows is not None and retain_rows is not None:
-            check_overlap(forget_rows, retain_rows, drop=False)
-        return (
+        self.refuse_overlap(forget_rows, retain_rows, "--retain")
+        encoded = (
             forget if forget_rows is None else self.encode(forget_rows),
             retain if retain_rows is None else self.encode(retain_rows),
         )
+        if forget_rows is None or retain_rows is None:
+            check_encoded_overlap(*encoded)
+        return encoded
+
+    def refuse_overlap(self, forget: Sequence[Row] | None, others: Sequence[Row] | None, name: str) -> None:
+        """Refuse rows of text that are in the forget set and in another.
+
+        Raises:
+            InputError: there are such rows.
+        """
+        if forget is None or others is None:
+            return
+        template = resolve_template(self.args.template, self.tokenizer, [*forget, *others])
+        names = ("--forget", name)
+        check_overlap(forget, others, drop=False, tokenizer=self.tokenizer, template=template, names=names)
 
     def read(self, source: Rows, role: str) -> list[Row] | None:
         """Rows of text; None where they are encoded already."""

@@ -79,6 +79,12 @@ class TextTask:
         """Encoded rows of whatever a data set argument is. Raises as `RowEncoder`."""
         return self._encoder(source, role)
 
+    def encode_holdout(self, source: Rows) -> Sequence[Mapping[str, Any]]:
+        """Encoded rows that the model never saw; after `encode_pair`: none to forget. Raises as `RowEncoder`."""
+        rows = self._encoder.read(source, "--holdout")
+        self._encoder.refuse_overlap(self._forget, rows, "--holdout")
+        return source if rows is None else self._encoder.encode(rows)
+
     def encode_pair(
         self, forget: Rows, retain: Rows
     ) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:

@@ -114,7 +114,7 @@ class UnlearnTrainer(CheckpointedTrainer):
         forget, retain = self.task.encode_pair(forget_dataset, retain_dataset)
         self.forget_dataset: Sequence[Mapping[str, Any]] = forget
         self.retain_dataset: Sequence[Mapping[str, Any]] = retain
-        self.holdout_dataset = self.task.encode(holdout_dataset, "--holdout") if holdout_dataset is not None else None
+        self.holdout_dataset = self.task.encode_holdout(holdout_dataset) if holdout_dataset is not None else None
         if holdout_dataset is None:  # refuse `holdout` now, not after the first losses
             forget_ceiling(args.ceiling_form, vocabulary=2)
         self._objectives: dict[Side, Objective] = cast(Any, args.resolve_objectives())

@@ -1,0 +1,59 @@
+"""No row may stand in two sets of one command."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ngdiff.data import Row, Template, check_overlap
+
+logger = logging.getLogger(__name__)
+
+# A row of the second may not be one of the first; it is the second that `--drop-overlap` makes shorter.
+_PAIRS = (("forget", "retain"), ("forget", "holdout"), ("retain", "holdout"))
+
+
+def without_overlap(
+    sets: Mapping[str, Sequence[Row]],
+    tokenizer: Any,
+    template: Template,
+    *,
+    drop: bool,
+    published: Mapping[str, Sequence[Row]] | None = None,
+) -> dict[str, list[Row]]:
+    """The sets, checked against each other as a model is shown them.
+
+    Args:
+        sets: rows by name: forget, retain, holdout, as far as they were given.
+        tokenizer: that of the model.
+        template: how questions are put.
+        drop: `--drop-overlap`: leave rows of the forget set out of the other two, and of the retain set out of the
+            holdout.
+        published: sets of a benchmark, which stay as they are; `sets` are checked against those of these names, too.
+
+    Raises:
+        InputError: rows that stand in two sets where `drop` is false, or a set of which nothing is left.
+    """
+    kept = {name: list(rows) for name, rows in sets.items()}
+    given = {**(published or {}), **kept}
+    for first, second in _PAIRS:
+        if first not in given or second not in kept:
+            continue
+        rows = len(kept[second])
+        place = f"--{first}" if first in kept else f"the benchmark's {first} set"
+        kept[second], dropped = check_overlap(
+            kept.get(first, given[first]),
+            kept[second],
+            drop=drop,
+            tokenizer=tokenizer,
+            template=template,
+            names=(place, f"--{second}"),
+        )
+        if drop and (dropped or second == "retain"):
+            logger.info(
+                "--drop-overlap: %d of %d rows of --%s are left out%s",
+                dropped,
+                rows,
+                second,
+                "" if second == "retain" else f", as they are in {place}",
+            )
+    return kept
