@@ -46,7 +46,7 @@ def test_a_benchmark_beside_own_rows(material, tmp_path):
     record = rows_of(tmp_path / "e" / "private" / "records_world_facts.jsonl")[0]
     assert len(record["perturbed"]) == 2
     seen = run(*named[:-1], material.forget)
-    assert seen.error.startswith("4 of 4 rows of --holdout are also in the benchmark's forget set, the first at ")
+    assert seen.error.startswith("2 of 4 rows of --holdout are also in the benchmark's forget set, the first at ")
     outcome = run(*named, "--sets", "forgot")
     assert outcome.error == (
         "--sets forgot: there is no such set here; there are holdout, forget, retain, real_authors, world_facts"
