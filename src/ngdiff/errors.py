@@ -1,4 +1,4 @@
-"""The errors whose message says it all: input that is the user's to mend, and a place that cannot be written."""
+"""Ends of a run whose message says it all: bad input, a place that cannot be written, a signal."""
 
 import errno
 import re
@@ -62,6 +62,23 @@ class WriteError(OSError):
         found = "; ".join([self.reason, *([", ".join(sizes)] if sizes else [])])
         subject, where = (self.path, "") if self.what is None else (self.what, f" to {self.path}")
         return f"{subject} could not be written{where} ({found})" + (f"; {self.advice}" if self.advice else "")
+
+
+class StoppedBySignal(Exception):
+    """A run was asked to stop; its checkpoint is written.
+
+    Args:
+        by: Name of the signal, or None in a process that has heard of it from another one.
+        checkpoint: Folder of the checkpoint.
+        step: Steps that are done.
+        steps: Steps of the whole run.
+        resumable: Whether a run can go on from the checkpoint.
+    """
+
+    def __init__(self, by: str | None, checkpoint: Path, step: int, steps: int, *, resumable: bool = True) -> None:
+        what = "is written" if resumable else "holds the weights alone (--save-only-model): no run can go on from it"
+        super().__init__(f"stopped by {by or 'a signal'} after step {step} of {steps}; {checkpoint} {what}")
+        self.resumable = resumable
 
 
 def _free(path: Path) -> int | None:

@@ -7,7 +7,7 @@
 | 2 | the input cannot be used: nothing was started |
 | 3 | it was done, and the model is ruined: kept under another name, see the message |
 | 75 | a signal stopped it and a checkpoint is written: give the same command with `--resume` (`EX_TEMPFAIL`) |
-| 130 | Ctrl-C stopped it where there is nothing to resume |
+| 130 | Ctrl-C or another signal stopped it where there is nothing to resume; or Ctrl-C came twice |
 """
 
 DONE = 0

@@ -34,7 +34,7 @@ def test_killed_after_every_batch_and_resumed(material, tmp_path, whole, monkeyp
     out = tmp_path / "e"
     words = evaluate_words(material, out, "--tokens-per-batch", 80, "--grad-norm")
     die_at(3)
-    assert run(*words).status == 130
+    assert run(*words).status == 75
     assert not (out / "metrics.json").exists()
     assert json.loads((out / "manifest.json").read_text())["extra"]["finished"] is False
     assert (out / "private" / ".gitignore").read_text() == "*\n"
@@ -42,7 +42,7 @@ def test_killed_after_every_batch_and_resumed(material, tmp_path, whole, monkeyp
     assert run(*words).error == f"--output {out} is not empty; choose another folder, or give --overwrite or --resume."
     for count in (9, 20):
         die_at(count)
-        assert run(*words, "--resume").status == 130
+        assert run(*words, "--resume").status == 75
     die_at(0)
     succeeded(run(*words, "--resume"))
     assert records_of(out) == records_of(whole)

@@ -15,6 +15,7 @@ from ngdiff.cli.options import ModelOptions, SetOptions, read_sets, resolved
 from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.resume import found_done, refuse_other_run
+from ngdiff.cli.signals import SIGNALS
 from ngdiff.cli.task import TaskOptions, task_of
 from ngdiff.data import EvaluationSet, Template, benchmark_sets, resolve_template
 from ngdiff.errors import InputError
@@ -242,6 +243,7 @@ class _Evaluation:
         plan = make_plan(sets, self.tokenizer, self.template, limits, lowercase=options.lowercase)
         if self.processes.leads:
             self._begin()
+        SIGNALS.resumable = self.folder is not None
         work = Work(self.processes, self._journal())
         records = predict_plan(
             model,

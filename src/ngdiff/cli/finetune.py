@@ -14,6 +14,7 @@ from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, resolve
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first, say, wait_for_all
 from ngdiff.cli.resume import checkpoint_to_resume, is_done, refuse_other_run
+from ngdiff.cli.signals import SIGNALS
 from ngdiff.cli.task import TaskOptions, task_of
 from ngdiff.data import read_rows, resolve_template
 from ngdiff.errors import InputError
@@ -146,6 +147,7 @@ def run(words: list[str]) -> None:
             if merged_base is not None:
                 merged_base.write(tokenizer)
         wait_for_all()
+        SIGNALS.resumable = not config.save_only_model
 
     result = finetune(
         model,
@@ -155,6 +157,7 @@ def run(words: list[str]) -> None:
         config,
         callbacks=[AtBegin(begin)],
         resume=checkpoint or False,
+        stop_request=SIGNALS.request,
     )
     if is_first():
         files = save_model(model, tokenizer, output)

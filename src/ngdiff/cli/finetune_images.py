@@ -11,6 +11,7 @@ from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import ModelOptions, OutputOptions, resolved
 from ngdiff.cli.parsing import CommandParser
 from ngdiff.cli.resume import checkpoint_to_resume, is_done, refuse_other_run
+from ngdiff.cli.signals import SIGNALS
 from ngdiff.cli.task import TaskOptions
 from ngdiff.data import split_images
 from ngdiff.files import check_output, prepare_output, sha256_file
@@ -100,6 +101,7 @@ def run(words: list[str]) -> None:
     def begin() -> None:
         prepare_output(options.output, **where)
         write_manifest(output, **manifest, extra={"finished": False})
+        SIGNALS.resumable = not config.save_only_model
 
     result = finetune_images(
         model,
@@ -109,6 +111,7 @@ def run(words: list[str]) -> None:
         fresh=fresh,
         callbacks=[AtBegin(begin)],
         resume=checkpoint or False,
+        stop_request=SIGNALS.request,
     )
     files = save_model(model, preparation, output)
     write_manifest(output, **manifest, extra={"finished": True}, outputs=files)

@@ -7,9 +7,10 @@ from importlib import import_module
 
 from ngdiff import __version__
 from ngdiff.cli.processes import is_first, leave, let_first_speak, process_count
+from ngdiff.cli.signals import SIGNALS
 from ngdiff.cli.terminal import end_progress_bars, loading_bars_on_a_terminal_only
-from ngdiff.errors import InputError
-from ngdiff.exit_codes import BAD_INPUT, DONE, FAILED, INTERRUPTED
+from ngdiff.errors import InputError, StoppedBySignal
+from ngdiff.exit_codes import BAD_INPUT, DONE, FAILED, INTERRUPTED, STOPPED_RESUMABLE
 
 # Command -> module of this package with `run(arguments)`, and what it does. Imported when called: help is instant.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -70,25 +71,58 @@ def _main(words: list[str]) -> int:
         )
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("ngdiff").setLevel(logging.INFO if is_first() else logging.ERROR)
-    run: Callable[[list[str]], None] = import_module(f"ngdiff.cli.{COMMANDS[words[0]][0]}").run
+    with SIGNALS.heard():
+        return _run(words)
+
+
+def _run(words: list[str]) -> int:
     try:
+        run: Callable[[list[str]], None] = import_module(f"ngdiff.cli.{COMMANDS[words[0]][0]}").run
         with loading_bars_on_a_terminal_only():
             run(words[1:])
+        sys.stdout.flush()  # a full disk may be that of the file that it goes to
+    except StoppedBySignal as stopped:
+        if not stopped.resumable:
+            return _stop(str(stopped), INTERRUPTED)
+        return _stop(f"{stopped}: go on with {_resume(words)}", STOPPED_RESUMABLE)
     except InputError as error:
         return _fail(str(error), BAD_INPUT)
     except (FloatingPointError, OSError) as error:  # numbers that ran away, a full disk: the message says it all
         return _fail(str(error), FAILED)
     except RuntimeError:  # of one of several: the connection to a process that failed is gone
         let_first_speak()
-        raise
+        if SIGNALS.by is None:
+            raise
+        return _interrupted(words)
     except KeyboardInterrupt:
-        return _fail("interrupted", INTERRUPTED)
+        return _interrupted(words)
     return DONE
 
 
 def usage() -> str:
     """The text of `ngdiff --help`."""
     return USAGE.format(commands="\n".join(f"  {name:<10} {what}" for name, (_, what) in COMMANDS.items()))
+
+
+def _interrupted(words: list[str]) -> int:
+    if SIGNALS.resumable and not SIGNALS.at_once:
+        return _stop(f"stopped by {SIGNALS.by or 'Ctrl-C'}: go on with {_resume(words)}", STOPPED_RESUMABLE)
+    return _stop(
+        "error: interrupted" + (f" by {SIGNALS.by}" if SIGNALS.by not in (None, "Ctrl-C") else ""), INTERRUPTED
+    )
+
+
+def _resume(words: list[str]) -> str:
+    overwrote = any(word.partition("=")[0] == "--overwrite" for word in words)
+    return "--resume in place of --overwrite" if overwrote else "--resume"
+
+
+def _stop(message: str, status: int) -> int:
+    """The end of a run that was asked to stop: all of its processes were, and the first one speaks."""
+    end_progress_bars()
+    if is_first():
+        sys.stderr.write(f"ngdiff: {message}\n")
+    return status
 
 
 def _fail(message: str, status: int) -> int:

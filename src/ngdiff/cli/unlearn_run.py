@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.cli.processes import is_first, say, wait_for_all
+from ngdiff.cli.signals import SIGNALS
 from ngdiff.files import without_nan, write_json
 from ngdiff.manifest import write_manifest
 from ngdiff.report import plot_curves
@@ -33,6 +34,8 @@ def run_and_write(
     if is_first():
         write_manifest(output, **manifest, extra={"finished": False, **shared})
     wait_for_all()  # nobody reads or writes in a folder that is being emptied
+    SIGNALS.resumable = not trainer.args.save_only_model
+    trainer.stop_request = SIGNALS.request
     trainer.train(resume_from_checkpoint=checkpoint)
     files = trainer.save_to(output, companion)
     before = trainer.run_state.initial_losses

@@ -11,7 +11,6 @@ import torch
 from transformers import (
     PreTrainedModel,
     ProgressCallback,
-    Trainer,
     TrainerCallback,
     TrainingArguments,
 )
@@ -27,6 +26,7 @@ from ngdiff.training.config import unpin_without_accelerator, use_cpu_without_ac
 from ngdiff.training.given import as_given
 from ngdiff.training.progress import StepProgress
 from ngdiff.training.rows import named_ids
+from ngdiff.training.stopping import StopRequest
 from ngdiff.training.watch_loss import WatchLoss
 
 logger = logging.getLogger(__name__)
@@ -139,6 +139,7 @@ def finetune(
     *,
     callbacks: Sequence[TrainerCallback] = (),
     resume: bool | str = False,
+    stop_request: StopRequest | None = None,
 ) -> FinetuneResult:
     """Minimise the mean cross-entropy of the answer tokens (end token included), in place, on `model`.
 
@@ -152,10 +153,12 @@ def finetune(
         config: options; `config.output_dir` gets checkpoints, if any.
         callbacks: further callbacks of the Trainer.
         resume: True: go on from the last checkpoint in `config.output_dir`; a path: from that one.
+        stop_request: see `ngdiff.training.saving.SavingTrainer`.
 
     Raises:
         InputError: no rows, a row that does not fit, or a tokenizer of another model.
         FloatingPointError: the training loss is no longer a number.
+        StoppedBySignal: `stop_request` asked for it; a checkpoint is written.
     """
     if not rows:
         raise InputError("--train: there are no rows to train on.")
@@ -173,17 +176,21 @@ def finetune(
         callbacks=[WatchLoss(config.stop_loss), *callbacks],
         stop_loss=config.stop_loss,
     )
-    return train_and_tell(trainer, float(args.learning_rate), resume)
+    return train_and_tell(trainer, float(args.learning_rate), resume, stop_request)
 
 
-def train_and_tell(trainer: Trainer, learning_rate: float, resume: bool | str) -> FinetuneResult:
+def train_and_tell(
+    trainer: CheckpointedTrainer, learning_rate: float, resume: bool | str, stop_request: StopRequest | None
+) -> FinetuneResult:
     """Train; the model is left in evaluation mode.
 
     Args:
         trainer: ready to train.
         learning_rate: the peak rate.
-        resume: as in `finetune`.
+        resume, stop_request: as in `finetune`.
     """
+    if stop_request is not None:
+        trainer.stop_request = stop_request
     if trainer.pop_callback(ProgressCallback) is not None:
         trainer.add_callback(StepProgress)
     trainer.train(resume_from_checkpoint=resume or None)

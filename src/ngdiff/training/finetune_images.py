@@ -24,6 +24,7 @@ from ngdiff.training.checkpointed import CheckpointedTrainer
 from ngdiff.training.config import unpin_without_accelerator
 from ngdiff.training.finetune import FinetuneResult, auto_or_rate, train_and_tell
 from ngdiff.training.given import as_given
+from ngdiff.training.stopping import StopRequest
 from ngdiff.training.watch_loss import WatchLoss
 
 MOMENTUM = 0.9
@@ -98,6 +99,7 @@ def finetune_images(
     fresh: bool = True,
     callbacks: Sequence[TrainerCallback] = (),
     resume: bool | str = False,
+    stop_request: StopRequest | None = None,
 ) -> FinetuneResult:
     """Minimise the mean cross-entropy of the labels, in place, on `model`.
 
@@ -110,11 +112,12 @@ def finetune_images(
         preparation: what the model is given of them.
         config: options; `config.output_dir` gets checkpoints, if any.
         fresh: whether the weights are random, for `learning_rate="auto"`.
-        callbacks, resume: as in `ngdiff.training.finetune.finetune`.
+        callbacks, resume, stop_request: as in `ngdiff.training.finetune.finetune`.
 
     Raises:
         InputError: no images.
         FloatingPointError: the training loss is no longer a number.
+        StoppedBySignal: `stop_request` asked for it; a checkpoint is written.
     """
     if not len(images):
         raise InputError("--dataset: there are no images to train on.")
@@ -136,7 +139,7 @@ def finetune_images(
         optimizers=(optimizer, None),
         callbacks=[WatchLoss(None), _EpochOf(collator), *callbacks],
     )
-    return train_and_tell(trainer, rate, resume)
+    return train_and_tell(trainer, rate, resume, stop_request)
 
 
 class _Numbers(Dataset[int]):

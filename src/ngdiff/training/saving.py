@@ -1,19 +1,63 @@
-"""A `transformers.Trainer` whose checkpoints hold no secret and can be read like any other file."""
+"""A `transformers.Trainer` that stops with a checkpoint when asked, and whose files hold no secret."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from transformers import Trainer
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import TRAINING_ARGS_NAME
 
+from ngdiff.errors import StoppedBySignal
 from ngdiff.files import share_as_usual
 from ngdiff.secrets import is_secret
+from ngdiff.training.checkpoint import checkpoint_folder
+from ngdiff.training.stopping import Agreement, StopRequest
 
 
 class SavingTrainer(Trainer):
-    """What every training run of ngdiff shares about the files of its model."""
+    """What every training run of ngdiff shares: how it stops, and the files of its model.
+
+    Attributes:
+        stop_request: Set its `by`, and training ends after the current step: a checkpoint is written, whatever
+            `save_strategy` says, and `train` raises `StoppedBySignal`. In the last step it has no effect: the run has
+            ended.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.stop_request = StopRequest()
+        self._stop_agreed = False  # in all processes, at the step that has just ended
+        self._agreement: Agreement | None = None
+        self._at_step_end = False
+        self._saved_at = -1
+        self.add_callback(_Steps(self))
+
+    def _agree_to_stop(self) -> bool:
+        """At the end of each step, in all processes: whether one of them was asked to stop."""
+        if self.args.world_size <= 1:
+            return self.stop_request.by is not None
+        if self._agreement is None:
+            self._agreement = Agreement()
+        return self._agreement.ask(self.stop_request.by is not None)
+
+    def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
+        super()._maybe_log_save_evaluate(*args, **kwargs)
+        # A step that ends a pass is followed by what belongs to the pass: its log line, its evaluation, its checkpoint.
+        ends_pass = float(self.state.epoch or 0.0).is_integer()
+        if self._stop_agreed and not self.control.should_training_stop and not (self._at_step_end and ends_pass):
+            self._stop()
+
+    def _stop(self) -> None:
+        step = self.state.global_step
+        if self._saved_at != step:
+            self._save_checkpoint(self.model_wrapped, None)
+        self.accelerator.wait_for_everyone()  # launchers end all processes with the first: not before all is written
+        self.callback_handler.on_train_end(self.args, self.state, self.control)
+        folder = checkpoint_folder(self._get_output_dir(None), step)
+        raise StoppedBySignal(
+            self.stop_request.by, folder, step, self.state.max_steps, resumable=not self.args.save_only_model
+        )
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """The model and its tokenizer, without the pickle of all arguments that Trainer adds, the hub's token included.
@@ -26,6 +70,42 @@ class SavingTrainer(Trainer):
             folder = Path(output_dir if output_dir is not None else str(self.args.output_dir))
             (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)
             share_as_usual(folder)
+
+
+class _Steps(TrainerCallback):
+    """Tells the trainer where in the run it is."""
+
+    def __init__(self, trainer: SavingTrainer) -> None:
+        self._trainer = trainer
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._trainer._stop_agreed, self._trainer._saved_at = False, -1
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._trainer.stop_request.phase = "steps"
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self._trainer._at_step_end = True
+        self._trainer._stop_agreed = self._trainer._agree_to_stop()
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self._trainer._saved_at = state.global_step
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._trainer._at_step_end = False
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._trainer.stop_request.phase = "after"
+        if self._trainer._agreement is not None:
+            self._trainer._agreement.end()
 
 
 @contextmanager

@@ -175,6 +175,7 @@ class UnlearnTrainer(CheckpointedTrainer):
         self._spare: list[Tensor] = []  # spent gradients, for the memory of a probe
         self._combined_norm = 0.0
         self._idle = ""  # why the last step moved nothing
+        self._asked_to_stop = 0.0  # processes, at the last sum of the losses
         self._operations_each: int | None = None  # of a run, for each number that goes into the model
         self._pending_logs: list[dict[str, float]] = []
         if self.pop_callback(ProgressCallback) is not None:  # it prints every log line in full, one a step
@@ -357,8 +358,9 @@ class UnlearnTrainer(CheckpointedTrainer):
     def _weigh(self, products: Gramian, step: int) -> Weights:
         """Weights of the step's gradients, from the losses of all processes."""
         names = ("nll_retain", "nll_forget", "objective_retain", "objective_forget")
-        totals = self._global_sum(torch.stack([cast(Tensor, self._totals[name]).float() for name in names]))
-        loss_r, loss_f, objective_r, objective_f = totals.tolist()
+        asked = torch.full((), float(self.stop_request.by is not None), device=self.args.device)
+        totals = self._global_sum(torch.stack([*(cast(Tensor, self._totals[name]).float() for name in names), asked]))
+        loss_r, loss_f, objective_r, objective_f, self._asked_to_stop = totals.tolist()
         weights = self.weigher.weigh(
             products,
             token_losses=Losses(loss_r, loss_f),
@@ -371,6 +373,10 @@ class UnlearnTrainer(CheckpointedTrainer):
             logger.warning("Step %d: the weights stay as they are: %s.", step, self.weigher.idle)
         self._idle = self.weigher.idle
         return weights
+
+    def _agree_to_stop(self) -> bool:
+        # In several processes what all of them summed in this step: a signal that came later counts in the next one.
+        return self._asked_to_stop > 0 if self.args.world_size > 1 else super()._agree_to_stop()
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
         """For the log: from the inner products, where they are known; Trainer goes over the gradient twice for it."""
@@ -500,6 +506,8 @@ class UnlearnTrainer(CheckpointedTrainer):
 
     def end_run(self) -> None:
         """After the last step: say so where the run ended long before its ceiling."""
+        if self._stop_agreed and self.state.global_step < self.state.max_steps:
+            return  # it goes on
         logged = [row["loss_forget"] for row in self.state.log_history if "loss_forget" in row]
         notice_end(logged, self.ceiling, self.state.global_step)
 

@@ -1,0 +1,100 @@
+"""Signals that ask a command to stop: Ctrl-C, SIGTERM (Slurm, Kubernetes), SIGUSR1 and SIGUSR2 (`sbatch --signal`).
+
+A run that is training ends after its step with a checkpoint (`ngdiff.training.stopping`); anything else ends at once.
+The second Ctrl-C always ends at once. Only Ctrl-C counts twice: launchers and batch systems may send one signal each.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from ngdiff.cli.processes import is_first
+
+if TYPE_CHECKING:  # help must not wait for torch
+    from ngdiff.training.stopping import StopRequest
+
+# SIGHUP is left alone: without its terminal a run cannot write its progress; that is what nohup and tmux are for.
+_NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
+_IN_STEPS = "the run ends after this step, with a checkpoint (Ctrl-C once more: at once)"
+_AFTER = "the last step is done: the run ends when all is written (Ctrl-C once more: at once)"
+
+
+class StopNow(KeyboardInterrupt):
+    """A signal came where nothing has to be ended first; its text is the name of the signal."""
+
+
+class Signals:
+    """What a command has been told, and what it has to say for it.
+
+    Attributes:
+        resumable: Whether the folder of the run holds what `--resume` needs.
+        at_once: Whether Ctrl-C came after another signal: nothing is waited for.
+    """
+
+    def __init__(self) -> None:
+        self.resumable = self.at_once = False
+        self._by: str | None = None
+        self._process = 0
+        self._request: StopRequest | None = None
+
+    @property
+    def request(self) -> "StopRequest":
+        """For the trainer; a new one for each command."""
+        if self._request is None:
+            from ngdiff.training.stopping import StopRequest
+
+            self._request = StopRequest()
+        return self._request
+
+    @property
+    def by(self) -> str | None:
+        """Name of the first signal that came."""
+        return self._by
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Within, signals are heard; in another thread than the main one Python hears none."""
+        self.resumable = self.at_once = False
+        self._by, self._request, self._process = None, None, os.getpid()
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {}
+        for name in _NAMES:
+            number = getattr(signal, name, None)  # Windows knows two of them
+            # One that is ignored stays so, as of a command in the background of a script.
+            if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
+                before[number] = signal.signal(number, self._hear)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a worker of a data loader: it ends with the process that it works for
+            if number == signal.SIGTERM:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+            return
+        again = self._by is not None
+        name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        if again and number == signal.SIGINT:
+            self.at_once = True
+            raise KeyboardInterrupt
+        if again:
+            return
+        self._by = name
+        phase = "before" if self._request is None else self._request.phase
+        if phase == "before":
+            raise StopNow(name)
+        self.request.by = name
+        if is_first():  # not by sys.stderr, which may be in the middle of a line of this very thread
+            os.write(2, f"\nngdiff: {name}: {_IN_STEPS if phase == 'steps' else _AFTER}\n".encode())
+
+
+SIGNALS = Signals()
