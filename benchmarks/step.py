@@ -308,7 +308,7 @@ def train(
 
         def counted_loss(model: Any, batches: Any) -> float:
             if ours.state.global_step > 0:
-                probed.extend(tokens_of(batch, packed=ours.task.packing) for batch in batches)
+                probed.extend(tokens_of(batch, packed=ours.task.forward.packing) for batch in batches)
             return retain_loss(model, batches)
 
         ours.choose_learning_rate = timed  # type: ignore[method-assign]
@@ -321,7 +321,7 @@ def train(
 
     def counted(model: Any, inputs: Any, *rest: Any) -> Any:
         if trainer.state.global_step > 0:
-            packed = isinstance(trainer, UnlearnTrainer) and trainer.task.packing
+            packed = isinstance(trainer, UnlearnTrainer) and trainer.task.forward.packing
             given.append((tokens_of_pair(inputs, packed=packed), packed))
         return step(model, inputs, *rest)
 

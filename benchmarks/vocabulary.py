@@ -3,7 +3,7 @@
     python benchmarks/vocabulary.py [--tokens 400] [--words 8192 50000] [--rounds 7]
 
 Three tables, each a ratio of CPU seconds, one thread, fp32, 512 columns. Token losses of an output head, forward and
-backward, over the three matrix products alone: torch's cross-entropy, `ngdiff.modeling.token_loss` without and with
+backward, over the three matrix products alone: torch's cross-entropy, `ngdiff.speed.token_loss` without and with
 memory that is used again (`reused_head`), and torch's `linear_cross_entropy` where this version has it. The gradients
 of an input embedding for both sides of a step, from the two backward passes to the sum that the optimizer gets: as
 rows, over whole ones. And what is done to two gradients that are there already: inner products and weighted sum, over
@@ -21,8 +21,8 @@ from torch.nn.functional import cross_entropy, embedding, linear
 
 from ngdiff.core import combine, gramian
 from ngdiff.core.rows import WholeGradients, on_common_rows
-from ngdiff.modeling.reused_head import ReusedHead
-from ngdiff.modeling.token_loss import spend_logits
+from ngdiff.speed.cpu.reused_head import ReusedHead
+from ngdiff.speed.token_loss import spend_logits
 
 WIDTH = 512
 Work = Callable[[], object]

@@ -27,6 +27,7 @@ ARROWS: dict[str, set[str]] = {
     "metrics": set(),
     "report": set(),
     "modeling": {"core", "files"},
+    "speed": {"core", "modeling"},
     "scoring": {"files", "metrics"},
     "evaluation": {"data", "files", "metrics", "modeling", "scoring"},
     "training": {
@@ -40,8 +41,9 @@ ARROWS: dict[str, set[str]] = {
         "files",
         "secrets",
         "spec",
+        "speed",
     },
-    "estimate": {"core", "modeling", "training"},
+    "estimate": {"core", "modeling", "speed", "training"},
 }
 SEES_EVERYTHING = {"cli", "__main__"}
 
@@ -64,16 +66,8 @@ OTHERS: dict[str, set[str]] = {
     "data": {"datasets", "jinja2", "numpy", "PIL", "pyarrow", "torch"},
     "metrics": {"numpy", "regex", "scipy", "rouge_score"},
     "report": {"matplotlib", "numpy"},
-    "modeling": {
-        "torch",
-        "transformers",
-        "tokenizers",
-        "huggingface_hub",
-        "peft",
-        "safetensors",
-        "cut_cross_entropy",
-        "liger_kernel",
-    },
+    "modeling": {"torch", "transformers", "tokenizers", "huggingface_hub", "peft", "safetensors"},
+    "speed": {"torch", "transformers", "cut_cross_entropy", "liger_kernel"},
     "scoring": set(),
     # The last two are extras, imported where they are asked for.
     "evaluation": {"torch", "transformers", "accelerate", "tqdm", "yaml", "lm_eval", "vllm"},

@@ -2,12 +2,13 @@ import pytest
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ngdiff.data import AnswerCollator
+from ngdiff.data.collate import LabelPlaces
 from ngdiff.estimate.live import LiveBytes
 from ngdiff.estimate.model import weightless_model
 from ngdiff.estimate.rehearsal import RehearsalTrainer, rehearsal_options
 from ngdiff.estimate.weightless import Weightless
 from ngdiff.estimate.workload import _Measure, workload
-from ngdiff.modeling import packing
+from ngdiff.speed import packing
 
 from .conftest import VOCABULARY
 
@@ -34,7 +35,8 @@ def padded(rows) -> int:
 
 def packed(rows) -> int:
     """What the model is given."""
-    layout = packing.packed(AnswerCollator(0)(rows), tails=False)
+    batch = LabelPlaces(AnswerCollator(0))(rows)
+    layout = packing.packed(batch, batch["label_places"], tails=False)
     return layout.inputs["input_ids"].numel()
 
 
@@ -89,8 +91,7 @@ def test_what_stands_behind_the_labels_is_not_counted(work_of, packing, tokens):
 
 
 def test_tails_count_where_the_model_is_given_them(work_of, monkeypatch):
-    short, trainer = work_of()
-    assert not trainer.task.tails
-    monkeypatch.setattr("ngdiff.training.text_task.depends_on_length", lambda model: True)
+    short, _ = work_of()
+    monkeypatch.setattr("ngdiff.speed.choose.depends_on_length", lambda model: True)
     whole, _ = work_of()
     assert whole.tokens["retain"] == short.tokens["retain"] + 4  # a token of each row

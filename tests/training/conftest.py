@@ -1,9 +1,12 @@
 """A model of a few thousand parameters and rows of random tokens."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from ngdiff.speed import Forward, choose_forward
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 
 VOCABULARY = 64
@@ -84,3 +87,17 @@ def make_trainer(tmp_path, tiny_model, random_rows):
         )
 
     return make
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """`without("cut", ...)`: runs that start afterwards leave these savings of a forward pass out."""
+
+    def leave_out(*savings: str) -> None:
+        plain = Forward()
+        values = {name: getattr(plain, name) for name in savings}
+        monkeypatch.setattr(
+            "ngdiff.training.text_task.choose_forward", lambda *given: replace(choose_forward(*given), **values)
+        )
+
+    return leave_out

@@ -8,7 +8,7 @@ from transformers import TrainerCallback
 
 from ngdiff.cli import unlearn, unlearn_images
 from ngdiff.errors import InputError
-from ngdiff.training.denormals import denormals_are_zero
+from ngdiff.speed.cpu.denormals import denormals_are_zero
 
 pytestmark = pytest.mark.skipif(
     not torch.set_flush_denormal(False), reason="this processor does not take denormal numbers for 0"

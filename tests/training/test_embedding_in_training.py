@@ -7,7 +7,6 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, TrainerCallback
 
 from ngdiff.training.gradients import TwoBuffers
-from ngdiff.training.text_task import TextTask
 
 from .conftest import VOCABULARY
 from .test_trainer import CHECKPOINTING, flat, steps
@@ -48,12 +47,12 @@ def is_sparse_in_passes(monkeypatch) -> list[set[bool]]:
         ("gpt2, tied", {"learning_rate": 1e-3}),
     ],
 )
-def test_a_run_ends_where_one_with_whole_gradients_ends(make_trainer, tiny_model, monkeypatch, name, options):
+def test_a_run_ends_where_one_with_whole_gradients_ends(make_trainer, tiny_model, monkeypatch, without, name, options):
     seen = is_sparse_in_passes(monkeypatch)
     ends = []
     for rows in (True, False):
         if not rows:
-            monkeypatch.setattr(TextTask, "_keeps_rows", lambda self: False)
+            without("sparse_embedding")
         model = gpt2() if "gpt2" in name else tiny_model()
         trainer = make_trainer(model, num_train_epochs=2, autolr_interval=3, **options)
         trainer.train()
@@ -67,38 +66,25 @@ def test_a_run_ends_where_one_with_whole_gradients_ends(make_trainer, tiny_model
     assert (found - expected).norm() <= 1e-4 * expected.norm()
 
 
-def test_the_first_direction_is_the_same_to_rounding(make_trainer, tiny_model, monkeypatch):
+def test_the_first_direction_is_the_same_to_rounding(make_trainer, tiny_model, without):
     from .test_memory import distance, first_gradient
 
     found, _ = first_gradient(make_trainer, tiny_model())
-    monkeypatch.setattr(TextTask, "_keeps_rows", lambda self: False)
+    without("sparse_embedding")
     expected, _ = first_gradient(make_trainer, tiny_model())
     assert found.shape == expected.shape
     assert distance(found, expected) < 1e-6
 
 
 @pytest.mark.parametrize("accumulation", [1, 3])
-def test_rows_that_wait_in_bf16_are_summed_before_they_are_rounded(make_trainer, tiny_model, monkeypatch, accumulation):
+def test_rows_that_wait_in_bf16_are_summed_before_they_are_rounded(make_trainer, tiny_model, without, accumulation):
     from .test_memory import distance, first_gradient
 
     options = {"gradient_accumulation_steps": accumulation, "per_device_train_batch_size": 2}
     kept, _ = first_gradient(make_trainer, tiny_model(), stash_dtype="bfloat16", **options)
-    monkeypatch.setattr(TextTask, "_keeps_rows", lambda self: False)
+    without("sparse_embedding")
     whole, _ = first_gradient(make_trainer, tiny_model(), stash_dtype="bfloat16", **options)
     assert distance(kept, whole) < 2**-9 * accumulation
-
-
-@pytest.mark.parametrize("options", [{"gradient_buffers": 1}, {"torch_compile": True}])
-def test_where_gradients_are_whole(make_trainer, options):
-    task = make_trainer(**options).task
-    assert not task._keeps_rows()
-
-
-def test_where_weights_are_whole_on_several_processes_they_stay_so(make_trainer, monkeypatch):
-    task = make_trainer().task
-    assert task._keeps_rows()
-    monkeypatch.setattr(type(task.args), "world_size", property(lambda self: 2))
-    assert not task._keeps_rows()
 
 
 def test_nothing_of_a_run_is_left(make_trainer):

@@ -10,11 +10,9 @@ from transformers import BloomConfig, BloomForCausalLM, FalconConfig, FalconForC
 
 from ngdiff.errors import InputError
 from ngdiff.modeling import train_tokenizer
-from ngdiff.modeling.answers import forward_answers
-from ngdiff.modeling.row_attention import attention_of
 from ngdiff.objectives import FORGET_OBJECTIVES
+from ngdiff.speed.cpu.row_attention import attention_of
 from ngdiff.training.image_task import ImageTask
-from ngdiff.training.text_task import TextTask
 
 from .image_cases import PREPARATION, classifier
 from .test_trainer import CHECKPOINTING
@@ -152,7 +150,6 @@ def test_by_itself_a_run_on_a_cpu_is_packed_and_attends_by_rows(make_trainer, ti
         start = flat(model)
         trainer.train()
         trainers.append(trainer)
-        assert not trainer.task.packing, "only while it trains"
         assert attention_of(model) == "sdpa", "only while it trains"
     same_run(*trainers, start, 1e-4)
     assert all("attention_mask" not in inputs and "row_blocks" in inputs for inputs in seen[-6:])
@@ -175,18 +172,6 @@ def tiny_falcon() -> FalconForCausalLM:
     torch.manual_seed(0)
     config = FalconConfig(vocab_size=64, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, alibi=True)
     return FalconForCausalLM(config)
-
-
-@pytest.mark.parametrize("attention", ["eager", "sdpa"])
-def test_what_may_be_packed_by_itself(make_trainer, tiny_model, attention):
-    """On a CPU attention of packed rows is quicker than padding only row by row, which is for sdpa."""
-    model = tiny_model()
-    model.set_attn_implementation(attention)
-    for packing, expected in (("on", True), ("off", False), ("auto", attention == "sdpa")):
-        task = make_trainer(model, packing=packing).task
-        assert task.may_pack(model) == expected
-        task.args.torch_compile = True
-        assert task.may_pack(model) == (packing == "on"), "a compiled model would be compiled anew"
 
 
 @pytest.mark.parametrize(("given", "word"), [(True, "on"), (False, "off"), ("yes", "on"), ("no", "off"), ("on", "on")])
@@ -306,26 +291,3 @@ def test_images_have_neither(options, message, tmp_path, cce):
     args = UnlearnConfig(output_dir=str(tmp_path), use_cpu=True, report_to=[], **options)
     with pytest.raises(InputError, match=message):
         ImageTask(classifier(), args, PREPARATION)
-
-
-@pytest.mark.parametrize("packing", ["off", "on"])
-@pytest.mark.parametrize("why", ["", "a collator of the user's", "a compiled model", "lengths have a say"])
-def test_tokens_behind_the_labels_are_left_out_where_that_is_nobodys_business(
-    make_trainer, tiny_model, random_rows, monkeypatch, packing, why
-):
-    if why == "lengths have a say":
-        monkeypatch.setattr("ngdiff.training.text_task.depends_on_length", lambda model: True)
-    forget = [{**row, "labels": [*row["labels"][:-3], -100, -100, -100]} for row in random_rows(4, 1)]
-    model = tiny_model()
-    trainer = make_trainer(model, forget=forget, packing=packing, torch_compile=why == "a compiled model")
-    if why.startswith("a collator"):
-        trainer.task = TextTask(model, None, trainer.args, trainer.task.collate)
-    batch = trainer.task.collate(forget)
-    with torch.no_grad(), trainer.task.training(model):
-        trainer.task.check_forward(model, batch)
-        seen = inputs_of(model)
-        losses = trainer.task.forward(model, batch).nll
-    lengths = [len(row["input_ids"]) - (0 if why else 4) for row in forget]  # 3 without label, 1 that predicts nothing
-    expected = (1, sum(lengths)) if packing == "on" else (4, max(lengths))
-    assert seen[0]["input_ids"].shape == expected
-    assert torch.allclose(losses, forward_answers(model, batch).nll, rtol=1e-4)

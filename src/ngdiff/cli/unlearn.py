@@ -23,8 +23,8 @@ from ngdiff.files import check_output, prepare_output
 from ngdiff.manifest import describe_data, describe_model
 from ngdiff.modeling import check_savable, load_model, load_tokenizer
 from ngdiff.paths import user_path
+from ngdiff.speed.cpu.denormals import denormals_are_zero
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
-from ngdiff.training.denormals import denormals_are_zero
 
 
 @dataclass

@@ -26,8 +26,8 @@ from ngdiff.files import check_output, prepare_output
 from ngdiff.manifest import describe_model
 from ngdiff.modeling import load_image_model
 from ngdiff.paths import user_path
+from ngdiff.speed.cpu.denormals import denormals_are_zero
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
-from ngdiff.training.denormals import denormals_are_zero
 from ngdiff.training.image_task import ImageTask
 
 

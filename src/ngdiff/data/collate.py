@@ -1,6 +1,6 @@
 """Batches from encoded rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -44,3 +44,28 @@ class AnswerCollator:
         if all("row_id" in row for row in features):
             batch["row_id"] = torch.tensor([int(row["row_id"]) for row in features], dtype=torch.int64)
         return batch
+
+
+class LabelPlaces:
+    """A collator that also says where the labels are, so that no pass has to look for them on its device.
+
+    Args:
+        collate: Encoded rows -> a batch with `labels`, (B, L).
+
+    Returns:
+        (from a call) The batch with `label_places`, (T,) int64: where in the flattened (B L) tokens the labels are
+        that a token before them predicts, in order.
+
+    >>> rows = [{"input_ids": [5, 6], "labels": [-100, 6]}, {"input_ids": [7], "labels": [7]}]
+    >>> LabelPlaces(AnswerCollator(0))(rows)["label_places"].tolist()
+    [1]
+    """
+
+    def __init__(self, collate: Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]]) -> None:
+        self.collate = collate
+
+    def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        batch = dict(self.collate(features))
+        labelled = batch["labels"] != -100
+        labelled[:, :1] = False
+        return {**batch, "label_places": labelled.flatten().nonzero()[:, 0]}

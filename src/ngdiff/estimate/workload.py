@@ -9,7 +9,9 @@ from torch import nn
 
 from ngdiff.core.answers import IGNORED
 from ngdiff.core.slots import SIDES, Side
-from ngdiff.modeling.answers import output_head
+from ngdiff.modeling.head import output_head
+from ngdiff.speed import may_pack
+from ngdiff.speed.choose import keeps_tails
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 from ngdiff.training.pairing import Pair, PairSampler
 
@@ -67,7 +69,7 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
             batches["forget"].append([row for row in forget if row is not None])
             batches["retain"].append(list(retain))
     task, model = trainer.task, cast(nn.Module, trainer.model)
-    measure = _Measure(model, packed=task.may_pack(model), tails=task.tails)
+    measure = _Measure(model, packed=may_pack(model, task.situation), tails=keeps_tails(model, task.situation))
     rows: dict[Side, Sequence[Any]] = {"retain": trainer.retain_dataset, "forget": trainer.forget_dataset}
     sizes = {side: [measure([rows[side][i] for i in batch]) for batch in batches[side]] for side in SIDES}
     largest = {side: batches[side][sizes[side].index(max(sizes[side]))] for side in SIDES}

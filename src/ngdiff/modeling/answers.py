@@ -1,48 +1,24 @@
-"""The forward pass of a causal language model, reduced to what it says of its answer tokens.
+"""The forward pass of a causal language model, reduced to what it says of its answer tokens: the plain way.
 
-The hidden states are cut down to the positions that predict a label *before* the output head: a prompt and padding of
-200 tokens beside an answer of 50 would otherwise cost five times the logits, in time and in memory. It is done by a
-hook in front of the head, so that whatever a model does to its logits afterwards (soft caps, scales) still happens.
-What stands behind the last of them is not computed at all (`packing.py`).
-Rows may also be packed without padding (`packing.py`), and the head be left to a fused loss (`fused_loss.py`), which
-makes token losses of hidden states and never holds logits. Whether all this changes what a model says is checked on
-rows of the run (`checks.py`).
+`ngdiff.speed` has quicker ways to the same numbers.
 
 Shape legend: B rows, L tokens a row (padded), T labelled tokens of the whole batch, V vocabulary, H hidden width.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Set
-from contextlib import contextmanager, nullcontext
-from typing import Any, Literal
-from weakref import WeakKeyDictionary
+from collections.abc import Mapping, Set
+from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ngdiff.core.answers import IGNORED, Answers
 from ngdiff.modeling.further_inputs import further_inputs
-from ngdiff.modeling.head import output_head
-from ngdiff.modeling.packing import packed, padded
-from ngdiff.modeling.row_attention import attends_by_rows, packed_rows
-from ngdiff.modeling.token_loss import spend_logits
-
-# (model, hidden states in front of its output head (T, H), labels (T,)) -> losses (T,)
-FusedLoss = Callable[[nn.Module, Tensor, Tensor], Tensor]
-
-# Which positions the output head sees: all, those that predict a label, or none.
-Seen = Literal["all", "labelled", "none"]
+from ngdiff.modeling.head_input import head_hook
 
 
 def forward_answers(
-    model: nn.Module,
-    batch: Mapping[str, Tensor],
-    needs: Set[str] = frozenset(),
-    *,
-    layer: int | None = None,
-    cut: bool = True,
-    tails: bool = True,
-    packing: bool = False,
-    fused_loss: FusedLoss | None = None,
+    model: nn.Module, batch: Mapping[str, Tensor], needs: Set[str] = frozenset(), layer: int | None = None
 ) -> Answers:
     """Run `model` on a batch and return the negative log-probabilities of its labels.
 
@@ -51,111 +27,57 @@ def forward_answers(
 
     Args:
         model: A causal language model: `model(input_ids=, attention_mask=)` has `.logits` of shape (B, L, V).
-        batch: `input_ids`, `attention_mask`, `labels`, each (B, L) int64; labels are -100 where no loss counts. Further
-            inputs, such as `token_type_ids`, go to the model as they are; a batch with some is neither cut nor packed.
+        batch: `input_ids`, `attention_mask`, `labels`, each (B, L) int64; labels are -100 where no loss counts. With
+            `label_places`, (T,) int64, a pass need not look for the labels, which takes a GPU a wait. Further inputs,
+            such as `token_type_ids`, go to the model as they are.
         needs: What else to return: `logits`; `hidden`, the hidden states after one layer, or `head_input`, those in
             front of the output head, both in `Answers.hidden`.
         layer: Number of the layer after which `hidden` is taken, from 1.
-        cut: Compute the logits of labelled positions alone.
-        tails: Give the model also what stands behind all labels.
-        packing: Give the model all rows as one, without padding. What is returned is the same.
-        fused_loss: Makes the token losses of the head's input, without logits; where those are needed it is not used.
     """
-    further = further_inputs(batch)
-    tails = tails or bool(further)
-    packing = packing and not further and bool(batch["attention_mask"].any())  # attention is not made for no tokens
-    layout = packed(batch, tails=tails, blocks=attends_by_rows(model)) if packing else padded(batch, tails=tails)
-    labels = batch["labels"][:, 1:]
-    labelled = labels != IGNORED
-    targets = labels[labelled]
-    with_hidden = "hidden" in needs
-    if "logits" in needs or not targets.numel():  # kernels are not made for no tokens
-        fused_loss = None
-    seen: Seen = "none" if fused_loss is not None else "labelled" if cut else "all"
-    options: dict[str, Any] = {"output_hidden_states": True} if with_hidden else {}
-    if layout.blocks is not None:
-        options["row_blocks"] = layout.blocks
+    places = label_places(batch)
+    options: dict[str, Any] = {"output_hidden_states": True} if "hidden" in needs else {}
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")} | further_inputs(batch)
     with (
-        nullcontext() if layout.blocks is None else packed_rows(layout.row_lengths),
-        selecting_positions(model, layout.predicts, seen) as head_inputs,
+        head_hook(model) if "head_input" in needs else nullcontext() as hook,
+        nullcontext() if hook is None else hook.at(places - 1),
     ):
-        output = model(**layout.inputs, **further, use_cache=False, **options)
-    hidden = None
-    if with_hidden:
-        hidden = output.hidden_states[layer][layout.predicts]
-    elif "head_input" in needs and head_inputs is not None:
-        hidden = head_inputs[0][0]
-    if fused_loss is not None and head_inputs is not None:
-        logits, nll = None, fused_loss(model, head_inputs[0][0], targets)
-    else:
-        logits = output.logits.squeeze(0) if cut and head_inputs is not None else output.logits[layout.predicts]
-        logits = logits if logits.dtype == torch.float64 else logits.float()  # (T, V)
-        # Whoever asks for the head's input may be given the same memory, by a head that passes it on.
-        keep = needs & {"logits", "head_input"}
-        nll = nn.functional.cross_entropy(logits, targets, reduction="none") if keep else spend_logits(logits, targets)
-    return Answers(
-        nll=nll,
-        row=labelled.nonzero()[:, 0],
-        rows=labels.shape[0],
-        labels=targets,
-        logits=logits if "logits" in needs else None,
-        hidden=hidden,
-    )
+        output = model(**inputs, use_cache=False, **options)
+        hidden = None if hook is None or hook.value is None else hook.value[0]
+    if "hidden" in needs:
+        hidden = at_places(output.hidden_states[layer], places - 1)
+    logits = wide(at_places(output.logits, places - 1))
+    targets = batch["labels"].flatten()[places]
+    nll = nn.functional.cross_entropy(logits, targets, reduction="none")
+    return answers_of(batch, places, nll, targets, logits if "logits" in needs else None, hidden)
 
 
-class PositionSelection:
-    """A hook in front of an output head; it does something while `predicts` is set.
-
-    Registered once for a head and kept: a compiled model does not look for hooks that come later, and would go on
-    calling the one that it met first.
-    """
-
-    def __init__(self) -> None:
-        self.predicts: Tensor | None = None
-        self.seen: Seen = "all"
-        self.inputs: list[Tensor] = []
-
-    @torch.compiler.disable
-    def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-        if self.predicts is None:
-            return None
-        hidden, *rest = inputs
-        device = hidden.device.type
-        if torch.is_autocast_enabled(device) and hidden.dtype == torch.float32:  # the head would do it, and unseen
-            hidden = hidden.to(torch.get_autocast_dtype(device))
-        self.inputs.append(hidden[self.predicts][None])
-        if self.seen == "all":
-            return None
-        return (self.inputs[-1] if self.seen == "labelled" else self.inputs[-1][:, :0], *rest)
+def answers_of(
+    batch: Mapping[str, Tensor],
+    places: Tensor,
+    nll: Tensor,
+    targets: Tensor,
+    logits: Tensor | None,
+    hidden: Tensor | None,
+) -> Answers:
+    """What was said at the labels of a batch."""
+    rows, columns = batch["labels"].shape
+    return Answers(nll=nll, row=places // columns, rows=rows, labels=targets, logits=logits, hidden=hidden)
 
 
-_SELECTIONS: WeakKeyDictionary[nn.Module, PositionSelection] = WeakKeyDictionary()
+def label_places(batch: Mapping[str, Tensor]) -> Tensor:
+    """(T,) int64, where in the flattened (B L) tokens the labels are that a token before them predicts, in order."""
+    if "label_places" in batch:
+        return batch["label_places"]
+    labelled = batch["labels"] != IGNORED
+    labelled[:, 0] = False
+    return labelled.flatten().nonzero()[:, 0]
 
 
-@contextmanager
-def selecting_positions(model: nn.Module, predicts: Tensor, seen: Seen = "labelled") -> Iterator[list[Tensor] | None]:
-    """Within, the model's output head sees the positions with `predicts` alone, as one row.
+def at_places(states: Tensor, places: Tensor) -> Tensor:
+    """(B, L, *) -> (T, *)."""
+    return states.flatten(0, 1)[places]
 
-    Args:
-        model: A causal language model, possibly wrapped.
-        predicts: bool, of the shape of the token ids that the model is given.
-        seen: What the head gets: the positions that predict a label (`labelled`), `all` or `none`.
 
-    Yields:
-        A list that gets the head's input at positions with `predicts`, (1, T, H), at each forward pass, in the
-        precision that the head computes in; None for a model without a separate output head, whose logits are those of
-        all positions.
-    """
-    head = output_head(model)
-    if head is None:
-        yield None
-        return
-    if head not in _SELECTIONS:
-        _SELECTIONS[head] = PositionSelection()
-        head.register_forward_pre_hook(_SELECTIONS[head])
-    selection = _SELECTIONS[head]
-    selection.predicts, selection.seen, selection.inputs = predicts, seen, []
-    try:
-        yield selection.inputs
-    finally:
-        selection.predicts, selection.inputs = None, []
+def wide(logits: Tensor) -> Tensor:
+    """Logits in fp32; fp64 stays."""
+    return logits if logits.dtype == torch.float64 else logits.float()

@@ -1,6 +1,6 @@
 """Other answers to the questions of the forget set, such as "I don't know", and which row gets which in which epoch."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -67,7 +67,7 @@ class AlternateRows:
         return [self[place] for place in places]
 
 
-def beside(own: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def beside(own: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The rows of two batches as one, padded on the right to the longer; for a single forward pass.
 
     Raises:
@@ -85,7 +85,12 @@ def beside(own: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> dict
         value = IGNORED if name == "labels" else 0
         padded = [torch.nn.functional.pad(part, (0, width - part.shape[1]), value=value) for part in parts]
         both[name] = torch.cat(padded)
-    return both
+    places, first = [], 0
+    for batch in (own, other):
+        rows, columns = batch["labels"].shape
+        places.append((first + batch["label_places"] // columns) * width + batch["label_places"] % columns)
+        first += rows
+    return {**both, "label_places": torch.cat(places)}
 
 
 def split_rows(answers: Answers, rows: int) -> tuple[Answers, Answers]:

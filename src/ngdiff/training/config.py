@@ -12,10 +12,10 @@ from transformers import TrainingArguments
 from ngdiff.core.autolr import AutoLRSettings
 from ngdiff.data.refusals import read_refusals
 from ngdiff.errors import InputError
-from ngdiff.modeling.fused_loss import FUSED_LOSSES, load_kernel
 from ngdiff.objectives import FORGET_OBJECTIVES, RETAIN_OBJECTIVES, Objective, forget_ceiling
 from ngdiff.objectives.resolve import resolve_objective
 from ngdiff.spec import parse_spec
+from ngdiff.speed.fused_loss import FUSED_LOSSES, load_kernel
 from ngdiff.training.bounds import LARGEST_RATE, LEAST_RATE, check_bounds
 from ngdiff.training.given import as_given
 from ngdiff.training.methods import Method, resolve_method
@@ -119,6 +119,11 @@ class UnlearnConfig(TrainingArguments):
     )
     stash_device: str = _option(
         "same", "where it waits, and where a lean probe keeps the weights that it started from: same or cpu"
+    )
+    speed: str = _option(
+        "auto",
+        "auto: quicker ways to compute a forward pass, each where it changes nothing on the run's first rows; "
+        "off: the plain pass",
     )
     packing: str = _option(
         "auto",
@@ -318,7 +323,7 @@ class UnlearnConfig(TrainingArguments):
             )
 
     def _check_memory(self) -> None:
-        _known("--packing", self.packing, ("auto", "on", "off"))
+        self._check_speed()
         _known("--stash-dtype", self.stash_dtype, ("same", "bfloat16"))
         _known("--stash-device", self.stash_device, ("same", "cpu"))
         _known("--autolr-memory", self.autolr_memory, ("auto", "exact", "lean"))
@@ -341,6 +346,15 @@ class UnlearnConfig(TrainingArguments):
                 "--gradient-buffers 1 takes the forget pass twice, and dropout would make them differ; leave "
                 "--disable-dropout on, or use 2"
             )
+
+    def _check_speed(self) -> None:
+        self.speed = packing_word(self.speed)  # YAML takes a bare `off` for a boolean
+        _known("--speed", self.speed, ("auto", "off"))
+        _known("--packing", self.packing, ("auto", "on", "off"))
+        asked = {"--packing on": self.packing == "on", f"--fused-loss {self.fused_loss}": self.fused_loss != "none"}
+        for option, given in asked.items():
+            if given and self.speed == "off":
+                raise InputError(f"{option} contradicts --speed off, the plain forward pass; leave out one of them")
 
     def _check_pairing(self) -> None:
         if self.train_sampling_strategy not in ("group_by_length", "random"):

@@ -1,37 +1,21 @@
 """What the trainer must know of language models and their rows; images have a file like this one."""
 
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 
-from ngdiff.core.answers import Answers
 from ngdiff.data import AnswerCollator, Row
+from ngdiff.data.collate import LabelPlaces
 from ngdiff.data.refusals import read_refusals
 from ngdiff.errors import InputError
-from ngdiff.modeling.answers import FusedLoss, forward_answers
-from ngdiff.modeling.checks import (
-    is_unobserved,
-    says_the_same_when_cut,
-    says_the_same_when_fused,
-    says_the_same_when_packed,
-)
-from ngdiff.modeling.embedding import sparse_embedding
 from ngdiff.modeling.further_inputs import check_further_inputs
-from ngdiff.modeling.fused_loss import FusedLinearCrossEntropy, load_kernel
-from ngdiff.modeling.head import depends_on_length, output_head
-from ngdiff.modeling.reused_head import ReusedHead
-from ngdiff.modeling.row_attention import NAME as ROW_ATTENTION
-from ngdiff.modeling.row_attention import attention_of, set_attention
+from ngdiff.speed import Forward, Situation, choose_forward
 from ngdiff.training.alternates import AlternateRows
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.pairing import without_labels
 from ngdiff.training.rows import RowEncoder, Rows
-
-logger = logging.getLogger(__name__)
 
 
 class TextTask:
@@ -44,9 +28,9 @@ class TextTask:
         data_collator: Makes a batch of encoded rows.
 
     Attributes:
-        packing: Whether rows are packed now; not before `check_forward`, nor after training.
-        tails: Whether the model is given what stands behind a row's labels: where the lengths of batches are the user's
-            choice, or have a say in the model.
+        situation: What decides how forward passes are computed.
+        forward: `(model, batch, needs, layer) -> Answers`: losses of a batch's answer tokens, and what else is needed.
+            The plain pass until `check_forward` has chosen savings.
     """
 
     # Keys of a batch that the model is given, and those of a row that say what it is.
@@ -61,14 +45,20 @@ class TextTask:
     ) -> None:
         self._encoder = RowEncoder(model, tokenizer, args)
         self.args = args
-        self.collate = data_collator or AnswerCollator(self._encoder.pad_token_id)
+        self.collate = LabelPlaces(data_collator or AnswerCollator(self._encoder.pad_token_id))
         self._forget: Sequence[Row] | None = None
-        self._cut = True  # logits of answer tokens alone
-        self.tails = data_collator is not None or args.torch_compile or depends_on_length(model)
-        self._rows = False  # gradients of the embedding as rows; while a model is trained
-        self.packing = False
-        self._fused_loss: FusedLoss | None = None  # not before it is checked
-        self._reused_head: FusedLoss | None = None  # in place of that where there is none; while a model is trained
+        self.situation = Situation(
+            device=args.device,
+            processes=args.world_size,
+            speed=args.speed,
+            packing=args.packing,
+            fused_loss=args.fused_loss,
+            compiled=args.torch_compile,
+            own_collator=data_collator is not None,
+            gradient_buffers=args.gradient_buffers,
+            need_logits=tuple(side for side, one in args.resolve_objectives().items() if "logits" in one.needs),
+        )
+        self.forward = Forward()
 
     @property
     def template_name(self) -> str | None:
@@ -113,112 +103,18 @@ class TextTask:
         """A row from which nothing is learned."""
         return without_labels(row)
 
+    def check_forward(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
+        """Before the first pass of a run: choose the savings that change nothing in what is said of the batch."""
+        check_further_inputs(model, batch)
+        self.forward = choose_forward(model, batch, self.situation)
+        self._attached.enter_context(self.forward.attached(model))
+
     @contextmanager
     def training(self, model: nn.Module) -> Iterator[None]:
-        """While a model is trained; attention, packing and head are as before at the end."""
-        self._rows = self._keeps_rows()
-        try:
+        """While a model is trained; afterwards attention and head are as before."""
+        with ExitStack() as self._attached:
             yield
-        finally:
-            self._rows = False
-            self._reused_head = None
-            self.packing = False
-            set_attention(model, by_rows=False)
-
-    def may_pack(self, model: nn.Module) -> bool:
-        """Whether rows are to be packed, if the model says the same of them then.
-
-        By itself (`--packing auto`) only where that was measured to be faster: on a CPU, with `sdpa`, whose attention
-        can be taken row by row.
-        """
-        if self.args.packing == "auto":
-            return self._can_attend_by_rows(model) and self.args.device.type == "cpu"
-        return self.args.packing == "on"
-
-    def forward(
-        self, model: nn.Module, batch: Mapping[str, Tensor], needs: Set[str] = frozenset(), layer: int | None = None
-    ) -> Answers:
-        """The losses of a batch's answer tokens, and what else is needed."""
-        with sparse_embedding(model) if self._rows and torch.is_grad_enabled() else nullcontext():
-            return forward_answers(
-                model,
-                batch,
-                needs,
-                layer=layer,
-                cut=self._cut,
-                tails=self.tails or not self._cut,
-                packing=self.packing,
-                fused_loss=self._fused_loss or self._reused_head,
-            )
-
-    def check_forward(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
-        """Before the first pass of a run: what would change the model's answers is left out.
-
-        That is: logits of answer tokens alone and no tokens behind them, packed rows, a fused loss, each with a warning
-        (where `--packing auto` chose to pack, at level INFO); without a word, the head in
-        memory that is used again.
-        """
-        check_further_inputs(model, batch)
-        difference = says_the_same_when_cut(model, batch, tails=self.tails)
-        self._cut = not difference
-        if difference:
-            logger.warning(
-                "The logits of all tokens are computed, not those of answer tokens alone, which takes longer: with "
-                "this model the losses would not be the same (%s).",
-                difference,
-            )
-        if self.may_pack(model):
-            self._check_packing(model, batch)
-        if self.args.fused_loss != "none":
-            self._check_fused_loss(model, batch)
-        elif self._spares_new_memory() and is_unobserved(output_head(model)):
-            reused_head = FusedLinearCrossEntropy(ReusedHead())
-            difference = says_the_same_when_fused(model, batch, reused_head, cut=self._cut)
-            self._reused_head = None if difference else reused_head
-
-    def _keeps_rows(self) -> bool:
-        """Whether gradients of the embedding are kept as rows."""
-        return self._spares_new_memory() and self.args.gradient_buffers == 2
-
-    def _spares_new_memory(self) -> bool:
-        """Whether this is one process on a CPU, where new memory is dear."""
-        return self.args.device.type == "cpu" and self.args.world_size == 1 and not self.args.torch_compile
-
-    def _can_attend_by_rows(self, model: nn.Module) -> bool:
-        """A compiled model would be compiled anew for other numbers of rows."""
-        return attention_of(model) in ("sdpa", ROW_ATTENTION) and not self.args.torch_compile
-
-    def _check_packing(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
-        """Packed rows with attention by rows, else with transformers' own masks where that was asked for."""
-        asked = self.args.packing == "on"
-        differences = []
-        for by_rows in (True, False):
-            if (by_rows and not self._can_attend_by_rows(model)) or not (by_rows or asked):
-                continue
-            set_attention(model, by_rows=by_rows)
-            differences.append(says_the_same_when_packed(model, batch, cut=self._cut))
-            self.packing = not differences[-1]
-            if self.packing:
-                return
-        set_attention(model, by_rows=False)
-        logger.log(
-            logging.WARNING if asked else logging.INFO,
-            "--packing %s: the rows are padded, not packed: this model would say something else of packed rows (%s).",
-            self.args.packing,
-            differences[-1],
-        )
-
-    def _check_fused_loss(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
-        name = self.args.fused_loss
-        fused_loss = FusedLinearCrossEntropy(load_kernel(name))
-        difference = says_the_same_when_fused(model, batch, fused_loss, cut=self._cut)
-        self._fused_loss = None if difference else fused_loss
-        if difference:
-            logger.warning("--fused-loss %s is not used: with this model %s.", name, difference)
-            return
-        for side, objective in self.args.resolve_objectives().items():
-            if "logits" in objective.needs:
-                logger.info("--fused-loss %s: the %s objective needs logits, and computes them.", name, side)
+        self.forward = self.forward.without_memory()
 
     def choices(self, model: nn.Module) -> int:
         """Number of tokens that the output head chooses from."""

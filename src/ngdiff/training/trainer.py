@@ -36,12 +36,12 @@ from ngdiff.modeling.load import load_model, load_tokenizer
 from ngdiff.modeling.save import save_model, whole_state
 from ngdiff.modeling.vocabulary import with_usable_pad
 from ngdiff.objectives import Objective, forget_ceiling
+from ngdiff.speed.cpu.denormals import denormals_are_zero
 from ngdiff.training.alternates import beside, split_rows
 from ngdiff.training.callbacks import RunCallback
 from ngdiff.training.checkpoint import RunState
 from ngdiff.training.checkpointed import CheckpointedTrainer
 from ngdiff.training.config import UnlearnConfig
-from ngdiff.training.denormals import denormals_are_zero
 from ngdiff.training.dropout import no_dropout
 from ngdiff.training.gradients import Gradients, OneBuffer, TwoBuffers
 from ngdiff.training.notices import notice_end, notice_start

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -11,19 +12,20 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, Gemma3Config, PhiConfig, PhiForCausalLM, Qwen2Config
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from ngdiff.modeling.answers import forward_answers
-from ngdiff.modeling.checks import says_the_same_when_packed
-from ngdiff.modeling.packing import RowBlocks, packed
-from ngdiff.modeling.row_attention import (
+from ngdiff.speed import Forward
+from ngdiff.speed.checks import difference_if_packed
+from ngdiff.speed.cpu.row_attention import (
     NAME,
     attend_by_rows,
+    attending_by_rows,
     attends_by_rows,
     mask_of_rows,
     packed_rows,
-    set_attention,
 )
+from ngdiff.speed.packing import RowBlocks, packed
 
-from .test_packing import CONFIGS, VOCABULARY, assert_close, batch, build  # noqa: F401
+from .models import CONFIGS, VOCABULARY, assert_close, build
+from .passes import quick
 
 LENGTHS = (5, 1, 7)
 # The name since transformers 5.20, or the one before.
@@ -45,7 +47,7 @@ def blocks(lengths=LENGTHS) -> RowBlocks:
     """Those of rows of these lengths."""
     ids = torch.arange(1, 1 + len(lengths) * max(lengths)).view(len(lengths), -1)
     given = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
-    found = packed({"input_ids": ids, "attention_mask": given.long(), "labels": ids}, blocks=True).blocks
+    found = packed({"input_ids": ids, "attention_mask": given.long()}, torch.tensor([1]), blocks=True).blocks
     assert found is not None
     return found
 
@@ -92,7 +94,7 @@ def test_with_a_mask_each_row_is_asked_by_itself(monkeypatch):
         sizes.append(query.shape[2])
         return sdpa_attention_forward(module, query, *rest, **options)
 
-    monkeypatch.setattr("ngdiff.modeling.row_attention.sdpa_attention_forward", watched)
+    monkeypatch.setattr("ngdiff.speed.cpu.row_attention.sdpa_attention_forward", watched)
     inputs = [states(4, seed) for seed in range(3)]
     attend_by_rows(nn.Module(), *inputs, mask(window=2), row_blocks=blocks())
     assert tuple(sizes) == LENGTHS
@@ -119,41 +121,41 @@ def test_a_mask_is_made_where_a_row_is_longer_than_a_window(local_size, use_vmap
 
 @pytest.mark.parametrize("name", BY_ROWS)
 @pytest.mark.parametrize("checkpointing", [False, True])
-def test_answers_and_gradients_are_those_of_padded_rows(name, checkpointing, batch):  # noqa: F811
+def test_answers_and_gradients_are_those_of_padded_rows(name, checkpointing, batch):
     model = build(BY_ROWS[name])
     if checkpointing:
         checkpoint(model)
     results = []
     for by_rows in (False, True):
-        set_attention(model, by_rows=by_rows)
-        assert attends_by_rows(model) == by_rows
         model.zero_grad()
-        answers = forward_answers(model, batch, {"logits"}, packing=by_rows)
-        (answers.nll * torch.arange(1, len(answers.nll) + 1) / len(answers.nll)).sum().backward()
+        forward = Forward(cut=True, packing=by_rows, by_rows=by_rows)
+        with forward.attached(model):  # also around the backward pass, in which checkpointed layers are run again
+            answers = forward(model, batch, {"logits"})
+            (answers.nll * torch.arange(1, len(answers.nll) + 1) / len(answers.nll)).sum().backward()
         results.append((answers, torch.cat([p.grad.flatten() for p in model.parameters()])))
     (plain, expected), (found, gradient) = results
     assert_close(found.nll, plain.nll)
     assert_close(found.logits, plain.logits, 2e-6)
     assert (gradient - expected).norm() <= 1e-6 * expected.norm()
-    assert says_the_same_when_packed(model.eval(), batch) == ""
+    assert difference_if_packed(model.eval(), batch, by_rows=True) == ""
 
 
-def test_padded_rows_and_generation_are_those_of_sdpa(batch):  # noqa: F811
+def test_padded_rows_and_generation_are_those_of_sdpa(batch):
     model = build(CONFIGS["llama"])
     prompt = {"input_ids": batch["input_ids"][:2, :6], "attention_mask": torch.ones(2, 6, dtype=torch.int64)}
     found = []
-    for by_rows in (False, True):
-        set_attention(model, by_rows=by_rows)
-        found.append((forward_answers(model, batch).nll, model.generate(**prompt, max_new_tokens=5, do_sample=False)))
+    for attention in (nullcontext(), attending_by_rows(model)):
+        with attention:
+            found.append((quick(model, batch).nll, model.generate(**prompt, max_new_tokens=5, do_sample=False)))
     for one, other in zip(*found, strict=True):
         assert torch.equal(one, other)
 
 
 def test_other_attention_is_left_alone():
     model = build(CONFIGS["llama"], attention="eager")
-    set_attention(model, by_rows=True)
-    assert not attends_by_rows(model)
-    assert model.config._attn_implementation == "eager"
+    with attending_by_rows(model):
+        assert not attends_by_rows(model)
+        assert model.config._attn_implementation == "eager"
 
 
 @pytest.mark.parametrize("text", ["eager", "sdpa"])
@@ -167,17 +169,16 @@ def test_of_a_model_with_several_parts_only_the_text_is_changed_and_restored(tex
         return {name: config._attn_implementation for name, config in parts.items()}
 
     assert now() == given
-    set_attention(model, by_rows=True)
-    assert attends_by_rows(model) == (text == "sdpa")
-    assert now() == {**given, "text_config": NAME if text == "sdpa" else text}
-    set_attention(model, by_rows=False)
+    with attending_by_rows(model):
+        assert attends_by_rows(model) == (text == "sdpa")
+        assert now() == {**given, "text_config": NAME if text == "sdpa" else text}
     assert now() == given
 
 
 def test_a_saved_model_says_nothing_of_it(tmp_path):
     model = build(CONFIGS["llama"])
-    set_attention(model, by_rows=True)
-    model.save_pretrained(tmp_path)
+    with attending_by_rows(model):
+        model.save_pretrained(tmp_path)
     assert NAME not in json.dumps(json.loads((tmp_path / "config.json").read_text()))
     assert AutoModelForCausalLM.from_pretrained(tmp_path).config._attn_implementation == "sdpa"
 
@@ -189,10 +190,9 @@ class Unasked(type(build(CONFIGS["llama"]))):
         return super().forward(input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids)
 
 
-def test_a_model_that_keeps_the_rows_for_itself_is_found(batch):  # noqa: F811
+def test_a_model_that_keeps_the_rows_for_itself_is_found(batch):
     model = Unasked(copy.deepcopy(CONFIGS["llama"])).eval()
-    set_attention(model, by_rows=True)
-    assert "differ" in says_the_same_when_packed(model, batch)
+    assert "differ" in difference_if_packed(model, batch, by_rows=True)
 
 
 @settings(max_examples=100, deadline=None)
@@ -210,8 +210,8 @@ def test_a_block_holds_every_row_beside_others_of_similar_length(data):
         {
             "input_ids": torch.tensor([filled(own, 0) for own in rows]),
             "attention_mask": torch.tensor([filled([1] * len(own), 0) for own in rows]),
-            "labels": torch.tensor([filled(own, -100) for own in rows]),
         },
+        torch.zeros(0, dtype=torch.int64),
         blocks=True,
     )
     ids = layout.inputs["input_ids"][0]

@@ -9,7 +9,6 @@ Shape legend: T tokens, V vocabulary, H hidden width.
 
 import math
 from collections.abc import Sequence
-from mmap import mmap
 from typing import Any
 from weakref import ref
 
@@ -17,8 +16,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ngdiff.core.pages import large_pages
-from ngdiff.modeling.token_loss import exponentials_and_losses, gradient_of_logits
+from ngdiff.speed.token_loss import exponentials_and_losses, gradient_of_logits
+
+_ALIGNMENT = 64  # bytes, torch's own
 
 
 class Blocks:
@@ -29,7 +29,7 @@ class Blocks:
 
     def __init__(self) -> None:
         # Each with what was last made of it, which is gone when no tensor is left of it.
-        self._blocks: list[tuple[mmap, ref[memoryview]]] = []
+        self._blocks: list[tuple[bytearray, ref[memoryview]]] = []
 
     def __reduce__(self) -> tuple[type["Blocks"], tuple[()]]:
         return Blocks, ()
@@ -40,17 +40,18 @@ class Blocks:
     def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """A tensor, of one entry at least, whose values are whatever was there before."""
         size = math.prod(shape) * dtype.itemsize
-        block = self._take(size)
-        given = memoryview(block)[:size]
+        block = self._take(size + _ALIGNMENT)
+        start = -torch.frombuffer(block, dtype=torch.uint8).data_ptr() % _ALIGNMENT
+        given = memoryview(block)[start : start + size]
         self._blocks.append((block, ref(given)))
         return torch.frombuffer(given, dtype=dtype).view(*shape)
 
-    def _take(self, size: int) -> mmap:
+    def _take(self, size: int) -> bytearray:
         """The smallest free block of that size, out of the list, or a new one in place of the smallest free one."""
         free = sorted((len(block), n) for n, (block, given) in enumerate(self._blocks) if given() is None)
         enough = [n for length, n in free if length >= size]
         block = self._blocks.pop(enough[0] if enough else free[0][1])[0] if free else None
-        return block if block is not None and enough else large_pages(size)
+        return block if block is not None and enough else bytearray(size)
 
 
 class ReusedHead:

@@ -113,7 +113,7 @@ class FusedLinearCrossEntropy:
     """
 
     def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
+        self.kernel = kernel
 
     def __call__(self, model: nn.Module, hidden: Tensor, labels: Tensor) -> Tensor:
         """(T,) losses in nats, at least fp32.
@@ -127,5 +127,5 @@ class FusedLinearCrossEntropy:
         assert isinstance(head, nn.Linear), "checked before the run"
         scale, soft_cap = logit_transform(model)
         bias = None if head.bias is None else (scale * head.bias).to(hidden.dtype)
-        nll = self._kernel(scale * hidden, head.weight.to(hidden.dtype), labels, bias, soft_cap)
+        nll = self.kernel(scale * hidden, head.weight.to(hidden.dtype), labels, bias, soft_cap)
         return nll if nll.dtype == torch.float64 else nll.float()

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, linear
 
-from ngdiff.modeling import token_loss
-from ngdiff.modeling.token_loss import spend_logits
+from ngdiff.speed import token_loss
+from ngdiff.speed.token_loss import spend_logits
 
 HEADS = {
     "linear": lambda z: z,

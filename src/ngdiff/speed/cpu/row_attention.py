@@ -24,7 +24,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from ngdiff.modeling.head import text_config
-from ngdiff.modeling.packing import RowBlocks
+from ngdiff.speed.packing import RowBlocks
 
 NAME = "ngdiff_rows"
 
@@ -125,16 +125,23 @@ def attends_by_rows(model: nn.Module) -> bool:
     return attention_of(model) == NAME
 
 
-def set_attention(model: nn.Module, *, by_rows: bool) -> None:
-    """Let a model whose attention is `sdpa` attend by rows, or take that back; others stay as they are.
+@contextmanager
+def attending_by_rows(model: nn.Module) -> Iterator[None]:
+    """Within, a model whose attention is `sdpa` attends by rows; others stay as they are.
 
     Only the configuration of the text layers is changed. A model that made its layers for `sdpa` and does not ask its
     configuration at each pass goes on as before.
     """
-    old, new = ("sdpa", NAME) if by_rows else (NAME, "sdpa")
     config = text_config(model)
-    if attention_of(model) == old and not config.sub_configs:  # transformers would set those, too, to the same
-        config._attn_implementation = new
+    # transformers would set those of sub-configurations, too, to the same.
+    changes = attention_of(model) == "sdpa" and not config.sub_configs
+    if changes:
+        config._attn_implementation = NAME
+    try:
+        yield
+    finally:
+        if changes:
+            config._attn_implementation = "sdpa"
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""Whether what is saved in a forward pass changes what the model says: compared on rows of the run, before it starts.
+"""Whether a saving in the forward pass changes what the model says: compared on rows of the run, before it starts.
 
-Each check returns an empty string, or what differs; then that saving is left out.
+Each function returns an empty string, or what differs from the plain pass; then that saving is left out.
 
 Shape legend: T labelled tokens of the batch, V vocabulary, H hidden width.
 """
@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from ngdiff.core.answers import IGNORED, Answers
 from ngdiff.core.shards import is_sharded
-from ngdiff.modeling.answers import FusedLoss, PositionSelection, forward_answers
+from ngdiff.modeling.answers import forward_answers
 from ngdiff.modeling.head import logit_transform, output_head, text_config
+from ngdiff.modeling.head_input import HeadInput
+from ngdiff.speed.forward import Forward, FusedLoss
 
 _HEAD_INPUT = frozenset({"head_input"})
 
@@ -31,8 +33,8 @@ _REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError)
 
 
 @torch.no_grad()
-def says_the_same_when_cut(model: nn.Module, batch: Mapping[str, Tensor], *, tails: bool = True) -> str:
-    """Whether the losses of a batch are the same, to rounding, if only labelled positions reach the output head.
+def difference_if_cut(model: nn.Module, batch: Mapping[str, Tensor], *, tails: bool = True) -> str:
+    """What differs, beyond rounding, in the losses of a batch if only labelled positions reach the output head.
 
     A model that does to its logits what depends on the position, or wants logits of a given shape, says something else.
 
@@ -42,13 +44,15 @@ def says_the_same_when_cut(model: nn.Module, batch: Mapping[str, Tensor], *, tai
         tails: As for `forward_answers`; without, that is compared as well.
     """
     batch = _with_labels(batch)
-    plain = forward_answers(model, batch, _HEAD_INPUT, cut=False)
-    return _tried(lambda: _losses_differ(plain, forward_answers(model, batch, tails=tails)))
+    plain = forward_answers(model, batch, _HEAD_INPUT)
+    return _tried(lambda: _losses_differ(plain, Forward(cut=True, tails=tails)(model, batch)))
 
 
 @torch.no_grad()
-def says_the_same_when_packed(model: nn.Module, batch: Mapping[str, Tensor], *, cut: bool = True) -> str:
-    """Whether a model says the same of packed rows: the losses, to rounding, and nothing else beside other neighbours.
+def difference_if_packed(
+    model: nn.Module, batch: Mapping[str, Tensor], *, cut: bool = True, by_rows: bool = False
+) -> str:
+    """What differs, beyond rounding, if rows are packed: the losses, or what is said of a row beside other neighbours.
 
     A model that ignores position ids lets each row see those before it. Where it knows little, losses hardly tell, and
     half precision hides the rest; hidden states of the last row beside rows of other tokens do tell. All tokens are
@@ -57,7 +61,7 @@ def says_the_same_when_packed(model: nn.Module, batch: Mapping[str, Tensor], *, 
     Args:
         model: In evaluation mode.
         batch: As for `forward_answers`. A batch of one row is taken twice: alone it has nothing to see.
-        cut: As for `forward_answers`.
+        cut, by_rows: As for `Forward`.
     """
     if getattr(text_config(model), "attention_chunk_size", None):  # transformers 5.17 starts them with the long row
         return "its attention is in chunks, which may be counted across rows"
@@ -69,12 +73,11 @@ def says_the_same_when_packed(model: nn.Module, batch: Mapping[str, Tensor], *, 
         order = order.repeat(2)
     ids, mask = batch["input_ids"][order], batch["attention_mask"][order]
     batch = {"input_ids": ids, "attention_mask": mask, "labels": ids.where(mask.bool(), IGNORED)}
-    plain = forward_answers(model, batch, _HEAD_INPUT, cut=cut)
+    plain = forward_answers(model, batch, _HEAD_INPUT)
+    packed = Forward(cut=cut, packing=True, by_rows=by_rows)
 
     def difference() -> str:
-        found, beside_others = (
-            forward_answers(model, one, _HEAD_INPUT, cut=cut, packing=True) for one in (batch, _other_neighbours(batch))
-        )
+        found, beside_others = (packed(model, one, _HEAD_INPUT) for one in (batch, _other_neighbours(batch)))
         last = found.row == found.rows - 1
         if (differs := _losses_differ(plain, found)) or found.hidden is None:
             return differs
@@ -88,10 +91,8 @@ def says_the_same_when_packed(model: nn.Module, batch: Mapping[str, Tensor], *, 
 
 
 @torch.no_grad()
-def says_the_same_when_fused(
-    model: nn.Module, batch: Mapping[str, Tensor], fused_loss: FusedLoss, *, cut: bool = True
-) -> str:
-    """Whether a fused loss gives the model's losses, and the gradients of the plain path, to rounding.
+def difference_if_fused(model: nn.Module, batch: Mapping[str, Tensor], fused_loss: FusedLoss) -> str:
+    """What differs, beyond rounding, between a fused loss and the plain pass: losses, and their gradients.
 
     Gradients are those of `sum_t (t / T) nll_t` in the head's input and weight: objectives weigh tokens differently,
     and a kernel may know but one factor for all (liger-kernel before 0.8.2).
@@ -100,14 +101,13 @@ def says_the_same_when_fused(
         model: In evaluation mode.
         batch: As for `forward_answers`. Without any label, the second half of each row is compared.
         fused_loss: Token losses of the head's input.
-        cut: As for `forward_answers`.
     """
     head = output_head(model)
     if not isinstance(head, nn.Linear):
         return "the model has no output head" if head is None else f"the output head is a {type(head).__name__}"
     if any(is_sharded(parameter) for parameter in model.parameters()):  # the head's own may be gathered just now
         return "weights are sharded, and those of the output head gathered within the model's own pass alone"
-    plain = forward_answers(model, _with_labels(batch), _HEAD_INPUT, cut=cut)
+    plain = forward_answers(model, _with_labels(batch), _HEAD_INPUT)
     assert plain.hidden is not None
     assert plain.labels is not None
     hidden, labels = plain.hidden.detach().requires_grad_(), plain.labels
@@ -135,7 +135,7 @@ def is_unobserved(head: Any) -> bool:
     """Whether nobody else looks at what an output head gets, gives or learns, so that it may run outside the model."""
     if type(head) is not nn.Linear or type(head.weight) is not nn.Parameter:  # without values, in a dry run
         return False
-    others = [hook for hook in head._forward_pre_hooks.values() if not isinstance(hook, PositionSelection)]
+    others = [hook for hook in head._forward_pre_hooks.values() if not isinstance(hook, HeadInput)]
     after = getattr(head.weight, "_post_accumulate_grad_hooks", None)
     of_module = (head._forward_hooks, head._backward_hooks, head._backward_pre_hooks)
     return not any([others, *of_module, head.weight._backward_hooks, after])
@@ -177,7 +177,7 @@ def _with_labels(batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     if (batch["labels"][:, 1:] != IGNORED).any():
         return batch
     second = mask & (2 * mask.cumsum(1) > mask.sum(1, keepdim=True))
-    return {**batch, "labels": ids.where(second, IGNORED)}
+    return {"input_ids": ids, "attention_mask": batch["attention_mask"], "labels": ids.where(second, IGNORED)}
 
 
 def _other_neighbours(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

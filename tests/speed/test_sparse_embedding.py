@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from ngdiff.modeling.embedding import sparse_embedding
+from ngdiff.speed.cpu.sparse_embedding import sparse_embedding
 
 
 def test_the_gradient_is_sparse_within_and_dense_afterwards(model):

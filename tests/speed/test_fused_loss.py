@@ -25,10 +25,11 @@ from transformers import (
 
 from ngdiff.core.answers import IGNORED
 from ngdiff.errors import InputError
-from ngdiff.modeling import checks
-from ngdiff.modeling.answers import forward_answers
-from ngdiff.modeling.checks import says_the_same_when_fused
-from ngdiff.modeling.fused_loss import FUSED_LOSSES, FusedLinearCrossEntropy, load_kernel
+from ngdiff.speed import checks
+from ngdiff.speed.checks import difference_if_fused
+from ngdiff.speed.fused_loss import FUSED_LOSSES, FusedLinearCrossEntropy, load_kernel
+
+from .passes import quick
 
 VOCABULARY = 50
 _SMALL = {
@@ -126,7 +127,7 @@ def assert_same_step(model, batch, fused, *, packing=False) -> None:
     results = []
     for fused_loss in (None, fused):
         model.zero_grad()
-        answers = forward_answers(model, batch, packing=packing, fused_loss=fused_loss)
+        answers = quick(model, batch, packing=packing, fused_loss=fused_loss)
         (answers.nll * torch.arange(1, len(answers.nll) + 1) / len(answers.nll)).sum().backward()
         results.append((answers.nll.detach(), [p.grad for p in model.parameters()]))
     (losses, gradients), (found, found_gradients) = results
@@ -144,7 +145,7 @@ def fused_cases():
 def test_losses_and_gradients_are_those_of_the_plain_path(kernel, name, packing, batch, libraries):
     model, fused = build(CONFIGS[name]), FusedLinearCrossEntropy(load_kernel(kernel))
     assert_same_step(model, batch, fused, packing=packing)
-    assert says_the_same_when_fused(model, batch, fused) == ""
+    assert difference_if_fused(model, batch, fused) == ""
     assert libraries.calls
     assert all(call["reduction"] == "none" for call in libraries.calls)
     if kernel == "cce":
@@ -158,7 +159,7 @@ def test_losses_and_gradients_are_those_of_the_plain_path(kernel, name, packing,
 def test_cut_cross_entropy_itself(name, batch):
     model, fused = build(CONFIGS[name]), FusedLinearCrossEntropy(load_kernel("cce"))
     assert_same_step(model, batch, fused)
-    assert says_the_same_when_fused(model, batch, fused) == ""
+    assert difference_if_fused(model, batch, fused) == ""
 
 
 @pytest.mark.parametrize("kernel", FUSED_LOSSES)
@@ -166,7 +167,7 @@ def test_no_logits_are_computed(kernel, batch, libraries):
     model = build(CONFIGS["llama"])
     shapes = []
     model.lm_head.register_forward_hook(lambda module, inputs, output: shapes.append(tuple(output.shape)))
-    answers = forward_answers(model, batch, {"head_input"}, fused_loss=FusedLinearCrossEntropy(load_kernel(kernel)))
+    answers = quick(model, batch, {"head_input"}, fused_loss=FusedLinearCrossEntropy(load_kernel(kernel)))
     assert shapes == [(1, 0, VOCABULARY)]
     assert answers.logits is None
     assert answers.hidden.shape == (len(answers.nll), 32)
@@ -174,21 +175,21 @@ def test_no_logits_are_computed(kernel, batch, libraries):
 
 def test_where_logits_are_needed_or_nothing_is_learned_the_plain_path_is_taken(batch, libraries):
     model, fused = build(CONFIGS["llama"]), FusedLinearCrossEntropy(load_kernel("cce"))
-    assert forward_answers(model, batch, {"logits"}, fused_loss=fused).logits is not None
+    assert quick(model, batch, {"logits"}, fused_loss=fused).logits is not None
     batch["labels"].fill_(IGNORED)
-    nothing = forward_answers(model, batch, fused_loss=fused).nll
+    nothing = quick(model, batch, fused_loss=fused).nll
     nothing.sum().backward()  # several processes wait for a gradient of every weight
     assert all(p.grad is not None for p in model.parameters())
     assert not libraries.calls
-    assert says_the_same_when_fused(model, batch, fused) == ""  # with labels of its own
+    assert difference_if_fused(model, batch, fused) == ""  # with labels of its own
 
 
 def test_precision_is_that_of_the_head(batch, libraries):
     model, fused = build(CONFIGS["llama"], torch.bfloat16), FusedLinearCrossEntropy(load_kernel("cce"))
-    assert forward_answers(model, batch, fused_loss=fused).nll.dtype == torch.float32
-    assert says_the_same_when_fused(model, batch, fused) == ""
+    assert quick(model, batch, fused_loss=fused).nll.dtype == torch.float32
+    assert difference_if_fused(model, batch, fused) == ""
     with torch.autocast("cpu", torch.bfloat16):
-        assert says_the_same_when_fused(build(CONFIGS["llama"]), batch, fused) == ""
+        assert difference_if_fused(build(CONFIGS["llama"]), batch, fused) == ""
     assert {call["dtypes"] for call in libraries.calls} == {(torch.bfloat16, torch.bfloat16)}
 
 
@@ -203,21 +204,21 @@ def test_precision_is_that_of_the_head(batch, libraries):
 )
 def test_a_kernel_that_says_something_else_is_found(change, says, batch, libraries):
     libraries.change = change
-    found = says_the_same_when_fused(build(CONFIGS["llama"]), batch, FusedLinearCrossEntropy(load_kernel("liger")))
+    found = difference_if_fused(build(CONFIGS["llama"]), batch, FusedLinearCrossEntropy(load_kernel("liger")))
     assert found.startswith(says)
 
 
 def test_a_head_that_the_kernel_cannot_compute_is_found(batch, libraries, monkeypatch):
     fused = FusedLinearCrossEntropy(load_kernel("cce"))
-    assert says_the_same_when_fused(build(CONFIGS["phi: a bias"]), batch, fused).startswith("ValueError: cut-cross-")
+    assert difference_if_fused(build(CONFIGS["phi: a bias"]), batch, fused).startswith("ValueError: cut-cross-")
     model = build(CONFIGS["llama"])
     model.lm_head = nn.Sequential(model.lm_head)
-    assert says_the_same_when_fused(model, batch, fused) == "the output head is a Sequential"
+    assert difference_if_fused(model, batch, fused) == "the output head is a Sequential"
     model = build(CONFIGS["llama"])
     model.config.final_logit_softcapping = 2.0  # says so, and does not
-    assert "a loss differs by" in says_the_same_when_fused(model, batch, fused)
+    assert "a loss differs by" in difference_if_fused(model, batch, fused)
     monkeypatch.setattr(checks, "is_sharded", lambda parameter: parameter.ndim == 2)
-    assert says_the_same_when_fused(build(CONFIGS["llama"]), batch, fused).startswith("weights are sharded")
+    assert difference_if_fused(build(CONFIGS["llama"]), batch, fused).startswith("weights are sharded")
 
 
 class Centred(LlamaForCausalLM):
@@ -232,7 +233,7 @@ class Centred(LlamaForCausalLM):
 def test_a_model_whose_logits_depend_on_each_other_is_found(batch, libraries):
     torch.manual_seed(0)
     model = Centred(CONFIGS["llama"]).eval()
-    found = says_the_same_when_fused(model, batch, FusedLinearCrossEntropy(load_kernel("cce")), cut=False)
+    found = difference_if_fused(model, batch, FusedLinearCrossEntropy(load_kernel("cce")))
     assert found.startswith("a loss differs by")
 
 
@@ -242,15 +243,15 @@ def test_rows_without_labels_are_compared_too(batch):
 
     unlabelled = {**batch, "labels": torch.full_like(batch["labels"], IGNORED)}
     fused = FusedLinearCrossEntropy(refuses)
-    assert says_the_same_when_fused(build(CONFIGS["llama"]), unlabelled, fused) == "ValueError: a soft cap"
+    assert difference_if_fused(build(CONFIGS["llama"]), unlabelled, fused) == "ValueError: a soft cap"
     one_token = {name: values[:, :1] for name, values in unlabelled.items()}
-    assert says_the_same_when_fused(build(CONFIGS["llama"]), one_token, fused) == "there is no token to compare"
+    assert difference_if_fused(build(CONFIGS["llama"]), one_token, fused) == "there is no token to compare"
 
 
 def test_a_frozen_head(batch, libraries):
     model = build(CONFIGS["llama"])
     model.lm_head.requires_grad_(requires_grad=False)
-    assert says_the_same_when_fused(model, batch, FusedLinearCrossEntropy(load_kernel("liger"))) == ""
+    assert difference_if_fused(model, batch, FusedLinearCrossEntropy(load_kernel("liger"))) == ""
 
 
 @pytest.mark.parametrize("kernel", FUSED_LOSSES)

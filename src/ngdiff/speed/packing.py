@@ -3,7 +3,7 @@
 A packed batch is one row, in which position ids start anew at 0 for each row and no attention mask is given. From that
 transformers finds where a row ends (`masking_utils.find_packed_sequence_indices`): sdpa, eager and flex attention get a
 block-diagonal mask, flash attention the rows' lengths. A model that does not look at position ids, or takes them for
-something else, would let rows see each other; `checks.says_the_same_when_packed` finds it.
+something else, would let rows see each other; `checks.difference_if_packed` finds it.
 
 Tokens behind those that predict a label, the last of each row among them, have no part in a loss, as no token sees
 those that follow it: the model is not given them, but where other rows of a padded batch are longer.
@@ -18,9 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-
-from ngdiff.core.answers import IGNORED
+from torch import Tensor
 
 # Rows stand in one block down to this part of its longest one: attention costs the square of that for each.
 _SHORTEST = 2 / 3
@@ -50,36 +48,38 @@ class Layout:
 
     Args:
         inputs: Arguments of the model: `input_ids` with `attention_mask` (B, L), or with `position_ids` (1, S).
-        predicts: Positions from which the next token of the same row is predicted and counts; bool, (B, L) or (1, S).
-            In order, they are those of the labels, row after row.
+        places: (T,) int64, positions in the flattened tokens from which the labels are predicted, in the order of
+            the labels.
         row_lengths: Tokens of each packed row that has any.
         blocks: Where they are.
     """
 
     inputs: dict[str, Tensor]
-    predicts: Tensor
+    places: Tensor
     row_lengths: tuple[int, ...] = ()
     blocks: RowBlocks | None = None
 
 
-def padded(batch: Mapping[str, Tensor], *, tails: bool = True) -> Layout:
+def padded(batch: Mapping[str, Tensor], labels: Tensor, *, tails: bool = True) -> Layout:
     """The rows one above the other.
 
     Args:
-        batch: `input_ids`, `attention_mask`, `labels`, each (B, L) int64; labels are -100 where no loss counts.
+        batch: `input_ids` and `attention_mask`, each (B, L) int64.
+        labels: (T,) int64, places of the labels in the flattened tokens (`label_places`).
         tails: With the columns behind all labels.
     """
-    predicts = _predicts(batch["labels"])
-    columns = predicts.shape[1] if tails else int(_needed(predicts).any(0).sum()) or predicts.shape[1]
-    inputs = {name: batch[name][:, :columns].contiguous() for name in ("input_ids", "attention_mask")}
-    return Layout(inputs, predicts[:, :columns])
+    width = batch["input_ids"].shape[1]
+    rows, columns = labels // width, labels % width
+    last = width if tails or not len(labels) else int(columns.max())
+    inputs = {name: batch[name][:, :last].contiguous() for name in ("input_ids", "attention_mask")}
+    return Layout(inputs, rows * last + columns - 1)
 
 
-def packed(batch: Mapping[str, Tensor], *, tails: bool = True, blocks: bool = False) -> Layout:
+def packed(batch: Mapping[str, Tensor], labels: Tensor, *, tails: bool = True, blocks: bool = False) -> Layout:
     """The rows one after the other, without padding.
 
     Args:
-        batch: As for `padded`; what lies behind padding is no label.
+        batch, labels: As for `padded`; what lies behind padding is no label.
         tails: With the tokens behind a row's labels.
         blocks: Also say how the rows are put one above the other for attention.
 
@@ -87,23 +87,22 @@ def packed(batch: Mapping[str, Tensor], *, tails: bool = True, blocks: bool = Fa
     >>> batch = {
     ...     "input_ids": torch.tensor([[5, 6, 7], [5, 9, 0]]),
     ...     "attention_mask": torch.tensor([[1, 1, 1], [1, 1, 0]]),
-    ...     "labels": torch.tensor([[-100, -100, 7], [-100, -100, -100]]),
     ... }
-    >>> layout = packed(batch)
+    >>> labels = torch.tensor([2])  # the last token of the first row
+    >>> layout = packed(batch, labels)
     >>> layout.inputs["input_ids"].tolist(), layout.inputs["position_ids"].tolist()
     ([[5, 6, 7, 5, 9]], [[0, 1, 2, 0, 1]])
-    >>> layout.predicts.int().tolist()
-    [[0, 1, 0, 0, 0]]
-    >>> packed(batch, tails=False).inputs["input_ids"].tolist()
+    >>> layout.places.tolist()
+    [1]
+    >>> packed(batch, labels, tails=False).inputs["input_ids"].tolist()
     [[5, 6]]
-    >>> layout = packed(batch, blocks=True)
+    >>> layout = packed(batch, labels, blocks=True)
     >>> layout.blocks.tokens.tolist(), layout.blocks.shapes, layout.blocks.places.tolist()
     ([0, 1, 2, 3, 4, 0], ((2, 3),), [0, 1, 2, 3, 4])
     """
-    predicts = _predicts(batch["labels"])
     mask = given = batch["attention_mask"].bool()
-    if not tails and predicts.any():
-        given = mask & _needed(predicts)
+    if not tails and len(labels):
+        given = mask & _needed(labels, mask)
     lengths = given.sum(1).tolist()
     tokens = given.flatten().nonzero()[:, 0]
 
@@ -112,7 +111,7 @@ def packed(batch: Mapping[str, Tensor], *, tails: bool = True, blocks: bool = Fa
 
     return Layout(
         {"input_ids": in_one_row(batch["input_ids"]), "position_ids": in_one_row(mask.cumsum(1) - 1)},
-        in_one_row(predicts),
+        (given.flatten().cumsum(0) - 1)[labels - 1],
         tuple(length for length in lengths if length),
         _blocks(given, lengths) if blocks else None,
     )
@@ -138,11 +137,7 @@ def _blocks(given: Tensor, lengths: Sequence[int]) -> RowBlocks:
     return RowBlocks(tokens, tuple((rows, length) for rows, length in shapes), places, tuple(filter(None, lengths)))
 
 
-def _predicts(labels: Tensor) -> Tensor:
-    """(B, L) bool: the next token of the row is a label."""
-    return nn.functional.pad(labels[:, 1:] != IGNORED, (0, 1), value=False)
-
-
-def _needed(predicts: Tensor) -> Tensor:
+def _needed(labels: Tensor, like: Tensor) -> Tensor:
     """(B, L) bool: this token of a row or a later one predicts a label."""
+    predicts = torch.zeros_like(like).flatten().index_fill_(0, labels - 1, True).view_as(like)
     return predicts.flip(1).cumsum(1).flip(1) > 0

@@ -9,10 +9,11 @@ from torch import nn
 from torch.nn.functional import cross_entropy, linear
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from ngdiff.modeling.answers import forward_answers
-from ngdiff.modeling.checks import is_unobserved
-from ngdiff.modeling.fused_loss import FusedLinearCrossEntropy
-from ngdiff.modeling.reused_head import Blocks, ReusedHead
+from ngdiff.speed.checks import is_unobserved
+from ngdiff.speed.cpu.reused_head import Blocks, ReusedHead
+from ngdiff.speed.fused_loss import FusedLinearCrossEntropy
+
+from .passes import quick
 
 WORDS, WIDTH = 40, 6
 _LLAMA = LlamaConfig(vocab_size=WORDS, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2)
@@ -111,7 +112,7 @@ def test_blocks_are_used_again_and_grow():
 def test_nobody_else_may_look_at_the_head():
     model = LlamaForCausalLM(_LLAMA)
     ids = torch.tensor([[3, 4, 5]])
-    forward_answers(model, {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids})
+    quick(model, {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids})
     assert is_unobserved(model.lm_head)  # our own hook does not count
     for register in (
         lambda head: head.register_forward_pre_hook(lambda *_: None),

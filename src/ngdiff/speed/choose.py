@@ -1,0 +1,140 @@
+"""Which savings a run's forward passes take: asked once, before step 1."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from ngdiff.modeling.head import depends_on_length, output_head
+from ngdiff.speed.checks import difference_if_cut, difference_if_fused, difference_if_packed, is_unobserved
+from ngdiff.speed.cpu.reused_head import ReusedHead
+from ngdiff.speed.cpu.row_attention import attention_of
+from ngdiff.speed.forward import Forward
+from ngdiff.speed.fused_loss import FusedLinearCrossEntropy, load_kernel
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a run is like, as far as it decides how its forward passes are computed.
+
+    Args:
+        device: Where the model is.
+        processes: How many train it.
+        speed: `auto`, or `off` for the plain pass.
+        packing: `auto`, `on` or `off`.
+        fused_loss: Name of `FUSED_LOSSES`, or `none`.
+        compiled: Whether the model is compiled: it would be compiled anew for other numbers of rows.
+        own_collator: Whether the user makes the batches, whose lengths may then be meant.
+        gradient_buffers: 1 or 2.
+        need_logits: Sides whose objective needs logits, for messages.
+    """
+
+    device: torch.device
+    processes: int = 1
+    speed: str = "auto"
+    packing: str = "auto"
+    fused_loss: str = "none"
+    compiled: bool = False
+    own_collator: bool = False
+    gradient_buffers: int = 2
+    need_logits: tuple[str, ...] = ()
+
+    @property
+    def is_alone_on_a_cpu(self) -> bool:
+        """Whether this is one process on a CPU, where new memory is dear."""
+        return self.device.type == "cpu" and self.processes == 1 and not self.compiled
+
+
+def choose_forward(model: nn.Module, batch: Mapping[str, Tensor], situation: Situation) -> Forward:
+    """The savings that a run may take, each compared with the plain pass on its first rows.
+
+    What differs is left out, with a warning where it was asked for or costs much.
+
+    Args:
+        model: In evaluation mode.
+        batch: Rows of the run, as for `ngdiff.modeling.answers.forward_answers`.
+        situation: Of the run.
+    """
+    if situation.speed == "off":
+        return Forward()
+    tails = keeps_tails(model, situation)
+    forward = Forward(sparse_embedding=situation.is_alone_on_a_cpu and situation.gradient_buffers == 2)
+    if difference := difference_if_cut(model, batch, tails=tails):
+        logger.warning(
+            "The logits of all tokens are computed, not those of answer tokens alone, which takes longer: with "
+            "this model the losses would not be the same (%s).",
+            difference,
+        )
+    else:
+        forward = replace(forward, cut=True, tails=tails)
+    if may_pack(model, situation):
+        forward = _packed(forward, model, batch, situation)
+    if situation.fused_loss != "none":
+        return _fused(forward, model, batch, situation)
+    if situation.is_alone_on_a_cpu and is_unobserved(output_head(model)):
+        reused_head = FusedLinearCrossEntropy(ReusedHead())
+        if not difference_if_fused(model, batch, reused_head):
+            return replace(forward, fused_loss=reused_head)
+    return forward
+
+
+def may_pack(model: nn.Module, situation: Situation) -> bool:
+    """Whether rows are to be packed, if the model says the same of them then.
+
+    By itself (`packing="auto"`) only where that was measured to be faster: on a CPU, with `sdpa`, whose attention can
+    be taken row by row.
+    """
+    if situation.speed == "off":
+        return False
+    if situation.packing == "auto":
+        return _can_attend_by_rows(model, situation) and situation.device.type == "cpu"
+    return situation.packing == "on"
+
+
+def keeps_tails(model: nn.Module, situation: Situation) -> bool:
+    """Whether the model is given what stands behind a row's labels.
+
+    So it is where lengths are the user's choice or have a say in the model, and on an accelerator, which would have to
+    wait until the host knows how much to leave out.
+    """
+    plain = situation.speed == "off" or situation.device.type != "cpu"
+    return plain or situation.own_collator or situation.compiled or depends_on_length(model)
+
+
+def _can_attend_by_rows(model: nn.Module, situation: Situation) -> bool:
+    return attention_of(model) == "sdpa" and not situation.compiled
+
+
+def _packed(forward: Forward, model: nn.Module, batch: Mapping[str, Tensor], situation: Situation) -> Forward:
+    """Rows packed, with attention by rows, else with transformers' own masks where packing was asked for."""
+    asked = situation.packing == "on"
+    differences = []
+    for by_rows in (True, False):
+        if (by_rows and not _can_attend_by_rows(model, situation)) or not (by_rows or asked):
+            continue
+        differences.append(difference_if_packed(model, batch, cut=forward.cut, by_rows=by_rows))
+        if not differences[-1]:
+            return replace(forward, packing=True, by_rows=by_rows)
+    logger.log(
+        logging.WARNING if asked else logging.INFO,
+        "--packing %s: the rows are padded, not packed: this model would say something else of packed rows (%s).",
+        situation.packing,
+        differences[-1],
+    )
+    return forward
+
+
+def _fused(forward: Forward, model: nn.Module, batch: Mapping[str, Tensor], situation: Situation) -> Forward:
+    """With the fused loss that was asked for."""
+    name = situation.fused_loss
+    fused_loss = FusedLinearCrossEntropy(load_kernel(name))
+    if difference := difference_if_fused(model, batch, fused_loss):
+        logger.warning("--fused-loss %s is not used: with this model %s.", name, difference)
+        return forward
+    for side in situation.need_logits:
+        logger.info("--fused-loss %s: the %s objective needs logits, and computes them.", name, side)
+    return replace(forward, fused_loss=fused_loss)

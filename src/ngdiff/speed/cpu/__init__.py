@@ -1,0 +1,1 @@
+"""Ways that serve CPUs only."""

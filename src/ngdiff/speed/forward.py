@@ -1,0 +1,132 @@
+"""One forward pass with the savings that were chosen for a run (`choose.py`).
+
+- `cut`: hidden states are cut down to the positions that predict a label *before* the output head. A prompt and
+  padding of 200 tokens beside an answer of 50 would otherwise cost five times the logits, in time and in memory. A hook
+  in front of the head does it, so that whatever a model does to its logits (soft caps, scales) still happens.
+- `tails`: what stands behind a row's labels is given to the model. Nothing of it has a part in a loss.
+- `packing`: rows are given one after the other, without padding (`packing.py`, `cpu/row_attention.py`).
+- `fused_loss`: token losses of the head's input, without the model's own logits (`fused_loss.py`,
+  `cpu/reused_head.py`).
+- `sparse_embedding`: gradients of the input embedding are those of the batch's tokens (`cpu/sparse_embedding.py`).
+
+Shape legend: B rows, L tokens a row (padded), T labelled tokens of the whole batch, V vocabulary, H hidden width.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ngdiff.core.answers import Answers
+from ngdiff.modeling.answers import answers_of, at_places, forward_answers, label_places, wide
+from ngdiff.modeling.further_inputs import further_inputs
+from ngdiff.modeling.head_input import HeadInput, Seen, head_hook
+from ngdiff.speed.cpu.reused_head import ReusedHead
+from ngdiff.speed.cpu.row_attention import attending_by_rows, attends_by_rows, packed_rows
+from ngdiff.speed.cpu.sparse_embedding import sparse_embedding
+from ngdiff.speed.packing import packed, padded
+from ngdiff.speed.token_loss import spend_logits
+
+# (model, hidden states in front of its output head (T, H), labels (T,)) -> losses (T,)
+FusedLoss = Callable[[nn.Module, Tensor, Tensor], Tensor]
+
+
+@dataclass
+class Forward:
+    """`(model, batch, needs, layer) -> Answers`: the numbers of `ngdiff.modeling.answers.forward_answers`.
+
+    Without any saving it is that function.
+
+    Args:
+        cut: Compute the logits of labelled positions alone.
+        tails: Give the model also what stands behind all labels.
+        packing: Give the model all rows as one, without padding.
+        by_rows: Packed rows attend each to itself, where the model's attention is `sdpa`.
+        fused_loss: Makes the token losses of the head's input, without logits; where those are needed it is not used.
+        sparse_embedding: Keep the gradient of the input embedding as rows.
+    """
+
+    cut: bool = False
+    tails: bool = True
+    packing: bool = False
+    by_rows: bool = False
+    fused_loss: FusedLoss | None = None
+    sparse_embedding: bool = False
+    _hook: HeadInput | None = field(default=None, repr=False, compare=False)
+    _attached: bool = field(default=False, repr=False, compare=False)
+
+    def without_memory(self) -> "Forward":
+        """The same passes after a run, holding nothing of its size."""
+        held = isinstance(getattr(self.fused_loss, "kernel", None), ReusedHead)
+        return replace(self, fused_loss=None) if held else self
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is saved."""
+        return self == Forward()
+
+    @contextmanager
+    def attached(self, model: nn.Module) -> Iterator[None]:
+        """Within, the model has the hook and the attention that passes need; afterwards it is as before.
+
+        A pass attaches by itself. What is trained must be attached from before its first pass to its last backward
+        pass: a compiled model does not look for hooks that come later, and checkpointed layers are run again.
+        """
+        if self._attached or self.is_plain:
+            yield
+            return
+        with ExitStack() as stack:
+            self._hook = stack.enter_context(head_hook(model))
+            stack.enter_context(attending_by_rows(model) if self.by_rows else nullcontext())
+            self._attached = True
+            try:
+                yield
+            finally:
+                self._hook, self._attached = None, False
+
+    def __call__(
+        self, model: nn.Module, batch: Mapping[str, Tensor], needs: Set[str] = frozenset(), layer: int | None = None
+    ) -> Answers:
+        """One pass; arguments as for `forward_answers`."""
+        if self.is_plain:
+            return forward_answers(model, batch, needs, layer)
+        sparse = self.sparse_embedding and torch.is_grad_enabled()
+        with self.attached(model), sparse_embedding(model) if sparse else nullcontext():
+            return self._pass(model, batch, needs, layer)
+
+    def _pass(self, model: nn.Module, batch: Mapping[str, Tensor], needs: Set[str], layer: int | None) -> Answers:
+        places = label_places(batch)
+        further = further_inputs(batch)  # of the user's collator, for all tokens of padded rows
+        packing = self.packing and not further and bool(batch["attention_mask"].any())  # no attention to no tokens
+        if packing:
+            layout = packed(batch, places, tails=self.tails, blocks=attends_by_rows(model))
+        else:
+            layout = padded(batch, places, tails=self.tails or bool(further))
+        targets = batch["labels"].flatten()[places]
+        # Kernels are not made for no tokens.
+        fused_loss = None if "logits" in needs or not len(places) else self.fused_loss
+        hook = self._hook
+        seen: Seen = "none" if fused_loss is not None else "chosen" if self.cut else "all"
+        options: dict[str, Any] = {"output_hidden_states": True} if "hidden" in needs else {}
+        if layout.blocks is not None:
+            options["row_blocks"] = layout.blocks
+        with (
+            nullcontext() if layout.blocks is None else packed_rows(layout.row_lengths),
+            nullcontext() if hook is None else hook.at(layout.places, seen),
+        ):
+            output = model(**layout.inputs, **further, use_cache=False, **options)
+            head_input = None if hook is None or hook.value is None else hook.value[0]
+        hidden = head_input if "head_input" in needs else None
+        if "hidden" in needs:
+            hidden = at_places(output.hidden_states[layer], layout.places)
+        if fused_loss is not None and head_input is not None:
+            return answers_of(batch, places, fused_loss(model, head_input, targets), targets, None, hidden)
+        cut = seen == "chosen" and head_input is not None
+        logits = wide(output.logits.squeeze(0) if cut else at_places(output.logits, layout.places))
+        # Whoever asks for the head's input may be given the same memory, by a head that passes it on.
+        keep = needs & {"logits", "head_input"}
+        nll = nn.functional.cross_entropy(logits, targets, reduction="none") if keep else spend_logits(logits, targets)
+        return answers_of(batch, places, nll, targets, logits if "logits" in needs else None, hidden)
