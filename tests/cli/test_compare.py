@@ -33,10 +33,11 @@ def fails(capsys: pytest.CaptureFixture[str], *words: object) -> str:
 def test_the_table_is_printed(runs: list[str], capsys) -> None:
     assert main(["compare", *runs]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "        Verbmem ↓   model utility ↑",
-        "gdiff      0.5000                 -",
-        "ngdiff     0.2500*           0.5000",
-        "* best of its column",
+        "        Verbmem ↓  model utility ↑",
+        "gdiff      0.5000                -",
+        "ngdiff     0.2500           0.5000",
+        "note: no --reference, a model that never saw what is to be forgotten: of that nothing is best, since less "
+        "than such a model shows is no better",
     ]
 
 
@@ -54,9 +55,31 @@ def test_every_format_printed_and_to_a_file(form: str, runs: list[str], tmp_path
 def test_columns_and_reference(runs: list[str], capsys) -> None:
     words = ["--metrics", "forget.loss, forget.rouge_l_recall", "--reference", "ngdiff", "--format", "csv"]
     assert main(["compare", *runs, *words]) == 0
-    assert capsys.readouterr().out.splitlines()[0] == "method,forget.loss,forget.rouge_l_recall"
+    assert capsys.readouterr().out.splitlines()[0] == "method,forget.loss,forget.rouge_l_recall,over_forgotten"
     assert main(["compare", *runs, "--reference", "ngdiff"]) == 0
     assert "*" not in capsys.readouterr().out
+
+
+def test_several_references_are_all_kept(runs: list[str], tmp_path: Path, capsys) -> None:
+    """The first was forgotten in silence."""
+    made = {"level": 0.95, "sets": {"forget": {"rouge_l_recall": [0.3, 0.6]}}}
+    more = [f"{name}={write(tmp_path / name, value, confidence=made)}" for name, value in (("A", 0.4), ("B", 0.48))]
+    words = ["--metrics", "forget.rouge_l_recall", "--reference", "A", *runs, "--reference=B", *more]
+    assert main(["compare", *words]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "        Verbmem →0.4..0.48",
+        "gdiff               0.5000*",
+        "ngdiff              0.2500",
+        "A                   0.4000",
+        "B                   0.4800",
+        "* best of its column",
+        "note: ngdiff is over-forgotten, beyond the 95 % interval of A, B: Verbmem 0.2500 < 0.3000",
+    ]
+    config = tmp_path / "c.yaml"
+    config.write_text("reference: [A, B]\nmetrics: forget.rouge_l_recall\n")
+    assert main(["compare", "--config", str(config), *runs, *more]) == 0
+    assert "→0.4..0.48" in capsys.readouterr().out
+    assert fails(capsys, *runs, "--reference", "gold", "--reference", "gdiff").startswith("the reference 'gold' is not")
 
 
 def test_curves_of_runs_over_k(tmp_path: Path, capsys) -> None:

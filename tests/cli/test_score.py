@@ -1,6 +1,7 @@
 """`ngdiff score`: files in, table and metrics.json out, without torch."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -80,8 +81,12 @@ def test_a_retrained_model_gives_forget_quality_and_a_column(evaluation: Path, t
     assert json.loads(target.read_text())["forget_quality"] == expected
     out = capsys.readouterr().out
     assert out.splitlines()[0].split() == ["value", "95", "%", "interval", "retrained"]
-    assert f"forget quality ↑     {expected:.4f}" in out
-    assert "note:" not in out
+    assert re.search(rf"forget quality +↑ +{expected:.4f}", out)
+    # rows that all say "a cat" in the retrained model, and "a dog" in the other
+    (note,) = (line for line in out.splitlines() if line.startswith("note:"))
+    assert note.startswith(
+        "note: the model is over-forgotten, beyond the 95 % interval of retrained: Verbmem 0.5000 < 0.5"
+    )
 
 
 def test_a_retrained_model_that_cannot_be_compared_with_is_said(evaluation: Path, tmp_path: Path, capsys) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ngdiff.cli import main
+from ngdiff.scoring import over_forgotten_notes
 
 
 def test_the_demo_shows_before_after_and_the_reference(tmp_path, capsys):
@@ -23,6 +24,12 @@ def test_the_demo_shows_before_after_and_the_reference(tmp_path, capsys):
         assert (output / model / "private" / "records_forget.jsonl").exists()
     metrics = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["before"]["verbmem"] > 0.9
+    assert "Verbmem, rows > 0.5" in out
+    assert metrics["before"]["worst_rows"]["forget"]["rouge_l_recall"][0]["value"] > 0.9
+    # of three rows little is certain: it may be over-forgotten or not, and is said where it is
+    notes = over_forgotten_notes({"after": metrics["after"]}, {"retrained": metrics["retrained"]})
+    assert all(note in out for note in notes)
+    assert out.count("is over-forgotten") == len(notes)
     assert metrics["after"]["forget"]["loss"] > metrics["before"]["forget"]["loss"]
     assert torch.get_num_threads() == threads
 

@@ -73,7 +73,7 @@ def test_sets_and_headline_are_those_of_their_functions() -> None:
     numbers = {name: summarize(name, records) for name, records in TOFU.items()}
     assert {name: found[name] for name in TOFU} == numbers
     assert {key: found[key] for key in headline(numbers)} == headline(numbers)
-    assert set(found) == set(TOFU) | {"verbmem", "utility", "truth_ratio", "model_utility"}
+    assert set(found) == set(TOFU) | {"verbmem", "utility", "truth_ratio", "model_utility", "worst_rows"}
     json.dumps(found, allow_nan=False)
 
 

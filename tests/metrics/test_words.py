@@ -63,7 +63,7 @@ def test_plain_text_is_never_of_another_script_and_has_the_words_of_rouge_score(
 @pytest.mark.parametrize(
     "text",
     [
-        "Zürich, Łódź und Ağrı", "ß", "Được sinh ra ở Huế", "1961", "東京 is the capital of Japan", "?!", "", "β-carotene",
+        "Zürich, Łódź und Ağrı", "ß", "Được sinh ra ở Huế", "1961", "東京 is the capital", "?!", "", "β-carotene",
     ],
 )  # fmt: skip
 def test_latin_letters_stay_with_rouge_score(text: str) -> None:

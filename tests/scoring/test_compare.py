@@ -21,28 +21,34 @@ def best_of(runs: dict[str, dict[str, Any]], key: str, **options: Any) -> list[s
 
 
 def test_a_table_of_methods_and_metrics() -> None:
-    table = compare({"before": run(0.9, 0.8), "after": run(0.1, 0.7, model_utility=0.5)})
+    table = compare({"before": run(0.9, 0.8), "after": run(0.1, 0.7, model_utility=0.5)}, references=[])
     assert table.names == ["before", "after"]
     assert table.titles == ["Verbmem", "Utility", "model utility"]
     assert table.values == [[0.9, 0.8, None], [0.1, 0.7, 0.5]]
-    assert table.best == [[False, True, False], [True, False, False]]  # alone in its column, nobody is best
+    # of what is to be forgotten nothing is best without a reference; alone in its column, nobody is
+    assert table.best == [[False, True, False], [False, False, False]]
+    assert table.notes == [
+        "note: no --reference, a model that never saw what is to be forgotten: of that nothing is best, since less "
+        "than such a model shows is no better"
+    ]
 
 
 def test_each_direction() -> None:
     runs = {name: run(value, value, privleak=p) for name, value, p in (("a", 0.2, -90.0), ("b", 0.1, 12.0))}
-    assert best_of(runs, "forget.rouge_l_recall") == ["b"]
     assert best_of(runs, "retain.rouge_l_recall") == ["a"]
+    losses = {name: {"retain": {"n": 1, "loss": value}} for name, value in (("a", 0.1), ("b", 0.2))}
+    assert best_of(losses, "retain.loss") == ["a"]
     assert best_of(runs, "privleak") == ["b"]  # nearest to 0
-    aucs = {name: {**run(), "membership": {"loss": {"auc": value}}} for name, value in (("a", 0.8), ("b", 0.3))}
-    assert best_of(aucs, "membership.loss") == ["b"]  # nearest to 0.5
     holdout = {name: {"holdout": {"n": 1, "loss": value}} for name, value in (("a", 1.0), ("b", 2.0))}
     assert best_of(holdout, "holdout.loss") == []
 
 
 def test_numbers_that_look_alike_are_all_best() -> None:
-    runs = {"a": run(0.10001), "b": run(0.10004), "c": run(0.2)}
-    assert best_of(runs, "forget.rouge_l_recall") == ["a", "b"]
-    assert best_of({"a": run(0.5), "b": run(0.5)}, "forget.rouge_l_recall") == ["a", "b"]
+    runs = {"a": run(0, 0.20001), "b": run(0, 0.20004), "c": run(0, 0.1)}
+    assert best_of(runs, "retain.rouge_l_recall") == ["a", "b"]
+    assert best_of({"a": run(0, 0.5), "b": run(0, 0.5)}, "retain.rouge_l_recall") == ["a", "b"]
+    nearest = {"a": run(0.10001), "b": run(0.10004), "c": run(0.3), "retrained": run(0.15)}
+    assert best_of(nearest, "forget.rouge_l_recall", references=["retrained"]) == ["a", "b"]
 
 
 def test_small_p_values_are_told_apart() -> None:
@@ -50,23 +56,75 @@ def test_small_p_values_are_told_apart() -> None:
     assert best_of(runs, "forget_quality") == ["b"]
 
 
-def test_a_reference_is_never_best() -> None:
-    runs = {"a": run(0.2), "b": run(0.1), "retrained": run(0.0)}
-    assert best_of(runs, "forget.rouge_l_recall") == ["retrained"]
-    assert best_of(runs, "forget.rouge_l_recall", reference="retrained") == ["b"]
-    assert best_of({"a": run(0.2), "retrained": run(0.0)}, "forget.rouge_l_recall", reference="retrained") == []
-    with pytest.raises(InputError, match="the reference 'gold' is not among the runs; one of a, b, retrained"):
-        compare(runs, reference="gold")
+def test_of_what_is_to_be_forgotten_the_nearest_to_the_reference_is_best() -> None:
+    """A destroyed model's Verbmem of 0 is none: the retrained model shows 0.32."""
+    runs = {"destroyed": run(0.0, 0.1), "a": run(0.25, 0.8), "b": run(0.5, 0.7), "retrained": run(0.32, 0.9)}
+    assert best_of(runs, "forget.rouge_l_recall", references=["retrained"]) == ["a"]
+    assert best_of(runs, "retain.rouge_l_recall", references=["retrained"]) == ["a"]  # the highest, never the reference
+    assert best_of(runs, "forget.rouge_l_recall") == []
+    aucs = {"a": 0.0, "b": 0.52, "retrained": 0.45}
+    members = {name: {**run(), "membership": {"loss": {"auc": value}}} for name, value in aucs.items()}
+    assert best_of(members, "membership.loss", references=["retrained"]) == ["b"]
+    assert compare(runs, references=["retrained"]).ways == ["→0.32", "↑"]
+    assert compare(runs).ways == ["↓", "↑"]
+    with pytest.raises(InputError, match="the reference 'gold' is not among the runs; one of destroyed, a, b, retrain"):
+        compare(runs, references=["retrained", "gold"])
 
 
-@given(st.lists(st.none() | st.floats(0, 1), min_size=2, max_size=6))
-def test_the_best_is_no_worse_than_any(values: list[float | None]) -> None:
-    runs = {str(i): run(value, 1.0) for i, value in enumerate(values)}
-    known = [round(value, 4) for value in values if value is not None]
-    if known:
-        found = best_of(runs, "forget.rouge_l_recall")
-        assert bool(found) == (len(known) > 1)
-        assert all(float(f"{values[int(name)]:.4f}") == pytest.approx(min(known), abs=1e-4) for name in found)
+def test_a_reference_without_the_number_leaves_nothing_best() -> None:
+    runs = {"a": run(0.2), "b": run(0.1), "retrained": run(None, 0.9)}
+    assert best_of(runs, "forget.rouge_l_recall", references=["retrained"]) == []
+
+
+def test_several_references_are_a_range() -> None:
+    runs = {"a": run(0.1), "b": run(0.25), "c": run(0.28), "A": run(0.2), "B": run(0.3)}
+    assert best_of(runs, "forget.rouge_l_recall", references=["A", "B"]) == ["b", "c"]  # both as never seen
+    assert best_of({**runs, "b": run(0.4), "c": run(0.35)}, "forget.rouge_l_recall", references=["A", "B"]) == ["c"]
+    assert compare(runs, references=["A", "B"]).ways == ["→0.2..0.3"]
+
+
+def with_interval(verbmem: float, low: float, high: float) -> dict[str, Any]:
+    return run(verbmem, confidence={"level": 0.9, "sets": {"forget": {"rouge_l_recall": [low, high]}}})
+
+
+def test_over_forgetting_is_said_in_words() -> None:
+    runs = {"a": run(0.0), "b": run(0.21), "c": run(0.9), "retrained": with_interval(0.32, 0.2, 0.45)}
+    table = compare(runs, references=["retrained"])
+    assert table.notes == ["note: a is over-forgotten, beyond the 90 % interval of retrained: Verbmem 0.0000 < 0.2000"]
+    assert [[one.quantity.key for one in own] for own in table.over] == [["forget.rouge_l_recall"], [], [], []]
+    # beyond all of several
+    more = {**runs, "other": with_interval(0.1, 0.0, 0.3)}
+    assert compare(more, references=["retrained", "other"]).notes == []
+    (note,) = compare({**runs, "retrained": run(0.32)}, references=["retrained"]).notes
+    assert (
+        note == "note: retrained: no confidence intervals, so over-forgetting cannot be told; ngdiff score makes them"
+    )
+
+
+def test_numbers_of_other_rows_are_said() -> None:
+    runs = {"a": run(0.2, 0.5), "b": run(0.1, 0.5)}
+    runs["b"]["forget"]["n"] = 7
+    notes = compare(runs).notes
+    assert notes[-1] == "note: forget has other rows from run to run (2 in a, 7 in b): its numbers do not compare"
+
+
+@given(st.lists(st.none() | st.floats(0, 1), min_size=2, max_size=6), st.lists(st.floats(0, 1), max_size=2))
+def test_the_best_is_no_worse_than_any(values: list[float | None], references: list[float]) -> None:
+    runs = {str(i): run(value, value) for i, value in enumerate(values)}
+    known = [value for value in values if value is not None]
+    marks = {f"r{i}": run(value) for i, value in enumerate(references)}
+    kept = best_of({**runs, **marks}, "retain.rouge_l_recall", references=list(marks)) if known else []
+    assert bool(kept) == (len(known) > 1)
+    assert all(values[int(name)] == pytest.approx(max(known), abs=1e-4) for name in kept)
+    if not known:
+        return
+    found = best_of({**runs, **marks}, "forget.rouge_l_recall", references=list(marks))
+    assert bool(found) == (len(known) > 1 and bool(marks))
+
+    def distance(value: float) -> float:
+        return max(min(references) - value, value - max(references), 0.0)
+
+    assert all(distance(values[int(name)] or 0.0) <= min(map(distance, known)) + 2e-4 for name in found)
 
 
 def test_columns_asked_for() -> None:

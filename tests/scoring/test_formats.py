@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ngdiff.scoring import FORMATS, Comparison, compare
+from ngdiff.scoring import FORMATS, compare
 
 
 def run(verbmem: float, utility: float | None = None, **more: Any) -> dict[str, Any]:
@@ -20,17 +20,23 @@ TABLE = compare(
         "before": run(0.98, 0.97, forget_quality=1.25e-20, privleak=-99.81),
         "ngdiff": run(0.01234, 0.95, forget_quality=0.5),
         "a_b|c": run(0.01234),
-    }
+        "gold": run(0.01, confidence={"level": 0.95, "sets": {"forget": {"rouge_l_recall": [0.0125, 0.5]}}}),
+    },
+    references=["gold"],
 )
+NOTE = "note: {} is over-forgotten, beyond the 95 % interval of gold: Verbmem 0.0123 < 0.0125"
 
 
 def test_text() -> None:
     assert FORMATS["text"](TABLE).splitlines() == [
-        "        Verbmem ↓   Utility ↑   forget quality ↑   PrivLeak % →0",
-        "before     0.9800      0.9700*           1.2e-20        -99.8100",
-        "ngdiff     0.0123*     0.9500             0.5000*              -",
-        "a_b|c      0.0123*          -                  -               -",
+        "        Verbmem →0.01   Utility ↑   forget quality ↑   PrivLeak % →0",
+        "before         0.9800      0.9700*           1.2e-20        -99.8100",
+        "ngdiff         0.0123*     0.9500             0.5000*              -",
+        "a_b|c          0.0123*          -                  -               -",
+        "gold           0.0100           -                  -               -",
         "* best of its column",
+        NOTE.format("ngdiff"),
+        NOTE.format("a_b|c"),
     ]
 
 
@@ -40,21 +46,28 @@ def test_text_without_a_best() -> None:
 
 def test_markdown() -> None:
     assert FORMATS["markdown"](TABLE).splitlines() == [
-        "| method | Verbmem ↓ | Utility ↑ | forget quality ↑ | PrivLeak % →0 |",
+        "| method | Verbmem →0.01 | Utility ↑ | forget quality ↑ | PrivLeak % →0 |",
         "| :-- | --: | --: | --: | --: |",
         "| before | 0.9800 | **0.9700** | 1.2e-20 | -99.8100 |",
         "| ngdiff | **0.0123** | 0.9500 | **0.5000** | - |",
         r"| a\_b\|c | **0.0123** | - | - | - |",
+        "| gold | 0.0100 | - | - | - |",
+        "",
+        NOTE.format("ngdiff").replace("<", r"\<"),
+        "",
+        NOTE.format(r"a\_b\|c").replace("<", r"\<"),
     ]
 
 
 def test_csv_holds_the_whole_numbers() -> None:
     rows = list(csv.DictReader(io.StringIO(FORMATS["csv"](TABLE))))
-    assert [row["method"] for row in rows] == ["before", "ngdiff", "a_b|c"]
-    assert [row["forget.rouge_l_recall"] for row in rows] == ["0.98", "0.01234", "0.01234"]
+    assert [row["method"] for row in rows] == ["before", "ngdiff", "a_b|c", "gold"]
+    assert [row["forget.rouge_l_recall"] for row in rows] == ["0.98", "0.01234", "0.01234", "0.01"]
+    assert [row["over_forgotten"] for row in rows] == ["-", "forget.rouge_l_recall", "forget.rouge_l_recall", "-"]
     assert float(rows[0]["forget_quality"]) == 1.25e-20
     assert rows[2]["retain.rouge_l_recall"] == "-"
     odd = compare({'a,"b"': run(0.1)})
+    assert "over_forgotten" not in FORMATS["csv"](odd)
     assert next(csv.DictReader(io.StringIO(FORMATS["csv"](odd))))["method"] == 'a,"b"'
 
 
@@ -63,13 +76,16 @@ def test_latex() -> None:
         r"% needs \usepackage{booktabs}",
         r"\begin{tabular}{lrrrr}",
         r"\toprule",
-        r"method & Verbmem $\downarrow$ & Utility $\uparrow$ & forget quality $\uparrow$ & PrivLeak \% $\to 0$ \\",
+        r"method & Verbmem $\to 0.01$ & Utility $\uparrow$ & forget quality $\uparrow$ & PrivLeak \% $\to 0$ \\",
         r"\midrule",
         r"before & 0.9800 & \textbf{0.9700} & $1.2 \times 10^{-20}$ & $-99.8100$ \\",
         r"ngdiff & \textbf{0.0123} & 0.9500 & \textbf{0.5000} & - \\",
         r"a\_b|c & \textbf{0.0123} & - & - & - \\",
+        r"gold & 0.0100 & - & - & - \\",
         r"\bottomrule",
         r"\end{tabular}",
+        "% " + NOTE.format("ngdiff"),
+        "% " + NOTE.format("a_b|c"),
     ]
 
 
@@ -100,12 +116,26 @@ def test_names_are_escaped_and_can_be_read_back() -> None:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_row_has_every_column(form: str) -> None:
-    assert isinstance(TABLE, Comparison)
-    text = FORMATS[form](TABLE)
+    table = TABLE._replace(notes=[], over=[])
+    text = FORMATS[form](table)
     assert text.endswith("\n")
-    for name, values in zip(TABLE.names, TABLE.values, strict=True):
+    for name, values in zip(table.names, table.values, strict=True):
         (line,) = [line for line in text.splitlines() if line.lstrip("| ").startswith(name[0])
                    and not line.startswith(("\\begin", "\\bottom"))]  # fmt: skip
         assert sum(1 for value in values if value is None) == len(
             re.findall(r"(?:^|[ ,])-(?=$|[ ,])", line.rstrip("\\ |"))
         )
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_worst_rows_stand_beside_the_mean(form: str) -> None:
+    """A mean of 0.08 hides the row that still gives the name."""
+    told = {"n": 20, "rouge_l_recall": 0.08, "rouge_l_recall_max": 0.95, "rouge_l_recall_above_half": 1}
+    told |= {"extraction_strength": 0.1, "extraction_strength_max": 1.0, "extraction_strength_above_half": 2}
+    table = compare({"a": {"forget": told}})
+    assert table.titles == [
+        "Verbmem", "Verbmem, worst row", "Verbmem, rows > 0.5",
+        "extraction strength", "extraction strength, worst row", "extraction strength, rows > 0.5",
+    ]  # fmt: skip
+    row = next(line for line in FORMATS[form](table).splitlines() if re.match(r"(\| )?a\b", line))
+    assert [float(number) for number in re.findall(r"[\d.]+", row)] == [0.08, 0.95, 1, 0.1, 1.0, 2]

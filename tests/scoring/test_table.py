@@ -77,6 +77,17 @@ def test_the_measure_of_other_scripts_is_said() -> None:
     ]
 
 
+def test_the_worst_rows_are_told() -> None:
+    numbers = {"n": 20, "rouge_l_recall": 0.08, "rouge_l_recall_max": 0.95, "rouge_l_recall_above_half": 1}
+    assert format_table({"forget": numbers}).splitlines() == [
+        "                          value",
+        "forget (20)",
+        "  Verbmem             ↓  0.0800",
+        "  Verbmem, worst row  ↓  0.9500",
+        "  Verbmem, rows > 0.5 ↓       1",
+    ]
+
+
 def test_no_columns() -> None:
     with pytest.raises(InputError, match="a table needs at least one evaluation, found none"):
         format_comparison({})

@@ -23,8 +23,10 @@ class CompareOptions:
         "field's own tables)",
         value="KEYS",
     )
-    reference: str | None = option(
-        None, help="name of a run that is never best, such as a retrained model", value="NAME"
+    reference: list[str] | None = option(  # noqa: RUF009 - `option` is a `dataclasses.field`
+        None,
+        help="name of a run that never saw what is to be forgotten: the mark, never best itself; may be repeated",
+        value="NAME",
     )
     figure: str | None = option(
         None,
@@ -36,10 +38,12 @@ class CompareOptions:
 PARSER = CommandParser(
     "compare",
     "Put several evaluations into one table, a row for each: folders with metrics.json, or NAME=FOLDER. Arrows say "
-    "which way is better; the best of each column is bold, in text it has a *.",
+    "which way is better; the best of each column is bold, in text it has a *. Of what is to be forgotten, that is the "
+    "nearest to --reference, a retrained model.",
     {"table": CompareOptions},
     required=(),
     words="run",
+    repeated=("reference",),
 )
 
 
@@ -59,7 +63,7 @@ def run(words: list[str]) -> None:
         if getattr(options, name) is not None:
             check_file(getattr(options, name), option=f"--{name}", overwrite=options.overwrite)
     keys = None if options.metrics is None else [key.strip() for key in options.metrics.split(",") if key.strip()]
-    table = compare(read_runs(values["run"]), metrics=keys or None, reference=options.reference)
+    table = compare(read_runs(values["run"]), metrics=keys or None, references=options.reference or ())
     text = FORMATS[options.format](table)
     if options.figure is not None:
         from ngdiff.report import plot_sequence  # matplotlib takes a while

@@ -20,6 +20,7 @@ from ngdiff.files import prepare_output, write_json, write_text
 from ngdiff.manifest import describe_data, write_manifest
 from ngdiff.modeling import SHAPES, build_model, load_model, save_model, train_tokenizer
 from ngdiff.report import plot_curves
+from ngdiff.scoring import over_forgotten_notes
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 from ngdiff.training.finetune import FinetuneConfig, finetune
 
@@ -104,6 +105,13 @@ def _run(words: list[str], values: dict[str, Any]) -> None:
         title="ngdiff demo: one person in ten is forgotten",
         forget_ceiling=trainer.ceiling,
     )
+    scores = {column: result.scores for column, result in results.items()}
+    notes = over_forgotten_notes({"after": scores["after"]}, {"retrained": scores["retrained"]})
+    if notes:
+        notes.append(
+            "      That is no better forgetting: its answers, above, are not those of a model that never knew."
+        )
+    table = "\n".join([table, *notes])
     write_text(output / "table.txt", table + "\n")
     write_json(output / "metrics.json", {column: result.as_json() for column, result in results.items()})
     sys.stdout.write("\n" + "\n\n".join([*_samples(demo.rows["forget"], results), table]) + "\n\n")

@@ -66,6 +66,7 @@ class CommandParser:
         groups: Title of a group in the help -> a dataclass whose fields are its options.
         required: Names of fields without which nothing runs.
         words: Name of the words that are no option, such as "runs": at least one then, a list in the values.
+        repeated: Names of lists that take one value each time they are given, so that words may follow.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class CommandParser:
         *,
         required: Sequence[str],
         words: str | None = None,
+        repeated: Sequence[str] = (),
     ) -> None:
         self.words = words
         self.command, self.summary, self.groups, self.required = (
@@ -93,6 +95,8 @@ class CommandParser:
         }
         optional = {name for kind in self.groups.values() for name in _optional(kind)}
         for action in self._parser._actions:
+            if action.dest in repeated:
+                action.__class__, action.nargs = argparse._AppendAction, None
             action.default = argparse.SUPPRESS  # the dataclasses know their defaults
             if action.dest == "learning_rate":
                 action.type = str  # a number, or auto
@@ -218,6 +222,8 @@ class CommandParser:
 
     def _words_for(self, name: str, value: Any, place: str) -> list[str]:
         action = self._actions[name]
+        if isinstance(action, argparse._AppendAction):
+            return [f"--{name}={item}" for item in (value if isinstance(value, list) else [value])]
         if isinstance(value, list) and action.nargs == "+":
             return [f"--{name}", *(str(item) for item in value)]
         if isinstance(value, list):

@@ -10,7 +10,7 @@ from ngdiff.errors import InputError
 from ngdiff.files import check_file, write_json
 from ngdiff.metrics import AUC_RETRAIN, CONFIDENCE, score
 from ngdiff.paths import user_path
-from ngdiff.scoring import format_comparison, read_metrics, read_sets, record_files
+from ngdiff.scoring import format_comparison, over_forgotten_notes, read_metrics, read_sets, record_files
 
 
 @dataclass
@@ -69,12 +69,16 @@ def run(words: list[str]) -> None:
     retrained = read_sets(others) if others else None
     metrics = score(read_sets(files), retrained=retrained, **chosen)
     columns = {"value": metrics}
+    notes: list[str] = []
     if retrained is not None:
-        columns["retrained"] = score(retrained, **{**chosen, "confidence": None})
+        columns["retrained"] = score(retrained, **chosen)
+        if options.confidence is not None:
+            notes = over_forgotten_notes({"the model": metrics}, {"retrained": columns["retrained"]})
+        columns["retrained"].pop("confidence", None)  # a column of its own would be too much
     if options.output is not None:
         target = user_path(options.output, "--output")
         write_json(target, {**metrics, **_of_a_model(target)})
-    sys.stdout.write(format_comparison(columns) + "\n")
+    sys.stdout.write("\n".join([format_comparison(columns), *notes]) + "\n")
     if retrained is not None and not _compared(metrics):
         sys.stdout.write(
             "note: no forget quality, which needs perturbed answers of the set forget from both models, and no "

@@ -2,7 +2,7 @@
 
 from ngdiff.metrics.auc import auc, auc_interval
 from ngdiff.metrics.bootstrap import ratio_interval
-from ngdiff.metrics.catalogue import METRICS, UNICODE, Metric, key_of, metrics_of
+from ngdiff.metrics.catalogue import FORGOTTEN, METRICS, UNICODE, Metric, key_of, metrics_of
 from ngdiff.metrics.classification import accuracies
 from ngdiff.metrics.forget_quality import ForgetQuality, forget_quality
 from ngdiff.metrics.gaffke import mean_interval
@@ -30,10 +30,12 @@ from ngdiff.metrics.truth_ratio import (
     truth_ratios,
 )
 from ngdiff.metrics.utility import model_utility
+from ngdiff.metrics.worst import watched
 
 __all__ = [
     "AUC_RETRAIN",
     "CONFIDENCE",
+    "FORGOTTEN",
     "METRICS",
     "UNICODE",
     "ForgetQuality",
@@ -73,4 +75,5 @@ __all__ = [
     "score",
     "summarize",
     "truth_ratios",
+    "watched",
 ]

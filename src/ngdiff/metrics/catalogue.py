@@ -213,6 +213,10 @@ METRICS: dict[str, dict[str, Metric]] = {
 }
 
 
+# Sets that are to be forgotten: less is better, down to what a model shows that never saw them, and no further.
+FORGOTTEN = ("forget", "muse_verbmem", "muse_knowmem_forget")
+
+
 def metrics_of(set_name: str) -> dict[str, Metric]:
     """The table of a set: its own, else that of "retain"."""
     return METRICS.get(set_name, METRICS["retain"])

@@ -27,6 +27,7 @@ from ngdiff.metrics.sample import Sample, samples_of
 from ngdiff.metrics.summary import headline, summarize_samples
 from ngdiff.metrics.truth_ratio import has_perturbed
 from ngdiff.metrics.utility import PARTS, SETS
+from ngdiff.metrics.worst import worst_rows
 
 Sets = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -49,6 +50,7 @@ RESERVED = (
     "privleak",
     "privleak_auc",
     "privleak_retrained",
+    "worst_rows",
     "confidence",
     "lm_eval",
 )
@@ -72,6 +74,7 @@ def score(
     - `privleak_auc`: `pair_aucs` of MUSE's three sets `muse_privleak_*`; `privleak`, in percent, against the model
       named in `privleak_retrained`: {`source`, `auc`, and for a model with records `privleak` by every score whose
       AUC is not 0 there};
+    - `worst_rows`: {set: {metric: [{`index`, `origin`, `value`}, ...]}} of sets to be forgotten, worst first;
     - `confidence`: {`level`, `method`, `seed`, `sets`: {set: {metric: [low, high]}}, `model_utility`, `privleak`}:
       of every mean of at least two records, by `gaffke.mean_ends` for fractions and `bootstrap.ratio_interval` for
       losses; `model_utility` from the draws of its nine, sets drawn independently of each other;
@@ -96,6 +99,9 @@ def score(
     result: dict[str, Any] = dict(headline(numbers))
     result.update(_forget_quality(sets, retrained or {}))
     result.update(numbers)
+    worst = {name: worst_rows(name, sets[name], own) for name, own in samples.items()}
+    if worst := {name: rows for name, rows in worst.items() if rows}:
+        result["worst_rows"] = worst
     if sets.get("forget") and sets.get("holdout"):
         result["membership"] = membership(sets["forget"], sets["holdout"], confidence=confidence, seed=seed)
     passages, against = _passages(sets), _passages(retrained or {})

@@ -8,6 +8,7 @@ from ngdiff.metrics.catalogue import key_of
 from ngdiff.metrics.sample import Sample, samples_of
 from ngdiff.metrics.utility import PARTS, SETS, model_utility
 from ngdiff.metrics.words import Words, has_words, is_of_other_script
+from ngdiff.metrics.worst import worst_numbers
 
 
 def summarize(set_name: str, records: Sequence[Mapping[str, Any]]) -> dict[str, float | int]:
@@ -19,7 +20,7 @@ def summarize(set_name: str, records: Sequence[Mapping[str, Any]]) -> dict[str, 
     there are any) the number of records with `token_hit` that do not say which label is the end token, as none did
     before they had `n_end`: it counts in memorisation and min-k then. Where records say so: `n_cut`, how many rows were
     cut because they were too long; `n_pieces` and `n_in_pieces`, how many records are pieces of a long text, and of how
-    many texts.
+    many texts. Of sets to be forgotten also `worst_numbers`.
 
     Raises:
         InputError: no records, or a record that a metric cannot use (see the metric).
@@ -38,6 +39,7 @@ def summarize_samples(
         if sample.sums:
             result[name] = sample.mean()
         result[f"n_{name}"] = len(sample.sums)
+    result.update(worst_numbers(set_name, samples))
     references = [record["reference"] for record in records if record.get("reference") is not None]
     words: Words = "unicode" if any(map(is_of_other_script, references)) else "rouge-score"
     result["n_no_words"] = sum(not has_words(reference, words) for reference in references)

@@ -10,7 +10,8 @@ from rouge_score.tokenizers import DefaultTokenizer
 
 # Scripts that are written without spaces between words.
 _UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
-_WORD = regex.compile(rf"{_UNSPACED}\p{{M}}*|(?:(?!{_UNSPACED})[\p{{L}}\p{{N}}]\p{{M}}*)+")
+_LETTER = r"[\p{L}\p{N}]"
+_WORD = regex.compile(rf"(?={_LETTER}){_UNSPACED}\p{{M}}*|(?:(?!{_UNSPACED}){_LETTER}\p{{M}}*)+")
 _READ = regex.compile(r"[\p{Latin}0-9]")
 _ASCII_WORD = regex.compile(r"[a-z0-9]")
 

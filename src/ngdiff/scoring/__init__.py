@@ -2,6 +2,7 @@
 
 from ngdiff.scoring.compare import Comparison, compare
 from ngdiff.scoring.formats import FORMATS
+from ngdiff.scoring.over_forgotten import over_forgotten, over_forgotten_notes
 from ngdiff.scoring.records import read_records, read_sets, record_files
 from ngdiff.scoring.runs import read_metrics, read_runs
 from ngdiff.scoring.sequence import sequences
@@ -13,6 +14,8 @@ __all__ = [
     "compare",
     "format_comparison",
     "format_table",
+    "over_forgotten",
+    "over_forgotten_notes",
     "read_metrics",
     "read_records",
     "read_runs",

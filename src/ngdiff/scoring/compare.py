@@ -2,12 +2,24 @@
 
 import difflib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ngdiff.errors import InputError
 from ngdiff.metrics import UNICODE
-from ngdiff.scoring.quantities import ABILITIES, Quantity, in_force, is_shown, quantities, shown
+from ngdiff.metrics.worst import COUNT, MAX
+from ngdiff.scoring.over_forgotten import Beyond, is_of_forgetting, over_forgotten, over_forgotten_notes
+from ngdiff.scoring.quantities import (
+    ABILITIES,
+    Quantity,
+    arrow,
+    at,
+    in_force,
+    is_shown,
+    quantities,
+    set_names,
+    shown,
+)
 
 # What a table shows unasked, as far as the runs have it: the numbers of the field's own tables.
 HEADLINE = (
@@ -32,7 +44,9 @@ class Comparison(NamedTuple):
     """A table: one row per name, one column per quantity.
 
     `values[row][column]` is None where a run lacks the number; `best[row][column]` marks the best of a column.
-    `titles` are unique.
+    `titles` are unique. `ways`: which way is better, as `ngdiff.scoring.quantities.arrow` shows it. `over[row]`: the
+    numbers of the run that are beyond the references' (`over_forgotten`); empty without these. `notes`: lines below
+    the table.
     """
 
     names: list[str]
@@ -40,10 +54,13 @@ class Comparison(NamedTuple):
     titles: list[str]
     values: list[list[float | None]]
     best: list[list[bool]]
+    ways: list[str]
+    over: list[list[Beyond]]
+    notes: list[str]
 
 
 def compare(
-    runs: Mapping[str, Mapping[str, Any]], *, metrics: Sequence[str] | None = None, reference: str | None = None
+    runs: Mapping[str, Mapping[str, Any]], *, metrics: Sequence[str] | None = None, references: Sequence[str] = ()
 ) -> Comparison:
     """The table of several evaluations.
 
@@ -51,29 +68,72 @@ def compare(
     numbers **as they are shown**: numbers that look alike are all best. No number is best in a column without a
     direction, or where fewer than two runs have one.
 
+    Of what is to be forgotten, the best is the nearest to the references, models that never saw it (of several: to
+    their range): less than these show is no better. Without references nothing is best there.
+
     Args:
         runs: contents of `metrics.json` by name.
         metrics: keys of the columns, such as `forget.loss`; "all" is every number; None: those of `HEADLINE`, or
             all where no run has one of these.
-        reference: a run that is never best, such as a retrained model.
+        references: runs that are never best, retrained models.
 
     Raises:
         InputError: no runs; a key or a reference that is not there; an entry that is no number.
     """
     if not runs:
         raise InputError("a comparison needs at least one run, found none")
-    if reference is not None and reference not in runs:
-        raise InputError(f"the reference {reference!r} is not among the runs; one of {', '.join(runs)}")
+    for reference in references:
+        if reference not in runs:
+            raise InputError(f"the reference {reference!r} is not among the runs; one of {', '.join(runs)}")
     evaluations = list(runs.values())
     chosen = _choose(quantities(evaluations), metrics, evaluations)
     values = [[quantity.value(evaluation) for quantity in chosen] for evaluation in evaluations]
-    rivals = [name != reference for name in runs]
+    rivals = [name not in references for name in runs]
+    marks = [_marks(quantity, [runs[name] for name in references]) for quantity in chosen]
     columns = [
-        _best(quantity, [row[i] if rival else None for row, rival in zip(values, rivals, strict=True)])
+        _best(quantity, [row[i] if rival else None for row, rival in zip(values, rivals, strict=True)], marks[i])
         for i, quantity in enumerate(chosen)
     ]
     best = [[column[row] for column in columns] for row in range(len(runs))]
-    return Comparison(list(runs), chosen, _titles(chosen), values, best)
+    others = {name: runs[name] for name in references}
+    over = [over_forgotten(one, list(others.values())) if rivals[i] else [] for i, one in enumerate(evaluations)]
+    over = over if references else []
+    notes = over_forgotten_notes({name: one for name, one in runs.items() if name not in references}, others)
+    if not references and len(runs) > 1 and any(map(is_of_forgetting, chosen)):
+        notes.append(
+            "note: no --reference, a model that never saw what is to be forgotten: of that nothing is best, since less "
+            "than such a model shows is no better"
+        )
+    notes += _unequal_rows(runs, {quantity.group for quantity in chosen})
+    ways = [_way(quantity, mark) for quantity, mark in zip(chosen, marks, strict=True)]
+    return Comparison(list(runs), chosen, _titles(chosen), values, best, ways, over, notes)
+
+
+def _marks(quantity: Quantity, references: Sequence[Mapping[str, Any]]) -> list[float] | None:
+    """The references' numbers, to come near to, of what is to be forgotten; None for a number with a way of its own."""
+    if not is_of_forgetting(quantity):
+        return None
+    found = [quantity.value(reference) for reference in references]
+    return [float(shown(value)) for value in found if value is not None]
+
+
+def _way(quantity: Quantity, marks: Sequence[float] | None) -> str:
+    if not marks:
+        return arrow(quantity.better)
+    least, most = (f"{value:.4g}" for value in (min(marks), max(marks)))
+    return f"→{least}" if least == most else f"→{least}..{most}"
+
+
+def _unequal_rows(runs: Mapping[str, Mapping[str, Any]], groups: Collection[str]) -> list[str]:
+    """Where numbers of a set stand side by side that are of other numbers of rows."""
+    notes = []
+    for name in set_names(list(runs.values())):
+        counts = {run: at(metrics, (name, "n")) for run, metrics in runs.items()}
+        known = {run: count for run, count in counts.items() if count is not None}
+        if name in groups and len(set(known.values())) > 1:
+            listed = ", ".join(f"{count} in {run}" for run, count in known.items())
+            notes.append(f"note: {name} has other rows from run to run ({listed}): its numbers do not compare")
+    return notes
 
 
 def _choose(
@@ -82,7 +142,7 @@ def _choose(
     by_key = {quantity.key: quantity for quantity in found}
     usual = {quantity.key for quantity in in_force(found, evaluations)}
     if keys is None:
-        keys = [key for name in HEADLINE for key in (name, name + UNICODE) if key in usual] or ["all"]
+        keys = [key for name in HEADLINE for key in _forms(name) if key in usual] or ["all"]
     chosen: dict[str, Quantity] = {}
     for key in keys:
         if key == "all":
@@ -96,12 +156,20 @@ def _choose(
     return list(chosen.values())
 
 
+def _forms(key: str) -> Iterator[str]:
+    """A number, the same by words of Unicode, and the worst rows of each."""
+    for one in (key, key + UNICODE):
+        yield from (one, one + MAX, one + COUNT)
+
+
 def _is_asked_for(quantity: Quantity) -> bool:
     return is_shown(quantity) or quantity.group == ABILITIES
 
 
-def _best(quantity: Quantity, column: Sequence[float | None]) -> list[bool]:
-    ranks = [None if value is None else quantity.badness(float(shown(value))) for value in column]
+def _best(quantity: Quantity, column: Sequence[float | None], marks: Sequence[float] | None) -> list[bool]:
+    if marks is not None and not marks:
+        return [False] * len(column)
+    ranks = [None if value is None else quantity.badness(float(shown(value)), marks or ()) for value in column]
     known = [rank for rank in ranks if rank is not None]
     return [len(known) > 1 and rank == min(known) for rank in ranks]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from ngdiff.scoring.compare import Comparison
-from ngdiff.scoring.quantities import arrow, shown
+from ngdiff.scoring.quantities import shown
 
 
 def to_text(table: Comparison) -> str:
@@ -20,31 +20,39 @@ def to_text(table: Comparison) -> str:
         rows[0][1:] = [f"{title} " for title in rows[0][1:]]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join([f"{r[0]:<{widths[0]}}", *map(str.rjust, r[1:], widths[1:])]).rstrip() for r in rows]
-    return "\n".join([*lines, *(["* best of its column"] if marked else [])]) + "\n"
+    return "\n".join([*lines, *(["* best of its column"] if marked else []), *table.notes]) + "\n"
 
 
 def to_markdown(table: Comparison) -> str:
-    """A table of GitHub's Markdown; the best of each column is bold."""
+    """A table of GitHub's Markdown; the best of each column is bold. Notes follow it."""
     titles = [_markdown(title) for title in _with_arrows(table)]
     rows = [["method", *titles], [":--", *["--:"] * len(titles)]]
     for name, cells in _rows(table):
         rows.append([_markdown(name), *(f"**{shown(value)}**" if best else shown(value) for value, best in cells)])
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    notes = "".join(f"\n{_markdown(note)}\n" for note in table.notes)
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows) + notes
 
 
 def to_csv(table: Comparison) -> str:
-    """Comma-separated; columns are called by their keys, numbers are complete, a missing one is `-`."""
+    """Comma-separated; columns are called by their keys, numbers are complete, a missing one is `-`.
+
+    With references a last column, `over_forgotten`, has the keys of the numbers that are beyond theirs, apart by
+    spaces; `-` for none.
+    """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["method", *(quantity.key for quantity in table.quantities)])
-    for name, cells in _rows(table):
-        writer.writerow([name, *("-" if value is None else repr(value) for value, _ in cells)])
+    beyond = [" ".join(one.quantity.key for one in own) or "-" for own in table.over]
+    writer.writerow(
+        ["method", *(quantity.key for quantity in table.quantities), *(["over_forgotten"] if beyond else [])]
+    )
+    for row, (name, cells) in enumerate(_rows(table)):
+        writer.writerow([name, *("-" if value is None else repr(value) for value, _ in cells), *beyond[row : row + 1]])
     return file.getvalue()
 
 
 def to_latex(table: Comparison) -> str:
-    """A `tabular` with the rules of the package booktabs; the best of each column is bold."""
-    arrows = [_LATEX_ARROWS.get(arrow(q.better), _latex_target(arrow(q.better))) for q in table.quantities]
+    """A `tabular` with the rules of the package booktabs; the best of each column is bold. Notes are comments."""
+    arrows = [_LATEX_ARROWS.get(way, _latex_target(way)) for way in table.ways]
     titles = [f"{_latex(title)} {way}".rstrip() for title, way in zip(table.titles, arrows, strict=True)]
     lines = [
         "% needs \\usepackage{booktabs}",
@@ -56,7 +64,8 @@ def to_latex(table: Comparison) -> str:
     for name, cells in _rows(table):
         numbers = [_latex_number(value, bold=best) for value, best in cells]
         lines.append(f"{' & '.join([_latex(name), *numbers])} \\\\")
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"]) + "\n"
+    notes = [f"% {note}" for note in table.notes]
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", *notes]) + "\n"
 
 
 FORMATS: dict[str, Callable[[Comparison], str]] = {
@@ -85,8 +94,7 @@ def _rows(table: Comparison) -> list[tuple[str, Sequence[tuple[float | None, boo
 
 
 def _with_arrows(table: Comparison) -> list[str]:
-    pairs = zip(table.titles, table.quantities, strict=True)
-    return [f"{title} {arrow(quantity.better)}".rstrip() for title, quantity in pairs]
+    return [f"{title} {way}".rstrip() for title, way in zip(table.titles, table.ways, strict=True)]
 
 
 def _markdown(text: str) -> str:

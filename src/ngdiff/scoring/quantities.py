@@ -5,7 +5,8 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Literal, NamedTuple
 
 from ngdiff.errors import InputError
-from ngdiff.metrics import UNICODE, metrics_of
+from ngdiff.metrics import UNICODE, metrics_of, watched
+from ngdiff.metrics.worst import ABOVE, COUNT, MAX
 
 Metrics = Mapping[str, Any]
 
@@ -13,6 +14,8 @@ Metrics = Mapping[str, Any]
 LEFT_OUT = {"truth_ratio_arithmetic", "exact_memorisation_with_end", "extraction_strength_with_end"}
 # What lm-evaluation-harness measures; `ngdiff evaluate` shows it in the harness's own form.
 ABILITIES = "general abilities"
+# Whether forgotten rows can be told from rows never seen.
+MEMBERSHIP = "forget or holdout?"
 # Of the many membership scores one of each kind; Min-20 % is the choice of its authors.
 _MEMBERSHIP = ("loss", "loss/zlib", "loss-reference", "min-20%", "min-20%++", "grad-norm")
 
@@ -47,8 +50,14 @@ class Quantity(NamedTuple):
             raise InputError(f"{self.key} is no number but {type(found).__name__}")
         return found
 
-    def badness(self, value: float) -> float | None:
-        """The less, the better; None where no way is better."""
+    def badness(self, value: float, marks: Sequence[float] = ()) -> float | None:
+        """The less, the better; None where no way is better.
+
+        Args:
+            marks: where there are any, the nearer to their range the better.
+        """
+        if marks:
+            return max(min(marks) - value, value - max(marks), 0.0)
         if self.better is None:
             return None
         if isinstance(self.better, str):
@@ -63,6 +72,11 @@ def quantities(evaluations: Sequence[Metrics]) -> list[Quantity]:
         for key, metric in metrics_of(name).items():
             path = (name, key)
             found.append(Quantity(name, metric.title, metric.better, path, ("confidence", "sets", *path)))
+            if key in watched(name):
+                found += [
+                    Quantity(name, f"{metric.title}, worst row", metric.better, (name, key + MAX), ()),
+                    Quantity(name, f"{metric.title}, rows > {ABOVE}", metric.better, (name, key + COUNT), ()),
+                ]
     found += [
         Quantity("all", "model utility", "higher", ("model_utility",), ("confidence", "model_utility")),
         Quantity("all", "forget quality", "higher", ("forget_quality",), ()),
@@ -71,7 +85,7 @@ def quantities(evaluations: Sequence[Metrics]) -> list[Quantity]:
     for score in _scores(evaluations):
         path = ("membership", score)
         found.append(
-            Quantity("forget or holdout?", f"AUC {score}", 0.5, (*path, "auc"), (*path, "interval")),
+            Quantity(MEMBERSHIP, f"AUC {score}", 0.5, (*path, "auc"), (*path, "interval")),
         )
     found += _abilities(evaluations)
     return [one for one in found if any(one.value(metrics) is not None for metrics in evaluations)]
@@ -144,13 +158,15 @@ def arrow(better: Literal["lower", "higher"] | float | None) -> str:
 
 
 def shown(value: float | None) -> str:
-    """Four decimals; a number too small for them in scientific form; `-` for one that is missing.
+    """Four decimals; a number too small for them in scientific form; a whole one as it is; `-` for one that is missing.
 
-    >>> shown(0.5), shown(0.0), shown(1.25e-20), shown(None)
-    ('0.5000', '0.0000', '1.2e-20', '-')
+    >>> shown(0.5), shown(0.0), shown(1.25e-20), shown(3), shown(None)
+    ('0.5000', '0.0000', '1.2e-20', '3', '-')
     """
     if value is None:
         return "-"
+    if isinstance(value, int):
+        return str(value)
     return f"{value:.1e}" if 0 < abs(value) < 0.00005 else f"{value:.4f}"
 
 

@@ -4,7 +4,6 @@ import re
 
 from ngdiff.errors import InputError
 from ngdiff.scoring.compare import Comparison
-from ngdiff.scoring.quantities import arrow
 
 _NAME = re.compile(r"(.+)@(\d+)")
 
@@ -20,8 +19,7 @@ def sequences(table: Comparison) -> dict[str, dict[str, list[tuple[int, float | 
         InputError: a run with another kind of name, or two with one method and k.
     """
     found: dict[str, dict[str, list[tuple[int, float | None]]]] = {
-        f"{title} {arrow(quantity.better)}".rstrip(): {}
-        for title, quantity in zip(table.titles, table.quantities, strict=True)
+        f"{title} {way}".rstrip(): {} for title, way in zip(table.titles, table.ways, strict=True)
     }
     for name, values in zip(table.names, table.values, strict=True):
         match = _NAME.fullmatch(name)
