@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from ngdiff.data.people import fictional_people
+
 from .runs import run, succeeded
 
 
@@ -68,3 +70,23 @@ def test_a_prompt_that_fills_the_row_is_named(material, tmp_path):
     assert outcome.status == 2
     assert "rows.jsonl, line 1: the prompt alone has" in outcome.error
     assert "--max-length 256 leaves no token of the answer" in outcome.error
+
+
+@pytest.mark.slow
+def test_a_model_trained_on_texts_recites_them(tmp_path):
+    """Twenty texts, one of them in pieces: Verbmem was .35 from the begin token alone."""
+    people = fictional_people(20, questions=6)
+    texts = [" ".join(row["answer"] for row in people[start : start + 6]) for start in range(0, len(people), 6)]
+    texts = [*texts[:-4], " ".join(texts[-4:])]
+    path = tmp_path / "texts.jsonl"
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+    words = ["--vocab-size", 600, "--num-train-epochs", 150, "--max-length", 256]
+    succeeded(run("finetune", "--model", "llama-micro", "--train", path, "--output", tmp_path / "m", *words))
+    folder = tmp_path / "e"
+    found = ["--forget", path, "--max-length", 256, "--output", folder]
+    succeeded(run("evaluate", "--model", tmp_path / "m", *found))
+    numbers = json.loads((folder / "metrics.json").read_text())
+    assert numbers["forget"]["n_in_pieces"] == 1
+    assert numbers["verbmem"] > 0.97
+    assert numbers["forget"]["exact_memorisation"] > 0.97
+    assert numbers["forget"]["extraction_strength"] > 0.9

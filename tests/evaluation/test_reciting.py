@@ -10,9 +10,11 @@ from tokenizers import processors
 
 from ngdiff.data.encode import encode_rows
 from ngdiff.data.rows import Row
+from ngdiff.data.sets import EvaluationSet
 from ngdiff.data.template import Template
 from ngdiff.errors import InputError
 from ngdiff.evaluation import EvaluationResult, evaluate
+from ngdiff.evaluation.plan import Limits, make_plan
 
 from .reciter import Reciter
 
@@ -124,10 +126,12 @@ def test_rows_longer_than_1024_tokens_are_whole(any_tokenizer: Any, end: bool) -
         assert result.scores["forget"]["n_cut"] == 0
 
 
-@pytest.mark.parametrize("kind", ["question", "completion"])
+@pytest.mark.parametrize("kind", ["question", "completion", "chat"])
 def test_of_a_row_that_is_cut_the_rest_is_compared(any_tokenizer: Any, kind: str) -> None:
-    rows = [replace(row, origin=f"f.jsonl, line {i}") for i, row in enumerate(KINDS[kind])]
-    result = recited(rows, any_tokenizer, Template("plain", any_tokenizer), max_length=90)
+    any_tokenizer.chat_template = SEVERAL_TOKENS
+    template = Template("chat" if kind == "chat" else "plain", any_tokenizer)
+    rows = KINDS["question" if kind == "chat" else kind]
+    result = recited(rows, any_tokenizer, template, max_length=90)
     assert_all_is_known(result)
     for record, row in zip(result.records["forget"], rows, strict=True):
         assert record["n_cut"] > 0 == record["n_end"]
@@ -194,6 +198,13 @@ def test_prompt_tokens_that_are_no_number(any_tokenizer: Any, bad: Any) -> None:
         recited(TEXTS[:2], any_tokenizer, Template("plain", any_tokenizer), prompt_tokens=bad)
 
 
+def test_a_text_that_ends_without_words_is_asked_for_words(any_tokenizer: Any) -> None:
+    rows = [Row("", words(3, seed) + end, kind="text") for seed, end in enumerate([" !" * 40, "\n" * 30, " ~ . " * 9])]
+    result = recited(rows, any_tokenizer, Template("plain", any_tokenizer), prompt_tokens=30)
+    assert_all_is_known(result)
+    assert result.scores["forget"]["n_no_words"] == 0
+
+
 def test_letters_of_several_tokens_are_not_parted(any_tokenizer: Any) -> None:
     """The prompt ends behind a letter, and the reference begins with one."""
     rows = [Row("", "Ё" * count + "ж🜁" * 9, kind="text") for count in range(1, 9)]
@@ -201,3 +212,15 @@ def test_letters_of_several_tokens_are_not_parted(any_tokenizer: Any) -> None:
     for record, row in zip(result.records["forget"], rows, strict=True):
         assert record["prompt"] + record["reference"] == row.answer
         assert record["generated"] == record["reference"]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "passage"])
+def test_training_and_evaluation_see_the_same_tokens(any_tokenizer: Any, kind: str) -> None:
+    """Short rows, cut ones and pieces; passages are read as one running text in training."""
+    template = Template("plain", any_tokenizer)
+    for max_length in (CONTEXT, 90):
+        shown = encode_rows(KINDS[kind], any_tokenizer, template, max_length=max_length)
+        sets = {"forget": EvaluationSet(KINDS[kind])}
+        plan = make_plan(sets, any_tokenizer, template, Limits(max_length, CONTEXT, given=True))
+        asked = [plan.sequences[row.reference] for row in plan.rows["forget"]]
+        assert asked == [(tuple(item["input_ids"]), tuple(item["labels"])) for item in shown]

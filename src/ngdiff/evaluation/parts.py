@@ -192,25 +192,30 @@ def _prompted(part: Part, tokenizer: Any, prompt_tokens: int | None) -> Part:
     """With its first tokens as prompt, and the rest as reference."""
     item = part.sequences[0]
     front, text = len(item.prompt_ids), _text_ids(part)
-    count = _prompt_length(len(text), prompt_tokens)
-    whole = part.row.answer
-    # A letter may be of several tokens; a prompt that ends within one would show it as �.
-    for length in range(count, min(count + 4, len(text))):
-        head = decode(tokenizer, text[:length], _NO_END)
-        if whole.startswith(head) and whole[len(head) :].strip():
-            break
-    else:  # a tokenizer that gives back another text than it was given
-        length, head = count, decode(tokenizer, text[:count], _NO_END)
-        whole = head + decode(tokenizer, text[count:], _NO_END)
-    if not whole[len(head) :].strip():
-        length, head, whole = 0, "", part.row.answer
+    length, head, rest = _beginning(part.row.answer, text, _prompt_length(len(text), prompt_tokens), tokenizer)
     return replace(
         part,
-        row=replace(part.row, answer=whole[len(head) :]),
+        row=replace(part.row, answer=rest),
         prompt=head,
         prompt_ids=tuple(item.input_ids[: front + length]),
         n_given=max(front + length - max(front, 1), 0),
     )
+
+
+def _beginning(whole: str, ids: Sequence[int], count: int, tokenizer: Any) -> tuple[int, str, str]:
+    """About the first `count` tokens of a text, the number taken, and their text and the rest."""
+    # A letter may be of several tokens; a prompt that ends within one would show it as �.
+    for length in range(count, min(count + 4, len(ids))):
+        head = decode(tokenizer, ids[:length], _NO_END)
+        if whole.startswith(head):
+            break
+    else:  # a tokenizer that gives back another text than it was given
+        return count, decode(tokenizer, ids[:count], _NO_END), decode(tokenizer, ids[count:], _NO_END)
+    # Nothing could be compared with an end without words.
+    while length and not any(map(str.isalnum, whole[len(head) :])):
+        length -= 1
+        head = decode(tokenizer, ids[:length], _NO_END)
+    return length, head, whole[len(head) :]
 
 
 def _prompt_length(tokens: int, prompt_tokens: int | None) -> int:
