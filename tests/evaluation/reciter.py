@@ -48,14 +48,19 @@ class Reciter(PreTrainedModel):
 
     def generate(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, generation_config: GenerationConfig
-    ) -> torch.Tensor:
+    ) -> Any:
         """Greedy, until every row has said an end token or the limit is reached."""
+        ends = torch.tensor(generation_config.eos_token_id or [-1])
         ended = torch.zeros(len(input_ids), dtype=torch.bool)
+        logits = []
         for _ in range(generation_config.max_new_tokens):
-            best = self(input_ids, attention_mask).logits[:, -1].argmax(dim=-1)
+            logits.append(self(input_ids, attention_mask).logits[:, -1])
+            best = logits[-1].argmax(dim=-1)
             input_ids = torch.cat([input_ids, best[:, None]], dim=1)
             attention_mask = torch.nn.functional.pad(attention_mask, (0, 1), value=1)
-            ended |= torch.isin(best, torch.tensor(generation_config.eos_token_id))
+            ended |= torch.isin(best, ends)
             if ended.all():
                 break
+        if generation_config.return_dict_in_generate:
+            return SimpleNamespace(sequences=input_ids, logits=tuple(logits))
         return input_ids
