@@ -15,13 +15,12 @@ import textwrap
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from pathlib import Path
 from typing import Any, NoReturn
 
-import yaml
 from transformers import HfArgumentParser  # without torch, unlike TrainingArguments
 from transformers.hf_argparser import string_to_bool
 
+from ngdiff.cli.config_file import read_config
 from ngdiff.errors import InputError
 
 _WIDTH = 100
@@ -119,6 +118,12 @@ class CommandParser:
         words, file = _take_config(list(words))
         if file is not None:
             words = self._words_of(file) + words  # the command line comes later and wins
+        for word in words:
+            if not word.isascii():
+                try:
+                    word.encode()
+                except UnicodeEncodeError as error:  # bytes of another encoding, half a surrogate pair
+                    raise InputError(f"{word!r} is not UTF-8 text") from error
         namespace, rest = self._parser.parse_known_args(self._switches_apart(words))
         values = vars(namespace)
         unknown = [word for word in rest if self.words is None or word.startswith("-")]
@@ -196,25 +201,17 @@ class CommandParser:
 
     def _words_of(self, file: str) -> list[str]:
         """The options of a YAML file as words of a command line."""
-        path = Path(file)
-        if not path.is_file():
-            raise InputError(f"--config {file}: no such file")
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"--config {file} is not YAML: {reason}") from error
-        if content is None:
-            return []
-        if not isinstance(content, dict):
-            raise InputError(f"--config {file} holds no `option: value` lines but a {type(content).__name__}")
         words: list[str] = []
-        for key, value in content.items():
-            name = str(key).replace("-", "_")
+        given: set[str] = set()
+        for key, value in read_config(file).items():
+            name = key.replace("-", "_")
             if name not in self._actions:
                 raise InputError(
-                    f"--config {file}: {key} is no option of ngdiff {self.command}{self._similar(str(key))}"
+                    f"--config {file}: {key[:80]} is no option of ngdiff {self.command}{self._similar(key)}"
                 )
+            if name in given:
+                raise InputError(f"--config {file}: {key} is given twice")
+            given.add(name)
             if value is None or value == []:
                 continue
             words += self._words_for(name, value, f"--config {file}: {key}")
@@ -222,6 +219,10 @@ class CommandParser:
 
     def _words_for(self, name: str, value: Any, place: str) -> list[str]:
         action = self._actions[name]
+        items = value if isinstance(value, list) else [] if isinstance(value, dict) else [value]
+        strange = next((item for item in items if isinstance(item, list | tuple | dict | set | bytes)), None)
+        if strange is not None:
+            raise InputError(f"{place} holds a {type(strange).__name__}, which is no value of an option")
         if isinstance(action, argparse._AppendAction):
             return [f"--{name}={item}" for item in (value if isinstance(value, list) else [value])]
         if isinstance(value, list) and action.nargs == "+":
@@ -232,8 +233,11 @@ class CommandParser:
             value = value[0]
         if isinstance(value, bool) and action.nargs != "?":
             value = "yes" if value else "no"  # YAML takes a bare `no`, as in `save_strategy: no`, for false
-        # In one word, so that a value which begins with a dash is no option.
-        return [f"--{name}={json.dumps(value) if isinstance(value, dict | bool) else value}"]
+        try:
+            text = json.dumps(value) if isinstance(value, dict | bool) else str(value)
+        except (TypeError, ValueError) as error:  # dates and sets are nothing that JSON has
+            raise InputError(f"{place} holds a mapping of which no JSON can be made: {error}") from error
+        return [f"--{name}={text}"]  # in one word, so that a value which begins with a dash is no option
 
     def _similar(self, word: str) -> str:
         close = difflib.get_close_matches(word.lstrip("-").replace("-", "_"), self._actions, n=1)

@@ -2,11 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import yaml
-
+from ngdiff.cli.config_file import read_config
 from ngdiff.cli.parsing import option
 from ngdiff.errors import InputError
 
@@ -44,11 +41,10 @@ def _given(words: Sequence[str], name: str) -> str | None:
 
 
 def _of_config(file: str | None) -> str | None:
-    if file is None or not Path(file).is_file():  # the parser says what is wrong with it
+    if file is None:
         return None
     try:
-        content: Any = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        return None  # as above
-    task = content.get("task") if isinstance(content, dict) else None
+        task = read_config(file).get("task")
+    except InputError:
+        return None  # the parser says what is wrong with it
     return None if task is None else str(task)

@@ -4,6 +4,7 @@ Shape legend: B images of a batch, N of the whole set, C channels, H height, W w
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,13 @@ import torch
 from torch import Tensor
 
 from ngdiff.data.cifar import STATISTICS, cifar_name
+from ngdiff.data.files import read_text
 from ngdiff.data.images import Images
+from ngdiff.data.json_text import JSONError, decode_all
 from ngdiff.errors import InputError
 
 PREPROCESSOR = "preprocessor_config.json"
+_LARGEST = 1 << 16  # pixels on a side
 
 
 @dataclass(frozen=True)
@@ -90,9 +94,11 @@ def read_preparation(folder: str | Path) -> Preparation | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        content = decode_all(read_text(path))
+    except JSONError as error:
         raise InputError(f"{path}: not JSON: {error}") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds no JSON object")
     return preparation_from(content, str(path))
@@ -104,7 +110,8 @@ def preparation_from(content: Mapping[str, Any], origin: str) -> Preparation:
     Raises:
         InputError: fields that are missing, or ask for something that is not done here.
     """
-    if content.get("do_rescale", True) is False or abs(content.get("rescale_factor", 1 / 255) - 1 / 255) > 1e-9:
+    factor = content.get("rescale_factor", 1 / 255)
+    if content.get("do_rescale", True) is False or not (_is_number(factor) and abs(factor - 1 / 255) <= 1e-9):
         raise InputError(f"{origin}: pixels that are not divided by 255 are not supported")
     mean: Any = content.get("image_mean")
     std: Any = content.get("image_std")
@@ -120,12 +127,19 @@ def preparation_from(content: Mapping[str, Any], origin: str) -> Preparation:
         size = (size.get("height", edge), size.get("width", edge))
     elif isinstance(size, int):
         size = (size, size)
-    known = content.get("do_resize", True) is not False and size is not None and None not in size
-    return Preparation(tuple(mean), tuple(std), (int(size[0]), int(size[1])) if known else None)
+    if content.get("do_resize", True) is False or size is None or size == (None, None):
+        return Preparation(tuple(mean), tuple(std), None)
+    if not (isinstance(size, tuple) and all(type(edge) is int and 1 <= edge <= _LARGEST for edge in size)):
+        raise InputError(f"{origin}: the size of images must be whole numbers from 1 to {_LARGEST}, found {size}")
+    return Preparation(tuple(mean), tuple(std), (size[0], size[1]))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _three(values: Any) -> bool:
-    return isinstance(values, Sequence) and len(values) == 3 and all(isinstance(v, int | float) for v in values)
+    return isinstance(values, list | tuple) and len(values) == 3 and all(_is_number(value) for value in values)
 
 
 def augment(pixels: Tensor, rows: Tensor, *, total: int, seed: int, epoch: int, padding: int = 4) -> Tensor:
