@@ -104,6 +104,7 @@ class Bench:
         """One arm from the target of one seed."""
         name = f"s{seed}-" + "".join(c if c.isalnum() else "-" for c in arm)
         sets = ["--forget", "forget.jsonl", "--retain", "retain.jsonl", "--seed", str(seed), "--save-strategy", "no"]
+        sets += ["--max-retain-loss", "none"]  # a method that destroys has its row in the table
         self.ngdiff("unlearn", name, "--model", f"s{seed}-target", *sets, *options)
         return self.evaluate(name)
 

@@ -97,3 +97,10 @@ def _size(count: int) -> str:
         if count >= width:
             return f"{count / width:.1f} {unit}"
     return f"{count} bytes"
+
+
+class RuinedModelError(Exception):
+    """A run is done and its model is ruined; it was kept under another name.
+
+    The message says why and where. The command line prints it alone and exits with status 3.
+    """

@@ -1,10 +1,13 @@
 """What the commands say: the next command, rows left out, what cannot be asked for."""
 
+import json
 import logging
 import re
 import shlex
 
 import pytest
+
+from ngdiff.training import trainer
 
 from .runs import rows_of, run, succeeded, write_rows
 
@@ -19,9 +22,7 @@ def test_unlearn_ends_with_the_command_that_scores_it(material, tmp_path):
     out = succeeded(run(*words)).out
     before, said, command = out.rstrip().rpartition(f"The model is in {folder}; what it still knows:\n  ")
     assert said
-    assert re.fullmatch(
-        r"forget loss: [\d.]+ before, [\d.]+ after\nretain loss \(first 5 rows\): [\d.]+ before, [\d.]+ after\n", before
-    )
+    assert re.fullmatch(r"forget loss: [\d.]+ before, [\d.]+ after\nretain loss: [\d.]+ before, [\d.]+ after\n", before)
     words = shlex.split(command)
     sets = ["--forget", str(forget), "--retain", str(material.retain)]
     assert words[:4] == ["ngdiff", "evaluate", "--model", str(folder)]
@@ -36,10 +37,12 @@ def test_it_names_no_option_that_was_not_given(material, tmp_path):
     assert out.endswith(f"\n  ngdiff evaluate --model {tmp_path / 'u'} {sets}\n")
 
 
-def test_the_retain_loss_is_of_no_more_rows_than_there_are(material, tmp_path):
-    few = write_rows(tmp_path / "few.jsonl", rows_of(material.retain)[:2])
-    out = succeeded(run(*material.words(tmp_path / "u", max_steps=1, retain=few))).out
-    assert "retain loss (first 2 rows): " in out
+def test_the_retain_loss_says_of_how_many_rows_it_is(material, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "SAMPLE_ROWS", 6)
+    out = succeeded(run(*material.words(tmp_path / "u", max_steps=1))).out
+    assert "\nretain loss (6 of 12 rows, evenly spread): " in out
+    extra = json.loads((tmp_path / "u" / "manifest.json").read_text())["extra"]
+    assert extra["rows_of_losses"] == {"forget": 4, "retain": 6}
 
 
 def test_rows_that_are_left_out_are_counted(material, tmp_path, caplog):

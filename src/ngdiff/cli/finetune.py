@@ -14,6 +14,7 @@ from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, resolve
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first, say, wait_for_all
 from ngdiff.cli.resume import checkpoint_to_resume, is_done, refuse_other_run
+from ngdiff.cli.ruined import RUINED, in_ruined, ruined_error
 from ngdiff.cli.signals import SIGNALS
 from ngdiff.cli.task import TaskOptions, task_of
 from ngdiff.data import read_rows, resolve_template
@@ -160,8 +161,13 @@ def run(words: list[str]) -> None:
         stop_request=SIGNALS.request,
     )
     if is_first():
-        files = save_model(model, tokenizer, output)
-        write_manifest(output, **manifest, extra={"finished": True}, outputs=files)
+        ruined = result.outcome.ruined
+        files = save_model(model, tokenizer, output / RUINED if ruined else output)
+        files = in_ruined(files) if ruined else files
+        extra = {"finished": True, **({"ruined": ruined, "model": RUINED} if ruined else {})}
+        write_manifest(output, **manifest, extra=extra, outputs=files)
+    if result.outcome.ruined:
+        raise ruined_error(output, result.outcome, "--max-loss")
     say(f"training loss {result.loss:.4f} after {result.epochs:g} epochs; the model is in {options.output}\n")
 
 

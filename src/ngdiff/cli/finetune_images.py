@@ -11,6 +11,7 @@ from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import ModelOptions, OutputOptions, resolved
 from ngdiff.cli.parsing import CommandParser
 from ngdiff.cli.resume import checkpoint_to_resume, is_done, refuse_other_run
+from ngdiff.cli.ruined import RUINED, in_ruined, ruined_error
 from ngdiff.cli.signals import SIGNALS
 from ngdiff.cli.task import TaskOptions
 from ngdiff.data import split_images
@@ -113,8 +114,13 @@ def run(words: list[str]) -> None:
         resume=checkpoint or False,
         stop_request=SIGNALS.request,
     )
-    files = save_model(model, preparation, output)
-    write_manifest(output, **manifest, extra={"finished": True}, outputs=files)
+    ruined = result.outcome.ruined
+    files = save_model(model, preparation, output / RUINED if ruined else output)
+    files = in_ruined(files) if ruined else files
+    extra = {"finished": True, **({"ruined": ruined, "model": RUINED} if ruined else {})}
+    write_manifest(output, **manifest, extra=extra, outputs=files)
+    if result.outcome.ruined:
+        raise ruined_error(output, result.outcome, "--max-loss")
     sys.stdout.write(
         f"training loss {result.loss:.4f} after {result.epochs:g} epochs; the model is in {options.output}\n"
     )

@@ -9,8 +9,8 @@ from ngdiff import __version__
 from ngdiff.cli.processes import is_first, leave, let_first_speak, process_count
 from ngdiff.cli.signals import SIGNALS
 from ngdiff.cli.terminal import end_progress_bars, loading_bars_on_a_terminal_only
-from ngdiff.errors import InputError, StoppedBySignal
-from ngdiff.exit_codes import BAD_INPUT, DONE, FAILED, INTERRUPTED, STOPPED_RESUMABLE
+from ngdiff.errors import InputError, RuinedModelError, StoppedBySignal
+from ngdiff.exit_codes import BAD_INPUT, DONE, FAILED, INTERRUPTED, RUINED_MODEL, STOPPED_RESUMABLE
 
 # Command -> module of this package with `run(arguments)`, and what it does. Imported when called: help is instant.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -87,6 +87,8 @@ def _run(words: list[str]) -> int:
         return _stop(f"{stopped}: go on with {_resume(words)}", STOPPED_RESUMABLE)
     except InputError as error:
         return _fail(str(error), BAD_INPUT)
+    except RuinedModelError as error:
+        return _fail(str(error), RUINED_MODEL)
     except (FloatingPointError, OSError) as error:  # numbers that ran away, a full disk: the message says it all
         return _fail(str(error), FAILED)
     except RuntimeError:  # of one of several: the connection to a process that failed is gone

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.cli.processes import say
-from ngdiff.errors import InputError
+from ngdiff.cli.ruined import RUINED
+from ngdiff.errors import InputError, RuinedModelError
 from ngdiff.files import is_ours, is_unused
 from ngdiff.manifest import CONFIG, MANIFEST, DamagedRunError, damaged_outputs, read_run
 from ngdiff.paths import user_path
@@ -16,8 +17,8 @@ from ngdiff.training.first_process import in_first_process
 
 logger = logging.getLogger(__name__)
 
-# How far a run goes. One that ended is done while these are as they were; with more of them it goes on.
-_LENGTH = ("num_train_epochs", "max_steps", "stop_loss")
+# How far a run goes, and what it may end with. One that ended is done while these are as they were; else it goes on.
+_LENGTH = ("num_train_epochs", "max_steps", "stop_loss", "max_retain_loss", "max_loss")
 
 # Options that a resumed run may change. All others decide where it goes; files are compared by what they hold.
 _MAY_CHANGE = (
@@ -143,6 +144,9 @@ def found_done(output: str, settings: Mapping[str, Any]) -> bool:
 
     A run that is to go further than it went is not done. Neither is one whose files are gone or damaged: they are made
     again from its checkpoints.
+
+    Raises:
+        RuinedModelError: it is done, and its model is ruined.
     """
     folder = user_path(output)
     found = _run_in(output)
@@ -156,6 +160,11 @@ def found_done(output: str, settings: Mapping[str, Any]) -> bool:
     if wrong := damaged_outputs(folder, manifest):
         logger.warning("The run in %s is done, but what it wrote is no longer whole (%s).", output, "; ".join(wrong))
         return False
+    if ruined := manifest["extra"].get("ruined"):
+        raise RuinedModelError(
+            f"the run in {output} is done, and its model is ruined: {ruined}. It is kept in {folder / RUINED}; choose "
+            "another --output and other options"
+        )
     say(f"The run in {output} is done: nothing is left to do, and nothing was changed.\n")
     return True
 

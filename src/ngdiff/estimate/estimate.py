@@ -151,8 +151,7 @@ def _other_operations(config: UnlearnConfig, load: Workload, found: Findings, tr
     if config.autolr:
         probes = load.steps // config.autolr_interval * (_PROBE_FORWARDS - (config.autolr_batch == "same"))
         probes += _SEARCH_FORWARDS if config.autolr_search else 0
-    rows = len(trainer.forget_dataset)
-    looks = 2 * (rows + min(rows, len(trainer.retain_dataset))) / config.train_batch_size
+    looks = 2 * sum(trainer.loss_rows.values()) / config.train_batch_size
     return (probes * load.micro_batches + looks) * forward
 
 

@@ -20,6 +20,7 @@ from ngdiff.training.bounds import LARGEST_RATE, LEAST_RATE, check_bounds
 from ngdiff.training.given import as_given
 from ngdiff.training.methods import Method, resolve_method
 from ngdiff.training.optimizers import OPTIMIZERS, make_optimizer
+from ngdiff.training.outcome import check_loss_bound
 from ngdiff.training.sharding import check_fsdp_options
 from ngdiff.weighting import Weighting, resolve_weighting
 
@@ -83,6 +84,12 @@ class UnlearnConfig(TrainingArguments):
         None,
         "forget loss, in nats a token, above which the forget gradient rests: random (uniform guessing), "
         "holdout (mean loss on --holdout), none, or a number (random; rmu: none)",
+        "LOSS",
+    )
+    max_retain_loss: str = _option(
+        "auto",
+        "retain loss after the run, in nats a token, above which the model counts as ruined (exit code 3, kept in "
+        "OUTPUT/ruined): auto (half of the way from before to uniform guessing), none, or a number",
         "LOSS",
     )
     learning_rate: float | str = _option(  # type: ignore[assignment]  # the trainer hands `starting_rate` on
@@ -158,6 +165,7 @@ class UnlearnConfig(TrainingArguments):
         self._check_optimizer()
         self._check_method()
         self._check_autolr()
+        check_loss_bound(self.max_retain_loss, "--max-retain-loss")
         self._check_pairing()
         self._check_memory()
         if self.fused_loss != "none":

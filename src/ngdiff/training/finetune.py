@@ -5,7 +5,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import (
@@ -19,11 +19,14 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from ngdiff.data import AnswerCollator, Row, Template, encode_rows
 from ngdiff.errors import InputError
 from ngdiff.evaluation.context import row_limit
+from ngdiff.modeling.answers import forward_answers
 from ngdiff.modeling.vocabulary import check_tokens, check_vocabulary, embedding_rows, pad_token_within, with_usable_pad
 from ngdiff.training.bounds import LARGEST_RATE, LEAST_RATE, check_bounds
 from ngdiff.training.checkpointed import CheckpointedTrainer
 from ngdiff.training.config import unpin_without_accelerator, use_cpu_without_accelerator
 from ngdiff.training.given import as_given
+from ngdiff.training.look import Look
+from ngdiff.training.outcome import SAMPLE_ROWS, Outcome, check_loss_bound, spread
 from ngdiff.training.progress import StepProgress
 from ngdiff.training.rows import named_ids
 from ngdiff.training.stopping import StopRequest
@@ -61,7 +64,7 @@ def auto_or_rate(given: float | str) -> float | str:
 
 @dataclass
 class FinetuneConfig(TrainingArguments):
-    """Arguments of `finetune`: those of `transformers.TrainingArguments` and three of our own.
+    """Arguments of `finetune`: those of `transformers.TrainingArguments` and four of our own.
 
     The defaults make a small model with random weights recite a few hundred question-answer pairs in about 12
     epochs; `num_train_epochs` is an upper bound for rows that are harder, `stop_loss` ends the run. Defaults
@@ -82,6 +85,11 @@ class FinetuneConfig(TrainingArguments):
     stop_loss: float | None = _option(
         0.02,
         "stop when the logged training loss, in nats a token, is at or below this; none: train all epochs",
+    )
+    max_loss: str = _option(
+        "auto",
+        "loss of the rows after the run, in nats a token, above which the model counts as ruined (exit code 3, kept in "
+        "OUTPUT/ruined): auto (half of the way from before to uniform guessing), none, or a number",
     )
     max_length: int | None = _option(None, "longest row in tokens (the model's context; 2048 where it states none)")
     template: str = _option("auto", "how a question is put: auto, plain, chat, or a text with {question} and {answer}")
@@ -105,6 +113,7 @@ class FinetuneConfig(TrainingArguments):
             raise InputError(f"--stop-loss {self.stop_loss} is not a loss of 0 or more")
         if self.stop_loss and str(self.logging_strategy) in ("no", "IntervalStrategy.NO"):
             raise InputError("--logging-strategy no gives --stop-loss nothing to compare; use epoch or steps")
+        check_loss_bound(self.max_loss, "--max-loss")
         check_bounds(self)
         use_cpu_without_accelerator(self)
         super().__post_init__()
@@ -121,6 +130,7 @@ class FinetuneResult:
         steps: optimizer steps.
         learning_rate: the peak rate.
         losses: (epoch, loss) of every log line.
+        outcome: loss of rows of the training set (`train`) before and after, and whether the model is ruined.
     """
 
     loss: float
@@ -128,6 +138,7 @@ class FinetuneResult:
     steps: int
     learning_rate: float
     losses: tuple[tuple[float, float], ...]
+    outcome: Outcome
 
 
 def finetune(
@@ -176,11 +187,22 @@ def finetune(
         callbacks=[WatchLoss(config.stop_loss), *callbacks],
         stop_loss=config.stop_loss,
     )
-    return train_and_tell(trainer, float(args.learning_rate), resume, stop_request)
+    look = Look(
+        trainer,
+        trainer.data_collator,
+        [encoded[i] for i in spread(len(encoded), SAMPLE_ROWS)],
+        lambda batch: forward_answers(model, batch).nll,
+        guessing=math.log(model.config.get_text_config(decoder=True).vocab_size),
+    )
+    return train_and_tell(trainer, float(args.learning_rate), resume, stop_request, look)
 
 
 def train_and_tell(
-    trainer: CheckpointedTrainer, learning_rate: float, resume: bool | str, stop_request: StopRequest | None
+    trainer: CheckpointedTrainer,
+    learning_rate: float,
+    resume: bool | str,
+    stop_request: StopRequest | None,
+    look: Look,
 ) -> FinetuneResult:
     """Train; the model is left in evaluation mode.
 
@@ -188,11 +210,13 @@ def train_and_tell(
         trainer: ready to train.
         learning_rate: the peak rate.
         resume, stop_request: as in `finetune`.
+        look: at the rows before and after.
     """
     if stop_request is not None:
         trainer.stop_request = stop_request
     if trainer.pop_callback(ProgressCallback) is not None:
         trainer.add_callback(StepProgress)
+    trainer.add_callback(look)
     trainer.train(resume_from_checkpoint=resume or None)
     model: Any = trainer.model
     model.eval()
@@ -203,6 +227,7 @@ def train_and_tell(
         steps=trainer.state.global_step,
         learning_rate=learning_rate,
         losses=losses,
+        outcome=look.outcome(cast(Any, trainer.args).max_loss),
     )
 
 

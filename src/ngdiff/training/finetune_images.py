@@ -1,6 +1,7 @@
 """Train an image classifier: how targets of unlearning and their references are made."""
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,11 +20,14 @@ from transformers import (
 from ngdiff.data import Images, Preparation
 from ngdiff.data.preparation import augment
 from ngdiff.errors import InputError
+from ngdiff.modeling.image_answers import image_answers
 from ngdiff.training.bounds import check_bounds
 from ngdiff.training.checkpointed import CheckpointedTrainer
 from ngdiff.training.config import unpin_without_accelerator
 from ngdiff.training.finetune import FinetuneResult, auto_or_rate, train_and_tell
 from ngdiff.training.given import as_given
+from ngdiff.training.look import Look
+from ngdiff.training.outcome import SAMPLE_ROWS, check_loss_bound, spread
 from ngdiff.training.stopping import StopRequest
 from ngdiff.training.watch_loss import WatchLoss
 
@@ -38,7 +42,7 @@ def _option(default: Any, help: str) -> Any:
 
 @dataclass
 class ImageFinetuneConfig(TrainingArguments):
-    """Arguments of `finetune_images`: those of `transformers.TrainingArguments` and one of our own.
+    """Arguments of `finetune_images`: those of `transformers.TrainingArguments` and two of our own.
 
     The defaults are the usual recipe for residual networks on CIFAR (He et al. 2016, Section 4.2: crops and flips,
     batch 128, rate 0.1, momentum 0.9) with a cosine schedule, Nesterov's momentum and weight decay 5e-4, as later
@@ -56,6 +60,11 @@ class ImageFinetuneConfig(TrainingArguments):
     """
 
     augment: bool = _option(True, "random crops and flips")
+    max_loss: str = _option(
+        "auto",
+        "loss of the images after the run, in nats, above which the model counts as ruined (exit code 3, kept in "
+        "OUTPUT/ruined): auto (half of the way from before to uniform guessing), none, or a number",
+    )
     optim: str = _option("sgd", "optimizer: sgd (momentum 0.9, Nesterov), adamw_torch, ...")
     learning_rate: float | str = _option(  # type: ignore[assignment]  # resolved by `finetune_images`
         "auto", "auto (sgd 0.1, others 1e-3; from a trained model 0.01, 5e-5) or a positive number"
@@ -78,6 +87,7 @@ class ImageFinetuneConfig(TrainingArguments):
             raise InputError(
                 "--dataloader-persistent-workers is not supported: workers that live on crop every epoch as the first"
             )
+        check_loss_bound(self.max_loss, "--max-loss")
         check_bounds(self)
         super().__post_init__()
         unpin_without_accelerator(self)
@@ -139,7 +149,16 @@ def finetune_images(
         optimizers=(optimizer, None),
         callbacks=[WatchLoss(None), _EpochOf(collator), *callbacks],
     )
-    return train_and_tell(trainer, rate, resume, stop_request)
+    as_they_are = _Batches(images, preparation, config)
+    as_they_are.augment = False
+    look = Look(
+        trainer,
+        as_they_are,
+        spread(len(images), SAMPLE_ROWS),
+        lambda batch: image_answers(model, batch).nll,
+        guessing=math.log(len(images.class_names)),
+    )
+    return train_and_tell(trainer, rate, resume, stop_request, look)
 
 
 class _Numbers(Dataset[int]):

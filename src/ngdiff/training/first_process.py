@@ -6,13 +6,17 @@ from typing import Any, TypeVar
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
-from ngdiff.errors import InputError
+from ngdiff.errors import InputError, RuinedModelError
 
 Answer = TypeVar("Answer")
 
 
 def in_first_process(find: Callable[[], Answer]) -> Answer:
-    """What `find` returns in the first process, in all of them; its `InputError` is raised in all of them, too."""
+    """What `find` returns in the first process, in all of them.
+
+    Raises:
+        InputError, RuinedModelError: `find` raised it in the first process; in all of them.
+    """
     if PartialState().num_processes == 1:
         return find()
     found: list[Any] = [None, None]
@@ -20,9 +24,11 @@ def in_first_process(find: Callable[[], Answer]) -> Answer:
         try:
             found[0] = find()
         except InputError as error:
-            found[1] = str(error)
+            found[1] = InputError(str(error))
+        except RuinedModelError as error:
+            found[1] = error
     broadcast_object_list(found)
     if found[1] is not None:
-        raise InputError(found[1])
+        raise found[1]
     answer: Answer = found[0]
     return answer

@@ -46,6 +46,7 @@ from ngdiff.training.dropout import no_dropout
 from ngdiff.training.gradients import Gradients, OneBuffer, TwoBuffers
 from ngdiff.training.notices import notice_end, notice_start
 from ngdiff.training.optimizers import OPTIMIZERS, make_optimizer, step_rate
+from ngdiff.training.outcome import SAMPLE_ROWS, spread
 from ngdiff.training.pairing import PairCollator, PairDataset, PairSampler
 from ngdiff.training.precision import GRADIENT_NOISE, LOSS_NOISE, precision_of, refuse_half_precision
 from ngdiff.training.probing import Prober, figures_of
@@ -446,12 +447,12 @@ class UnlearnTrainer(CheckpointedTrainer):
         return EvalLoopOutput(predictions=cast(Any, None), label_ids=None, metrics=metrics, num_samples=len(rows))
 
     def mean_loss(self, dataset: Sequence[Mapping[str, Any]], rows: int | None = None) -> float:
-        """Mean cross-entropy a token, in nats, over the first `rows` rows (all by default), without gradients.
+        """Mean cross-entropy a token, in nats, over `rows` rows, evenly spread (all by default), without gradients.
 
         Processes share the rows; all of them must call it.
         """
         size = self.args.per_device_eval_batch_size
-        chosen = [dataset[i] for i in range(min(rows or len(dataset), len(dataset)))]
+        chosen = [dataset[i] for i in spread(len(dataset), rows or len(dataset))]
         batches = [chosen[start : start + size] for start in range(0, len(chosen), size)]
         # As many passes in every process, as a sharded model needs; those that are left over count nothing.
         batches += [[self.task.stand_in(chosen[0])]] * (-len(batches) % self.args.world_size)
@@ -459,6 +460,21 @@ class UnlearnTrainer(CheckpointedTrainer):
         model = cast(nn.Module, self.model)
         with eval_mode(model):
             return self._retain_loss(model, own)
+
+    @property
+    def loss_rows(self) -> dict[str, int]:
+        """Rows of each set that the losses before and after a run are taken of: all to forget, and of those to keep as
+        many, at least 256."""
+        forget, retain = len(self.forget_dataset), len(self.retain_dataset)
+        return {"forget": forget, "retain": min(retain, max(forget, SAMPLE_ROWS))}
+
+    def losses(self) -> dict[str, float]:
+        """Mean loss of both sets over `loss_rows`, in nats a token. All processes must call it."""
+        rows = self.loss_rows
+        return {
+            "forget": self.mean_loss(self.forget_dataset),
+            "retain": self.mean_loss(self.retain_dataset, rows=rows["retain"]),
+        }
 
     # ---- around the run --------------------------------------------------------------------------------------------
 
@@ -470,12 +486,8 @@ class UnlearnTrainer(CheckpointedTrainer):
         self.start_epoch()
         self._check_forward()
         self._prepare_references()
-        known = len(self.forget_dataset)
         if not self.run_state.initial_losses:
-            self.run_state.initial_losses = {
-                "forget": self.mean_loss(self.forget_dataset),
-                "retain": self.mean_loss(self.retain_dataset, rows=known),
-            }
+            self.run_state.initial_losses = self.losses()
             if self.holdout_dataset is not None:
                 self.run_state.initial_losses["holdout"] = self.mean_loss(self.holdout_dataset)
         self._prober.resume(self.run_state.probes)

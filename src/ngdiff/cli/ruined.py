@@ -1,0 +1,40 @@
+"""A model that nobody should take for the result of its run: where it is kept, and what is said of it."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from ngdiff.errors import RuinedModelError
+from ngdiff.training.outcome import Outcome
+
+# Folder in the output folder.
+RUINED = "ruined"
+_MODELS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors")
+
+
+def in_ruined(files: Sequence[str]) -> list[str]:
+    """Names of a ruined model's files, from the output folder."""
+    return [f"{RUINED}/{name}" for name in files]
+
+
+def drop_ruined(output: Path) -> None:
+    """Remove the ruined model of an earlier part of a run that has ended well."""
+    if (output / RUINED).is_dir():
+        shutil.rmtree(output / RUINED)
+
+
+def ruined_error(output: Path, outcome: Outcome, option: str) -> RuinedModelError:
+    """What ends the command: why the model is ruined, where it is, what may help.
+
+    Args:
+        output: the output folder; the model is in its folder `ruined`.
+        outcome: of the run.
+        option: that of the bound.
+    """
+    earlier = any((output / name).exists() for name in _MODELS)
+    rest = f" The model in {output} itself is of an earlier part of the run." if earlier else ""
+    wanted = f"; if such a model is wanted, {option} none" if outcome.is_above_bound else ""
+    return RuinedModelError(
+        f"the model is ruined: {outcome.ruined}. It is kept in {output / RUINED}, not in {output}.{rest} A smaller "
+        f"--learning-rate or fewer --num-train-epochs may help{wanted}"
+    )

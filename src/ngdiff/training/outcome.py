@@ -1,0 +1,166 @@
+"""What a run ends with: a model fit for use, one that is ruined, or the one that it began with."""
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ngdiff.core.shards import local
+from ngdiff.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+# Losses before and after are taken of so many rows, spread over the set, where that is more than there are to forget.
+SAMPLE_ROWS = 256
+NO_NUMBERS = "it holds weights that are not finite numbers"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended.
+
+    Args:
+        before: Mean loss of each set before the run, in nats.
+        after: The same rows after it; empty where the weights are not finite.
+        rows: Number of rows that these are the means of.
+        bound: Loss of what is to be kept, or of what was learned, above which the model is ruined; infinite for none.
+        ruined: Why it is; empty for a model that is fit for use.
+    """
+
+    before: Mapping[str, float]
+    after: Mapping[str, float] = field(default_factory=dict)
+    rows: Mapping[str, int] = field(default_factory=dict)
+    bound: float = math.inf
+    ruined: str = ""
+
+    @property
+    def is_above_bound(self) -> bool:
+        """Whether a finite loss is why the model is ruined."""
+        return any(self.after.get(role, -math.inf) > self.bound for role in ("retain", "train"))
+
+
+def spread(total: int, count: int) -> list[int]:
+    """Numbers of `count` of `total` rows, evenly spread; of all where there are no more.
+
+    >>> spread(10, 4), spread(2, 4)
+    ([0, 2, 5, 7], [0, 1])
+    """
+    count = min(total, count)
+    return [i * total // count for i in range(count)]
+
+
+def loss_bound(option: str | float, *, before: float, guessing: float, name: str) -> float:
+    """The loss above which a model is ruined, in nats.
+
+    Args:
+        option: `auto`: half of the way from `before` to `guessing`, and at least a tenth of `guessing` above `before`,
+            as a model that guesses has nothing to lose; `none`: no bound, infinity; or a positive number.
+        before: Loss before the run.
+        guessing: That of random guessing, `ln V`.
+        name: Of the option, for messages.
+
+    Raises:
+        InputError: another option.
+
+    Example:
+        >>> loss_bound("auto", before=0.5, guessing=8.5, name="--max-retain-loss")
+        4.5
+    """
+    if option == "none":
+        return math.inf
+    if option == "auto":
+        return before + max((guessing - before) / 2, guessing / 10)
+    try:
+        bound = float(option)
+    except ValueError:
+        bound = math.nan
+    if not 0 < bound < math.inf:
+        raise InputError(f"{name} {option} is none of auto, none or a positive number of nats")
+    return bound
+
+
+def check_loss_bound(option: str | float, name: str) -> None:
+    """Refuse what `loss_bound` would.
+
+    Raises:
+        InputError: as `loss_bound`.
+    """
+    loss_bound(option, before=0.0, guessing=1.0, name=name)
+
+
+@torch.no_grad()
+def not_finite(model: nn.Module) -> str:
+    """Name of a trained weight, or of a statistic of batch normalisation, that holds a number that is not finite.
+
+    Of sharded weights this process's part is looked at. Empty where all are finite.
+    """
+    weights: list[tuple[str, Tensor]] = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    for prefix, module in model.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            weights += [(f"{prefix}.{name}", buffer) for name, buffer in module.named_buffers(recurse=False)]
+    return next((name for name, weight in weights if not torch.isfinite(local(weight)).all()), "")
+
+
+def why_ruined(what: str, before: float, after: float, bound: float) -> str:
+    """Why a model with finite weights is ruined, as a part of a sentence; empty where it is not.
+
+    Args:
+        what: Whose loss it is.
+        before, after: Loss before and after the run.
+        bound: The highest that is taken; infinite for none.
+    """
+    if not math.isfinite(after):
+        return f"its {what} is {after}"
+    if after > bound:
+        return f"its {what} rose from {before:.4g} to {after:.4g} nats, and {bound:.4g} is the most that is taken"
+    return ""
+
+
+def outcome_of(trainer: Any) -> Outcome:
+    """How an unlearning run ended. All processes must call it, and agree.
+
+    Args:
+        trainer: an `UnlearnTrainer` after `train`.
+    """
+    before, rows = trainer.run_state.initial_losses, trainer.loss_rows
+    bound = loss_bound(
+        trainer.args.max_retain_loss,
+        before=before["retain"],
+        guessing=math.log(trainer.task.choices(trainer.model)),
+        name="--max-retain-loss",
+    )
+    name = not_finite(trainer.model)
+    flag = torch.tensor(float(bool(name)), device=trainer.args.device)
+    if float(trainer._global_sum(flag)):
+        return Outcome(before, {}, rows, bound, NO_NUMBERS + (f" ({name})" if name else ""))
+    after = trainer.losses()
+    ruined = why_ruined("forget loss", before["forget"], after["forget"], math.inf)
+    ruined = ruined or why_ruined("retain loss", before["retain"], after["retain"], bound)
+    outcome = Outcome(before, after, rows, bound, ruined)
+    notice_change(outcome, noise=trainer.autolr.settings.noise)
+    return outcome
+
+
+def notice_change(outcome: Outcome, *, noise: float) -> None:
+    """A warning where the run changed nothing, or forgot nothing.
+
+    Args:
+        outcome: Of an unlearning run.
+        noise: Rounding noise of a loss, relative to it.
+    """
+    if not outcome.after or outcome.ruined:
+        return
+    sides = ("forget", "retain")
+    changes = {side: outcome.after[side] - outcome.before[side] for side in sides}
+    if all(abs(changes[side]) <= noise * abs(outcome.before[side]) for side in sides):
+        logger.warning("The run changed nothing: both losses are what they were. The model written is the one before.")
+    elif changes["forget"] <= noise * abs(outcome.before["forget"]):
+        logger.warning(
+            "The forget loss did not rise (%.4f before, %.4f after): nothing was forgotten.",
+            outcome.before["forget"],
+            outcome.after["forget"],
+        )
