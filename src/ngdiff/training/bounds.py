@@ -15,7 +15,7 @@ LEAST = {
     "max_grad_norm": 0,
 }
 # Learning rates outside are beyond what float32 weights can be moved by.
-LEAST_RATE, LARGEST_RATE = 1e-30, 1e30
+_LEAST_RATE, _LARGEST_RATE = 1e-30, 1e30
 _LARGEST_SEED = 2**32 - 1  # of numpy's generator
 
 
@@ -35,3 +35,13 @@ def check_bounds(args: TrainingArguments) -> None:
         raise InputError(f"--num-train-epochs {args.num_train_epochs:g} is not above 0")
     if not 0 <= args.seed <= _LARGEST_SEED:
         raise InputError(f"--seed {args.seed} is not between 0 and {_LARGEST_SEED}")
+
+
+def check_rate(rate: float, option: str) -> None:
+    """Refuse a learning rate that no weight could be moved by.
+
+    Raises:
+        InputError: names the option as given, and what would be accepted.
+    """
+    if not _LEAST_RATE <= rate <= _LARGEST_RATE:
+        raise InputError(f"{option} is not between {_LEAST_RATE:g} and {_LARGEST_RATE:g}")

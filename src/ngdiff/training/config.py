@@ -16,7 +16,7 @@ from ngdiff.objectives import FORGET_OBJECTIVES, RETAIN_OBJECTIVES, Objective, f
 from ngdiff.objectives.resolve import resolve_objective
 from ngdiff.spec import parse_spec
 from ngdiff.speed.fused_loss import FUSED_LOSSES, load_kernel
-from ngdiff.training.bounds import LARGEST_RATE, LEAST_RATE, check_bounds
+from ngdiff.training.bounds import check_bounds, check_rate
 from ngdiff.training.given import as_given
 from ngdiff.training.methods import Method, resolve_method
 from ngdiff.training.optimizers import OPTIMIZERS, make_optimizer
@@ -408,6 +408,7 @@ def _positive(text: str, option: str) -> float:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not LEAST_RATE <= number <= LARGEST_RATE:
-        raise InputError(f"{option} is not {_LEARNING_RATE_FORMS}, between {LEAST_RATE:g} and {LARGEST_RATE:g}")
+    if not (math.isfinite(number) and number > 0):
+        raise InputError(f"{option} is not {_LEARNING_RATE_FORMS}")
+    check_rate(number, option)
     return number

@@ -21,7 +21,7 @@ from ngdiff.errors import InputError
 from ngdiff.evaluation.context import row_limit
 from ngdiff.modeling.answers import forward_answers
 from ngdiff.modeling.vocabulary import check_tokens, check_vocabulary, embedding_rows, pad_token_within, with_usable_pad
-from ngdiff.training.bounds import LARGEST_RATE, LEAST_RATE, check_bounds
+from ngdiff.training.bounds import check_bounds, check_rate
 from ngdiff.training.checkpointed import CheckpointedTrainer
 from ngdiff.training.config import unpin_without_accelerator, use_cpu_without_accelerator
 from ngdiff.training.given import as_given
@@ -55,10 +55,9 @@ def auto_or_rate(given: float | str) -> float | str:
         rate = float(given)
     except ValueError:
         rate = math.nan
-    if not LEAST_RATE <= rate <= LARGEST_RATE:
-        raise InputError(
-            f"--learning-rate {given} is not auto or a positive number, between {LEAST_RATE:g} and {LARGEST_RATE:g}"
-        )
+    if not (math.isfinite(rate) and rate > 0):
+        raise InputError(f"--learning-rate {given} is not auto or a positive number")
+    check_rate(rate, f"--learning-rate {given}")
     return rate
 
 
@@ -178,18 +177,19 @@ def finetune(
     check_tokens(model, tokenizer, named_ids(rows, encoded))
     args = copy.copy(config)
     args.learning_rate = _learning_rate(model, config)
+    collate = AnswerCollator(pad_token_within(tokenizer, embedding_rows(model)))
     trainer = CheckpointedTrainer(
         model=model,
         args=args,
         train_dataset=encoded,
-        data_collator=AnswerCollator(pad_token_within(tokenizer, embedding_rows(model))),
+        data_collator=collate,
         processing_class=with_usable_pad(tokenizer, model),
         callbacks=[WatchLoss(config.stop_loss), *callbacks],
         stop_loss=config.stop_loss,
     )
     look = Look(
         trainer,
-        trainer.data_collator,
+        collate,
         [encoded[i] for i in spread(len(encoded), SAMPLE_ROWS)],
         lambda batch: forward_answers(model, batch).nll,
         guessing=math.log(model.config.get_text_config(decoder=True).vocab_size),

@@ -57,7 +57,7 @@ def loss_bound(option: str | float, *, before: float, guessing: float, name: str
     """The loss above which a model is ruined, in nats.
 
     Args:
-        option: `auto`: half of the way from `before` to `guessing`, and at least a tenth of `guessing` above `before`,
+        option: `auto`: half of the way from `before` to `guessing`, and at least a fifth of `guessing` above `before`,
             as a model that guesses has nothing to lose; `none`: no bound, infinity; or a positive number.
         before: Loss before the run.
         guessing: That of random guessing, `ln V`.
@@ -73,7 +73,7 @@ def loss_bound(option: str | float, *, before: float, guessing: float, name: str
     if option == "none":
         return math.inf
     if option == "auto":
-        return before + max((guessing - before) / 2, guessing / 10)
+        return before + max((guessing - before) / 2, guessing / 5)
     try:
         bound = float(option)
     except ValueError:
