@@ -23,7 +23,7 @@ from step import SHAPES, encode_tofu, train
 from step import SIDES as ALL_SIDES
 from transformers import Trainer, TrainerCallback
 
-from ngdiff.core import InPlaceStepLine, LeanStepLine, StepLine, autolr
+from ngdiff.core import LeanStepLine, StepLine, autolr
 from ngdiff.training import UnlearnTrainer
 
 SIDES = ("ngdiff", "ngdiff, Algorithm 1 as printed")
@@ -90,7 +90,6 @@ def timed_run(side: str, body: dict[str, int], **options: Any) -> tuple[list[dic
     clock = Clock()
     autolr.StepLine = timed_line(StepLine, clock)  # type: ignore[misc]
     autolr.LeanStepLine = timed_line(LeanStepLine, clock)  # type: ignore[misc]
-    autolr.InPlaceStepLine = timed_line(InPlaceStepLine, clock)  # type: ignore[misc]
     steps, seen = Steps(clock), []
 
     def watch(trainer: Trainer) -> None:

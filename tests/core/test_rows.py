@@ -71,15 +71,3 @@ def test_the_buffer_is_used_again_and_holds_nothing_of_the_step_before():
     expected = torch.zeros(ROWS, 3)
     expected[7] = 2.0
     assert torch.equal(second, expected)
-
-
-def test_a_spare_tensor_is_held_apart_from_the_gradient():
-    parameter = torch.zeros(ROWS, 3, requires_grad=True)
-    whole = WholeGradients([torch.zeros(1), parameter])
-    gradient = whole.of(1, torch.tensor([0]), torch.ones(1, 3))
-    spare = whole.spare(1)
-    assert (spare.shape, spare.dtype, spare.requires_grad) == (parameter.shape, parameter.dtype, False)
-    spare.fill_(5.0)
-    assert whole.spare(1).data_ptr() == spare.data_ptr()
-    assert gradient.sum() == 3.0
-    assert torch.equal(whole.of(1, torch.tensor([0]), torch.ones(1, 3)), gradient)

@@ -5,11 +5,11 @@ import torch
 from torch.nn import Parameter
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from ngdiff.core.lean_line import InPlaceStepLine, LeanStepLine
+from ngdiff.core.lean_line import LeanStepLine
 from ngdiff.core.line import StepLine
 from ngdiff.core.step_hooks import call_pre_hooks
 
-LINES = [StepLine, LeanStepLine, InPlaceStepLine]
+LINES = [StepLine, LeanStepLine]
 
 
 def step(line_kind, optimizer, gradient, *, check=False, rate=0.25):

@@ -43,8 +43,7 @@ CASES: dict[str, Case] = {
     "lora": Case({**ADAMW, "weight_decay": 0.0, "lora": True}, 1e-6, 1e-6),
     "autolr, small rate": Case({**SMALL, "max_steps": 3}, 2e-8, 2e-8),
     "lean": Case({**SMALL, "max_steps": 3, "autolr_memory": "lean"}, 2e-8, 2e-8),
-    # A rate at which the losses of a probe stand above their noise: else the second one would be the last in place.
-    "lean, in place": Case(
+    "lean, a probe in every step": Case(
         {**SMALL, "max_steps": 3, "autolr_memory": "lean", "autolr_interval": 1, "learning_rate": "auto:3e-1"},
         5e-7,
         5e-7,

@@ -24,12 +24,6 @@ def test_an_evaluated_loss_is_the_mean_over_the_tokens_of_all_processes(one, two
     assert two[name]["evaluated"] == pytest.approx(one[name]["evaluated"], rel=1e-6)
 
 
-def test_the_probes_of_the_case_in_place_are(one):
-    first, second, third = (probe["relative_step"] for probe in one["lean, in place"]["probes"])
-    assert second == first / 2  # not measured again
-    assert third == second / 2
-
-
 def rows_by_epoch(result, rank: int, side: str, steps: int) -> list[list[int]]:
     """Rows that a process saw, by epoch."""
     epochs: list[list[int]] = [[], []]

@@ -64,9 +64,9 @@ def test_probes(rehearse, plain, weights):
     )
     # theta_0, d, and Adam's state after the first of the check's two steps, before which it has none.
     assert parts(exact, PROBE)["probe"] == pytest.approx(4 * weights, rel=0.05)
-    # theta_0 lies where the spent gradient was.
-    assert parts(lean, PROBE)["gradients"] == pytest.approx(2 * weights, rel=0.01)
-    assert parts(lean, PROBE).get("probe", 0) < 0.05 * weights
+    # theta_0, in place of the forget gradient, which is gone.
+    assert parts(lean, PROBE)["gradients"] == pytest.approx(weights, rel=0.01)
+    assert parts(lean, PROBE)["probe"] == pytest.approx(weights, rel=0.05)
     assert parts(host, PROBE).get("probe", 0) < 0.05 * weights
     assert parts(host, PROBE)["host"] == pytest.approx(weights, rel=0.01)
     assert PROBE not in plain.peaks

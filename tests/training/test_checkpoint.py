@@ -2,24 +2,10 @@
 
 import math
 
-import pytest
 import torch
 
 from ngdiff.core import Parabola, Probe
 from ngdiff.training.checkpoint import RunState
-
-
-@pytest.mark.parametrize(
-    ("probes", "relative_step"),
-    [
-        ([], 0.0),
-        ([{"step": 1, "before": 0.1}], 0.0),  # of a version that did not keep it
-        ([Probe(before=0.1, relative_step=3.0).as_dict(), Probe(before=0.1, relative_step=1 / 3).as_dict()], 1 / 3),
-    ],
-)
-def test_how_long_a_step_is_comes_from_the_last_probe(tmp_path, probes, relative_step):
-    RunState(probes=probes).save(tmp_path)
-    assert RunState.load(tmp_path).relative_step == RunState(probes=probes).relative_step == relative_step
 
 
 def test_what_is_no_number_is_written_as_null(tmp_path):
@@ -30,7 +16,7 @@ def test_what_is_no_number_is_written_as_null(tmp_path):
     assert "Infinity" not in file.read_text()
     state = RunState.load(tmp_path)
     assert state.probes[0]["fits"] == [{"rho": 1.0, "behind": None, "here": 2.0, "ahead": None}]
-    assert (state.probes[0]["after"], state.relative_step) == (None, 0.0)
+    assert state.probes[0]["after"] is None
 
 
 def test_what_several_processes_on_a_cpu_wrote_can_be_read_by_the_first(tmp_path):

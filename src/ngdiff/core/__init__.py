@@ -4,7 +4,7 @@ from ngdiff.core.answers import Answers
 from ngdiff.core.autolr import AutoLR, AutoLRSettings, Probe
 from ngdiff.core.combine import combine
 from ngdiff.core.gramian import Gramian, gramian
-from ngdiff.core.lean_line import InPlaceStepLine, LeanStepLine
+from ngdiff.core.lean_line import LeanStepLine
 from ngdiff.core.line import NonlinearOptimizerError, StepLine
 from ngdiff.core.parabola import Parabola
 from ngdiff.core.slots import GradientSlots
@@ -15,7 +15,6 @@ __all__ = [
     "AutoLRSettings",
     "GradientSlots",
     "Gramian",
-    "InPlaceStepLine",
     "LeanStepLine",
     "NonlinearOptimizerError",
     "Parabola",

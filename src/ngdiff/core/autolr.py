@@ -14,11 +14,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from ngdiff.core.lean_line import (
-    InPlaceStepLine,
     LeanStepLine,
     UncopiableOptimizerError,
     check_on_copy,
-    rounding,
 )
 from ngdiff.core.line import StepLine, learning_rate
 from ngdiff.core.parabola import Parabola
@@ -37,12 +35,6 @@ _ZERO_WEIGHTS = 0.02
 _LARGEST_RATE = 1e30
 # An ordinary probe whose differences drown in noise is repeated with a larger radius so many times.
 _WIDENINGS = 5
-# A lean probe scales the step itself, and not a direction measured apart, where the step is known to be so many times
-# as long as the rounding of the weights.
-_ROUNDINGS = 128.0
-# What is known of a step's length counts so much with each probe that does not measure it: Adam's steps grow shorter by
-# a factor of ten and more, and as much as gradients do.
-_AGEING = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +59,7 @@ class AutoLRSettings:
             the scale of the line (measured on three targets: 1e-4, 7e-6 and 1e-7 where 2e-4 forgets).
         memory: `exact`: a probe leaves everything as it was. `lean`: it also takes the optimizer's step, at the rate
             that it finds, which saves a copy of the optimizer's state and one of the weights
-            (`ngdiff.core.lean_line.LeanStepLine`; where steps are long beside the rounding of the weights,
-            `InPlaceStepLine`). `auto`: lean, unless the weights have fewer bits than fp32 or the
+            (`ngdiff.core.lean_line.LeanStepLine`). `auto`: lean, unless the weights have fewer bits than fp32 or the
             optimizer cannot be tried on a copy.
         origin_device: Where a lean probe keeps the weights that it started from; None: where they are.
     """
@@ -105,8 +96,8 @@ class Probe:
         reason: Why not, or what was done; a few words.
         fits: Every parabola, in the order taken: `rho`, the three losses.
         forwards: Losses evaluated.
-        relative_step: `|d| / |theta_0|`, a step's length at learning rate 1 in lengths of the weights. A probe that
-            does not measure it has half of what the one before it had; 0 where it is unknown.
+        relative_step: `|d| / |theta_0|`, a step's length at learning rate 1 in lengths of the weights; 0 where it is
+            unknown.
     """
 
     before: float
@@ -148,8 +139,6 @@ class AutoLR:
         *,
         search: bool = False,
         here: float | None = None,
-        relative_step: float = 0.0,
-        spare: list[Tensor] | None = None,
     ) -> Probe:
         """Fit the retain loss along the step that the optimizer would now take and set its learning rate.
 
@@ -159,30 +148,22 @@ class AutoLR:
                 for each fit.
             search: Look for the scale of the learning rate first, from `settings.start`.
             here: The loss at `rho = 0` where it is known: of the rows that gave the gradient.
-            relative_step: That of the run's last probe: from it a lean one knows whether it needs `d` by itself.
-            spare: Tensors whose memory a lean probe may use (`LeanStepLine`). The list is empty afterwards.
 
         Raises:
             NonlinearOptimizerError: the optimizer's step is not linear in the learning rate.
             FloatingPointError: the step has no finite length; the weights have not moved.
         """
-        probe = Probe(before=learning_rate(optimizer), relative_step=relative_step)
+        probe = Probe(before=learning_rate(optimizer))
         if not _weights_with_gradients(optimizer):
             probe.after, probe.reason = probe.before, NO_STEP
             return probe
         if here is None:  # before the line is open: its first step leads away from here
             here = loss()
             probe.forwards += 1
-        least = _ROUNDINGS * rounding(optimizer)
-        known = not search and least < probe.before * relative_step <= 1.0
-        with self._line(optimizer, spare, in_place=known) as line:
+        with self._line(optimizer) as line:
             self._checked = True
             phi = _Evaluations(line, loss, probe, here)
-            if isinstance(line, InPlaceStepLine):
-                rate = self._update(phi, probe.before, 1.0 / relative_step)
-                # Lost in noise: of the losses, or of the step's own rounding. Next time it is measured.
-                probe.relative_step *= _AGEING if self._is_sure(probe.fits[0]) else 0.0
-            elif line.step_norm == 0.0:
+            if line.step_norm == 0.0:
                 probe.reason = NO_STEP
                 rate = probe.before
             elif not math.isfinite(line.step_norm):
@@ -209,19 +190,15 @@ class AutoLR:
         probe.after = rate
         return probe
 
-    def _line(self, optimizer: Optimizer, spare: list[Tensor] | None, *, in_place: bool) -> StepLine:
-        """Where the probe looks; `in_place`: a lean one need not keep `d`."""
+    def _line(self, optimizer: Optimizer) -> StepLine:
+        """Where the probe looks."""
         check = not self._checked
         if check:
             self._lean = self._may_be_lean(optimizer)
         if not self._lean:
-            if spare is not None:
-                spare.clear()
             return StepLine(optimizer, check=check)
         check &= self.settings.memory != "auto"  # `_may_be_lean` has looked
-        device = self.settings.origin_device
-        kind = InPlaceStepLine if in_place else LeanStepLine
-        return kind(optimizer, check=check, origin_device=device, spare=spare)
+        return LeanStepLine(optimizer, check=check, origin_device=self.settings.origin_device)
 
     def _may_be_lean(self, optimizer: Optimizer) -> bool:
         if self.settings.memory != "auto":
@@ -237,9 +214,6 @@ class AutoLR:
 
     def _noise(self, fit: Parabola) -> float:
         return self.settings.noise * abs(fit.here)
-
-    def _is_sure(self, fit: Parabola) -> bool:
-        return fit.is_finite and fit.is_resolved(self._noise(fit))
 
     def _update(self, phi: "_Evaluations", rate: float, limit: float) -> float:
         """One parabola at radius `rate`, wider where its differences are lost in noise (Remark 3.1)."""
@@ -276,7 +250,6 @@ class _Evaluations:
         self._line, self._loss, self.probe, self._here = line, loss, probe, here
 
     def fit(self, rho: float) -> Parabola:
-        # Ahead first: where the weights of an `InPlaceStepLine` are.
         parabola = Parabola(rho, ahead=self._at(rho), here=self._here, behind=self._at(-rho))
         self.probe.fits.append(parabola)
         return parabola

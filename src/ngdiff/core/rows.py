@@ -60,7 +60,6 @@ class WholeGradients:
     def __init__(self, parameters: Sequence[Tensor]) -> None:
         self._parameters = parameters
         self._buffers: dict[int, Tensor] = {}
-        self._spare: dict[int, Tensor] = {}
 
     def of(self, index: int, rows: Tensor, gradient: Tensor) -> Tensor:
         """The gradient of a parameter, with all rows, as it is until this is called for the parameter again.
@@ -70,17 +69,10 @@ class WholeGradients:
             rows: (N,) int64, where the gradient is not 0.
             gradient: (N, H).
         """
-        whole = self._held(self._buffers, index).zero_()
+        whole = self._held(index).zero_()
         return whole.index_copy_(0, rows, gradient.to(whole.device, whole.dtype))
 
-    def spare(self, index: int) -> Tensor:
-        """The tensor that a second gradient with all rows would be, for whoever needs memory like a parameter's.
-
-        It is the same each time, whatever it holds. Until it is first written it takes no memory.
-        """
-        return self._held(self._spare, index)
-
-    def _held(self, tensors: dict[int, Tensor], index: int) -> Tensor:
-        if index not in tensors:
-            tensors[index] = torch.empty_like(self._parameters[index], requires_grad=False)
-        return tensors[index]
+    def _held(self, index: int) -> Tensor:
+        if index not in self._buffers:
+            self._buffers[index] = torch.empty_like(self._parameters[index], requires_grad=False)
+        return self._buffers[index]

@@ -126,18 +126,15 @@ class RehearsalTrainer(UnlearnTrainer):
         inner: Any = self.optimizer
         while hasattr(inner, "optimizer"):
             inner = inner.optimizer
-        inner.register_step_pre_hook(self._optimizer_begins)
-        inner.register_step_post_hook(self._optimizer_ends)
+        step = inner.step
+
+        def told_step(*args: Any, **kwargs: Any) -> Any:  # hooks of a step are not called where a probe measures one
+            moment = None if self._live.moment == PROBE else "optimizer step"
+            with self._live.within(kind="optimizer state", moment=moment):
+                return step(*args, **kwargs)
+
+        inner.step = told_step
         return prepared
-
-    def _optimizer_begins(self, *args: Any) -> None:
-        self._before_step = self._live.kind, self._live.moment
-        self._live.kind = "optimizer state"
-        if self._live.moment != PROBE:
-            self._live.moment = "optimizer step"
-
-    def _optimizer_ends(self, *args: Any) -> None:
-        self._live.kind, self._live.moment = self._before_step
 
     def _weigh(self, *args: Any, **kwargs: Any) -> Any:
         self._live.moment = "combination of the gradients"
@@ -183,10 +180,10 @@ class _OneLook(AutoLR):
         super().__init__(settings)
         self._mode = mode
 
-    def probe(self, optimizer: Optimizer, loss: Any, *, spare: list[Tensor] | None = None, **options: Any) -> Probe:
+    def probe(self, optimizer: Optimizer, loss: Any, **options: Any) -> Probe:
         rate = learning_rate(optimizer)
         self._mode.number = 0.0  # the step is proportional to the rate
-        with self._line(optimizer, spare, in_place=False) as line:
+        with self._line(optimizer) as line:
             self._checked = True
             loss()
             line.settle(rate)

@@ -55,11 +55,6 @@ class RunState:
     probes: list[dict[str, Any]] = field(default_factory=list)
     pending_logs: list[dict[str, float]] = field(default_factory=list)
 
-    @property
-    def relative_step(self) -> float:
-        """`Probe.relative_step` of the last probe; 0 where there is none."""
-        return float(self.probes[-1].get("relative_step") or 0.0) if self.probes else 0.0
-
     def save(self, checkpoint: str | Path) -> None:
         """Write into a checkpoint folder."""
         Path(checkpoint, _STATE).write_text(json.dumps(without_nan(asdict(self)), indent=1), encoding="utf-8")

@@ -31,12 +31,8 @@ class Gradients(Protocol):
     def add(self, batches: Batches, run: Pass) -> None:
         """One micro-batch of both sides."""
 
-    def combine(self, weigh: Weigh, run: Pass) -> list[Tensor]:
-        """After the last one: `.grad` is `w_r g_r + w_f g_f`, or None everywhere where both weights are 0.
-
-        Returns:
-            Tensors that are spent, for whoever needs memory.
-        """
+    def combine(self, weigh: Weigh, run: Pass) -> None:
+        """After the last one: `.grad` is `w_r g_r + w_f g_f`, or None everywhere where both weights are 0."""
 
 
 class TwoBuffers:
@@ -63,7 +59,7 @@ class TwoBuffers:
             with self._slots.filling(side):
                 run(side, batches[side], 1.0)
 
-    def combine(self, weigh: Weigh, run: Pass) -> list[Tensor]:
+    def combine(self, weigh: Weigh, run: Pass) -> None:
         """One Gramian, one sum in place; gradients that are sparse meet on the rows that either has."""
         g_r, g_f = self._slots.take("retain"), self._slots.take("forget")
         rows: dict[int, Tensor] = {}
@@ -74,14 +70,11 @@ class TwoBuffers:
         weights = weigh(gramian_over_shards(g_r, g_f))
         if not any(weights):
             self._slots.restore(None)
-            return []
+            return
         combined = combine(g_r, g_f, *weights)
         for index, common in rows.items():
             combined[index] = self._whole.of(index, common, cast(Tensor, combined[index]))
         self._slots.restore(combined)
-        kept = {id(gradient) for gradient in combined}
-        spent = [gradient for gradient in g_f if gradient is not None and id(gradient) not in kept]
-        return spent + [self._whole.spare(index) for index in rows]
 
 
 class OneBuffer:
@@ -106,7 +99,7 @@ class OneBuffer:
         """Keep it."""
         self._waiting.append(batches)
 
-    def combine(self, weigh: Weigh, run: Pass) -> list[Tensor]:
+    def combine(self, weigh: Weigh, run: Pass) -> None:
         """All passes of the step."""
         waiting, self._waiting = self._waiting, []
         square_f = self._run("forget", waiting, run)
@@ -115,14 +108,13 @@ class OneBuffer:
         weights = weigh(Gramian(a=square_r, s=0.0, b=square_f))
         if not any(weights):
             self._slots.restore(None)
-            return []
+            return
         for parameter in self._slots.parameters:
             if parameter.grad is not None:
                 scale_(local(parameter.grad), weights.retain)
         if weights.forget != 0.0:
             for batches in waiting:
                 run("forget", batches["forget"], weights.forget)
-        return []
 
     def _run(self, side: Side, waiting: list[Batches], run: Pass) -> float:
         """Squared norm of a side's gradient, which is then in `.grad`."""

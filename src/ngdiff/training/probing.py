@@ -63,8 +63,6 @@ class Prober:
         loss: Callable[[Sequence[Batch]], float],
         *,
         step_loss: float,
-        relative_step: float = 0.0,
-        spare: list[Tensor] | None = None,
     ) -> Probe:
         """Set the optimizer's learning rate.
 
@@ -73,7 +71,6 @@ class Prober:
             step: Number of the step.
             loss: Mean retain loss of batches at the current weights.
             step_loss: That of the rows that gave the gradient, as their passes found it.
-            relative_step, spare: As for `AutoLR.probe`.
         """
         same = bool(self._own)
         batches = self._own or self.fresh_batches(step)
@@ -84,8 +81,6 @@ class Prober:
             lambda: loss(batches),
             search=search,
             here=step_loss if same and self.rereads else None,
-            relative_step=relative_step,
-            spare=spare,
         )
         if probe.fits:
             self._searched = True

@@ -173,7 +173,6 @@ class UnlearnTrainer(CheckpointedTrainer):
         self._pass: tuple[Side, float] | None = None  # whose it is, and the factor of its objective
         self._totals: dict[str, Tensor | float] = {}
         self._figures: dict[str, float] = {}
-        self._spare: list[Tensor] = []  # spent gradients, for the memory of a probe
         self._combined_norm = 0.0
         self._idle = ""  # why the last step moved nothing
         self._asked_to_stop = 0.0  # processes, at the last sum of the losses
@@ -270,7 +269,7 @@ class UnlearnTrainer(CheckpointedTrainer):
             with denormals_are_zero(), no_dropout(model, self.args.disable_dropout), self.task.training(model):
                 result = super().train(*args, **kwargs)
         finally:
-            self._gradients, self._spare = TwoBuffers(), []  # of no weights: nothing is kept for a next step
+            self._gradients = TwoBuffers()  # of no weights: nothing is kept for a next step
         self.use_averaged_weights()
         return result
 
@@ -293,8 +292,7 @@ class UnlearnTrainer(CheckpointedTrainer):
         self._gradients.add({side: inputs[side] for side in SIDES}, run)
         if not self.accelerator.sync_gradients:
             return torch.zeros((), device=self.args.device)
-        spent = self._gradients.combine(lambda products: self._weigh(products, step), run)
-        self._spare = spent if self._prober.is_due(step) else []
+        self._gradients.combine(lambda products: self._weigh(products, step), run)
         self._totals = {}
         self._figures = dict(self.weigher.figures)
         return torch.tensor(self._figures["objective_retain"], device=self.args.device)
@@ -408,8 +406,6 @@ class UnlearnTrainer(CheckpointedTrainer):
                 step,
                 lambda batches: self._retain_loss(model, batches),
                 step_loss=self._figures["loss_retain"],
-                relative_step=self.run_state.relative_step,
-                spare=self._spare,
             )
         self.run_state.probes.append({"step": step, **probe.as_dict()})
         self._figures |= figures_of(probe)

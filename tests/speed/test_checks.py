@@ -4,7 +4,8 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from ngdiff.modeling import checks
+from ngdiff.speed import Forward
+from ngdiff.speed.checks import difference_if_cut
 
 BATCH = {name: torch.ones(2, 4, dtype=torch.int64) for name in ("input_ids", "attention_mask", "labels")}
 
@@ -15,6 +16,15 @@ def model():
     return LlamaForCausalLM(LlamaConfig(**config, num_attention_heads=1)).eval()
 
 
+def raising(error):
+    """A pass that ends so."""
+
+    def fail(*args, **options):
+        raise error
+
+    return fail
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -23,25 +33,11 @@ def model():
     ],
 )
 def test_no_memory_left_is_no_difference(model, monkeypatch, error):
-    plain = checks.forward_answers
-
-    def full(*args, **options):
-        if options.get("cut", True):
-            raise error
-        return plain(*args, **options)
-
-    monkeypatch.setattr(checks, "forward_answers", full)
+    monkeypatch.setattr(Forward, "__call__", raising(error))
     with pytest.raises(type(error), match="memory"):
-        checks.says_the_same_when_cut(model, BATCH)
+        difference_if_cut(model, BATCH)
 
 
 def test_what_a_model_refuses_is_a_difference(model, monkeypatch):
-    plain = checks.forward_answers
-
-    def refusing(*args, **options):
-        if options.get("cut", True):
-            raise RuntimeError("shapes do not match\nhere is more")
-        return plain(*args, **options)
-
-    monkeypatch.setattr(checks, "forward_answers", refusing)
-    assert checks.says_the_same_when_cut(model, BATCH) == "RuntimeError: shapes do not match"
+    monkeypatch.setattr(Forward, "__call__", raising(RuntimeError("shapes do not match\nhere is more")))
+    assert difference_if_cut(model, BATCH) == "RuntimeError: shapes do not match"
