@@ -89,6 +89,21 @@ def test_a_retrained_model_gives_forget_quality_and_a_column(evaluation: Path, t
     )
 
 
+def test_a_retrained_model_of_other_rows_is_refused(evaluation: Path, tmp_path: Path, capsys) -> None:
+    few = write(tmp_path / "few", {"forget": SETS["forget"][:4]})
+    target = tmp_path / "metrics.json"
+    assert fails(capsys, evaluation, "--retrained", few, "--output", target) == (
+        "forget quality compares two models on the same rows, and there are records of 6 rows of the model and of 4 of "
+        "the retrained one; evaluate both on the same file"
+    )
+    rows = [{**row, "reference": "a bird"} if i == 4 else row for i, row in enumerate(SETS["forget"])]
+    other = write(tmp_path / "other", {"forget": rows})
+    assert "and 1 of 6 rows of the model are not among those of the retrained one, the first of them record 0" in fails(
+        capsys, evaluation, "--retrained", other, "--output", target
+    )
+    assert not target.exists()
+
+
 def test_a_retrained_model_that_cannot_be_compared_with_is_said(evaluation: Path, tmp_path: Path, capsys) -> None:
     retrained = write(tmp_path / "retrained", {"forget": [record(4.0, perturbed=[])]})
     assert main(["score", str(evaluation), "--retrained", str(retrained)]) == 0
@@ -100,7 +115,7 @@ def test_privleak_is_taken_against_the_corpus_or_the_retrained_model(tmp_path: P
         return [record(value, generated=None, token_nll=[value]) for value in values]  # type: ignore[arg-type]
 
     run = write(tmp_path / "run", {"muse_privleak_forget": passages(1, 4), "muse_privleak_holdout": passages(2, 3)})
-    sets = {"muse_privleak_forget": passages(3, 1), "muse_privleak_holdout": passages(2, 2, 5, 0.5)}
+    sets = {"muse_privleak_forget": passages(3, 1), "muse_privleak_holdout": passages(2, 0.5)}
     retrained = write(tmp_path / "retrained", sets)
     found = {}
     for name, words in {"news": [], "books": ["--muse-corpus=books"], "own": ["--retrained", str(retrained)]}.items():
@@ -109,8 +124,8 @@ def test_privleak_is_taken_against_the_corpus_or_the_retrained_model(tmp_path: P
         found[name] = json.loads(target.read_text())["privleak"]
     assert found["news"] == pytest.approx(100 * (0.5 - 0.4772) / 0.4772)
     assert found["books"] == pytest.approx(100 * (0.5 - 0.5393) / 0.5393)
-    # P(holdout below forget): 3 of 4 for the passage of loss 3, 1 of 4 for that of loss 1
-    assert found["own"] == pytest.approx(100 * (0.5 - 0.5) / 0.5)
+    # P(holdout below forget): both below the passage of loss 3, one below that of loss 1
+    assert found["own"] == pytest.approx(100 * (0.5 - 0.75) / 0.75)
 
 
 def test_torch_is_not_imported(evaluation: Path, tmp_path: Path) -> None:

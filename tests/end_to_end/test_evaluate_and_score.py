@@ -42,7 +42,9 @@ def test_a_retrained_model_of_the_same_records_cannot_be_told_apart(evaluated):
 def test_evaluations_are_compared(evaluated):
     folder, _ = evaluated
     outcome = succeeded(run("compare", f"one={folder}", f"two={folder}", "--format", "markdown"))
-    header, rule, *rows = outcome.out.strip().splitlines()
+    table, _, notes = outcome.out.strip().partition("\n\n")
+    header, rule, *rows = table.splitlines()
+    assert notes.startswith("note: no --reference")
     assert set(rule) <= set("|-: ")
     assert "Verbmem" in header
     assert [row.split("|")[1].strip().strip("*") for row in rows] == ["one", "two"]

@@ -23,6 +23,7 @@ from ngdiff.metrics.privleak import (
     privleak,
     privleak_interval,
 )
+from ngdiff.metrics.same_rows import check_same_rows
 from ngdiff.metrics.sample import Sample, samples_of
 from ngdiff.metrics.summary import headline, summarize_samples
 from ngdiff.metrics.truth_ratio import has_perturbed
@@ -88,8 +89,8 @@ def score(
         seed: of the draws.
 
     Raises:
-        InputError: no sets, an empty one, a set with a name of another number, or a record that a metric cannot
-            use.
+        InputError: no sets, an empty one, a set with a name of another number, a record that a metric cannot
+            use, or records of the retrained model that are of other rows, where the two are compared.
     """
     _check(sets, corpus)
     if confidence is not None:
@@ -105,6 +106,9 @@ def score(
     if sets.get("forget") and sets.get("holdout"):
         result["membership"] = membership(sets["forget"], sets["holdout"], confidence=confidence, seed=seed)
     passages, against = _passages(sets), _passages(retrained or {})
+    if all(SCORE in side.get(split, {}) for side in (passages, against) for split in PAIR.split("_")):
+        for name in (f"muse_privleak_{split}" for split in PAIR.split("_")):
+            check_same_rows(sets[name], (retrained or {})[name], f"PrivLeak, by {name},")
     result.update(_privleak(passages, against, corpus))
     if confidence is not None:
         result["confidence"] = _intervals(samples, numbers, confidence, seed)
@@ -130,7 +134,9 @@ def _forget_quality(sets: Sets, retrained: Sets) -> dict[str, float]:
     sides = [[r for r in side.get("forget", ()) if has_perturbed(r)] for side in (sets, retrained)]
     if not all(sides):
         return {}
-    found = forget_quality(*sides)
+    own, other = sides
+    check_same_rows(own, other, "forget quality")
+    found = forget_quality(own, other)
     return {"forget_quality": found.pvalue, "forget_quality_statistic": found.statistic}
 
 
