@@ -101,23 +101,37 @@ class CheckpointedTrainer(SavingTrainer):
                 f"--resume: {resume} is {step} steps far, and --max-steps or --num-train-epochs ask for {max_steps}; "
                 "give as many as before or more, or another --output"
             )
+        self._resumed_pass = _read_pass(Path(resume), self.args.process_index, self.args.world_size)
+        self._within_pass = micro_batches > 0
         if step == max_steps or self._low_enough():
             self.nothing_left = True
             logger.info("The run was done at step %d: nothing is left to train.", step)
             return num_train_epochs, 0
-        self._resumed_pass = _read_pass(Path(resume), self.args.process_index, self.args.world_size)
-        self._within_pass = micro_batches > 0
         return epochs, micro_batches
 
     def _low_enough(self) -> bool:
         losses = [row["loss"] for row in self.state.log_history if "loss" in row]
+        losses += [] if self._missed_loss() is None else [self._missed_loss()]
         return self._stop_loss is not None and bool(losses) and losses[-1] <= self._stop_loss
+
+    def _missed_loss(self) -> float | None:
+        """Mean loss of a pass at whose end the run was ended after its checkpoint and before its log line."""
+        resumed, step = self._resumed_pass, self.state.global_step
+        if resumed is None or self._within_pass or self.args.logging_strategy != "epoch":
+            return None
+        steps = step - int(resumed["last_logged"])
+        return float(resumed["mean_loss"]) / steps if steps else None
 
     def start_passes(self) -> None:
         """Before the first step of this process: the losses since the last log line."""
-        if self._resumed_pass is not None:
-            self._tr_loss += self._resumed_pass["loss"].to(self._tr_loss.device)
-            self._globalstep_last_logged = int(self._resumed_pass["last_logged"])
+        if self._resumed_pass is None:
+            return
+        missed = self._missed_loss()
+        if missed is not None:
+            self.log({"loss": missed, "learning_rate": self._get_learning_rate()})
+            return
+        self._tr_loss += self._resumed_pass["loss"].to(self._tr_loss.device)
+        self._globalstep_last_logged = int(self._resumed_pass["last_logged"])
 
     def start_pass(self) -> None:
         """Before the order of a pass is drawn: as it was drawn where a run goes on within it."""
@@ -219,6 +233,6 @@ def _read_pass(checkpoint: Path, process: int, processes: int) -> dict[str, Any]
     }
     if not found:
         raise CheckpointError(f"{checkpoint} does not say how far it is within its pass")
-    if len(found) == processes:
-        return dict(found[process])
-    return {**found[0], "loss": torch.stack([state["loss"] for state in found.values()]).mean()}
+    mean = torch.stack([state["loss"] for state in found.values()]).mean()
+    own = found[process] if len(found) == processes else {**found[0], "loss": mean}
+    return {**own, "mean_loss": mean}
