@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -337,6 +338,70 @@ def test_without_a_checkpoint_a_model_is_not_trained_again(material, tmp_path):
     assert outcome.status == 2
     assert outcome.error == f"--resume: {tmp_path / 'run'} holds no checkpoint that was written to its end"
     assert everything_in(tmp_path / "run") == before
+
+
+def test_other_answers_of_idk_file_are_refused_whatever_the_name(material, tmp_path):
+    answers, same = tmp_path / "idk.txt", tmp_path / "same.txt"
+    answers.write_text("No idea.\nWho knows?\n")
+    same.write_text("No idea.\n\n  Who knows?")
+    options = {"method": "idk", "per_device_train_batch_size": 2}
+    folder = tmp_path / "run"
+    succeeded(run(*material.words(folder, num_train_epochs=1, idk_file=answers, **options)))
+    assert "No idea" not in (folder / "manifest.json").read_text()
+    succeeded(run(*material.words(folder, "--resume", num_train_epochs=2, idk_file=same, **options)))
+    answers.write_text("No idea.\nWho knows!\n")
+    before = everything_in(folder)
+    for other in (answers, None):
+        outcome = run(*material.words(folder, "--resume", num_train_epochs=3, idk_file=other, **options))
+        assert outcome.status == 2
+        assert outcome.error.startswith("--resume: --idk-file does not hold what it held when the run in")
+    assert everything_in(folder) == before
+
+
+OWN = """
+from own_part import WEIGHT
+
+def half(losses, gramian):
+    return WEIGHT, WEIGHT
+
+def ascent(answers):
+    return -answers.nll.sum()
+"""
+
+
+@pytest.mark.parametrize("change", ["own_module.py", "own_part.py"])
+@pytest.mark.parametrize("option", ["weighting", "forget_objective"])
+def test_other_code_of_the_users_is_refused(material, tmp_path, monkeypatch, change, option):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    Path("own_module.py").write_text(OWN)
+    Path("own_part.py").write_text("WEIGHT = 0.5\n")
+    options = {option: "own_module:half" if option == "weighting" else "own_module:ascent"}
+
+    def again(*more, **other):
+        for name in ("own_module", "own_part"):
+            sys.modules.pop(name, None)
+        return run(*material.words(tmp_path / "run", *more, **{**options, **other}))
+
+    succeeded(again(max_steps=1))
+    succeeded(again("--resume", max_steps=2))
+    with Path(change).open("a") as file:
+        file.write("\n# another comment\n")
+    outcome = again("--resume", max_steps=3)
+    assert outcome.status == 2
+    name = option.replace("_", "-")
+    assert outcome.error.startswith(f"--resume: --{name} does not hold what it held when the run in {tmp_path / 'run'}")
+    sys.modules.pop("own_module", None), sys.modules.pop("own_part", None)
+
+
+def test_checkpoints_of_weights_alone_are_refused(material, tmp_path):
+    folder = tmp_path / "run"
+    options = {"max_steps": 1, "save_only_model": "true"}
+    succeeded(run(*material.words(folder, **options)))
+    for given in (options, {**options, "save_only_model": None}):
+        outcome = run(*material.words(folder, "--resume", **given))
+        assert outcome.status == 2
+        assert outcome.error.startswith("--resume: checkpoints of --save-only-model hold no state of the optimizer")
 
 
 def test_without_a_run(material, tmp_path):
