@@ -143,6 +143,28 @@ def test_a_stop_loss_that_was_reached_ends_a_resumed_run_too(tmp_path):
     assert further.steps > first.steps
 
 
+def test_a_stop_loss_that_a_pass_reached_ends_a_run_that_was_killed_before_it_said_so(tmp_path):
+    """The checkpoint of the last step of a pass is written before the log line of the pass."""
+    options = {
+        "output_dir": str(tmp_path),
+        "use_cpu": True,
+        "disable_tqdm": True,
+        "report_to": [],
+        "save_strategy": "steps",
+        "save_steps": 12,  # a pass
+        "num_train_epochs": 5,
+        "per_device_train_batch_size": 4,
+        "stop_loss": 4.5,
+    }
+    whole = build_model("llama-micro", TOKENIZER, seed=0)
+    first = finetune(whole, TOKENIZER, ROWS, TEMPLATE, FinetuneConfig(**options))
+    assert first.steps == 24
+    assert json.loads((tmp_path / "checkpoint-24" / "trainer_state.json").read_text())["log_history"][-1]["step"] == 12
+    again = build_model("llama-micro", TOKENIZER, seed=1)
+    assert finetune(again, TOKENIZER, ROWS, TEMPLATE, FinetuneConfig(**options), resume=True) == first
+    assert same(state(again), state(whole))
+
+
 # ---- the best model ----
 
 BEST = {

@@ -111,8 +111,9 @@ class CheckpointedTrainer(SavingTrainer):
 
     def _low_enough(self) -> bool:
         losses = [row["loss"] for row in self.state.log_history if "loss" in row]
-        losses += [] if self._missed_loss() is None else [self._missed_loss()]
-        return self._stop_loss is not None and bool(losses) and losses[-1] <= self._stop_loss
+        missed = self._missed_loss()
+        last = missed if missed is not None else losses[-1] if losses else None
+        return self._stop_loss is not None and last is not None and last <= self._stop_loss
 
     def _missed_loss(self) -> float | None:
         """Mean loss of a pass at whose end the run was ended after its checkpoint and before its log line."""
