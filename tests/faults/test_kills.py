@@ -22,7 +22,7 @@ import transformers
 from ngdiff.cli import main
 from ngdiff.modeling import load_tokenizer
 
-from ..end_to_end.runs import log_of, run, steps_of, succeeded, weights_of
+from ..end_to_end.runs import log_of, run, steps_of, succeeded
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
@@ -34,6 +34,7 @@ BASE = {
     "save_steps": 3,
     "autolr_interval": 4,
     "forget_ceiling": "none",
+    "max_retain_loss": "none",  # random models are soon ruined
 }
 SHAPE = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
 MIXTURE = {"num_key_value_heads": 2, "num_local_experts": 4, "num_experts_per_tok": 2}
@@ -151,7 +152,7 @@ def models(material, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path
 
 def outcome_of(folder: Path, name: str) -> tuple[Any, ...]:
     """Weights, steps and probes of a run that is done."""
-    return weights_of(folder, name), steps_of(folder), log_of(folder)["probes"]
+    return (folder / name).read_bytes(), steps_of(folder), log_of(folder)["probes"]
 
 
 def kill_and_resume(material, models, tmp_path: Path, case: str, kills: int, seed: int) -> None:
@@ -180,7 +181,8 @@ def kill_and_resume(material, models, tmp_path: Path, case: str, kills: int, see
     command.to_the_end(*(["--resume"] if killed.is_dir() and any(killed.iterdir()) else []))
     assert outcome_of(killed, name) == outcome_of(whole, name)
     assert not list(killed.glob(".*"))
-    assert "is done: nothing is left to do" in succeeded(run(*command.words, "--resume")).out or processes > 1
+    if processes == 1:
+        assert "is done: nothing is left to do" in succeeded(run(*command.words, "--resume")).out
 
 
 def test_three_kills(material, models, tmp_path):
