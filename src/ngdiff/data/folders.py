@@ -9,6 +9,9 @@ from ngdiff.data.files import READERS, read_file
 from ngdiff.data.parquet import used_columns
 from ngdiff.errors import InputError
 
+# What `datasets.load_from_disk` raises for files that are not as it wrote them; the last three: JSON of another shape.
+SAVED_DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError)
+
 
 def split_file(folder: Path, split: str) -> Path | None:
     """`FOLDER/SPLIT.{json,jsonl,csv,parquet}`, or None where there is none.
@@ -56,7 +59,7 @@ def _read_saved(folder: Path, split: str | None) -> list[Record]:
         loaded = datasets.load_from_disk(str(folder))
     except IndexError as error:  # datasets writes a set without rows but fails to load it
         raise InputError(f"{folder}: holds no rows.") from error
-    except (OSError, ValueError, KeyError) as error:
+    except SAVED_DAMAGE as error:
         raise InputError(f"{folder}: the saved data set cannot be read ({error}).") from error
     if isinstance(loaded, datasets.Dataset):
         if split not in (None, "train"):

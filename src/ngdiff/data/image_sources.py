@@ -3,6 +3,7 @@
 import os
 import struct
 import warnings
+import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 
 from ngdiff.data.cifar import HUB_IDS
-from ngdiff.data.folders import is_saved_dataset
+from ngdiff.data.folders import SAVED_DAMAGE, is_saved_dataset
 from ngdiff.data.hub import HUB_NAME
 from ngdiff.data.image_arrays import read_npz
 from ngdiff.data.images import ImageData, Images
@@ -92,7 +93,7 @@ def _from_folder(path: Path, size: int | None) -> ImageData:
         else:
             # Labels are asked for: with one class alone they would be left out without a word.
             loaded = datasets.load_dataset("imagefolder", data_dir=str(path), drop_labels=False)
-    except (OSError, ValueError, DatasetsError) as error:
+    except (*SAVED_DAMAGE, zipfile.BadZipFile, DatasetsError) as error:
         raise InputError(f"--dataset {path}: no images could be read: {str(error).partition(chr(10))[0]}") from error
     if isinstance(loaded, datasets.Dataset):
         return ImageData(_from_dataset(loaded, str(path), size))

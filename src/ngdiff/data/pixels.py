@@ -33,7 +33,7 @@ def rgb_bytes(image: Any, origin: str) -> NDArray[np.uint8]:
     [[[7, 7, 7]]]
     """
     if image.mode in _ALPHA or (image.mode in _PLAIN and "transparency" in image.info):  # as PNG and GIF may have it
-        return _without_alpha(image.convert("RGBA"), origin)
+        return _without_alpha(image if image.mode == "RGBA" else image.convert("RGBA"), origin)
     if image.mode in _PLAIN:
         return np.array(image.convert("RGB"))
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
@@ -81,14 +81,13 @@ def as_bytes(pixels: NDArray[Any], origin: str) -> NDArray[np.uint8]:
 
 
 def _without_alpha(image: Any, origin: str) -> NDArray[np.uint8]:
-    pixels = np.array(image)
-    colours, alpha = pixels[:, :, :3], pixels[:, :, 3]
-    if alpha.size and alpha.min() < alpha.max() and (colours == colours[0, 0]).all():
+    alpha, colours = np.array(image.getchannel("A")), np.array(image.convert("RGB"))
+    if alpha.min(initial=255) < alpha.max(initial=0) and (colours == colours[0, 0]).all():
         raise InputError(
             f"{origin}: a single colour, and the picture in its transparency, which is dropped; save it without "
             "transparency"
         )
-    return np.ascontiguousarray(colours)
+    return colours
 
 
 def _of_16_bits(image: Any, origin: str) -> NDArray[np.uint8]:
