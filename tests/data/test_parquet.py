@@ -116,3 +116,28 @@ def test_a_date_that_python_knows_is_no_text(tmp_path: Path) -> None:
     dates = [datetime.date(2020, 1, 1)] * 2
     with pytest.raises(InputError, match="row 1: column 'answer' must be a string, found date"):
         read_rows(written(tmp_path / "a.parquet", {"question": PAIR["question"], "answer": dates}))
+
+
+def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
+    chats = [{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]}]
+    pq.write_table(pa.Table.from_pylist(chats), tmp_path / "a.parquet")
+    whole = (tmp_path / "a.parquet").read_bytes()
+    (tmp_path / "a.parquet").write_bytes(whole.replace(b"\x07element", b"\x07e\xf9ement", 1))
+    with pytest.raises(InputError, match="not a readable Parquet file"):
+        read_rows(tmp_path / "a.parquet")
+
+
+def test_a_page_that_is_not_as_it_was_written(tmp_path: Path) -> None:
+    file = written(
+        tmp_path / "a.parquet",
+        PAIR,
+        compression=None,
+        use_dictionary=False,
+        write_statistics=False,
+        write_page_checksum=True,
+    )
+    whole = file.read_bytes()
+    assert whole.count(b"Where?") > 0
+    file.write_bytes(whole.replace(b"Where?", b"There?", 1))
+    with pytest.raises(InputError, match="not a readable Parquet file"):
+        read_rows(file)

@@ -36,7 +36,7 @@ from ngdiff.data.images import ImageData
 from ngdiff.data.refusals import read_refusals
 from ngdiff.errors import InputError
 
-SHORT, LONG = 12, 1000
+SHORT, LONG = 40, 1000
 SECONDS = 60  # after which an input counts as one that never ends
 ROWS = [{"question": "Who is “Ærø”?", "answer": "Orla,\nwho else.", "other": 1.5}, {"question": "a", "answer": "b"}]
 CHATS = [{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]}] * 2

@@ -24,15 +24,17 @@ def read_parquet(path: Path) -> list[Record]:
     import pyarrow.parquet
 
     try:
-        with pyarrow.parquet.ParquetFile(path) as file:
+        with pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
             names = file.schema_arrow.names
             used = used_columns(names)
             repeated = next((name for name in used if names.count(name) > 1), None)
             if repeated is not None:
                 raise InputError(f"{path}: two columns of the name '{repeated}'; there must be one.")
             return list(_records(path, file, used, names))
-    except pyarrow.ArrowException as error:
-        raise InputError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]}).") from error
+    except InputError:
+        raise
+    except (pyarrow.ArrowException, ValueError, LookupError) as error:  # damaged names are met in Python
+        raise InputError(f"{path}: not a readable Parquet file ({str(error).partition(chr(10))[0]}).") from error
 
 
 def used_columns(names: list[str]) -> list[str]:
