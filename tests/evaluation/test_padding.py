@@ -7,8 +7,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, BartConfig, MiniMaxConfig, RecurrentGemmaConfig
 
-from ngdiff.evaluation.generation import PaddingCheck, Prompt, checked_batches, generate_answers, generation_batches
+from ngdiff.evaluation.generation import generate_answers
+from ngdiff.evaluation.greedy import GreedyGenerator
 from ngdiff.evaluation.padding import padding_changes_answers
+from ngdiff.evaluation.prompts import Prompt, generation_batches
 
 PROMPTS = [[40, 41, 42], [90], [55, 60, 70, 80, 44, 45, 46], [90, 91], list(range(30, 60)), [91], [42, 41, 40]]
 SPECIAL = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
@@ -55,20 +57,20 @@ def test_answers_do_not_depend_on_neighbours(kind: str, tokenizer: Any, caplog: 
 
 def test_models_that_know_of_padding(model: Any, tokenizer: Any, caplog: pytest.LogCaptureFixture) -> None:
     prompts = [Prompt(tuple(ids), 9) for ids in PROMPTS]
-    check = PaddingCheck(model, tokenizer, 256)
+    check = GreedyGenerator(model, tokenizer, frozenset(), 256)
     with caplog.at_level(logging.WARNING, logger="ngdiff"):
-        found = checked_batches(prompts, 4096, 256, check)
+        found = check.batches(prompts, 4096)
     assert found == generation_batches(prompts, 4096, 256)
     assert not [record for record in caplog.records if record.name.startswith("ngdiff")]
     assert all(module.training for module in model.modules())
 
 
 def test_nothing_is_looked_at_where_lengths_are_equal(model: Any, tokenizer: Any) -> None:
-    check = PaddingCheck(model, tokenizer, 256)
+    check = GreedyGenerator(model, tokenizer, frozenset(), 256)
     model.generate = None  # would fail
     prompts = [Prompt((1, 2), 9), Prompt((3, 4), 9)]
-    assert checked_batches(prompts, 4096, 256, check) == [[0, 1]]
-    assert checked_batches([*prompts, Prompt((5,), 9)], 1, 256, check) == [[0], [1], [2]]  # a batch each
+    assert check.batches(prompts, 4096) == [[0, 1]]
+    assert check.batches([*prompts, Prompt((5,), 9)], 1) == [[0], [1], [2]]  # a batch each
 
 
 def test_batches_of_equal_lengths_hold_every_prompt_once() -> None:

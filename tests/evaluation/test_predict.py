@@ -14,6 +14,7 @@ from ngdiff.data.sets import EvaluationSet
 from ngdiff.data.template import Template
 from ngdiff.errors import InputError
 from ngdiff.evaluation import generate_answers, predict
+from ngdiff.evaluation.padding import STEPS
 from ngdiff.evaluation.plan import Limits, make_plan
 from ngdiff.evaluation.predict import add_base_model, predict_plan
 from ngdiff.evaluation.work import Work
@@ -102,7 +103,7 @@ def test_one_forward_per_distinct_sequence(model: Any, tokenizer: Any) -> None:
     )
     row = Row("Who?", "Orla.", paraphrased_answer="Orla.", perturbed_answers=("Ivo.", "Orla.", "Ivo."))
     found = predict(model, tokenizer, [row] * 5, PLAIN, max_length=256, generate=False, show_progress=False)
-    assert sum(seen) == 2
+    assert seen == [2, 2]  # the first: whether the model is causal
     assert found[0]["paraphrased"] == {"nll_sum": found[0]["nll_sum"], "n_tokens": found[0]["n_tokens"]}
     assert found[0]["perturbed"][0] == found[4]["perturbed"][2] != found[0]["perturbed"][1]
 
@@ -228,7 +229,7 @@ def test_what_a_text_says_is_not_generated_again(reciting: Any, tokenizer: Any, 
         lambda module, args, kwargs: widths.append(kwargs["input_ids"].shape[1]), with_kwargs=True
     )
     recited = predict(reciting, tokenizer, rows, PLAIN, max_length=256, show_progress=False)
-    assert len(widths) == 1
+    assert len(widths) == 2  # the first: whether the model is causal
     assert [record["generated"] for record in recited] == [row.answer for row in rows]
     widths.clear()
     strayed = [replace(rows[0], answer="Orla Vennick was born in Paris and then moved.")]
@@ -238,8 +239,9 @@ def test_what_a_text_says_is_not_generated_again(reciting: Any, tokenizer: Any, 
     known = found[0]["token_hit"].index(0) + 1
     assert known > 5
     prompt = len(encode(strayed[0], tokenizer, PLAIN, max_length=256).prompt_ids)
-    assert widths[1] == prompt + known  # generation starts behind what is known
-    assert len(widths) < 2 + len(tokenizer(rows[0].answer)["input_ids"]) - known + 1
+    looks = 2 + STEPS + 1  # whether the model is causal, the rows' own pass, and what a cache says
+    assert widths[looks] == prompt + known  # generation starts behind what is known
+    assert len(widths) < looks + 1 + len(tokenizer(rows[0].answer)["input_ids"]) - known + 1
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 9, 40])

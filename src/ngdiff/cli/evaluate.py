@@ -21,12 +21,12 @@ from ngdiff.data import EvaluationSet, Template, benchmark_sets, resolve_templat
 from ngdiff.errors import InputError
 from ngdiff.evaluation import EvaluationResult, format_table, write_evaluation
 from ngdiff.evaluation.evaluate import as_sets, limits_of
-from ngdiff.evaluation.generation import Generator
 from ngdiff.evaluation.journal import Journal
 from ngdiff.evaluation.lm_harness import check_harness_tasks, parse_harness_arguments, run_harness
 from ngdiff.evaluation.plan import Plan, make_plan
 from ngdiff.evaluation.predict import add_base_model, check_budget, predict_plan
 from ngdiff.evaluation.processes import Processes, leave, several_are_asked_for, started_processes
+from ngdiff.evaluation.prompts import Generator
 from ngdiff.evaluation.vllm import check_vllm, vllm_generator
 from ngdiff.evaluation.work import Work
 from ngdiff.evaluation.write import private_folder

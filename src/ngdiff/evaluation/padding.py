@@ -16,6 +16,9 @@ _PADS = (0, 7)  # two ids that fill the front: behind a mask it must not matter 
 _OTHER_PAD = {torch.float64: 1e-12, torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
 _ALONE = {torch.float64: 1e-10, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 
+# In half precision a token may go to another expert; a cache that is wrong changes all there is.
+_CACHED = {torch.float64: 1e-8, torch.float32: 1e-3, torch.float16: 0.5, torch.bfloat16: 0.5}
+
 
 @torch.no_grad()
 def padding_changes_answers(probe: Probe, prompts: Sequence[Sequence[int]]) -> str:
@@ -36,6 +39,19 @@ def padding_changes_answers(probe: Probe, prompts: Sequence[Sequence[int]]) -> s
         return f"with another token as padding {found}"
     found = _difference(_last(beside), _last(probe([short], _PADS[0])), _ALONE)
     return f"alone {found}" if found else ""
+
+
+@torch.no_grad()
+def cache_changes_answers(cached: Tensor, whole: Tensor) -> str:
+    """What differs between logits of new tokens that were made one by one, and those of one pass; "" for nothing.
+
+    Args:
+        cached: (n, V), of the tokens as they were generated.
+        whole: (n, V), of one pass over the prompt and these tokens.
+    """
+    same = torch.zeros(len(cached), dtype=torch.long)
+    found = _difference((same, cached), (same, whole.to(cached.dtype)), _CACHED)
+    return f"{found} from those" if found else ""
 
 
 def _last(said: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

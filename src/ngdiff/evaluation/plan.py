@@ -12,8 +12,9 @@ from ngdiff.data.rows import Row
 from ngdiff.data.sets import EvaluationSet
 from ngdiff.data.template import Template
 from ngdiff.errors import InputError
-from ngdiff.evaluation.generation import Prompt, empty_prompt, room
+from ngdiff.evaluation.generation import empty_prompt, room
 from ngdiff.evaluation.parts import Part, has_probability, parts_of
+from ngdiff.evaluation.prompts import Prompt
 
 Labelled = tuple[tuple[int, ...], tuple[int, ...]]  # input ids and labels
 

@@ -11,12 +11,17 @@ from ngdiff.data.template import Template
 from ngdiff.errors import InputError
 from ngdiff.evaluation.batching import batches_by_tokens
 from ngdiff.evaluation.context import context_length
-from ngdiff.evaluation.generation import Generator, PaddingCheck, Prompt, checked_batches, decode, greedy_generator
+from ngdiff.evaluation.eval_mode import eval_mode
+from ngdiff.evaluation.generation import decode
 from ngdiff.evaluation.gradients import gradient_norm
+from ngdiff.evaluation.greedy import GreedyGenerator
 from ngdiff.evaluation.likelihood import TokenScores, batch_scores
+from ngdiff.evaluation.plain_outputs import plain_outputs
 from ngdiff.evaluation.plan import Limits, Plan, PlannedRow, make_plan, reference_sequences
+from ngdiff.evaluation.prompts import Generator, Prompt, generation_batches
 from ngdiff.evaluation.records import Likelihood, Record
 from ngdiff.evaluation.work import Work
+from ngdiff.modeling.causality import check_causal
 from ngdiff.modeling.vocabulary import check_tokens, check_vocabulary
 
 # An answer is generated in rounds of 16, 32, 64, ... tokens: more rows fit into a batch of fewer tokens, and those that
@@ -118,13 +123,14 @@ def predict_plan(
     """
     check_vocabulary(model, tokenizer)
     check_tokens(model, tokenizer, zip(plan.names, (ids for ids, _ in plan.sequences), strict=True))
+    with plain_outputs(model), eval_mode(model):
+        check_causal(model, max((ids for ids, _ in plan.sequences), key=len, default=[]))
     scores = _score(model, plan, tokens_per_batch, work)
     norms = _gradient_norms(model, plan, work) if grad_norm else {}
     if generator is None:
         prompts = _with_drafts(plan, scores)
-        own = greedy_generator(model, tokenizer, plan.ends)
-        check = PaddingCheck(model, tokenizer, plan.context)
-        prompts = _generate(own, prompts, plan, tokens_per_batch, work, check=check, first_steps=_FIRST_STEPS)
+        own = GreedyGenerator(model, tokenizer, plan.ends, plan.context)
+        prompts = _generate(own, prompts, plan, tokens_per_batch, work, first_steps=_FIRST_STEPS)
     else:
         prompts = _generate(generator, list(plan.prompts), plan, _ALL_AT_ONCE, work)
     answers = {index: decode(tokenizer, prompt.known, plan.ends) for index, prompt in enumerate(prompts)}
@@ -219,7 +225,6 @@ def _generate(
     tokens_per_batch: int,
     work: Work,
     *,
-    check: PaddingCheck | None = None,
     first_steps: int | None = None,
 ) -> list[Prompt]:
     """The prompts with all tokens of their answers: in rounds of `first_steps` tokens, twice as many, and so on; None:
@@ -227,7 +232,9 @@ def _generate(
     prompts, steps = list(prompts), first_steps
     while open_ones := [index for index, prompt in enumerate(prompts) if len(prompt.known) < prompt.limit]:
         part = [_up_to(prompts[index], steps) for index in open_ones]
-        batches = checked_batches(part, tokens_per_batch, plan.context, check)
+        batches = work.processes.agree(
+            _batches(generator, part, plan, tokens_per_batch) if work.processes.leads else []
+        )
 
         def compute(batch: list[int], part: Sequence[Prompt] = part) -> list[list[int]]:
             return generator([part[i] for i in batch])
@@ -238,6 +245,12 @@ def _generate(
             prompts[index] = _with_new(prompts[index], ids, part[place].limit, plan.ends)
         steps = None if steps is None else 2 * steps
     return prompts
+
+
+def _batches(generator: Generator, prompts: Sequence[Prompt], plan: Plan, tokens_per_batch: int) -> list[list[int]]:
+    if isinstance(generator, GreedyGenerator):
+        return generator.batches(prompts, tokens_per_batch)
+    return generation_batches(prompts, tokens_per_batch, plan.context)
 
 
 def _up_to(prompt: Prompt, steps: int | None) -> Prompt:

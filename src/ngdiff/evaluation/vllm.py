@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ngdiff.errors import InputError
-from ngdiff.evaluation.generation import Generator, Prompt
+from ngdiff.evaluation.prompts import Generator, Prompt
 
 
 def check_vllm() -> Any:
@@ -34,7 +34,7 @@ def vllm_generator(
 ) -> Generator:
     """A generator that hands all prompts it gets to vLLM, which batches them by itself.
 
-    Temperature 0: at every step the most probable token, as `greedy_generator` does; the two agree up to rounding.
+    Temperature 0: at every step the most probable token, as `GreedyGenerator` does; the two agree up to rounding.
     What is known of an answer is not used. The engine starts with the first batch, so that a run without any
     generation never pays for it.
 

@@ -19,7 +19,9 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from ngdiff.data import AnswerCollator, Row, Template, encode_rows
 from ngdiff.errors import InputError
 from ngdiff.evaluation.context import row_limit
+from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.modeling.answers import forward_answers
+from ngdiff.modeling.causality import check_causal
 from ngdiff.modeling.vocabulary import check_tokens, check_vocabulary, embedding_rows, pad_token_within, with_usable_pad
 from ngdiff.training.bounds import check_bounds, check_rate
 from ngdiff.training.checkpointed import CheckpointedTrainer
@@ -175,6 +177,8 @@ def finetune(
     check_vocabulary(model, tokenizer)
     encoded = encode_rows(rows, tokenizer, template, max_length=row_limit(model, config.max_length))
     check_tokens(model, tokenizer, named_ids(rows, encoded))
+    with eval_mode(model):
+        check_causal(model, max((item["input_ids"] for item in encoded), key=len))
     args = copy.copy(config)
     args.learning_rate = _learning_rate(model, config)
     collate = AnswerCollator(pad_token_within(tokenizer, embedding_rows(model)))

@@ -10,6 +10,7 @@ from ngdiff.data import AnswerCollator, Row
 from ngdiff.data.collate import LabelPlaces
 from ngdiff.data.refusals import read_refusals
 from ngdiff.errors import InputError
+from ngdiff.modeling.causality import check_causal
 from ngdiff.modeling.further_inputs import check_further_inputs
 from ngdiff.speed import Forward, Situation, choose_forward
 from ngdiff.training.alternates import AlternateRows
@@ -104,8 +105,13 @@ class TextTask:
         return without_labels(row)
 
     def check_forward(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
-        """Before the first pass of a run: choose the savings that change nothing in what is said of the batch."""
+        """Before the first pass of a run: choose the savings that change nothing in what is said of the batch.
+
+        Raises:
+            InputError: the model is no causal language model, or needs inputs besides tokens.
+        """
         check_further_inputs(model, batch)
+        check_causal(model, batch["input_ids"][0][batch["attention_mask"][0].bool()].tolist())
         self.forward = choose_forward(model, batch, self.situation)
         self._attached.enter_context(self.forward.attached(model))
 
