@@ -139,5 +139,5 @@ def test_a_page_that_is_not_as_it_was_written(tmp_path: Path) -> None:
     whole = file.read_bytes()
     assert whole.count(b"Where?") > 0
     file.write_bytes(whole.replace(b"Where?", b"There?", 1))
-    with pytest.raises(InputError, match="not a readable Parquet file"):
+    with pytest.raises(InputError, match=r"cannot be read .*CRC checksum verification failed"):
         read_rows(file)
