@@ -87,10 +87,9 @@ TRAINING = {
     "num_train_epochs": numbers,
     "max_steps": st.integers(1, 10**6),
     "weight_decay": numbers,
-    "adam_epsilon": numbers,
+    "max_grad_norm": numbers,
     "per_device_train_batch_size": st.integers(1, 512),
     "optim": st.sampled_from(["sgd", "adamw_torch", "adafactor"]),
-    "eval_strategy": st.sampled_from(["no", "epoch", "steps"]),
     "save_strategy": st.sampled_from(["no", "epoch", "steps"]),
     "save_total_limit": st.one_of(st.just("none"), st.integers(1, 9)),
     "max_length": st.one_of(st.just("none"), st.integers(2, 10**6)),
@@ -98,11 +97,11 @@ TRAINING = {
     "lora_rank": st.integers(0, 64),
     "lora_target_modules": names,
     "template": texts,
-    "run_name": texts,
 }
 OPTIONS = {
     "unlearn": {
         **TRAINING,
+        "eval_strategy": st.sampled_from(["no", "epoch", "steps"]),
         "learning_rate": st.one_of(st.just("auto"), numbers.map(lambda x: f"auto:{x!r}"), numbers),
         "forget_ceiling": st.one_of(st.sampled_from(["random", "none", "holdout"]), numbers),
         "autolr_interval": st.integers(1, 99),

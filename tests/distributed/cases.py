@@ -38,6 +38,17 @@ class Case:
 
 CASES: dict[str, Case] = {
     "sgd": Case(SGD, 1e-8, 1e-8),
+    "options of processes": Case(
+        {
+            **SGD,
+            "ddp_find_unused_parameters": True,
+            "ddp_bucket_cap_mb": 1,
+            "ddp_broadcast_buffers": False,
+            "ddp_backend": "gloo",
+            "ddp_timeout": 600,
+        },
+        1e-8,
+    ),
     "sgd in two micro-batches": Case({**SGD, "gradient_accumulation_steps": 2}, 1e-8, 1e-8),
     "adamw": Case(ADAMW, 1e-6, 1e-6),
     "lora": Case({**ADAMW, "weight_decay": 0.0, "lora": True}, 1e-6, 1e-6),

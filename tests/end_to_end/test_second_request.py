@@ -12,7 +12,13 @@ from ngdiff.modeling import load_model
 
 from .runs import Material, everything_in, log_of, rows_of, run, succeeded, weights_of, write_rows
 
-STEPS = ("--max-steps=3", "--learning-rate=1e-2", "--per-device-train-batch-size=2", "--save-steps=1")
+STEPS = (
+    "--max-steps=3",
+    "--learning-rate=1e-2",
+    "--per-device-train-batch-size=2",
+    "--save-strategy=steps",
+    "--save-steps=1",
+)
 # peft asks transformers for a name that transformers is about to rename
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 

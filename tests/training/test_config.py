@@ -67,7 +67,7 @@ def test_bad_learning_rates(tmp_path, bad):
         ({"train_sampling_strategy": "sequential"}, "--train-sampling-strategy sequential is not supported"),
         ({"auto_find_batch_size": True}, "--auto-find-batch-size is not supported"),
         ({"fp16": True}, "--fp16 is not supported.*use --bf16"),
-        ({"deepspeed": "config.json"}, "--deepspeed is not supported"),
+        ({"deepspeed": "config.json"}, "--deepspeed config.json is not supported"),
         ({"fsdp": True}, "--fsdp needs several processes"),
         ({"fsdp": True, "fsdp_config": {"version": 1}}, "FSDP version 1 is not supported.*use version 2"),
         ({"fsdp": True, "fsdp_config": {"fsdp_cpu_offload": True}}, "weights on the host"),

@@ -55,7 +55,7 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
         len(trainer.forget_dataset),
         len(trainer.retain_dataset),
         batch=rows_per_step,
-        seed=args.seed,
+        seed=args.order_seed,
         lengths=trainer._lengths(),
     )
     a_pass = len(sampler) // rows_per_step

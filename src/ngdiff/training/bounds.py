@@ -33,8 +33,12 @@ def check_bounds(args: TrainingArguments) -> None:
         raise InputError(f"--max-steps {args.max_steps} is neither -1 (the passes count) nor 1 or more")
     if args.max_steps == -1 and not args.num_train_epochs > 0:
         raise InputError(f"--num-train-epochs {args.num_train_epochs:g} is not above 0")
-    if not 0 <= args.seed <= _LARGEST_SEED:
-        raise InputError(f"--seed {args.seed} is not between 0 and {_LARGEST_SEED}")
+    for name in ("seed", "data_seed"):
+        seed = getattr(args, name)
+        if seed is not None and not 0 <= seed <= _LARGEST_SEED:
+            raise InputError(f"--{name.replace('_', '-')} {seed} is not between 0 and {_LARGEST_SEED}")
+    if not 0 <= args.label_smoothing_factor < 1:
+        raise InputError(f"--label-smoothing-factor {args.label_smoothing_factor:g} is not from 0 to below 1")
 
 
 def check_rate(rate: float, option: str) -> None:

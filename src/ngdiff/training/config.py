@@ -17,6 +17,7 @@ from ngdiff.objectives.resolve import resolve_objective
 from ngdiff.spec import parse_spec
 from ngdiff.speed.fused_loss import FUSED_LOSSES, load_kernel
 from ngdiff.training.bounds import check_bounds, check_rate
+from ngdiff.training.check_inherited import check_given, check_optimizer, check_schedule
 from ngdiff.training.given import as_given
 from ngdiff.training.methods import Method, resolve_method
 from ngdiff.training.optimizers import OPTIMIZERS, make_optimizer
@@ -170,24 +171,16 @@ class UnlearnConfig(TrainingArguments):
         self._check_memory()
         if self.fused_loss != "none":
             load_kernel(self.fused_loss)  # a missing package is found now
-        if self.fp16:
-            raise InputError(
-                "--fp16 is not supported: its loss scaling multiplies both gradients by a factor that changes "
-                "between steps; use --bf16"
-            )
-        if self.deepspeed is not None:
-            raise InputError(
-                "--deepspeed is not supported: it updates the weights inside the backward pass, before the two "
-                "gradients can be combined; use several processes (torchrun -m ngdiff ...), with --fsdp where the "
-                "model does not fit one device, or --lora-rank"
-            )
         check_fsdp_options(self)
         check_bounds(self)
+        check_given(self, "unlearn")
         use_cpu_without_accelerator(self)
         if self.ddp_find_unused_parameters is None and int(os.environ.get("WORLD_SIZE") or 1) > 1:
             self.ddp_find_unused_parameters = False  # every objective reaches all weights (see `compute_loss`)
         super().__post_init__()
         unpin_without_accelerator(self)
+        check_optimizer(self, replaced=None if self.optimizer is None else f"--optimizer {self.optimizer}")
+        check_schedule(self)
         if self.fused_loss != "none" and self.device.type == "cpu" and not FUSED_LOSSES[self.fused_loss].on_cpu:
             raise InputError(f"--fused-loss {self.fused_loss} runs on GPUs only; on CPU use none or cce")
 
@@ -228,6 +221,11 @@ class UnlearnConfig(TrainingArguments):
             forget=self.forget_objective or method.forget,
             retain=self.retain_objective or method.retain,
         )
+
+    @property
+    def order_seed(self) -> int:
+        """Seed of the order of rows and of the answers that are drawn for them."""
+        return self.seed if self.data_seed is None else self.data_seed
 
     @property
     def rows_per_step(self) -> int:
@@ -369,11 +367,6 @@ class UnlearnConfig(TrainingArguments):
             raise InputError(
                 f"--train-sampling-strategy {self.train_sampling_strategy} is not supported: pairs of forget and "
                 "retain rows are always shuffled; group_by_length or random"
-            )
-        if self.auto_find_batch_size:
-            raise InputError(
-                "--auto-find-batch-size is not supported: the pairs of rows depend on the batch size; lower "
-                "--per-device-train-batch-size and raise --gradient-accumulation-steps"
             )
 
 

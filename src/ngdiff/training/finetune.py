@@ -24,6 +24,12 @@ from ngdiff.modeling.answers import forward_answers
 from ngdiff.modeling.causality import check_causal
 from ngdiff.modeling.vocabulary import check_tokens, check_vocabulary, embedding_rows, pad_token_within, with_usable_pad
 from ngdiff.training.bounds import check_bounds, check_rate
+from ngdiff.training.check_inherited import (
+    check_activation_checkpointing,
+    check_given,
+    check_optimizer,
+    check_schedule,
+)
 from ngdiff.training.checkpointed import CheckpointedTrainer
 from ngdiff.training.config import unpin_without_accelerator, use_cpu_without_accelerator
 from ngdiff.training.given import as_given
@@ -116,9 +122,12 @@ class FinetuneConfig(TrainingArguments):
             raise InputError("--logging-strategy no gives --stop-loss nothing to compare; use epoch or steps")
         check_loss_bound(self.max_loss, "--max-loss")
         check_bounds(self)
+        check_given(self, "finetune")
         use_cpu_without_accelerator(self)
         super().__post_init__()
         unpin_without_accelerator(self)
+        check_optimizer(self)
+        check_schedule(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +184,7 @@ def finetune(
     if not rows:
         raise InputError("--train: there are no rows to train on.")
     check_vocabulary(model, tokenizer)
+    check_activation_checkpointing(config, model)
     encoded = encode_rows(rows, tokenizer, template, max_length=row_limit(model, config.max_length))
     check_tokens(model, tokenizer, named_ids(rows, encoded))
     with eval_mode(model):

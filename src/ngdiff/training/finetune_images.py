@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,6 +23,12 @@ from ngdiff.data.preparation import augment
 from ngdiff.errors import InputError
 from ngdiff.modeling.image_answers import image_answers
 from ngdiff.training.bounds import check_bounds
+from ngdiff.training.check_inherited import (
+    check_activation_checkpointing,
+    check_given,
+    check_optimizer,
+    check_schedule,
+)
 from ngdiff.training.checkpointed import CheckpointedTrainer
 from ngdiff.training.config import unpin_without_accelerator
 from ngdiff.training.finetune import FinetuneResult, auto_or_rate, train_and_tell
@@ -83,14 +90,13 @@ class ImageFinetuneConfig(TrainingArguments):
         self.given = as_given(self)
         if self.train_sampling_strategy == "group_by_length":
             raise InputError("--train-sampling-strategy group_by_length is for texts; images have no lengths")
-        if self.dataloader_persistent_workers:
-            raise InputError(
-                "--dataloader-persistent-workers is not supported: workers that live on crop every epoch as the first"
-            )
         check_loss_bound(self.max_loss, "--max-loss")
         check_bounds(self)
+        check_given(self, "finetune --task image")
         super().__post_init__()
         unpin_without_accelerator(self)
+        check_optimizer(self, replaced="--optim sgd (momentum 0.9, Nesterov)" if self.optim == "sgd" else None)
+        check_schedule(self)
 
     def peak_rate(self, *, fresh: bool) -> float:
         """The learning rate as a number; `fresh`: of a model with random weights."""
@@ -131,6 +137,7 @@ def finetune_images(
     """
     if not len(images):
         raise InputError("--dataset: there are no images to train on.")
+    check_activation_checkpointing(config, model)
     args = copy.copy(config)
     args.learning_rate = rate = config.peak_rate(fresh=fresh)
     args.remove_unused_columns = False  # the rows are numbers of images; the collator makes batches of them
@@ -145,7 +152,7 @@ def finetune_images(
         args=args,
         train_dataset=_Numbers(len(images)),
         data_collator=collator,
-        compute_loss_func=_loss,
+        compute_loss_func=partial(_loss, smoothing=config.label_smoothing_factor),
         optimizers=(optimizer, None),
         callbacks=[WatchLoss(None), _EpochOf(collator), *callbacks],
     )
@@ -202,8 +209,17 @@ class _EpochOf(TrainerCallback):
         self.batches.epoch = int((state.epoch or 0.0) + 1e-6)
 
 
-def _loss(outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
-    """Cross-entropy over the images of the whole step (all labels count: none is left out in training)."""
+def _loss(
+    outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None, *, smoothing: float = 0.0
+) -> Tensor:
+    """Cross-entropy over the images of the whole step (all labels count: none is left out in training).
+
+    Args:
+        outputs: With logits (B, V).
+        labels: (B,).
+        num_items_in_batch: Images of the step.
+        smoothing: Share of each label that all V classes get alike.
+    """
     logits = (outputs["logits"] if isinstance(outputs, Mapping) else outputs).float()
-    summed = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+    summed = torch.nn.functional.cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
     return summed / (len(labels) if num_items_in_batch is None else num_items_in_batch)

@@ -39,6 +39,7 @@ from ngdiff.objectives import Objective, forget_ceiling
 from ngdiff.speed.cpu.denormals import denormals_are_zero
 from ngdiff.training.alternates import beside, split_rows
 from ngdiff.training.callbacks import RunCallback
+from ngdiff.training.check_inherited import check_activation_checkpointing, check_best_metric
 from ngdiff.training.checkpoint import RunState
 from ngdiff.training.checkpointed import CheckpointedTrainer
 from ngdiff.training.config import UnlearnConfig
@@ -120,12 +121,16 @@ class UnlearnTrainer(CheckpointedTrainer):
             forget_ceiling(args.ceiling_form, vocabulary=2)
         self._objectives: dict[Side, Objective] = cast(Any, args.resolve_objectives())
         self.alternates = self.task.alternates() if "alternate" in self._objectives["forget"].needs else None
+        evaluation_sets = self._evaluation_sets(eval_dataset)
+        many = evaluation_sets if isinstance(evaluation_sets, Mapping) else None
+        check_best_metric(args, ["eval_loss"] if many is None else [f"eval_{name}_loss" for name in many])
+        check_activation_checkpointing(args, model)
         super().__init__(
             model=model,
             args=args,
             data_collator=PairCollator(self.task.collate, self.task.stand_in, alternates=self.alternates is not None),
             train_dataset=PairDataset(self.forget_dataset, self.retain_dataset, self.alternates),
-            eval_dataset=self._evaluation_sets(eval_dataset),
+            eval_dataset=evaluation_sets,
             processing_class=with_usable_pad(processing_class, model),
             callbacks=callbacks,
             optimizers=cast(Any, optimizers),  # annotated too narrowly: any scheduler will do
@@ -147,14 +152,14 @@ class UnlearnTrainer(CheckpointedTrainer):
             Path(str(args.output_dir), "reference"),
             self._objectives,
             {"retain": self.retain_dataset, "forget": self.forget_dataset},
-            lambda: cast(Any, self.alternates).of_epochs(self._epochs(), seed=args.seed),
+            lambda: cast(Any, self.alternates).of_epochs(self._epochs(), seed=args.order_seed),
         )
         self._reference_key = ""
         self._sampler = PairSampler(
             len(self.forget_dataset),
             len(self.retain_dataset),
             batch=self.args.rows_per_step,
-            seed=self.args.seed,
+            seed=self.args.order_seed,
             alternates=0 if self.alternates is None else len(self.alternates.answers),
             lengths=self._lengths(),
         )
@@ -196,7 +201,7 @@ class UnlearnTrainer(CheckpointedTrainer):
 
     def _evaluation_sets(self, given: Rows) -> Any:
         if given is None:
-            if self.task.args.eval_strategy == "no":
+            if self.task.args.eval_strategy == "no" and not self.task.args.eval_on_start:
                 return None
             return {"forget": self.forget_dataset, "retain": self.retain_dataset}
         if isinstance(given, Mapping):
