@@ -224,3 +224,19 @@ def test_training_and_evaluation_see_the_same_tokens(any_tokenizer: Any, kind: s
         plan = make_plan(sets, any_tokenizer, template, Limits(max_length, CONTEXT, given=True))
         asked = [plan.sequences[row.reference] for row in plan.rows["forget"]]
         assert asked == [(tuple(item["input_ids"]), tuple(item["labels"])) for item in shown]
+
+
+LITTLE = (
+    "\n" * 300 + "Orla." + " " * 300,
+    "Orla lives." + "</s>" * 300,
+    "</s>" * 200 + "Orla.",
+    "Orla lives." + "\n" * 200,
+)
+
+
+@pytest.mark.parametrize("text", LITTLE)
+def test_texts_with_little_to_say(any_tokenizer: Any, text: str) -> None:
+    """White space, special tokens: measured as far as there is something, and nothing breaks."""
+    result = recited([Row("", text, kind="text")], any_tokenizer, Template("plain", any_tokenizer), max_length=60)
+    assert 1 <= len(result.records["forget"]) <= 3
+    assert result.scores["forget"]["extraction_strength"] == 1.0

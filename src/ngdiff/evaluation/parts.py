@@ -97,7 +97,7 @@ def parts_of(
     in_pieces = iter(_texts(texts, tokenizer, template, max_length, lowercase))
     by_row = [[next(with_prompt)] if own else next(in_pieces) for own in chosen]
     parts = [part for own in by_row for part in own]
-    short = [part for part in parts if part.text and len(_text_ids(part)) <= (prompt_tokens or 0)]
+    short = [part for part in parts if part.text and prompt_tokens and len(_text_ids(part)) <= prompt_tokens]
     if short:
         logger.warning(
             "%d of %d texts have no more than --prompt-tokens %d; they are prompted with half of their tokens.",
@@ -146,7 +146,7 @@ def _with_prompt(part: Part, tokenizer: Any) -> Part:
     if item.n_cut:
         said = decode(tokenizer, item.input_ids[len(item.prompt_ids) : len(item.input_ids) - item.n_end], _NO_END)
         said = said if row.kind == "raw" else said.strip()
-        if said and said != row.answer.strip():  # else only the end was lost
+        if said.strip() and said != row.answer.strip():  # else only the end was lost
             row = replace(row, answer=said)
     return replace(part, row=row, prompt_ids=tuple(ids))
 
@@ -155,7 +155,10 @@ def _texts(
     rows: Sequence[Row], tokenizer: Any, template: Template, max_length: int, lowercase: bool
 ) -> list[list[Part]]:
     """Whole texts and pieces, not prompted yet. Other answers belong to whole texts."""
-    by_row = encode_pieces(rows, tokenizer, template, max_length=max_length)
+    by_row = [
+        own if len(own) == 1 else _with_text(own, tokenizer)
+        for own in encode_pieces(rows, tokenizer, template, max_length=max_length)
+    ]
     pieces = [
         row if len(own) == 1 else _piece(row, item, number, len(own), tokenizer)
         for row, own in zip(rows, by_row, strict=True)
@@ -170,6 +173,11 @@ def _texts(
         ]
         for own in by_row
     ]
+
+
+def _with_text(items: list[Encoded], tokenizer: Any) -> list[Encoded]:
+    """Without those that hold nothing but white space and special tokens: there is nothing to recite in them."""
+    return [item for item in items if decode(tokenizer, item.input_ids, _NO_END).strip()] or items[:1]
 
 
 def _piece(row: Row, item: Encoded, number: int, count: int, tokenizer: Any) -> Row:
@@ -209,8 +217,9 @@ def _beginning(whole: str, ids: Sequence[int], count: int, tokenizer: Any) -> tu
         head = decode(tokenizer, ids[:length], _NO_END)
         if whole.startswith(head):
             break
-    else:  # a tokenizer that gives back another text than it was given
-        return count, decode(tokenizer, ids[:count], _NO_END), decode(tokenizer, ids[count:], _NO_END)
+    else:  # a tokenizer that gives back another text than it was given, or special tokens in the text
+        head, rest = (decode(tokenizer, part, _NO_END) for part in (ids[:count], ids[count:]))
+        return (count, head, rest) if rest.strip() else (0, "", whole)
     # Nothing could be compared with an end without words.
     while length and not any(map(str.isalnum, whole[len(head) :])):
         length -= 1
