@@ -1,5 +1,15 @@
-"""Architectures that are refused, and the reason that the message gives."""
+"""Architectures that are refused, and the reason that the message gives.
 
-NO_TRAINING: dict[str, str] = {}
-NO_EVALUATION: dict[str, str] = {}
+Encoders load as causal language models, and are none unless their config says so (`is_decoder`, in XLM `causal`).
+CPM-Ant lets all tokens of a prompt see each other.
+"""
+
+_SEES_WHAT_FOLLOWS = "no causal language model"
+ENCODERS = (
+    "bert", "bert-generation", "big_bird", "camembert", "cpmant", "data2vec-text", "electra", "ernie", "megatron-bert",
+    "rembert", "roberta", "roberta-prelayernorm", "roformer", "xlm", "xlm-roberta", "xlm-roberta-xl", "xlnet",
+)  # fmt: skip
+
+NO_TRAINING: dict[str, str] = dict.fromkeys(ENCODERS, _SEES_WHAT_FOLLOWS)
+NO_EVALUATION: dict[str, str] = dict.fromkeys(ENCODERS, _SEES_WHAT_FOLLOWS)
 NO_ADAPTER: dict[str, str] = {}

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig
-from transformers import AutoModelForCausalLM, Llama4TextConfig, Mamba2Config, MambaConfig, PhimoeConfig
+from transformers import AutoModelForCausalLM, FalconConfig, Llama4TextConfig, Mamba2Config, MambaConfig, PhimoeConfig
 
 from ngdiff.errors import InputError
 from ngdiff.modeling import add_adapter, build_model
@@ -75,6 +75,16 @@ def test_all_linear_layers_are_those_that_an_adapter_works_on(config: Any, left_
     adapted(input_ids=ids).logits.sum().backward()
     changed = [p.grad for name, p in adapted.named_parameters() if "lora_B" in name]
     assert all(gradient is not None for gradient in changed)
+
+
+def test_linear_layers_of_another_class() -> None:
+    """Falcon's are."""
+    model = AutoModelForCausalLM.from_config(
+        FalconConfig(vocab_size=300, hidden_size=32, num_hidden_layers=1, num_attention_heads=4, alibi=False)
+    )
+    adapted = add_adapter(model, lora(target_modules="all-linear"), seed=0)
+    found = {name.split(".")[-4] for name, _ in adapted.named_parameters() if "lora_A" in name}
+    assert found == {"query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"}
 
 
 def test_a_model_that_peft_refuses(tokenizer) -> None:

@@ -64,8 +64,7 @@ def linear_layers(model: nn.Module) -> list[str]:
     for name, module in model.named_modules():
         if not isinstance(module, nn.Linear | Conv1D) or module is head:
             continue
-        is_plain = type(module).forward in (nn.Linear.forward, Conv1D.forward)
-        if not is_plain and type(module).__module__.startswith("transformers.models"):
+        if not _is_a_product(module):
             continue
         place, _, own = name.rpartition(".")
         parent = model.get_submodule(place)
@@ -73,6 +72,18 @@ def linear_layers(model: nn.Module) -> list[str]:
             continue
         found.append(name)
     return found
+
+
+@torch.no_grad()
+def _is_a_product(module: Any) -> bool:
+    """Whether a linear layer gives what its class promises: those that override it are asked for one row of zeros."""
+    if type(module).forward in (nn.Linear.forward, Conv1D.forward):
+        return True
+    if not type(module).__module__.startswith("transformers.models"):  # of a library of quantised weights
+        return True
+    row = torch.zeros(1, module.in_features, dtype=module.weight.dtype, device=module.weight.device)
+    found = module(row)
+    return isinstance(found, torch.Tensor) and found.shape == (1, module.out_features)
 
 
 def _named(model: nn.Module) -> str:
