@@ -13,6 +13,9 @@ def module(tmp_path, monkeypatch):
     """A module in the current folder, forgotten again afterwards."""
     (tmp_path / "users_module.py").write_text("answer = 42\n_hidden = 1\n", encoding="utf-8")
     (tmp_path / "users_needy.py").write_text("import a_package_that_is_not_there\n", encoding="utf-8")
+    (tmp_path / "users_typo.py").write_text("a = 1\ndef f(:\n", encoding="utf-8")
+    (tmp_path / "users_bytes.py").write_bytes(b"a = '\xff'\n")
+    (tmp_path / "users_program.py").write_text("import sys\nsys.exit(0)\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield "users_module"
@@ -33,6 +36,9 @@ def test_a_module_of_a_package():
         ("users_module:other", r"^--weighting users_module:other: users_module has no other; it has answer$"),
         ("users_nowhere:f", "the module users_nowhere cannot be imported: No module named"),
         ("users_needy:f", "users_needy cannot be imported: No module named 'a_package_that_is_not_there'"),
+        ("users_typo:f", r"users_typo\.py, line 2: no Python: invalid syntax"),
+        ("users_bytes:f", r"users_bytes: no Python: .*utf-8|users_bytes\.py, line 1: no Python: .*utf-8"),
+        ("users_program:f", "users_program ends the process when it is imported; put what it does as a program under"),
         ("users_module:", "is not of the form my_module:my_name"),
         ("users_module", "is not of the form"),
         (":f", "is not of the form"),

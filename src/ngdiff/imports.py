@@ -18,8 +18,8 @@ def import_object(name: str, option: str) -> Any:
         option: What it was given for, at the start of messages.
 
     Raises:
-        InputError: another form, a module that is not there or lacks what it imports, or no such name in it. Other
-            errors while it is imported are its author's and come as they are.
+        InputError: another form, a module that is not there or lacks what it imports, that is no Python or ends the
+            process, or no such name in it. Other errors while it is imported are its author's and come as they are.
     """
     module_name, _, attribute = name.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
@@ -31,6 +31,14 @@ def import_object(name: str, option: str) -> Any:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise InputError(f"{option} {name}: the module {module_name} cannot be imported: {error}") from error
+    except SyntaxError as error:
+        where = f"{error.filename or module_name}, line {error.lineno}" if error.lineno else module_name
+        raise InputError(f"{option} {name}: {where}: no Python: {error.msg}") from error
+    except SystemExit as error:  # a program, which would end this one, with the exit code that it likes
+        raise InputError(
+            f"{option} {name}: the module {module_name} ends the process when it is imported; put what it does as a "
+            'program under `if __name__ == "__main__":`'
+        ) from error
     if not hasattr(module, attribute):
         public = [key for key in vars(module) if not key.startswith("_")]
         raise InputError(f"{option} {name}: {module_name} has no {attribute}; it has {', '.join(public) or 'nothing'}")

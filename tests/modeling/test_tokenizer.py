@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, LlamaConfig
 
 from ngdiff.errors import InputError
+from ngdiff.modeling import tokenizer as tokenizer_module
 from ngdiff.modeling import train_tokenizer
 
 TEXTS = ["Where was Orla born?", "Orla was born in Tarnholm.", "Ünïcode ☃ too", ""] * 3
@@ -71,3 +72,13 @@ def test_a_vocabulary_without_room_for_all_bytes_is_refused() -> None:
 def test_no_text_is_refused(texts: list[str]) -> None:
     with pytest.raises(InputError, match="every text is empty"):
         train_tokenizer(texts)
+
+
+def test_long_texts_are_parted_without_a_change_to_the_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "Orla was born in Tarnholm, and Bran in Selna;  both\nmoved. " * 40
+    whole = train_tokenizer([text], vocab_size=320).get_vocab()
+    monkeypatch.setattr(tokenizer_module, "_LONG", 100)
+    parts = list(tokenizer_module._parts(text + "x" * 500))
+    assert "".join(parts) == text + "x" * 500
+    assert max(map(len, parts)) == 100
+    assert train_tokenizer([text], vocab_size=320).get_vocab() == whole

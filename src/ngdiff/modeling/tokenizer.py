@@ -1,6 +1,6 @@
 """A tokenizer trained on the user's own texts, for models that start from random weights."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
@@ -9,6 +9,7 @@ from ngdiff.errors import InputError
 
 BOS, EOS, PAD = "<s>", "</s>", "<pad>"
 _SPECIAL = (BOS, EOS, PAD)
+_LONG = 1 << 16  # characters
 # The 256 bytes are always in the vocabulary: no text is ever unknown.
 SMALLEST_VOCABULARY = 256 + len(_SPECIAL)
 
@@ -46,7 +47,7 @@ def train_tokenizer(
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
     bpe.train_from_iterator(
-        texts,
+        (part for text in texts for part in _parts(text)),
         trainers.BpeTrainer(
             vocab_size=vocab_size,
             special_tokens=list(_SPECIAL),
@@ -65,3 +66,14 @@ def train_tokenizer(
         model_max_length=model_max_length,
         clean_up_tokenization_spaces=False,
     )
+
+
+def _parts(text: str) -> Iterator[str]:
+    """The text, a long one parted before spaces: the trainer takes some hundred bytes for each character of a text."""
+    begin = 0
+    while len(text) - begin > _LONG:
+        space = text.rfind(" ", begin + 1, begin + _LONG)
+        end = space if space > begin else begin + _LONG
+        yield text[begin:end]
+        begin = end
+    yield text[begin:]
