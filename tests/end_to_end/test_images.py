@@ -136,6 +136,25 @@ def test_a_resumed_run_ends_where_the_whole_one_does(material: Path, tmp_path: P
     assert "has" in refused.error
 
 
+@pytest.mark.parametrize("end", [["--max-steps", 4], ["--num-train-epochs", 1.5]])
+def test_a_run_that_is_done_within_a_pass_is_done(material: Path, tmp_path: Path, end: list):
+    more = ["--forget-class", "bee", "--per-device-train-batch-size", 10, "--save-strategy", "epoch", *end]
+    words = ["finetune", "--task", "image", "--model", material / "tiny.json", "--dataset", material / "data.npz"]
+    for command in (
+        unlearn_words(material, tmp_path / "unlearned", *more),
+        [*words, "--output", tmp_path / "finetuned", "--max-loss", "none", *more],
+    ):
+        folder = Path(command[command.index("--output") + 1])
+        succeeded(run(*command))
+        before = everything_in(folder)
+        outcome = succeeded(run(*command, "--resume"))
+        assert outcome.out == f"The run in {folder} is done: nothing is left to do, and nothing was changed.\n"
+        assert everything_in(folder) == before
+        (folder / "model.safetensors").unlink()
+        succeeded(run(*command, "--resume"))
+        assert (folder / "model.safetensors").read_bytes() == before["model.safetensors"]
+
+
 def test_a_config_file_chooses_the_task(material: Path, tmp_path: Path):
     first = tmp_path / "first"
     succeeded(run(*unlearn_words(material, first, "--forget-class", "bee", "--max-steps", 2)))

@@ -43,8 +43,11 @@ class Look(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """The loss before the first step."""
-        self.before = self._loss()
+        """The loss before the first step; a run that is resumed has it from its checkpoint."""
+        known = [row["loss_before"] for row in state.log_history if "loss_before" in row]
+        self.before = known[0] if known else self._loss()
+        if not known:
+            state.log_history.append({"loss_before": self.before, "step": 0})
 
     def outcome(self, max_loss: str) -> Outcome:
         """How the run ended. All processes must call it.
