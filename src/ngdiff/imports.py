@@ -1,11 +1,25 @@
 """Things of the user's own by name: `my_module:my_function`."""
 
 import importlib
+import os
 import sys
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ngdiff.errors import InputError
+from ngdiff.errors import InputError, RuinedModelError, StoppedBySignal, WriteError
+
+# Set in the environment, it shows the traceback of an error in the user's own code.
+TRACEBACK = "NGDIFF_TRACEBACK"
+# Folders of code that is not the user's: ours, and Python's.
+_NOT_OWN = [
+    Path(__file__).resolve().parent,
+    *(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+]
 
 
 def import_object(name: str, option: str) -> Any:
@@ -18,8 +32,8 @@ def import_object(name: str, option: str) -> Any:
         option: What it was given for, at the start of messages.
 
     Raises:
-        InputError: another form, a module that is not there or lacks what it imports, that is no Python or ends the
-            process, or no such name in it. Other errors while it is imported are its author's and come as they are.
+        InputError: another form, a module that is not there or lacks what it imports, that is no Python, ends the
+            process or fails while it is imported (its file and line come first), or no such name in it.
     """
     module_name, _, attribute = name.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
@@ -39,10 +53,78 @@ def import_object(name: str, option: str) -> Any:
             f"{option} {name}: the module {module_name} ends the process when it is imported; put what it does as a "
             'program under `if __name__ == "__main__":`'
         ) from error
+    except Exception as error:  # whatever the user's own code does
+        if not (place := place_of(error)):
+            raise
+        raise InputError(
+            f"{place}: {described(error)} (while {module_name} is imported, for {option} {name})"
+        ) from error
     if not hasattr(module, attribute):
         public = [key for key in vars(module) if not key.startswith("_")]
         raise InputError(f"{option} {name}: {module_name} has no {attribute}; it has {', '.join(public) or 'nothing'}")
     return getattr(module, attribute)
+
+
+class OwnCodeError(Exception):
+    """Code of the user's own failed; the message begins with its file and line."""
+
+
+@contextmanager
+def own_code_named() -> Iterator[None]:
+    """Within, an error of the user's own code comes as one whose message begins with file and line.
+
+    Errors of ours that say it all (`InputError` and its like) pass as they are.
+
+    Raises:
+        OwnCodeError: from the error.
+    """
+    try:
+        yield
+    except (InputError, RuinedModelError, StoppedBySignal, WriteError):
+        raise
+    except Exception as error:
+        place = place_of(error)
+        if not place or os.environ.get(TRACEBACK):
+            raise
+        raise OwnCodeError(f"{place}: {described(error)} ({TRACEBACK}=1 shows the whole traceback)") from error
+
+
+def place_of(error: BaseException) -> str:
+    """Where in the user's own code an error arose: `FILE, line N, in NAME` of the innermost such frame; empty where
+    there is none: all is Python's, a package's or ours."""
+    if isinstance(error, SyntaxError) and error.filename and _is_own(error.filename):
+        return f"{_short(error.filename)}, line {error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = next((frame for frame in reversed(frames) if _is_own(frame.filename)), None)
+    return "" if own is None else f"{_short(own.filename)}, line {own.lineno}, in {own.name}"
+
+
+def place_of_function(function: Any) -> str:
+    """Where a function, or the `__call__` of an object, is written, `FILE, line N: `; empty where it is not the user's
+    own."""
+    while isinstance(function, partial):
+        function = function.func
+    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
+    if code is None or not _is_own(code.co_filename):
+        return ""
+    return f"{_short(code.co_filename)}, line {code.co_firstlineno}: "
+
+
+def described(error: BaseException) -> str:
+    """Kind and message of an error, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _is_own(file: str) -> bool:
+    path = Path(file)
+    if not path.is_file() or {"site-packages", "dist-packages"} & set(path.parts):
+        return False
+    return not any(path.resolve().is_relative_to(folder) for folder in _NOT_OWN)
+
+
+def _short(file: str) -> str:
+    path, here = Path(file).resolve(), Path.cwd().resolve()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def source_files(name: str) -> dict[str, Path]:

@@ -11,6 +11,7 @@ from ngdiff.cli.signals import SIGNALS
 from ngdiff.cli.terminal import end_progress_bars, loading_bars_on_a_terminal_only
 from ngdiff.errors import InputError, RuinedModelError, StoppedBySignal
 from ngdiff.exit_codes import BAD_INPUT, DONE, FAILED, INTERRUPTED, RUINED_MODEL, STOPPED_RESUMABLE
+from ngdiff.imports import OwnCodeError, own_code_named
 
 # Command -> module of this package with `run(arguments)`, and what it does. Imported when called: help is instant.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -78,7 +79,7 @@ def _main(words: list[str]) -> int:
 def _run(words: list[str]) -> int:
     try:
         run: Callable[[list[str]], None] = import_module(f"ngdiff.cli.{COMMANDS[words[0]][0]}").run
-        with loading_bars_on_a_terminal_only():
+        with loading_bars_on_a_terminal_only(), own_code_named():
             run(words[1:])
         sys.stdout.flush()  # a full disk may be that of the file that it goes to
     except StoppedBySignal as stopped:
@@ -87,6 +88,8 @@ def _run(words: list[str]) -> int:
         return _stop(f"{stopped}: go on with {_resume(words)}", STOPPED_RESUMABLE)
     except InputError as error:
         return _fail(str(error), BAD_INPUT)
+    except OwnCodeError as error:
+        return _fail(str(error), FAILED)
     except RuinedModelError as error:
         return _fail(str(error), RUINED_MODEL)
     except (FloatingPointError, OSError) as error:  # numbers that ran away, a full disk: the message says it all

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ngdiff.core.answers import Answers, Unit
 from ngdiff.errors import InputError
+from ngdiff.imports import place_of_function
 
 ObjectiveFunction = Callable[..., Tensor]
 
@@ -60,8 +61,24 @@ class Objective:
             raise InputError(f"an objective needs {', '.join(unknown)}; known are {', '.join(NEEDS)}")
 
     def __call__(self, answers: Answers) -> Tensor:
-        """The sum over the units of a batch."""
-        return self.function(answers)
+        """The sum over the units of a batch.
+
+        Raises:
+            InputError: the function gave something else.
+        """
+        found: Any = self.function(answers)
+        if isinstance(found, Tensor) and found.ndim == 0 and found.is_floating_point():
+            if found.requires_grad or not answers.nll.requires_grad:
+                return found
+            what = "a tensor without a gradient (detached, or made of plain numbers)"
+        elif isinstance(found, Tensor):
+            what = f"a tensor of shape {tuple(found.shape)} and type {str(found.dtype).removeprefix('torch.')}"
+        else:
+            what = f"a {type(found).__name__}"
+        raise InputError(
+            f"{place_of_function(self.function)}the objective {self.formula} gave {what}; a floating-point tensor of "
+            f"shape () is wanted, the sum over the {self.unit}s of the batch, with its gradient"
+        )
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ngdiff.errors import InputError
-from ngdiff.imports import import_object
+from ngdiff.imports import described, import_object, place_of
 from ngdiff.objectives.base import Objective
 from ngdiff.spec import parse_spec
 
@@ -58,4 +58,6 @@ def _from_class(kind: type, arguments: Mapping[str, Any], where: str) -> Objecti
     try:
         return _from_function(kind(**arguments), where)
     except TypeError as error:
-        raise InputError(f"{where}: {kind.__name__} cannot be made with these parameters: {error}") from error
+        place = place_of(error)
+        said = f"{where}: {kind.__name__} cannot be made with these parameters: {error}"
+        raise InputError(f"{place}: {described(error)} (in {where})" if place else said) from error

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ngdiff.core.gramian import Gramian
+from ngdiff.errors import InputError
+from ngdiff.imports import place_of_function
 from ngdiff.weighting.parameters import own_parameters
 
 
@@ -26,6 +28,14 @@ class Weights(NamedTuple):
 
 class NotWeightsError(ValueError):
     """A weighting gave something other than two finite numbers."""
+
+
+class NotTwoNumbersError(NotWeightsError, InputError):
+    """A weighting gave something other than two numbers."""
+
+
+class NotFiniteError(NotWeightsError, FloatingPointError):
+    """A weighting gave a number that is not finite."""
 
 
 WeightingFunction = Callable[..., Weights]
@@ -109,16 +119,17 @@ def weigh(
     accepted = inspect.signature(weighting.function).parameters
     context = {k: v for k, v in context.items() if k in accepted}
     found = weighting.function(losses, whole, **context, **parameters)
+    place = place_of_function(weighting.function)
     try:
         w_r, w_f = found
         weights = Weights(float(w_r), float(w_f))
     except (TypeError, ValueError) as error:
-        raise NotWeightsError(
-            f"the weighting {weighting} gave {found!r}; two numbers are wanted, the weights of the retain and the "
-            "forget gradient"
+        raise NotTwoNumbersError(
+            f"{place}the weighting {weighting} gave {found!r}; two numbers are wanted, the weights of the retain and "
+            "the forget gradient"
         ) from error
     if not (math.isfinite(weights.retain) and math.isfinite(weights.forget)):
-        raise NotWeightsError(
-            f"the weighting {weighting} gave {weights} for {losses} and {gramian}; weights must be finite"
+        raise NotFiniteError(
+            f"{place}the weighting {weighting} gave {weights} for {losses} and {gramian}; weights must be finite"
         )
     return Weights(0.0 if gramian.a == 0.0 else weights.retain, 0.0 if gramian.b == 0.0 else weights.forget)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ngdiff.core.gramian import Gramian
 from ngdiff.errors import InputError
-from ngdiff.imports import import_object
+from ngdiff.imports import described, import_object, place_of
 from ngdiff.spec import Spec, parse_spec
 from ngdiff.weighting.base import Losses, Weighting, weigh
 from ngdiff.weighting.parameters import check_parameters, own_parameters, type_hints
@@ -86,4 +86,5 @@ def _try(weighting: Weighting, where: str) -> None:
     try:
         weigh(weighting, Losses(1.0, -1.0), Gramian(1.0, 0.0, 1.0), step=1)
     except ValueError as error:
-        raise InputError(f"{where}: {error}") from error
+        place = place_of(error)
+        raise InputError(f"{place}: {described(error)} (in {where})" if place else f"{where}: {error}") from error
