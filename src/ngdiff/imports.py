@@ -5,16 +5,20 @@ import os
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ngdiff.errors import InputError, RuinedModelError, StoppedBySignal, WriteError
 
 # Set in the environment, it shows the traceback of an error in the user's own code.
 TRACEBACK = "NGDIFF_TRACEBACK"
+_INSTALLED = {"site-packages", "dist-packages"}
+# Where the modules are that the user named so far.
+_OWN: set[Path] = set()
 # Folders of code that is not the user's: ours, and Python's.
 _NOT_OWN = [
     Path(__file__).resolve().parent,
@@ -54,11 +58,12 @@ def import_object(name: str, option: str) -> Any:
             'program under `if __name__ == "__main__":`'
         ) from error
     except Exception as error:  # whatever the user's own code does
-        if not (place := place_of(error)):
+        if not (place := place_of(error, _is_nobodys)):
             raise
         raise InputError(
             f"{place}: {described(error)} (while {module_name} is imported, for {option} {name})"
         ) from error
+    _OWN.add(_place_of_module(sys.modules[module_name.partition(".")[0]]))
     if not hasattr(module, attribute):
         public = [key for key in vars(module) if not key.startswith("_")]
         raise InputError(f"{option} {name}: {module_name} has no {attribute}; it has {', '.join(public) or 'nothing'}")
@@ -89,13 +94,19 @@ def own_code_named() -> Iterator[None]:
         raise OwnCodeError(f"{place}: {described(error)} ({TRACEBACK}=1 shows the whole traceback)") from error
 
 
-def place_of(error: BaseException) -> str:
+def place_of(error: BaseException, is_own: Callable[[str], bool] | None = None) -> str:
     """Where in the user's own code an error arose: `FILE, line N, in NAME` of the innermost such frame; empty where
-    there is none: all is Python's, a package's or ours."""
-    if isinstance(error, SyntaxError) and error.filename and _is_own(error.filename):
+    there is none.
+
+    Args:
+        error: caught.
+        is_own: whether a file is the user's own; by default one of the modules named so far, or beside or below one.
+    """
+    is_own = is_own or _is_own
+    if isinstance(error, SyntaxError) and error.filename and is_own(error.filename):
         return f"{_short(error.filename)}, line {error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
-    own = next((frame for frame in reversed(frames) if _is_own(frame.filename)), None)
+    own = next((frame for frame in reversed(frames) if is_own(frame.filename)), None)
     return "" if own is None else f"{_short(own.filename)}, line {own.lineno}, in {own.name}"
 
 
@@ -116,10 +127,30 @@ def described(error: BaseException) -> str:
 
 
 def _is_own(file: str) -> bool:
+    return any(_lies_in(Path(file).resolve(), place) for place in _OWN)
+
+
+def _lies_in(path: Path, place: Path) -> bool:
+    """Whether a file is one of the modules in `place`, and not of an environment that lies there."""
+    if path == place:
+        return True
+    if not path.is_relative_to(place) or _INSTALLED & set(path.relative_to(place).parts):
+        return False
+    return not any(path.is_relative_to(folder) and not place.is_relative_to(folder) for folder in _NOT_OWN)
+
+
+def _is_nobodys(file: str) -> bool:
+    """Whether a file is neither Python's nor ours nor an installed package's."""
     path = Path(file)
-    if not path.is_file() or {"site-packages", "dist-packages"} & set(path.parts):
+    if not path.is_file() or _INSTALLED & set(path.parts):
         return False
     return not any(path.resolve().is_relative_to(folder) for folder in _NOT_OWN)
+
+
+def _place_of_module(top: ModuleType) -> Path:
+    """The folder of a package, or what lies beside a module; of one that is installed, the module alone."""
+    file = Path(getattr(top, "__file__", None) or Path.cwd() / "none").resolve()
+    return file if file.name != "__init__.py" and _INSTALLED & set(file.parts) else file.parent
 
 
 def _short(file: str) -> str:

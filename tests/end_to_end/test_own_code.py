@@ -115,7 +115,7 @@ def here(tmp_path, monkeypatch):
         (WEIGH, "divides", 1, "    return (1 / 0 if step > 1 else 1), 1", ", in divides: ZeroDivisionError: division"),
         (WEIGH, "not_finite", 1, "def not_finite(losses, gramian, *, step=0):", ": the weighting mine:not_finite gave"),
         (WEIGH, "three", 2, "def three(losses, gramian, *, step=0):", ": the weighting mine:three gave (1, 2, 3); two"),
-        (WEIGH, "raises", 2, '    raise ValueError("never")', ", in raises: ValueError: never (in --weighting mine:rai"),
+        (WEIGH, "raises", 2, '    raise ValueError("never")', ", in raises: ValueError: never (in --weighting mine"),
     ],
 )  # fmt: skip
 def test_file_and_line_come_first(material, here, option, name, status, line, said):
