@@ -137,6 +137,8 @@ def walk(folder: Path, name: str, options: dict[str, Any]) -> None:
     own = {key: options.pop(key, None) for key in ("sharded", "lora", "text", "resume", "trap", "saved")}
     defaults = {"output_dir": str(folder / f"run-{name}"), "save_strategy": "no", "num_train_epochs": 2, "seed": 3}
     defaults |= {"per_device_eval_batch_size": 3}
+    if int(os.environ.get("WORLD_SIZE") or 1) == 1:
+        options.pop("ddp_backend", None)  # refused in one process
     args = UnlearnConfig(use_cpu=True, disable_tqdm=True, report_to=[], forget_ceiling="none", **(defaults | options))
     lora = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM") if own["lora"] else None
     if lora is not None:  # an adapter that does something from the first step on: both factors random

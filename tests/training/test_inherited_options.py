@@ -86,6 +86,15 @@ def test_tests_elsewhere_exist():
         assert f"def {test}(" in text, (option, place)
 
 
+def test_the_documentation_names_every_option():
+    text = (Path(__file__).parents[2] / "docs" / "options.md").read_text(encoding="utf-8")
+    for table in INHERITED.values():
+        for name in (*table.works, *table.refused, *table.irrelevant):
+            assert f"| `--{name.replace('_', '-')}` |" in text, name
+        for reason in (*table.refused.values(), *table.irrelevant.values()):
+            assert reason in text
+
+
 def other_value(name):
     """A value that is not the default."""
     default = FIELDS[name].default
@@ -158,6 +167,7 @@ def test_what_changes_nothing_without_another_option_is_refused(name, tmp_path):
         ("unlearn", {"optimizer": "prodigy", "optim": "sgd"}, "--optim sgd changes nothing with --optimizer prodigy"),
         ("finetune --task image", {"adam_epsilon": 0.5}, "--adam-epsilon 0.5 changes nothing with --optim sgd"),
         ("finetune", {"data_seed": 3}, "--data-seed 3 changes nothing without --train-sampling-strategy random"),
+        ("unlearn", {"ddp_backend": "gloo"}, "--ddp-backend gloo needs several processes: torchrun"),
         ("unlearn", {"data_seed": -3}, "--data-seed -3 is not between"),
         ("unlearn", {"lr_scheduler_kwargs": {"num_cycles": 2}}, "changes nothing with --lr-scheduler-type constant"),
         (

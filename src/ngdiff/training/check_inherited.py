@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import os
 from collections.abc import Iterable
 from dataclasses import MISSING, fields
 from enum import Enum
@@ -36,6 +37,10 @@ def check_given(args: TrainingArguments, run: Run) -> None:
             logger.warning("%s changes nothing: %s.", _option(name), table.irrelevant[name])
         if name == "data_seed" and run == "finetune" and args.train_sampling_strategy != "random":
             raise InputError(f"--data-seed {value} changes nothing without --train-sampling-strategy random")
+        if name == "ddp_backend" and int(os.environ.get("WORLD_SIZE") or 1) == 1:
+            raise InputError(
+                f"--ddp-backend {value} needs several processes: torchrun --nproc-per-node N -m ngdiff ..."
+            )
         if name in NEEDS:
             needed, advice = NEEDS[name]
             if not any(_is_met(args, other, values) for other, values in needed):
