@@ -3,7 +3,6 @@
 from typing import Any
 
 from transformers import CONFIG_MAPPING
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 WORDS = 300
 # Sizes by the names that configs call them by; each config takes those that it knows.
@@ -68,28 +67,26 @@ SIZES: dict[str, Any] = {
 }
 
 
-def tiny(model_type: str, overrides: dict[str, Any]) -> Any:
+def tiny(architecture: str) -> Any:
     """A tiny config: `SIZES`, where the config has an entry of that name, then the architecture's own."""
-    kind = CONFIG_MAPPING[model_type]
+    kind, overrides = CONFIG_MAPPING[architecture.partition(" ")[0]], ARCHITECTURES[architecture]
     known = kind().to_dict().keys() | kind.attribute_map.keys()
     return kind(**{**{name: value for name, value in SIZES.items() if name in known}, **overrides})
 
 
-def every_type() -> list[str]:
-    """All `model_type`s for which transformers has a causal language model."""
-    return [name for name in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES if name in CONFIG_MAPPING]
-
-
-# Architecture -> entries besides `SIZES`.
+# Architecture, with a word more where it stands here twice -> entries besides `SIZES`.
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "afmoe": {},
     "apertus": {},
     "arcee": {},
     "aria_text": {},
     "bailing_hybrid": {},
+    "bamba": {"mamba_n_heads": 4, "mamba_d_head": 16, "mamba_n_groups": 1, "attn_layer_indices": [1]},
     "bart": {},
+    "bart short-encoder": {"encoder_layers": 1},
     "beam": {},
     "bert": {},
+    "bert decoder": {"is_decoder": True},
     "bert-generation": {},
     "big_bird": {},
     "bigbird_pegasus": {},
@@ -99,6 +96,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "blenderbot-small": {},
     "bloom": {},
     "camembert": {},
+    "codegen": {"rotary_dim": 4},
     "cohere": {},
     "cohere2": {},
     "cohere2_moe": {},
@@ -106,37 +104,80 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "ctrl": {},
     "cwm": {},
     "data2vec-text": {},
+    "deepseek_v2": {"num_key_value_heads": 4, "first_k_dense_replace": 1, "n_group": 1, "topk_group": 1},
+    "deepseek_v3": {"num_key_value_heads": 4, "first_k_dense_replace": 1, "n_group": 1, "topk_group": 1},
     "deepseek_v4": {},
     "diffllama": {},
     "doge": {},
+    "dots1": {"n_shared_experts": 1, "first_k_dense_replace": 1, "n_group": 1, "topk_group": 1},
     "electra": {},
+    "electra decoder": {"is_decoder": True},
     "ernie": {},
     "ernie4_5": {},
     "ernie4_5_moe": {},
     "exaone4": {},
     "exaone_moe": {},
     "falcon": {},
-    "falcon_h1": {},
+    "falcon_h1": {
+        "mamba_d_ssm": 32,
+        "mamba_n_heads": 4,
+        "mamba_d_head": 8,
+        "mamba_n_groups": 1,
+        "mamba_chunk_size": 16,
+    },
     "falcon_mamba": {},
     "flex_olmo": {},
     "flint": {},
     "gemma": {},
     "gemma2": {},
+    "gemma3": {
+        "text_config": {
+            "vocab_size": 300,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "head_dim": 8,
+            "pad_token_id": 2,
+            "max_position_embeddings": 256,
+            "sliding_window": 8,
+        },
+        "vision_config": {
+            "hidden_size": 16,
+            "intermediate_size": 32,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "image_size": 28,
+            "patch_size": 14,
+        },
+        "mm_tokens_per_image": 4,
+    },
     "gemma3_text": {},
+    "gemma4_text": {"hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": 300, "global_head_dim": 8},
     "gemma4_unified_text": {},
     "glm": {},
     "glm4": {},
     "glm4_moe": {},
+    "glm4_moe_lite": {"num_key_value_heads": 4},
     "gpt-sw3": {},
     "gpt2": {},
     "gpt_bigcode": {},
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
     "gpt_neox": {},
     "gpt_neox_japanese": {},
     "gpt_oss": {},
+    "gptj": {"rotary_dim": 4},
     "granite": {},
     "granite_swa": {},
     "granitemoe": {},
     "granitemoe_swa": {},
+    "granitemoehybrid": {
+        "mamba_n_heads": 4,
+        "mamba_d_head": 16,
+        "mamba_n_groups": 1,
+        "layer_types": ["mamba", "attention"],
+    },
     "granitemoeshared": {},
     "helium": {},
     "hrm_text": {},
@@ -155,15 +196,46 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "kolibri1": {},
     "laguna": {},
     "lfm2": {},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
     "lfm3": {},
     "llama": {},
+    "llama4": {
+        "text_config": {
+            "vocab_size": 300,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "head_dim": 8,
+            "pad_token_id": 2,
+            "max_position_embeddings": 256,
+            "num_local_experts": 2,
+            "intermediate_size_mlp": 64,
+            "attention_chunk_size": 16,
+        },
+        "vision_config": {
+            "hidden_size": 16,
+            "intermediate_size": 32,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "image_size": 28,
+            "patch_size": 14,
+            "vision_output_dim": 32,
+            "projector_input_dim": 32,
+            "projector_output_dim": 32,
+        },
+    },
     "llama4_text": {},
+    "longcat_flash": {"num_key_value_heads": 4},
     "mamba": {},
+    "mamba2": {"num_heads": 4, "head_dim": 16, "n_groups": 1},
     "marian": {},
     "mbart": {},
     "megatron-bert": {},
     "mellum": {},
     "mimo_v2_flash": {},
+    "minicpm3": {"num_key_value_heads": 4},
     "minimax": {},
     "minimax_m2": {},
     "minimax_m3_vl_text": {},
@@ -195,6 +267,31 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "qwen2": {},
     "qwen2_moe": {},
     "qwen3": {},
+    "qwen3_5": {
+        "text_config": {
+            "vocab_size": 300,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "head_dim": 8,
+            "pad_token_id": 2,
+            "max_position_embeddings": 256,
+            "linear_num_key_heads": 2,
+            "linear_num_value_heads": 2,
+            "linear_key_head_dim": 8,
+            "linear_value_head_dim": 8,
+            "layer_types": ["linear_attention", "full_attention"],
+        },
+        "vision_config": {
+            "hidden_size": 16,
+            "intermediate_size": 32,
+            "depth": 1,
+            "num_heads": 2,
+            "out_hidden_size": 32,
+        },
+    },
     "qwen3_5_moe_text": {},
     "qwen3_5_text": {},
     "qwen3_moe": {},
@@ -203,6 +300,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "recurrent_gemma": {},
     "rembert": {},
     "roberta": {},
+    "roberta decoder": {"is_decoder": True},
     "roberta-prelayernorm": {},
     "roformer": {},
     "rwkv": {},
@@ -216,8 +314,19 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "whisper": {},
     "xglm": {},
     "xlm": {},
+    "xlm causal": {"causal": True},
     "xlm-roberta": {},
     "xlm-roberta-xl": {},
     "xlnet": {},
     "xlstm": {},
+    "youtu": {"num_key_value_heads": 4},
+    "zamba2": {
+        "mamba_headdim": 16,
+        "n_mamba_heads": 4,
+        "mamba_ngroups": 1,
+        "layer_types": ["mamba", "hybrid"],
+        "hybrid_layer_ids": [1],
+        "num_mem_blocks": 1,
+    },
+    "zaya": {"num_experts_per_tok": 1},
 }
