@@ -57,6 +57,30 @@ def test_a_line_cut_short_is_computed_again(tmp_path: Path, cut: int) -> None:
     assert len(computed) == (0 if cut == 1 else 1)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda line: line.replace(b'"stage"', b'"st\xffge"'),
+        lambda line: b'{"items": [0], "values": [1.5]}',
+        lambda line: b'{"stage": "losses", "items": [0, 1], "values": [1.5]}',
+        lambda line: b'{"stage": "losses", "items": 3, "values": null}',
+        lambda line: b"[" * 100_000,
+        lambda line: b"9" * 5000,
+        lambda line: line.replace(b"0.", b"1.", 1),
+        lambda line: b"null",
+    ],
+)
+def test_a_line_that_is_not_what_was_written_is_computed_again(tmp_path: Path, damage: Any) -> None:
+    run(Work(journal=Journal(tmp_path), show_progress=False), [])
+    (file,) = tmp_path.iterdir()
+    first, *others = file.read_bytes().splitlines()
+    assert damage(first) != first
+    file.write_bytes(b"\n".join([damage(first), *others]) + b"\n")
+    computed: list[list[int]] = []
+    assert run(Work(journal=Journal(tmp_path), show_progress=False), computed) == VALUES
+    assert computed == BATCHES[:1]
+
+
 def test_processes_share_the_batches(tmp_path: Path) -> None:
     parts: list[list[list[int]]] = [[], []]
     for rank in (0, 1):

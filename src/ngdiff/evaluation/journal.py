@@ -2,6 +2,7 @@
 
 import json
 import os
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ _PATTERN = "partial.*.jsonl"
 class Journal:
     """`private/partial.<rank>.jsonl` below an output folder; nothing at all without a folder.
 
-    A line holds the results of one batch: `{"stage", "items", "values"}`. Python writes floats so that they read back
-    bit for bit. A line that a kill cut short is passed over: its batch is computed again.
+    A line holds the results of one batch: `{"stage", "items", "values", "crc32"}`. Python writes floats so that they
+    read back bit for bit. A line that a kill cut short, or that is not what was written, is passed over: its batch is
+    computed again.
 
     Args:
         folder: the `private/` folder; None: nothing is kept.
@@ -45,7 +47,8 @@ class Journal:
         """
         if self._path is None:
             return
-        line = json.dumps({"stage": stage, "items": list(items), "values": list(values)}, allow_nan=False).encode()
+        body = json.dumps({"stage": stage, "items": list(items), "values": list(values)}, allow_nan=False)
+        line = f'{body[:-1]}, "crc32": {_checksum(body)}}}'.encode()
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # on other machines: it is not shared
             # The line before may have been cut short.
@@ -69,9 +72,16 @@ class Journal:
 def _parse(line: bytes) -> dict[str, Any] | None:
     try:
         entry = json.loads(line)
-    except ValueError:  # empty, or cut short
+    except (ValueError, RecursionError):  # empty, cut short, or of other bytes
         return None
-    return entry if isinstance(entry, dict) else None
+    if not isinstance(entry, dict):
+        return None
+    checksum = entry.pop("crc32", None)
+    return entry if checksum == _checksum(json.dumps(entry)) else None
+
+
+def _checksum(body: str) -> int:
+    return zlib.crc32(body.encode())
 
 
 def _ends_a_line(path: Path) -> bool:

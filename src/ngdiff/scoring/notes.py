@@ -35,7 +35,7 @@ def row_notes(set_name: str, numbers: Mapping[str, Any]) -> list[str]:
     if pieces := numbers.get("n_pieces"):
         notes.append(
             f"note: {set_name} texts in pieces, being longer than a row may be (--max-length): "
-            f"{numbers['n_in_pieces']}, measured in {pieces} pieces, each of which counts as a row"
+            f"{numbers.get('n_in_pieces', 'some')}, measured in {pieces} pieces, each of which counts as a row"
         )
     if unknown := numbers.get("n_end_unknown"):
         notes.append(

@@ -140,6 +140,12 @@ def is_set(value: object) -> bool:
     return isinstance(value, Mapping) and "n" in value
 
 
+def numbers_of(metrics: Metrics, name: str) -> Mapping[str, Any]:
+    """The numbers of a set; none where the evaluation lacks it."""
+    found = metrics.get(name)
+    return found if isinstance(found, Mapping) and is_set(found) else {}
+
+
 def at(metrics: Metrics, path: Sequence[str]) -> Any:
     """What stands at the end of a path of keys; None where it breaks off."""
     found: Any = metrics if path else None
@@ -179,7 +185,9 @@ def shown_interval(ends: Sequence[float] | None) -> str:
     if ends is None:
         return "-"
     low, high = (
-        shown(end) if abs(end) < 0.00005 else f"{Decimal(repr(float(end))).quantize(Decimal('0.0001'), way):f}"
+        shown(end)
+        if not 0.00005 <= abs(end) < 1e15
+        else f"{Decimal(repr(float(end))).quantize(Decimal('0.0001'), way):f}"
         for end, way in zip(ends, (ROUND_FLOOR, ROUND_CEILING), strict=True)
     )
     return f"[{low}, {high}]"

@@ -151,7 +151,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
 
 
 def _is_loss(value: Any) -> bool:
@@ -181,6 +181,7 @@ def _is_piece(value: Any) -> bool:
 # Field -> whether it accepts a value, and how that is said.
 _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "set": (_is_name, "letters, digits, - and _"),
+    "index": (lambda value: _is_integer(value) and value >= 0, "a whole number, 0 or more"),
     "origin": (_is_text, "a text"),
     "prompt": (_is_text, "a text"),
     "reference": (_is_text, "a text"),

@@ -7,6 +7,7 @@ from typing import Any
 
 from ngdiff.errors import InputError
 from ngdiff.paths import user_path
+from ngdiff.scoring.check_metrics import check_metrics
 from ngdiff.scoring.quantities import is_set
 
 _FILE = "metrics.json"
@@ -80,6 +81,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is no {_FILE}: {error}") from error
     if not isinstance(metrics, dict):
         raise InputError(f"{path} is no {_FILE}: it holds no object")
+    check_metrics(metrics, str(path))
     return metrics
 
 

@@ -11,6 +11,7 @@ from ngdiff.scoring.quantities import (
     at,
     in_force,
     is_shown,
+    numbers_of,
     quantities,
     set_names,
     shown,
@@ -62,7 +63,7 @@ def format_comparison(columns: Mapping[str, Mapping[str, Any]]) -> str:
     for group, own in by_group.items():
         lines.append(_heading(group, evaluations) if group in sets else _Line(group))
         lines += [_line(quantity, evaluations) for quantity in own]
-    notes = [note for metrics in evaluations for name in sets for note in row_notes(name, metrics.get(name, {}))]
+    notes = [note for metrics in evaluations for name in sets for note in row_notes(name, numbers_of(metrics, name))]
     notes += [_retrained_note(metrics) for metrics in evaluations]
     return "\n".join([*_align(_names(columns), lines), *dict.fromkeys(note for note in notes if note)])
 
@@ -83,7 +84,7 @@ def _names(columns: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _heading(set_name: str, evaluations: Sequence[Mapping[str, Any]]) -> _Line:
-    counts = [str(metrics.get(set_name, {}).get("n", "-")) for metrics in evaluations]
+    counts = [str(numbers_of(metrics, set_name).get("n", "-")) for metrics in evaluations]
     return _Line(f"{set_name} ({', '.join(counts if len(set(counts)) > 1 else counts[:1])})")
 
 
@@ -94,10 +95,12 @@ def _line(quantity: Quantity, evaluations: Sequence[Mapping[str, Any]]) -> _Line
         cells.append(shown(value))
         if at(metrics, ("confidence", "level")) is not None:
             cells.append(shown_interval(at(metrics, quantity.interval)))
-        own = metrics.get(quantity.group, {})
+        own = numbers_of(metrics, quantity.group)
         if value is not None and "n" in own:
             over.add(own.get(f"n_{quantity.path[-1]}", own["n"]))
-    over -= {metrics.get(quantity.group, {}).get("n") for metrics in evaluations if quantity.value(metrics) is not None}
+    over -= {
+        numbers_of(metrics, quantity.group).get("n") for metrics in evaluations if quantity.value(metrics) is not None
+    }
     label = f"  {quantity.title}" + (f" ({', '.join(map(str, sorted(over)))} rows)" if over else "")
     return _Line(label, arrow(quantity.better), cells)
 
