@@ -27,8 +27,10 @@ class WriteError(OSError):
         reason: what the system, or a library, said.
         needed: bytes it takes, where that is known.
         what: what was to be written there, where the path alone does not say it.
-        advice: what is safe, and what can be done. A command may add it later (`advice` is an attribute), as it knows
-            its options.
+        advice: what is safe, and what can be done.
+
+    Attributes:
+        then: What to do when there is space again. The command line knows.
 
     >>> error = WriteError(Path("/"), "disk full", needed=2_500_000_000, what="the model", advice="free some space")
     >>> str(error)
@@ -41,7 +43,7 @@ class WriteError(OSError):
         self, path: Path, reason: object, *, needed: int | None = None, what: str | None = None, advice: str = ""
     ) -> None:
         super().__init__()
-        self.path, self.what, self.needed, self.advice = path, what, needed, advice
+        self.path, self.what, self.needed, self.advice, self.then = path, what, needed, advice, ""
         self.reason, self.free = str(reason), None
         if isinstance(reason, OSError) and reason.errno is not None:
             # Without the file's name, which is often that of a half-written one.
@@ -61,7 +63,9 @@ class WriteError(OSError):
         sizes += [] if self.free is None else [f"{_size(self.free)} are free there"]
         found = "; ".join([self.reason, *([", ".join(sizes)] if sizes else [])])
         subject, where = (self.path, "") if self.what is None else (self.what, f" to {self.path}")
-        return f"{subject} could not be written{where} ({found})" + (f"; {self.advice}" if self.advice else "")
+        first = "free some space" if self.lacks_space else "mend that"
+        then = f"{first} and {self.then}" if self.then else ""
+        return "; ".join(filter(None, [f"{subject} could not be written{where} ({found})", self.advice, then]))
 
 
 class StoppedBySignal(Exception):

@@ -207,11 +207,16 @@ def share_as_usual(folder: str | Path) -> None:
     safetensors makes its files readable by their owner alone, whatever the umask says; a server of another user could
     not load the model.
     """
-    umask = os.umask(0o077)  # there is no other way to ask for it
-    os.umask(umask)
     for file in Path(folder).iterdir():
         if file.is_file() and not file.is_symlink():
-            file.chmod(0o666 & ~umask)
+            share_file(file)
+
+
+def share_file(file: Path) -> None:
+    """As `share_as_usual`, of one file."""
+    umask = os.umask(0o077)  # there is no other way to ask for it
+    os.umask(umask)
+    file.chmod(0o666 & ~umask)
 
 
 def without_nan(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """`ngdiff COMMAND ...`: which command, and how it ends."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -9,7 +10,7 @@ from ngdiff import __version__
 from ngdiff.cli.processes import is_first, leave, let_first_speak, process_count
 from ngdiff.cli.signals import SIGNALS
 from ngdiff.cli.terminal import end_progress_bars, loading_bars_on_a_terminal_only
-from ngdiff.errors import InputError, RuinedModelError, StoppedBySignal
+from ngdiff.errors import InputError, RuinedModelError, StoppedBySignal, WriteError
 from ngdiff.exit_codes import BAD_INPUT, DONE, FAILED, INTERRUPTED, RUINED_MODEL, STOPPED_RESUMABLE
 from ngdiff.imports import OwnCodeError, own_code_named
 
@@ -81,7 +82,8 @@ def _run(words: list[str]) -> int:
         run: Callable[[list[str]], None] = import_module(f"ngdiff.cli.{COMMANDS[words[0]][0]}").run
         with loading_bars_on_a_terminal_only(), own_code_named():
             run(words[1:])
-        sys.stdout.flush()  # a full disk may be that of the file that it goes to
+        if fault := _fault_of_output():
+            return _fail(fault, FAILED)
     except StoppedBySignal as stopped:
         if not stopped.resumable:
             return _stop(str(stopped), INTERRUPTED)
@@ -92,8 +94,11 @@ def _run(words: list[str]) -> int:
         return _fail(str(error), FAILED)
     except RuinedModelError as error:
         return _fail(str(error), RUINED_MODEL)
-    except (FloatingPointError, OSError) as error:  # numbers that ran away, a full disk: the message says it all
+    except WriteError as error:
+        error.then = f"go on with {_resume(words)}" if SIGNALS.resumable else "start again"
         return _fail(str(error), FAILED)
+    except (FloatingPointError, OSError) as error:  # numbers that ran away, a full disk: the message says it all
+        return _fail(_fault_of_output() or str(error), FAILED)
     except RuntimeError:  # of one of several: the connection to a process that failed is gone
         let_first_speak()
         if SIGNALS.by is None:
@@ -107,6 +112,19 @@ def _run(words: list[str]) -> int:
 def usage() -> str:
     """The text of `ngdiff --help`."""
     return USAGE.format(commands="\n".join(f"  {name:<10} {what}" for name, (_, what) in COMMANDS.items()))
+
+
+def _fault_of_output() -> str:
+    """Why standard output cannot be written; empty where it can.
+
+    A table may go to a file on a full disk. It fails now, and not without a word when Python ends.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in its buffer goes nowhere
+        return f"the output could not be written ({error.strerror})"
+    return ""
 
 
 def _interrupted(words: list[str]) -> int:

@@ -128,7 +128,8 @@ class CommandParser:
         values = vars(namespace)
         unknown = [word for word in rest if self.words is None or word.startswith("-")]
         if unknown:
-            raise InputError(f"{unknown[0]} is no option of ngdiff {self.command}{self._similar(unknown[0])}")
+            word = unknown[0].partition("=")[0]  # what follows may be a secret
+            raise InputError(f"{word} is no option of ngdiff {self.command}{self._similar(word)}")
         missing = [_dashed(name) for name in self.required if values.get(name) is None]
         if self.words is not None:
             values[self.words] = rest

@@ -69,6 +69,9 @@ def _apply(row: Row, tokenizer: Any, turns: Sequence[Any], *, add_generation_pro
             [dict(turn) for turn in turns], tokenize=False, add_generation_prompt=add_generation_prompt
         )
     except TemplateError as error:
-        raise InputError(f"{row.origin or 'a row'}: the tokenizer's chat template refuses it ({error}).") from error
+        # A template may put what it refuses into its message.
+        quoted = any(text and text in str(error) for turn in turns for key, text in dict(turn).items() if key != "role")
+        reason = type(error).__name__ if quoted else error
+        raise InputError(f"{row.origin or 'a row'}: the tokenizer's chat template refuses it ({reason}).") from error
     assert isinstance(text, str)
     return text

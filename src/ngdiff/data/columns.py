@@ -7,6 +7,7 @@ of a forget set do not belong in a terminal or a log.
 
 from collections.abc import Iterable, Mapping
 
+from ngdiff.data import shown
 from ngdiff.data.json_text import RepeatedKey
 from ngdiff.data.rows import Kind, Row
 from ngdiff.errors import InputError
@@ -40,7 +41,7 @@ def rows_from_records(records: Iterable[Record]) -> list[Row]:
         row = row_from_record(record, origin)
         if rows and row.kind != rows[0].kind:
             raise InputError(
-                f"{origin}: a {row.kind} row with the columns {_names(record)}, but the first row of this "
+                f"{origin}: a {row.kind} row with {shown.columns(record)}, but the first row of this "
                 f"set ({rows[0].origin}) is a {rows[0].kind} row; one set must keep to one column set."
             )
         rows.append(row)
@@ -53,7 +54,8 @@ def row_from_record(record: Mapping[str, object], origin: str) -> Row:
         raise InputError(f"{origin}: a row must be an object with named columns, found {type_of(record)}.")
     kind = next((kind for kind, columns in COLUMN_SETS.items() if all(c in record for c in columns)), None)
     if kind is None:
-        raise InputError(f"{origin}: found the columns {_names(record)}; accepted column sets are {ACCEPTED}.")
+        header = "; a CSV file names them in its first line" if ".csv, line" in origin.lower() else ""
+        raise InputError(f"{origin}: found {shown.columns(record)}; accepted column sets are {ACCEPTED}{header}.")
     if kind == "completion" and not isinstance(record["prompt"], str) and isinstance(record["prompt"], list):
         return _chat_completion(record, origin)
     if kind == "messages":
@@ -86,7 +88,7 @@ def _chat_completion(record: Mapping[str, object], origin: str) -> Row:
 def _chat(turns: list[dict[str, str]], record: Mapping[str, object], origin: str) -> Row:
     *before, last = turns
     if last["role"] != "assistant":
-        raise InputError(f"{origin}: the last turn must be the assistant's, found role '{last['role']}'.")
+        raise InputError(f"{origin}: the last turn must be the assistant's, found {shown.role(last['role'])}.")
     if not before:
         raise InputError(f"{origin}: a conversation needs at least one turn before the assistant's answer.")
     if not last["content"].strip():
@@ -108,9 +110,10 @@ def _turns(value: object, column: str, origin: str) -> list[dict[str, str]]:
         # Other keys (a speaker's name, say) go to the template; a value it would have to render otherwise,
         # such as a tool call, is refused rather than dropped. Tables fill keys that a turn lacks with null.
         kept = {str(key): item for key, item in turn.items() if item is not None}
-        for key, item in kept.items():
+        for index, (key, item) in enumerate(kept.items(), start=1):
             if not isinstance(item, str):
-                raise InputError(f"{origin}: key '{key}' of {place} must be a string, found {type_of(item)}.")
+                named = f"key '{key}'" if shown.is_name(key) else f"key {index}"
+                raise InputError(f"{origin}: {named} of {place} must be a string, found {type_of(item)}.")
             check_encodable(item, column, origin)
         turns.append({key: str(item) for key, item in kept.items()})
     return turns
@@ -154,7 +157,3 @@ def type_of(value: object) -> str:
     if isinstance(value, RepeatedKey):
         return "several values, as the key occurs more than once"
     return "null" if value is None else type(value).__name__
-
-
-def _names(record: Mapping[str, object]) -> str:
-    return ", ".join(f"'{name}'" for name in record) or "(none)"

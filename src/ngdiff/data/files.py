@@ -10,6 +10,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from ngdiff.data import shown
 from ngdiff.data.columns import Record
 from ngdiff.data.json_text import JSONError, decode, decode_all, skip_space
 from ngdiff.data.parquet import read_parquet
@@ -40,14 +41,14 @@ def read_file(path: Path, split: str | None = None) -> list[Record]:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
     if empty:
         raise InputError(f"{path}: the file is empty.")
-    for name in splits:
+    for number, name in enumerate(splits, start=1):
         if not _is_encodable(name):
-            raise InputError(f"{path}: the name {name!r} of a split has half a surrogate pair.")
+            raise InputError(f"{path}: the name of split {number} has half a surrogate pair.")
     if split is None and len(splits) > 1:
-        raise InputError(f"{path}: holds several splits ({', '.join(splits)}); name one as {path}:SPLIT.")
+        raise InputError(f"{path}: holds several splits ({shown.splits(splits)}); name one as {path}:SPLIT.")
     name = split if split is not None else next(iter(splits))
     if name not in splits:
-        raise InputError(f"{path}: has no split '{name}'; it has {', '.join(splits)}.")
+        raise InputError(f"{path}: has no split '{name}'; it has {shown.splits(splits)}.")
     if not splits[name]:
         raise InputError(f"{path}: holds no rows.")
     return splits[name]
@@ -84,8 +85,11 @@ def _read_json(path: Path) -> dict[str, list[Record]]:
     alone = skip_space(text, end) == len(text)
     if alone and isinstance(value, dict) and value and all(_is_array_of_objects(v) for v in value.values()):
         return {
-            str(name): [(f"{path}:{name}, row {number}", row) for number, row in enumerate(rows, start=1)]
-            for name, rows in value.items()
+            str(name): [
+                (f"{path}:{shown.split(str(name), index)}, row {number}", row)
+                for number, row in enumerate(rows, start=1)
+            ]
+            for index, (name, rows) in enumerate(value.items(), start=1)
         }
     if alone and isinstance(value, dict):
         return {"train": [(f"{path}, line {text.count(chr(10), 0, start) + 1}", value)]}
@@ -181,7 +185,8 @@ def _csv_records(path: Path, text: str) -> Iterator[Record]:
         if header is None:
             header = [name.strip() for name in cells]
             if len(set(header)) < len(header):
-                raise InputError(f"{origin}: a column name occurs twice: {', '.join(header)}.")
+                names = ", ".join(shown.column(name, number) for number, name in enumerate(header, start=1))
+                raise InputError(f"{origin}: a column name occurs twice: {names}.")
         elif len(cells) != len(header):
             raise InputError(f"{origin}: found {len(cells)} cells, the header has {len(header)} columns.")
         else:

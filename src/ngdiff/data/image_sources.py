@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ngdiff.data import shown
 from ngdiff.data.cifar import HUB_IDS
 from ngdiff.data.folders import SAVED_DAMAGE, is_saved_dataset
 from ngdiff.data.hub import HUB_NAME
@@ -136,13 +137,15 @@ def _from_dataset(dataset: Any, origin: str, size: int | None) -> Images:
     features = dataset.features
     columns = [name for name, kind in features.items() if isinstance(kind, datasets.Image)]
     if len(columns) != 1:
-        raise InputError(f"{origin}: {len(columns)} columns of images among {', '.join(features)}; there must be one")
+        raise InputError(
+            f"{origin}: {len(columns)} columns of images among {shown.columns(features)}; there must be one"
+        )
     labels = [name for name, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
     if len(labels) > 1:
         labels = [name for name in _LABELS if name in labels][:1]
     if not labels:
         raise InputError(
-            f"{origin}: no column of class labels (datasets.ClassLabel) among {', '.join(features)}; a folder of "
+            f"{origin}: no column of class labels (datasets.ClassLabel) among {shown.columns(features)}; a folder of "
             "images needs a folder for each class"
         )
     if not len(dataset):

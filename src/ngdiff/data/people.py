@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TypedDict, TypeVar
 
 from ngdiff.data.people_questions import FAMILY_NAMES, GIVEN_NAMES, KINDS, MOST_PEOPLE, VALUES, Kind
-from ngdiff.errors import InputError
+from ngdiff.errors import InputError, WriteError
+from ngdiff.files import write_text
 
 T = TypeVar("T")
 WRONG_ANSWERS = 5
@@ -135,13 +136,17 @@ def write_people(
 
     Raises:
         InputError: as `split_people`.
+        WriteError: the disk is full, or the folder cannot be written.
     """
     forget, retain = split_people(people, questions=questions, seed=seed, forget_fraction=forget_fraction)
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(folder, error) from error
     paths = {}
     for name, rows in {"forget": forget, "retain": retain, "full": retain + forget}.items():
         paths[name] = folder / f"{name}.jsonl"
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        paths[name].write_text(text, encoding="utf-8", newline="\n")
+        write_text(paths[name], text)
     return paths

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ngdiff.core.answers import Answers, Reference
 from ngdiff.core.shards import whole
-from ngdiff.errors import InputError
+from ngdiff.errors import InputError, WriteError
+from ngdiff.files import share_file
 from ngdiff.modeling.head import logit_transform, output_head
 
 Forward = Callable[[nn.Module, Mapping[str, Tensor], frozenset[str]], Answers]
@@ -190,7 +191,7 @@ def write_references(
 
     Raises:
         InputError: a model whose log-probabilities cannot be kept.
-        OSError: the disk is full.
+        WriteError: the disk is full.
     """
     head = frozen_head(model, copy=False) if log_probs else None
     needs = frozenset({"logits", "head_input"} if head is not None else {"logits"} if log_probs else ())
@@ -217,8 +218,14 @@ def write_references(
 
 def _save(tensors: Mapping[str, Tensor], path: Path) -> None:
     partial = path.with_suffix(".partial")  # a kill half-way leaves no file of the right name
-    save_file(dict(tensors), partial)
-    partial.replace(path)
+    try:
+        save_file(dict(tensors), partial)
+        share_file(partial)
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        needed = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+        raise WriteError(path, error, needed=needed, what="what the model says before unlearning") from error
 
 
 def _save_head(head: FrozenHead, path: Path) -> None:

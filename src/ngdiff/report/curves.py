@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from ngdiff.errors import InputError
+from ngdiff.files import write_bytes
 from ngdiff.report.style import INK, SIZE, finish, new_figure
 
 # Two colours of the Okabe-Ito palette that stay apart for every kind of colour vision and in grey.
@@ -67,7 +69,9 @@ def plot_curves(
     rate.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if title:
         figure.suptitle(title, fontsize=SIZE + 3, color=INK)
-    figure.savefig(path, format="png")
+    image = BytesIO()
+    figure.savefig(image, format="png")
+    write_bytes(Path(path), image.getvalue())
     return Path(path)
 
 

@@ -4,18 +4,18 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from ngdiff.errors import InputError
+from ngdiff.errors import InputError, WriteError
 from ngdiff.files import MANIFEST, without_nan
+from ngdiff.modeling.save import is_failed_write
 from ngdiff.training.checkpoint_weights import CheckpointError
 from ngdiff.training.checksums import LIST, wrong_files
 
@@ -84,8 +84,13 @@ class WholeCheckpoint(str):
 
 
 @contextmanager
-def saving_checkpoint(run_dir: str | Path, step: int) -> Iterator[None]:
+def saving_checkpoint(run_dir: str | Path, step: int, *, needed: Callable[[], int] | None = None) -> Iterator[None]:
     """Within, checkpoint number `step` is written; if that fails, what was written of it goes again.
+
+    Args:
+        run_dir: The run's output folder.
+        step: Number of the step.
+        needed: About how many bytes it takes; asked if it fails.
 
     Raises:
         CheckpointError: the disk is full, or another failure of writing; names the last whole checkpoint.
@@ -93,15 +98,20 @@ def saving_checkpoint(run_dir: str | Path, step: int) -> Iterator[None]:
     folder = checkpoint_folder(run_dir, step)
     try:
         yield
-    except (
-        OSError,
-        SafetensorError,
-        RuntimeError,
-    ) as error:  # torch.save reports a full disk as RuntimeError
+    except Exception as error:
+        # torch.save and collective calls raise RuntimeErrors of many texts.
+        if not (is_failed_write(error) or isinstance(error, RuntimeError)):
+            raise
         shutil.rmtree(folder, ignore_errors=True)
         last = next((other for other in checkpoints_of(run_dir) if (other / LIST).is_file()), None)
         rest = f"{last.name} is whole: free some space and go on with --resume" if last else "there is no earlier one"
-        raise CheckpointError(f"{folder} could not be written ({error}); {rest}") from error
+        size = None if needed is None else needed()
+        raise CheckpointError(str(WriteError(folder, _reason(error), needed=size, advice=rest))) from error
+
+
+def _reason(error: Exception) -> object:
+    """An error of a file within is told by its reason alone."""
+    return error.__cause__ if isinstance(error, WriteError) else error
 
 
 def checkpoint_folder(run_dir: str | Path, step: int) -> Path:

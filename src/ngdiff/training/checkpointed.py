@@ -153,7 +153,7 @@ class CheckpointedTrainer(SavingTrainer):
         folder = checkpoint_folder(run_dir, step)
         if self._last_whole is not None and folder.resolve() == self._last_whole.resolve():
             return
-        with saving_checkpoint(run_dir, step):
+        with saving_checkpoint(run_dir, step, needed=self.checkpoint_bytes):
             if self.args.should_save:
                 shutil.rmtree(folder, ignore_errors=True)  # of a damaged one, or of another run
             self.accelerator.wait_for_everyone()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ngdiff.core.answers import Answers, Reference
 from ngdiff.core.slots import Side
-from ngdiff.errors import InputError
+from ngdiff.errors import InputError, WriteError
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.files import sha256_folder, write_json
 from ngdiff.modeling.reference import Forward, ReferenceStore, fingerprint, write_references
@@ -132,7 +132,10 @@ class References:
         """
         if process == 0:
             shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder.mkdir(parents=True)
+            try:
+                self.folder.mkdir(parents=True)
+            except OSError as error:
+                raise WriteError(self.folder, error) from error
         wait()
         with eval_mode(model):
             for name, rows in self.sets.items():

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import TRAINING_ARGS_NAME
 
@@ -58,6 +59,15 @@ class SavingTrainer(Trainer):
         raise StoppedBySignal(
             self.stop_request.by, folder, step, self.state.max_steps, resumable=not self.args.save_only_model
         )
+
+    def checkpoint_bytes(self) -> int:
+        """About what a checkpoint takes: the weights, of an adapter its own, and the optimizer's state."""
+        model: Any = self.accelerator.unwrap_model(self.model)
+        adapter = hasattr(model, "peft_config")
+        weights = [p for p in model.parameters() if p.requires_grad or not adapter]
+        optimizer: Any = self.optimizer
+        state = [] if optimizer is None else [v for own in optimizer.state.values() for v in own.values()]
+        return sum(t.numel() * t.element_size() for t in [*weights, *state] if isinstance(t, Tensor))
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """The model and its tokenizer, without the pickle of all arguments that Trainer adds, the hub's token included.
