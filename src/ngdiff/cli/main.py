@@ -98,7 +98,9 @@ def _run(words: list[str]) -> int:
         error.then = f"go on with {_resume(words)}" if SIGNALS.resumable else "start again"
         return _fail(str(error), FAILED)
     except (FloatingPointError, OSError) as error:  # numbers that ran away, a full disk: the message says it all
-        return _fail(_fault_of_output() or str(error), FAILED)
+        # Errors of standard output name no file.
+        named = isinstance(error, FloatingPointError) or error.filename is not None or error.errno is None
+        return _fail(str(error) if named else _fault_of_output("\n") or str(error), FAILED)
     except RuntimeError:  # of one of several: the connection to a process that failed is gone
         let_first_speak()
         if SIGNALS.by is None:
@@ -114,12 +116,14 @@ def usage() -> str:
     return USAGE.format(commands="\n".join(f"  {name:<10} {what}" for name, (_, what) in COMMANDS.items()))
 
 
-def _fault_of_output() -> str:
+def _fault_of_output(probe: str = "") -> str:
     """Why standard output cannot be written; empty where it can.
 
-    A table may go to a file on a full disk. It fails now, and not without a word when Python ends.
+    A table may go to a file on a full disk. It fails now, and not without a word when Python ends. What did not fit is
+    gone from the buffer: after a failure something has to be written to find the fault again.
     """
     try:
+        sys.stdout.write(probe)
         sys.stdout.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in its buffer goes nowhere

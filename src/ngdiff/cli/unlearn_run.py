@@ -39,10 +39,10 @@ def run_and_write(
         RuinedModelError: after all is written.
     """
     shared = {"processes": trainer.args.world_size, "rows_per_step": trainer.args.rows_per_step}
+    SIGNALS.resumable = not trainer.args.save_only_model
     if is_first():
         write_manifest(output, **manifest, extra={"finished": False, **shared})
     wait_for_all()  # nobody reads or writes in a folder that is being emptied
-    SIGNALS.resumable = not trainer.args.save_only_model
     trainer.stop_request = SIGNALS.request
     trainer.train(resume_from_checkpoint=checkpoint)
     outcome = outcome_of(trainer)

@@ -1,0 +1,279 @@
+"""A disk that is full when a command writes a file, each of its files in turn: one line says what, where and what to do.
+
+The disk is played by a limit on the size of a file (`RLIMIT_FSIZE`), so that the errors are the real ones: of the system,
+of `torch.save`, of safetensors and of tokenizers. `tests/end_to_end/test_disk_full.py` looks at what is left of a run.
+"""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ngdiff.files import MANIFEST
+
+from ..end_to_end.runs import Outcome, evaluate_words, run, succeeded, weights_of
+
+resource = pytest.importorskip("resource", reason="limits on the size of a file need a POSIX system")
+
+Refuse = Callable[[Callable[[Path], bool]], None]
+
+
+class Disk:
+    """A disk that is full from the first file on that is opened for writing and is `named` by a test."""
+
+    def __init__(self) -> None:
+        self.named: Callable[[Path], bool] | None = None
+        self.opened: list[Path] = []
+        self.limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event != "open" or self.named is None or not isinstance(arguments[0], str | Path):
+            return
+        path, mode, flags = Path(arguments[0]), arguments[1], arguments[2]
+        if not ({"w", "a", "x", "+"} & set(mode or "") or (flags or 0) & 3):
+            return
+        self.opened.append(path)
+        if self.named(path):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, self.limits[1]))
+
+    def empty(self) -> None:
+        self.named = None
+        resource.setrlimit(resource.RLIMIT_FSIZE, self.limits)
+
+
+DISK = Disk()
+_heard = False
+
+
+@pytest.fixture
+def disk() -> Iterator[Disk]:
+    """Python has no way to remove an audit hook: one serves all tests, and hears nothing between them."""
+    global _heard
+    if not _heard:
+        sys.addaudithook(DISK.hear)
+        _heard = True
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the default ends the process
+    DISK.opened.clear()
+    try:
+        yield DISK
+    finally:
+        DISK.empty()
+        signal.signal(signal.SIGXFSZ, before)
+
+
+def run_on(disk: Disk, named: Callable[[Path], bool], words: list[Any]) -> Outcome:
+    """A command on a disk that is full from the first of the files on that are `named`."""
+    disk.named = named
+    try:
+        return run(*words)
+    finally:
+        disk.empty()
+
+
+@contextmanager
+def largest_file(disk: Disk, size: int) -> Iterator[None]:
+    """Within, no file can have more than `size` bytes: for files that libraries open on their own."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, disk.limits[1]))
+    try:
+        yield
+    finally:
+        disk.empty()
+
+
+def name_of(path: Path) -> str:
+    """Of the file that a half-written one will be."""
+    found = re.fullmatch(r"\.(.+)\.\d+\.partial", path.name)
+    return path.name if found is None else found[1]
+
+
+def below(folder: Path) -> Callable[[Path], bool]:
+    return lambda path: path.is_relative_to(folder)
+
+
+def files_of(disk: Disk, folder: Path, words: list[Any]) -> list[str]:
+    """Names of the files that a command opens below a folder, in order, each once."""
+    disk.named = lambda path: False
+    try:
+        succeeded(run(*words))
+    finally:
+        disk.empty()
+    return list(dict.fromkeys(name_of(path) for path in disk.opened if path.is_relative_to(folder)))
+
+
+def assert_told(outcome: Outcome, folder: Path, file: str, then: str) -> None:
+    """One line: the place, the reason, and what to do."""
+    assert outcome.status == 1, outcome.err
+    assert str(folder) in outcome.error
+    assert "could not be written" in outcome.error, (file, outcome.error)
+    assert "File too large" in outcome.error or "iostream error" in outcome.error, (file, outcome.error)
+    assert re.search(f"{then}$", outcome.error), (file, outcome.error)
+    assert not [path for path in folder.rglob("*") if "partial" in path.name and "private" not in path.parts], file
+
+
+# ---- each file of each command -----------------------------------------------------------------------------------
+
+
+def commands(material: Any, whole: Path, folder: Path) -> dict[str, list[Any]]:
+    sets = ["--forget", material.forget, "--retain", material.retain]
+    return {
+        "unlearn": material.words(folder / "run", num_train_epochs=1, forget_objective="npo"),
+        "finetune": [
+            *("finetune", "--model", material.model, "--train", material.retain, "--output", folder / "run"),
+            *("--save-strategy", "epoch", "--num-train-epochs", 1),
+        ],
+        "evaluate": evaluate_words(material, folder / "run", "--tokens-per-batch", 80),
+        "score": ["score", whole, "--output", folder / "metrics.json"],
+        "compare": [
+            "compare",
+            f"A@1={whole}",
+            f"B@2={whole}",
+            "--output",
+            folder / "t.txt",
+            "--figure",
+            folder / "f.png",
+        ],
+    }
+
+
+WRITTEN = {
+    "unlearn": [
+        *(MANIFEST, "config.yaml", "index.json"),
+        *("config.json", "tokenizer_config.json", "unlearning_state.json", "trainer_state.json", "SHA256SUMS"),
+        *("training_log.json", "curves.png"),
+    ],
+    "finetune": [MANIFEST, "config.yaml", "config.json", "trainer_state.json", "SHA256SUMS"],
+    "evaluate": [
+        *(MANIFEST, "config.yaml", ".gitignore", "partial.0.jsonl"),
+        *("records_forget.jsonl", "records_retain.jsonl", "metrics.json"),
+    ],
+    "score": ["metrics.json"],
+    "compare": ["f.png", "t.txt"],
+}
+
+
+@pytest.mark.parametrize(("command", "file"), [(name, file) for name, files in WRITTEN.items() for file in files])
+def test_each_file_of_each_command(material, whole, disk, tmp_path, command, file):
+    words = commands(material, whole, tmp_path)[command]
+    outcome = run_on(disk, lambda path: path.is_relative_to(tmp_path) and name_of(path) == file, words)
+    in_checkpoint = file.endswith(".json") and file in ("unlearning_state.json", "trainer_state.json", "config.json")
+    if file == MANIFEST or command in ("score", "compare"):
+        then = "start again"
+    elif in_checkpoint or file in ("SHA256SUMS", "tokenizer_config.json"):
+        then = "there is no earlier one"
+    else:
+        then = "go on with --resume"
+    assert_told(outcome, tmp_path, file, then)
+    again = words if then == "start again" else [*words, "--resume"]
+    succeeded(run(*again))
+
+
+@pytest.mark.parametrize("command", WRITTEN)
+def test_no_file_is_left_out(material, whole, disk, tmp_path, command):
+    """The table above names all files that the commands write with Python's own `open`."""
+    found = files_of(disk, tmp_path, commands(material, whole, tmp_path)[command])
+    assert set(found) - {"generation_config.json", "chat_template.jinja", "adapter_config.json"} <= set(
+        WRITTEN[command]
+    )
+
+
+# ---- files that libraries open themselves ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["reference", "tokenizer", "weights", "optimizer"])
+def test_files_of_safetensors_tokenizers_and_torch(material, disk, tmp_path, what):
+    options = {"reference": {"forget_objective": "undial"}, "tokenizer": {"save_strategy": "no"}}.get(what, {})
+    words = material.words(tmp_path / "whole", num_train_epochs=1, **options)
+    succeeded(run(*words))
+    place = {
+        "reference": "reference/head.safetensors",
+        "tokenizer": "tokenizer.json",
+        "weights": "checkpoint-1/model.safetensors",
+        "optimizer": "checkpoint-1/optimizer.pt",
+    }[what]
+    size = (tmp_path / "whole" / place).stat().st_size
+    words = material.words(tmp_path / "run", num_train_epochs=1, **options)
+    with largest_file(disk, size - 1):
+        outcome = run(*words)
+    assert outcome.status == 1, outcome.err
+    said = {
+        "reference": rf"what the model says before unlearning could not be written to {tmp_path}/run/reference/",
+        "tokenizer": rf"the model could not be written to {tmp_path}/run \(",
+        "weights": rf"{tmp_path}/run/checkpoint-1 could not be written \(",
+        "optimizer": rf"{tmp_path}/run/checkpoint-1 could not be written \(",
+    }[what]
+    assert re.match(said, outcome.error), outcome.error
+    needed = re.search(r"([0-9.]+) kB are needed", outcome.error)
+    assert needed is not None, outcome.error
+    if what != "tokenizer":  # of which a model has little
+        assert float(needed[1]) * 1000 >= 0.9 * size
+    succeeded(run(*words, "--resume"))
+    assert weights_of(tmp_path / "run") == weights_of(tmp_path / "whole")
+
+
+def test_finetune_tells_of_its_checkpoints_as_unlearn_does(material, disk, tmp_path):
+    words = ["finetune", "--model", material.model, "--train", material.retain, "--save-strategy", "epoch"]
+    words += ["--stop-loss", "none", "--output", tmp_path / "run"]
+    succeeded(run(*words, "--num-train-epochs", 1))
+    size = (tmp_path / "run" / "checkpoint-1" / "optimizer.pt").stat().st_size
+    with largest_file(disk, size - 1):
+        outcome = run(*words, "--num-train-epochs", 2, "--resume")
+    assert outcome.status == 1
+    assert re.fullmatch(
+        rf"{tmp_path}/run/checkpoint-2 could not be written \(.*\); "
+        "checkpoint-1 is whole: free some space and go on with --resume",
+        outcome.error,
+    ), outcome.error
+    succeeded(run(*words, "--num-train-epochs", 2, "--resume"))
+
+
+def test_a_model_whose_tokenizer_does_not_fit_is_not_half_there(material, disk, tmp_path):
+    """tokenizers raises a bare `Exception`."""
+    from ngdiff.errors import WriteError
+    from ngdiff.modeling import load_model, load_tokenizer, save_model
+
+    model, tokenizer = load_model(material.model), load_tokenizer(material.model)
+    save_model(model, tokenizer, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    tokenizer.add_tokens([f"<{'x' * 100}{i}>" for i in range(2000)])
+    with largest_file(disk, 200_000), pytest.raises(WriteError, match=r"the model could not be written to .*too large"):
+        save_model(model, tokenizer, tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+# ---- other places ------------------------------------------------------------------------------------------------
+
+
+def test_standard_output_on_a_full_disk(whole):
+    if not Path("/dev/full").exists():
+        pytest.skip("/dev/full is of Linux")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "ngdiff", "score", str(whole)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "ngdiff: error: the output could not be written (No space left on device)\n"
+
+
+@pytest.mark.slow
+def test_each_file_of_the_demo(disk, tmp_path):
+    words = ["demo", "--people", 10, "--questions", 1, "--output", tmp_path / "demo"]
+    found = files_of(disk, tmp_path, words)
+    assert found[:5] == [MANIFEST, "config.yaml", "forget.jsonl", "retain.jsonl", "full.jsonl"]
+    for file in found:
+        outcome = run_on(
+            disk, lambda path, file=file: below(tmp_path)(path) and name_of(path) == file, [*words, "--overwrite"]
+        )
+        assert_told(outcome, tmp_path, file, "start again")
+    assert json.loads((tmp_path / "demo" / MANIFEST).read_text())
+    succeeded(run(*words, "--overwrite"))
