@@ -320,6 +320,7 @@ class _Evaluation:
         if self.options.output is None or self.folder is None:
             return
         prepare_output(self.options.output, **self.where)
+        SIGNALS.resumable = True
         self._write_manifest(finished=False)
         private_folder(self.folder)
 

@@ -144,11 +144,12 @@ def run(words: list[str]) -> None:
     def begin() -> None:
         if is_first():
             prepare_output(options.output, **where)
+        SIGNALS.resumable = not config.save_only_model
+        if is_first():
             write_manifest(output, **manifest, extra={"finished": False})
             if merged_base is not None:
                 merged_base.write(tokenizer)
         wait_for_all()
-        SIGNALS.resumable = not config.save_only_model
 
     result = finetune(
         model,

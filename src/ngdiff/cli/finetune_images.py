@@ -101,8 +101,8 @@ def run(words: list[str]) -> None:
 
     def begin() -> None:
         prepare_output(options.output, **where)
-        write_manifest(output, **manifest, extra={"finished": False})
         SIGNALS.resumable = not config.save_only_model
+        write_manifest(output, **manifest, extra={"finished": False})
 
     result = finetune_images(
         model,

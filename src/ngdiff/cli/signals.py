@@ -31,7 +31,7 @@ class Signals:
     """What a command has been told, and what it has to say for it.
 
     Attributes:
-        resumable: Whether the folder of the run holds what `--resume` needs.
+        resumable: Whether the folder of the run is one that `--resume` goes on in, if only from the beginning.
         at_once: Whether Ctrl-C came after another signal: nothing is waited for.
     """
 

@@ -10,8 +10,9 @@ from typing import Any
 from safetensors import safe_open
 from transformers import AutoConfig, GenerationConfig
 
-from ngdiff.errors import InputError
+from ngdiff.errors import InputError, WriteError
 from ngdiff.modeling.refusals import REFUSALS, reason_of
+from ngdiff.modeling.save import is_failed_write
 
 # Entries of a config that a model makes that many modules for, each with weights of its own.
 _COUNTS = re.compile(r"(n|num)(_\w+)?_(layers?|blocks)|n_layers?|num_layers|depth")
@@ -78,7 +79,11 @@ def check_savable(model: Any, companion: Any) -> None:
         with tempfile.TemporaryDirectory() as folder:
             try:
                 part.save_pretrained(folder)
-            except REFUSALS as error:
+            except Exception as error:
+                if is_failed_write(error):  # of a disk that is full, where temporary files are
+                    raise WriteError(Path(folder), error, what=f"the model's {what}, for a trial,") from error
+                if not isinstance(error, REFUSALS):
+                    raise
                 raise InputError(
                     f"The model could not be saved after the run: transformers does not write its {what}: "
                     f"{reason_of(error)}"
