@@ -94,7 +94,7 @@ def test_the_model_at_the_end_does_not_fit(material, interrupted, tmp_path):
     assert outcome.status == 1
     assert outcome.error.startswith(f"the model could not be written to {interrupted} (")
     assert "File too large" in outcome.error
-    assert outcome.error.endswith("); what was there is untouched")
+    assert outcome.error.endswith("); what was there is untouched; free some space and go on with --resume")
     after = everything_in(interrupted)
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     assert changed == {"config.yaml", "manifest.json"}  # written when the run began

@@ -83,7 +83,8 @@ def test_all_processes_stop_together_and_go_on(material, tmp_path, launcher, num
     assert line.endswith("go on with --resume")
     if launcher is OURS:
         assert "Traceback" not in text
-        assert len(text.replace("\r", "\n").splitlines()) - text.count("\r") < 15
+        lines = [line for line in text.splitlines() if line.strip() and "it/s" not in line]
+        assert len(lines) < 12, text
     if command == "finetune":
         return  # the order of rows is that of two processes
     passes = ["--num-train-epochs", step // 2 + 2]  # of two steps
