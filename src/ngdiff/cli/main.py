@@ -99,7 +99,7 @@ def _run(words: list[str]) -> int:
         return _fail(str(error), FAILED)
     except (FloatingPointError, OSError) as error:  # numbers that ran away, a full disk: the message says it all
         # Errors of standard output name no file.
-        named = isinstance(error, FloatingPointError) or error.filename is not None or error.errno is None
+        named = isinstance(error, FloatingPointError) or error.filename is not None or sys.stdout is not sys.__stdout__
         return _fail(str(error) if named else _fault_of_output("\n") or str(error), FAILED)
     except RuntimeError:  # of one of several: the connection to a process that failed is gone
         let_first_speak()
