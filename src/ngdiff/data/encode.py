@@ -99,7 +99,12 @@ def encode_rows(
         encoded = encode_answers(rows, tokenizer, template, max_length=max_length, answers=answers)
     cut = sum(item.n_cut > 0 for item in encoded)
     if cut:
-        logger.warning("%d of %d rows were longer than --max-length %d and were cut.", cut, len(rows), max_length)
+        lost = sum(item.n_cut for item in encoded)
+        whole = sum(len(item.input_ids) + item.n_cut for item in encoded if item.n_cut)
+        logger.warning(
+            "%d of %d rows were longer than --max-length %d and were cut: %d of their %d tokens are left out.",
+            cut, len(rows), max_length, lost, whole,
+        )  # fmt: skip
     return [{"input_ids": item.input_ids, "labels": item.labels} for item in encoded]
 
 
