@@ -23,47 +23,54 @@ TEXTS = ("Orla Nimmo was born in Galway.", "Ihr Konto hat die Nummer 4711.")
 
 
 @pytest.mark.parametrize("written", ["word", "one word", "underscore", "config"])
-def test_a_token_stands_in_no_file_and_no_message(material, tmp_path, caplog, written):
+@pytest.mark.parametrize("command", ["unlearn", "finetune"])
+def test_a_token_is_refused_without_being_shown(material, tmp_path, caplog, command, written):
+    """A run uploads nothing."""
     file = tmp_path / "options.yaml"
     file.write_text(f"hub_token: {TOKEN}\n")
-    words = {
+    more = {
         "word": ["--hub-token", TOKEN],
         "one word": [f"--hub-token={TOKEN}"],
         "underscore": [f"--hub_token={TOKEN}"],
         "config": ["--config", str(file)],
     }[written]
-    folder = tmp_path / "run"
-    with caplog.at_level(logging.DEBUG):
-        outcome = succeeded(run(*material.words(folder, *words, num_train_epochs=1)))
-        resumed = succeeded(run(*material.words(folder, *words, "--resume", num_train_epochs=2)))
-    files = everything_in(folder)
-    assert {name.split("/")[0] for name in files} >= {"checkpoint-1", "manifest.json", "config.yaml"}
-    for name, content in files.items():
-        assert TOKEN.encode() not in content, name
-        assert not name.endswith("training_args.bin")
-    assert TOKEN not in outcome.out + outcome.err + resumed.out + resumed.err + caplog.text
+    words = material.words(tmp_path / "run")
+    if command == "finetune":
+        words = ["finetune", "--model", material.model, "--train", material.retain, "--output", tmp_path / "run"]
+    outcome = run(*words, *more)
+    assert outcome.status == 2
+    assert "--hub-token is not supported" in outcome.error
+    assert TOKEN not in outcome.out + outcome.err + caplog.text
+    assert not (tmp_path / "run").exists()
 
 
-def test_finetune_writes_no_token_either(material, tmp_path):
-    folder = tmp_path / "run"
-    words = ["--model", material.model, "--train", material.retain, "--output", folder, "--hub-token", TOKEN]
-    succeeded(run("finetune", *words, "--save-strategy", "epoch", "--num-train-epochs", 1))
-    files = everything_in(folder)
-    assert any(name.startswith("checkpoint-") for name in files)
+@pytest.mark.parametrize("command", ["unlearn", "finetune"])
+def test_a_token_of_the_environment_stands_in_no_file(material, tmp_path, monkeypatch, command):
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    words = material.words(tmp_path / "run")
+    if command == "finetune":
+        words = ["finetune", "--model", material.model, "--train", material.retain, "--output", tmp_path / "run"]
+    succeeded(run(*words, "--num-train-epochs", 1, "--save-strategy", "epoch"))
+    files = everything_in(tmp_path / "run")
+    assert any(name.startswith("checkpoint-1/") for name in files)
     assert not [name for name, content in files.items() if TOKEN.encode() in content or "training_args" in name]
 
 
-def test_the_arguments_are_as_before_after_a_checkpoint(material, tmp_path):
+def test_a_token_that_the_arguments_hold_all_the_same(material, tmp_path):
+    """Whoever sets it in Python: it is in no checkpoint, and afterwards it is where it was."""
     from ngdiff.modeling import load_model, load_tokenizer
     from ngdiff.training import UnlearnConfig, UnlearnTrainer
 
-    config = UnlearnConfig(output_dir=str(tmp_path), hub_token=TOKEN, max_steps=1, report_to=[])
+    config = UnlearnConfig(output_dir=str(tmp_path), max_steps=1, report_to=[])
     tokenizer = load_tokenizer(material.model)
     trainer = UnlearnTrainer(
         load_model(material.model), config, str(material.forget), str(material.retain), processing_class=tokenizer
     )
+    trainer.args.hub_token = TOKEN
     trainer.train()
-    assert (tmp_path / "checkpoint-1").is_dir()
+    files = everything_in(tmp_path)
+    assert "checkpoint-1/model.safetensors" in files
+    assert not [name for name, content in files.items() if TOKEN.encode() in content or "training_args" in name]
     assert trainer.args.hub_token == TOKEN
 
 
