@@ -1,7 +1,6 @@
 """No secret and no text of the data where others may read: in files of a run, in messages, in logs."""
 
 import json
-import logging
 import os
 from pathlib import Path
 
