@@ -12,4 +12,6 @@ ENCODERS = (
 
 NO_TRAINING: dict[str, str] = dict.fromkeys(ENCODERS, _SEES_WHAT_FOLLOWS)
 NO_EVALUATION: dict[str, str] = dict.fromkeys(ENCODERS, _SEES_WHAT_FOLLOWS)
+# Its router draws experts at random in training: no two passes are alike.
+DRAWS_IN_TRAINING = ("phimoe",)
 NO_ADAPTER: dict[str, str] = {}

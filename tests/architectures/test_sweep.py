@@ -21,7 +21,7 @@ from ngdiff.modeling import add_adapter, check_savable, load_model, save_model, 
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 
 from .configs import ARCHITECTURES, tiny
-from .refusals import NO_ADAPTER, NO_EVALUATION, NO_TRAINING
+from .refusals import DRAWS_IN_TRAINING, NO_ADAPTER, NO_EVALUATION, NO_TRAINING
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 PEOPLE = ["Orla Vennick", "Basil Tarn", "Ines Kaldor", "Jon Brask", "Mei Solano", "Ugo Pell"]
@@ -95,6 +95,8 @@ def test_a_step_is_that_of_plain_autograd(folder: Path, tokenizer: Any, tmp_path
         return
     model = load_model(folder)
     check_savable(model, tokenizer)
+    if folder.name in DRAWS_IN_TRAINING:
+        pytest.skip("its router draws experts at random in training")
     run = trainer(load_model(folder), tokenizer, tmp_path)
     run.train()
     retain, forget = (gradient(model, list(rows)) for rows in (run.retain_dataset, run.forget_dataset))

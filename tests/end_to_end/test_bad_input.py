@@ -192,7 +192,7 @@ def test_weights_that_are_cut_off(material, refused, copy_of):
     folder = copy_of(material.model)
     file = folder / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
-    assert refused(model=folder).startswith(f"Model {folder}: the model cannot be loaded: ")
+    assert refused(model=folder).startswith(f"Model {folder}: model.safetensors cannot be read: ")
 
 
 @pytest.mark.parametrize("where", ["lm_head.weight", "model.norm.weight"])

@@ -20,8 +20,6 @@ class RowEncoder:
         self.template_name: str | None = None
         self.max_length = row_limit(model, args.max_length)
         self._model = model
-        if tokenizer is not None:
-            check_vocabulary(model, tokenizer)
 
     @property
     def pad_token_id(self) -> int:
@@ -94,6 +92,7 @@ class RowEncoder:
 
     def _checked(self, rows: list[Row], encoded: Any) -> Any:
         """As it is; refused where a token has no embedding."""
+        check_vocabulary(self._model, self.tokenizer)
         check_tokens(self._model, self.tokenizer, named_ids(rows, encoded))
         return encoded
 
