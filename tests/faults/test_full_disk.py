@@ -158,7 +158,16 @@ IN_CHECKPOINT = (
 )
 
 
-@pytest.mark.parametrize(("command", "file"), [(name, file) for name, files in WRITTEN.items() for file in files])
+# Of each way to write one; the others are slow together.
+QUICK = (MANIFEST, "config.yaml", "unlearning_state.json", "curves.png", "partial.0.jsonl", "metrics.json", "t.txt")
+
+
+def case(command: str, file: str) -> Any:
+    quick = file in QUICK and (command != "finetune")
+    return pytest.param(command, file, id=f"{command} {file}", marks=[] if quick else [pytest.mark.slow])
+
+
+@pytest.mark.parametrize(("command", "file"), [case(name, file) for name, files in WRITTEN.items() for file in files])
 def test_each_file_of_each_command(material, whole, disk, tmp_path, command, file):
     words = commands(material, whole, tmp_path)[command]
     outcome = run_on(disk, one_of(tmp_path, file), words)
@@ -174,6 +183,7 @@ def test_each_file_of_each_command(material, whole, disk, tmp_path, command, fil
     succeeded(run(*again))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", WRITTEN)
 def test_no_file_is_left_out(material, whole, disk, tmp_path, command):
     """The table above names all files that the commands write with Python's own `open`."""
@@ -186,7 +196,10 @@ def test_no_file_is_left_out(material, whole, disk, tmp_path, command):
 # ---- files that libraries open themselves ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("what", ["reference", "weights", "optimizer"])
+@pytest.mark.parametrize(
+    "what",
+    ["reference", pytest.param("weights", marks=pytest.mark.slow), pytest.param("optimizer", marks=pytest.mark.slow)],
+)
 def test_files_of_safetensors_and_torch(material, disk, tmp_path, what):
     options = {"forget_objective": "undial"} if what == "reference" else {}
     words = material.words(tmp_path / "whole", num_train_epochs=1, **options)

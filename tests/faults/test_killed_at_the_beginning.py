@@ -46,14 +46,14 @@ def finetune_words(material: Any, output: Path) -> list[Any]:
 @pytest.mark.parametrize(
     ("command", "number", "when"),
     [
-        ("unlearn", 1, "before"),
+        pytest.param("unlearn", 1, "before", marks=pytest.mark.slow),
         ("unlearn", 1, "within"),
         ("unlearn", 2, "before"),
-        ("unlearn", 2, "within"),
-        ("finetune", 2, "within"),
-        ("evaluate", 1, "within"),
+        pytest.param("unlearn", 2, "within", marks=pytest.mark.slow),
+        pytest.param("finetune", 2, "within", marks=pytest.mark.slow),
+        pytest.param("evaluate", 1, "within", marks=pytest.mark.slow),
         ("evaluate", 2, "within"),
-        ("evaluate", 3, "within"),
+        pytest.param("evaluate", 3, "within", marks=pytest.mark.slow),
     ],
 )
 def test_killed_at_one_of_the_first_files(material, tmp_path, whole, kill_at, copy_of, command, number, when):
@@ -82,7 +82,7 @@ def test_killed_at_one_of_the_first_files(material, tmp_path, whole, kill_at, co
         succeeded(run(*words(killed)))
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 4])
+@pytest.mark.parametrize("number", [1, 4])
 def test_a_demo_that_is_killed_can_be_overwritten(tmp_path, kill_at, number):
     kill_at(number, "within")
     words = ["demo", "--people", 10, "--output", tmp_path / "demo"]

@@ -168,8 +168,7 @@ def mode(path: Path) -> int:
 
 
 @posix
-@pytest.mark.parametrize(("umask", "files", "folders"), [(0o022, 0o644, 0o755), (0o027, 0o640, 0o750)])
-@pytest.mark.parametrize("rank", [0, 2])
+@pytest.mark.parametrize(("umask", "files", "folders", "rank"), [(0o022, 0o644, 0o755, 0), (0o027, 0o640, 0o750, 2)])
 def test_all_files_of_a_run_follow_the_umask(material, tmp_path, umask, files, folders, rank):
     folder, before = tmp_path / "run", os.umask(umask)
     try:

@@ -86,7 +86,10 @@ UNLEARN: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("case", UNLEARN)
+QUICK = ("within a pass, no checkpoints asked for", "adapter, log lines of three steps")
+
+
+@pytest.mark.parametrize("case", [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.slow]) for n in UNLEARN])
 def test_unlearn_goes_on_with_the_same_bits(material, tmp_path, in_step, case):
     options = {"num_train_epochs": 3, "per_device_train_batch_size": 1, "autolr_interval": 3, **UNLEARN[case]}
     folder, number = tmp_path / "run", signal.SIGUSR1 if case == "best" else signal.SIGTERM

@@ -57,7 +57,7 @@ def said(text: str) -> list[str]:
 
 CASES = [
     pytest.param(OURS, signal.SIGTERM, "second", "unlearn", id="only the second process"),
-    pytest.param(OURS, signal.SIGINT, "launcher", "finetune", id="Ctrl-C, finetune"),
+    pytest.param(OURS, signal.SIGINT, "launcher", "finetune", id="Ctrl-C, finetune", marks=pytest.mark.slow),
     pytest.param(OURS, signal.SIGTERM, "second", "finetune", id="only the second, finetune", marks=pytest.mark.slow),
     pytest.param(OURS, signal.SIGUSR1, "launcher", "unlearn", id="SIGUSR1", marks=pytest.mark.slow),
     pytest.param(TORCHRUN, signal.SIGTERM, "all", "unlearn", id="torchrun itself", marks=pytest.mark.slow),
