@@ -30,6 +30,7 @@ ARROWS: dict[str, set[str]] = {
     "speed": {"core", "modeling"},
     "scoring": {"files", "metrics"},
     "evaluation": {"data", "files", "metrics", "modeling", "scoring"},
+    "tasks": {"core", "data", "evaluation", "modeling", "objectives", "speed"},
     "training": {
         "core",
         "weighting",
@@ -42,8 +43,9 @@ ARROWS: dict[str, set[str]] = {
         "secrets",
         "spec",
         "speed",
+        "tasks",
     },
-    "estimate": {"core", "modeling", "speed", "training"},
+    "estimate": {"core", "modeling", "speed", "tasks", "training"},
 }
 SEES_EVERYTHING = {"cli", "__main__"}
 
@@ -71,6 +73,7 @@ OTHERS: dict[str, set[str]] = {
     "scoring": set(),
     # The last two are extras, imported where they are asked for.
     "evaluation": {"torch", "transformers", "accelerate", "tqdm", "yaml", "lm_eval", "vllm"},
+    "tasks": {"torch"},
     # The last three are the optimizers of an optional extra.
     "training": {
         "torch",

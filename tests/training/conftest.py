@@ -97,7 +97,7 @@ def without(monkeypatch):
         plain = Forward()
         values = {name: getattr(plain, name) for name in savings}
         monkeypatch.setattr(
-            "ngdiff.training.text_task.choose_forward", lambda *given: replace(choose_forward(*given), **values)
+            "ngdiff.tasks.text.choose_forward", lambda *given: replace(choose_forward(*given), **values)
         )
 
     return leave_out

@@ -16,7 +16,7 @@ from ngdiff.errors import InputError
 from ngdiff.modeling import train_tokenizer
 from ngdiff.modeling.answers import forward_answers
 from ngdiff.objectives import FORGET_OBJECTIVES, RETAIN_OBJECTIVES
-from ngdiff.training.pairing import choices
+from ngdiff.tasks.alternates import choices
 
 collate = AnswerCollator(0)
 WITH_ROWS_OF_TEXT = ("idk", "dpo")

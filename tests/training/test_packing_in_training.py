@@ -12,7 +12,7 @@ from ngdiff.errors import InputError
 from ngdiff.modeling import train_tokenizer
 from ngdiff.objectives import FORGET_OBJECTIVES
 from ngdiff.speed.cpu.row_attention import attention_of
-from ngdiff.training.image_task import ImageTask
+from ngdiff.tasks import ImageTask
 
 from .image_cases import PREPARATION, classifier
 from .test_trainer import CHECKPOINTING
@@ -290,4 +290,4 @@ def test_images_have_neither(options, message, tmp_path, cce):
 
     args = UnlearnConfig(output_dir=str(tmp_path), use_cpu=True, report_to=[], **options)
     with pytest.raises(InputError, match=message):
-        ImageTask(classifier(), args, PREPARATION)
+        ImageTask(classifier(), PREPARATION).prepare(args.run_settings())

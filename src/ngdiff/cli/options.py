@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from transformers import TrainingArguments
 
-from ngdiff.cli.parsing import option
+from ngdiff.cli.parsing import option, own_fields
 from ngdiff.data import Row, read_rows
 from ngdiff.errors import InputError
 
@@ -109,7 +109,7 @@ def resolved(*parts: Any, **more: Any) -> dict[str, Any]:
     """
     config: dict[str, Any] = {}
     for part in parts:
-        own = vars(type(part)).get("__annotations__", {})
+        own = own_fields(type(part))
         training = isinstance(part, TrainingArguments)
         values = cast(Any, part).given if training else asdict(part)
         for field in fields(part):

@@ -171,9 +171,9 @@ class CommandParser:
         for title, kind in self.groups.items():
             lines.append(f"{title}:")
             shown = [f for f in dataclasses.fields(kind) if f.init and f.name != "output_dir"]
-            theirs = _inherited(kind)
+            theirs, ours = _inherited(kind), own_fields(kind)
             for field in sorted(shown, key=lambda field: field.name in theirs):  # those of the method first
-                if field.name in theirs and not _is_ours(field, kind) and field.name not in _OFTEN_USED:
+                if field.name in theirs and field.name not in ours and field.name not in _OFTEN_USED:
                     inherited.append(field)
                 else:
                     lines += self._help_of(field)
@@ -280,9 +280,10 @@ def _inherited(kind: type) -> set[str]:
     return {field.name for base in theirs if dataclasses.is_dataclass(base) for field in dataclasses.fields(base)}
 
 
-def _is_ours(field: "dataclasses.Field[Any]", kind: type) -> bool:
-    """Whether the class defines the field itself: inherited, but with a default or help of ours."""
-    return field.name in vars(kind).get("__annotations__", {})
+def own_fields(kind: type) -> set[str]:
+    """Names of the fields that a class of ours defines: not inherited from transformers, or with a default of ours."""
+    ours = [base for base in kind.__mro__ if not base.__module__.startswith("transformers.")]
+    return {name for base in ours for name in vars(base).get("__annotations__", {})}
 
 
 def _take_config(words: list[str]) -> tuple[list[str], str | None]:

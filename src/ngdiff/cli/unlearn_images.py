@@ -27,8 +27,8 @@ from ngdiff.manifest import describe_model
 from ngdiff.modeling import load_image_model
 from ngdiff.paths import user_path
 from ngdiff.speed.cpu.denormals import denormals_are_zero
+from ngdiff.tasks import ImageTask
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
-from ngdiff.training.image_task import ImageTask
 
 
 @dataclass
@@ -108,7 +108,7 @@ def run(words: list[str]) -> None:
         split.forget,
         split.retain,
         holdout_dataset=split.holdout,
-        task=ImageTask(model, config, preparation, batch_norm=options.batch_norm),
+        task=ImageTask(model, preparation, batch_norm=options.batch_norm),
     )
     prepare_output(options.output, **where)
     manifest: dict[str, Any] = {

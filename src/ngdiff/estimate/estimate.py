@@ -17,8 +17,8 @@ from ngdiff.estimate.rehearsal import Findings, RehearsalTrainer, rehearsal_opti
 from ngdiff.estimate.speed import efficiency, product_speed
 from ngdiff.estimate.weightless import Weightless
 from ngdiff.estimate.workload import Workload, workload
+from ngdiff.tasks import Rows
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
-from ngdiff.training.rows import Rows
 
 # Losses of the first probe, which searches for the scale of the rate (some five fits), and of every other one.
 _SEARCH_FORWARDS, _PROBE_FORWARDS = 11, 3

@@ -74,7 +74,7 @@ class RehearsalTrainer(UnlearnTrainer):
             pairs: Of one micro-batch.
         """
         self.pairs = pairs
-        own = [self.task.collate([self.retain_dataset[pair[1]] for pair in pairs])]
+        own: list[Mapping[str, Tensor]] = [self.task.collate([self.retain_dataset[pair[1]] for pair in pairs])]
         self._prober.fresh_batches = lambda step: own  # type: ignore[method-assign]
         model = cast(nn.Module, self.model)
         for parameter in model.parameters():

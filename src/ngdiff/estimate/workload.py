@@ -12,6 +12,7 @@ from ngdiff.core.slots import SIDES, Side
 from ngdiff.modeling.head import output_head
 from ngdiff.speed import may_pack
 from ngdiff.speed.choose import keeps_tails
+from ngdiff.tasks import TextTask
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 from ngdiff.training.pairing import Pair, PairSampler
 
@@ -68,7 +69,7 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
             forget, retain = zip(*(pair[:2] for pair in pairs[start : start + size]), strict=True)
             batches["forget"].append([row for row in forget if row is not None])
             batches["retain"].append(list(retain))
-    task, model = trainer.task, cast(nn.Module, trainer.model)
+    task, model = cast(TextTask, trainer.task), cast(nn.Module, trainer.model)
     measure = _Measure(model, packed=may_pack(model, task.situation), tails=keeps_tails(model, task.situation))
     rows: dict[Side, Sequence[Any]] = {"retain": trainer.retain_dataset, "forget": trainer.forget_dataset}
     sizes = {side: [measure([rows[side][i] for i in batch]) for batch in batches[side]] for side in SIDES}

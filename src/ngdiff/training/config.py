@@ -3,19 +3,20 @@
 import math
 import os
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 from transformers import TrainingArguments
 
 from ngdiff.core.autolr import AutoLRSettings
-from ngdiff.data.refusals import read_refusals
 from ngdiff.errors import InputError
 from ngdiff.objectives import FORGET_OBJECTIVES, RETAIN_OBJECTIVES, Objective, forget_ceiling
 from ngdiff.objectives.resolve import resolve_objective
 from ngdiff.spec import parse_spec
-from ngdiff.speed.fused_loss import FUSED_LOSSES, load_kernel
+from ngdiff.speed.fused_loss import FUSED_LOSSES
+from ngdiff.tasks.base import RunSettings
+from ngdiff.tasks.text_options import TextOptions
 from ngdiff.training.bounds import check_bounds, check_rate
 from ngdiff.training.check_inherited import check_given, check_optimizer, check_schedule
 from ngdiff.training.given import as_given
@@ -36,7 +37,7 @@ def _option(default: Any, help: str, value: str | None = None) -> Any:
 
 
 @dataclass
-class UnlearnConfig(TrainingArguments):
+class UnlearnConfig(TextOptions, TrainingArguments):
     """Arguments of `UnlearnTrainer`: those of `transformers.TrainingArguments` and our own.
 
     Defaults that differ from transformers', and why:
@@ -77,9 +78,6 @@ class UnlearnConfig(TrainingArguments):
     )
     retain_objective: str | None = _option(
         None, f"what is minimised on the retain set, in place of the method's: {', '.join(RETAIN_OBJECTIVES)}", "NAME"
-    )
-    idk_file: str | None = _option(
-        None, "answers that objectives idk and dpo teach, one a line (a list of ours)", "FILE"
     )
     forget_ceiling: str | None = _option(
         None,
@@ -128,24 +126,7 @@ class UnlearnConfig(TrainingArguments):
     stash_device: str = _option(
         "same", "where it waits, and where a lean probe keeps the weights that it started from: same or cpu"
     )
-    speed: str = _option(
-        "auto",
-        "auto: quicker ways to compute a forward pass, each where it changes nothing on the run's first rows; "
-        "off: the plain pass",
-    )
-    packing: str = _option(
-        "auto",
-        "give the model the rows of a batch one after the other, without padding, where it tells them apart: on, off, "
-        "or auto: where that is faster, which is on a CPU with sdpa attention",
-    )
-    fused_loss: str = _option(
-        "none",
-        f"token losses without logits, where no objective needs those: none, {', '.join(FUSED_LOSSES)} (extras)",
-        "NAME",
-    )
     disable_dropout: bool = _option(True, "train without dropout, whose noise would enter both gradients")
-    template: str = _option("auto", "how a question is put: auto, plain, chat, or a text with {question} and {answer}")
-    max_length: int | None = _option(None, "longest row in tokens (the model's context; 2048 where it states none)")
 
     num_train_epochs: float = _option(15.0, "passes over the forget set")
     max_grad_norm: float = _option(0.0, "clip the combined gradient to this norm; 0: never")
@@ -160,7 +141,7 @@ class UnlearnConfig(TrainingArguments):
     save_total_limit: int | None = _option(2, "checkpoints that are kept; none: all")
 
     def __post_init__(self) -> None:
-        self.packing = packing_word(self.packing)
+        self.check_text()
         self._check_learning_rate()
         self.given = as_given(self)
         self._check_optimizer()
@@ -169,8 +150,6 @@ class UnlearnConfig(TrainingArguments):
         check_loss_bound(self.max_retain_loss, "--max-retain-loss")
         self._check_pairing()
         self._check_memory()
-        if self.fused_loss != "none":
-            load_kernel(self.fused_loss)  # a missing package is found now
         check_fsdp_options(self)
         check_bounds(self)
         check_given(self, "unlearn")
@@ -247,6 +226,19 @@ class UnlearnConfig(TrainingArguments):
             "forget": resolve_objective(parts.forget, FORGET_OBJECTIVES, "--forget-objective"),
         }
 
+    def run_settings(self) -> RunSettings:
+        """What a task is told of the run."""
+        parts = self.parts
+        return RunSettings(
+            objectives=cast(Any, self.resolve_objectives()),
+            objective_names={"retain": parts.retain, "forget": parts.forget},
+            device=self.device,
+            gradient_buffers=self.gradient_buffers,
+            processes=self.world_size,
+            compiled=self.torch_compile,
+            text=self,
+        )
+
     def autolr_settings(self, *, retain_counts: bool = True, noise: float) -> AutoLRSettings:
         """Settings of the learning-rate probe.
 
@@ -296,7 +288,6 @@ class UnlearnConfig(TrainingArguments):
         if self.c is not None and not 0.0 <= self.c <= 1.0:
             raise InputError(f"--c {self.c:g} is not between 0 and 1")
         self.resolve_weighting()
-        read_refusals(self.idk_file)
         objectives = self.resolve_objectives()
         if "alternate" in objectives["retain"].needs or not objectives["retain"].own_answers:
             raise InputError(f"--retain-objective {parts.retain} needs other answers, which only forget rows have")
@@ -329,7 +320,6 @@ class UnlearnConfig(TrainingArguments):
             )
 
     def _check_memory(self) -> None:
-        self._check_speed()
         _known("--stash-dtype", self.stash_dtype, ("same", "bfloat16"))
         _known("--stash-device", self.stash_device, ("same", "cpu"))
         _known("--autolr-memory", self.autolr_memory, ("auto", "exact", "lean"))
@@ -353,30 +343,12 @@ class UnlearnConfig(TrainingArguments):
                 "--disable-dropout on, or use 2"
             )
 
-    def _check_speed(self) -> None:
-        self.speed = packing_word(self.speed)  # YAML takes a bare `off` for a boolean
-        _known("--speed", self.speed, ("auto", "off"))
-        _known("--packing", self.packing, ("auto", "on", "off"))
-        asked = {"--packing on": self.packing == "on", f"--fused-loss {self.fused_loss}": self.fused_loss != "none"}
-        for option, given in asked.items():
-            if given and self.speed == "off":
-                raise InputError(f"{option} contradicts --speed off, the plain forward pass; leave out one of them")
-
     def _check_pairing(self) -> None:
         if self.train_sampling_strategy not in ("group_by_length", "random"):
             raise InputError(
                 f"--train-sampling-strategy {self.train_sampling_strategy} is not supported: pairs of forget and "
                 "retain rows are always shuffled; group_by_length or random"
             )
-
-
-def packing_word(value: str | bool) -> str:
-    """`--packing` as it is meant: YAML takes a bare `on` or `off` for a boolean, and the option was one before.
-
-    >>> packing_word(True), packing_word("no"), packing_word("auto")
-    ('on', 'off', 'auto')
-    """
-    return {"true": "on", "yes": "on", "false": "off", "no": "off"}.get(str(value).lower(), str(value))
 
 
 def use_cpu_without_accelerator(args: TrainingArguments) -> None:

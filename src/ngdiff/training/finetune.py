@@ -23,6 +23,7 @@ from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.modeling.answers import forward_answers
 from ngdiff.modeling.causality import check_causal
 from ngdiff.modeling.vocabulary import check_tokens, check_vocabulary, embedding_rows, pad_token_within, with_usable_pad
+from ngdiff.tasks.text_rows import named_ids
 from ngdiff.training.bounds import check_bounds, check_rate
 from ngdiff.training.check_inherited import (
     check_activation_checkpointing,
@@ -36,7 +37,6 @@ from ngdiff.training.given import as_given
 from ngdiff.training.look import Look
 from ngdiff.training.outcome import SAMPLE_ROWS, Outcome, check_loss_bound, spread
 from ngdiff.training.progress import StepProgress
-from ngdiff.training.rows import named_ids
 from ngdiff.training.stopping import StopRequest
 from ngdiff.training.watch_loss import WatchLoss
 

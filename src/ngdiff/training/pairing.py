@@ -3,12 +3,13 @@
 Nothing is drawn while training and nothing needs to be saved: a run that resumes computes the same pairs again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from ngdiff.tasks.alternates import choices
 from ngdiff.training.grouping import grouped
 
 # (forget row, or None where the batch has no forget row left; retain row); where forget rows have other answers to
@@ -41,13 +42,7 @@ def permutation(
     return order.tolist()
 
 
-FORGET, RETAIN, CHOICE = range(3)  # streams of draws that share a seed and nothing else
-
-
-def choices(rows: int, count: int, *, seed: int, epoch: int) -> list[int]:
-    """For each row the number, below `count`, of what it gets in an epoch."""
-    generator = torch.Generator().manual_seed((seed * 4 + CHOICE) * 1_000_003 + epoch)
-    return torch.randint(count, (rows,), generator=generator).tolist()
+FORGET, RETAIN = range(2)  # streams of draws that share a seed and nothing else; the next: ngdiff.tasks.alternates
 
 
 def retain_rows(
@@ -180,8 +175,8 @@ class PairCollator:
         alternates: Whether forget rows come with other answers, which then lie in `batch["forget"]["alternate"]`.
     """
 
-    def __init__(self, collate: Any, stand_in: Any = None, *, alternates: bool = False) -> None:
-        self.collate, self.stand_in, self.alternates = collate, stand_in or without_labels, alternates
+    def __init__(self, collate: Any, stand_in: Callable[[Any], Any], *, alternates: bool = False) -> None:
+        self.collate, self.stand_in, self.alternates = collate, stand_in, alternates
 
     def __call__(self, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         if "retain" not in items[0]:  # an evaluation batch has one side
@@ -194,12 +189,3 @@ class PairCollator:
         if alternates or (stand_in and self.alternates):
             batch["forget"]["alternate"] = self.collate(alternates or stand_in)
         return batch
-
-
-def without_labels(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The beginning of a row, nothing of it learned."""
-    ids = list(row["input_ids"])[:2]
-    return {"input_ids": ids, "labels": [-100] * len(ids), "row_id": NO_ROW}
-
-
-NO_ROW = -1  # number of a row that stands in for none

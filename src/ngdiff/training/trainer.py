@@ -37,7 +37,8 @@ from ngdiff.modeling.save import save_model, whole_state
 from ngdiff.modeling.vocabulary import with_usable_pad
 from ngdiff.objectives import Objective, forget_ceiling
 from ngdiff.speed.cpu.denormals import denormals_are_zero
-from ngdiff.training.alternates import beside, split_rows
+from ngdiff.tasks import Rows, Task, TextTask
+from ngdiff.tasks.alternates import beside, split_rows
 from ngdiff.training.callbacks import RunCallback
 from ngdiff.training.check_inherited import check_activation_checkpointing, check_best_metric
 from ngdiff.training.checkpoint import RunState
@@ -53,10 +54,8 @@ from ngdiff.training.precision import GRADIENT_NOISE, LOSS_NOISE, precision_of, 
 from ngdiff.training.probing import Prober, figures_of
 from ngdiff.training.progress import StepProgress
 from ngdiff.training.references import References
-from ngdiff.training.rows import Rows
 from ngdiff.training.schedule import KeepLearningRate
 from ngdiff.training.sharding import check_accelerator, fresh_weights, has_shards
-from ngdiff.training.text_task import TextTask
 from ngdiff.training.weighing import Weigher
 from ngdiff.weighting import Losses, Weights
 
@@ -100,7 +99,7 @@ class UnlearnTrainer(CheckpointedTrainer):
         processing_class: Any = None,
         data_collator: Callable[..., Any] | None = None,
         peft_config: PeftConfig | None = None,
-        task: Any = None,
+        task: Task | None = None,
         callbacks: list[TrainerCallback] | None = None,
         optimizers: tuple[Optimizer | None, LRScheduler | None] = (None, None),
     ) -> None:
@@ -112,7 +111,8 @@ class UnlearnTrainer(CheckpointedTrainer):
             model = add_adapter(model, peft_config, seed=args.seed)
         if task is not None and data_collator is not None:
             raise InputError("data_collator: a task makes batches of its own; give one of both")
-        self.task: Any = task or TextTask(model, processing_class, args, data_collator)
+        self.task: Task = task or TextTask(model, processing_class, args, data_collator)
+        self.task.prepare(args.run_settings())
         forget, retain = self.task.encode_pair(forget_dataset, retain_dataset)
         self.forget_dataset: Sequence[Mapping[str, Any]] = forget
         self.retain_dataset: Sequence[Mapping[str, Any]] = retain
@@ -121,7 +121,7 @@ class UnlearnTrainer(CheckpointedTrainer):
             forget_ceiling(args.ceiling_form, vocabulary=2)
         self._objectives: dict[Side, Objective] = cast(Any, args.resolve_objectives())
         self.alternates = self.task.alternates() if "alternate" in self._objectives["forget"].needs else None
-        evaluation_sets = self._evaluation_sets(eval_dataset)
+        evaluation_sets = self._evaluation_sets(eval_dataset, args)
         many = evaluation_sets if isinstance(evaluation_sets, Mapping) else None
         check_best_metric(args, ["eval_loss"] if many is None else [f"eval_{name}_loss" for name in many])
         check_activation_checkpointing(args, model)
@@ -172,7 +172,7 @@ class UnlearnTrainer(CheckpointedTrainer):
             self._sampler,
             self.retain_dataset,
             self.task.collate,
-            rereads=args.disable_dropout and bool(self.task.same_in_evaluation),
+            rereads=args.disable_dropout and self.task.same_in_evaluation,
         )
         self._gradients: Gradients = TwoBuffers()  # of no weights: `start_run` knows which are trained
         self._pass: tuple[Side, float] | None = None  # whose it is, and the factor of its objective
@@ -199,9 +199,9 @@ class UnlearnTrainer(CheckpointedTrainer):
         """Forget loss, in nats a token, above which the forget gradient rests; None for none, and before a run."""
         return self.weigher.ceiling
 
-    def _evaluation_sets(self, given: Rows) -> Any:
+    def _evaluation_sets(self, given: Rows, args: UnlearnConfig) -> Any:
         if given is None:
-            if self.task.args.eval_strategy == "no" and not self.task.args.eval_on_start:
+            if args.eval_strategy == "no" and not args.eval_on_start:
                 return None
             return {"forget": self.forget_dataset, "retain": self.retain_dataset}
         if isinstance(given, Mapping):
@@ -210,11 +210,10 @@ class UnlearnTrainer(CheckpointedTrainer):
 
     def _lengths(self) -> tuple[list[int], list[int]] | None:
         """Lengths of the rows of both sides, where steps are grouped by them."""
-        if self.args.train_sampling_strategy == "random" or not hasattr(self.task, "length"):
+        if self.args.train_sampling_strategy == "random":
             return None
-        return [self.task.length(row) for row in self.forget_dataset], [
-            self.task.length(row) for row in self.retain_dataset
-        ]
+        forget, retain = self.task.lengths(self.forget_dataset), self.task.lengths(self.retain_dataset)
+        return None if forget is None or retain is None else (forget, retain)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> PairSampler:
         return self._sampler
@@ -509,8 +508,6 @@ class UnlearnTrainer(CheckpointedTrainer):
 
     def _check_forward(self) -> None:
         """Let the task see that what it saves in a pass changes nothing, on the first rows to forget."""
-        if not hasattr(self.task, "check_forward"):
-            return
         size = min(self.args.per_device_train_batch_size, len(self.forget_dataset))
         batch = self._prepare_inputs(self.task.collate([self.forget_dataset[i] for i in range(size)]))
         model = cast(nn.Module, self.model)

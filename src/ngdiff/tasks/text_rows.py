@@ -7,18 +7,17 @@ from ngdiff.data import Row, check_encoded_overlap, check_overlap, encode_rows, 
 from ngdiff.errors import InputError
 from ngdiff.evaluation.context import row_limit
 from ngdiff.modeling.vocabulary import check_tokens, check_vocabulary, embedding_rows, pad_token_within
-from ngdiff.training.config import UnlearnConfig
-
-Rows = Any  # a path or name, a `datasets.Dataset`, a sequence of mappings, or rows already encoded
+from ngdiff.tasks.base import Rows
+from ngdiff.tasks.text_options import TextOptions
 
 
 class RowEncoder:
     """Turns whatever a data set argument is into encoded rows, all with one template."""
 
-    def __init__(self, model: Any, tokenizer: Any, args: UnlearnConfig) -> None:
-        self.tokenizer, self.args = tokenizer, args
+    def __init__(self, model: Any, tokenizer: Any, options: TextOptions) -> None:
+        self.tokenizer, self.options = tokenizer, options
         self.template_name: str | None = None
-        self.max_length = row_limit(model, args.max_length)
+        self.max_length = row_limit(model, options.max_length)
         self._model = model
 
     @property
@@ -59,7 +58,7 @@ class RowEncoder:
         """
         if forget is None or others is None:
             return
-        template = resolve_template(self.args.template, self.tokenizer, [*forget, *others])
+        template = resolve_template(self.options.template, self.tokenizer, [*forget, *others])
         names = ("--forget", name)
         check_overlap(forget, others, drop=False, tokenizer=self.tokenizer, template=template, names=names)
 
@@ -80,13 +79,13 @@ class RowEncoder:
 
     def encode(self, rows: list[Row]) -> Sequence[Mapping[str, Any]]:
         """Tokens and labels of rows of text."""
-        template = resolve_template(self.args.template, self.tokenizer, rows)
+        template = resolve_template(self.options.template, self.tokenizer, rows)
         self.template_name = template.name
         return self._checked(rows, encode_rows(rows, self.tokenizer, template, max_length=self.max_length))
 
     def encode_answers(self, rows: list[Row], answers: list[str]) -> list[dict[str, Any]]:
         """Tokens and labels of rows with other answers in place of their own, one for each row."""
-        template = resolve_template(self.args.template, self.tokenizer, rows)
+        template = resolve_template(self.options.template, self.tokenizer, rows)
         encoded = encode_rows(rows, self.tokenizer, template, max_length=self.max_length, answers=answers)
         return list(self._checked(rows, encoded))
 

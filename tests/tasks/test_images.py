@@ -10,11 +10,11 @@ from transformers import TrainerCallback
 
 from ngdiff.data import Images
 from ngdiff.errors import InputError
+from ngdiff.tasks import ImageTask
+from ngdiff.tasks.batch_norm import frozen_statistics
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
-from ngdiff.training.batch_norm import frozen_statistics
-from ngdiff.training.image_task import ImageTask
 
-from .image_cases import NAMES, PREPARATION, classifier, images, statistics
+from ..training.image_cases import NAMES, PREPARATION, classifier, images, statistics
 
 
 class Grab(TrainerCallback):
@@ -50,7 +50,7 @@ def make_trainer(tmp_path):
             images(12, 1, [1] * 12) if forget is None else forget,
             images(20, 2, [0, 2] * 10) if retain is None else retain,
             holdout_dataset=holdout,
-            task=ImageTask(model, args, PREPARATION, batch_norm=batch_norm),
+            task=ImageTask(model, PREPARATION, batch_norm=batch_norm),
             callbacks=callbacks,
         )
 
@@ -328,7 +328,7 @@ def test_resumed_runs_end_with_the_same_weights(make_trainer, tmp_path):
 
 
 def test_a_stand_in_teaches_nothing():
-    task = ImageTask(classifier(), UnlearnConfig(output_dir="unused", use_cpu=True, report_to=[]), PREPARATION)
+    task = ImageTask(classifier(), PREPARATION)
     row = images(3, 0)[1]
     batch = task.collate([task.stand_in(row)])
     assert batch["labels"].tolist() == [-100]

@@ -10,7 +10,14 @@ from ngdiff.core.answers import IGNORED, Answers
 from ngdiff.data import Row
 from ngdiff.errors import InputError
 from ngdiff.modeling.further_inputs import further_inputs
-from ngdiff.training.pairing import choices
+
+STREAM = 2  # of draws that share a seed and nothing else; 0 and 1 are those of `ngdiff.training.pairing`
+
+
+def choices(rows: int, count: int, *, seed: int, epoch: int) -> list[int]:
+    """For each row the number, below `count`, of what it gets in an epoch."""
+    generator = torch.Generator().manual_seed((seed * 4 + STREAM) * 1_000_003 + epoch)
+    return torch.randint(count, (rows,), generator=generator).tolist()
 
 
 class EncodeAnswers(Protocol):

@@ -1,4 +1,4 @@
-"""What the trainer must know of language models and their rows; images have a file like this one."""
+"""Causal language models and rows of text."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
+from ngdiff.core.answers import IGNORED
 from ngdiff.data import AnswerCollator, Row
 from ngdiff.data.collate import LabelPlaces
 from ngdiff.data.refusals import read_refusals
@@ -13,72 +14,77 @@ from ngdiff.errors import InputError
 from ngdiff.modeling.causality import check_causal
 from ngdiff.modeling.further_inputs import check_further_inputs
 from ngdiff.speed import Forward, Situation, choose_forward
-from ngdiff.training.alternates import AlternateRows
-from ngdiff.training.config import UnlearnConfig
-from ngdiff.training.pairing import without_labels
-from ngdiff.training.rows import RowEncoder, Rows
+from ngdiff.tasks.alternates import AlternateRows
+from ngdiff.tasks.base import NO_ROW, Example, Rows, RunSettings, Task
+from ngdiff.tasks.text_options import TextOptions
+from ngdiff.tasks.text_rows import RowEncoder
 
 
-class TextTask:
+class TextTask(Task):
     """Causal language models: rows to tokens, batches to the losses of their answers.
 
     Args:
         model: The model.
         tokenizer: Its tokenizer; None where all rows come encoded.
-        args: Options.
+        options: How rows become tokens, and how passes are computed.
         data_collator: Makes a batch of encoded rows.
 
     Attributes:
-        situation: What decides how forward passes are computed.
+        situation: What decides how forward passes are computed; after `prepare`.
         forward: `(model, batch, needs, layer) -> Answers`: losses of a batch's answer tokens, and what else is needed.
             The plain pass until `check_forward` has chosen savings.
     """
 
-    # Keys of a batch that the model is given, and those of a row that say what it is.
     inputs = ("input_ids", "attention_mask", "labels")
     hashed = ("input_ids", "labels")
-    unit = "token"
-    conditions = "model, template and rows"  # of which the losses must be those of its training
-    same_in_evaluation = True  # but for dropout, training changes nothing in how the model answers
+    conditions = "model, template and rows"
+    forward: Forward
 
     def __init__(
-        self, model: Any, tokenizer: Any, args: UnlearnConfig, data_collator: Callable[..., Any] | None = None
+        self,
+        model: Any,
+        tokenizer: Any,
+        options: TextOptions | None = None,
+        data_collator: Callable[..., Any] | None = None,
     ) -> None:
-        self._encoder = RowEncoder(model, tokenizer, args)
-        self.args = args
+        self.options = options or TextOptions()
+        self._encoder = RowEncoder(model, tokenizer, self.options)
         self.collate = LabelPlaces(data_collator or AnswerCollator(self._encoder.pad_token_id))
+        self._own_collator = data_collator is not None
         self._forget: Sequence[Row] | None = None
-        self.situation = Situation(
-            device=args.device,
-            processes=args.world_size,
-            speed=args.speed,
-            packing=args.packing,
-            fused_loss=args.fused_loss,
-            compiled=args.torch_compile,
-            own_collator=data_collator is not None,
-            gradient_buffers=args.gradient_buffers,
-            need_logits=tuple(side for side, one in args.resolve_objectives().items() if "logits" in one.needs),
-        )
+        self.situation: Situation
         self.forward = Forward()
+
+    def prepare(self, run: RunSettings) -> None:
+        """Keep what decides how passes are computed."""
+        self.situation = Situation(
+            device=run.device,
+            processes=run.processes,
+            speed=self.options.speed,
+            packing=self.options.packing,
+            fused_loss=self.options.fused_loss,
+            compiled=run.compiled,
+            own_collator=self._own_collator,
+            gradient_buffers=run.gradient_buffers,
+            need_logits=tuple(side for side, one in run.objectives.items() if "logits" in one.needs),
+        )
 
     @property
     def template_name(self) -> str | None:
         """Name of the template that put the questions; None where all rows came encoded."""
         return self._encoder.template_name
 
-    def encode(self, source: Rows, role: str) -> Sequence[Mapping[str, Any]]:
+    def encode(self, source: Rows, role: str) -> Sequence[Example]:
         """Encoded rows of whatever a data set argument is. Raises as `RowEncoder`."""
         return self._encoder(source, role)
 
-    def encode_holdout(self, source: Rows) -> Sequence[Mapping[str, Any]]:
+    def encode_holdout(self, source: Rows) -> Sequence[Example]:
         """Encoded rows that the model never saw; after `encode_pair`: none to forget. Raises as `RowEncoder`."""
         rows = self._encoder.read(source, "--holdout")
         self._encoder.refuse_overlap(self._forget, rows, "--holdout")
         return source if rows is None else self._encoder.encode(rows)
 
-    def encode_pair(
-        self, forget: Rows, retain: Rows
-    ) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
+    def encode_pair(self, forget: Rows, retain: Rows) -> tuple[Sequence[Example], Sequence[Example]]:
         """Both sets encoded, checked against each other. Raises as `RowEncoder.pair`."""
         self._forget = self._encoder.read(forget, "--forget")
         return self._encoder.pair(forget if self._forget is None else self._forget, retain)
@@ -94,15 +100,16 @@ class TextTask:
         bare = next((row for row in self._forget if not row.prompt.strip() and row.messages is None), None)
         if bare is not None:
             raise InputError(f"{bare.origin}: plain text has no question that another answer could be taught to")
-        return AlternateRows(self._forget, read_refusals(self.args.idk_file), self._encoder.encode_answers)
+        return AlternateRows(self._forget, read_refusals(self.options.idk_file), self._encoder.encode_answers)
 
-    def length(self, row: Mapping[str, Any]) -> int:
-        """Tokens of a row."""
-        return len(row["input_ids"])
+    def lengths(self, rows: Sequence[Example]) -> list[int]:
+        """Tokens of each row."""
+        return [len(row["input_ids"]) for row in rows]
 
-    def stand_in(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """A row from which nothing is learned."""
-        return without_labels(row)
+    def stand_in(self, row: Example) -> Example:
+        """The beginning of a row, nothing of it learned."""
+        ids = list(row["input_ids"])[:2]
+        return {"input_ids": ids, "labels": [IGNORED] * len(ids), "row_id": NO_ROW}
 
     def check_forward(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
         """Before the first pass of a run: choose the savings that change nothing in what is said of the batch.

@@ -1,4 +1,4 @@
-"""What the trainer must know of image classifiers and their rows."""
+"""Image classifiers and images."""
 
 from collections.abc import Mapping, Set
 from contextlib import AbstractContextManager, nullcontext
@@ -13,14 +13,13 @@ from ngdiff.errors import InputError
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.modeling import image_logits
 from ngdiff.modeling.image_answers import image_answers
-from ngdiff.training.batch_norm import frozen_statistics
-from ngdiff.training.config import UnlearnConfig
-from ngdiff.training.pairing import NO_ROW
+from ngdiff.tasks.base import NO_ROW, Example, RunSettings, Task
+from ngdiff.tasks.batch_norm import frozen_statistics
 
 BATCH_NORM = ("frozen", "train")
 
 
-class ImageTask:
+class ImageTask(Task):
     """Image classifiers: images to prepared batches, batches to the losses of their labels.
 
     The images are never cropped or flipped: what the model said of them before unlearning, the losses of a probe and
@@ -35,31 +34,38 @@ class ImageTask:
     Args:
         model: an image classifier of transformers, or any module that maps a batch (B, C, H, W) to logits (B, V),
             itself or in `.logits`.
-        args: Options of the run.
         preparation: What the model is given of an image.
         batch_norm: `frozen` or `train`.
 
     Raises:
-        InputError: another `batch_norm`, an objective that needs hidden states or several tokens, or an option
-            of language models.
+        InputError: another `batch_norm`.
     """
 
     inputs = ("pixel_values", "labels")
     hashed = ("pixels_sha256", "labels")
-    template_name = None
     unit = "image"
-    conditions = "model, preparation and labels"  # of which the losses must be those of its training
+    conditions = "model, preparation and labels"
 
-    def __init__(
-        self, model: nn.Module, args: UnlearnConfig, preparation: Preparation, *, batch_norm: str = "frozen"
-    ) -> None:
+    def __init__(self, model: nn.Module, preparation: Preparation, *, batch_norm: str = "frozen") -> None:
         if batch_norm not in BATCH_NORM:
             raise InputError(f"--batch-norm {batch_norm} is not known; one of {', '.join(BATCH_NORM)}")
-        for option, given in (("--packing", args.packing == "on"), ("--fused-loss", args.fused_loss != "none")):
+        self.model, self.preparation, self.batch_norm = model, preparation, batch_norm
+        self.collate = preparation.collate
+        self.same_in_evaluation = batch_norm == "frozen" or not _has_batch_norm(model)
+        self._classes: int | None = None
+
+    def prepare(self, run: RunSettings) -> None:
+        """Refuse what only texts have.
+
+        Raises:
+            InputError: an objective that needs hidden states, several tokens or other answers, an option of language
+                models, or a second forget pass that would move batch statistics twice.
+        """
+        for option, given in (("--packing", run.text.packing == "on"), ("--fused-loss", run.text.fused_loss != "none")):
             if given:
                 raise InputError(f"{option} is for language models; an image classifier does not have it")
-        for role, objective in args.resolve_objectives().items():
-            name = getattr(args, f"{role}_objective")
+        for role, objective in run.objectives.items():
+            name = run.objective_names[role]
             if "hidden" in objective.needs:
                 raise InputError(
                     f"--{role}-objective {name} works on hidden states of language models; an image classifier has none"
@@ -69,15 +75,16 @@ class ImageTask:
                     f"--{role}-objective {name} leaves out the first token of each answer, "
                     "and an image has but one label"
                 )
-        self.model, self.args, self.preparation, self.batch_norm = model, args, preparation, batch_norm
-        self.collate = preparation.collate
-        self.same_in_evaluation = batch_norm == "frozen" or not _has_batch_norm(model)
-        if args.gradient_buffers == 1 and not self.same_in_evaluation:
+            if "alternate" in objective.needs:
+                raise InputError(
+                    f"--{role}-objective {name} teaches another answer, which images have not; use one that needs "
+                    "none, such as ce or npo"
+                )
+        if run.gradient_buffers == 1 and not self.same_in_evaluation:
             raise InputError(
                 "--gradient-buffers 1 takes the forget pass twice, which would move the statistics of --batch-norm "
                 "train twice; use 2, or --batch-norm frozen"
             )
-        self._classes: int | None = None
 
     def encode(self, source: Any, role: str) -> Images:
         """The images of a data set argument: `Images`, or what `ngdiff.data.read_images` reads (its training images).
@@ -117,18 +124,7 @@ class ImageTask:
             )
         return own, other
 
-    def alternates(self) -> Any:
-        """Images have no other answers.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(
-            f"--forget-objective {self.args.forget_objective} teaches another answer, which images have not; use one "
-            "that needs none, such as ce or npo"
-        )
-
-    def stand_in(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def stand_in(self, row: Example) -> Example:
         """A row from which nothing is learned."""
         return {**row, "labels": IGNORED, "row_id": NO_ROW}
 

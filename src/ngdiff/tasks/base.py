@@ -1,0 +1,182 @@
+"""What the trainer asks of a kind of model and rows: `Task`."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ngdiff.core.answers import Answers
+from ngdiff.core.slots import Side
+from ngdiff.errors import InputError
+from ngdiff.objectives import Objective
+from ngdiff.tasks.text_options import TextOptions
+
+Rows = Any  # what a data set argument may be: a path or name, a `datasets.Dataset`, a sequence of mappings, ...
+Example = Mapping[str, Any]  # one encoded row
+
+NO_ROW = -1  # `row_id` of a row that stands in for none
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What a task is told of the run.
+
+    Args:
+        objectives: What is minimised on each side.
+        objective_names: How the user named them, for messages.
+        device: Where the model is trained.
+        gradient_buffers: 1 or 2; with 1 the forget pass is taken twice, and both times must be the same.
+        processes: How many train the model.
+        compiled: Whether the model is compiled.
+        text: Options of language models. A task of another kind refuses those that were given and mean nothing to it.
+    """
+
+    objectives: Mapping[Side, Objective]
+    objective_names: Mapping[Side, str]
+    device: torch.device
+    gradient_buffers: int = 2
+    processes: int = 1
+    compiled: bool = False
+    text: TextOptions = field(default_factory=TextOptions)
+
+
+class Alternates(Protocol):
+    """Encoded forget rows with another answer in place of their own, by (row, choice)."""
+
+    answers: list[str]
+
+    def __getitem__(self, place: tuple[int, int]) -> Example:
+        """The encoded row; its `row_id` is unique among all rows and choices."""
+        ...
+
+    def of_epochs(self, epochs: int, *, seed: int) -> Iterable[Example]:
+        """Every one that comes up in the first `epochs` epochs, each once."""
+        ...
+
+
+class ForwardPass(Protocol):
+    """One forward pass over a batch."""
+
+    def __call__(
+        self, model: nn.Module, batch: Mapping[str, Tensor], needs: Set[str] = frozenset(), layer: int | None = None
+    ) -> Answers:
+        """Losses of the labels that count, in float32, with their graph.
+
+        Args:
+            model: The model, in whatever wrapper trains it.
+            batch: From `Task.collate`, on the model's device.
+            needs: What the objective needs beside the losses; see `Objective.needs`.
+            layer: Whose output is wanted, with `"hidden"` in `needs`.
+        """
+        ...
+
+
+class Task(Protocol):
+    """A kind of model and rows: all that `UnlearnTrainer` knows of them.
+
+    A class that inherits from `Task` has the defaults below; without one are `inputs`, `hashed`, `encode`, `collate`,
+    `stand_in`, `forward` and `choices`.
+
+    The trainer calls `prepare`, `encode_pair`, `encode_holdout` and `alternates` once each and in this order, when it
+    is made; `check_forward` before the first step; and, within `training`, `forward` for every pass.
+
+    Attributes:
+        inputs: Keys of a batch that the model needs; others, but those of a collator of the user's own, are dropped.
+        hashed: Keys of an encoded row that say what it is: what the model said of it before unlearning is kept under
+            their hash.
+        unit: What a loss is a mean over, for messages.
+        conditions: What must be as in the model's training for its losses to be those of its training, for messages.
+        same_in_evaluation: Whether the model, dropout aside, computes the same in training and in evaluation mode.
+        collate: Encoded rows -> a batch: tensors whose first dimension is the rows, with "labels", and "row_id" where
+            the rows have it. Labels are (B,), one for each row, or (B, T), of which those from place 1 on are predicted
+            (`ngdiff.core.answers.count_units`).
+        forward: A forward pass over a batch; an attribute or a method.
+        template_name: Name of the template by which rows became inputs, for the manifest; None where there is none.
+    """
+
+    inputs: Sequence[str]
+    hashed: Sequence[str]
+    unit: str = "token"
+    conditions: str = "model and rows"
+    same_in_evaluation: bool = True
+    collate: Callable[[Sequence[Example]], dict[str, Any]]
+    forward: ForwardPass
+
+    @property
+    def template_name(self) -> str | None:
+        """As above."""
+        return None
+
+    def prepare(self, run: RunSettings) -> None:
+        """Told once what the run is, before any row is read.
+
+        Raises:
+            InputError: the run asks for something that this kind of model or rows does not have.
+        """
+        return None
+
+    # ---- rows ------------------------------------------------------------------------------------------------------
+
+    def encode(self, source: Rows, role: str) -> Sequence[Example]:
+        """The encoded rows of a data set argument; with "labels" in each.
+
+        Args:
+            source: As the user gave it.
+            role: Names it in messages, such as `--forget`.
+
+        Raises:
+            InputError: no rows, or rows that the model cannot take.
+        """
+        ...
+
+    def encode_pair(self, forget: Rows, retain: Rows) -> tuple[Sequence[Example], Sequence[Example]]:
+        """Both sets encoded.
+
+        Raises:
+            InputError: as `encode`; and, where the task can tell, a row that stands in both.
+        """
+        return self.encode(forget, "--forget"), self.encode(retain, "--retain")
+
+    def encode_holdout(self, source: Rows) -> Sequence[Example]:
+        """Encoded rows that the model never saw; after `encode_pair`. Raises as `encode`."""
+        return self.encode(source, "--holdout")
+
+    def alternates(self) -> Alternates:
+        """The forget rows with other answers, for objectives that teach one; after `encode_pair`.
+
+        Raises:
+            InputError: these rows have none.
+        """
+        raise InputError(
+            f"{type(self).__name__} has no other answers that could be taught; use a forget objective that needs none, "
+            "such as ce or npo"
+        )
+
+    def lengths(self, rows: Sequence[Example]) -> list[int] | None:
+        """Length of each row, by which steps are grouped; None for rows that all take the same time."""
+        return None
+
+    def stand_in(self, row: Example) -> Example:
+        """A row like `row` from which nothing is learned: all labels are `IGNORED`, and its `row_id` is `NO_ROW`."""
+        ...
+
+    # ---- batches ---------------------------------------------------------------------------------------------------
+
+    def check_forward(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
+        """Before the first step, on rows to forget, without gradients: is the forward pass what it should be?
+
+        Raises:
+            InputError: it is not.
+        """
+        return None
+
+    def choices(self, model: nn.Module) -> int:
+        """Number of classes or tokens that a label is one of: uniform guessing has the loss `ln(choices)`."""
+        ...
+
+    def training(self, model: nn.Module) -> AbstractContextManager[None]:
+        """What holds while the model is trained; undone afterwards."""
+        return nullcontext()
