@@ -412,7 +412,7 @@ def test_a_model_given_by_name_is_trained_in_float32(tmp_path, tiny_model, rando
 
 
 def test_initial_losses_are_kept(make_trainer):
-    trainer = make_trainer(max_steps=1, packing="off")
+    trainer = make_trainer(max_steps=1, speed="off")
     before = trainer.mean_loss(trainer.forget_dataset)
     trainer.train()
     assert trainer.run_state.initial_losses["forget"] == before
