@@ -15,7 +15,7 @@ from transformers import (
 from ngdiff.data import AnswerCollator
 from ngdiff.errors import InputError
 from ngdiff.modeling.answers import forward_answers
-from ngdiff.modeling.reference import FrozenHead, ReferenceStore, fingerprint, frozen_head, write_references
+from ngdiff.modeling.reference import FrozenHead, ReferenceStore, frozen_head, write_references
 
 collate = AnswerCollator(0)
 SMALL = {
@@ -142,18 +142,6 @@ def test_soft_cap_and_scale():
     hidden = torch.tensor([[8.0, -2.0]])
     expected = (2 * torch.tanh(torch.tensor([[4.0, -1.0]]) / 2)).log_softmax(-1)
     torch.testing.assert_close(head.log_probs(hidden), expected)
-
-
-def test_fingerprints_tell_weights_and_rows_apart():
-    torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(CONFIGS["tied"])
-    first = fingerprint(model, [1, 2])
-    assert fingerprint(model, [1, 2]) == first
-    assert fingerprint(model, [2, 1]) != first
-    with torch.no_grad():
-        next(model.parameters()).view(-1)[0] += 1e-6
-    assert fingerprint(model, [1, 2]) != first
-    assert len(fingerprint(model.to(torch.bfloat16))) == 64
 
 
 def test_answers_do_not_depend_on_padding_or_batch(model):

@@ -4,6 +4,7 @@ import dataclasses
 import gc
 import json
 import math
+import shutil
 
 import pytest
 import torch
@@ -162,30 +163,50 @@ def test_a_resumed_run_is_the_same_to_the_bit(make_trainer, text, tmp_path, meth
     assert again.run_state.probes == whole.run_state.probes
 
 
-def test_a_run_resumed_without_its_references_is_refused(make_trainer, tiny_model, tmp_path):
+def test_a_run_resumed_without_its_references_is_refused(make_trainer, random_rows, tmp_path):
     options = {"method": "npo", "save_strategy": "steps", "save_steps": 1}
     make_trainer(**options).train()
     checkpoint = str(tmp_path / "run" / "checkpoint-2")
-    other = make_trainer(tiny_model(seed=7), **options)  # not the model the run began with
     with pytest.raises(InputError, match="does not hold what the model said before unlearning"):
-        other.train(resume_from_checkpoint=checkpoint)
+        make_trainer(forget=random_rows(12, 9), **options).train(resume_from_checkpoint=checkpoint)
     (tmp_path / "run" / "reference" / "index.json").unlink()
     with pytest.raises(InputError, match="reference does not hold what the model said"):
         make_trainer(**options).train(resume_from_checkpoint=checkpoint)
 
 
-def test_references_are_computed_once_and_keyed_by_model_and_rows(make_trainer, tiny_model, random_rows, tmp_path):
-    make_trainer(method="npo").train()
+def test_a_run_resumed_with_the_references_of_another_run_is_refused(make_trainer, tiny_model, tmp_path):
+    options = {"method": "npo", "save_strategy": "steps", "save_steps": 1}
+    make_trainer(output=tmp_path / "first", **options).train()
+    make_trainer(tiny_model(seed=7), output=tmp_path / "second", **options).train()  # the same rows, another model
+    shutil.rmtree(tmp_path / "first" / "reference")
+    shutil.copytree(tmp_path / "second" / "reference", tmp_path / "first" / "reference")
+    again = make_trainer(output=tmp_path / "first", **options)
+    with pytest.raises(InputError, match="reference does not hold what the model said before unlearning"):
+        again.train(resume_from_checkpoint=str(tmp_path / "first" / "checkpoint-2"))
+
+
+def test_a_fresh_run_never_reuses_references(make_trainer, tmp_path):
+    """They may be of other weights: those in the folder, and those of the same trainer's run before."""
     index = tmp_path / "run" / "reference" / "index.json"
-    first = json.loads(index.read_text())
-    same = make_trainer(method="npo")
-    same._references.compute = None  # would fail if it were called
-    same.train()
-    make_trainer(method="npo", forget=random_rows(12, 9)).train()
-    other_rows = json.loads(index.read_text())
-    make_trainer(tiny_model(seed=5), method="npo").train()
-    other_model = json.loads(index.read_text())
-    assert len({first["key"], other_rows["key"], other_model["key"]}) == 3
+    trainer = make_trainer(method="npo", learning_rate=1e-2)
+    identities, said = [], []
+    for run in (trainer, trainer, make_trainer(method="npo")):
+        run.train()
+        identities.append(json.loads(index.read_text())["identity"])
+        said.append(run._references._stores["forget"].of(range(12), torch.device("cpu")).nll)
+        assert run.run_state.references == identities[-1]
+    assert len(set(identities)) == 3
+    assert not torch.equal(said[0], said[1])  # the second run began with the weights that the first one left
+    assert torch.equal(said[0], said[2])
+
+
+def test_weights_are_not_read_for_the_key(make_trainer, monkeypatch):
+    """Neither by a fresh run nor by one that resumes: of a large model that would take minutes."""
+    options = {"method": "npo", "save_strategy": "steps", "save_steps": 1}
+    trainer = make_trainer(**options)
+    monkeypatch.setattr(trainer.model, "state_dict", lambda: pytest.fail("the weights were read"))
+    monkeypatch.setattr(type(trainer), "_save_checkpoint", lambda *_: None)
+    trainer.train()
 
 
 def test_an_adapter_compares_with_the_model_under_it(make_trainer, tiny_model):

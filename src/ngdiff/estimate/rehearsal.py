@@ -64,7 +64,6 @@ class RehearsalTrainer(UnlearnTrainer):
         self.pairs: Sequence[Pair] = []
         self.autolr = self._prober.autolr = _OneLook(self.autolr.settings, mode)
         self.run_state.initial_losses = dict.fromkeys(("forget", "retain", "holdout"), 1.0)
-        self._reference_key = "not read"
         self.pop_callback(PrinterCallback)
 
     def rehearse(self, pairs: Sequence[Pair]) -> Findings:

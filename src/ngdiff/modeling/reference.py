@@ -8,8 +8,6 @@ than the hidden state is wide (image classes), the logits themselves are kept.
 Shape legend: S stored tokens of all rows, T those of one batch, H hidden width, V choices, N rows.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -242,19 +240,3 @@ def _load_head(path: Path) -> FrozenHead:
     tensors = load_file(path)
     soft_cap, scale = tensors["settings"].tolist()
     return FrozenHead(tensors["weight"], tensors.get("bias"), soft_cap=soft_cap or None, scale=scale)
-
-
-def fingerprint(model: nn.Module, *parts: Any) -> str:
-    """SHA-256 over all weights and buffers of a model and over JSON-able `parts`, as 64 hexadecimal digits.
-
-    Of a sharded model all processes must call it.
-    """
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        tensor = whole(tensor)
-        # As bytes whatever the type: numpy knows no bfloat16.
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    for part in parts:
-        digest.update(json.dumps(part, sort_keys=True).encode() + b"\n")
-    return digest.hexdigest()

@@ -48,12 +48,15 @@ class RunState:
         initial_losses: Mean loss of each set before unlearning, in nats a token.
         probes: Every probe of the learning rate so far.
         pending_logs: Figures of the steps since the last log line.
+        references: Identity of what the model said before unlearning (`References.compute`); empty where no objective
+            compares with it.
     """
 
     weighting: dict[str, Any] = field(default_factory=dict)
     initial_losses: dict[str, float] = field(default_factory=dict)
     probes: list[dict[str, Any]] = field(default_factory=list)
     pending_logs: list[dict[str, float]] = field(default_factory=list)
+    references: str = ""
 
     def save(self, checkpoint: str | Path) -> None:
         """Write into a checkpoint folder."""

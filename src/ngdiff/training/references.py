@@ -1,10 +1,17 @@
-"""Reference quantities of a run: computed before its first step, read again when it resumes."""
+"""Reference quantities of a run: computed before its first step, read again when it resumes.
 
+Each computation has an identity, a random number. It stands beside the files and in the checkpoints of the run, so that
+a run that resumes knows its own references from those of another run without a look at any weight.
+"""
+
+import hashlib
 import json
 import logging
 import shutil
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +23,7 @@ from ngdiff.core.slots import Side
 from ngdiff.errors import InputError, WriteError
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.files import sha256_folder, write_json
-from ngdiff.modeling.reference import Forward, ReferenceStore, fingerprint, write_references
+from ngdiff.modeling.reference import Forward, ReferenceStore, write_references
 from ngdiff.objectives import Objective
 
 logger = logging.getLogger(__name__)
@@ -31,12 +38,17 @@ class References:
         folder: Where they are kept, inside the run's output folder.
         sets: Name of a set -> its encoded rows, each with a `row_id`; only those for which something is needed.
         log_probs: Names of the sets of which log-probabilities of all choices are needed.
+        names: Keys of a row that say what it is.
     """
 
     def __init__(
-        self, folder: str | Path, sets: Mapping[str, Sequence[Mapping[str, Any]]], log_probs: Sequence[str]
+        self,
+        folder: str | Path,
+        sets: Mapping[str, Sequence[Mapping[str, Any]]],
+        log_probs: Sequence[str],
+        names: Sequence[str],
     ) -> None:
-        self.folder, self.sets, self.log_probs = Path(folder), dict(sets), set(log_probs)
+        self.folder, self.sets, self.log_probs, self._names = Path(folder), dict(sets), set(log_probs), names
         self._stores: dict[str, ReferenceStore] = {}
 
     @classmethod
@@ -46,6 +58,7 @@ class References:
         objectives: Mapping[Side, Objective],
         rows: Mapping[Side, Sequence[Mapping[str, Any]]],
         alternates: Callable[[], Iterable[Mapping[str, Any]]],
+        names: Sequence[str],
     ) -> "References | None":
         """Those that the objectives of a run compare with; None where they compare with none.
 
@@ -54,60 +67,59 @@ class References:
             objectives: Of both sides.
             rows: Of both sides.
             alternates: Gives the forget rows with other answers, as many as come up in the run.
+            names: As above.
         """
         sets: dict[str, Sequence[Mapping[str, Any]]] = {}
         log_probs = []
         for side, objective in objectives.items():
             if not objective.needs & {"reference", "reference_logits"}:
                 continue
-            names: list[str] = [side]
+            asked: list[str] = [side]
             sets[side] = [{**row, "row_id": i} for i, row in enumerate(rows[side])]
             if "alternate" in objective.needs:
-                names.append("alternate")
+                asked.append("alternate")
                 sets["alternate"] = list(alternates())
-            log_probs += names if "reference_logits" in objective.needs else []
-        return cls(folder, sets, log_probs) if sets else None
+            log_probs += asked if "reference_logits" in objective.needs else []
+        return cls(folder, sets, log_probs, names) if sets else None
 
-    def key_of(self, model: nn.Module, names: Sequence[str]) -> str:
-        """Hash of the model as it is and of the rows it is asked about. Of a sharded model all processes must call it.
-
-        Args:
-            model: The model before unlearning.
-            names: Keys of a row that say what it is.
-        """
+    @cached_property
+    def _key(self) -> str:
+        """SHA-256 over the rows and over what is kept of them."""
         rows = {
-            name: [[row["row_id"], *(_plain(row[key]) for key in names)] for row in rows]
+            name: [[row["row_id"], *(_plain(row[key]) for key in self._names)] for row in rows]
             for name, rows in self.sets.items()
         }
-        return fingerprint(model, rows, sorted(self.log_probs))
+        return hashlib.sha256(json.dumps([rows, sorted(self.log_probs)], sort_keys=True).encode()).hexdigest()
 
-    def load(self, key: str) -> bool:
-        """Whether the folder holds the quantities of `key`, a hash of model and rows, as they were written; they are
-        read then."""
+    def load(self, identity: str) -> bool:
+        """Whether the folder holds the quantities of these rows that `compute` gave this identity, as they were
+        written; they are read then."""
         try:
-            index = json.loads((self.folder / _INDEX).read_text(encoding="utf-8"))
-            if index["key"] != key or index["files"] != self._hashes():
+            index = self._index()
+            if (index["identity"], index["key"], index["files"]) != (identity, self._key, self._hashes()):
                 return False
         except (OSError, ValueError, KeyError, TypeError):  # none, or a damaged one
             return False
         self._stores = {name: ReferenceStore(self.folder, name) for name in self.sets}
         return all(row["row_id"] in self._stores[name] for name, rows in self.sets.items() for row in rows)
 
-    def require(self, key: str) -> None:
+    def require(self, identity: str) -> None:
         """Read them for a run that goes on.
+
+        Args:
+            identity: What `compute` gave back when the run began.
 
         Raises:
             InputError: they are not there: the model before unlearning is gone, so they cannot be made again.
         """
-        if not self.load(key):
+        if not self.load(identity):
             raise InputError(
-                f"{self.folder} does not hold what the model said before unlearning of these rows, which the "
-                "objectives of this run compare with; give the same model and rows as at its start, or start it anew"
+                f"{self.folder} does not hold what the model said before unlearning of these rows when this run began, "
+                "which its objectives compare with; give the same rows as at its start, or start it anew"
             )
 
     def compute(
         self,
-        key: str,
         model: nn.Module,
         forward: Forward,
         collate: Callable[..., dict[str, Tensor]],
@@ -117,11 +129,12 @@ class References:
         process: int = 0,
         processes: int = 1,
         wait: Callable[[], None] = lambda: None,
-    ) -> None:
+    ) -> str:
         """One pass over all rows of the sets, shared between the processes.
 
+        What the folder held before is removed: it may be of other weights.
+
         Args:
-            key: Hash of model and rows.
             model: The model before unlearning, as the run trains it (wrapped, on its device).
             forward: `(model, batch, needs) -> Answers`.
             collate: Encoded rows -> batch.
@@ -129,6 +142,13 @@ class References:
             device: Where batches go.
             process, processes: Number of this process, and of all.
             wait: Waits for the other processes.
+
+        Returns:
+            Identity of what was computed, the same in all processes.
+
+        Raises:
+            InputError: a model whose log-probabilities cannot be kept.
+            WriteError: the disk is full, or the folder cannot be written.
         """
         if process == 0:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -147,9 +167,16 @@ class References:
         wait()
         if process == 0:
             counts = {name: len(rows) for name, rows in self.sets.items()}
-            write_json(self.folder / _INDEX, {"key": key, "rows": counts, "files": self._hashes()})
+            found = {"identity": uuid.uuid4().hex, "key": self._key, "rows": counts, "files": self._hashes()}
+            write_json(self.folder / _INDEX, found)
         wait()
-        self.require(key)
+        identity = str(self._index()["identity"])
+        self.require(identity)
+        return identity
+
+    def _index(self) -> dict[str, Any]:
+        index: dict[str, Any] = json.loads((self.folder / _INDEX).read_text(encoding="utf-8"))
+        return index
 
     def _hashes(self) -> dict[str, str]:
         found = sha256_folder(self.folder)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from accelerate.utils import broadcast_object_list
 from peft import PeftConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -153,8 +152,8 @@ class UnlearnTrainer(CheckpointedTrainer):
             self._objectives,
             {"retain": self.retain_dataset, "forget": self.forget_dataset},
             lambda: cast(Any, self.alternates).of_epochs(self._epochs(), seed=args.order_seed),
+            self.task.hashed,
         )
-        self._reference_key = ""
         self._sampler = PairSampler(
             len(self.forget_dataset),
             len(self.retain_dataset),
@@ -263,11 +262,9 @@ class UnlearnTrainer(CheckpointedTrainer):
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Train as `transformers.Trainer.train`; afterwards dropout rates are what they were.
 
-        Where an objective compares with the model before unlearning, `model` is that model when this is called, also
-        for a run that resumes.
+        Where an objective compares with the model before unlearning, that is `model` as it is now, also when this is
+        called again; for a run that resumes it is the one that the run began with.
         """
-        if self._references is not None and not self._reference_key:
-            self._reference_key = self._hash_of_references()
         model = cast(nn.Module, self.model)
         try:
             with denormals_are_zero(), no_dropout(model, self.args.disable_dropout), self.task.training(model):
@@ -532,36 +529,24 @@ class UnlearnTrainer(CheckpointedTrainer):
         steps = -(-len(self.forget_dataset) // self.args.rows_per_step)
         return -(-self.args.max_steps // steps) if self.args.max_steps > 0 else math.ceil(self.args.num_train_epochs)
 
-    def _hash_of_references(self) -> str:
-        """Hash of the model and of the rows it is asked about, taken in one process for all."""
-        assert self._references is not None
-        key = [""]
-        model = cast(nn.Module, self.model)
-        if self.args.process_index == 0 or has_shards(model):  # whole weights are put together by all processes
-            key = [self._references.key_of(model, self.task.hashed)]
-        if self.args.world_size > 1:
-            broadcast_object_list(key)
-        return key[0]
-
     def _prepare_references(self) -> None:
         if self._references is None:
             return
         if self.state.global_step > 0:  # the weights are no longer those before unlearning
-            self._references.require(self._reference_key)
-        elif not self._references.load(self._reference_key):
-            # Autocast: the kept head computes in the precision of the model's.
-            with fresh_weights(self.model_wrapped), self.accelerator.autocast():
-                self._references.compute(
-                    self._reference_key,
-                    self.model_wrapped,
-                    self.task.forward,
-                    self.task.collate,
-                    batch_size=self.args.per_device_eval_batch_size,
-                    device=self.args.device,
-                    process=self.args.process_index,
-                    processes=self.args.world_size,
-                    wait=self.accelerator.wait_for_everyone,
-                )
+            self._references.require(self.run_state.references)
+            return
+        # Autocast: the kept head computes in the precision of the model's.
+        with fresh_weights(self.model_wrapped), self.accelerator.autocast():
+            self.run_state.references = self._references.compute(
+                self.model_wrapped,
+                self.task.forward,
+                self.task.collate,
+                batch_size=self.args.per_device_eval_batch_size,
+                device=self.args.device,
+                process=self.args.process_index,
+                processes=self.args.world_size,
+                wait=self.accelerator.wait_for_everyone,
+            )
 
     # ---- the optimizer ---------------------------------------------------------------------------------------------
 
