@@ -12,7 +12,12 @@ from transformers import GenerationConfig, GenerationMixin
 
 from ngdiff.errors import InputError
 from ngdiff.evaluation.eval_mode import eval_mode
-from ngdiff.evaluation.padding import STEPS, cache_changes_answers, padding_changes_answers
+from ngdiff.evaluation.padding import (
+    STEPS,
+    cache_changes_answers,
+    neighbours_change_answers,
+    padding_changes_answers,
+)
 from ngdiff.evaluation.plain_outputs import plain_outputs
 from ngdiff.evaluation.prompts import Prompt, generation_batches
 from ngdiff.modeling.refusals import REFUSALS, reason_of
@@ -26,7 +31,8 @@ class GreedyGenerator:
 
     Before the first answer it is looked at once, on prompts of the run, whether the model says with a cache what it
     says in one pass over the same tokens, and after a prompt that is padded in front what it says after the prompt
-    alone. Where it does not, there is no cache, or only prompts of one length share a batch; a warning says so.
+    alone. Where it does not, there is no cache, or only prompts of one length share a batch, or none; a warning says
+    so.
 
     Args:
         model: what generates.
@@ -52,7 +58,9 @@ class GreedyGenerator:
         inner = model.get_base_model() if hasattr(model, "get_base_model") else model
         is_theirs = isinstance(inner, GenerationMixin)  # a model with a `generate` of its own may know no options
         self._cache_is_checked = not is_theirs
-        self._equal_lengths: bool | None = None if is_theirs else False  # None: it was not looked at
+        # Whether prompts may be padded in front, and whether they may share a batch; None: it was not looked at.
+        self._padding: bool | None = None if is_theirs else True
+        self._neighbours: bool | None = None if is_theirs else True
 
     def __call__(self, prompts: Sequence[Prompt]) -> list[list[int]]:
         """As many new tokens as a prompt's limit, fewer where an end token came first (it may be last)."""
@@ -65,28 +73,46 @@ class GreedyGenerator:
         return [[*p.known, *ids[:own]] for p, ids, own in zip(prompts, found, left, strict=True)]
 
     def batches(self, prompts: Sequence[Prompt], tokens_per_batch: int) -> list[list[int]]:
-        """`generation_batches`, of prompts of one length each where the model needs that."""
+        """`generation_batches`; of prompts of one length each, or of one prompt each, where the model needs that."""
         batches = generation_batches(prompts, tokens_per_batch, self._limit)
-        if all(len({prompts[i].length for i in batch}) == 1 for batch in batches):
+        starts = [prompts[i].ids + prompts[i].known for batch in batches for i in batch]
+        if any(len({prompts[i].length for i in batch}) > 1 for batch in batches):
+            if self._bears_padding(starts):
+                return batches
+            batches = generation_batches(prompts, tokens_per_batch, self._limit, equal_lengths=True)
+        if all(len(batch) == 1 for batch in batches) or self._bears_neighbours(starts):
             return batches
-        if not self._needs_equal_lengths([prompts[i] for batch in batches for i in batch]):
-            return batches
-        return generation_batches(prompts, tokens_per_batch, self._limit, equal_lengths=True)
+        return generation_batches(prompts, 1, self._limit)
 
-    def _needs_equal_lengths(self, prompts: Sequence[Prompt]) -> bool:
-        if self._equal_lengths is None:
-            starts = [prompt.ids + prompt.known for prompt in prompts]
+    def _bears_padding(self, starts: Sequence[Sequence[int]]) -> bool:
+        if self._padding is None:
             with self._generating():
                 self._check_cache(starts)
                 difference = padding_changes_answers(self._probe, starts)
-            self._equal_lengths = bool(difference)
+            self._padding = not difference
             if difference:
                 logger.warning(
                     "Prompts of one length only share a batch of generation, which takes longer: this model says "
                     "something else after a prompt with padding in front (%s).",
                     difference,
                 )
-        return self._equal_lengths
+            else:
+                self._neighbours = True  # it was not alone
+        return self._padding
+
+    def _bears_neighbours(self, starts: Sequence[Sequence[int]]) -> bool:
+        if self._neighbours is None:
+            with self._generating():
+                self._check_cache(starts)
+                difference = neighbours_change_answers(self._probe, starts)
+            self._neighbours = not difference
+            if difference:
+                logger.warning(
+                    "Answers are generated one at a time, which takes longer: this model says something else beside "
+                    "another prompt of the same length (%s).",
+                    difference,
+                )
+        return self._neighbours
 
     def _check_cache(self, starts: Sequence[Sequence[int]]) -> None:
         if self._cache_is_checked:

@@ -42,6 +42,23 @@ def padding_changes_answers(probe: Probe, prompts: Sequence[Sequence[int]]) -> s
 
 
 @torch.no_grad()
+def neighbours_change_answers(probe: Probe, prompts: Sequence[Sequence[int]]) -> str:
+    """What differs between the shortest prompt beside another of its length and the same alone; "" for nothing.
+
+    RWKV in transformers 5 mixes the rows of a batch when it goes on from its state.
+
+    Args:
+        probe: As for `padding_changes_answers`.
+        prompts: At least one.
+    """
+    shortest = min(prompts, key=len)
+    own = list(shortest)
+    other = [*own[:-1], _PADS[0] if own[-1] != _PADS[0] else _PADS[1]]
+    found = _difference(_last(probe([other, own], _PADS[0])), _last(probe([own], _PADS[0])), _ALONE)
+    return f"alone {found}" if found else ""
+
+
+@torch.no_grad()
 def cache_changes_answers(cached: Tensor, whole: Tensor) -> str:
     """What differs between logits of new tokens that were made one by one, and those of one pass; "" for nothing.
 
