@@ -4,7 +4,7 @@ import time
 
 import torch
 
-# Operations a second of whole steps over those of the product below, measured: docs/performance.md. Of accelerators
+# Operations a second of whole steps over those of the product below, measured: docs/dev/log.md. Of accelerators
 # nothing was measured; one half is what a well-fed one is expected to give.
 EFFICIENCY = {"cpu": 0.5}
 _ELSEWHERE = 0.5
