@@ -17,6 +17,7 @@ from ngdiff.modeling.generation_settings import keep_generation_settings
 from ngdiff.modeling.load_adapter import load_adapter
 from ngdiff.modeling.merge import merge_adapter
 from ngdiff.modeling.model_files import check_model_files, check_tokenizer_files
+from ngdiff.modeling.padding_row import restore_padding_row
 from ngdiff.modeling.refusals import REFUSALS, quantisation_of, quantised_refusal, reason_of
 
 logger = logging.getLogger(__name__)
@@ -117,6 +118,8 @@ def load_model(
         raise InputError(_not_loaded(name, folder, "model", error)) from error
     _check_loaded(name, info)
     keep_generation_settings(model)
+    if folder is not None:
+        restore_padding_row(model, folder)
     return model.eval()
 
 

@@ -9,14 +9,18 @@ from torch import nn
 from ngdiff.errors import InputError
 
 
-def embedding_rows(model: nn.Module) -> int | None:
-    """Number of tokens that a model has an embedding for; None where it has no such module, or one of another kind."""
+def input_embedding(model: nn.Module) -> Any:
+    """The module that makes vectors of tokens; None where the model has none, or transformers does not know where."""
     inner: Any = getattr(model, "module", model)
     try:
-        embedding = inner.get_input_embeddings()
-    except (AttributeError, NotImplementedError):  # it has none, or transformers does not know where
+        return inner.get_input_embeddings()
+    except (AttributeError, NotImplementedError):
         return None
-    rows = getattr(embedding, "num_embeddings", None)
+
+
+def embedding_rows(model: nn.Module) -> int | None:
+    """Number of tokens that a model has an embedding for; None where it has no such module, or one of another kind."""
+    rows = getattr(input_embedding(model), "num_embeddings", None)
     return int(rows) if isinstance(rows, int) else None
 
 

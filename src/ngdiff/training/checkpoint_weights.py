@@ -18,6 +18,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_
 from transformers import PreTrainedModel
 
 from ngdiff.core.shards import is_sharded
+from ngdiff.modeling.padding_row import restore_padding_row
 
 
 class CheckpointError(OSError):
@@ -70,6 +71,7 @@ def _read(model: PreTrainedModel, folder: Path) -> dict[str, Tensor]:
         output_loading_info=True,
     )
     _refuse(folder, missing=info["missing_keys"], unexpected=info["unexpected_keys"])
+    restore_padding_row(loaded, folder)
     return cast(dict[str, Tensor], loaded.state_dict())
 
 
