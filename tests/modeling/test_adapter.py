@@ -7,6 +7,7 @@ from transformers import AutoModelForCausalLM, FalconConfig, Llama4TextConfig, M
 
 from ngdiff.errors import InputError
 from ngdiff.modeling import add_adapter, build_model
+from ngdiff.modeling.adapter import linear_layers
 
 
 def lora(**options: Any) -> LoraConfig:
@@ -75,6 +76,31 @@ def test_all_linear_layers_are_those_that_an_adapter_works_on(config: Any, left_
     adapted(input_ids=ids).logits.sum().backward()
     changed = [p.grad for name, p in adapted.named_parameters() if "lora_B" in name]
     assert all(gradient is not None for gradient in changed)
+
+
+class Grouped(torch.nn.Linear):
+    """As DeepSeek-V4's: its rows are of groups."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.reshape(-1, 3, self.in_features)).sum(1)
+
+
+class Renamed(torch.nn.Linear):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ self.weight.T
+
+
+class Router(torch.nn.Linear):
+    def forward(self, x: torch.Tensor) -> Any:
+        return super().forward(x).max(-1)
+
+
+def test_layers_of_a_class_of_their_own_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = (torch.nn.Linear, Grouped, Renamed, Router)
+    for kind in kinds[1:]:
+        monkeypatch.setattr(kind, "__module__", "transformers.models.made_up")
+    model = torch.nn.ModuleDict({kind.__name__: kind(4, 5, bias=False) for kind in kinds})
+    assert linear_layers(model) == ["Linear", "Renamed"]
 
 
 def test_linear_layers_of_another_class() -> None:
