@@ -57,6 +57,23 @@ def test_only_what_was_given_comes_back():
     assert parse() == {}
 
 
+@pytest.mark.parametrize("twice", [["--forget", "g"], ["--retain=g"], ["--model", "n"]])
+def test_a_set_that_is_given_twice_is_refused(twice):
+    assert refused(*twice).startswith(f"{twice[0].partition('=')[0]} is given twice, and one would be left out")
+
+
+def test_a_list_that_is_given_twice_is_refused():
+    twice = ["--lora-target-modules", "q_proj", "--lora_target_modules", "v_proj"]
+    assert refused(*twice) == (
+        "--lora-target-modules is given twice, and one would be left out: give all its values behind it once"
+    )
+
+
+def test_of_other_options_the_last_one_counts(config_file):
+    assert parse("--seed", "1", "--seed", "2") == {"seed": 2}
+    assert unlearn.PARSER.parse(["--config", config_file("forget: g"), *NEEDED])["forget"] == "f"
+
+
 @pytest.mark.parametrize("name", ["--output-dir", "--output_dir"])
 def test_output_dir_is_output(name):
     words = ["--model", "m", "--forget", "f", "--retain", "r", name, "there"]

@@ -40,6 +40,12 @@ _OFTEN_USED = {
 }
 # What transformers takes for a value of a switch.
 _TRUTH_WORDS = {"yes", "true", "t", "y", "1", "no", "false", "f", "n", "0"}
+# Options that say what is read: of two the first would be left out without a word. Of any other option the
+# last one counts, as with most commands, so that a script can put its defaults in front.
+_GIVEN_ONCE = (
+    *("model", "tokenizer", "base_model", "forget", "retain", "holdout", "train", "dataset", "benchmark", "sets"),
+    *("idk_file", "lora_target_modules", "lm_eval"),
+)
 # How a converter is shown where the field names no placeholder.
 _PLACEHOLDERS = {"int": "N", "float": "NUMBER", "string_to_bool": "", "str": "TEXT"}
 
@@ -116,6 +122,7 @@ class CommandParser:
             sys.stdout.write(self.help(everything="--help-all" in words))
             return None
         words, file = _take_config(list(words))
+        self._refuse_repeated(words)
         if file is not None:
             words = self._words_of(file) + words  # the command line comes later and wins
         for word in words:
@@ -137,6 +144,23 @@ class CommandParser:
         if missing:
             raise InputError(f"ngdiff {self.command} needs {', '.join(missing)}")
         return values
+
+    def _refuse_repeated(self, words: Sequence[str]) -> None:
+        """Of two sets one would be left out.
+
+        Raises:
+            InputError: an option of `_GIVEN_ONCE` that stands there twice.
+        """
+        given: set[str] = set()
+        for word in words:
+            action = self._parser._option_string_actions.get(word.partition("=")[0])
+            if action is None or action.dest not in _GIVEN_ONCE or isinstance(action, argparse._AppendAction):
+                continue
+            if action.dest in given:
+                many = action.nargs in ("+", "*")
+                ways = "give all its values behind it once" if many else "give it once; a folder may hold several files"
+                raise InputError(f"{_dashed(action.dest)} is given twice, and one would be left out: {ways}")
+            given.add(action.dest)
 
     def _switches_apart(self, words: list[str]) -> list[str]:
         """`--overwrite FILE` as `--overwrite=true FILE` where words are taken that are no option."""
