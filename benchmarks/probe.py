@@ -94,7 +94,7 @@ def timed_run(side: str, body: dict[str, int], **options: Any) -> tuple[list[dic
 
     def watch(trainer: Trainer) -> None:
         assert isinstance(trainer, UnlearnTrainer)
-        trainer._retain_loss = clock.around("losses", trainer._retain_loss)  # type: ignore[method-assign]
+        trainer.retain_loss = clock.around("losses", trainer.retain_loss)  # type: ignore[method-assign]
         trainer.choose_learning_rate = clock.around("rest", trainer.choose_learning_rate)  # type: ignore[method-assign]
         trainer.add_callback(steps)
         seen.append(trainer.run_state)

@@ -304,7 +304,7 @@ def train(
                 probing[0] += time.thread_time() - start
                 taken[0] += given and next(ours.model.parameters()).grad is None
 
-        retain_loss = ours._retain_loss
+        retain_loss = ours.retain_loss
 
         def counted_loss(model: Any, batches: Any) -> float:
             if ours.state.global_step > 0:
@@ -312,7 +312,7 @@ def train(
             return retain_loss(model, batches)
 
         ours.choose_learning_rate = timed  # type: ignore[method-assign]
-        ours._retain_loss = counted_loss  # type: ignore[method-assign]
+        ours.retain_loss = counted_loss  # type: ignore[method-assign]
         ours.add_callback(OwnSteps(own_steps))
     if watch is not None:
         watch(trainer)

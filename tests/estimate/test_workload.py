@@ -53,8 +53,8 @@ def test_the_pairs_are_batches_of_the_run(work_of, packing, size_of):
     work, trainer = work_of(num_train_epochs=2, packing=packing)
     seen = {"forget": set(), "retain": set()}
     for epoch in range(2):
-        trainer._sampler.set_epoch(epoch)
-        pairs = list(trainer._sampler)
+        trainer.sampler.set_epoch(epoch)
+        pairs = list(trainer.sampler)
         for start in range(0, len(pairs), 4):
             forget, retain = zip(*pairs[start : start + 4], strict=True)
             seen["forget"].add(forget)

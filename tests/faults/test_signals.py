@@ -137,9 +137,9 @@ def test_after_the_last_step_all_is_written(material, tmp_path, once_in, name):
     if name == "save_to":
         once_in(UnlearnTrainer, name, signal.SIGTERM)
     else:  # of the model that is written, not of the one before
-        from ngdiff.training import trainer
+        from ngdiff.training import saving
 
-        once_in(trainer, "save_model", signal.SIGINT)
+        once_in(saving, "save_model", signal.SIGINT)
     succeeded(run(*material.words(tmp_path / "run", max_steps=1)))
     assert json.loads((tmp_path / "run" / "manifest.json").read_text())["extra"]["finished"] is True
 

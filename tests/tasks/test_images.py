@@ -88,7 +88,7 @@ def test_the_combined_gradient_equals_an_autograd_reference(make_trainer, batch,
         callbacks=[grab],
     )
     model = copy.deepcopy(trainer.model).eval()
-    pairs = list(trainer._sampler)[: batch * accumulation]
+    pairs = list(trainer.sampler)[: batch * accumulation]
     trainer.train()
     loss_r, g_r = reference_gradient(model, trainer.retain_dataset.take(torch.tensor([r for _, r in pairs])))
     rows = torch.tensor([f for f, _ in pairs if f is not None])
@@ -169,7 +169,7 @@ def test_trained_statistics_move(make_trainer):
     trainer = make_trainer(batch_norm="train", max_steps=1, learning_rate=1e-3)
     model = copy.deepcopy(trainer.model).train()
     before = statistics(trainer.model)
-    pairs = list(trainer._sampler)[:4]
+    pairs = list(trainer.sampler)[:4]
     with torch.no_grad():  # the passes of the step, in their order
         model(PREPARATION(trainer.retain_dataset.pixels[[r for _, r in pairs]]))
         model(PREPARATION(trainer.forget_dataset.pixels[[f for f, _ in pairs]]))

@@ -49,4 +49,4 @@ def test_an_epoch_is_counted_by_steps_and_not_by_a_sum_of_fractions(make_trainer
     trainer.state.global_step, trainer.state.epoch = step, epoch
     own = trainer.callback_handler.callbacks[0]
     own.on_epoch_begin(trainer.args, trainer.state, trainer.control)
-    assert trainer._sampler.epoch == expected
+    assert trainer.sampler.epoch == expected

@@ -100,7 +100,7 @@ def test_cached_references_equal_a_second_model(
         **options,
     )
     reference, after_one = tiny_model(vocab_size=vocabulary), tiny_model(vocab_size=vocabulary)
-    pairs = list(trainer._sampler)[4:8]
+    pairs = list(trainer.sampler)[4:8]
 
     class Keep(TrainerCallback):
         def on_step_end(self, args, state, control, model=None, **kwargs):
@@ -111,7 +111,7 @@ def test_cached_references_equal_a_second_model(
     trainer.train()
     dataset = {"forget": trainer.forget_dataset, "retain": trainer.retain_dataset}[side]
     chosen = [dataset[pair[0] if side == "forget" else pair[1]] for pair in pairs]
-    objective = trainer._objectives[side]
+    objective = trainer.objectives[side]
     total, units = 0.0, 0
     for answers, then in answers_with_reference(after_one, reference, chosen, objective.needs):
         total += objective(dataclasses.replace(answers, reference=then)).item()
@@ -156,8 +156,8 @@ def test_a_resumed_run_is_the_same_to_the_bit(make_trainer, text, tmp_path, meth
     model.load_state_dict(start)
     # The checkpoint of the same run, in a trainer of its own; the references are read, not made again.
     again = make_trainer(model, output=tmp_path / "whole", **text, **options)
-    if again._references is not None:
-        again._references.compute = None
+    if again.references is not None:
+        again.references.compute = None
     again.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-2"))
     assert torch.equal(flat(again.model), expected)
     assert again.run_state.probes == whole.run_state.probes
@@ -193,7 +193,7 @@ def test_a_fresh_run_never_reuses_references(make_trainer, tmp_path):
     for run in (trainer, trainer, make_trainer(method="npo")):
         run.train()
         identities.append(json.loads(index.read_text())["identity"])
-        said.append(run._references._stores["forget"].of(range(12), torch.device("cpu")).nll)
+        said.append(run.references._stores["forget"].of(range(12), torch.device("cpu")).nll)
         assert run.run_state.references == identities[-1]
     assert len(set(identities)) == 3
     assert not torch.equal(said[0], said[1])  # the second run began with the weights that the first one left
@@ -217,8 +217,8 @@ def test_an_adapter_compares_with_the_model_under_it(make_trainer, tiny_model):
     )
     adapter.train()
     rows = range(len(base.forget_dataset))
-    expected = base._references._stores["forget"].of(rows, torch.device("cpu")).nll
-    assert torch.equal(adapter._references._stores["forget"].of(rows, torch.device("cpu")).nll, expected)
+    expected = base.references._stores["forget"].of(rows, torch.device("cpu")).nll
+    assert torch.equal(adapter.references._stores["forget"].of(rows, torch.device("cpu")).nll, expected)
     frozen = [p for p in adapter.model.parameters() if not p.requires_grad]
     assert frozen, "only the adapter is trained"
 
@@ -274,7 +274,7 @@ def test_other_answers_are_drawn_by_seed_epoch_and_row():
 
 def test_idk_logs_and_bounds_the_loss_of_the_rows_own_answers(make_trainer, text):
     trainer = make_trainer(method="idk", learning_rate=1e-3, max_steps=1, **text)
-    before = trainer.mean_loss([trainer.forget_dataset[row[0]] for row in list(trainer._sampler)[:4]])
+    before = trainer.mean_loss([trainer.forget_dataset[row[0]] for row in list(trainer.sampler)[:4]])
     trainer.train()
     assert steps(trainer)[0]["loss_forget"] == pytest.approx(before, rel=1e-5)
 

@@ -131,11 +131,11 @@ def test_a_step_is_the_same_however_it_is_split(make_trainer):
     rows = {"forget": 40, "retain": 50}
     whole = make_trainer(per_device_train_batch_size=8, **rows)
     split = make_trainer(per_device_train_batch_size=2, gradient_accumulation_steps=4, **rows)
-    assert list(whole._sampler) == list(split._sampler)
+    assert list(whole.sampler) == list(split.sampler)
     at_random = make_trainer(per_device_train_batch_size=8, train_sampling_strategy="random", **rows)
-    assert list(whole._sampler) != list(at_random._sampler)
+    assert list(whole.sampler) != list(at_random.sampler)
     lengths = [len(row["input_ids"]) for row in whole.forget_dataset]
-    first = [lengths[f] for f, _ in list(whole._sampler)[:8]]
+    first = [lengths[f] for f, _ in list(whole.sampler)[:8]]
     assert max(first) - min(first) < max(lengths) - min(lengths)
 
 

@@ -3,7 +3,7 @@
 import copy
 import math
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -13,6 +13,7 @@ from ngdiff.data import AnswerCollator
 from ngdiff.errors import InputError
 from ngdiff.modeling import save_model, train_tokenizer
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
+from ngdiff.weighting import Weights
 
 collate = AnswerCollator(0)
 
@@ -69,7 +70,7 @@ def test_the_combined_gradient_equals_an_autograd_reference(make_trainer, batch,
     # differs from fp64 by that alone.
     trainer.model.double()
     model = copy.deepcopy(trainer.model)
-    pairs = list(trainer._sampler)[: batch * accumulation]
+    pairs = list(trainer.sampler)[: batch * accumulation]
     trainer.train()
     loss_r, g_r = reference_gradient(model, [trainer.retain_dataset[r] for _, r in pairs])
     loss_f, g_f = reference_gradient(model, [trainer.forget_dataset[f] for f, _ in pairs if f is not None])
@@ -185,10 +186,10 @@ def test_an_exact_probe_leaves_no_trace(make_trainer, tiny_model, dtype, optim):
 def test_probe_rows_are_those_of_the_next_step(make_trainer):
     trainer = make_trainer(forget=12, retain=400)
     for epoch in (0, 1):
-        trainer._sampler.set_epoch(epoch)
-        rows = [r for _, r in trainer._sampler]
+        trainer.sampler.set_epoch(epoch)
+        rows = [r for _, r in trainer.sampler]
         for step in (1, 2):  # of three in an epoch
-            (batch,) = trainer._prober.fresh_batches(3 * epoch + step)
+            (batch,) = trainer.prober.fresh_batches(3 * epoch + step)
             expected = collate([trainer.retain_dataset[r] for r in rows[4 * step : 4 * step + 4]])
             assert torch.equal(batch["input_ids"], expected["input_ids"])
 
@@ -506,8 +507,8 @@ def test_the_search_waits_for_a_step_with_a_direction(make_trainer, monkeypatch)
     weigh = trainer.weigher.weigh
 
     def rests_twice(*args, step, **options):
-        weights = weigh(*args, step=step, **options)
-        return type(weights)(0.0, 0.0) if step < 3 else weights
+        found = weigh(*args, step=step, **options)
+        return replace(found, weights=Weights(0.0, 0.0)) if step < 3 else found
 
     monkeypatch.setattr(trainer.weigher, "weigh", rests_twice)
     trainer.train()

@@ -146,7 +146,7 @@ def _step_operations(config: UnlearnConfig, load: Workload, found: Findings) -> 
 
 def _other_operations(config: UnlearnConfig, load: Workload, found: Findings, trainer: UnlearnTrainer) -> float:
     """Of probes, and of the losses before and after."""
-    forward = found.operations["forward"] * load.share["retain"]
+    forward = found.operations["loss"] * load.share["retain"]
     probes = 0
     if config.autolr:
         probes = load.steps // config.autolr_interval * (_PROBE_FORWARDS - (config.autolr_batch == "same"))

@@ -22,12 +22,13 @@ from ngdiff.estimate.operations import Operations
 from ngdiff.estimate.weightless import Weightless
 from ngdiff.modeling.reference import FrozenHead, frozen_head
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
+from ngdiff.training.moments import Moment
 from ngdiff.training.pairing import Pair
 
 # From the second step on, and the second micro-batch, nothing new is alive.
 _STEPS, _MICRO_BATCHES = 2, 2
 
-PROBE = "probe of the learning rate"
+PROBE: Moment = "probe of the learning rate"
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,10 @@ class RehearsalTrainer(UnlearnTrainer):
         self._mode, self._live = mode, live
         self._operations = Operations()
         self._counted: dict[str, list[float]] = {}
-        self.pairs: Sequence[Pair] = []
-        self.autolr = self._prober.autolr = _OneLook(self.autolr.settings, mode)
+        self.observe = self._watch
+        self.prober.autolr = _OneLook(self.prober.autolr.settings, mode)
+        if self.references is not None:
+            self.references = cast(Any, _StandIn(self.references.log_probs))
         self.run_state.initial_losses = dict.fromkeys(("forget", "retain", "holdout"), 1.0)
         self.pop_callback(PrinterCallback)
 
@@ -72,9 +75,7 @@ class RehearsalTrainer(UnlearnTrainer):
         Args:
             pairs: Of one micro-batch.
         """
-        self.pairs = pairs
-        own: list[Mapping[str, Tensor]] = [self.task.collate([self.retain_dataset[pair[1]] for pair in pairs])]
-        self._prober.fresh_batches = lambda step: own  # type: ignore[method-assign]
+        self.sampler = self.prober.sampler = cast(Any, _SamePairs(pairs, self.args.gradient_accumulation_steps))
         model = cast(nn.Module, self.model)
         for parameter in model.parameters():
             if parameter.requires_grad:
@@ -85,91 +86,78 @@ class RehearsalTrainer(UnlearnTrainer):
         with self._mode:
             self.train()
             with self._live.within(moment="losses before and after"), torch.no_grad():
-                self._retain_loss(model, own)
+                self.retain_loss(model, [self.task.collate([self.retain_dataset[pair[1]] for pair in pairs])])
         state = cast(Any, self.optimizer).state.values()
         kept = sum(v.nbytes for values in state for v in values.values() if isinstance(v, Tensor))
         operations = {name: max(found) for name, found in self._counted.items()}
         return Findings(self._live.peaks, operations, kept)
 
-    def _has_gradient(self, parameter: Tensor) -> None:
-        if parameter.grad is not None:
-            self._live.hold([parameter.grad], "gradients")
+    def start_run(self) -> None:
+        """Also watch the optimizer's step: its hooks are not called where a probe measures one."""
+        super().start_run()
+        optimizer: Any = self.bare_optimizer
+        step = optimizer.step
 
-    def _seen(self, name: str, operations: float) -> None:
-        self._counted.setdefault(name, []).append(operations)
-
-    # ---- what is told ----------------------------------------------------------------------------------------------
-
-    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
-        """One micro-batch; what is made outside of its passes belongs to the gradients."""
-        with self._live.within(kind="gradients"):
-            return super().training_step(*args, **kwargs)
-
-    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
-        """The forward pass; the backward pass that follows it belongs to it."""
-        assert self._pass is not None
-        self._live.kind, self._live.moment = "activations", f"{self._pass[0]} pass"
-        self._before_pass = self._operations.total
-        return super().compute_loss(*args, **kwargs)
-
-    def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
-        prepared = super()._prepare_for_training(*args, **kwargs)
-        backward = self.accelerator.backward
-
-        def told(*args: Any, **kwargs: Any) -> None:
-            backward(*args, **kwargs)
-            self._live.kind = "gradients"
-            self._seen(self._live.moment, self._operations.total - self._before_pass)
-
-        self.accelerator.backward = told
-        inner: Any = self.optimizer
-        while hasattr(inner, "optimizer"):
-            inner = inner.optimizer
-        step = inner.step
-
-        def told_step(*args: Any, **kwargs: Any) -> Any:  # hooks of a step are not called where a probe measures one
+        def told(*args: Any, **kwargs: Any) -> Any:
             moment = None if self._live.moment == PROBE else "optimizer step"
             with self._live.within(kind="optimizer state", moment=moment):
                 return step(*args, **kwargs)
 
-        inner.step = told_step
-        return prepared
+        optimizer.step = told
 
-    def _weigh(self, *args: Any, **kwargs: Any) -> Any:
-        self._live.moment = "combination of the gradients"
-        return super()._weigh(*args, **kwargs)
+    def _has_gradient(self, parameter: Tensor) -> None:
+        if parameter.grad is not None:
+            self._live.hold([parameter.grad], "gradients")
 
-    def choose_learning_rate(self) -> None:
-        """The probe."""
-        due = self._prober.is_due(self.state.global_step + 1)
-        with self._live.within(kind="probe", moment=PROBE if due else None):
-            super().choose_learning_rate()
-
-    def _retain_loss(self, model: nn.Module, batches: Sequence[Mapping[str, Tensor]]) -> float:
+    @contextlib.contextmanager
+    def _watch(self, moment: Moment) -> Iterator[None]:
+        """What is made in a moment, and what for; an observer of the trainer."""
         before = self._operations.total
-        with self._live.within(kind="activations"):
-            loss = super()._retain_loss(model, batches)
-        self._seen("forward", (self._operations.total - before) / len(batches))
-        return loss
+        # The two ways of a forward pass do not differ.
+        self._mode.number = 0.0 if moment == "check of the forward pass" else self._mode.number
+        with self._live.within(kind=_KINDS[moment], moment=None if moment in _WITHIN_OTHERS else moment):
+            yield
+        self._mode.number = 1.0 if moment == "check of the forward pass" else self._mode.number
+        self._counted.setdefault(moment, []).append(self._operations.total - before)
 
-    def _check_forward(self) -> None:
-        self._mode.number = 0.0  # the two ways of a forward pass do not differ
-        with self._live.within(kind="activations", moment="check of the forward pass"):
-            super()._check_forward()
-        self._mode.number = 1.0
 
-    # ---- what is left out ------------------------------------------------------------------------------------------
+# What the memory is for that is asked for in a moment.
+_KINDS: dict[Moment, str] = {
+    "references": "head before unlearning",
+    "check of the forward pass": "activations",
+    "micro-batch": "gradients",
+    "retain pass": "activations",
+    "forget pass": "activations",
+    "combination of the gradients": "gradients",
+    "probe of the learning rate": "probe",
+    "loss": "activations",
+}
+_WITHIN_OTHERS = ("references", "loss")  # they have no peak of their own
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        return [*self.pairs] * self.args.gradient_accumulation_steps * _STEPS
 
-    def start_epoch(self) -> None:
-        """The pairs are given."""
+class _SamePairs:
+    """In place of a `PairSampler`: each micro-batch has the same pairs.
 
-    def _prepare_references(self) -> None:
-        if self._references is not None:
-            with self._live.within(kind="head before unlearning"):
-                self._references = cast(Any, _StandIn(cast(nn.Module, self.model), self._references.log_probs))
+    Args:
+        pairs: Of one micro-batch.
+        micro_batches: Of one step.
+    """
+
+    def __init__(self, pairs: Sequence[Pair], micro_batches: int) -> None:
+        self._pairs, self._all = pairs, [*pairs] * micro_batches * _STEPS
+
+    def set_epoch(self, epoch: int) -> None:
+        """All are the same."""
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __iter__(self) -> Iterator[Pair]:
+        return iter(self._all)
+
+    def retain_rows(self, start: int, count: int) -> list[int]:
+        """Rows of a probe."""
+        return [self._pairs[i % len(self._pairs)][1] for i in range(count)]
 
 
 class _OneLook(AutoLR):
@@ -193,18 +181,22 @@ class _OneLook(AutoLR):
 class _StandIn:
     """What the model before unlearning said, without values."""
 
-    def __init__(self, model: nn.Module, log_probs: set[str]) -> None:
-        self._log_probs = log_probs
+    def __init__(self, log_probs: set[str]) -> None:
+        self.log_probs = log_probs
         self._head: FrozenHead | None = None
-        head = frozen_head(model, copy=False) if log_probs else None
+
+    def compute(self, model: nn.Module, *args: Any, **options: Any) -> str:
+        """The head that is kept."""
+        head = frozen_head(model, copy=False) if self.log_probs else None
         if head is not None:
             self._head = copy.copy(head)
             self._head.weight = head.weight.clone()
+        return "not asked"
 
     def attach(self, name: str, batch: Mapping[str, Tensor], answers: Answers) -> Answers:
         """`answers` with a reference of the same tokens."""
         log_probs = None
-        if name in self._log_probs and answers.logits is not None:
+        if name in self.log_probs and answers.logits is not None:
             width = answers.logits.shape[1] if self._head is None else self._head.weight.shape[1]
             dtype = torch.float32 if self._head is None else self._head.weight.dtype
             states = answers.logits.new_empty((answers.nll.shape[0], width), dtype=dtype)

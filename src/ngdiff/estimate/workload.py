@@ -14,7 +14,7 @@ from ngdiff.speed import may_pack
 from ngdiff.speed.choose import keeps_tails
 from ngdiff.tasks import TextTask
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
-from ngdiff.training.pairing import Pair, PairSampler
+from ngdiff.training.pairing import Pair
 
 # Later epochs are shuffled otherwise, and no longer.
 _EPOCHS = 20
@@ -52,13 +52,7 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
         processes: How many will share the rows of a step.
     """
     size, rows_per_step = args.train_batch_size, args.rows_per_step * processes
-    sampler = PairSampler(
-        len(trainer.forget_dataset),
-        len(trainer.retain_dataset),
-        batch=rows_per_step,
-        seed=args.order_seed,
-        lengths=trainer._lengths(),
-    )
+    sampler = trainer.sampler.in_steps_of(rows_per_step)
     a_pass = len(sampler) // rows_per_step
     steps = args.max_steps if args.max_steps > 0 else -(-int(args.num_train_epochs * a_pass * 1000) // 1000)
     batches: dict[Side, list[list[int]]] = {"retain": [], "forget": []}

@@ -4,7 +4,7 @@ Memory for gradients beside the activations of one side, P the bytes of the trai
 is left of the other side when it waits in fewer bits or on the host), `OneBuffer` P, for a third pass.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import torch
@@ -16,13 +16,21 @@ from ngdiff.core.combine import scale_
 from ngdiff.core.rows import WholeGradients, on_common_rows
 from ngdiff.core.shards import gramian_over_shards, local
 from ngdiff.core.slots import SIDES, GradientSlots, Side
+from ngdiff.training.config import UnlearnConfig
 from ngdiff.weighting import Weights
 
 Batches = Mapping[Side, Any]
 # Forward and backward pass of a side's batch, its objective times a factor; the gradient is added to `.grad`.
 Pass = Callable[[Side, Any, float], None]
-# The inner products of both gradients -> their weights.
-Weigh = Callable[[Gramian], Weights]
+
+
+class BothGradients(Protocol):
+    """The two gradients of a step."""
+
+    products: Gramian
+
+    def combine(self, weights: Weights, run: Pass) -> None:
+        """Once: `.grad` is then `w_r g_r + w_f g_f`, or None everywhere where both weights are 0."""
 
 
 class Gradients(Protocol):
@@ -31,8 +39,8 @@ class Gradients(Protocol):
     def add(self, batches: Batches, run: Pass) -> None:
         """One micro-batch of both sides."""
 
-    def combine(self, weigh: Weigh, run: Pass) -> None:
-        """After the last one: `.grad` is `w_r g_r + w_f g_f`, or None everywhere where both weights are 0."""
+    def take(self, run: Pass) -> BothGradients:
+        """After the last one."""
 
 
 class TwoBuffers:
@@ -59,20 +67,31 @@ class TwoBuffers:
             with self._slots.filling(side):
                 run(side, batches[side], 1.0)
 
-    def combine(self, weigh: Weigh, run: Pass) -> None:
-        """One Gramian, one sum in place; gradients that are sparse meet on the rows that either has."""
-        g_r, g_f = self._slots.take("retain"), self._slots.take("forget")
-        rows: dict[int, Tensor] = {}
-        for index, pair in enumerate(zip(g_r, g_f, strict=True)):
-            common, g_r[index], g_f[index] = on_common_rows(*pair)
+    def take(self, run: Pass) -> BothGradients:
+        """Both; no further pass is needed."""
+        return _TwoGradients(self._slots, self._whole)
+
+
+class _TwoGradients:
+    """One Gramian, one sum in place; gradients that are sparse meet on the rows that either has."""
+
+    def __init__(self, slots: GradientSlots, whole: WholeGradients) -> None:
+        self._slots, self._whole = slots, whole
+        self._g_r, self._g_f = slots.take("retain"), slots.take("forget")
+        self._rows: dict[int, Tensor] = {}
+        for index, pair in enumerate(zip(self._g_r, self._g_f, strict=True)):
+            common, self._g_r[index], self._g_f[index] = on_common_rows(*pair)
             if common is not None:
-                rows[index] = common
-        weights = weigh(gramian_over_shards(g_r, g_f))
+                self._rows[index] = common
+        self.products = gramian_over_shards(self._g_r, self._g_f)
+
+    def combine(self, weights: Weights, run: Pass) -> None:
+        """The sum."""
         if not any(weights):
             self._slots.restore(None)
             return
-        combined = combine(g_r, g_f, *weights)
-        for index, common in rows.items():
+        combined = combine(self._g_r, self._g_f, *weights)
+        for index, common in self._rows.items():
             combined[index] = self._whole.of(index, common, cast(Tensor, combined[index]))
         self._slots.restore(combined)
 
@@ -99,13 +118,24 @@ class OneBuffer:
         """Keep it."""
         self._waiting.append(batches)
 
-    def combine(self, weigh: Weigh, run: Pass) -> None:
-        """All passes of the step."""
+    def take(self, run: Pass) -> BothGradients:
+        """All passes but the last."""
         waiting, self._waiting = self._waiting, []
-        square_f = self._run("forget", waiting, run)
-        self._slots.restore(None)
-        square_r = self._run("retain", waiting, run)
-        weights = weigh(Gramian(a=square_r, s=0.0, b=square_f))
+        return _OneGradient(self._slots, waiting, run)
+
+
+class _OneGradient:
+    """The retain gradient, and the norm of the other."""
+
+    def __init__(self, slots: GradientSlots, waiting: Sequence[Batches], run: Pass) -> None:
+        self._slots, self._waiting = slots, waiting
+        square_f = self._run("forget", run)
+        slots.restore(None)
+        square_r = self._run("retain", run)
+        self.products = Gramian(a=square_r, s=0.0, b=square_f)
+
+    def combine(self, weights: Weights, run: Pass) -> None:
+        """The last pass, added to the retain gradient."""
         if not any(weights):
             self._slots.restore(None)
             return
@@ -113,12 +143,26 @@ class OneBuffer:
             if parameter.grad is not None:
                 scale_(local(parameter.grad), weights.retain)
         if weights.forget != 0.0:
-            for batches in waiting:
+            for batches in self._waiting:
                 run("forget", batches["forget"], weights.forget)
 
-    def _run(self, side: Side, waiting: list[Batches], run: Pass) -> float:
+    def _run(self, side: Side, run: Pass) -> float:
         """Squared norm of a side's gradient, which is then in `.grad`."""
-        for batches in waiting:
+        for batches in self._waiting:
             run(side, batches[side], 1.0)
         gradient = [parameter.grad for parameter in self._slots.parameters]
         return gramian_over_shards(gradient, [None] * len(gradient)).a
+
+
+def gradients_for(args: UnlearnConfig, parameters: Iterable[Parameter]) -> Gradients:
+    """Those that the options of a run ask for.
+
+    Args:
+        args: Options.
+        parameters: Those that are trained.
+    """
+    if args.gradient_buffers == 1:
+        return OneBuffer(parameters)
+    stash_dtype = None if args.stash_dtype == "same" else getattr(torch, args.stash_dtype)
+    stash_device = None if args.stash_device == "same" else args.stash_device
+    return TwoBuffers(parameters, stash_dtype=stash_dtype, stash_device=stash_device)

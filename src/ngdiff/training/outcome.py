@@ -135,7 +135,7 @@ def outcome_of(trainer: Any) -> Outcome:
     )
     name = not_finite(trainer.model)
     flag = torch.tensor(float(bool(name)), device=trainer.args.device)
-    if float(trainer._global_sum(flag)):
+    if float(trainer.global_sum(flag)):
         return Outcome(before, {}, rows, bound, NO_NUMBERS + (f" ({name})" if name else ""))
     after = trainer.losses()
     ruined = why_ruined("forget loss", before["forget"], after["forget"], math.inf)

@@ -3,6 +3,7 @@
 Nothing is drawn while training and nothing needs to be saved: a run that resumes computes the same pairs again.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -129,6 +130,12 @@ class PairSampler(Sampler[Pair]):
         drawn = choices(self.forget, self.alternates, seed=self.seed, epoch=self.epoch)
         chosen = [0 if row is None else drawn[row] for row in order]
         return iter(list(zip(order, partners, chosen, strict=True)))
+
+    def in_steps_of(self, rows: int) -> "PairSampler":
+        """The same sampler at its start, for steps of another number of pairs."""
+        other = copy.copy(self)
+        other.batch, other.epoch = rows, 0
+        return other
 
     def retain_rows(self, start: int, count: int) -> list[int]:
         """Rows `start` to `start + count` of the retain stream that all epochs are cut from."""

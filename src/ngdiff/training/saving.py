@@ -11,8 +11,10 @@ from transformers.trainer import TRAINING_ARGS_NAME
 
 from ngdiff.errors import StoppedBySignal
 from ngdiff.files import share_as_usual
+from ngdiff.modeling.save import save_model, whole_state
 from ngdiff.secrets import is_secret
 from ngdiff.training.checkpoint import checkpoint_folder
+from ngdiff.training.sharding import has_shards
 from ngdiff.training.stopping import Agreement, StopRequest
 
 
@@ -68,6 +70,24 @@ class SavingTrainer(Trainer):
         optimizer: Any = self.optimizer
         state = [] if optimizer is None else [v for own in optimizer.state.values() for v in own.values()]
         return sum(t.numel() * t.element_size() for t in [*weights, *state] if isinstance(t, Tensor))
+
+    def save_to(self, folder: str | Path, tokenizer: Any) -> list[str]:
+        """Write the model, or its adapter, and the tokenizer as `ngdiff.modeling.save_model` does.
+
+        The first process writes; all of them must call it.
+
+        Returns:
+            Names of the files; none in the other processes.
+
+        Raises:
+            OSError: the disk is full, or the folder cannot be written.
+        """
+        model: Any = self.accelerator.unwrap_model(self.model)
+        first = self.args.process_index == 0
+        state = whole_state(model, keep=first) if has_shards(model) else None
+        files = save_model(model, tokenizer, folder, state=state) if first else []
+        self.accelerator.wait_for_everyone()
+        return files
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """The model and its tokenizer, without the pickle of all arguments that Trainer adds, the hub's token included.

@@ -1,16 +1,12 @@
 """`UnlearnTrainer`: a `transformers.Trainer` that takes two gradients a step.
 
-One step: retain and forget passes run one after the other, with only one graph alive; after the last micro-batch the
-Gramian of the two gradients goes to the weighting and both are combined in place (`ngdiff.training.gradients`), and
-AutoLR, when due, probes along the step that the optimizer would take (`ngdiff.training.probing`). Then the optimizer
-steps as in any other run.
+The step itself is `ngdiff.training.step`: both passes, Gramian, weights, combination. Then AutoLR, when due, probes
+along the step that the optimizer would take (`ngdiff.training.probing`), and the optimizer steps as in any other run.
+What stands here connects them to the moments at which `transformers.Trainer` calls.
 """
 
-import copy
-import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,48 +16,47 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
-from transformers import PreTrainedModel, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PreTrainedModel, ProgressCallback, TrainerCallback
 from transformers.trainer_utils import EvalLoopOutput
 
-from ngdiff.core import Answers, AutoLR, Gramian
-from ngdiff.core.answers import Unit, count_units
-from ngdiff.core.line import learning_rate
+from ngdiff.core import AutoLR
 from ngdiff.core.slots import SIDES, Side
 from ngdiff.errors import InputError
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.files import without_nan
 from ngdiff.modeling.adapter import add_adapter
 from ngdiff.modeling.load import load_model, load_tokenizer
-from ngdiff.modeling.save import save_model, whole_state
 from ngdiff.modeling.vocabulary import with_usable_pad
 from ngdiff.objectives import Objective, forget_ceiling
 from ngdiff.speed.cpu.denormals import denormals_are_zero
 from ngdiff.tasks import Rows, Task, TextTask
-from ngdiff.tasks.alternates import beside, split_rows
 from ngdiff.training.callbacks import RunCallback
 from ngdiff.training.check_inherited import check_activation_checkpointing, check_best_metric
 from ngdiff.training.checkpoint import RunState
-from ngdiff.training.checkpointed import CheckpointedTrainer
+from ngdiff.training.chosen_optimizer import ChosenOptimizerTrainer
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.dropout import no_dropout
-from ngdiff.training.gradients import Gradients, OneBuffer, TwoBuffers
+from ngdiff.training.gradients import gradients_for
+from ngdiff.training.mean_loss import loss_of_batches, loss_of_rows
+from ngdiff.training.moments import Observer, unobserved
 from ngdiff.training.notices import notice_end, notice_start
-from ngdiff.training.optimizers import OPTIMIZERS, make_optimizer, step_rate
-from ngdiff.training.outcome import SAMPLE_ROWS, spread
+from ngdiff.training.objective_pass import ObjectivePass
+from ngdiff.training.outcome import SAMPLE_ROWS
 from ngdiff.training.pairing import PairCollator, PairDataset, PairSampler
 from ngdiff.training.precision import GRADIENT_NOISE, LOSS_NOISE, precision_of, refuse_half_precision
 from ngdiff.training.probing import Prober, figures_of
 from ngdiff.training.progress import StepProgress
 from ngdiff.training.references import References
-from ngdiff.training.schedule import KeepLearningRate
-from ngdiff.training.sharding import check_accelerator, fresh_weights, has_shards
+from ngdiff.training.sets import count_step, read_sets
+from ngdiff.training.sharding import check_accelerator, fresh_weights
+from ngdiff.training.step import StepReport, TwoGradientStep
+from ngdiff.training.step_log import StepLog
 from ngdiff.training.weighing import Weigher
-from ngdiff.weighting import Losses, Weights
 
-logger = logging.getLogger(__name__)
+_PASS = "pass"  # key of a batch: whose pass it is, and the factor of its objective
 
 
-class UnlearnTrainer(CheckpointedTrainer):
+class UnlearnTrainer(ChosenOptimizerTrainer):
     """Make a model forget one set of rows and keep another.
 
     Args:
@@ -83,8 +78,6 @@ class UnlearnTrainer(CheckpointedTrainer):
         InputError: rows, options or model that cannot be used.
         FloatingPointError: while training, a loss or gradient that is not finite; the weights have not moved.
     """
-
-    args: UnlearnConfig
 
     def __init__(
         self,
@@ -112,16 +105,19 @@ class UnlearnTrainer(CheckpointedTrainer):
             raise InputError("data_collator: a task makes batches of its own; give one of both")
         self.task: Task = task or TextTask(model, processing_class, args, data_collator)
         self.task.prepare(args.run_settings())
-        forget, retain = self.task.encode_pair(forget_dataset, retain_dataset)
-        self.forget_dataset: Sequence[Mapping[str, Any]] = forget
-        self.retain_dataset: Sequence[Mapping[str, Any]] = retain
-        self.holdout_dataset = self.task.encode_holdout(holdout_dataset) if holdout_dataset is not None else None
-        if holdout_dataset is None:  # refuse `holdout` now, not after the first losses
-            forget_ceiling(args.ceiling_form, vocabulary=2)
-        self._objectives: dict[Side, Objective] = cast(Any, args.resolve_objectives())
-        self.alternates = self.task.alternates() if "alternate" in self._objectives["forget"].needs else None
-        evaluation_sets = self._evaluation_sets(eval_dataset, args)
-        many = evaluation_sets if isinstance(evaluation_sets, Mapping) else None
+        self.objectives: dict[Side, Objective] = cast(Any, args.resolve_objectives())
+        sets = read_sets(
+            self.task,
+            self.objectives,
+            args,
+            forget_dataset,
+            retain_dataset,
+            holdout=holdout_dataset,
+            evaluation=eval_dataset,
+        )
+        self.forget_dataset, self.retain_dataset, self.holdout_dataset = sets.forget, sets.retain, sets.holdout
+        self.alternates = sets.alternates
+        many = sets.evaluation if isinstance(sets.evaluation, Mapping) else None
         check_best_metric(args, ["eval_loss"] if many is None else [f"eval_{name}_loss" for name in many])
         check_activation_checkpointing(args, model)
         super().__init__(
@@ -129,7 +125,7 @@ class UnlearnTrainer(CheckpointedTrainer):
             args=args,
             data_collator=PairCollator(self.task.collate, self.task.stand_in, alternates=self.alternates is not None),
             train_dataset=PairDataset(self.forget_dataset, self.retain_dataset, self.alternates),
-            eval_dataset=evaluation_sets,
+            eval_dataset=sets.evaluation,
             processing_class=with_usable_pad(processing_class, model),
             callbacks=callbacks,
             optimizers=cast(Any, optimizers),  # annotated too narrowly: any scheduler will do
@@ -141,47 +137,40 @@ class UnlearnTrainer(CheckpointedTrainer):
         precision = precision_of(cast(nn.Module, self.model), mixed=self.accelerator.mixed_precision)
         self.weigher = Weigher(
             args.resolve_weighting(),
-            self._objectives,
+            self.objectives,
             args.seed,
             noise=GRADIENT_NOISE[precision],
             knows_cosine=args.gradient_buffers == 2,
         )
         self.run_state = RunState()
-        self._references = References.needed(
+        self.references = References.needed(
             Path(str(args.output_dir), "reference"),
-            self._objectives,
+            self.objectives,
             {"retain": self.retain_dataset, "forget": self.forget_dataset},
             lambda: cast(Any, self.alternates).of_epochs(self._epochs(), seed=args.order_seed),
             self.task.hashed,
         )
-        self._sampler = PairSampler(
+        self.sampler = PairSampler(
             len(self.forget_dataset),
             len(self.retain_dataset),
             batch=self.args.rows_per_step,
             seed=self.args.order_seed,
             alternates=0 if self.alternates is None else len(self.alternates.answers),
-            lengths=self._lengths(),
+            lengths=None if args.train_sampling_strategy == "random" else sets.lengths(self.task),
         )
-        self.autolr = AutoLR(
-            args.autolr_settings(retain_counts=self.weigher.retain_counts(), noise=LOSS_NOISE[precision])
-        )
-        self._prober = Prober(
-            self.autolr,
+        settings = args.autolr_settings(retain_counts=self.weigher.retain_counts(), noise=LOSS_NOISE[precision])
+        self.prober = Prober(
+            AutoLR(settings),
             args,
-            self._sampler,
+            self.sampler,
             self.retain_dataset,
             self.task.collate,
             rereads=args.disable_dropout and self.task.same_in_evaluation,
         )
-        self._gradients: Gradients = TwoBuffers()  # of no weights: `start_run` knows which are trained
-        self._pass: tuple[Side, float] | None = None  # whose it is, and the factor of its objective
-        self._totals: dict[str, Tensor | float] = {}
-        self._figures: dict[str, float] = {}
-        self._combined_norm = 0.0
-        self._idle = ""  # why the last step moved nothing
-        self._asked_to_stop = 0.0  # processes, at the last sum of the losses
+        self.observe: Observer = unobserved
+        self.step_log = StepLog()
+        self._step: TwoGradientStep | None = None  # between the start and the end of a run
         self._operations_each: int | None = None  # of a run, for each number that goes into the model
-        self._pending_logs: list[dict[str, float]] = []
         if self.pop_callback(ProgressCallback) is not None:  # it prints every log line in full, one a step
             self.add_callback(StepProgress)
         self.callback_handler.callbacks.insert(0, RunCallback(self))
@@ -198,24 +187,8 @@ class UnlearnTrainer(CheckpointedTrainer):
         """Forget loss, in nats a token, above which the forget gradient rests; None for none, and before a run."""
         return self.weigher.ceiling
 
-    def _evaluation_sets(self, given: Rows, args: UnlearnConfig) -> Any:
-        if given is None:
-            if args.eval_strategy == "no" and not args.eval_on_start:
-                return None
-            return {"forget": self.forget_dataset, "retain": self.retain_dataset}
-        if isinstance(given, Mapping):
-            return {name: self.task.encode(rows, f"evaluation set {name}") for name, rows in given.items()}
-        return self.task.encode(given, "evaluation set")
-
-    def _lengths(self) -> tuple[list[int], list[int]] | None:
-        """Lengths of the rows of both sides, where steps are grouped by them."""
-        if self.args.train_sampling_strategy == "random":
-            return None
-        forget, retain = self.task.lengths(self.forget_dataset), self.task.lengths(self.retain_dataset)
-        return None if forget is None or retain is None else (forget, retain)
-
     def _get_train_sampler(self, train_dataset: Any = None) -> PairSampler:
-        return self._sampler
+        return self.sampler
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int] | None:
         """Evaluation rows in their order; Trainer would sort them by a length that not every task has."""
@@ -229,18 +202,8 @@ class UnlearnTrainer(CheckpointedTrainer):
         """Number of units of each side in the whole effective batch, over all micro-batches and processes."""
         if not batch_samples or "retain" not in batch_samples[0]:
             return None
-        counts: dict[str, Tensor] = {}
-        for side in SIDES:
-            objective = self._objectives[side]
-            own = [batch[side] for batch in batch_samples]
-            learned = own if objective.own_answers else [batch["alternate"] for batch in own]
-            counts[side] = self._count(learned, objective.unit, device)
-            counts[f"{side}_tokens"] = self._count(own, "token", device)
-        return counts
-
-    def _count(self, batches: Sequence[Mapping[str, Tensor]], unit: Unit, device: torch.device) -> Tensor:
-        here = torch.stack([count_units(batch["labels"], unit) for batch in batches]).sum()
-        return self._global_sum(here.to(device))
+        counts = count_step(batch_samples, self.objectives)
+        return {name: self.global_sum(count.to(device)) for name, count in counts.items()}
 
     def floating_point_ops(self, inputs: Mapping[str, Any]) -> int:
         """Operations of both sides' passes."""
@@ -270,7 +233,7 @@ class UnlearnTrainer(CheckpointedTrainer):
             with denormals_are_zero(), no_dropout(model, self.args.disable_dropout), self.task.training(model):
                 result = super().train(*args, **kwargs)
         finally:
-            self._gradients = TwoBuffers()  # of no weights: nothing is kept for a next step
+            self._step = None  # nor are its buffers kept for a next one
         self.use_averaged_weights()
         return result
 
@@ -281,22 +244,18 @@ class UnlearnTrainer(CheckpointedTrainer):
             The retain objective of the step with its last micro-batch, 0 with the others.
         """
 
-        def run(side: Side, batch: Mapping[str, Any], factor: float) -> None:
-            self._pass = (side, factor)
-            try:
-                super(UnlearnTrainer, self).training_step(model, dict(batch), num_items_in_batch)
-            finally:
-                self._pass = None
+        taken, number = cast(TwoGradientStep, self._step), self.state.global_step + 1
 
-        step = self.state.global_step + 1
-        self._prober.see(inputs["retain"], step)
-        self._gradients.add({side: inputs[side] for side in SIDES}, run)
+        def run(side: Side, batch: Mapping[str, Any], factor: float) -> None:
+            super(UnlearnTrainer, self).training_step(model, {**batch, _PASS: (side, factor)}, num_items_in_batch)
+
+        self.prober.see(inputs["retain"], number)
+        taken.add({side: inputs[side] for side in SIDES}, run)
         if not self.accelerator.sync_gradients:
             return torch.zeros((), device=self.args.device)
-        self._gradients.combine(lambda products: self._weigh(products, step), run)
-        self._totals = {}
-        self._figures = dict(self.weigher.figures)
-        return torch.tensor(self._figures["objective_retain"], device=self.args.device)
+        report = taken.finish(run, number=number, asked_to_stop=self.stop_request.by is not None)
+        self.step_log.take(report)
+        return torch.tensor(report.figures["objective_retain"], device=self.args.device)
 
     def compute_loss(
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -305,126 +264,57 @@ class UnlearnTrainer(CheckpointedTrainer):
 
         In evaluation: mean loss of the answer tokens of the batch, in nats.
         """
-        if self._pass is None:
-            nll = self.task.forward(model, inputs).nll
-            loss = nll.mean() if nll.numel() else nll.sum()
-            return (loss, {"loss": loss}) if return_outputs else loss
-        side, factor = self._pass
-        answers = self._answers(model, inputs, side)
-        # Processes average their gradients, each divided by the global count: the product undoes the average.
-        processes = self.accelerator.num_processes
-        # A batch without any unit, in no process: 0 and not 0 / 0.
-        units = num_items_in_batch[side].clamp(min=1)
-        loss = self._objectives[side](answers) * processes / units
-        if processes > 1:
-            # An objective on hidden states leaves the layers above alone, and DDP waits for gradients of all weights.
-            loss = loss + 0.0 * answers.nll.sum()
-        nll = answers.nll.detach().sum() / num_items_in_batch[f"{side}_tokens"].clamp(min=1)
-        self._add(f"nll_{side}", nll)
-        self._add(f"objective_{side}", loss.detach() / processes)
-        return loss if factor == 1.0 else loss * factor
-
-    def _answers(self, model: nn.Module, batch: Mapping[str, Any], side: Side) -> Answers:
-        """What the model says of one batch, with all that the side's objective needs."""
-        objective = self._objectives[side]
-        other = batch.get("alternate")
-        if other is None:
-            answers = self.task.forward(model, batch, objective.needs, self._layer(objective))
-            return self._with_reference(side, batch, answers)
-        if not objective.own_answers:  # their losses are only logged and compared with the ceiling
-            with torch.no_grad():
-                answers = self.task.forward(model, batch)
-            return replace(answers, alternate=self.task.forward(model, other))
-        rows = batch["labels"].shape[0]
-        own, alternate = split_rows(self.task.forward(model, beside(dict(batch), other), objective.needs), rows)
-        alternate = self._with_reference("alternate", other, alternate)
-        return replace(self._with_reference(side, batch, own), alternate=alternate)
-
-    def _with_reference(self, name: str, batch: Mapping[str, Any], answers: Answers) -> Answers:
-        if self._references is None:
-            return answers
-        with torch.no_grad(), self.accelerator.autocast():
-            return self._references.attach(name, batch, answers)
-
-    def _layer(self, objective: Objective) -> int | None:
-        if objective.layer is None or "hidden" not in objective.needs:
-            return None
-        config = cast(Any, self.model).config.get_text_config(decoder=True)
-        return objective.layer(int(config.num_hidden_layers))
-
-    def _add(self, name: str, value: Tensor) -> None:
-        self._totals[name] = self._totals.get(name, 0.0) + value
-
-    def _weigh(self, products: Gramian, step: int) -> Weights:
-        """Weights of the step's gradients, from the losses of all processes."""
-        names = ("nll_retain", "nll_forget", "objective_retain", "objective_forget")
-        asked = torch.full((), float(self.stop_request.by is not None), device=self.args.device)
-        totals = self._global_sum(torch.stack([*(cast(Tensor, self._totals[name]).float() for name in names), asked]))
-        loss_r, loss_f, objective_r, objective_f, self._asked_to_stop = totals.tolist()
-        weights = self.weigher.weigh(
-            products,
-            token_losses=Losses(loss_r, loss_f),
-            objective_losses=Losses(objective_r, objective_f),
-            step=step,
-            state=self.run_state.weighting,
-        )
-        self._combined_norm = products.norm_of(*weights)
-        if self.weigher.idle and not self._idle:  # once, not with each of many steps
-            logger.warning("Step %d: the weights stay as they are: %s.", step, self.weigher.idle)
-        self._idle = self.weigher.idle
-        return weights
+        if _PASS in inputs:
+            batch = dict(inputs)
+            side, factor = batch.pop(_PASS)
+            return cast(TwoGradientStep, self._step).loss(model, batch, side, factor, num_items_in_batch)
+        nll = self.task.forward(model, inputs).nll
+        loss = nll.mean() if nll.numel() else nll.sum()
+        return (loss, {"loss": loss}) if return_outputs else loss
 
     def _agree_to_stop(self) -> bool:
         # In several processes what all of them summed in this step: a signal that came later counts in the next one.
-        return self._asked_to_stop > 0 if self.args.world_size > 1 else super()._agree_to_stop()
+        if self.args.world_size > 1 and self.step_log.last is not None:
+            return self.step_log.last.asked_to_stop > 0
+        return super()._agree_to_stop()
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
         """For the log: from the inner products, where they are known; Trainer goes over the gradient twice for it."""
-        if grad_norm is None and self.args.gradient_buffers == 2:
-            return self._combined_norm
-        return super()._get_grad_norm(model, grad_norm=grad_norm)
+        known = self.step_log.last.combined_norm if self.step_log.last is not None else None
+        return known if grad_norm is None and known is not None else super()._get_grad_norm(model, grad_norm=grad_norm)
 
     # ---- the learning rate -----------------------------------------------------------------------------------------
 
     def choose_learning_rate(self) -> None:
         """Probe and set the learning rate if this step asks for it. Gradients are final when this runs."""
-        optimizer: Any = self.optimizer
-        while hasattr(optimizer, "optimizer"):  # accelerate's wrapper skips steps and counts them
-            optimizer = optimizer.optimizer
         step = self.state.global_step + 1
-        if self._prober.is_due(step):
-            self._probe(optimizer, step)
-        # Trainer logs its schedule's rate, which is the one before the probe.
-        name = self.args.optimizer
-        self._figures["learning_rate"] = learning_rate(optimizer) if name is None else step_rate(name, optimizer)
-        self._pending_logs.append(self._figures)
+        if self.prober.is_due(step):
+            with self.observe("probe of the learning rate"):
+                self._probe(step)
+        self.step_log.add({"learning_rate": self.rate})  # Trainer's is its schedule's: the one before the probe
 
-    def _probe(self, optimizer: Optimizer, step: int) -> None:
-        model = self.model_wrapped
+    def _probe(self, step: int) -> None:
+        model, report = self.model_wrapped, cast(StepReport, self.step_log.last)
         with eval_mode(model):  # no dropout: every loss of a probe must see the same model
-            probe = self._prober.probe(
-                optimizer,
+            probe = self.prober.probe(
+                self.bare_optimizer,
                 step,
-                lambda batches: self._retain_loss(model, batches),
-                step_loss=self._figures["loss_retain"],
+                lambda batches: self.retain_loss(model, batches),
+                step_loss=report.retain_loss,
             )
         self.run_state.probes.append({"step": step, **probe.as_dict()})
-        self._figures |= figures_of(probe)
+        self.step_log.add(figures_of(probe))
 
-    def _retain_loss(self, model: nn.Module, batches: Sequence[Mapping[str, Tensor]]) -> float:
-        """Mean cross-entropy a token over the batches and processes: what the paper's `phi` measures."""
-        nll_sum, tokens = 0.0, 0
-        with fresh_weights(model):
-            for batch in batches:
-                inputs = self._prepare_inputs(dict(batch))
-                with self.compute_loss_context_manager():
-                    nll = self.task.forward(model, inputs).nll
-                nll_sum += float(nll.cpu().double().sum())  # on the host: some accelerators have no fp64
-                tokens += nll.numel()
-        if self.args.world_size > 1:
-            here = torch.tensor([nll_sum, tokens], dtype=torch.float32, device=self.args.device)
-            nll_sum, tokens = self._global_sum(here).tolist()
-        return nll_sum / max(tokens, 1)
+    @property
+    def autolr(self) -> AutoLR:
+        """How the learning rate is found."""
+        return self.prober.autolr
+
+    # ---- losses ----------------------------------------------------------------------------------------------------
+
+    def retain_loss(self, model: nn.Module, batches: Sequence[Mapping[str, Tensor]]) -> float:
+        """As `ngdiff.training.mean_loss.loss_of_batches`."""
+        return loss_of_batches(self, model, batches)
 
     def evaluation_loop(
         self,
@@ -448,15 +338,7 @@ class UnlearnTrainer(CheckpointedTrainer):
 
         Processes share the rows; all of them must call it.
         """
-        size = self.args.per_device_eval_batch_size
-        chosen = [dataset[i] for i in spread(len(dataset), rows or len(dataset))]
-        batches = [chosen[start : start + size] for start in range(0, len(chosen), size)]
-        # As many passes in every process, as a sharded model needs; those that are left over count nothing.
-        batches += [[self.task.stand_in(chosen[0])]] * (-len(batches) % self.args.world_size)
-        own = [self.task.collate(batch) for batch in batches[self.args.process_index :: self.args.world_size]]
-        model = cast(nn.Module, self.model)
-        with eval_mode(model):
-            return self._retain_loss(model, own)
+        return loss_of_rows(self, dataset, rows)
 
     @property
     def loss_rows(self) -> dict[str, int]:
@@ -479,7 +361,6 @@ class UnlearnTrainer(CheckpointedTrainer):
         """Before the first step: gradient buffers, both losses, references, the ceiling, warnings."""
         model = cast(nn.Module, self.model)
         self._operations_each = None
-        self._gradients = self._make_gradients(p for p in model.parameters() if p.requires_grad)
         self.start_epoch()
         self._check_forward()
         self._prepare_references()
@@ -487,7 +368,7 @@ class UnlearnTrainer(CheckpointedTrainer):
             self.run_state.initial_losses = self.losses()
             if self.holdout_dataset is not None:
                 self.run_state.initial_losses["holdout"] = self.mean_loss(self.holdout_dataset)
-        self._prober.resume(self.run_state.probes)
+        self.prober.resume(self.run_state.probes)
         losses = self.run_state.initial_losses
         self.weigher.ceiling = forget_ceiling(
             self.args.ceiling_form,
@@ -495,20 +376,28 @@ class UnlearnTrainer(CheckpointedTrainer):
             holdout_loss=losses.get("holdout"),
         )
         notice_start(losses, self.ceiling, unit=self.task.unit, conditions=self.task.conditions)
-
-    def _make_gradients(self, parameters: Iterable[nn.Parameter]) -> Gradients:
-        if self.args.gradient_buffers == 1:
-            return OneBuffer(parameters)
-        stash_dtype = None if self.args.stash_dtype == "same" else getattr(torch, self.args.stash_dtype)
-        stash_device = None if self.args.stash_device == "same" else self.args.stash_device
-        return TwoBuffers(parameters, stash_dtype=stash_dtype, stash_device=stash_device)
+        self._step = TwoGradientStep(
+            ObjectivePass(
+                self.task,
+                self.objectives,
+                self.references,
+                model=model,
+                processes=self.accelerator.num_processes,
+                autocast=self.accelerator.autocast,
+            ),
+            gradients_for(self.args, (p for p in model.parameters() if p.requires_grad)),
+            self.weigher,
+            state=self.run_state.weighting,
+            global_sum=self.global_sum,
+            observe=self.observe,
+        )
 
     def _check_forward(self) -> None:
         """Let the task see that what it saves in a pass changes nothing, on the first rows to forget."""
         size = min(self.args.per_device_train_batch_size, len(self.forget_dataset))
         batch = self._prepare_inputs(self.task.collate([self.forget_dataset[i] for i in range(size)]))
         model = cast(nn.Module, self.model)
-        with eval_mode(model), self.compute_loss_context_manager():
+        with self.observe("check of the forward pass"), eval_mode(model), self.compute_loss_context_manager():
             self.task.check_forward(model, batch)
 
     def end_run(self) -> None:
@@ -520,7 +409,7 @@ class UnlearnTrainer(CheckpointedTrainer):
 
     def start_epoch(self) -> None:
         """Pairs of this epoch, counted by steps: `state.epoch` is a sum of fractions, and may be short of a whole."""
-        self._sampler.set_epoch(self.state.global_step // (len(self._sampler) // self.args.rows_per_step))
+        self.sampler.set_epoch(self.state.global_step // (len(self.sampler) // self.args.rows_per_step))
 
     # ---- the model before unlearning -------------------------------------------------------------------------------
 
@@ -530,14 +419,14 @@ class UnlearnTrainer(CheckpointedTrainer):
         return -(-self.args.max_steps // steps) if self.args.max_steps > 0 else math.ceil(self.args.num_train_epochs)
 
     def _prepare_references(self) -> None:
-        if self._references is None:
+        if self.references is None:
             return
         if self.state.global_step > 0:  # the weights are no longer those before unlearning
-            self._references.require(self.run_state.references)
+            self.references.require(self.run_state.references)
             return
         # Autocast: the kept head computes in the precision of the model's.
-        with fresh_weights(self.model_wrapped), self.accelerator.autocast():
-            self.run_state.references = self._references.compute(
+        with self.observe("references"), fresh_weights(self.model_wrapped), self.accelerator.autocast():
+            self.run_state.references = self.references.compute(
                 self.model_wrapped,
                 self.task.forward,
                 self.task.collate,
@@ -548,83 +437,26 @@ class UnlearnTrainer(CheckpointedTrainer):
                 wait=self.accelerator.wait_for_everyone,
             )
 
-    # ---- the optimizer ---------------------------------------------------------------------------------------------
-
-    def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
-        """That of `--optimizer`, else that of `--optim`."""
-        if self.args.optimizer is None or self.optimizer is not None:
-            return super().create_optimizer(model) if model is not None else super().create_optimizer()
-        chosen = model or self.model
-        parameters = [p for p in cast(nn.Module, chosen).parameters() if p.requires_grad]
-        self.optimizer = make_optimizer(
-            self.args.optimizer,
-            parameters,
-            learning_rate=self.args.starting_rate,
-            weight_decay=self.args.weight_decay,
-        )
-        return self.optimizer
-
-    def use_averaged_weights(self) -> None:
-        """Put the average of an averaging optimizer into the model: the weights to save and to use."""
-        name, optimizer = self.args.optimizer, cast(Any, self.optimizer)
-        if name is not None and OPTIMIZERS[name].averages and optimizer is not None:
-            optimizer.eval()
-
-    @staticmethod
-    def get_optimizer_cls_and_kwargs(args: TrainingArguments, model: PreTrainedModel | None = None) -> Any:
-        """The optimizer of `--optim`, started at a number: `learning_rate` may be `auto`."""
-        if isinstance(args, UnlearnConfig):
-            rate, args = args.starting_rate, copy.copy(args)
-            args.learning_rate = rate
-        return Trainer.get_optimizer_cls_and_kwargs(args, model)
-
-    def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LRScheduler:
-        """Under AutoLR a schedule that keeps the rate it finds; stock schedules write their own."""
-        if self.args.autolr and self.lr_scheduler is None:
-            self.lr_scheduler = cast(Any, KeepLearningRate(cast(Optimizer, optimizer or self.optimizer)))
-            self._created_lr_scheduler = True
-        return super().create_scheduler(num_training_steps, optimizer)
-
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add to a training log line the steps' own figures: their mean since the last line, the last learning rate."""
-        if "loss" in logs and self._pending_logs:
-            for name in {name: None for figures in self._pending_logs for name in figures}:
-                values = [figures[name] for figures in self._pending_logs if name in figures]
-                logs[name] = values[-1] if name == "learning_rate" else sum(values) / len(values)
-            self._pending_logs = []
+        if "loss" in logs:
+            self.step_log.merge_into(logs)
         super().log(logs, start_time)
         if self.state.log_history:
             self.state.log_history[-1] = without_nan(self.state.log_history[-1])
 
-    def save_to(self, folder: str | Path, tokenizer: Any) -> list[str]:
-        """Write the model, or its adapter, and the tokenizer as `ngdiff.modeling.save_model` does.
-
-        The first process writes; all of them must call it.
-
-        Returns:
-            Names of the files; none in the other processes.
-
-        Raises:
-            OSError: the disk is full, or the folder cannot be written.
-        """
-        model: Any = self.accelerator.unwrap_model(cast(nn.Module, self.model))
-        first = self.args.process_index == 0
-        state = whole_state(model, keep=first) if has_shards(model) else None
-        files = save_model(model, tokenizer, folder, state=state) if first else []
-        self.accelerator.wait_for_everyone()
-        return files
-
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         super()._save_optimizer_and_scheduler(output_dir)
         if self.args.should_save:
-            self.run_state.pending_logs = self._pending_logs
+            self.run_state.pending_logs = self.step_log.waiting
             self.run_state.save(output_dir)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None:
             self.run_state = RunState.load(checkpoint)
-            self._pending_logs = list(self.run_state.pending_logs)
+            self.step_log.resume(self.run_state.pending_logs)
 
-    def _global_sum(self, value: Tensor) -> Tensor:
+    def global_sum(self, value: Tensor) -> Tensor:
+        """Sum over all processes."""
         return value if self.args.world_size == 1 else cast(Tensor, self.accelerator.reduce(value, "sum"))

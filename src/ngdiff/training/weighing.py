@@ -2,13 +2,28 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ngdiff.core import Gramian
 from ngdiff.core.slots import Side
 from ngdiff.objectives import Objective
 from ngdiff.weighting import Losses, Weighting, Weights, weigh
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """What became of a step's two gradients.
+
+    Args:
+        weights: Theirs.
+        figures: What the step's log line says.
+        idle: Why nothing moves, where both weights are 0; else empty.
+    """
+
+    weights: Weights
+    figures: dict[str, float]
+    idle: str
 
 
 @dataclass
@@ -30,8 +45,6 @@ class Weigher:
     noise: float = 1.0
     ceiling: float | None = None
     knows_cosine: bool = True
-    figures: dict[str, float] = field(default_factory=dict)
-    idle: str = ""
 
     def weigh(
         self,
@@ -41,10 +54,8 @@ class Weigher:
         objective_losses: Losses,
         step: int,
         state: dict[str, Any],
-    ) -> Weights:
+    ) -> Weighed:
         """Weights of the retain and the forget gradient.
-
-        `figures` then holds what the step's log line says, and `idle`, where both weights are 0, why nothing moves.
 
         Args:
             products: Of the gradients of the minimised objectives of the whole effective batch.
@@ -63,9 +74,9 @@ class Weigher:
         at_ceiling = self.ceiling is not None and token_losses.forget >= self.ceiling
         if at_ceiling:
             weights = Weights(weights.retain, 0.0)
-        self.idle = "" if any(weights) else self._why_idle(products, token_losses.forget, at_ceiling)
+        idle = "" if any(weights) else self._why_idle(products, token_losses.forget, at_ceiling)
         total = weights.retain + weights.forget
-        self.figures = {
+        figures = {
             "loss_forget": token_losses.forget,
             "loss_retain": token_losses.retain,
             "objective_forget": objective_losses.forget,
@@ -80,8 +91,8 @@ class Weigher:
         if self.knows_cosine:
             # Of the natural gradients, those of both cross-entropies for the default objectives: near 1 where
             # forgetting and keeping pull on the same weights.
-            self.figures["cosine"] = -products.cosine
-        return weights
+            figures["cosine"] = -products.cosine
+        return Weighed(weights, figures, idle)
 
     def _why_idle(self, products: Gramian, loss_forget: float, at_ceiling: bool) -> str:
         kept = self.above_noise(products)

@@ -1,0 +1,110 @@
+"""The pass of one side: what the model says of a micro-batch, and the objective of it."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from ngdiff.core import Answers
+from ngdiff.core.slots import Side
+from ngdiff.objectives import Objective
+from ngdiff.tasks import Task
+from ngdiff.tasks.alternates import beside, split_rows
+from ngdiff.training.references import References
+
+
+@dataclass(frozen=True)
+class PassLoss:
+    """What one pass of one side comes to.
+
+    Args:
+        loss: The part of this micro-batch and process in the side's objective, times the number of processes, as they
+            average their gradients; with its graph.
+        objective: This part itself, without graph.
+        nll: Part in the mean cross-entropy a token of the side, without graph, in nats.
+    """
+
+    loss: Tensor
+    objective: Tensor
+    nll: Tensor
+
+
+class ObjectivePass:
+    """The objectives of both sides on what a model says.
+
+    Args:
+        task: Says what a batch means.
+        objectives: Of both sides.
+        references: What the model said before unlearning; None where no objective compares with it.
+        model: The model without wrappers, for the number of its layers.
+        processes: Number of processes that share a step.
+        autocast: Precision of the run.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        objectives: Mapping[Side, Objective],
+        references: References | None,
+        *,
+        model: nn.Module,
+        processes: int,
+        autocast: Callable[[], AbstractContextManager[Any]],
+    ) -> None:
+        self._task, self._objectives, self._references = task, objectives, references
+        self._processes, self._autocast = processes, autocast
+        self._layers = {side: _layer(objective, model) for side, objective in objectives.items()}
+
+    def __call__(
+        self, model: nn.Module, batch: Mapping[str, Any], side: Side, *, units: Tensor, tokens: Tensor
+    ) -> PassLoss:
+        """Sum of the objective over the micro-batch, divided by the count of its unit in the whole effective batch.
+
+        Args:
+            model: As it is trained.
+            batch: Of the task, on the model's device.
+            side: Whose it is.
+            units: Number of the objective's units in all micro-batches of the step and processes.
+            tokens: Number of answer tokens, likewise.
+        """
+        answers = self._answers(model, batch, side)
+        # Processes average their gradients, each divided by the global count: the product undoes the average.
+        # A batch without any unit, in no process: 0 and not 0 / 0.
+        loss = self._objectives[side](answers) * self._processes / units.clamp(min=1)
+        if self._processes > 1:
+            # An objective on hidden states leaves the layers above alone, and DDP waits for gradients of all weights.
+            loss = loss + 0.0 * answers.nll.sum()
+        nll = answers.nll.detach().sum() / tokens.clamp(min=1)
+        return PassLoss(loss, loss.detach() / self._processes, nll)
+
+    def _answers(self, model: nn.Module, batch: Mapping[str, Any], side: Side) -> Answers:
+        """What the model says of one batch, with all that the side's objective needs."""
+        objective, forward = self._objectives[side], self._task.forward
+        other = batch.get("alternate")
+        if other is None:
+            return self._with_reference(side, batch, forward(model, batch, objective.needs, self._layers[side]))
+        if not objective.own_answers:  # their losses are only logged and compared with the ceiling
+            with torch.no_grad():
+                answers = forward(model, batch)
+            return replace(answers, alternate=forward(model, other))
+        rows = batch["labels"].shape[0]
+        own, alternate = split_rows(forward(model, beside(dict(batch), other), objective.needs), rows)
+        alternate = self._with_reference("alternate", other, alternate)
+        return replace(self._with_reference(side, batch, own), alternate=alternate)
+
+    def _with_reference(self, name: str, batch: Mapping[str, Any], answers: Answers) -> Answers:
+        if self._references is None:
+            return answers
+        with torch.no_grad(), self._autocast():
+            return self._references.attach(name, batch, answers)
+
+
+def _layer(objective: Objective, model: nn.Module) -> int | None:
+    """Number of the layer whose hidden states the objective needs."""
+    if objective.layer is None or "hidden" not in objective.needs:
+        return None
+    config = cast(Any, model).config.get_text_config(decoder=True)
+    return objective.layer(int(config.num_hidden_layers))

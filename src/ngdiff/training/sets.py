@@ -1,0 +1,95 @@
+"""The sets of rows of a run, encoded and checked, and how many units of an objective are in a step."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ngdiff.core.answers import count_units
+from ngdiff.core.slots import SIDES, Side
+from ngdiff.objectives import Objective, forget_ceiling
+from ngdiff.tasks import Rows, Task
+from ngdiff.tasks.base import Alternates
+from ngdiff.training.config import UnlearnConfig
+
+Examples = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Sets:
+    """Encoded rows.
+
+    Args:
+        forget, retain: What is to be forgotten, and what is to be kept.
+        holdout: Rows that the model never saw; None for none.
+        alternates: The forget rows with other answers; None where no objective teaches one.
+        evaluation: What the losses in the log are of: one set, several by name, or None.
+    """
+
+    forget: Examples
+    retain: Examples
+    holdout: Examples | None
+    alternates: Alternates | None
+    evaluation: Any
+
+    def lengths(self, task: Task) -> tuple[list[int], list[int]] | None:
+        """Lengths of the rows of both sides; None where a task has rows of no length."""
+        forget, retain = task.lengths(self.forget), task.lengths(self.retain)
+        return None if forget is None or retain is None else (forget, retain)
+
+
+def read_sets(
+    task: Task,
+    objectives: Mapping[Side, Objective],
+    args: UnlearnConfig,
+    forget: Rows,
+    retain: Rows,
+    *,
+    holdout: Rows = None,
+    evaluation: Rows = None,
+) -> Sets:
+    """Encode what a user gave.
+
+    Args:
+        task: Encodes rows.
+        objectives: Of both sides.
+        args: Options.
+        forget, retain, holdout, evaluation: As for `UnlearnTrainer`.
+
+    Raises:
+        InputError: rows that cannot be used, or none that an option asks for.
+    """
+    forget, retain = task.encode_pair(forget, retain)
+    unseen = task.encode_holdout(holdout) if holdout is not None else None
+    if holdout is None:  # refuse `holdout` now, not after the first losses
+        forget_ceiling(args.ceiling_form, vocabulary=2)
+    alternates = task.alternates() if "alternate" in objectives["forget"].needs else None
+    if evaluation is None:
+        asked = args.eval_strategy != "no" or args.eval_on_start
+        evaluation = {"forget": forget, "retain": retain} if asked else None
+    elif isinstance(evaluation, Mapping):
+        evaluation = {name: task.encode(rows, f"evaluation set {name}") for name, rows in evaluation.items()}
+    else:
+        evaluation = task.encode(evaluation, "evaluation set")
+    return Sets(forget, retain, unseen, alternates, evaluation)
+
+
+def count_step(
+    batches: Sequence[Mapping[Side, Mapping[str, Any]]], objectives: Mapping[Side, Objective]
+) -> dict[str, Tensor]:
+    """Number of units and of answer tokens of each side, under its name and `SIDE_tokens`, over all micro-batches.
+
+    Args:
+        batches: All micro-batches of a step.
+        objectives: Of both sides.
+    """
+    counts: dict[str, Tensor] = {}
+    for side in SIDES:
+        objective = objectives[side]
+        own = [batch[side] for batch in batches]
+        learned = own if objective.own_answers else [batch["alternate"] for batch in own]
+        counts[side] = torch.stack([count_units(batch["labels"], objective.unit) for batch in learned]).sum()
+        counts[f"{side}_tokens"] = torch.stack([count_units(batch["labels"], "token") for batch in own]).sum()
+    return counts
