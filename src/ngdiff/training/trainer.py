@@ -290,14 +290,14 @@ class UnlearnTrainer(ChosenOptimizerTrainer):
         step = self.state.global_step + 1
         if self.prober.is_due(step):
             with self.observe("probe of the learning rate"):
-                self._probe(step)
+                self._probe(self.bare_optimizer, step)
         self.step_log.add({"learning_rate": self.rate})  # Trainer's is its schedule's: the one before the probe
 
-    def _probe(self, step: int) -> None:
+    def _probe(self, optimizer: Optimizer, step: int) -> None:
         model, report = self.model_wrapped, cast(StepReport, self.step_log.last)
         with eval_mode(model):  # no dropout: every loss of a probe must see the same model
             probe = self.prober.probe(
-                self.bare_optimizer,
+                optimizer,
                 step,
                 lambda batches: self.retain_loss(model, batches),
                 step_loss=report.retain_loss,
