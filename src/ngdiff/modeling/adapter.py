@@ -4,7 +4,13 @@ import copy
 from typing import Any, cast
 
 import torch
-from peft import PeftConfig, PeftModel, get_peft_model
+from peft import (
+    PeftConfig,
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 from transformers.pytorch_utils import Conv1D
@@ -37,9 +43,25 @@ def add_adapter(model: Any, config: PeftConfig, *, seed: int) -> PeftModel:
     config = _without_unfit_layers(model, config)
     torch.manual_seed(seed)
     try:
-        return cast(PeftModel, get_peft_model(model, config))
+        adapted = cast(PeftModel, get_peft_model(model, config))
     except REFUSALS as error:
         raise InputError(f"The adapter does not fit the model: {reason_of(error)} {_named(model)}") from error
+    _check_readable(adapted)
+    return adapted
+
+
+def _check_readable(model: PeftModel) -> None:
+    """Refuse an adapter that PEFT would write under names which it does not read: shared experts of Laguna, in 0.21."""
+    state = get_peft_model_state_dict(model, save_embedding_layers=False)
+    read: Any = set_peft_model_state_dict(model, state)
+    missing = set(read.missing_keys)
+    lost = {name for name, parameter in model.named_parameters() if parameter.requires_grad} & missing
+    if lost:
+        layers = sorted({name.partition(".lora_")[0].removeprefix("base_model.model.") for name in lost})
+        raise InputError(
+            f"The adapter could not be read after it was saved: PEFT finds no weights for {len(layers)} layers such as "
+            f"{layers[0]}; leave them out with --lora-target-modules"
+        )
 
 
 def _without_unfit_layers(model: nn.Module, config: PeftConfig) -> PeftConfig:

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ngdiff.errors import InputError
 from ngdiff.modeling.head import output_head
 
 # Which positions the head sees: all, those that are asked for, or none.
@@ -38,6 +39,11 @@ class HeadInput:
         if self.places is None:
             return None
         hidden, *rest = inputs
+        if hidden.dim() != 3:  # ProphetNet predicts several tokens at each position
+            raise InputError(
+                f"This model cannot be trained here: its output head is given hidden states of shape "
+                f"{tuple(hidden.shape)}, and not one (batch, tokens, width) for each token"
+            )
         device = hidden.device.type
         if torch.is_autocast_enabled(device) and hidden.dtype == torch.float32:  # the head would do it, and unseen
             hidden = hidden.to(torch.get_autocast_dtype(device))
