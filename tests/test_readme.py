@@ -64,11 +64,10 @@ def test_links_lead_somewhere():
 def test_options_in_the_text_exist():
     from ngdiff.cli.compare import PARSER as COMPARE
     from ngdiff.cli.evaluate import PARSER as EVALUATE
-    from ngdiff.cli.finetune import PARSER as FINETUNE
     from ngdiff.cli.score import PARSER as SCORE
-    from ngdiff.cli.unlearn import PARSER as UNLEARN
+    from ngdiff.cli.tasks import TASKS
 
-    parsers = (UNLEARN, EVALUATE, FINETUNE, SCORE, COMPARE)
+    parsers = (TASKS["text"].unlearn.parser, TASKS["text"].finetune.parser, EVALUATE, SCORE, COMPARE)
     known = {f"--{name.replace('_', '-')}" for parser in parsers for name in parser._actions}
     known |= {"--config", "--nproc-per-node"}  # read before the others; torchrun's
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", README))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ngdiff.cli.config_file import read_config
 from ngdiff.cli.task import task_of
-from ngdiff.cli.unlearn import PARSER
+from ngdiff.cli.text_unlearning import TextUnlearning
 from ngdiff.errors import InputError
 
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -94,7 +94,7 @@ def test_values_that_no_option_has(tmp_path: Path, line: str, message: str) -> N
     needed = {"model": "m", "forget": "f", "retain": "r", "output": "o"}
     rest = "".join(f"{name}: {value}\n" for name, value in needed.items() if not line.startswith(name))
     with pytest.raises(InputError, match=re.escape(message)):  # noqa: PT012
-        values = PARSER.parse(["--config", written(tmp_path, rest + line + "\n")])
+        values = TextUnlearning.parser.parse(["--config", written(tmp_path, rest + line + "\n")])
         load_tokenizer(str(values["model"]))
 
 

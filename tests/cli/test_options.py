@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import TrainingArguments
 
-from ngdiff.cli import evaluate, finetune, unlearn
+from ngdiff.cli import evaluate
 from ngdiff.cli.options import LoraOptions, resolved
+from ngdiff.cli.text_finetuning import TextFinetuneOptions, TextFinetuning
+from ngdiff.cli.text_unlearning import TextUnlearning, TextUnlearnOptions
 from ngdiff.errors import InputError
 from ngdiff.training import UnlearnConfig
 from ngdiff.training.finetune import FinetuneConfig
@@ -25,14 +27,14 @@ BASIC = {
 
 
 def parts_of(command: str, words: list[str]) -> tuple[Any, ...]:
-    module, kind, config = {
-        "unlearn": (unlearn, unlearn.UnlearnOptions, UnlearnConfig),
-        "finetune": (finetune, finetune.FinetuneOptions, FinetuneConfig),
-        "evaluate": (evaluate, evaluate.AllOptions, None),
+    parser, kind, config = {
+        "unlearn": (TextUnlearning.parser, TextUnlearnOptions, UnlearnConfig),
+        "finetune": (TextFinetuning.parser, TextFinetuneOptions, FinetuneConfig),
+        "evaluate": (evaluate.PARSER, evaluate.AllOptions, None),
     }[command]
-    values = module.PARSER.parse(words)
-    options = module.PARSER.build(kind, values)
-    return (options,) if config is None else (options, module.PARSER.build(config, values, output_dir=options.output))
+    values = parser.parse(words)
+    options = parser.build(kind, values)
+    return (options,) if config is None else (options, parser.build(config, values, output_dir=options.output))
 
 
 def config_of(command: str, words: list[str]) -> dict[str, Any]:

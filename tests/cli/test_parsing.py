@@ -9,27 +9,35 @@ from typing import Any
 import pytest
 from transformers import TrainingArguments
 
-from ngdiff.cli import compare, evaluate, finetune, score, unlearn
+from ngdiff.cli import compare, evaluate, score
 from ngdiff.cli.options import OutputOptions
 from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.cli.text_finetuning import TextFinetuning
+from ngdiff.cli.text_unlearning import TextUnlearning
 from ngdiff.errors import InputError
 from ngdiff.training import UnlearnConfig
 
 NEEDED = ["--model", "m", "--forget", "f", "--retain", "r", "--output", "o"]
-COMMANDS = {"unlearn": unlearn, "evaluate": evaluate, "finetune": finetune, "score": score, "compare": compare}
-PARSERS = {name: command.PARSER for name, command in COMMANDS.items()}
+UNLEARN, FINETUNE = TextUnlearning.parser, TextFinetuning.parser
+PARSERS = {
+    "unlearn": UNLEARN,
+    "evaluate": evaluate.PARSER,
+    "finetune": FINETUNE,
+    "score": score.PARSER,
+    "compare": compare.PARSER,
+}
 
 
 def parse(*words: str) -> dict[str, Any]:
     """Values of `ngdiff unlearn` besides the required ones."""
-    values = unlearn.PARSER.parse([*NEEDED, *words])
+    values = UNLEARN.parse([*NEEDED, *words])
     assert values is not None
     return {name: value for name, value in values.items() if name not in ("model", "forget", "retain", "output")}
 
 
 def refused(*words: str) -> str:
     with pytest.raises(InputError) as caught:
-        unlearn.PARSER.parse([*NEEDED, *words])
+        UNLEARN.parse([*NEEDED, *words])
     return str(caught.value)
 
 
@@ -77,13 +85,13 @@ def test_of_other_options_the_last_one_counts(config_file):
 @pytest.mark.parametrize("name", ["--output-dir", "--output_dir"])
 def test_output_dir_is_output(name):
     words = ["--model", "m", "--forget", "f", "--retain", "r", name, "there"]
-    assert unlearn.PARSER.parse(words) == {"model": "m", "forget": "f", "retain": "r", "output": "there"}
-    assert finetune.PARSER.parse(["--model", "m", "--train", "t", name, "there"])["output"] == "there"
+    assert UNLEARN.parse(words) == {"model": "m", "forget": "f", "retain": "r", "output": "there"}
+    assert FINETUNE.parse(["--model", "m", "--train", "t", name, "there"])["output"] == "there"
 
 
 def test_the_later_of_output_and_output_dir_wins():
     for first, second in (("--output", "--output-dir"), ("--output-dir", "--output")):
-        values = unlearn.PARSER.parse(["--model", "m", "--forget", "f", "--retain", "r", first, "a", second, "b"])
+        values = UNLEARN.parse(["--model", "m", "--forget", "f", "--retain", "r", first, "a", second, "b"])
         assert values["output"] == "b"
         assert "output_dir" not in values
 
@@ -183,15 +191,15 @@ def test_missing_options_are_named(command, words, missing):
 
 
 def test_a_check_of_transformers_is_an_input_error(tmp_path):
-    values = unlearn.PARSER.parse([*NEEDED, "--save-strategy", "sometimes"])
+    values = UNLEARN.parse([*NEEDED, "--save-strategy", "sometimes"])
     with pytest.raises(InputError, match=r"^ngdiff unlearn: sometimes is not a valid SaveStrategy"):
-        unlearn.PARSER.build(UnlearnConfig, values, output_dir=str(tmp_path))
+        UNLEARN.build(UnlearnConfig, values, output_dir=str(tmp_path))
 
 
 def test_our_own_check_keeps_its_message(tmp_path):
-    values = unlearn.PARSER.parse([*NEEDED, "--method", "magic"])
+    values = UNLEARN.parse([*NEEDED, "--method", "magic"])
     with pytest.raises(InputError, match=r"^--method magic is not known"):
-        unlearn.PARSER.build(UnlearnConfig, values, output_dir=str(tmp_path))
+        UNLEARN.build(UnlearnConfig, values, output_dir=str(tmp_path))
 
 
 # ---- a YAML file ------------------------------------------------------------------------------------------------
@@ -205,14 +213,14 @@ def test_the_command_line_wins_wherever_it_stands(config_file):
 
 def test_the_command_line_wins_over_the_other_name_too(config_file):
     file = config_file("output: from_file\nmodel: m\nforget: f\nretain: r\n")
-    assert unlearn.PARSER.parse(["--config", file, "--output-dir", "typed"])["output"] == "typed"
+    assert UNLEARN.parse(["--config", file, "--output-dir", "typed"])["output"] == "typed"
     file = config_file("output_dir: from_file\nmodel: m\nforget: f\nretain: r\n")
-    assert unlearn.PARSER.parse(["--config", file])["output"] == "from_file"
+    assert UNLEARN.parse(["--config", file])["output"] == "from_file"
 
 
 def test_required_options_may_stand_in_the_file(config_file):
     file = config_file("model: m\nforget: f\nretain: r\noutput: o\n")
-    assert unlearn.PARSER.parse(["--config", file]) == {"model": "m", "forget": "f", "retain": "r", "output": "o"}
+    assert UNLEARN.parse(["--config", file]) == {"model": "m", "forget": "f", "retain": "r", "output": "o"}
 
 
 @pytest.mark.parametrize(
@@ -331,7 +339,7 @@ def test_every_option_of_ours_has_a_help_text(command):
 
 
 def test_help_shows_defaults():
-    text = " ".join(unlearn.PARSER.help().split())
+    text = " ".join(UNLEARN.help().split())
     for name, default in (
         ("--method NAME", "ngdiff"),
         ("--learning-rate RATE", "auto"),
@@ -346,14 +354,12 @@ def test_help_shows_defaults():
 
 def test_the_forget_objective_has_a_short_name():
     for word in ("--objective", "--forget-objective", "--forget_objective"):
-        values = unlearn.PARSER.parse(
-            [*["--model", "m", "--forget", "f", "--retain", "r", "--output", "o"], word, "npo"]
-        )
+        values = UNLEARN.parse([*["--model", "m", "--forget", "f", "--retain", "r", "--output", "o"], word, "npo"])
         assert values["forget_objective"] == "npo"
 
 
 def test_help_shows_how_to_switch_off():
-    text = " ".join(unlearn.PARSER.help(everything=True).split())
+    text = " ".join(UNLEARN.help(everything=True).split())
     assert "(default: true); off: --no-autolr-search" in text
     for off in re.findall(r"off: (--no-[a-z-]+)", text):
         assert parse(off) == {off.removeprefix("--no-").replace("-", "_"): False}
@@ -362,8 +368,8 @@ def test_help_shows_how_to_switch_off():
 
 @pytest.mark.parametrize("words", [["--help"], ["-h"], ["--help-all"], [*NEEDED, "--help"], ["--nonsense", "-h"]])
 def test_help_is_printed_and_nothing_else_happens(words, capsys):
-    assert unlearn.PARSER.parse(words) is None
-    assert capsys.readouterr().out == unlearn.PARSER.help(everything="--help-all" in words)
+    assert UNLEARN.parse(words) is None
+    assert capsys.readouterr().out == UNLEARN.help(everything="--help-all" in words)
 
 
 def test_help_fits_a_terminal():

@@ -30,7 +30,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ngdiff.cli.config_file import read_config
-from ngdiff.cli.unlearn import PARSER
+from ngdiff.cli.text_unlearning import TextUnlearning
 from ngdiff.data import read_images, read_preparation, read_rows
 from ngdiff.data.images import ImageData
 from ngdiff.data.refusals import read_refusals
@@ -82,7 +82,7 @@ def image(folder: Path, name: str, data: bytes) -> None:
 def config(folder: Path, name: str, data: bytes) -> None:
     (folder / name).write_bytes(data)
     read_config(str(folder / name))
-    values = PARSER.parse(["--config", str(folder / name)])
+    values = TextUnlearning.parser.parse(["--config", str(folder / name)])
     assert values is not None
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from ngdiff.cli import unlearn, unlearn_images
+from ngdiff.cli import unlearn
+from ngdiff.cli.tasks import TASKS
 from ngdiff.errors import InputError
 from ngdiff.speed.cpu.denormals import denormals_are_zero
 
@@ -51,8 +52,8 @@ def test_they_are_zero_in_training_alone(make_trainer):
     assert sys.float_info.min / 2 > 0.0
 
 
-@pytest.mark.parametrize("command", [unlearn, unlearn_images], ids=["text", "image"])
-def test_a_command_takes_them_for_zero_before_torch_starts_threads(command, monkeypatch):
+@pytest.mark.parametrize("task", ["text", "image"])
+def test_a_command_takes_them_for_zero_before_torch_starts_threads(task, monkeypatch):
     seen = []
 
     class Parser:
@@ -60,7 +61,7 @@ def test_a_command_takes_them_for_zero_before_torch_starts_threads(command, monk
             seen.append(sys.float_info.min / 2)
             raise InputError("seen")
 
-    monkeypatch.setattr(command, "PARSER", Parser())
+    monkeypatch.setattr(TASKS[task].unlearn, "parser", Parser())
     with pytest.raises(InputError, match="seen"):
-        command.run([])
+        unlearn.run(["--task", task])
     assert seen == [0.0]

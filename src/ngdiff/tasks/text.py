@@ -7,7 +7,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from ngdiff.core.answers import IGNORED
-from ngdiff.data import AnswerCollator, Row
+from ngdiff.data import AnswerCollator, Row, Template
 from ngdiff.data.collate import LabelPlaces
 from ngdiff.data.refusals import read_refusals
 from ngdiff.errors import InputError
@@ -28,6 +28,7 @@ class TextTask(Task):
         tokenizer: Its tokenizer; None where all rows come encoded.
         options: How rows become tokens, and how passes are computed.
         data_collator: Makes a batch of encoded rows.
+        template: How questions are put, where that is settled and the sets are checked against each other.
 
     Attributes:
         situation: What decides how forward passes are computed; after `prepare`.
@@ -46,9 +47,11 @@ class TextTask(Task):
         tokenizer: Any,
         options: TextOptions | None = None,
         data_collator: Callable[..., Any] | None = None,
+        *,
+        template: Template | None = None,
     ) -> None:
         self.options = options or TextOptions()
-        self._encoder = RowEncoder(model, tokenizer, self.options)
+        self._encoder = RowEncoder(model, tokenizer, self.options, template)
         self.collate = LabelPlaces(data_collator or AnswerCollator(self._encoder.pad_token_id))
         self._own_collator = data_collator is not None
         self._forget: Sequence[Row] | None = None
@@ -80,14 +83,12 @@ class TextTask(Task):
 
     def encode_holdout(self, source: Rows) -> Sequence[Example]:
         """Encoded rows that the model never saw; after `encode_pair`: none to forget. Raises as `RowEncoder`."""
-        rows = self._encoder.read(source, "--holdout")
-        self._encoder.refuse_overlap(self._forget, rows, "--holdout")
-        return source if rows is None else self._encoder.encode(rows)
+        return self._encoder.beside(self._forget, source, "--holdout")
 
     def encode_pair(self, forget: Rows, retain: Rows) -> tuple[Sequence[Example], Sequence[Example]]:
         """Both sets encoded, checked against each other. Raises as `RowEncoder.pair`."""
-        self._forget = self._encoder.read(forget, "--forget")
-        return self._encoder.pair(forget if self._forget is None else self._forget, retain)
+        self._forget, own, others = self._encoder.pair(forget, retain)
+        return own, others
 
     def alternates(self) -> AlternateRows:
         """The forget rows with other answers, for objectives that teach one.

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ngdiff.data import Row, check_encoded_overlap, check_overlap, encode_rows, read_rows, resolve_template
+from ngdiff.data import Row, Template, check_encoded_overlap, check_overlap, encode_rows, read_rows, resolve_template
 from ngdiff.errors import InputError
 from ngdiff.evaluation.context import row_limit
 from ngdiff.modeling.vocabulary import check_tokens, check_vocabulary, embedding_rows, pad_token_within
@@ -12,10 +12,18 @@ from ngdiff.tasks.text_options import TextOptions
 
 
 class RowEncoder:
-    """Turns whatever a data set argument is into encoded rows, all with one template."""
+    """Turns whatever a data set argument is into encoded rows, all with one template.
 
-    def __init__(self, model: Any, tokenizer: Any, options: TextOptions) -> None:
+    Args:
+        model: Whose embeddings and context the rows must fit.
+        tokenizer: Its tokenizer, or None.
+        options: With the template and the greatest length.
+        template: Where it is resolved already, for sets that are checked against each other already.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, options: TextOptions, template: Template | None = None) -> None:
         self.tokenizer, self.options = tokenizer, options
+        self._given = template
         self.template_name: str | None = None
         self.max_length = row_limit(model, options.max_length)
         self._model = model
@@ -32,35 +40,54 @@ class RowEncoder:
             InputError: no rows, rows that cannot be read or do not fit, or text without a tokenizer.
         """
         rows = self.read(source, role)
-        return source if rows is None else self.encode(rows)
+        return source if rows is None else self.encode(rows, self.template_for(rows))
 
-    def pair(self, forget: Rows, retain: Rows) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
-        """Both sets encoded, checked against each other: no row may stand in both.
+    def pair(
+        self, forget: Rows, retain: Rows
+    ) -> tuple[list[Row] | None, Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
+        """Both sets, read once, encoded with one template and checked against each other: no row may stand in both.
+
+        Returns:
+            Forget rows of text, None where they came encoded; both sets, encoded.
 
         Raises:
             InputError: as above, or rows that stand in both sets.
         """
-        forget_rows, retain_rows = self.read(forget, "--forget"), self.read(retain, "--retain")
-        self.refuse_overlap(forget_rows, retain_rows, "--retain")
-        encoded = (
-            forget if forget_rows is None else self.encode(forget_rows),
-            retain if retain_rows is None else self.encode(retain_rows),
-        )
-        if forget_rows is None or retain_rows is None:
-            check_encoded_overlap(*encoded)
-        return encoded
+        own, others = self.read(forget, "--forget"), self.read(retain, "--retain")
+        texts = [*(own or ()), *(others or ())]
+        if texts:
+            template = self.template_for(texts)
+            self.refuse_overlap(own, others, "--retain", template)
+            forget = forget if own is None else self.encode(own, template)
+            retain = retain if others is None else self.encode(others, template)
+        if own is None or others is None:
+            check_encoded_overlap(forget, retain)
+        return own, forget, retain
 
-    def refuse_overlap(self, forget: Sequence[Row] | None, others: Sequence[Row] | None, name: str) -> None:
-        """Refuse rows of text that are in the forget set and in another.
+    def beside(self, forget: Sequence[Row] | None, source: Rows, role: str) -> Sequence[Mapping[str, Any]]:
+        """A set encoded of which no row may stand in the forget set. Raises as `pair`."""
+        rows = self.read(source, role)
+        if rows is None:
+            return source  # encoded, as it came
+        template = self.template_for([*(forget or ()), *rows])
+        self.refuse_overlap(forget, rows, role, template)
+        return self.encode(rows, template)
+
+    def refuse_overlap(
+        self, forget: Sequence[Row] | None, others: Sequence[Row] | None, role: str, template: Template
+    ) -> None:
+        """Refuse rows of text that are in the forget set and in another, where nobody has looked.
 
         Raises:
             InputError: there are such rows.
         """
-        if forget is None or others is None:
-            return
-        template = resolve_template(self.options.template, self.tokenizer, [*forget, *others])
-        names = ("--forget", name)
-        check_overlap(forget, others, drop=False, tokenizer=self.tokenizer, template=template, names=names)
+        if forget is not None and others is not None and self._given is None:
+            names = ("--forget", role)
+            check_overlap(forget, others, drop=False, tokenizer=self.tokenizer, template=template, names=names)
+
+    def template_for(self, rows: Sequence[Row]) -> Template:
+        """How these rows become text. Raises as `ngdiff.data.resolve_template`."""
+        return self._given or resolve_template(self.options.template, self.tokenizer, rows)
 
     def read(self, source: Rows, role: str) -> list[Row] | None:
         """Rows of text; None where they are encoded already."""
@@ -77,16 +104,16 @@ class RowEncoder:
             raise InputError(f"{role}: rows of text need a tokenizer; pass processing_class")
         return read_rows(source, role=role)
 
-    def encode(self, rows: list[Row]) -> Sequence[Mapping[str, Any]]:
+    def encode(self, rows: list[Row], template: Template) -> Sequence[Mapping[str, Any]]:
         """Tokens and labels of rows of text."""
-        template = resolve_template(self.options.template, self.tokenizer, rows)
         self.template_name = template.name
         return self._checked(rows, encode_rows(rows, self.tokenizer, template, max_length=self.max_length))
 
     def encode_answers(self, rows: list[Row], answers: list[str]) -> list[dict[str, Any]]:
         """Tokens and labels of rows with other answers in place of their own, one for each row."""
-        template = resolve_template(self.options.template, self.tokenizer, rows)
-        encoded = encode_rows(rows, self.tokenizer, template, max_length=self.max_length, answers=answers)
+        encoded = encode_rows(
+            rows, self.tokenizer, self.template_for(rows), max_length=self.max_length, answers=answers
+        )
         return list(self._checked(rows, encoded))
 
     def _checked(self, rows: list[Row], encoded: Any) -> Any:

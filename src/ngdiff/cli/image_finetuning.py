@@ -1,0 +1,98 @@
+"""`ngdiff finetune --task image`: what it reads, loads and trains."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ngdiff.cli.images import ImageOptions, describe_images, read_for_model, refuse_several_processes
+from ngdiff.cli.inputs import inputs_of
+from ngdiff.cli.options import ModelOptions, OutputOptions
+from ngdiff.cli.parsing import CommandParser
+from ngdiff.cli.task import TaskOptions
+from ngdiff.data import split_images
+from ngdiff.files import sha256_file
+from ngdiff.manifest import describe_model
+from ngdiff.modeling import IMAGE_SHAPES, build_image_model, is_image_shape, load_image_model
+from ngdiff.training.finetune import FinetuneResult
+from ngdiff.training.finetune_images import ImageFinetuneConfig, finetune_images
+
+
+@dataclass
+class ImageFinetuneOptions(TaskOptions, ModelOptions, ImageOptions, OutputOptions):
+    """Everything that is not an argument of the trainer."""
+
+
+class ImageFinetuning:
+    """Images and a classifier; see `ngdiff.cli.tasks.Finetuning`."""
+
+    parser = CommandParser(
+        "finetune",
+        "Train an image classifier: the target of an unlearning run; or, with --forget-class or --forget-rows, the "
+        "reference that never saw what is to be forgotten. --model may be a shape with random weights "
+        f"({', '.join(IMAGE_SHAPES)}) or a config.json.",
+        {
+            "task": TaskOptions,
+            "model": ModelOptions,
+            "data": ImageOptions,
+            "output": OutputOptions,
+            "training": ImageFinetuneConfig,
+        },
+        required=("model", "dataset", "output"),
+    )
+    template = None
+
+    @classmethod
+    def accepted(cls, values: Mapping[str, Any]) -> ImageFinetuneOptions:
+        """The options."""
+        refuse_several_processes()  # before the options start a process group
+        options: ImageFinetuneOptions = cls.parser.build(ImageFinetuneOptions, values)
+        return options
+
+    @classmethod
+    def arguments(cls, values: Mapping[str, Any], output: Path) -> ImageFinetuneConfig:
+        """The arguments of the trainer."""
+        config: ImageFinetuneConfig = cls.parser.build(ImageFinetuneConfig, values, output_dir=str(output))
+        return config
+
+    def __init__(self, options: ImageFinetuneOptions, config: ImageFinetuneConfig) -> None:
+        self.options, self.config = options, config
+        self.fresh = is_image_shape(options.model)
+        self.inputs = inputs_of(options.model, options.dataset)
+
+    def read(self) -> None:
+        """The images; without those to be forgotten where some are named."""
+        options = self.options
+        self._data, self.companion = read_for_model(options, options.model, fresh=self.fresh)
+        self._images = self._data.train
+        if options.forget_class is not None or options.forget_rows is not None:
+            self._images = split_images(
+                self._data, forget_class=options.forget_class, forget_rows=options.forget_rows, seed=options.forget_seed
+            ).retain
+        self.data = {"train": describe_images(options.dataset, self._images)}
+        self.model_files = _describe_shape(options.model) if self.fresh else describe_model(options.model)
+
+    def load(self, output: Path) -> None:
+        """The model, with an output for each class."""
+        options, data, seed = self.options, self._data, self.config.seed
+        if self.fresh:
+            self.model = build_image_model(options.model, data.class_names, data.train.size, seed=seed)
+        else:
+            self.model = load_image_model(
+                options.model,
+                class_names=data.class_names,
+                seed=seed,
+                dtype=options.dtype,
+                trust_remote_code=options.trust_remote_code,
+            )
+
+    def begun(self) -> None:
+        """Nothing is written beside the model."""
+
+    def train(self, **options: Any) -> FinetuneResult:
+        """Train; options as of `ngdiff.training.finetune_images.finetune_images`."""
+        return finetune_images(self.model, self._images, self.companion, self.config, fresh=self.fresh, **options)
+
+
+def _describe_shape(shape: str) -> dict[str, Any]:
+    return {"shape": shape, **({"sha256": sha256_file(shape)} if Path(shape).is_file() else {})}

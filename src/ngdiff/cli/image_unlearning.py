@@ -1,0 +1,123 @@
+"""`ngdiff unlearn --task image`: what it reads, loads and trains."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ngdiff.cli.images import (
+    TEXT_ONLY,
+    ImageOptions,
+    describe_images,
+    in_order_of,
+    read_for_model,
+    refuse_several_processes,
+)
+from ngdiff.cli.inputs import inputs_of
+from ngdiff.cli.options import ModelOptions, OutputOptions
+from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.cli.task import TaskOptions
+from ngdiff.data import split_images
+from ngdiff.errors import InputError
+from ngdiff.manifest import describe_model
+from ngdiff.modeling import load_image_model
+from ngdiff.tasks import ImageTask
+from ngdiff.training import UnlearnConfig, UnlearnTrainer
+
+
+@dataclass
+class ClassifierOptions:
+    """What only image classifiers have."""
+
+    batch_norm: str = option(
+        "frozen",
+        help="statistics of batch normalisation: frozen (the model's own, untouched) or train (of each batch)",
+        value="WHICH",
+    )
+
+
+@dataclass
+class ImageUnlearnOptions(TaskOptions, ModelOptions, ImageOptions, ClassifierOptions, OutputOptions):
+    """Everything that is not an argument of the trainer."""
+
+
+class ImageUnlearning:
+    """Images and a classifier; see `ngdiff.cli.tasks.Unlearning`."""
+
+    parser = CommandParser(
+        "unlearn",
+        "Make an image classifier forget a class, or a part of one, or some images, and keep the rest. The learning "
+        "rate is found from the loss on what is kept; nothing needs tuning.",
+        {
+            "task": TaskOptions,
+            "model": ModelOptions,
+            "data": ImageOptions,
+            "classifier": ClassifierOptions,
+            "output": OutputOptions,
+            "method and training": UnlearnConfig,
+        },
+        required=("model", "dataset", "output"),
+    )
+    any_number_of_processes = False
+    template = None
+
+    @classmethod
+    def accepted(cls, values: Mapping[str, Any]) -> ImageUnlearnOptions:
+        """The options."""
+        refuse_several_processes()  # before the options start a process group
+        for name in TEXT_ONLY:  # a config file of an earlier run names them, too, with their defaults
+            if values.get(name) not in (None, getattr(UnlearnConfig, name)):
+                raise InputError(f"--{name.replace('_', '-')} is for texts; --task image does not have it")
+        options: ImageUnlearnOptions = cls.parser.build(ImageUnlearnOptions, values)
+        return options
+
+    def __init__(self, options: ImageUnlearnOptions, config: UnlearnConfig) -> None:
+        self.options, self.config = options, config
+        self.inputs = inputs_of(options.model, options.dataset)
+
+    def read(self) -> None:
+        """Images and model: its classes say in which order theirs are."""
+        options = self.options
+        data, self.companion = read_for_model(options, options.model)
+        self._model = load_image_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
+        self._split = split_images(
+            in_order_of(self._model, data),
+            forget_class=options.forget_class,
+            forget_rows=options.forget_rows,
+            seed=options.forget_seed,
+        )
+        if self.config.ceiling_form == "holdout" and self._split.holdout is None:
+            raise InputError(
+                f"--forget-ceiling holdout: {options.dataset} has no test images of what is to be forgotten"
+            )
+        self.data = {name: describe_images(options.dataset, images) for name, images in self._split.sets().items()}
+        self.model_files = describe_model(options.model)
+
+    def trainer(self, output: Path) -> UnlearnTrainer:
+        """The model in its trainer."""
+        return UnlearnTrainer(
+            self._model,
+            self.config,
+            self._split.forget,
+            self._split.retain,
+            holdout_dataset=self._split.holdout,
+            task=ImageTask(self._model, self.companion, batch_norm=self.options.batch_norm),
+        )
+
+    def evaluation(self) -> str:
+        """The command that scores the model on the sets of the run."""
+        options = self.options
+        given = {
+            "task": "image",
+            "model": options.output,
+            "dataset": options.dataset,
+            "forget-class": options.forget_class,
+            "forget-rows": options.forget_rows,
+            "forget-seed": options.forget_seed or None,
+            "image-size": options.image_size,
+            "dtype": None if options.dtype == ModelOptions.dtype else options.dtype,
+        }
+        words = [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
+        flags = ["--trust-remote-code"] if options.trust_remote_code else []
+        return shlex.join(["ngdiff", "evaluate", *words, *flags])

@@ -1,0 +1,127 @@
+"""The output folder of a run that trains: checked, resumed, begun and finished."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ngdiff.cli.options import OutputOptions, resolved
+from ngdiff.cli.processes import is_first, wait_for_all
+from ngdiff.cli.resume import checkpoint_to_resume, is_done, refuse_other_run
+from ngdiff.cli.ruined import RUINED, drop_ruined, in_ruined
+from ngdiff.cli.signals import SIGNALS
+from ngdiff.files import check_output, prepare_output
+from ngdiff.manifest import write_manifest
+from ngdiff.paths import user_path
+from ngdiff.training.checkpoint import WholeCheckpoint
+
+
+class RunFolder:
+    """Where a run writes, from the check before anything is read to the last manifest.
+
+    The folder is checked when the object is made. `describe` says what the run is and, with `--resume`, compares it
+    with the run that began there. As a context manager it lasts from there to the end: `begin` empties the folder and
+    writes the first manifest, and where the block ends without an exception after `begin`, the last manifest is
+    written, with hashes of `outputs`. All processes of a run do the same; the first one reads and writes.
+
+    Args:
+        command: Name of the command.
+        words: Those behind it.
+        options: With `output`, `overwrite` and `resume`.
+        config: The arguments of the trainer.
+        inputs: Models and data sets of the run, which `--overwrite` must not delete.
+
+    Attributes:
+        path: The folder.
+        outputs: Names of the files that the run has made; filled by the command.
+        extra: More for the last manifest; filled by the command.
+
+    Raises:
+        InputError: as `ngdiff.files.check_output`.
+    """
+
+    def __init__(
+        self, command: str, words: Sequence[str], options: OutputOptions, config: Any, inputs: Sequence[str | Path]
+    ) -> None:
+        self.path = user_path(options.output, "--output")
+        self.outputs: list[str] = []
+        self.extra: dict[str, Any] = {}
+        self._options, self._config, self._begun = options, config, False
+        self._where: dict[str, Any] = {"overwrite": options.overwrite, "resume": options.resume, "inputs": inputs}
+        self._manifest: dict[str, Any] = {"command": ["ngdiff", command, *words], "seed": config.seed}
+        self._always: dict[str, Any] = {}
+        if is_first():
+            check_output(options.output, **self._where)
+
+    def describe(
+        self,
+        options: Any,
+        *,
+        data: Mapping[str, Mapping[str, Any]],
+        model: Mapping[str, Any],
+        template: str | None,
+        own: Mapping[str, Mapping[str, Any]] | None = None,
+        rows_per_step: int | None = None,
+    ) -> Self:
+        """Say what the run is, before the model is loaded.
+
+        Args:
+            options: As of the run, with what was found out since.
+            data, model, template, own: As for `ngdiff.manifest.write_manifest`.
+            rows_per_step: Of each set, for a run that may go on in another number of processes.
+
+        Raises:
+            InputError: `--resume`, and the run in the folder is another one, or none.
+        """
+        settings = resolved(options, self._config)
+        self._manifest |= {"config": settings, "data": data, "model": model, "template": template, "own": own or {}}
+        if is_first() and self._options.resume:
+            refuse_other_run(
+                self._options.output, settings, data=data, model=model, rows_per_step=rows_per_step, own=own
+            )
+        return self
+
+    def is_done(self) -> bool:
+        """Whether `--resume` finds nothing left to do. All processes must call it."""
+        return is_done(self._options.output, self._manifest["config"], resume=self._options.resume)
+
+    def checkpoint(self) -> WholeCheckpoint | None:
+        """Where the run goes on from; None: from its beginning. All processes must call it."""
+        with_best = self._config.load_best_model_at_end
+        return checkpoint_to_resume(self._options.output, resume=self._options.resume, with_best=with_best)
+
+    def begin(self, **always: Any) -> None:
+        """All input is accepted: empty the folder, and write the manifest of a run that is not finished.
+
+        Args:
+            always: More for both manifests.
+        """
+        self._always, self._begun = always, True
+        if is_first():
+            prepare_output(self._options.output, **self._where)
+        SIGNALS.resumable = not self._config.save_only_model
+        if is_first():
+            write_manifest(self.path, **self._manifest, extra={"finished": False, **always})
+        wait_for_all()  # nobody reads or writes in a folder that is being emptied
+
+    def model_place(self, ruined: str) -> Path:
+        """Where the model goes: the folder itself, or its folder `ruined` if there is a reason."""
+        return self.path / RUINED if ruined else self.path
+
+    def add_model(self, files: Sequence[str], ruined: str) -> None:
+        """Count the files of the model, written to `model_place`, among the outputs."""
+        if is_first() and not ruined:
+            drop_ruined(self.path)
+        self.outputs += in_ruined(files) if ruined else files
+        if ruined:
+            self.extra |= {"ruined": ruined, "model": RUINED}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and self._begun and is_first():
+            extra = {"finished": True, **self.extra, **self._always}
+            write_manifest(self.path, **self._manifest, extra=extra, outputs=self.outputs)

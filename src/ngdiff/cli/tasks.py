@@ -1,0 +1,115 @@
+"""What each command does for each kind of model and rows: `TASKS`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ngdiff.cli.image_finetuning import ImageFinetuning
+from ngdiff.cli.image_unlearning import ImageUnlearning
+from ngdiff.cli.parsing import CommandParser
+from ngdiff.cli.text_finetuning import TextFinetuning
+from ngdiff.cli.text_unlearning import TextUnlearning
+from ngdiff.training import UnlearnTrainer
+from ngdiff.training.finetune import FinetuneResult
+
+
+class Material(Protocol):
+    """What a command that trains asks of a kind. Made of options and the arguments of the trainer, which are checked.
+
+    Attributes:
+        parser: Option groups and help of the command.
+        inputs: Models and data sets as typed, which `--overwrite` must not delete.
+        data, model_files, template: For the manifest; after `read`.
+        companion: What is saved beside the model, such as a tokenizer; after `read`.
+    """
+
+    parser: CommandParser
+    inputs: list[str | Path]
+    data: dict[str, dict[str, Any]]
+    model_files: dict[str, Any]
+    companion: Any
+
+    @property
+    def template(self) -> str | None:
+        """As above."""
+        ...
+
+    def __init__(self, options: Any, config: Any) -> None: ...
+
+    @classmethod
+    def accepted(cls, values: Mapping[str, Any]) -> Any:
+        """The options that are not arguments of the trainer; None where nothing is left to do."""
+        ...
+
+    def read(self) -> None:
+        """Read and check the data, once.
+
+        Raises:
+            InputError: data that cannot be used.
+        """
+        ...
+
+
+class Unlearning(Material, Protocol):
+    """`ngdiff unlearn` of a kind.
+
+    Attributes:
+        any_number_of_processes: Whether a run may be shared by processes, and go on in another number of them.
+    """
+
+    any_number_of_processes: bool
+
+    def trainer(self, output: Path) -> UnlearnTrainer:
+        """Load the model; the trainer with model, sets and task."""
+        ...
+
+    def evaluation(self) -> str:
+        """The command line that scores the model afterwards."""
+        ...
+
+
+class Finetuning(Material, Protocol):
+    """`ngdiff finetune` of a kind.
+
+    Attributes:
+        model: After `load`.
+    """
+
+    model: Any
+
+    @classmethod
+    def arguments(cls, values: Mapping[str, Any], output: Path) -> Any:
+        """The arguments of the trainer.
+
+        Args:
+            values: From the parser.
+            output: Where checkpoints go.
+        """
+        ...
+
+    def load(self, output: Path) -> None:
+        """Load the model, or make one."""
+        ...
+
+    def begun(self) -> None:
+        """Write what belongs beside the model from the start: the folder is there."""
+        ...
+
+    def train(self, **options: Any) -> FinetuneResult:
+        """Train the model in place; options are callbacks, resume and stop_request."""
+        ...
+
+
+@dataclass(frozen=True)
+class TaskCommands:
+    """The commands of one kind."""
+
+    unlearn: type[Unlearning]
+    finetune: type[Finetuning]
+
+
+TASKS: dict[str, TaskCommands] = {
+    "text": TaskCommands(unlearn=TextUnlearning, finetune=TextFinetuning),
+    "image": TaskCommands(unlearn=ImageUnlearning, finetune=ImageFinetuning),
+}

@@ -1,0 +1,149 @@
+"""`ngdiff finetune` of language models: what it reads, loads and trains."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ngdiff.cli.adapters import check_adapter_options, prepared
+from ngdiff.cli.inputs import inputs_of
+from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions
+from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.cli.processes import is_first
+from ngdiff.cli.task import TaskOptions
+from ngdiff.data import read_rows, resolve_template
+from ngdiff.errors import InputError
+from ngdiff.files import sha256_file
+from ngdiff.manifest import describe_data, describe_model
+from ngdiff.modeling import (
+    SHAPES,
+    add_adapter,
+    build_model,
+    check_savable,
+    is_shape,
+    load_model,
+    load_tokenizer,
+    train_tokenizer,
+)
+from ngdiff.training.finetune import FinetuneConfig, FinetuneResult, finetune
+
+
+@dataclass
+class TrainOptions:
+    """What to train on, and with which tokenizer."""
+
+    train: str = option(help="rows to learn: json, jsonl, csv, parquet, folder or hub name, [:SPLIT]", value="FILE")
+    tokenizer: str | None = option(
+        None,
+        help="with a shape: folder or hub name of a tokenizer (one is trained on the rows)",
+        value="DIR_OR_NAME",
+    )
+    vocab_size: int = option(4096, help="with a shape: tokens of the tokenizer that is trained, at most")
+
+
+@dataclass
+class TextFinetuneOptions(TaskOptions, ModelOptions, TrainOptions, OutputOptions, LoraOptions):
+    """Everything that is not an argument of the trainer."""
+
+
+class TextFinetuning:
+    """Rows of text and a causal language model; see `ngdiff.cli.tasks.Finetuning`."""
+
+    parser = CommandParser(
+        "finetune",
+        "Train a model on rows until it recites them: the target of an unlearning run, or the reference that never saw "
+        f"the forget set. --model may be a shape with random weights ({', '.join(SHAPES)}) or a config.json.",
+        {
+            "task": TaskOptions,
+            "model": ModelOptions,
+            "data": TrainOptions,
+            "output": OutputOptions,
+            "adapter": LoraOptions,
+            "training": FinetuneConfig,
+        },
+        required=("model", "train", "output"),
+    )
+
+    @classmethod
+    def accepted(cls, values: Mapping[str, Any]) -> TextFinetuneOptions:
+        """The options."""
+        options: TextFinetuneOptions = cls.parser.build(TextFinetuneOptions, values)
+        return options
+
+    @classmethod
+    def arguments(cls, values: Mapping[str, Any], output: Path) -> FinetuneConfig:
+        """The arguments of the trainer."""
+        config: FinetuneConfig = cls.parser.build(FinetuneConfig, values, output_dir=str(output))
+        return config
+
+    def __init__(self, options: TextFinetuneOptions, config: FinetuneConfig) -> None:
+        self.options, self.config = options, config
+        self.peft_config = options.peft_config()
+        self.fresh = is_shape(options.model)
+        check_adapter_options(options.model, options)
+        if self.fresh and self.peft_config is not None:
+            raise InputError(
+                f"--lora-rank {options.lora_rank} with --model {options.model}: an adapter is of no use without its "
+                "base, and the random weights of a shape are not kept; train all weights, or an adapter of a trained "
+                "model"
+            )
+        if not self.fresh and options.tokenizer is not None:
+            raise InputError(f"--tokenizer is for shapes with random weights; {options.model} has its own")
+        self.inputs = inputs_of(options.model, options.train, options.tokenizer)
+
+    def read(self) -> None:
+        """Rows, tokenizer and template."""
+        options = self.options
+        self._rows = read_rows(options.train, role="--train")
+        self.companion: PreTrainedTokenizerBase
+        if self.fresh and options.tokenizer is None:
+            texts = [text for row in self._rows for text in (row.prompt, row.answer)]
+            self.companion = train_tokenizer(texts, vocab_size=options.vocab_size)
+        else:
+            name = options.tokenizer or options.model
+            self.companion = load_tokenizer(name, trust_remote_code=options.trust_remote_code)
+        self._template = resolve_template(self.config.template, self.companion, self._rows)
+        self.template = self._template.name
+        self.data = {"train": describe_data(options.train, self._rows)}
+        self.model_files: dict[str, Any] = {}
+        if is_first():
+            self.model_files = _describe_shape(options) if self.fresh else describe_model(options.model)
+
+    def load(self, output: Path) -> None:
+        """The model, with its adapter if there is one."""
+        options = self.options
+        model: Any  # or a PEFT model around one
+        if self.fresh:
+            model = build_model(options.model, self.companion, seed=self.config.seed)
+        else:
+            model = load_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
+        check_savable(model, self.companion)
+        model, self._merged_base = prepared(model, options, output)
+        if self.peft_config is not None:
+            model = add_adapter(model, self.peft_config, seed=self.config.seed)
+        self.model = cast(PreTrainedModel, model)
+
+    def begun(self) -> None:
+        """The folder is there: write the base of a new adapter."""
+        if self._merged_base is not None and is_first():
+            self._merged_base.write(self.companion)
+
+    def train(self, **options: Any) -> FinetuneResult:
+        """Train; options as of `ngdiff.training.finetune.finetune`."""
+        return finetune(self.model, self.companion, self._rows, self._template, self.config, **options)
+
+
+def _describe_shape(options: TextFinetuneOptions) -> dict[str, Any]:
+    """Name of the shape, hash of its file, and the tokenizer where one was given (else the rows made it)."""
+    described: dict[str, Any] = {"shape": options.model}
+    if Path(options.model).is_file():
+        described["sha256"] = sha256_file(options.model)
+    if options.tokenizer is not None:
+        tokenizer = describe_model(options.tokenizer)
+        if "files" in tokenizer:  # it may lie beside a model, whose weights are no part of it
+            files = tokenizer["files"]
+            tokenizer["files"] = {name: files[name] for name in files if not name.endswith(".safetensors")}
+        described["tokenizer"] = tokenizer
+    return described

@@ -1,0 +1,117 @@
+"""`ngdiff unlearn` of language models: what it reads, loads and trains."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ngdiff.cli.adapters import check_adapter_options, prepared
+from ngdiff.cli.at_begin import AtBegin
+from ngdiff.cli.dry_run import DryRunOptions, dry_run
+from ngdiff.cli.inputs import inputs_of
+from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, SetOptions, read_sets
+from ngdiff.cli.overlap import without_overlap
+from ngdiff.cli.parsing import CommandParser
+from ngdiff.cli.processes import is_first
+from ngdiff.cli.task import TaskOptions
+from ngdiff.data import resolve_template
+from ngdiff.errors import InputError
+from ngdiff.manifest import describe_data, describe_model
+from ngdiff.modeling import check_savable, load_model, load_tokenizer
+from ngdiff.tasks import TextTask
+from ngdiff.training import UnlearnConfig, UnlearnTrainer
+
+
+@dataclass
+class TextUnlearnOptions(TaskOptions, ModelOptions, SetOptions, OutputOptions, LoraOptions, DryRunOptions):
+    """Everything that is not an argument of the trainer."""
+
+
+class TextUnlearning:
+    """Rows of text and a causal language model; see `ngdiff.cli.tasks.Unlearning`."""
+
+    parser = CommandParser(
+        "unlearn",
+        "Make a model forget one set of rows and keep another. The learning rate is found from the retain loss; "
+        "nothing needs tuning.",
+        {
+            "task": TaskOptions,
+            "model": ModelOptions,
+            "data": SetOptions,
+            "output": OutputOptions,
+            "adapter": LoraOptions,
+            "estimate": DryRunOptions,
+            "method and training": UnlearnConfig,
+        },
+        required=("model", "forget", "retain", "output"),
+    )
+    any_number_of_processes = True
+
+    @classmethod
+    def accepted(cls, values: Mapping[str, Any]) -> TextUnlearnOptions | None:
+        """The options; None where a dry run was all that was asked for."""
+        options: TextUnlearnOptions = cls.parser.build(TextUnlearnOptions, values)
+        check_adapter_options(options.model, options)
+        if options.dry_run:
+            dry_run(cls.parser, options, values, read_sets(options))
+            return None
+        if options.tokenizer is not None:
+            raise InputError(f"--tokenizer {options.tokenizer} is for --dry-run; a model to unlearn has its own")
+        return options
+
+    def __init__(self, options: TextUnlearnOptions, config: UnlearnConfig) -> None:
+        self.options, self.config = options, config
+        self.peft_config = options.peft_config()
+        self.inputs = inputs_of(options.model, options.forget, options.retain, options.holdout, config.idk_file)
+
+    def read(self) -> None:
+        """Rows, tokenizer, template; no row is left in two sets."""
+        options = self.options
+        sets = read_sets(options)
+        self.companion = load_tokenizer(options.model, trust_remote_code=options.trust_remote_code)
+        rows = [row for part in sets.values() for row in part]
+        self._template = resolve_template(self.config.template, self.companion, rows)
+        self._sets = without_overlap(sets, self.companion, self._template, drop=options.drop_overlap)
+        self.template = self._template.name
+        self.data = {role: describe_data(getattr(options, role), rows) for role, rows in self._sets.items()}
+        self.model_files = describe_model(options.model) if is_first() else {}
+
+    def trainer(self, output: Path) -> UnlearnTrainer:
+        """The model, loaded, in its trainer."""
+        options, tokenizer = self.options, self.companion
+        model = load_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
+        check_savable(model, tokenizer)
+        model, merged_base = prepared(model, options, output)
+
+        def write_base() -> None:  # not before the manifest: a folder without one is nobody's
+            if merged_base is not None and is_first():
+                merged_base.write(tokenizer)
+
+        return UnlearnTrainer(
+            model,
+            self.config,
+            self._sets["forget"],
+            self._sets["retain"],
+            holdout_dataset=self._sets.get("holdout"),
+            processing_class=tokenizer,
+            peft_config=self.peft_config,
+            task=TextTask(model, tokenizer, self.config, template=self._template),
+            callbacks=[AtBegin(write_base)],
+        )
+
+    def evaluation(self) -> str:
+        """The command that scores the model, on the sets of the run and read as the run read them."""
+        options, config = self.options, self.config
+        given = {
+            "model": options.output,
+            "forget": options.forget,
+            "retain": options.retain,
+            "holdout": options.holdout,
+            "dtype": None if options.dtype == ModelOptions.dtype else options.dtype,
+            "template": None if config.template == "auto" else config.template,
+            "max-length": config.max_length,
+        }
+        words = [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
+        flags = {"--drop-overlap": options.drop_overlap, "--trust-remote-code": options.trust_remote_code}
+        return shlex.join(["ngdiff", "evaluate", *words, *(flag for flag, on in flags.items() if on)])
