@@ -183,7 +183,8 @@ def write_references(
         name: Of the set.
         model: The model before unlearning, in evaluation mode.
         batches: Its rows; each batch with `row_id`.
-        forward: `(model, batch, needs) -> Answers`.
+        forward: `(model, batch, needs) -> Answers`; it may leave out the input of the head, which takes less room than
+            logits.
         log_probs: Whether to keep what makes log-probabilities of all choices, too.
         process: Number of this process.
 
@@ -197,6 +198,8 @@ def write_references(
     checked = False
     for batch in batches:
         answers = forward(model, batch, needs)
+        if answers.hidden is None:  # of a task that does not know the input of the head: logits are kept
+            head = None
         if head is not None and not checked:
             check_head(head, answers)
             checked = True

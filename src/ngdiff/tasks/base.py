@@ -68,8 +68,10 @@ class ForwardPass(Protocol):
         Args:
             model: The model, in whatever wrapper trains it.
             batch: From `Task.collate`, on the model's device.
-            needs: What the objective needs beside the losses; see `Objective.needs`.
-            layer: Whose output is wanted, with `"hidden"` in `needs`.
+            needs: What is needed beside the losses: `logits`; `hidden`, the states after `layer` where labels are
+                predicted; `head_input`, the states that the output head makes logits of, in `Answers.hidden`, which
+                may be left out. A task refuses in `prepare` an objective of which it cannot give what it needs.
+            layer: Whose output is wanted as `hidden`.
         """
         ...
 
@@ -87,6 +89,7 @@ class Task(Protocol):
         inputs: Keys of a batch that the model needs; others, but those of a collator of the user's own, are dropped.
         hashed: Keys of an encoded row that say what it is: what the model said of it before unlearning is kept under
             their hash.
+        noun: What the model is, for messages.
         unit: What a loss is a mean over, for messages.
         conditions: What must be as in the model's training for its losses to be those of its training, for messages.
         same_in_evaluation: Whether the model, dropout aside, computes the same in training and in evaluation mode.
@@ -99,6 +102,7 @@ class Task(Protocol):
 
     inputs: Sequence[str]
     hashed: Sequence[str]
+    noun: str = "this kind of model"
     unit: str = "token"
     conditions: str = "model and rows"
     same_in_evaluation: bool = True
@@ -114,9 +118,11 @@ class Task(Protocol):
         """Told once what the run is, before any row is read.
 
         Raises:
-            InputError: the run asks for something that this kind of model or rows does not have.
+            InputError: the run asks for something that this kind of model or rows does not have; by default an option
+                of language models.
         """
-        return None
+        for name in run.text.asked_for():
+            raise InputError(f"--{name.replace('_', '-')} is for language models; {self.noun} does not have it")
 
     # ---- rows ------------------------------------------------------------------------------------------------------
 

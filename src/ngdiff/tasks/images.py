@@ -43,6 +43,7 @@ class ImageTask(Task):
 
     inputs = ("pixel_values", "labels")
     hashed = ("pixels_sha256", "labels")
+    noun = "an image classifier"
     unit = "image"
     conditions = "model, preparation and labels"
 
@@ -61,9 +62,7 @@ class ImageTask(Task):
             InputError: an objective that needs hidden states, several tokens or other answers, an option of language
                 models, or a second forget pass that would move batch statistics twice.
         """
-        for option, given in (("--packing", run.text.packing == "on"), ("--fused-loss", run.text.fused_loss != "none")):
-            if given:
-                raise InputError(f"{option} is for language models; an image classifier does not have it")
+        super().prepare(run)
         for role, objective in run.objectives.items():
             name = run.objective_names[role]
             if "hidden" in objective.needs:

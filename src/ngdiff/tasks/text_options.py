@@ -37,6 +37,16 @@ class TextOptions:
         "NAME",
     )
 
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Names of these options."""
+        return tuple(TextOptions.__annotations__)
+
+    def asked_for(self) -> list[str]:
+        """Names of those that were given and want something of a language model; `off` asks for nothing."""
+        plain = TextOptions()
+        return [name for name in self.names() if getattr(self, name) not in (getattr(plain, name), "off")]
+
     def check_text(self) -> None:
         """Bring words that YAML takes for booleans into their form, and refuse what is not known or cannot be loaded.
 
