@@ -63,11 +63,16 @@ def test_links_lead_somewhere():
 
 def test_options_in_the_text_exist():
     from ngdiff.cli.compare import PARSER as COMPARE
-    from ngdiff.cli.evaluate import PARSER as EVALUATE
     from ngdiff.cli.score import PARSER as SCORE
     from ngdiff.cli.tasks import TASKS
 
-    parsers = (TASKS["text"].unlearn.parser, TASKS["text"].finetune.parser, EVALUATE, SCORE, COMPARE)
+    parsers = (
+        TASKS["text"].unlearn.parser,
+        TASKS["text"].finetune.parser,
+        TASKS["text"].evaluate.parser,
+        SCORE,
+        COMPARE,
+    )
     known = {f"--{name.replace('_', '-')}" for parser in parsers for name in parser._actions}
     known |= {"--config", "--nproc-per-node"}  # read before the others; torchrun's
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", README))

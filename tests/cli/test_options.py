@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import TrainingArguments
 
-from ngdiff.cli import evaluate
 from ngdiff.cli.options import LoraOptions, resolved
+from ngdiff.cli.text_evaluation import TextEvaluateOptions, TextEvaluation
 from ngdiff.cli.text_finetuning import TextFinetuneOptions, TextFinetuning
 from ngdiff.cli.text_unlearning import TextUnlearning, TextUnlearnOptions
 from ngdiff.errors import InputError
@@ -30,7 +30,7 @@ def parts_of(command: str, words: list[str]) -> tuple[Any, ...]:
     parser, kind, config = {
         "unlearn": (TextUnlearning.parser, TextUnlearnOptions, UnlearnConfig),
         "finetune": (TextFinetuning.parser, TextFinetuneOptions, FinetuneConfig),
-        "evaluate": (evaluate.PARSER, evaluate.AllOptions, None),
+        "evaluate": (TextEvaluation.parser, TextEvaluateOptions, None),
     }[command]
     values = parser.parse(words)
     options = parser.build(kind, values)

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from transformers import TrainingArguments
 
-from ngdiff.cli import compare, evaluate, score
+from ngdiff.cli import compare, score
 from ngdiff.cli.options import OutputOptions
 from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.cli.text_evaluation import TextEvaluation
 from ngdiff.cli.text_finetuning import TextFinetuning
 from ngdiff.cli.text_unlearning import TextUnlearning
 from ngdiff.errors import InputError
@@ -21,7 +22,7 @@ NEEDED = ["--model", "m", "--forget", "f", "--retain", "r", "--output", "o"]
 UNLEARN, FINETUNE = TextUnlearning.parser, TextFinetuning.parser
 PARSERS = {
     "unlearn": UNLEARN,
-    "evaluate": evaluate.PARSER,
+    "evaluate": TextEvaluation.parser,
     "finetune": FINETUNE,
     "score": score.PARSER,
     "compare": compare.PARSER,

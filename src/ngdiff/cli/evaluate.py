@@ -1,359 +1,50 @@
 """`ngdiff evaluate`."""
 
-import gc
-import json
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from typing import Any
 
-import torch
-
-from ngdiff.cli import evaluate_images
-from ngdiff.cli.inputs import inputs_of
-from ngdiff.cli.options import ModelOptions, SetOptions, read_sets, resolved
-from ngdiff.cli.overlap import without_overlap
-from ngdiff.cli.parsing import CommandParser, option
-from ngdiff.cli.resume import found_done, refuse_other_run
-from ngdiff.cli.signals import SIGNALS
-from ngdiff.cli.task import TaskOptions, task_of
-from ngdiff.data import EvaluationSet, Template, benchmark_sets, resolve_template
-from ngdiff.errors import InputError
-from ngdiff.evaluation import EvaluationResult, format_table, write_evaluation
-from ngdiff.evaluation.evaluate import as_sets, limits_of
-from ngdiff.evaluation.journal import Journal
-from ngdiff.evaluation.lm_harness import check_harness_tasks, parse_harness_arguments, run_harness
-from ngdiff.evaluation.plan import Plan, make_plan
-from ngdiff.evaluation.predict import add_base_model, check_budget, predict_plan
-from ngdiff.evaluation.processes import Processes, leave, several_are_asked_for, started_processes
-from ngdiff.evaluation.prompts import Generator
-from ngdiff.evaluation.vllm import check_vllm, vllm_generator
+from ngdiff.cli.evaluation_folder import EvaluationFolder
+from ngdiff.cli.task import task_of
+from ngdiff.cli.tasks import TASKS
+from ngdiff.evaluation import format_table
+from ngdiff.evaluation.processes import leave, started_processes
 from ngdiff.evaluation.work import Work
-from ngdiff.evaluation.write import private_folder
-from ngdiff.files import check_output, prepare_output
-from ngdiff.manifest import describe_data, describe_model, write_manifest
-from ngdiff.modeling import adapter_base, load_model, load_tokenizer
-from ngdiff.paths import user_path
-
-
-@dataclass
-class BenchmarkOptions:
-    """Published sets, in place of own rows or beside them."""
-
-    benchmark: str | None = option(
-        None, help="tofu or muse-news, from the hub or, with :FOLDER or :HUB_NAME, from a copy", value="NAME[:WHERE]"
-    )
-    split: str = option("forget10", help="what a model of TOFU forgot: forget01, forget05, forget10")
-    benchmark_rows: int = option(300, help="first rows of a benchmark's set; TOFU's authors and facts: all")
-    sets: list[str] | None = option(  # noqa: RUF009 - `option` is a `dataclasses.field`
-        None, help="only these sets, of those that were given or that the benchmark has", value="NAME"
-    )
-
-
-@dataclass
-class EvaluateOptions:
-    """How to evaluate, and where results go."""
-
-    output: str | None = option(
-        None,
-        help="folder for metrics.json and the records, which hold texts; none: the table alone",
-        value="DIR",
-    )
-    overwrite: bool = option(False, help="replace what an earlier evaluation wrote there")
-    resume: bool = option(False, help="go on with an evaluation that was killed")
-    template: str = option(
-        "auto", help="how a question is put: auto, plain, chat, or a text with {question} and {answer}"
-    )
-    max_length: int | None = option(
-        None, help="longest row in tokens (the benchmark's, else the model's context; 2048 where it states none)"
-    )
-    max_new_tokens: int | None = option(
-        None,
-        help="longest generated answer in tokens (the benchmark's, else the longest reference answer of each set, of "
-        "a text as many as it has left)",
-    )
-    prompt_tokens: str = option(
-        "auto",
-        help="first tokens of a text that are its prompt, the rest being what is compared; auto: 50, of a text of "
-        "fewer than 100 half; 0: none",
-        value="N",
-    )
-    tokens_per_batch: int = option(4096, help="tokens of a batch, padding included")
-
-
-@dataclass
-class MeasureOptions:
-    """What costs more, or less."""
-
-    generate: bool = option(True, help="answer the prompts; without it there is no ROUGE")
-    generator: str = option("transformers", help="what answers: transformers, or vllm (an extra, on GPUs)")
-    lowercase: bool = option(False, help="score lower-cased answers, too, for membership inference")
-    base_model: str | None = option(
-        None, help="score the answers under this model, too, for membership inference", value="DIR_OR_NAME"
-    )
-    grad_norm: bool = option(False, help="norm of each answer's gradient, for membership inference; slow")
-    lm_eval: list[str] | None = option(  # noqa: RUF009 - `option` is a `dataclasses.field`
-        None,
-        help="run lm-evaluation-harness (an extra) with these arguments: tasks=A,B num_fewshot=0 limit=100 ...",
-        value="ARGUMENT=VALUE",
-    )
-
-
-@dataclass
-class AllOptions(TaskOptions, ModelOptions, SetOptions, BenchmarkOptions, EvaluateOptions, MeasureOptions):
-    """All of them."""
-
-
-PARSER = CommandParser(
-    "evaluate",
-    "Measure what a model knows of each set: its answers against the right ones, probabilities, truth ratios, "
-    "memorisation, membership. Any set will do: --forget, --retain, --holdout, --benchmark, or several of them. "
-    "Runs in several processes under torchrun or accelerate launch.",
-    {
-        "task": TaskOptions,
-        "model": ModelOptions,
-        "own data": SetOptions,
-        "benchmarks": BenchmarkOptions,
-        "evaluation": EvaluateOptions,
-        "measures": MeasureOptions,
-    },
-    required=("model",),
-)
 
 
 def run(words: list[str]) -> None:
     """Run the command.
 
     Raises:
-        InputError: options, rows or model that cannot be used; before any long work.
+        InputError: options, data or model that cannot be used; before any long work.
     """
-    if task_of(words) == "image":
-        evaluate_images.run(words)
-        return
-    values = PARSER.parse(words)
+    kind = TASKS[task_of(words)].evaluate
+    values = kind.parser.parse(words)
     if values is None:
         return
-    options: AllOptions = PARSER.build(AllOptions, values)
-    harness = _check(options)
-    sets = _sets(options)
-    _Evaluation(words, options, sets, harness).run()
+    options = kind.accepted(values)
+    evaluation = kind(options)
+    folder = EvaluationFolder(words, options, evaluation)
+    evaluation.read()
+    processes = started_processes()
+    metrics = processes.agree(folder.finished() if processes.leads else None)
+    if metrics is None:
+        evaluation.load(processes)
+        with folder.begun_by(processes):
+            result = evaluation.result(Work(processes, folder.journal))
+            folder.write(result)
+        metrics = result.as_json()
+    if processes.leads:
+        _tell(metrics, options.output)
+    leave()
 
 
-def _check(options: AllOptions) -> dict[str, Any] | None:
-    """Options that contradict each other or lack a package; the arguments of the harness."""
-    for name in ("max_new_tokens", "tokens_per_batch"):
-        number = getattr(options, name)
-        if number is not None and number < 1:
-            raise InputError(f"--{name.replace('_', '-')} {number} is not 1 or more")
-    check_budget(options.tokens_per_batch)
-    _prompt_tokens(options.prompt_tokens)
-    if options.resume and options.output is None:
-        raise InputError("--resume needs --output: the folder of the evaluation that was killed")
-    if options.generator not in ("transformers", "vllm"):
-        raise InputError(f"--generator {options.generator} is not known; one of transformers, vllm")
-    one_process = {"--generator vllm": options.generator == "vllm", "--lm-eval": options.lm_eval is not None}
-    for name, given in one_process.items():
-        if given and several_are_asked_for():
-            raise InputError(f"{name} runs in one process; evaluate in several without it")
-    if options.generator == "vllm":
-        check_vllm()
-        if options.lm_eval is not None:
-            raise InputError("--generator vllm and --lm-eval would share a GPU; evaluate twice, once with each")
-        if adapter_base(options.model) is not None:
-            raise InputError("--generator vllm: give a whole model, not an adapter")
-    if options.lm_eval is None:
-        return None
-    harness = parse_harness_arguments(options.lm_eval)
-    check_harness_tasks(harness)
-    return harness
-
-
-def _prompt_tokens(text: str) -> int | None:
-    if text == "auto":
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise InputError(f"--prompt-tokens {text} is not auto or a number, 0 or more")
-    return int(text)
-
-
-def _sets(options: AllOptions) -> dict[str, EvaluationSet]:
-    """Own sets and those of the benchmark, as far as they are wanted.
-
-    Raises:
-        InputError: none at all, one that is given twice, rows in two of them, or a wanted one that is not there.
-    """
-    own = read_sets(options)
-    found: dict[str, EvaluationSet] = {}
-    if options.benchmark is not None:
-        found = benchmark_sets(options.benchmark, split=options.split, rows=options.benchmark_rows)
-        for name in own.keys() & found.keys():
-            raise InputError(f"--{name} and --benchmark {options.benchmark} both give the set {name}; give one of them")
-    published = {name: part.rows for name, part in found.items()}
-    if own and (len(own) > 1 or published):
-        tokenizer = load_tokenizer(options.model, trust_remote_code=options.trust_remote_code)
-        rows = [row for part in (*own.values(), *published.values()) for row in part]
-        template = resolve_template(options.template, tokenizer, rows)
-        own = without_overlap(own, tokenizer, template, drop=options.drop_overlap, published=published)
-    found = {name: EvaluationSet(rows, source=getattr(options, name)) for name, rows in own.items()} | found
-    for name in options.sets or ():
-        if name not in found:
-            raise InputError(f"--sets {name}: there is no such set here; there are {', '.join(found) or 'none'}")
-    if options.sets is not None:
-        found = {name: part for name, part in found.items() if name in options.sets}
-    if not found and options.lm_eval is None:
-        raise InputError("ngdiff evaluate needs rows: --forget, --retain, --holdout or --benchmark")
-    if not options.generate:
-        found = {name: replace(part, generate=False) for name, part in found.items()}
-    return as_sets(found) if found else {}
-
-
-class _Evaluation:
-    """One run of the command, in one of its processes."""
-
-    def __init__(
-        self, words: list[str], options: AllOptions, sets: Mapping[str, EvaluationSet], harness: dict[str, Any] | None
-    ) -> None:
-        self.words, self.options, self.sets, self.harness = words, options, dict(sets), harness
-        self.folder = None if options.output is None else user_path(options.output, "--output")
-        self.settings = resolved(options)
-        self.where: dict[str, Any] = {
-            "overwrite": options.overwrite,
-            "resume": options.resume,
-            "inputs": inputs_of(
-                options.model,
-                *(part.source for part in sets.values()),
-                *(() if options.base_model is None else inputs_of(options.base_model)),
-            ),
-        }
-        self.processes = Processes()
-
-    def run(self) -> None:
-        """Predict, score, write, print."""
-        options, sets = self.options, self.sets
-        self.tokenizer, self.template = self._tokenizer(options.model)
-        base = None if options.base_model is None else self._tokenizer(options.base_model)
-        self.processes = started_processes()
-        finished = self.processes.agree(self._check_folder() if self.processes.leads else None)
-        if finished is not None:
-            self._tell(finished)
-            leave()
-            return
-        model: Any = self._load(options.model)
-        limits = limits_of(model, options.max_length, options.max_new_tokens, _prompt_tokens(options.prompt_tokens))
-        plan = make_plan(sets, self.tokenizer, self.template, limits, lowercase=options.lowercase)
-        if self.processes.leads:
-            self._begin()
-        SIGNALS.resumable = self.folder is not None
-        work = Work(self.processes, self._journal())
-        records = predict_plan(
-            model,
-            self.tokenizer,
-            self.template,
-            plan,
-            work=work,
-            tokens_per_batch=options.tokens_per_batch,
-            stops={name: part.stops for name, part in sets.items()},
-            grad_norm=options.grad_norm,
-            generator=self._generator(plan, model),
-        )
-        numbers = {} if self.harness is None else run_harness(model, self.tokenizer, self.harness)
-        if base is not None:
-            del model  # two models need not fit at once
-            gc.collect()
-            torch.cuda.empty_cache()
-            other = self._load(str(options.base_model))
-            budget = options.tokens_per_batch
-            limits = limits_of(other, options.max_length)
-            add_base_model(records, plan, other, *base, sets, limits, work=work, tokens_per_batch=budget)
-        if self.processes.leads:
-            result = EvaluationResult.of(records, numbers)
-            if self.folder is not None:
-                write_evaluation(result, self.folder)
-                files = ["metrics.json", *(f"private/records_{name}.jsonl" for name in result.records)]
-                self._write_manifest(finished=True, outputs=files)
-                self._journal().remove()
-            self._tell(result.as_json())
-        leave()
-
-    def _tokenizer(self, name: str) -> tuple[Any, Template]:
-        tokenizer = load_tokenizer(name, trust_remote_code=self.options.trust_remote_code)
-        rows = [row for part in self.sets.values() for row in part.rows]
-        return tokenizer, resolve_template(self.options.template, tokenizer, rows)
-
-    def _load(self, name: str) -> Any:
-        model: Any = load_model(name, dtype=self.options.dtype, trust_remote_code=self.options.trust_remote_code)
-        return model.to(self.processes.device)
-
-    def _generator(self, plan: Plan, model: Any) -> Generator | None:
-        """None: the model itself."""
-        options = self.options
-        if options.generator == "transformers":
-            return None
-
-        def make_room() -> None:
-            model.to("cpu")
-            torch.cuda.empty_cache()
-
-        trusted = options.trust_remote_code
-        return vllm_generator(
-            options.model, plan.ends, dtype=options.dtype, trust_remote_code=trusted, make_room=make_room
-        )
-
-    def _journal(self) -> Journal:
-        return Journal(None if self.folder is None else self.folder / "private", self.processes.rank)
-
-    def _check_folder(self) -> dict[str, Any] | None:
-        """The metrics of an evaluation that `--resume` finds finished."""
-        if self.options.output is None or self.folder is None:
-            return None
-        check_output(self.options.output, **self.where)
-        if not self.options.resume:
-            return None
-        refuse_other_run(self.options.output, self.settings, data=self._data(), model=self._model())
-        if not found_done(self.options.output, self.settings):
-            return None
-        self._journal().remove()
-        finished: dict[str, Any] = json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
-        return finished
-
-    def _begin(self) -> None:
-        if self.options.output is None or self.folder is None:
-            return
-        prepare_output(self.options.output, **self.where)
-        SIGNALS.resumable = True
-        self._write_manifest(finished=False)
-        private_folder(self.folder)
-
-    def _write_manifest(self, *, finished: bool, outputs: Sequence[str] = ()) -> None:
-        assert self.folder is not None
-        write_manifest(
-            self.folder,
-            command=["ngdiff", "evaluate", *self.words],
-            config=self.settings,
-            data=self._data(),
-            model=self._model(),
-            template=self.template.name,
-            seed=0,  # greedy generation draws nothing
-            extra={"finished": finished, "processes": self.processes.size},
-            outputs=outputs,
-        )
-
-    def _data(self) -> dict[str, Any]:
-        return {name: describe_data(part.source, part.rows) for name, part in self.sets.items()}
-
-    def _model(self) -> dict[str, Any]:
-        described = describe_model(self.options.model)
-        if self.options.base_model is not None:
-            described["base_model"] = describe_model(self.options.base_model)
-        return described
-
-    def _tell(self, metrics: Mapping[str, Any]) -> None:
-        if not self.processes.leads:
-            return
-        if self.sets:
-            sys.stdout.write(format_table(metrics) + "\n")
-        for task, numbers in metrics.get("lm_eval", {}).items():
-            shown = "  ".join(f"{name} {value:.4f}" for name, value in numbers.items())
-            sys.stdout.write(f"{task}  {shown}\n")
-        if self.options.output is not None:
-            sys.stdout.write(f"Written to {self.options.output}\n")
+def _tell(metrics: Mapping[str, Any], output: str | None) -> None:
+    harness = metrics.get("lm_eval", {})
+    if metrics.keys() - {"lm_eval"}:
+        sys.stdout.write(format_table(metrics) + "\n")
+    for task, numbers in harness.items():
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in numbers.items())
+        sys.stdout.write(f"{task}  {shown}\n")
+    if output is not None:
+        sys.stdout.write(f"Written to {output}\n")

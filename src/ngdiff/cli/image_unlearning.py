@@ -58,6 +58,7 @@ class ImageUnlearning:
             "method and training": UnlearnConfig,
         },
         required=("model", "dataset", "output"),
+        refused={"dry_run": "--dry-run is for texts; --task image does not have it"},
     )
     any_number_of_processes = False
     template = None

@@ -72,6 +72,7 @@ class CommandParser:
         required: Names of fields without which nothing runs.
         words: Name of the words that are no option, such as "runs": at least one then, a list in the values.
         repeated: Names of lists that take one value each time they are given, so that words may follow.
+        refused: Names of options that a user may expect -> why there are none.
     """
 
     def __init__(
@@ -83,7 +84,9 @@ class CommandParser:
         required: Sequence[str],
         words: str | None = None,
         repeated: Sequence[str] = (),
+        refused: Mapping[str, str] | None = None,
     ) -> None:
+        self.refused = dict(refused or {})
         self.words = words
         self.command, self.summary, self.groups, self.required = (
             command,
@@ -136,6 +139,8 @@ class CommandParser:
         unknown = [word for word in rest if self.words is None or word.startswith("-")]
         if unknown:
             word = unknown[0].partition("=")[0]  # what follows may be a secret
+            if reason := self.refused.get(word.lstrip("-").replace("-", "_")):
+                raise InputError(reason)
             raise InputError(f"{word} is no option of ngdiff {self.command}{self._similar(word)}")
         missing = [_dashed(name) for name in self.required if values.get(name) is None]
         if self.words is not None:

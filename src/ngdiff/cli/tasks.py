@@ -5,11 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ngdiff.cli.image_evaluation import ImageEvaluation
 from ngdiff.cli.image_finetuning import ImageFinetuning
 from ngdiff.cli.image_unlearning import ImageUnlearning
 from ngdiff.cli.parsing import CommandParser
+from ngdiff.cli.text_evaluation import TextEvaluation
 from ngdiff.cli.text_finetuning import TextFinetuning
 from ngdiff.cli.text_unlearning import TextUnlearning
+from ngdiff.evaluation import EvaluationResult
+from ngdiff.evaluation.processes import Processes
+from ngdiff.evaluation.work import Work
 from ngdiff.training import UnlearnTrainer
 from ngdiff.training.finetune import FinetuneResult
 
@@ -101,15 +106,67 @@ class Finetuning(Material, Protocol):
         ...
 
 
+class Evaluation(Protocol):
+    """`ngdiff evaluate` of a kind. Made of its options, which are checked.
+
+    Attributes:
+        parser: Option groups and help of the command.
+        inputs: Models and data sets as typed, which `--overwrite` must not delete.
+        seed: Of whatever is drawn.
+        template: Name of the template by which rows became inputs; after `read`.
+    """
+
+    parser: CommandParser
+    inputs: list[str | Path]
+    seed: int
+
+    @property
+    def template(self) -> str | None:
+        """As above."""
+        ...
+
+    def __init__(self, options: Any) -> None: ...
+
+    @classmethod
+    def accepted(cls, values: Mapping[str, Any]) -> Any:
+        """The options."""
+        ...
+
+    def read(self) -> None:
+        """Read and check the data, once.
+
+        Raises:
+            InputError: data that cannot be used.
+        """
+        ...
+
+    def data(self) -> dict[str, dict[str, Any]]:
+        """For the manifest."""
+        ...
+
+    def model_files(self) -> dict[str, Any]:
+        """For the manifest."""
+        ...
+
+    def load(self, processes: Processes) -> None:
+        """Load the model; whatever can be checked before the first prediction is."""
+        ...
+
+    def result(self, work: Work) -> EvaluationResult:
+        """Predict, and score in the process that leads."""
+        ...
+
+
 @dataclass(frozen=True)
 class TaskCommands:
     """The commands of one kind."""
 
     unlearn: type[Unlearning]
     finetune: type[Finetuning]
+    evaluate: type[Evaluation]
 
 
 TASKS: dict[str, TaskCommands] = {
-    "text": TaskCommands(unlearn=TextUnlearning, finetune=TextFinetuning),
-    "image": TaskCommands(unlearn=ImageUnlearning, finetune=ImageFinetuning),
+    "text": TaskCommands(unlearn=TextUnlearning, finetune=TextFinetuning, evaluate=TextEvaluation),
+    "image": TaskCommands(unlearn=ImageUnlearning, finetune=ImageFinetuning, evaluate=ImageEvaluation),
 }

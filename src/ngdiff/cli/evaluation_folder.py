@@ -1,0 +1,119 @@
+"""The output folder of an evaluation: checked, resumed, begun and finished."""
+
+import json
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from ngdiff.cli.options import resolved
+from ngdiff.cli.processes import is_first
+from ngdiff.cli.resume import found_done, refuse_other_run
+from ngdiff.cli.signals import SIGNALS
+from ngdiff.evaluation import EvaluationResult, write_evaluation
+from ngdiff.evaluation.journal import Journal
+from ngdiff.evaluation.processes import Processes
+from ngdiff.evaluation.write import private_folder
+from ngdiff.files import check_output, prepare_output
+from ngdiff.manifest import write_manifest
+from ngdiff.paths import user_path
+
+
+class EvaluationFolder:
+    """Where an evaluation writes, if anywhere; only the process that leads does.
+
+    The folder is checked when the object is made. As a context manager it lasts from the first prediction to the end:
+    the folder is emptied and the first manifest written by `begun_by`, the last manifest where the block ends without
+    an exception.
+
+    Args:
+        words: Those behind `ngdiff evaluate`.
+        options: With `output` and `overwrite`; with `resume` where an evaluation can go on.
+        evaluation: What is evaluated (`ngdiff.cli.tasks.Evaluation`).
+
+    Raises:
+        InputError: as `ngdiff.files.check_output`.
+    """
+
+    def __init__(self, words: Sequence[str], options: Any, evaluation: Any) -> None:
+        self._options, self._evaluation, self._processes = options, evaluation, Processes()
+        self._resumable = hasattr(options, "resume")
+        self._resume = self._resumable and options.resume
+        self.path = None if options.output is None else user_path(options.output, "--output")
+        self._where: dict[str, Any] = {
+            "overwrite": options.overwrite,
+            "resume": self._resume,
+            "resumable": self._resumable,
+            "inputs": evaluation.inputs,
+        }
+        self._settings = resolved(options)
+        self._words, self._outputs = words, list[str]()
+        self._described: dict[str, Any] | None = None
+        if self.path is not None and is_first():
+            check_output(options.output, **self._where)
+
+    @property
+    def journal(self) -> Journal:
+        """What is found is kept here, where an evaluation can go on."""
+        kept = self.path if self._resumable else None
+        return Journal(None if kept is None else kept / "private", self._processes.rank)
+
+    def finished(self) -> dict[str, Any] | None:
+        """The metrics of an evaluation that `--resume` finds finished, else None; for the process that leads.
+
+        Raises:
+            InputError: as `ngdiff.cli.resume.refuse_other_run`.
+        """
+        if self.path is None or not self._resume:
+            return None
+        refuse_other_run(self._options.output, self._settings, **self._contents())
+        if not found_done(self._options.output, self._settings):
+            return None
+        self.journal.remove()
+        finished: dict[str, Any] = json.loads((self.path / "metrics.json").read_text(encoding="utf-8"))
+        return finished
+
+    def begun_by(self, processes: Processes) -> Self:
+        """All input is accepted: empty the folder, and write the manifest of an evaluation that is not finished."""
+        self._processes = processes
+        if self.path is not None and self._processes.leads:
+            prepare_output(self._options.output, **self._where)
+            SIGNALS.resumable = self._resumable
+            self._write_manifest(finished=False)
+            private_folder(self.path)
+        SIGNALS.resumable = self._resumable and self.path is not None
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, result: EvaluationResult) -> None:
+        """Write records and metrics."""
+        if self.path is not None and self._processes.leads:
+            write_evaluation(result, self.path)
+            self._outputs += ["metrics.json", *(f"private/records_{name}.jsonl" for name in result.records)]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and self.path is not None and self._processes.leads:
+            self._write_manifest(finished=True)
+            self.journal.remove()
+
+    def _contents(self) -> dict[str, Any]:
+        """Data and model for the manifest, described once: files are hashed for it."""
+        if self._described is None:
+            self._described = {"data": self._evaluation.data(), "model": self._evaluation.model_files()}
+        return self._described
+
+    def _write_manifest(self, *, finished: bool) -> None:
+        assert self.path is not None
+        write_manifest(
+            self.path,
+            command=["ngdiff", "evaluate", *self._words],
+            config=self._settings,
+            **self._contents(),
+            template=self._evaluation.template,
+            seed=self._evaluation.seed,
+            extra={"finished": finished, "processes": self._processes.size},
+            outputs=self._outputs,
+        )

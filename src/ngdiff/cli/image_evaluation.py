@@ -1,0 +1,94 @@
+"""`ngdiff evaluate --task image`: what it reads, checks and predicts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from ngdiff.cli.images import ImageOptions, describe_images, in_order_of, read_for_model, refuse_several_processes
+from ngdiff.cli.inputs import inputs_of
+from ngdiff.cli.options import ModelOptions
+from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.cli.task import TaskOptions
+from ngdiff.data import Images, split_images
+from ngdiff.errors import InputError
+from ngdiff.evaluation import EvaluationResult
+from ngdiff.evaluation.images import predict_images
+from ngdiff.evaluation.processes import Processes
+from ngdiff.evaluation.work import Work
+from ngdiff.manifest import describe_model
+from ngdiff.modeling import load_image_model
+
+
+@dataclass
+class HowOptions:
+    """How to evaluate, and where results go."""
+
+    output: str | None = option(
+        None, help="folder for metrics.json and the records; none: the table alone", value="DIR"
+    )
+    overwrite: bool = option(False, help="replace what an earlier evaluation wrote there")
+    batch_size: int = option(256, help="images of a batch")
+
+
+@dataclass
+class ImageEvaluateOptions(TaskOptions, ModelOptions, ImageOptions, HowOptions):
+    """All of them."""
+
+
+class ImageEvaluation:
+    """Images and a classifier; see `ngdiff.cli.tasks.Evaluation`."""
+
+    parser = CommandParser(
+        "evaluate",
+        "Measure what an image classifier knows: accuracy, probability and loss of the forgotten and the kept training "
+        "images (forget, retain), of test images of the forgotten classes (holdout) and of the others (test); and "
+        "whether its losses tell forgotten images from those it never saw (membership inference).",
+        {"task": TaskOptions, "model": ModelOptions, "data": ImageOptions, "evaluation": HowOptions},
+        required=("model", "dataset"),
+    )
+    template = None
+
+    @classmethod
+    def accepted(cls, values: Mapping[str, Any]) -> ImageEvaluateOptions:
+        """The options."""
+        refuse_several_processes()  # before the options start a process group
+        options: ImageEvaluateOptions = cls.parser.build(ImageEvaluateOptions, values)
+        if options.batch_size < 1:
+            raise InputError(f"--batch-size {options.batch_size} is not 1 or more")
+        return options
+
+    def __init__(self, options: ImageEvaluateOptions) -> None:
+        self.options, self.seed = options, options.forget_seed
+        self.inputs = inputs_of(options.model, options.dataset)
+        self.sets: dict[str, Images] = {}
+
+    def read(self) -> None:
+        """The images."""
+        self._data, self._preparation = read_for_model(self.options, self.options.model)
+
+    def data(self) -> dict[str, dict[str, Any]]:
+        """For the manifest: the images; after `load`, as the model says in which order classes are."""
+        return {name: describe_images(self.options.dataset, images) for name, images in self.sets.items()}
+
+    def model_files(self) -> dict[str, Any]:
+        """For the manifest: the model."""
+        return describe_model(self.options.model)
+
+    def load(self, processes: Processes) -> None:
+        """The model, and the sets as it orders their classes."""
+        options = self.options
+        model = load_image_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
+        self.sets = split_images(
+            in_order_of(model, self._data),
+            forget_class=options.forget_class,
+            forget_rows=options.forget_rows,
+            seed=options.forget_seed,
+        ).sets()
+        self._device = processes.device
+        self._model = cast(Any, model).to(self._device)
+
+    def result(self, work: Work) -> EvaluationResult:
+        """Records and their metrics."""
+        size, device = self.options.batch_size, cast(Any, self._device)
+        records = predict_images(self._model, self.sets, self._preparation, batch_size=size, device=device)
+        return EvaluationResult.of(cast(Any, records))

@@ -1,0 +1,275 @@
+"""`ngdiff evaluate` of language models: what it reads, checks and predicts."""
+
+import gc
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from ngdiff.cli.inputs import inputs_of
+from ngdiff.cli.options import ModelOptions, SetOptions, read_sets
+from ngdiff.cli.overlap import without_overlap
+from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.cli.task import TaskOptions
+from ngdiff.data import EvaluationSet, Template, benchmark_sets, resolve_template
+from ngdiff.errors import InputError
+from ngdiff.evaluation import EvaluationResult
+from ngdiff.evaluation.evaluate import as_sets, limits_of
+from ngdiff.evaluation.lm_harness import check_harness_tasks, parse_harness_arguments, run_harness
+from ngdiff.evaluation.plan import make_plan
+from ngdiff.evaluation.predict import add_base_model, check_budget, predict_plan
+from ngdiff.evaluation.processes import Processes, several_are_asked_for
+from ngdiff.evaluation.prompts import Generator
+from ngdiff.evaluation.vllm import check_vllm, vllm_generator
+from ngdiff.evaluation.work import Work
+from ngdiff.manifest import describe_data, describe_model
+from ngdiff.modeling import adapter_base, load_model, load_tokenizer
+
+
+@dataclass
+class BenchmarkOptions:
+    """Published sets, in place of own rows or beside them."""
+
+    benchmark: str | None = option(
+        None, help="tofu or muse-news, from the hub or, with :FOLDER or :HUB_NAME, from a copy", value="NAME[:WHERE]"
+    )
+    split: str = option("forget10", help="what a model of TOFU forgot: forget01, forget05, forget10")
+    benchmark_rows: int = option(300, help="first rows of a benchmark's set; TOFU's authors and facts: all")
+    sets: list[str] | None = option(  # noqa: RUF009 - `option` is a `dataclasses.field`
+        None, help="only these sets, of those that were given or that the benchmark has", value="NAME"
+    )
+
+
+@dataclass
+class EvaluateOptions:
+    """How to evaluate, and where results go."""
+
+    output: str | None = option(
+        None,
+        help="folder for metrics.json and the records, which hold texts; none: the table alone",
+        value="DIR",
+    )
+    overwrite: bool = option(False, help="replace what an earlier evaluation wrote there")
+    resume: bool = option(False, help="go on with an evaluation that was killed")
+    template: str = option(
+        "auto", help="how a question is put: auto, plain, chat, or a text with {question} and {answer}"
+    )
+    max_length: int | None = option(
+        None, help="longest row in tokens (the benchmark's, else the model's context; 2048 where it states none)"
+    )
+    max_new_tokens: int | None = option(
+        None,
+        help="longest generated answer in tokens (the benchmark's, else the longest reference answer of each set, of "
+        "a text as many as it has left)",
+    )
+    prompt_tokens: str = option(
+        "auto",
+        help="first tokens of a text that are its prompt, the rest being what is compared; auto: 50, of a text of "
+        "fewer than 100 half; 0: none",
+        value="N",
+    )
+    tokens_per_batch: int = option(4096, help="tokens of a batch, padding included")
+
+
+@dataclass
+class MeasureOptions:
+    """What costs more, or less."""
+
+    generate: bool = option(True, help="answer the prompts; without it there is no ROUGE")
+    generator: str = option("transformers", help="what answers: transformers, or vllm (an extra, on GPUs)")
+    lowercase: bool = option(False, help="score lower-cased answers, too, for membership inference")
+    base_model: str | None = option(
+        None, help="score the answers under this model, too, for membership inference", value="DIR_OR_NAME"
+    )
+    grad_norm: bool = option(False, help="norm of each answer's gradient, for membership inference; slow")
+    lm_eval: list[str] | None = option(  # noqa: RUF009 - `option` is a `dataclasses.field`
+        None,
+        help="run lm-evaluation-harness (an extra) with these arguments: tasks=A,B num_fewshot=0 limit=100 ...",
+        value="ARGUMENT=VALUE",
+    )
+
+
+@dataclass
+class TextEvaluateOptions(TaskOptions, ModelOptions, SetOptions, BenchmarkOptions, EvaluateOptions, MeasureOptions):
+    """All of them."""
+
+
+class TextEvaluation:
+    """Rows of text and a causal language model; see `ngdiff.cli.tasks.Evaluation`."""
+
+    parser = CommandParser(
+        "evaluate",
+        "Measure what a model knows of each set: its answers against the right ones, probabilities, truth ratios, "
+        "memorisation, membership. Any set will do: --forget, --retain, --holdout, --benchmark, or several of them. "
+        "Runs in several processes under torchrun or accelerate launch.",
+        {
+            "task": TaskOptions,
+            "model": ModelOptions,
+            "own data": SetOptions,
+            "benchmarks": BenchmarkOptions,
+            "evaluation": EvaluateOptions,
+            "measures": MeasureOptions,
+        },
+        required=("model",),
+    )
+    seed = 0  # greedy generation draws nothing
+
+    @classmethod
+    def accepted(cls, values: Mapping[str, Any]) -> TextEvaluateOptions:
+        """The options."""
+        options: TextEvaluateOptions = cls.parser.build(TextEvaluateOptions, values)
+        return options
+
+    def __init__(self, options: TextEvaluateOptions) -> None:
+        self.options = options
+        self._harness = _check(options)
+        base = () if options.base_model is None else inputs_of(options.base_model)
+        sources = (options.forget, options.retain, options.holdout, options.benchmark)
+        self.inputs = inputs_of(options.model, *sources) + list(base)
+
+    def read(self) -> None:
+        """Rows, tokenizers and templates."""
+        self.sets = _sets(self.options)
+        self._tokenizer, self._template = self._with_template(self.options.model)
+        base = self.options.base_model
+        self._base = None if base is None else self._with_template(base)
+        self.template = self._template.name
+
+    def _with_template(self, name: str) -> tuple[Any, Template]:
+        tokenizer = load_tokenizer(name, trust_remote_code=self.options.trust_remote_code)
+        rows = [row for part in self.sets.values() for row in part.rows]
+        return tokenizer, resolve_template(self.options.template, tokenizer, rows)
+
+    def data(self) -> dict[str, dict[str, Any]]:
+        """For the manifest: the rows."""
+        return {name: describe_data(part.source, part.rows) for name, part in self.sets.items()}
+
+    def model_files(self) -> dict[str, Any]:
+        """For the manifest: the model, and the one it is compared with."""
+        described = describe_model(self.options.model)
+        if self.options.base_model is not None:
+            described["base_model"] = describe_model(self.options.base_model)
+        return described
+
+    def load(self, processes: Processes) -> None:
+        """The model; every check of rows and lengths."""
+        options = self.options
+        self._device = processes.device
+        self._model = self._load(options.model)
+        limits = limits_of(
+            self._model, options.max_length, options.max_new_tokens, _prompt_tokens(options.prompt_tokens)
+        )
+        self._plan = make_plan(self.sets, self._tokenizer, self._template, limits, lowercase=options.lowercase)
+
+    def result(self, work: Work) -> EvaluationResult:
+        """Records and their metrics."""
+        options, plan, budget = self.options, self._plan, self.options.tokens_per_batch
+        records = predict_plan(
+            self._model,
+            self._tokenizer,
+            self._template,
+            plan,
+            work=work,
+            tokens_per_batch=budget,
+            stops={name: part.stops for name, part in self.sets.items()},
+            grad_norm=options.grad_norm,
+            generator=self._generator(),
+        )
+        numbers = {} if self._harness is None else run_harness(self._model, self._tokenizer, self._harness)
+        if self._base is not None:
+            del self._model  # two models need not fit at once
+            gc.collect()
+            torch.cuda.empty_cache()
+            other = self._load(str(options.base_model))
+            limits = limits_of(other, options.max_length)
+            add_base_model(records, plan, other, *self._base, self.sets, limits, work=work, tokens_per_batch=budget)
+        # Metrics are the business of the process that writes.
+        return EvaluationResult.of(records, numbers) if work.processes.leads else EvaluationResult({}, records)
+
+    def _load(self, name: str) -> Any:
+        model: Any = load_model(name, dtype=self.options.dtype, trust_remote_code=self.options.trust_remote_code)
+        return model.to(self._device)
+
+    def _generator(self) -> Generator | None:
+        """None: the model itself."""
+        options, model = self.options, self._model
+        if options.generator == "transformers":
+            return None
+
+        def make_room() -> None:
+            model.to("cpu")
+            torch.cuda.empty_cache()
+
+        trusted = options.trust_remote_code
+        return vllm_generator(
+            options.model, self._plan.ends, dtype=options.dtype, trust_remote_code=trusted, make_room=make_room
+        )
+
+
+def _check(options: TextEvaluateOptions) -> dict[str, Any] | None:
+    """Options that contradict each other or lack a package; the arguments of the harness."""
+    for name in ("max_new_tokens", "tokens_per_batch"):
+        number = getattr(options, name)
+        if number is not None and number < 1:
+            raise InputError(f"--{name.replace('_', '-')} {number} is not 1 or more")
+    check_budget(options.tokens_per_batch)
+    _prompt_tokens(options.prompt_tokens)
+    if options.resume and options.output is None:
+        raise InputError("--resume needs --output: the folder of the evaluation that was killed")
+    if options.generator not in ("transformers", "vllm"):
+        raise InputError(f"--generator {options.generator} is not known; one of transformers, vllm")
+    one_process = {"--generator vllm": options.generator == "vllm", "--lm-eval": options.lm_eval is not None}
+    for name, given in one_process.items():
+        if given and several_are_asked_for():
+            raise InputError(f"{name} runs in one process; evaluate in several without it")
+    if options.generator == "vllm":
+        check_vllm()
+        if options.lm_eval is not None:
+            raise InputError("--generator vllm and --lm-eval would share a GPU; evaluate twice, once with each")
+        if adapter_base(options.model) is not None:
+            raise InputError("--generator vllm: give a whole model, not an adapter")
+    if options.lm_eval is None:
+        return None
+    harness = parse_harness_arguments(options.lm_eval)
+    check_harness_tasks(harness)
+    return harness
+
+
+def _prompt_tokens(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise InputError(f"--prompt-tokens {text} is not auto or a number, 0 or more")
+    return int(text)
+
+
+def _sets(options: TextEvaluateOptions) -> dict[str, EvaluationSet]:
+    """Own sets and those of the benchmark, as far as they are wanted.
+
+    Raises:
+        InputError: none at all, one that is given twice, rows in two of them, or a wanted one that is not there.
+    """
+    own = read_sets(options)
+    found: dict[str, EvaluationSet] = {}
+    if options.benchmark is not None:
+        found = benchmark_sets(options.benchmark, split=options.split, rows=options.benchmark_rows)
+        for name in own.keys() & found.keys():
+            raise InputError(f"--{name} and --benchmark {options.benchmark} both give the set {name}; give one of them")
+    published = {name: part.rows for name, part in found.items()}
+    if own and (len(own) > 1 or published):
+        tokenizer = load_tokenizer(options.model, trust_remote_code=options.trust_remote_code)
+        rows = [row for part in (*own.values(), *published.values()) for row in part]
+        template = resolve_template(options.template, tokenizer, rows)
+        own = without_overlap(own, tokenizer, template, drop=options.drop_overlap, published=published)
+    found = {name: EvaluationSet(rows, source=getattr(options, name)) for name, rows in own.items()} | found
+    for name in options.sets or ():
+        if name not in found:
+            raise InputError(f"--sets {name}: there is no such set here; there are {', '.join(found) or 'none'}")
+    if options.sets is not None:
+        found = {name: part for name, part in found.items() if name in options.sets}
+    if not found and options.lm_eval is None:
+        raise InputError("ngdiff evaluate needs rows: --forget, --retain, --holdout or --benchmark")
+    if not options.generate:
+        found = {name: replace(part, generate=False) for name, part in found.items()}
+    return as_sets(found) if found else {}
