@@ -80,7 +80,7 @@ def test_a_list_that_is_given_twice_is_refused():
 
 def test_of_other_options_the_last_one_counts(config_file):
     assert parse("--seed", "1", "--seed", "2") == {"seed": 2}
-    assert unlearn.PARSER.parse(["--config", config_file("forget: g"), *NEEDED])["forget"] == "f"
+    assert UNLEARN.parse(["--config", config_file("forget: g"), *NEEDED])["forget"] == "f"
 
 
 @pytest.mark.parametrize("name", ["--output-dir", "--output_dir"])
