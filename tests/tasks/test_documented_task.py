@@ -86,7 +86,7 @@ def test_two_gradients_are_combined(make_trainer, batch, accumulation):
         forget_ceiling="none",
     )
     model, task = copy.deepcopy(trainer.model).eval(), trainer.task
-    pairs = list(trainer._sampler)[:4]
+    pairs = list(trainer.sampler)[:4]
     trainer.train()
     loss_r, g_r = reference_gradient(model, task, [trainer.retain_dataset[r] for _, r in pairs])
     loss_f, g_f = reference_gradient(model, task, [trainer.forget_dataset[f] for f, _ in pairs if f is not None])
