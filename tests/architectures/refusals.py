@@ -17,6 +17,8 @@ NO_EVALUATION: dict[str, str] = dict.fromkeys(ENCODERS, _SEES_WHAT_FOLLOWS) | {
     "prophetnet": "cannot generate answers: token by token",
     # `generate` of transformers 5.23 counts its positions from 0, and the model from behind its pad token.
     "roberta decoder": "cannot generate answers: token by token",
+    # It generates from a mask token, which a text does not have.
+    "xlm causal": "cannot generate answers: token by token",
 }
 # Its router draws experts at random in training: no two passes are alike.
 DRAWS_IN_TRAINING = ("phimoe",)
