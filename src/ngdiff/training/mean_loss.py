@@ -1,54 +1,103 @@
-"""Mean cross-entropy a token of batches and of sets of rows, in any number of processes, without gradients."""
+"""`MeanLossTrainer`: exact mean losses of sets of rows, in any number of processes, without gradients."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Sampler, SequentialSampler
+from transformers.trainer_utils import EvalLoopOutput
 
 from ngdiff.evaluation.eval_mode import eval_mode
-from ngdiff.training.outcome import spread
+from ngdiff.tasks import Task
+from ngdiff.training.chosen_optimizer import ChosenOptimizerTrainer
+from ngdiff.training.moments import Observer
+from ngdiff.training.outcome import SAMPLE_ROWS, spread
 from ngdiff.training.sharding import fresh_weights
 
-
-def loss_of_batches(trainer: Any, model: nn.Module, batches: Sequence[Mapping[str, Any]]) -> float:
-    """Mean cross-entropy a token over the batches of all processes, in nats: what the paper's `phi` measures.
-
-    Args:
-        trainer: An `UnlearnTrainer`.
-        model: As it is trained, in evaluation mode.
-        batches: Of this process.
-    """
-    nll_sum, tokens = 0.0, 0
-    with fresh_weights(model):
-        for batch in batches:
-            with trainer.observe("loss"):
-                inputs = trainer._prepare_inputs(dict(batch))
-                with trainer.compute_loss_context_manager():
-                    nll: Tensor = trainer.task.forward(model, inputs).nll
-                nll_sum += float(nll.cpu().double().sum())  # on the host: some accelerators have no fp64
-                tokens += nll.numel()
-    if trainer.args.world_size > 1:
-        here = torch.tensor([nll_sum, tokens], dtype=torch.float32, device=trainer.args.device)
-        nll_sum, tokens = trainer.global_sum(here).tolist()
-    return nll_sum / max(tokens, 1)
+Examples = Sequence[Mapping[str, Any]]
 
 
-def loss_of_rows(trainer: Any, dataset: Sequence[Mapping[str, Any]], rows: int | None = None) -> float:
-    """Mean cross-entropy a token, in nats, over `rows` rows, evenly spread (all by default).
+class MeanLossTrainer(ChosenOptimizerTrainer):
+    """A `transformers.Trainer` whose losses of sets are means over tokens, and no means of batches' means."""
 
-    Args:
-        trainer: An `UnlearnTrainer`.
-        dataset: Encoded rows; the processes share them.
-        rows: How many are looked at.
-    """
-    args, task = trainer.args, trainer.task
-    size = args.per_device_eval_batch_size
-    chosen = [dataset[i] for i in spread(len(dataset), rows or len(dataset))]
-    batches = [chosen[start : start + size] for start in range(0, len(chosen), size)]
-    # As many passes in every process, as a sharded model needs; those that are left over count nothing.
-    batches += [[task.stand_in(chosen[0])]] * (-len(batches) % args.world_size)
-    own = [task.collate(batch) for batch in batches[args.process_index :: args.world_size]]
-    model = cast(nn.Module, trainer.model)
-    with eval_mode(model):
-        return float(trainer.retain_loss(model, own))
+    task: Task
+    observe: Observer
+    forget_dataset: Examples
+    retain_dataset: Examples
+
+    def retain_loss(self, model: nn.Module, batches: Sequence[Mapping[str, Tensor]]) -> float:
+        """Mean cross-entropy a token over the batches of all processes, in nats: what the paper's `phi` measures.
+
+        Args:
+            model: As it is trained, in evaluation mode.
+            batches: Of this process.
+        """
+        nll_sum, tokens = 0.0, 0
+        with fresh_weights(model):
+            for batch in batches:
+                with self.observe("loss"):
+                    inputs = self._prepare_inputs(dict(batch))
+                    with self.compute_loss_context_manager():
+                        nll = self.task.forward(model, inputs).nll
+                    nll_sum += float(nll.cpu().double().sum())  # on the host: some accelerators have no fp64
+                    tokens += nll.numel()
+        if self.args.world_size > 1:
+            here = torch.tensor([nll_sum, tokens], dtype=torch.float32, device=self.args.device)
+            nll_sum, tokens = self.global_sum(here).tolist()
+        return nll_sum / max(tokens, 1)
+
+    def mean_loss(self, dataset: Examples, rows: int | None = None) -> float:
+        """Mean cross-entropy a token, in nats, over `rows` rows, evenly spread (all by default), without gradients.
+
+        Processes share the rows; all of them must call it.
+        """
+        size = self.args.per_device_eval_batch_size
+        chosen = [dataset[i] for i in spread(len(dataset), rows or len(dataset))]
+        batches = [chosen[start : start + size] for start in range(0, len(chosen), size)]
+        # As many passes in every process, as a sharded model needs; those that are left over count nothing.
+        batches += [[self.task.stand_in(chosen[0])]] * (-len(batches) % self.args.world_size)
+        own = [self.task.collate(batch) for batch in batches[self.args.process_index :: self.args.world_size]]
+        model = cast(nn.Module, self.model)
+        with eval_mode(model):
+            return self.retain_loss(model, own)
+
+    @property
+    def loss_rows(self) -> dict[str, int]:
+        """Rows of each set that the losses before and after a run are taken of: all to forget, and of those to keep as
+        many, at least 256."""
+        forget, retain = len(self.forget_dataset), len(self.retain_dataset)
+        return {"forget": forget, "retain": min(retain, max(forget, SAMPLE_ROWS))}
+
+    def losses(self) -> dict[str, float]:
+        """Mean loss of both sets over `loss_rows`, in nats a token. All processes must call it."""
+        rows = self.loss_rows
+        return {
+            "forget": self.mean_loss(self.forget_dataset),
+            "retain": self.mean_loss(self.retain_dataset, rows=rows["retain"]),
+        }
+
+    def evaluation_loop(
+        self,
+        dataloader: DataLoader[Any],
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
+        """The mean loss a token of a set, exact in any number of processes; Trainer's is a mean of batches' means."""
+        optimizer: Any = self.optimizer
+        if hasattr(optimizer, "eval"):  # of an average of weights, which the model then holds
+            optimizer.eval()
+        rows: Any = dataloader.dataset
+        self.callback_handler.eval_dataloader = dataloader
+        metrics = {f"{metric_key_prefix}_loss": self.mean_loss(rows)}
+        return EvalLoopOutput(predictions=cast(Any, None), label_ids=None, metrics=metrics, num_samples=len(rows))
+
+    def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int] | None:
+        """Evaluation rows in their order; Trainer would sort them by a length that not every task has."""
+        return SequentialSampler(eval_dataset) if self.args.world_size <= 1 else None
+
+    def global_sum(self, value: Tensor) -> Tensor:
+        """Sum over all processes."""
+        return value if self.args.world_size == 1 else cast(Tensor, self.accelerator.reduce(value, "sum"))

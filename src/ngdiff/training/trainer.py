@@ -5,8 +5,7 @@ along the step that the optimizer would take (`ngdiff.training.probing`), and th
 What stands here connects them to the moments at which `transformers.Trainer` calls.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,9 +14,7 @@ from peft import PeftConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import PreTrainedModel, ProgressCallback, TrainerCallback
-from transformers.trainer_utils import EvalLoopOutput
 
 from ngdiff.core import AutoLR
 from ngdiff.core.slots import SIDES, Side
@@ -33,22 +30,19 @@ from ngdiff.tasks import Rows, Task, TextTask
 from ngdiff.training.callbacks import RunCallback
 from ngdiff.training.check_inherited import check_activation_checkpointing, check_best_metric
 from ngdiff.training.checkpoint import RunState
-from ngdiff.training.chosen_optimizer import ChosenOptimizerTrainer
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.dropout import no_dropout
-from ngdiff.training.gradients import gradients_for
-from ngdiff.training.mean_loss import loss_of_batches, loss_of_rows
+from ngdiff.training.mean_loss import MeanLossTrainer
 from ngdiff.training.moments import Observer, unobserved
 from ngdiff.training.notices import notice_end, notice_start
-from ngdiff.training.objective_pass import ObjectivePass
-from ngdiff.training.outcome import SAMPLE_ROWS
 from ngdiff.training.pairing import PairCollator, PairDataset, PairSampler
 from ngdiff.training.precision import GRADIENT_NOISE, LOSS_NOISE, precision_of, refuse_half_precision
+from ngdiff.training.prepare import check_forward, epochs_of, first_losses, make_step, prepare_references
 from ngdiff.training.probing import Prober, figures_of
 from ngdiff.training.progress import StepProgress
 from ngdiff.training.references import References
 from ngdiff.training.sets import count_step, read_sets
-from ngdiff.training.sharding import check_accelerator, fresh_weights
+from ngdiff.training.sharding import check_accelerator
 from ngdiff.training.step import StepReport, TwoGradientStep
 from ngdiff.training.step_log import StepLog
 from ngdiff.training.weighing import Weigher
@@ -56,7 +50,7 @@ from ngdiff.training.weighing import Weigher
 _PASS = "pass"  # key of a batch: whose pass it is, and the factor of its objective
 
 
-class UnlearnTrainer(ChosenOptimizerTrainer):
+class UnlearnTrainer(MeanLossTrainer):
     """Make a model forget one set of rows and keep another.
 
     Args:
@@ -147,7 +141,9 @@ class UnlearnTrainer(ChosenOptimizerTrainer):
             Path(str(args.output_dir), "reference"),
             self.objectives,
             {"retain": self.retain_dataset, "forget": self.forget_dataset},
-            lambda: cast(Any, self.alternates).of_epochs(self._epochs(), seed=args.order_seed),
+            lambda: cast(Any, self.alternates).of_epochs(
+                epochs_of(args, len(self.forget_dataset)), seed=args.order_seed
+            ),
             self.task.hashed,
         )
         self.sampler = PairSampler(
@@ -189,10 +185,6 @@ class UnlearnTrainer(ChosenOptimizerTrainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> PairSampler:
         return self.sampler
-
-    def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int] | None:
-        """Evaluation rows in their order; Trainer would sort them by a length that not every task has."""
-        return SequentialSampler(eval_dataset) if self.args.world_size <= 1 else None
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()  # a user's collator may make other inputs of the model
@@ -310,51 +302,6 @@ class UnlearnTrainer(ChosenOptimizerTrainer):
         """How the learning rate is found."""
         return self.prober.autolr
 
-    # ---- losses ----------------------------------------------------------------------------------------------------
-
-    def retain_loss(self, model: nn.Module, batches: Sequence[Mapping[str, Tensor]]) -> float:
-        """As `ngdiff.training.mean_loss.loss_of_batches`."""
-        return loss_of_batches(self, model, batches)
-
-    def evaluation_loop(
-        self,
-        dataloader: DataLoader[Any],
-        description: str,
-        prediction_loss_only: bool | None = None,
-        ignore_keys: list[str] | None = None,
-        metric_key_prefix: str = "eval",
-    ) -> EvalLoopOutput:
-        """The mean loss a token of a set, exact in any number of processes; Trainer's is a mean of batches' means."""
-        optimizer: Any = self.optimizer
-        if hasattr(optimizer, "eval"):  # of an average of weights, which the model then holds
-            optimizer.eval()
-        rows: Any = dataloader.dataset
-        self.callback_handler.eval_dataloader = dataloader
-        metrics = {f"{metric_key_prefix}_loss": self.mean_loss(rows)}
-        return EvalLoopOutput(predictions=cast(Any, None), label_ids=None, metrics=metrics, num_samples=len(rows))
-
-    def mean_loss(self, dataset: Sequence[Mapping[str, Any]], rows: int | None = None) -> float:
-        """Mean cross-entropy a token, in nats, over `rows` rows, evenly spread (all by default), without gradients.
-
-        Processes share the rows; all of them must call it.
-        """
-        return loss_of_rows(self, dataset, rows)
-
-    @property
-    def loss_rows(self) -> dict[str, int]:
-        """Rows of each set that the losses before and after a run are taken of: all to forget, and of those to keep as
-        many, at least 256."""
-        forget, retain = len(self.forget_dataset), len(self.retain_dataset)
-        return {"forget": forget, "retain": min(retain, max(forget, SAMPLE_ROWS))}
-
-    def losses(self) -> dict[str, float]:
-        """Mean loss of both sets over `loss_rows`, in nats a token. All processes must call it."""
-        rows = self.loss_rows
-        return {
-            "forget": self.mean_loss(self.forget_dataset),
-            "retain": self.mean_loss(self.retain_dataset, rows=rows["retain"]),
-        }
-
     # ---- around the run --------------------------------------------------------------------------------------------
 
     def start_run(self) -> None:
@@ -362,43 +309,17 @@ class UnlearnTrainer(ChosenOptimizerTrainer):
         model = cast(nn.Module, self.model)
         self._operations_each = None
         self.start_epoch()
-        self._check_forward()
-        self._prepare_references()
-        if not self.run_state.initial_losses:
-            self.run_state.initial_losses = self.losses()
-            if self.holdout_dataset is not None:
-                self.run_state.initial_losses["holdout"] = self.mean_loss(self.holdout_dataset)
+        check_forward(self)
+        prepare_references(self)
+        losses = first_losses(self)
         self.prober.resume(self.run_state.probes)
-        losses = self.run_state.initial_losses
         self.weigher.ceiling = forget_ceiling(
             self.args.ceiling_form,
             vocabulary=self.task.choices(model),
             holdout_loss=losses.get("holdout"),
         )
         notice_start(losses, self.ceiling, unit=self.task.unit, conditions=self.task.conditions)
-        self._step = TwoGradientStep(
-            ObjectivePass(
-                self.task,
-                self.objectives,
-                self.references,
-                model=model,
-                processes=self.accelerator.num_processes,
-                autocast=self.accelerator.autocast,
-            ),
-            gradients_for(self.args, (p for p in model.parameters() if p.requires_grad)),
-            self.weigher,
-            state=self.run_state.weighting,
-            global_sum=self.global_sum,
-            observe=self.observe,
-        )
-
-    def _check_forward(self) -> None:
-        """Let the task see that what it saves in a pass changes nothing, on the first rows to forget."""
-        size = min(self.args.per_device_train_batch_size, len(self.forget_dataset))
-        batch = self._prepare_inputs(self.task.collate([self.forget_dataset[i] for i in range(size)]))
-        model = cast(nn.Module, self.model)
-        with self.observe("check of the forward pass"), eval_mode(model), self.compute_loss_context_manager():
-            self.task.check_forward(model, batch)
+        self._step = make_step(self)
 
     def end_run(self) -> None:
         """After the last step: say so where the run ended long before its ceiling."""
@@ -411,31 +332,7 @@ class UnlearnTrainer(ChosenOptimizerTrainer):
         """Pairs of this epoch, counted by steps: `state.epoch` is a sum of fractions, and may be short of a whole."""
         self.sampler.set_epoch(self.state.global_step // (len(self.sampler) // self.args.rows_per_step))
 
-    # ---- the model before unlearning -------------------------------------------------------------------------------
-
-    def _epochs(self) -> int:
-        """Passes over the forget set, the last one counted whole."""
-        steps = -(-len(self.forget_dataset) // self.args.rows_per_step)
-        return -(-self.args.max_steps // steps) if self.args.max_steps > 0 else math.ceil(self.args.num_train_epochs)
-
-    def _prepare_references(self) -> None:
-        if self.references is None:
-            return
-        if self.state.global_step > 0:  # the weights are no longer those before unlearning
-            self.references.require(self.run_state.references)
-            return
-        # Autocast: the kept head computes in the precision of the model's.
-        with self.observe("references"), fresh_weights(self.model_wrapped), self.accelerator.autocast():
-            self.run_state.references = self.references.compute(
-                self.model_wrapped,
-                self.task.forward,
-                self.task.collate,
-                batch_size=self.args.per_device_eval_batch_size,
-                device=self.args.device,
-                process=self.args.process_index,
-                processes=self.args.world_size,
-                wait=self.accelerator.wait_for_everyone,
-            )
+    # ---- log and checkpoints --------------------------------------------------------------------------------------
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add to a training log line the steps' own figures: their mean since the last line, the last learning rate."""
@@ -456,7 +353,3 @@ class UnlearnTrainer(ChosenOptimizerTrainer):
         if checkpoint is not None:
             self.run_state = RunState.load(checkpoint)
             self.step_log.resume(self.run_state.pending_logs)
-
-    def global_sum(self, value: Tensor) -> Tensor:
-        """Sum over all processes."""
-        return value if self.args.world_size == 1 else cast(Tensor, self.accelerator.reduce(value, "sum"))

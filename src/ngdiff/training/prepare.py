@@ -1,0 +1,93 @@
+"""Before the first step of a run: the forward pass is checked, references and losses are taken, the step is made.
+
+`trainer` is an `UnlearnTrainer` that is ready to train.
+"""
+
+import math
+from typing import Any
+
+from ngdiff.evaluation.eval_mode import eval_mode
+from ngdiff.training.config import UnlearnConfig
+from ngdiff.training.gradients import gradients_for
+from ngdiff.training.objective_pass import ObjectivePass
+from ngdiff.training.sharding import fresh_weights
+from ngdiff.training.step import TwoGradientStep
+
+
+def check_forward(trainer: Any) -> None:
+    """Let the task see that what it saves in a pass changes nothing, on the first rows to forget.
+
+    Raises:
+        InputError: a model that the task refuses.
+    """
+    size = min(trainer.args.per_device_train_batch_size, len(trainer.forget_dataset))
+    batch = trainer._prepare_inputs(trainer.task.collate([trainer.forget_dataset[i] for i in range(size)]))
+    with (
+        trainer.observe("check of the forward pass"),
+        eval_mode(trainer.model),
+        trainer.compute_loss_context_manager(),
+    ):
+        trainer.task.check_forward(trainer.model, batch)
+
+
+def prepare_references(trainer: Any) -> None:
+    """Ask the model before unlearning what the objectives compare with; a run that goes on reads what it said.
+
+    Raises:
+        InputError: a run that goes on, and its references are not there.
+        WriteError: the disk is full.
+    """
+    references, args = trainer.references, trainer.args
+    if references is None:
+        return
+    if trainer.state.global_step > 0:  # the weights are no longer those before unlearning
+        references.require(trainer.run_state.references)
+        return
+    # Autocast: the kept head computes in the precision of the model's.
+    with trainer.observe("references"), fresh_weights(trainer.model_wrapped), trainer.accelerator.autocast():
+        trainer.run_state.references = references.compute(
+            trainer.model_wrapped,
+            trainer.task.forward,
+            trainer.task.collate,
+            batch_size=args.per_device_eval_batch_size,
+            device=args.device,
+            process=args.process_index,
+            processes=args.world_size,
+            wait=trainer.accelerator.wait_for_everyone,
+        )
+
+
+def first_losses(trainer: Any) -> dict[str, float]:
+    """Mean loss of each set before unlearning, in nats; a run that goes on has them from its checkpoint."""
+    if not trainer.run_state.initial_losses:
+        trainer.run_state.initial_losses = trainer.losses()
+        if trainer.holdout_dataset is not None:
+            trainer.run_state.initial_losses["holdout"] = trainer.mean_loss(trainer.holdout_dataset)
+    losses: dict[str, float] = trainer.run_state.initial_losses
+    return losses
+
+
+def make_step(trainer: Any) -> TwoGradientStep:
+    """The step of a run, with buffers for all weights that are trained."""
+    objective_pass = ObjectivePass(
+        trainer.task,
+        trainer.objectives,
+        trainer.references,
+        model=trainer.model,
+        processes=trainer.accelerator.num_processes,
+        autocast=trainer.accelerator.autocast,
+    )
+    return TwoGradientStep(
+        objective_pass,
+        gradients_for(trainer.args, (p for p in trainer.model.parameters() if p.requires_grad)),
+        trainer.weigher,
+        state=trainer.run_state.weighting,
+        global_sum=trainer.global_sum,
+        observe=trainer.observe,
+    )
+
+
+def epochs_of(args: UnlearnConfig, forget_rows: int) -> int:
+    """Passes over the forget set, the last one counted whole."""
+    steps = -(-forget_rows // args.rows_per_step)
+    return -(-args.max_steps // steps) if args.max_steps > 0 else math.ceil(args.num_train_epochs)
