@@ -66,7 +66,7 @@ def test_only_what_was_given_comes_back():
     assert parse() == {}
 
 
-@pytest.mark.parametrize("twice", [["--forget", "g"], ["--retain=g"], ["--model", "n"]])
+@pytest.mark.parametrize("twice", [["--forget", "g"], ["--retain=g"], ["--forget=g"]])
 def test_a_set_that_is_given_twice_is_refused(twice):
     assert refused(*twice).startswith(f"{twice[0].partition('=')[0]} is given twice, and one would be left out")
 

@@ -40,10 +40,10 @@ _OFTEN_USED = {
 }
 # What transformers takes for a value of a switch.
 _TRUTH_WORDS = {"yes", "true", "t", "y", "1", "no", "false", "f", "n", "0"}
-# Options that say what is read: of two the first would be left out without a word. Of any other option the
+# Sets and lists: of two the first would be left out without a word. Of any other option the
 # last one counts, as with most commands, so that a script can put its defaults in front.
 _GIVEN_ONCE = (
-    *("model", "tokenizer", "base_model", "forget", "retain", "holdout", "train", "dataset", "benchmark", "sets"),
+    *("forget", "retain", "holdout", "train", "sets"),
     *("idk_file", "lora_target_modules", "lm_eval"),
 )
 # How a converter is shown where the field names no placeholder.

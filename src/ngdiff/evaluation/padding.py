@@ -78,6 +78,8 @@ def _last(said: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 
 def _difference(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor], bounds: dict[torch.dtype, float]) -> str:
     (tokens, logits), (others, other_logits) = one, other
+    both = min(len(tokens), len(others))  # beside a long prompt the context may leave room for fewer new tokens
+    tokens, others = tokens[:both], others[:both]
     agree = (tokens == others).long().cumprod(dim=0)
     steps = min(int(agree.sum()) + 1, len(tokens))  # the logits of the first token that differs count, too
     bound = bounds[logits.dtype]
