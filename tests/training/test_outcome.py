@@ -61,7 +61,7 @@ def test_why_a_model_is_ruined():
     assert why_ruined("retain loss", 0.1, 4.0, 5.0) == ""
     assert why_ruined("retain loss", 0.1, 50.0, math.inf) == ""
     assert why_ruined("retain loss", 0.1, math.nan, math.inf) == "its retain loss is nan"
-    assert "went from 0.1 to 6 nats, and 5 is the most" in why_ruined("retain loss", 0.1, 6.0, 5.0)
+    assert "rose from 0.1 to 6 nats, and 5 is the most" in why_ruined("retain loss", 0.1, 6.0, 5.0)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_run_that_forgot_nothing_says_so(caplog, before, after, message):
     assert bool(caplog.text) == bool(message)
 
 
-@pytest.mark.parametrize(("rate", "steps", "reason"), [(1e29, 1, "is nan"), (30.0, 3, "its retain loss went from")])
+@pytest.mark.parametrize(("rate", "steps", "reason"), [(1e29, 1, "is nan"), (30.0, 3, "its retain loss rose from")])
 def test_a_run_that_diverges_is_ruined(make_trainer, rate, steps, reason):
     trainer = make_trainer(learning_rate=rate, max_steps=steps, optim="sgd")
     trainer.train()

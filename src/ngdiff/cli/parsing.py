@@ -43,7 +43,7 @@ _TRUTH_WORDS = {"yes", "true", "t", "y", "1", "no", "false", "f", "n", "0"}
 # Sets and lists: of two the first would be left out without a word. Of any other option the
 # last one counts, as with most commands, so that a script can put its defaults in front.
 _GIVEN_ONCE = (
-    *("forget", "retain", "holdout", "train", "sets"),
+    *("forget", "retain", "holdout", "sets"),
     *("idk_file", "lora_target_modules", "lm_eval"),
 )
 # How a converter is shown where the field names no placeholder.

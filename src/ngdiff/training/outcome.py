@@ -116,7 +116,7 @@ def why_ruined(what: str, before: float, after: float, bound: float) -> str:
     if not math.isfinite(after):
         return f"its {what} is {after}"
     if after > bound:
-        return f"its {what} went from {before:.4g} to {after:.4g} nats, and {bound:.4g} is the most that is taken"
+        return f"its {what} rose from {before:.4g} to {after:.4g} nats, and {bound:.4g} is the most that is taken"
     return ""
 
 
