@@ -7,8 +7,6 @@ import shlex
 
 import pytest
 
-from ngdiff.training import trainer
-
 from .runs import rows_of, run, succeeded, write_rows
 
 
@@ -38,7 +36,7 @@ def test_it_names_no_option_that_was_not_given(material, tmp_path):
 
 
 def test_the_retain_loss_says_of_how_many_rows_it_is(material, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "SAMPLE_ROWS", 6)
+    monkeypatch.setattr("ngdiff.training.mean_loss.SAMPLE_ROWS", 6)
     out = succeeded(run(*material.words(tmp_path / "u", max_steps=1))).out
     assert "\nretain loss (6 of 12 rows, evenly spread): " in out
     extra = json.loads((tmp_path / "u" / "manifest.json").read_text())["extra"]
