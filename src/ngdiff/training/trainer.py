@@ -309,6 +309,7 @@ class UnlearnTrainer(MeanLossTrainer):
         model = cast(nn.Module, self.model)
         self._operations_each = None
         self.start_epoch()
+        self._step = make_step(self)  # before any pass: sharded weights that a pass gathered would be taken for whole
         check_forward(self)
         prepare_references(self)
         losses = first_losses(self)
@@ -319,7 +320,6 @@ class UnlearnTrainer(MeanLossTrainer):
             holdout_loss=losses.get("holdout"),
         )
         notice_start(losses, self.ceiling, unit=self.task.unit, conditions=self.task.conditions)
-        self._step = make_step(self)
 
     def end_run(self) -> None:
         """After the last step: say so where the run ended long before its ceiling."""
