@@ -102,7 +102,10 @@ def _run(words: list[str]) -> int:
         named = isinstance(error, FloatingPointError) or error.filename is not None or sys.stdout is not sys.__stdout__
         return _fail(str(error) if named else _fault_of_output("\n") or str(error), FAILED)
     except RuntimeError:  # of one of several: the connection to a process that failed is gone
-        let_first_speak()
+        try:
+            let_first_speak()
+        except KeyboardInterrupt:  # the launcher ends this process, too
+            return _interrupted(words)
         if SIGNALS.by is None:
             raise
         return _interrupted(words)
@@ -154,6 +157,8 @@ def _stop(message: str, status: int) -> int:
 
 def _fail(message: str, status: int) -> int:
     end_progress_bars()
+    if not is_first():
+        SIGNALS.end_at_sigterm()
     prefix = let_first_speak()
     sys.stderr.write(
         f"ngdiff: error: {prefix}{' '.join(message.split())}\n"

@@ -75,6 +75,11 @@ class Signals:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def end_at_sigterm(self) -> None:
+        """From here on SIGTERM ends the process: it has failed, and has nothing to finish when a launcher ends it."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:  # a worker of a data loader: it ends with the process that it works for
             if number == signal.SIGTERM:
