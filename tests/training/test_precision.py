@@ -6,16 +6,17 @@ import pytest
 import torch
 from peft import LoraConfig
 
+from ngdiff.core import Parabola
 from ngdiff.errors import InputError
 
 from .test_trainer import CHECKPOINTING, flat, steps
 
 
 def resolved(trainer) -> bool:
-    """Whether a probe saw losses stand out of their rounding."""
+    """Whether a probe saw a parabola stand out of the rounding of its losses."""
     noise = trainer.autolr.settings.noise
-    fits = [fit for probe in trainer.run_state.probes for fit in probe["fits"]]
-    return any(abs(fit["ahead"] - fit["here"]) > 2 * noise * fit["here"] for fit in fits)
+    fits = [Parabola(**fit) for probe in trainer.run_state.probes for fit in probe["fits"]]
+    return any(fit.is_finite and fit.is_resolved(noise * fit.here) for fit in fits)
 
 
 def test_bf16_keeps_fp32_weights(make_trainer):
