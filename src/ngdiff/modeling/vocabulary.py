@@ -14,7 +14,7 @@ def input_embedding(model: nn.Module) -> Any:
     inner: Any = getattr(model, "module", model)
     try:
         return inner.get_input_embeddings()
-    except (AttributeError, NotImplementedError):
+    except (AttributeError, NotImplementedError):  # how a module without the method, and transformers, say so
         return None
 
 

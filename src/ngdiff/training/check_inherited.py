@@ -163,6 +163,7 @@ def _check_best(args: Any) -> None:
 def _settings(args: Any, name: str) -> tuple[Any, Any]:
     try:
         return _of_trainer(args)
+    # How transformers says that a package is missing, a name unknown, or a setting not for this optimizer.
     except (ImportError, ValueError, TypeError, NotImplementedError) as error:
         raise InputError(f"--optim {name}: {error}") from error
 

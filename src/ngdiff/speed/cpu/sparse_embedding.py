@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import nn
 
+from ngdiff.modeling.vocabulary import input_embedding
+
 
 @contextmanager
 def sparse_embedding(model: nn.Module) -> Iterator[None]:
@@ -32,10 +34,7 @@ def sparse_embedding(model: nn.Module) -> Iterator[None]:
 
 def _input_embedding(model: nn.Module) -> nn.Embedding | None:
     """It, unless its gradient must be dense."""
-    try:
-        found = model.get_input_embeddings()  # type: ignore[operator]
-    except (AttributeError, NotImplementedError):  # the model has none, or transformers does not know where
-        return None
+    found = input_embedding(model)
     if not isinstance(found, nn.Embedding) or found.scale_grad_by_freq:
         return None
     weight: Any = found.weight
