@@ -1,9 +1,6 @@
 """From words to weightings: names, parameters, functions of the user's own, and what is refused."""
 
-import re
-import shlex
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -163,25 +160,3 @@ def test_an_error_in_it_comes_with_its_place(own):
 def test_a_module_that_is_not_there(own):
     with pytest.raises(InputError, match="the module no_such_module cannot be imported"):
         resolve_weighting("no_such_module:f")
-
-
-METHODS = Path(__file__).parents[2] / "docs" / "methods.md"
-
-
-def test_the_example_of_the_documentation_runs(tmp_path, monkeypatch):
-    """The module and the option are taken from the page as they stand there."""
-    section = METHODS.read_text(encoding="utf-8").split("### Your own weighting", 1)[1].split("\n## ", 1)[0]
-    code = re.search(r"```python\n(# (\w+)\.py\n.*?)```", section, re.DOTALL)
-    options = [shlex.split(line) for line in section.splitlines() if "--weighting" in line and "ngdiff unlearn" in line]
-    (tmp_path / f"{code[2]}.py").write_text(code[1], encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    try:
-        (words,) = options
-        weighting = resolve_weighting(words[words.index("--weighting") + 1])
-    finally:
-        sys.modules.pop(code[2], None)
-    assert weighting.parameters == {"power": 0.5}
-    assert not weighting.uses_dot
-    # |g_r| = 2, |g_f| = 3: each to the power of 1/2.
-    assert weigh(weighting, LOSSES, K) == pytest.approx((2**-0.5, 3**-0.5))
