@@ -1,6 +1,7 @@
 """Imports point in the directions that docs/architecture.md draws, and in no other."""
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -132,6 +133,15 @@ def test_every_part_has_a_place_in_the_tables() -> None:
     parts = {part_of(path) for path in FILES} - SEES_EVERYTHING
     assert parts <= ARROWS.keys()
     assert ARROWS.keys() == OTHERS.keys()
+
+
+def test_the_map_in_the_documentation_shows_the_rooms_and_their_arrows() -> None:
+    text = (SOURCE.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)/` \|.*\| (.*) \|$", text, flags=re.MULTILINE)
+    drawn = {room: set() if targets == "-" else set(targets.split(", ")) for room, targets in rows}
+    assert drawn.pop("cli") == {"everything"}
+    rooms = {part for part in ARROWS if (SOURCE / part).is_dir()}
+    assert drawn == {room: ARROWS[room] & rooms for room in rooms}
 
 
 def test_arrows_have_no_cycle() -> None:
