@@ -4,6 +4,7 @@ from ngdiff.metrics.auc import auc, auc_interval
 from ngdiff.metrics.bootstrap import ratio_interval
 from ngdiff.metrics.catalogue import FORGOTTEN, METRICS, UNICODE, Metric, key_of, metrics_of
 from ngdiff.metrics.classification import accuracies
+from ngdiff.metrics.distance import Distance, RowValues, distance_from_holdout
 from ngdiff.metrics.forget_quality import ForgetQuality, forget_quality
 from ngdiff.metrics.gaffke import mean_interval
 from ngdiff.metrics.means import harmonic_mean, mean
@@ -20,6 +21,7 @@ from ngdiff.metrics.probability import (
     probability,
 )
 from ngdiff.metrics.rouge import rouge, rouge_l_recall, rouge_l_recalls
+from ngdiff.metrics.row_values import base_row_values, row_values
 from ngdiff.metrics.score import CONFIDENCE, score
 from ngdiff.metrics.summary import headline, summarize
 from ngdiff.metrics.truth_ratio import (
@@ -38,14 +40,18 @@ __all__ = [
     "FORGOTTEN",
     "METRICS",
     "UNICODE",
+    "Distance",
     "ForgetQuality",
     "Metric",
+    "RowValues",
     "accuracies",
     "auc",
     "auc_interval",
+    "base_row_values",
     "choice_probabilities",
     "choice_probability",
     "cut_answer",
+    "distance_from_holdout",
     "exact_memorisations",
     "extraction_strengths",
     "forget_quality",
@@ -72,6 +78,7 @@ __all__ = [
     "rouge",
     "rouge_l_recall",
     "rouge_l_recalls",
+    "row_values",
     "score",
     "summarize",
     "truth_ratios",

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngdiff.errors import InputError
-from ngdiff.metrics.gaffke import DRAWS, Ends, Seed, dirichlet
+from ngdiff.metrics.gaffke import DRAWS, Array, Ends, Seed, dirichlet
 
 _BLOCK = 2_000_000  # weights held in memory at a time
 
@@ -43,9 +43,7 @@ def auc_ends(members: Sequence[float], others: Sequence[float], *, seed: Seed = 
     """
     low, high = _sides(members, others)
     high.sort()
-    below, not_above = _places(low, high)
     m, n = low.size, high.size
-    tied = bool((below < not_above).any())
     more_m, more_n = (1, 0) if m <= n else (0, 1)
     rng = np.random.default_rng(seed)
     found = Ends(np.empty(draws), np.empty(draws))
@@ -54,13 +52,34 @@ def auc_ends(members: Sequence[float], others: Sequence[float], *, seed: Seed = 
         part = slice(start, min(start + step, draws))
         w = dirichlet(m + more_m, part.stop - start, rng)[:, :m]
         v = dirichlet(n + more_n, part.stop - start, rng)[:, :n]
-        to = np.concatenate([np.zeros((len(v), 1)), np.cumsum(v, axis=1)], axis=1)  # weight of the first j others
-        ties = (to[:, not_above] - to[:, below]) / 2 if tied else 0.0
-        above = to[:, -1:] - to[:, below] - ties
-        found.low[part] = np.einsum("bm,bm->b", w, above)
+        found.low[part] = weighted_auc(low, high, w, v)
         found.high[part] = found.low[part] + 1 - w.sum(axis=1) * v.sum(axis=1)
     np.clip(found.low, 0.0, 1.0, out=found.low)  # sums of weights are rounded
     np.clip(found.high, 0.0, 1.0, out=found.high)
+    return found
+
+
+def weighted_auc(
+    members: Sequence[float] | Array, others: Sequence[float] | Array, w_bm: Array, v_bn: Array
+) -> NDArray[np.float64]:
+    """`sum_ij w_i v_j ([m_i < o_j] + [m_i = o_j] / 2)` for every row of weights, shape (B,).
+
+    Args:
+        members, others: m and n values.
+        w_bm, v_bn: weights of the members, shape (B, m), and of the others, shape (B, n).
+
+    Raises:
+        InputError: as `auc`.
+
+    >>> weighted_auc([1.0, 2.0], [2.0, 3.0], np.array([[0.5, 0.5]]), np.array([[0.5, 0.5]])).tolist()
+    [0.875]
+    """
+    low, high = _sides(members, others)
+    order = np.argsort(high, kind="stable")
+    below, not_above = _places(low, high[order])
+    to = np.concatenate([np.zeros((len(v_bn), 1)), np.cumsum(v_bn[:, order], axis=1)], axis=1)  # of the first j others
+    ties = (to[:, not_above] - to[:, below]) / 2 if (below < not_above).any() else 0.0
+    found: NDArray[np.float64] = np.einsum("bm,bm->b", w_bm, to[:, -1:] - to[:, below] - ties)
     return found
 
 
@@ -79,7 +98,9 @@ def auc_interval(
     return auc_ends(members, others, seed=seed).interval(confidence)
 
 
-def _sides(members: Sequence[float], others: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _sides(
+    members: Sequence[float] | Array, others: Sequence[float] | Array
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Both sides as new arrays, checked."""
     low, high = np.array(members, dtype=float), np.array(others, dtype=float)
     for name, values in (("members", low), ("others", high)):

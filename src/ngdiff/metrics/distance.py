@@ -1,0 +1,234 @@
+"""How far the rows to be forgotten stand from where rows never seen stand: 1 before unlearning, 0 as if never seen.
+
+Plain arrays in, one number for each row (`RowValues`), so that it serves while a model is trained, too;
+`ngdiff.metrics.row_values` makes them of records. With `v_k` the forget rows' value of a measure k and `r_k` its
+reference, where rows never seen stand,
+
+    d_k = (v_k - r_k) / (v_k - r_k of the model before unlearning),        D = mean_k |d_k|
+
+`d_k` is 1 before unlearning, 0 at the reference, and negative beyond it: over-forgotten. It is not clipped: a loss of
+70 nats where the reference has 8 is no success. The measures are `MEANS` of the forget rows, and `AREAS`: the AUC with
+which an attack tells forget rows from holdout rows, which none of the models saw.
+
+The reference is a model retrained without the rows (`distance`: the truth), or holdout rows on the same model
+(`distance_from_holdout`: what is known without retraining).
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from ngdiff.metrics.gaffke import DRAWS, Seed, dirichlet
+from ngdiff.metrics.levels import check_confidence
+from ngdiff.metrics.row_statistics import AREAS, MEASURES, Array, RowStatistics, RowValues, Statistic, Weights
+
+__all__ = ["Distance", "Part", "RowValues", "distance", "distance_from_holdout"]
+
+CONFIDENCE = 0.95
+_BLOCK = 2_000_000  # weights held in memory at a time
+_NOW, _BEFORE, _RETRAINED, _BASE = "the model", "the model before", "the retrained model", "the base model"
+
+
+class Part(NamedTuple):
+    """One measure: `now`, of the forget rows; `reference`, where rows never seen stand.
+
+    `before`: of the forget rows before unlearning; `value`: `d_k`. None without the model before, `value` also where
+    before and reference cannot be told apart.
+    """
+
+    now: float
+    reference: float
+    before: float | None = None
+    value: float | None = None
+
+
+class Distance(NamedTuple):
+    """D and what it is made of.
+
+    `value`: D; None where no measure has a unit. `noise`: how far off it may be by the choice of rows, at the level
+    asked for; a D of no more cannot be told from 0. `parts`: by measure; those with a `value` are in D. `left_out`:
+    measures that are not in D, and why. `uncorrected`: measures whose holdout rows are taken as they are, without a
+    base model that says how they differ from the forget rows by themselves.
+    """
+
+    value: float | None
+    noise: float | None
+    parts: dict[str, Part]
+    left_out: dict[str, str]
+    uncorrected: tuple[str, ...] = ()
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """`[max(0, D - noise), D + noise]`; None without D."""
+        if self.value is None or self.noise is None:
+            return None
+        return max(0.0, self.value - self.noise), self.value + self.noise
+
+
+def distance(
+    now: RowValues,
+    retrained: RowValues,
+    before: RowValues | None = None,
+    *,
+    confidence: float = CONFIDENCE,
+    seed: Seed = 0,
+    draws: int = DRAWS,
+) -> Distance:
+    """D against a model that never saw the forget rows: the truth.
+
+    A measure whose unit, before minus retrained, has an interval that holds 0 says nothing and is left out. That does
+    not depend on `now`: D of several runs is over the same measures. Without `before` there are no units and no D.
+
+    Noise: the rows get random weights, uniform among those that sum to 1 (Rubin 1981), the same for all models and
+    measures; that gives draws `d*_k`. D is off by no more than `mean_k |d*_k - d_k|` (triangle inequality), and the
+    noise is the quantile of that at `confidence`. A percentile interval would never reach 0, where draws of a mean of
+    magnitudes are all larger than the truth. Another seed of training is not in it.
+
+    Args:
+        now, retrained, before: of the same rows in the same order. AUC are taken where all have holdout rows.
+        confidence: level of the noise, and of the intervals of the units.
+        seed: of the draws.
+        draws: how many.
+
+    Raises:
+        InputError: as `RowStatistics`; a level out of range.
+
+    >>> before, retrained = RowValues({"loss": [0.0, 0.1, 0.2]}), RowValues({"loss": [4.0, 4.1, 4.2]})
+    >>> found = distance(RowValues({"loss": [2.0, 2.1, 2.2]}), retrained, before)
+    >>> round(found.value, 6), found.left_out["truth_ratio"][:42]
+    (0.5, 'no truth_ratio of forget rows of the model')
+    """
+    models = {_NOW: now, _RETRAINED: retrained, **({} if before is None else {_BEFORE: before})}
+    rows = RowStatistics(models)
+    measures: dict[str, _Measure] = {}
+    left_out: dict[str, str] = {}
+    for name in MEASURES:
+        if why := rows.lacking(name, list(models)):
+            left_out[name] = why
+            continue
+        of = {model: rows.statistic(name, model, list(models)) for model in models}
+        measures[name] = _Measure(*((of[model], of[_RETRAINED]) for model in (_NOW, _BEFORE) if model in of))
+    return _distance(measures, left_out, rows.sizes, confidence, seed, draws)
+
+
+def distance_from_holdout(
+    now: RowValues,
+    before: RowValues | None = None,
+    base: RowValues | None = None,
+    *,
+    confidence: float = CONFIDENCE,
+    seed: Seed = 0,
+    draws: int = DRAWS,
+) -> Distance:
+    """D against holdout rows on the same model: what is known without a retrained one.
+
+    The reference of a model is where its own holdout rows stand, `r_k = h_k`, and 0.5 for an AUC. Two sets may differ
+    by themselves; a model that saw neither, `base`, such as that before fine-tuning, says by how much:
+    `r_k = h_k + f_k(base) - h_k(base)`, kept within [0, 1] (a loss: not below 0), and the AUC of the base model in the
+    place of 0.5.
+
+    A model that has lost all it knew treats both sets alike and is near: read D beside Utility and the change of loss
+    on holdout rows (`ngdiff.metrics.collateral`).
+
+    Args:
+        now, before, base: forget and holdout rows, the same in the same order.
+        confidence, seed, draws: as in `distance`; forget and holdout rows are drawn independently.
+
+    Raises:
+        InputError: as `distance`.
+
+    >>> now = RowValues({"verbmem": [0.2, 0.3, 0.1]}, {"verbmem": [0.2, 0.3, 0.4]})
+    >>> before = RowValues({"verbmem": [1.0, 1.0, 1.0]}, {"verbmem": [0.1, 0.2, 0.3]})
+    >>> round(distance_from_holdout(now, before).value, 6)  # |0.2 - 0.3| / |1.0 - 0.2|
+    0.125
+    """
+    models = {_NOW: now, **({} if before is None else {_BEFORE: before})}
+    rows = RowStatistics({**models, **({} if base is None else {_BASE: base})})
+    measures: dict[str, _Measure] = {}
+    left_out: dict[str, str] = {}
+    uncorrected = []
+    for name in MEASURES:
+        if why := rows.lacking(name, list(models), of_holdout=True):
+            left_out[name] = why
+            continue
+        compared = list(models)
+        if base is not None and not rows.lacking(name, [*models, _BASE], of_holdout=True):
+            compared.append(_BASE)
+        else:
+            uncorrected.append(name)
+        measures[name] = _Measure(
+            *((rows.statistic(name, model, compared), _own_reference(rows, name, model, compared)) for model in models)
+        )
+    return _distance(measures, left_out, rows.sizes, confidence, seed, draws)._replace(uncorrected=tuple(uncorrected))
+
+
+class _Measure(NamedTuple):
+    """The forget rows and their reference, of the model now and before unlearning."""
+
+    now: tuple[Statistic, Statistic]
+    before: tuple[Statistic, Statistic] | None = None
+
+
+def _own_reference(rows: RowStatistics, name: str, model: str, compared: list[str]) -> Statistic:
+    """Where holdout rows of the model stand, corrected where the base model is among those compared."""
+    if name in AREAS:
+        if _BASE in compared:
+            return rows.statistic(name, _BASE, compared)
+        return lambda weights: np.full(len(weights[0]), 0.5)
+    holdout = rows.statistic(name, model, compared, "holdout")
+    if _BASE not in compared:
+        return holdout
+    base_forget, base_holdout = (rows.statistic(name, _BASE, compared, side) for side in ("forget", "holdout"))
+    most = np.inf if name == "loss" else 1.0
+    return lambda weights: np.clip(holdout(weights) + base_forget(weights) - base_holdout(weights), 0.0, most)
+
+
+def _distance(
+    measures: Mapping[str, _Measure],
+    left_out: dict[str, str],
+    sizes: Mapping[str, int],
+    confidence: float,
+    seed: Seed,
+    draws: int,
+) -> Distance:
+    check_confidence(confidence)
+    n, m = sizes["forget"], sizes["holdout"]
+    rng = np.random.default_rng(seed)
+    drawn: dict[str, list[tuple[Array, Array]]] = {name: [] for name in measures}
+    step = max(1, _BLOCK // (n + m))
+    for start in range(0, draws, step):
+        size = min(step, draws - start)
+        weights = dirichlet(n, size, rng), dirichlet(m, size, rng)
+        for name, measure in measures.items():
+            if measure.before is not None:
+                drawn[name].append((_gap(measure.now, weights), _gap(measure.before, weights)))
+    parts: dict[str, Part] = {}
+    errors = []
+    even = np.ones((1, n)), np.ones((1, m))
+    for name, measure in measures.items():
+        now, reference = (float(one(even)[0]) for one in measure.now)
+        parts[name] = Part(now, reference)
+        if measure.before is None:
+            left_out[name] = f"no unit: no records of {_BEFORE}"
+            continue
+        before = float(measure.before[0](even)[0])
+        unit = float(_gap(measure.before, even)[0])
+        gaps, units = (np.concatenate(both) for both in zip(*drawn[name], strict=True))
+        low, high = np.quantile(units, [(1 - confidence) / 2, (1 + confidence) / 2])
+        if low <= 0 <= high:
+            parts[name] = Part(now, reference, before)
+            left_out[name] = f"{_BEFORE} and rows never seen cannot be told apart"
+            continue
+        value = (now - reference) / unit
+        parts[name] = Part(now, reference, before, value)
+        errors.append(np.abs(gaps / units - value))
+    values = [abs(part.value) for part in parts.values() if part.value is not None]
+    if not values:
+        return Distance(None, None, parts, left_out)
+    noise = float(np.quantile(np.mean(errors, axis=0), confidence))
+    return Distance(float(np.mean(values)), noise, parts, left_out)
+
+
+def _gap(pair: tuple[Statistic, Statistic], weights: Weights) -> Array:
+    return pair[0](weights) - pair[1](weights)
