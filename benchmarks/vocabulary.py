@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, embedding, linear
 
 from ngdiff.core import combine, gramian
-from ngdiff.core.rows import WholeGradients, on_common_rows
+from ngdiff.core.sparse_rows import DenseBuffers, on_common_rows
 from ngdiff.speed.cpu.reused_head import ReusedHead
-from ngdiff.speed.token_loss import spend_logits
+from ngdiff.speed.token_loss import cross_entropy_in_place
 
 WIDTH = 512
 Work = Callable[[], object]
@@ -62,7 +62,7 @@ def losses(tokens: int, words: int) -> dict[str, Work]:
     works = {
         "matrix products": products,
         "cross_entropy": backward(lambda: cross_entropy(linear(hidden, weight), labels, reduction="none")),
-        "spend_logits": backward(lambda: spend_logits(linear(hidden, weight), labels)),
+        "cross_entropy_in_place": backward(lambda: cross_entropy_in_place(linear(hidden, weight), labels)),
         "reused memory": backward(lambda: reused(hidden, weight, labels, None, None)),
     }
     if hasattr(nn, "LinearCrossEntropyOptions"):
@@ -79,7 +79,7 @@ def embeddings(tokens: int, words: int) -> dict[str, Work]:
     weight = torch.randn(words, WIDTH, requires_grad=True)
     batches = [torch.randint(words, (tokens,)) for _ in range(2)]
     upstream = torch.randn(tokens, WIDTH)
-    whole = WholeGradients([weight])
+    whole = DenseBuffers([weight])
 
     def of_passes(*, sparse: bool) -> list[Tensor]:
         found = []
@@ -96,7 +96,7 @@ def embeddings(tokens: int, words: int) -> dict[str, Work]:
         (total,) = combine([r], [f], 0.5, -0.5)
         assert rows is not None
         assert total is not None
-        return whole.of(0, rows, total)
+        return whole.scatter(0, rows, total)
 
     def as_a_whole() -> Tensor | None:
         r, f = of_passes(sparse=False)

@@ -59,7 +59,7 @@ def test_pieces_add_up(monkeypatch, scale):
     r, f = pair(5, scale, 1.0)
     whole = gramian(r, f)
     # By module name: in the package the name `gramian` is the function.
-    monkeypatch.setattr(importlib.import_module("ngdiff.core.gramian"), "_PIECE_ON_CPU", 4)
+    monkeypatch.setattr(importlib.import_module("ngdiff.core.gramian"), "_CHUNK_ON_CPU", 4)
     parts = gramian(r, f)
     assert (parts.a, parts.s, parts.b) == pytest.approx((whole.a, whole.s, whole.b), rel=1e-6)
 

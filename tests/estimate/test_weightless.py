@@ -9,7 +9,7 @@ from ngdiff.data import AnswerCollator
 from ngdiff.estimate.live import LiveBytes
 from ngdiff.estimate.operations import Operations
 from ngdiff.estimate.weightless import Weightless
-from ngdiff.modeling.answers import forward_answers
+from ngdiff.modeling.plain_forward import forward_answers
 
 
 @pytest.fixture

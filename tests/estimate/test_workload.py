@@ -2,7 +2,7 @@ import pytest
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ngdiff.data import AnswerCollator
-from ngdiff.data.collate import LabelPlaces
+from ngdiff.data.collate import LabelPositions
 from ngdiff.estimate.live import LiveBytes
 from ngdiff.estimate.model import weightless_model
 from ngdiff.estimate.rehearsal import RehearsalTrainer, rehearsal_options
@@ -35,8 +35,8 @@ def padded(rows) -> int:
 
 def packed(rows) -> int:
     """What the model is given."""
-    batch = LabelPlaces(AnswerCollator(0))(rows)
-    layout = packing.packed(batch, batch["label_places"], tails=False)
+    batch = LabelPositions(AnswerCollator(0))(rows)
+    layout = packing.packed(batch, batch["label_positions"], trailing_tokens=False)
     return layout.inputs["input_ids"].numel()
 
 
@@ -80,13 +80,13 @@ def test_a_forget_set_smaller_than_a_batch(work_of):
 @pytest.mark.parametrize(("packing", "tokens"), [("off", 3 * 9), ("auto", 9 + 4)])
 def test_what_stands_behind_the_labels_is_not_counted(work_of, packing, tokens):
     _, trainer = work_of(packing=packing)
-    measure = _Measure(trainer.model, packed=packing == "auto", tails=False)
+    measure = _Measure(trainer.model, packed=packing == "auto", trailing_tokens=False)
     # Both have a tail, with a gap in the second; the third has no label but the first token, which nothing predicts.
     labels = [[-100, -100, *range(3, 11), -100, -100], [-100, 3, 5, -100, 4, -100, -100], [5, *[-100] * 19]]
     rows = [{"input_ids": [3] * len(own), "labels": own} for own in labels]
     assert measure.tokens(rows) == tokens
     assert measure.tokens(rows[2:]) == 20
-    whole = _Measure(trainer.model, packed=packing == "auto", tails=True)
+    whole = _Measure(trainer.model, packed=packing == "auto", trailing_tokens=True)
     assert whole.tokens(rows) == (3 * 20 if packing == "off" else 12 + 7 + 20)
 
 

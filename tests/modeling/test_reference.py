@@ -14,7 +14,7 @@ from transformers import (
 
 from ngdiff.data import AnswerCollator
 from ngdiff.errors import InputError
-from ngdiff.modeling.answers import forward_answers
+from ngdiff.modeling.plain_forward import forward_answers
 from ngdiff.modeling.reference import FrozenHead, ReferenceStore, frozen_head, write_references
 
 collate = AnswerCollator(0)

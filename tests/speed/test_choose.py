@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ngdiff.speed import Forward, Situation, choose_forward, may_pack
-from ngdiff.speed.choose import keeps_tails
+from ngdiff.speed.choose import keeps_trailing_tokens
 
 from .models import CONFIGS, build
 
@@ -16,7 +16,7 @@ GPU = Situation(torch.device("cuda"))
 
 def test_on_a_cpu_every_saving_is_taken(model, batch):
     forward = choose_forward(model, batch, CPU)
-    assert (forward.cut, forward.tails, forward.packing, forward.by_rows, forward.sparse_embedding) == (
+    assert (forward.cut, forward.trailing_tokens, forward.packing, forward.row_attention, forward.sparse_embedding) == (
         *(True, False, True, True, True),
     )
     assert forward.fused_loss is not None
@@ -46,8 +46,8 @@ def test_what_may_be_packed_by_itself(attention):
 def test_trailing_tokens_are_left_out_where_that_is_nobodys_business(model, monkeypatch, why):
     if why == "lengths have a say":
         monkeypatch.setattr("ngdiff.speed.choose.depends_on_length", lambda model: True)
-    situation = replace(CPU, own_collator="collator" in why, compiled="compiled" in why)
-    assert keeps_tails(model, GPU if why == "a GPU" else situation) == bool(why)
+    situation = replace(CPU, custom_collator="collator" in why, compiled="compiled" in why)
+    assert keeps_trailing_tokens(model, GPU if why == "a GPU" else situation) == bool(why)
 
 
 def test_a_model_with_a_head_that_somebody_watches_computes_its_own_logits(model, batch):

@@ -20,7 +20,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from ngdiff.modeling.head import depends_on_length
 from ngdiff.speed.checks import difference_if_cut
-from ngdiff.speed.token_loss import spend_logits
+from ngdiff.speed.token_loss import cross_entropy_in_place
 
 from .passes import quick
 
@@ -177,9 +177,9 @@ def test_logits_are_spent_where_nobody_asks_for_them(needs, batch, monkeypatch):
 
     def spy(logits, labels):
         calls.append(logits.shape)
-        return spend_logits(logits, labels)
+        return cross_entropy_in_place(logits, labels)
 
-    monkeypatch.setattr("ngdiff.speed.forward.spend_logits", spy)
+    monkeypatch.setattr("ngdiff.speed.forward.cross_entropy_in_place", spy)
     answers = quick(model, batch, needs)
     assert calls == ([] if needs else [(len(answers.nll), VOCABULARY)])
     plain = nn.functional.cross_entropy(quick(model, batch, {"logits"}).logits, answers.labels, reduction="none")

@@ -5,8 +5,8 @@ import torch
 from transformers import LlamaForCausalLM
 
 from ngdiff.data import AnswerCollator
-from ngdiff.data.collate import LabelPlaces
-from ngdiff.modeling.answers import label_places
+from ngdiff.data.collate import LabelPositions
+from ngdiff.modeling.plain_forward import label_positions
 from ngdiff.speed.checks import difference_if_packed
 from ngdiff.speed.packing import Layout, packed, padded
 
@@ -49,7 +49,7 @@ def test_the_model_sees_no_padding_and_no_mask(batch):
     model = build(CONFIGS["llama"])
     calls = []
     model.register_forward_pre_hook(lambda module, args, inputs: calls.append(inputs), with_kwargs=True)
-    quick(model, batch, packing=True, tails=False)
+    quick(model, batch, packing=True, trailing_tokens=False)
     (inputs,) = calls
     assert inputs["input_ids"].shape == (1, 11 + 8 + 10), "neither the last token of a row nor rows without an answer"
     assert inputs.get("attention_mask") is None
@@ -57,7 +57,7 @@ def test_the_model_sees_no_padding_and_no_mask(batch):
 
 
 def test_both_layouts_name_the_same_tokens(batch):
-    labels = label_places(batch)
+    labels = label_positions(batch)
     one, other = padded(batch, labels), packed(batch, labels)
     assert torch.equal(tokens_at(one), tokens_at(other))
     assert not {11, 20, 27, 28, 39} & {*other.places.tolist()}, "the last token of a row predicts nothing of the next"
@@ -75,31 +75,31 @@ def turns() -> dict[str, torch.Tensor]:
 
 
 def test_what_stands_behind_all_labels_is_left_out(turns):
-    labels = label_places(turns)
-    one, other = padded(turns, labels, tails=False), packed(turns, labels, tails=False)
+    labels = label_positions(turns)
+    one, other = padded(turns, labels, trailing_tokens=False), packed(turns, labels, trailing_tokens=False)
     assert one.inputs["input_ids"].shape == one.inputs["attention_mask"].shape == (4, 7)
     assert other.row_lengths == (6, 7, 3)
     assert other.inputs["input_ids"].shape == (1, 16)
     assert torch.equal(tokens_at(one), tokens_at(other))
     assert torch.equal(tokens_at(padded(turns, labels)), tokens_at(one))
     flipped = {name: values.flip(1) for name, values in turns.items()}
-    assert padded(flipped, label_places(flipped), tails=False).inputs["input_ids"].shape == (4, 11)
+    assert padded(flipped, label_positions(flipped), trailing_tokens=False).inputs["input_ids"].shape == (4, 11)
 
 
 def test_a_collator_says_where_the_labels_are(turns):
     """What a pass would have to wait for on a GPU."""
     rows = [row(9, 0, 1), row(5, 3, 2), row(4, 4, 3)]
-    batch = LabelPlaces(AnswerCollator(0))(rows)
-    found = batch.pop("label_places")
-    assert torch.equal(found, label_places(batch))
+    batch = LabelPositions(AnswerCollator(0))(rows)
+    found = batch.pop("label_positions")
+    assert torch.equal(found, label_positions(batch))
     assert found.tolist() == [*range(1, 9), 9 + 3, 9 + 4], "the first token of a row is predicted by none"
 
 
 def test_where_no_token_is_a_label_all_are_kept(turns):
     nothing = {**turns, "labels": torch.full_like(turns["labels"], -100)}
-    none = label_places(nothing)
-    assert padded(nothing, none, tails=False).inputs["input_ids"].shape == (4, 14)
-    assert packed(nothing, none, tails=False).row_lengths == (10, 8, 14, 6)
+    none = label_positions(nothing)
+    assert padded(nothing, none, trailing_tokens=False).inputs["input_ids"].shape == (4, 14)
+    assert packed(nothing, none, trailing_tokens=False).row_lengths == (10, 8, 14, 6)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_answers_and_gradients_are_those_of_whole_rows(name, packing, turns):
     model, found = build({**CONFIGS, **LEAKING}[name], dtype, attention), []
     for whole in (True, False):
         model.zero_grad()
-        answers = quick(model, turns, {"hidden"}, layer=1, cut=not whole, tails=whole, packing=packing)
+        answers = quick(model, turns, {"hidden"}, layer=1, cut=not whole, trailing_tokens=whole, packing=packing)
         (answers.nll * torch.arange(1, len(answers.nll) + 1)).sum().backward()
         gradient = torch.cat(
             [torch.zeros(p.numel()) if p.grad is None else p.grad.flatten() for p in model.parameters()]
@@ -185,16 +185,16 @@ def test_attention_in_chunks_is_not_packed(batch):
     assert "in chunks" in difference_if_packed(model, batch)
 
 
-@pytest.mark.parametrize("by_rows", [False, True])
-def test_rows_without_tokens(by_rows, batch):
+@pytest.mark.parametrize("row_attention", [False, True])
+def test_rows_without_tokens(row_attention, batch):
     model = build(CONFIGS["llama"])
     empty = {name: torch.cat([values, torch.zeros_like(values[:1])]) for name, values in batch.items()}
     empty["labels"][-1] = -100
-    found = quick(model, empty, packing=True, by_rows=by_rows)
+    found = quick(model, empty, packing=True, row_attention=row_attention)
     assert_close(found.nll, quick(model, batch).nll)
     assert found.rows == 6
     nothing = {name: values[-1:] for name, values in empty.items()}
-    assert quick(model, nothing, packing=True, by_rows=by_rows).nll.shape == (0,)
+    assert quick(model, nothing, packing=True, row_attention=row_attention).nll.shape == (0,)
 
 
 def test_a_batch_without_labels(batch):

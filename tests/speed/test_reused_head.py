@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy, linear
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from ngdiff.speed.checks import is_unobserved
-from ngdiff.speed.cpu.reused_head import Blocks, ReusedHead
+from ngdiff.speed.checks import has_no_observers
+from ngdiff.speed.cpu.reused_head import BufferPool, ReusedHead
 from ngdiff.speed.fused_loss import FusedLinearCrossEntropy
 
 from .passes import quick
@@ -93,7 +93,7 @@ def test_what_it_does_not_know_is_refused(dtype, soft_cap):
 
 
 def test_blocks_are_used_again_and_grow():
-    blocks = Blocks()
+    blocks = BufferPool()
     small = blocks.empty((3, 5), torch.float32)
     place = small.data_ptr()
     assert place % 64 == 0
@@ -113,7 +113,7 @@ def test_nobody_else_may_look_at_the_head():
     model = LlamaForCausalLM(_LLAMA)
     ids = torch.tensor([[3, 4, 5]])
     quick(model, {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids})
-    assert is_unobserved(model.lm_head)  # our own hook does not count
+    assert has_no_observers(model.lm_head)  # our own hook does not count
     for register in (
         lambda head: head.register_forward_pre_hook(lambda *_: None),
         lambda head: head.register_forward_hook(lambda *_: None),
@@ -123,11 +123,11 @@ def test_nobody_else_may_look_at_the_head():
         lambda head: head.weight.register_post_accumulate_grad_hook(lambda _: None),
     ):
         handle = register(model.lm_head)
-        assert not is_unobserved(model.lm_head)
+        assert not has_no_observers(model.lm_head)
         handle.remove()
-    assert is_unobserved(model.lm_head)
-    assert not is_unobserved(nn.Sequential(model.lm_head))
-    assert not is_unobserved(None)
+    assert has_no_observers(model.lm_head)
+    assert not has_no_observers(nn.Sequential(model.lm_head))
+    assert not has_no_observers(None)
 
 
 def test_a_process_that_loads_data_gets_none_of_the_memory():

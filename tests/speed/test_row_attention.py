@@ -17,10 +17,10 @@ from ngdiff.speed.checks import difference_if_packed
 from ngdiff.speed.cpu.row_attention import (
     NAME,
     attend_by_rows,
-    attending_by_rows,
-    attends_by_rows,
     mask_of_rows,
     packed_rows,
+    uses_row_attention,
+    using_row_attention,
 )
 from ngdiff.speed.packing import RowBlocks, packed
 
@@ -126,9 +126,9 @@ def test_answers_and_gradients_are_those_of_padded_rows(name, checkpointing, bat
     if checkpointing:
         checkpoint(model)
     results = []
-    for by_rows in (False, True):
+    for row_attention in (False, True):
         model.zero_grad()
-        forward = Forward(cut=True, packing=by_rows, by_rows=by_rows)
+        forward = Forward(cut=True, packing=row_attention, row_attention=row_attention)
         with forward.attached(model):  # also around the backward pass, in which checkpointed layers are run again
             answers = forward(model, batch, {"logits"})
             (answers.nll * torch.arange(1, len(answers.nll) + 1) / len(answers.nll)).sum().backward()
@@ -137,14 +137,14 @@ def test_answers_and_gradients_are_those_of_padded_rows(name, checkpointing, bat
     assert_close(found.nll, plain.nll)
     assert_close(found.logits, plain.logits, 2e-6)
     assert (gradient - expected).norm() <= 1e-6 * expected.norm()
-    assert difference_if_packed(model.eval(), batch, by_rows=True) == ""
+    assert difference_if_packed(model.eval(), batch, row_attention=True) == ""
 
 
 def test_padded_rows_and_generation_are_those_of_sdpa(batch):
     model = build(CONFIGS["llama"])
     prompt = {"input_ids": batch["input_ids"][:2, :6], "attention_mask": torch.ones(2, 6, dtype=torch.int64)}
     found = []
-    for attention in (nullcontext(), attending_by_rows(model)):
+    for attention in (nullcontext(), using_row_attention(model)):
         with attention:
             found.append((quick(model, batch).nll, model.generate(**prompt, max_new_tokens=5, do_sample=False)))
     for one, other in zip(*found, strict=True):
@@ -153,8 +153,8 @@ def test_padded_rows_and_generation_are_those_of_sdpa(batch):
 
 def test_other_attention_is_left_alone():
     model = build(CONFIGS["llama"], attention="eager")
-    with attending_by_rows(model):
-        assert not attends_by_rows(model)
+    with using_row_attention(model):
+        assert not uses_row_attention(model)
         assert model.config._attn_implementation == "eager"
 
 
@@ -169,15 +169,15 @@ def test_of_a_model_with_several_parts_only_the_text_is_changed_and_restored(tex
         return {name: config._attn_implementation for name, config in parts.items()}
 
     assert now() == given
-    with attending_by_rows(model):
-        assert attends_by_rows(model) == (text == "sdpa")
+    with using_row_attention(model):
+        assert uses_row_attention(model) == (text == "sdpa")
         assert now() == {**given, "text_config": NAME if text == "sdpa" else text}
     assert now() == given
 
 
 def test_a_saved_model_says_nothing_of_it(tmp_path):
     model = build(CONFIGS["llama"])
-    with attending_by_rows(model):
+    with using_row_attention(model):
         model.save_pretrained(tmp_path)
     assert NAME not in json.dumps(json.loads((tmp_path / "config.json").read_text()))
     assert AutoModelForCausalLM.from_pretrained(tmp_path).config._attn_implementation == "sdpa"
@@ -192,7 +192,7 @@ class Unasked(type(build(CONFIGS["llama"]))):
 
 def test_a_model_that_keeps_the_rows_for_itself_is_found(batch):
     model = Unasked(copy.deepcopy(CONFIGS["llama"])).eval()
-    assert "differ" in difference_if_packed(model, batch, by_rows=True)
+    assert "differ" in difference_if_packed(model, batch, row_attention=True)
 
 
 @settings(max_examples=100, deadline=None)

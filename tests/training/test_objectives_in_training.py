@@ -15,7 +15,7 @@ from ngdiff.core.answers import Reference
 from ngdiff.data import AnswerCollator
 from ngdiff.errors import InputError
 from ngdiff.modeling import train_tokenizer
-from ngdiff.modeling.answers import forward_answers
+from ngdiff.modeling.plain_forward import forward_answers
 from ngdiff.objectives import FORGET_OBJECTIVES, RETAIN_OBJECTIVES
 from ngdiff.tasks.alternates import choices
 

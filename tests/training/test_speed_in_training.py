@@ -10,7 +10,7 @@ from .test_packing_in_training import FIXED, flat, inputs_of, same_run
 from .test_trainer import CHECKPOINTING
 
 # What a run on a CPU takes by itself; `fused_loss` is the head in memory that is used again.
-SAVINGS = ("cut", "tails", "packing", "by_rows", "fused_loss", "sparse_embedding")
+SAVINGS = ("cut", "trailing_tokens", "packing", "row_attention", "fused_loss", "sparse_embedding")
 METHODS = ("ngdiff", "npo+gdiff", "rmu(layer=2)", "undial+gdiff", "ga+klr")
 
 
@@ -20,7 +20,7 @@ def test_a_run_without_a_saving_is_the_same(make_trainer, tiny_model, without, s
     trainers = []
     for off in (False, True):
         if off:
-            without(saving, *(("packing",) if saving == "by_rows" else ()))
+            without(saving, *(("packing",) if saving == "row_attention" else ()))
         model = tiny_model()
         start = flat(model)
         options = {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 2}

@@ -174,7 +174,7 @@ class AutoLR:
             else:
                 weights = line.weight_norm()
                 probe.relative_step = line.step_norm / weights if weights else 0.0
-                limit = min((weights or _length_of_zeros(optimizer)) / line.step_norm, _LARGEST_RATE)
+                limit = min((weights or _nominal_norm(optimizer)) / line.step_norm, _LARGEST_RATE)
                 if search:
                     start = self.settings.start or _RELATIVE_START * limit
                     rate, probe.accepted, probe.reason = search_rate(
@@ -264,6 +264,6 @@ def _weights_with_gradients(optimizer: Optimizer) -> list[Tensor]:
     return [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
 
 
-def _length_of_zeros(optimizer: Optimizer) -> float:
+def _nominal_norm(optimizer: Optimizer) -> float:
     """Norm that weights which are all 0 count with."""
     return _ZERO_WEIGHTS * math.sqrt(sum(p.numel() for p in _weights_with_gradients(optimizer)))

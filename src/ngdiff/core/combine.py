@@ -32,7 +32,7 @@ def combine(g_r: Gradient, g_f: Gradient, w_r: float, w_f: float) -> list[Tensor
 
 
 def _combine_pair(r: Tensor | None, f: Tensor | None, w_r: float, w_f: float) -> Tensor | None:
-    if r is None or (f is not None and _was_put_away(r, beside=f)):
+    if r is None or (f is not None and _is_stashed(r, beside=f)):
         r, f, w_r, w_f = f, r, w_f, w_r
     if r is None:
         return None
@@ -70,7 +70,7 @@ def _sum_in_one_pass(into: Tensor, other: Tensor, w_r: float, w_f: float) -> Non
     torch.addr(column, other.view(-1), other.new_ones(1), beta=w_r, alpha=w_f, out=column)
 
 
-def _was_put_away(gradient: Tensor, *, beside: Tensor) -> bool:
+def _is_stashed(gradient: Tensor, *, beside: Tensor) -> bool:
     """Whether this gradient has fewer bits than the other, or waits on the host while the other does not."""
     moved = gradient.device.type == "cpu" != beside.device.type
     return moved or gradient.dtype.itemsize < beside.dtype.itemsize

@@ -15,8 +15,8 @@ Gradient = Sequence[Tensor | None]
 
 # Elements worked on at once: 64 MiB in fp32, which bounds the copy of a gradient in few bits, or of one that waited on
 # the host; on a CPU 1 MiB, which stays in the cache from one product to the next.
-_PIECE = 1 << 24
-_PIECE_ON_CPU = 1 << 18
+_CHUNK = 1 << 24
+_CHUNK_ON_CPU = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +150,9 @@ def _sums(
     s: list[Tensor] = []
     b: list[Tensor] = []
     for r, f in zip(g_r, g_f, strict=True):
-        place = work_place(r, f)
-        for x, y in zip_longest(_pieces(r, place), _pieces(f, place)):
-            x, y = _wide(x, place, scale_r), _wide(y, place, scale_f)
+        place = common_device(r, f)
+        for x, y in zip_longest(_chunks(r, place), _chunks(f, place)):
+            x, y = _upcast(x, place, scale_r), _upcast(y, place, scale_f)
             if x is not None:
                 a.append(torch.dot(x, x))
             if y is not None:
@@ -168,7 +168,7 @@ def _sums(
     return product_r, product_s, product_f
 
 
-def work_place(r: Tensor | None, f: Tensor | None) -> torch.device:
+def common_device(r: Tensor | None, f: Tensor | None) -> torch.device:
     """Where two gradients of a parameter meet: not on the host, if one of them is elsewhere."""
     places = [g.device for g in (r, f) if g is not None] or [torch.device("cpu")]
     return next((place for place in places if place.type != "cpu"), places[0])
@@ -181,16 +181,16 @@ def _on_host(scalars: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(scalars)).cpu().double() if scalars else torch.zeros(0, dtype=torch.float64)
 
 
-def _pieces(gradient: Tensor | None, place: torch.device) -> Sequence[Tensor]:
+def _chunks(gradient: Tensor | None, place: torch.device) -> Sequence[Tensor]:
     """The gradient, flat, in pieces that are worked on at `place`."""
     if gradient is None:
         return ()
-    size = _PIECE_ON_CPU if place.type == "cpu" else _PIECE
+    size = _CHUNK_ON_CPU if place.type == "cpu" else _CHUNK
     flat = gradient.detach().reshape(-1)
     return flat.split(size) if flat.numel() > size else (flat,)
 
 
-def _wide(x: Tensor | None, place: torch.device, scale: float) -> Tensor | None:
+def _upcast(x: Tensor | None, place: torch.device, scale: float) -> Tensor | None:
     """At least fp32, at its place, scaled. fp64 gradients stay fp64."""
     if x is None:
         return None

@@ -73,7 +73,7 @@ class LeanStepLine(StepLine):
     ) -> None:
         self._leave(0.0 if error is not None or self._settled is None else self._settled)
 
-    def _kept(self, weight: Tensor) -> Tensor:
+    def _copy_as_origin(self, weight: Tensor) -> Tensor:
         if self._origin_device is not None:
             return weight.to(self._origin_device, copy=True)
         return weight.clone()

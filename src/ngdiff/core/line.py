@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from ngdiff.core.shards import holds_everywhere, local, norm
+from ngdiff.core.shards import local, norm, true_on_every_rank
 from ngdiff.core.step_hooks import call_pre_hooks, no_step_hooks
 from ngdiff.errors import InputError
 
@@ -87,7 +87,7 @@ class StepLine:
 
     def __enter__(self) -> Self:
         call_pre_hooks(self._optimizer)
-        self._origin = [self._kept(p.detach()) for p in self._parameters]
+        self._origin = [self._copy_as_origin(p.detach()) for p in self._parameters]
         self._rates = [copied(group["lr"]) for group in self._optimizer.param_groups]
         self._direction = self._measure()
         self.step_norm = self._unit * norm(self._direction)
@@ -118,7 +118,7 @@ class StepLine:
             else:
                 torch.add(origin.to(weight.device), d, alpha=-rho * self._unit, out=weight)
 
-    def _kept(self, weight: Tensor) -> Tensor:
+    def _copy_as_origin(self, weight: Tensor) -> Tensor:
         """A copy of weights, for `theta_0`."""
         return weight.clone()
 
@@ -151,7 +151,7 @@ class StepLine:
         _restore_state(self._optimizer, state)
         self._step(2 * MEASURING_RATE)
         name = type(self._optimizer).__name__
-        if not holds_everywhere(_equal_state(after_one, self._optimizer.state), self._parameters):
+        if not true_on_every_rank(_equal_state(after_one, self._optimizer.state), self._parameters):
             raise NonlinearOptimizerError(
                 f"{name} cannot be used with AutoLR: the state that it keeps depends on the learning rate, so "
                 "that a step cannot be probed at several rates; use a fixed --learning-rate or an optimizer "

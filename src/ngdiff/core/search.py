@@ -16,7 +16,7 @@ _ROUNDS = 12
 _NEAREST = 1e-6
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """What a search ended with.
 
     Args:
@@ -32,7 +32,7 @@ class Found(NamedTuple):
 
 def search_rate(
     fit_at: Callable[[float], Parabola], *, start: float, limit: float, noise: float, tolerance: float
-) -> Found:
+) -> SearchResult:
     """Move the radius until the rate that the parabola fitted there asks for is that radius.
 
     Strides are at most 16-fold; radii found too small and too large close in on each other. Where no radius agrees with
@@ -54,7 +54,7 @@ def search_rate(
         fit = fit_at(rho)
         fits.append(fit)
         if not math.isfinite(fit.here):
-            return Found(start, False, f"the retain loss is {fit.here} before the step")
+            return SearchResult(start, False, f"the retain loss is {fit.here} before the step")
         height = abs(fit.here)
         if not fit.is_finite:
             target = 0.0
@@ -67,7 +67,7 @@ def search_rate(
             target = max(fit.minimum, affordable)
             if rho / _AGREEMENT <= target <= rho * _AGREEMENT:
                 lowest = target > affordable
-                return Found(
+                return SearchResult(
                     min(target, limit),
                     True,
                     "minimum of the parabola" if lowest else "largest step within the tolerance",
@@ -84,17 +84,15 @@ def search_rate(
                 break
             target = math.sqrt(low) * math.sqrt(high)
         rho = target
-    return _without_agreement(fits, start, limit, noise=noise, tolerance=tolerance)
+    return _fallback(fits, start, limit, noise=noise, tolerance=tolerance)
 
 
-def _without_agreement(
-    fits: Sequence[Parabola], start: float, limit: float, *, noise: float, tolerance: float
-) -> Found:
+def _fallback(fits: Sequence[Parabola], start: float, limit: float, *, noise: float, tolerance: float) -> SearchResult:
     lowest = min((f for f in fits if f.is_finite), key=lambda f: f.ahead, default=None)
     if lowest is not None and lowest.here - lowest.ahead > 2 * noise * abs(lowest.here):
         if lowest.rho == limit:
-            return Found(limit, False, "the retain loss falls as far as a step as long as the weights")
-        return Found(lowest.rho, True, "lowest retain loss of the search")
+            return SearchResult(limit, False, "the retain loss falls as far as a step as long as the weights")
+        return SearchResult(lowest.rho, True, "lowest retain loss of the search")
     within = [f.rho for f in fits if f.is_finite and f.ahead - f.here <= tolerance * abs(f.here) and f.rho <= start]
     nearest = min(f.rho for f in fits)
-    return Found(max(within, default=nearest), False, "search ended without a minimum")
+    return SearchResult(max(within, default=nearest), False, "search ended without a minimum")

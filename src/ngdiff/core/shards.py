@@ -73,7 +73,7 @@ def norm(tensors: Sequence[Tensor]) -> float:
     return total
 
 
-def holds_everywhere(fact: bool, tensors: Sequence[Tensor]) -> bool:
+def true_on_every_rank(fact: bool, tensors: Sequence[Tensor]) -> bool:
     """Whether a fact about the local parts of tensors holds in every process that has such parts."""
     for place in {_place(tensor) for tensor in tensors}:
         reduce = _reducer(place)

@@ -59,7 +59,7 @@ class GradientSlots:
         `None` again."""
         for waiting in SIDES:
             if waiting != side and waiting in self._buffers:
-                self._put_away(self._buffers[waiting])
+                self._stash(self._buffers[waiting])
         self.restore(self._buffers.pop(side, None))
         try:
             yield
@@ -78,7 +78,7 @@ class GradientSlots:
             gradient = None if gradients is None else gradients[index]
             parameter.grad = None if gradient is None else gradient.to(parameter.device, parameter.dtype)
 
-    def _put_away(self, gradients: list[Tensor | None]) -> None:
+    def _stash(self, gradients: list[Tensor | None]) -> None:
         for index, gradient in enumerate(gradients):  # one after the other: there is no second copy of all
             if gradient is not None:
                 gradients[index] = gradient.to(self._device or gradient.device, self._dtype or gradient.dtype)

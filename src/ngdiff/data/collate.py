@@ -46,18 +46,18 @@ class AnswerCollator:
         return batch
 
 
-class LabelPlaces:
+class LabelPositions:
     """A collator that also says where the labels are, so that no pass has to look for them on its device.
 
     Args:
         collate: Encoded rows -> a batch with `labels`, (B, L).
 
     Returns:
-        (from a call) The batch with `label_places`, (T,) int64: where in the flattened (B L) tokens the labels are
+        (from a call) The batch with `label_positions`, (T,) int64: where in the flattened (B L) tokens the labels are
         that a token before them predicts, in order.
 
     >>> rows = [{"input_ids": [5, 6], "labels": [-100, 6]}, {"input_ids": [7], "labels": [7]}]
-    >>> LabelPlaces(AnswerCollator(0))(rows)["label_places"].tolist()
+    >>> LabelPositions(AnswerCollator(0))(rows)["label_positions"].tolist()
     [1]
     """
 
@@ -68,4 +68,4 @@ class LabelPlaces:
         batch = dict(self.collate(features))
         labelled = batch["labels"] != -100
         labelled[:, :1] = False
-        return {**batch, "label_places": labelled.flatten().nonzero()[:, 0]}
+        return {**batch, "label_positions": labelled.flatten().nonzero()[:, 0]}

@@ -11,7 +11,7 @@ from ngdiff.core.answers import IGNORED
 from ngdiff.core.slots import SIDES, Side
 from ngdiff.modeling.head import output_head
 from ngdiff.speed import may_pack
-from ngdiff.speed.choose import keeps_tails
+from ngdiff.speed.choose import keeps_trailing_tokens
 from ngdiff.tasks import TextTask
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 from ngdiff.training.pairing import Pair
@@ -64,7 +64,9 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
             batches["forget"].append([row for row in forget if row is not None])
             batches["retain"].append(list(retain))
     task, model = cast(TextTask, trainer.task), cast(nn.Module, trainer.model)
-    measure = _Measure(model, packed=may_pack(model, task.situation), tails=keeps_tails(model, task.situation))
+    measure = _Measure(
+        model, packed=may_pack(model, task.situation), trailing_tokens=keeps_trailing_tokens(model, task.situation)
+    )
     rows: dict[Side, Sequence[Any]] = {"retain": trainer.retain_dataset, "forget": trainer.forget_dataset}
     sizes = {side: [measure([rows[side][i] for i in batch]) for batch in batches[side]] for side in SIDES}
     largest = {side: batches[side][sizes[side].index(max(sizes[side]))] for side in SIDES}
@@ -85,8 +87,8 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
 class _Measure:
     """How large a batch of rows is."""
 
-    def __init__(self, model: Any, *, packed: bool, tails: bool) -> None:
-        self.packed, self.tails = packed, tails
+    def __init__(self, model: Any, *, packed: bool, trailing_tokens: bool) -> None:
+        self.packed, self.trailing_tokens = packed, trailing_tokens
         head = output_head(model)
         self.head = sum(p.numel() for p in head.parameters()) if head is not None else 0
         outside = {id(p) for p in head.parameters()} if head is not None else set()
@@ -99,7 +101,7 @@ class _Measure:
 
     def tokens(self, rows: Sequence[Any]) -> int:
         """What the model is given of these rows, with padding where there is any."""
-        lengths = [0 if self.tails else _last_label(row["labels"]) for row in rows]
+        lengths = [0 if self.trailing_tokens else _last_label(row["labels"]) for row in rows]
         if not any(lengths):
             lengths = [len(row["input_ids"]) for row in rows]
         return sum(lengths) if self.packed else len(lengths) * max(lengths, default=0)

@@ -20,7 +20,7 @@ from ngdiff.evaluation.padding import (
 )
 from ngdiff.evaluation.plain_outputs import plain_outputs
 from ngdiff.evaluation.prompts import Prompt, generation_batches
-from ngdiff.modeling.refusals import REFUSALS, reason_of
+from ngdiff.modeling.load_errors import LIBRARY_ERRORS, reason_of
 from ngdiff.modeling.vocabulary import embedding_rows, pad_token_within
 
 logger = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ class GreedyGenerator:
             whole = self._model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits
         except torch.OutOfMemoryError:
             raise
-        except REFUSALS as error:
+        except LIBRARY_ERRORS as error:
             return f"transformers ends in an error ({reason_of(error)}), which it does not"
         return cache_changes_answers(logits[0], whole[0, len(start) - 1 :].cpu())
 

@@ -17,7 +17,7 @@ from transformers.pytorch_utils import Conv1D
 
 from ngdiff.errors import InputError
 from ngdiff.modeling.head import output_head
-from ngdiff.modeling.refusals import REFUSALS, reason_of
+from ngdiff.modeling.load_errors import LIBRARY_ERRORS, reason_of
 
 _ALL_LINEAR = "all-linear"
 # Weights that Mamba's kernels read past the layer, and thus past an adapter; PEFT refuses the last.
@@ -44,7 +44,7 @@ def add_adapter(model: Any, config: PeftConfig, *, seed: int) -> PeftModel:
     torch.manual_seed(seed)
     try:
         adapted = cast(PeftModel, get_peft_model(model, config))
-    except REFUSALS as error:
+    except LIBRARY_ERRORS as error:
         raise InputError(f"The adapter does not fit the model: {reason_of(error)} {_named(model)}") from error
     _check_readable(adapted)
     return adapted
@@ -106,7 +106,7 @@ def _is_a_product(module: Any) -> bool:
     row = torch.zeros(1, module.in_features, dtype=module.weight.dtype, device=module.weight.device)
     try:
         found = module(row)
-    except REFUSALS:  # it wants another shape than its class: groups of rows (DeepSeek-V4)
+    except LIBRARY_ERRORS:  # it wants another shape than its class: groups of rows (DeepSeek-V4)
         return False
     return isinstance(found, torch.Tensor) and found.shape == (1, module.out_features)
 

@@ -15,10 +15,10 @@ from ngdiff.errors import InputError
 from ngdiff.modeling.folders import adapter_base, check_weights, has_tokenizer, local_folder
 from ngdiff.modeling.generation_settings import keep_generation_settings
 from ngdiff.modeling.load_adapter import load_adapter
+from ngdiff.modeling.load_errors import LIBRARY_ERRORS, quantisation_of, quantised_refusal, reason_of
 from ngdiff.modeling.merge import merge_adapter
 from ngdiff.modeling.model_files import check_model_files, check_tokenizer_files
 from ngdiff.modeling.padding_row import restore_padding_row
-from ngdiff.modeling.refusals import REFUSALS, quantisation_of, quantised_refusal, reason_of
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ def load_model(
                 ignore_mismatched_sizes=True,  # refused below, with their names
                 output_loading_info=True,
             )
-    except REFUSALS as error:
+    except LIBRARY_ERRORS as error:
         method = quantisation_of(folder)
         if method is not None:
             raise InputError(quantised_refusal(name, method, error)) from error

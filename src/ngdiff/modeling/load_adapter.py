@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from ngdiff.errors import InputError
 from ngdiff.modeling.folders import ADAPTER_CONFIG
-from ngdiff.modeling.refusals import REFUSALS, reason_of
+from ngdiff.modeling.load_errors import LIBRARY_ERRORS, reason_of
 
 _WEIGHTS = "adapter_model.safetensors"
 
@@ -35,7 +35,7 @@ def load_adapter(folder: Path, base: PreTrainedModel) -> PeftModel:
             model = PeftModel.from_pretrained(base, str(folder), is_trainable=True, config=config)
         # Once more: PEFT tells which weights found no place, and which places no weight, to whoever loads into a model.
         found: Any = model.load_adapter(str(folder), "default", is_trainable=True)
-    except REFUSALS as error:
+    except LIBRARY_ERRORS as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
@@ -57,7 +57,7 @@ def load_adapter(folder: Path, base: PreTrainedModel) -> PeftModel:
 def _config(folder: Path) -> PeftConfig:
     try:
         config: Any = PeftConfig.from_pretrained(str(folder))
-    except REFUSALS as error:
+    except LIBRARY_ERRORS as error:
         raise InputError(f"Model {folder}: {ADAPTER_CONFIG} cannot be used: {reason_of(error)}") from error
     if config.is_prompt_learning:
         raise InputError(

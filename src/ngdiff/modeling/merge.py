@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from ngdiff.errors import InputError
 from ngdiff.modeling.folders import MERGED_BASE
-from ngdiff.modeling.refusals import REFUSALS, reason_of
+from ngdiff.modeling.load_errors import LIBRARY_ERRORS, reason_of
 from ngdiff.modeling.save import save_model
 
 
@@ -26,7 +26,7 @@ def merge_adapter(model: PeftModel) -> PreTrainedModel:
     _untie(base)
     try:
         merged = cast(PreTrainedModel, cast(Any, model).merge_and_unload())
-    except REFUSALS as error:
+    except LIBRARY_ERRORS as error:
         raise InputError(f"--merge-adapter: this adapter cannot be merged: {reason_of(error)}") from error
     if hasattr(merged, "peft_config"):
         del merged.peft_config

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from transformers import AutoConfig, GenerationConfig
 
 from ngdiff.errors import InputError, WriteError
-from ngdiff.modeling.refusals import REFUSALS, reason_of
+from ngdiff.modeling.load_errors import LIBRARY_ERRORS, reason_of
 from ngdiff.modeling.save import is_failed_write
 
 # Entries of a config that a model makes that many modules for, each with weights of its own.
@@ -34,7 +34,7 @@ def check_model_files(folder: Path, *, trust_remote_code: bool = False) -> None:
     _check_pad_token(folder, content)
     try:
         AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except REFUSALS as error:
+    except LIBRARY_ERRORS as error:
         if "trust_remote_code" in str(error):
             return  # said where the model is loaded
         raise InputError(f"Model {folder}: config.json cannot be used: {reason_of(error)}") from error
@@ -42,7 +42,7 @@ def check_model_files(folder: Path, *, trust_remote_code: bool = False) -> None:
         read_object(folder, "generation_config.json")
         try:
             GenerationConfig.from_pretrained(folder)
-        except REFUSALS as error:
+        except LIBRARY_ERRORS as error:
             raise InputError(f"Model {folder}: generation_config.json cannot be used: {reason_of(error)}") from error
 
 
@@ -82,7 +82,7 @@ def check_savable(model: Any, companion: Any) -> None:
             except Exception as error:
                 if is_failed_write(error):  # of a disk that is full, where temporary files are
                     raise WriteError(Path(folder), error, what=f"the model's {what}, for a trial,") from error
-                if not isinstance(error, REFUSALS):
+                if not isinstance(error, LIBRARY_ERRORS):
                     raise
                 raise InputError(
                     f"The model could not be saved after the run: transformers does not write its {what}: "
@@ -127,7 +127,7 @@ def _tensors_in(folder: Path) -> int:
         try:
             with safe_open(file, framework="pt") as tensors:
                 count += len(tensors.keys())
-        except REFUSALS as error:
+        except LIBRARY_ERRORS as error:
             raise InputError(f"Model {folder}: {file.name} cannot be read: {reason_of(error)}") from error
     return count
 

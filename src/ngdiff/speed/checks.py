@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from ngdiff.core.answers import IGNORED, Answers
 from ngdiff.core.shards import is_sharded
-from ngdiff.modeling.answers import forward_answers
 from ngdiff.modeling.head import logit_transform, output_head, text_config
 from ngdiff.modeling.head_input import HeadInput
+from ngdiff.modeling.plain_forward import forward_answers
 from ngdiff.speed.forward import Forward, FusedLoss
 
 _HEAD_INPUT = frozenset({"head_input"})
@@ -29,11 +29,11 @@ _ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-4, torch.float16: 1e-2, tor
 _REPEATED = {torch.float64: 1e-12, torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 1e-3}
 
 # What torch and the kernels raise for what they cannot use.
-_REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError)
+_LIBRARY_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError)
 
 
 @torch.no_grad()
-def difference_if_cut(model: nn.Module, batch: Mapping[str, Tensor], *, tails: bool = True) -> str:
+def difference_if_cut(model: nn.Module, batch: Mapping[str, Tensor], *, trailing_tokens: bool = True) -> str:
     """What differs, beyond rounding, in the losses of a batch if only labelled positions reach the output head.
 
     A model that does to its logits what depends on the position, or wants logits of a given shape, says something else.
@@ -41,16 +41,18 @@ def difference_if_cut(model: nn.Module, batch: Mapping[str, Tensor], *, tails: b
     Args:
         model: In evaluation mode, so that both passes see the same model.
         batch: As for `forward_answers`. Without any label, the second half of each row is compared.
-        tails: As for `forward_answers`; without, that is compared as well.
+        trailing_tokens: As for `forward_answers`; without, that is compared as well.
     """
     batch = _with_labels(batch)
     plain = forward_answers(model, batch, _HEAD_INPUT)
-    return _tried(lambda: _losses_differ(plain, Forward(cut=True, tails=tails)(model, batch)))
+    return _difference_or_error(
+        lambda: _losses_differ(plain, Forward(cut=True, trailing_tokens=trailing_tokens)(model, batch))
+    )
 
 
 @torch.no_grad()
 def difference_if_packed(
-    model: nn.Module, batch: Mapping[str, Tensor], *, cut: bool = True, by_rows: bool = False
+    model: nn.Module, batch: Mapping[str, Tensor], *, cut: bool = True, row_attention: bool = False
 ) -> str:
     """What differs, beyond rounding, if rows are packed: the losses, or what is said of a row beside other neighbours.
 
@@ -61,7 +63,7 @@ def difference_if_packed(
     Args:
         model: In evaluation mode.
         batch: As for `forward_answers`. A batch of one row is taken twice: alone it has nothing to see.
-        cut, by_rows: As for `Forward`.
+        cut, row_attention: As for `Forward`.
     """
     if getattr(text_config(model), "attention_chunk_size", None):  # transformers 5.17 starts them with the long row
         return "its attention is in chunks, which may be counted across rows"
@@ -74,7 +76,7 @@ def difference_if_packed(
     ids, mask = batch["input_ids"][order], batch["attention_mask"][order]
     batch = {"input_ids": ids, "attention_mask": mask, "labels": ids.where(mask.bool(), IGNORED)}
     plain = forward_answers(model, batch, _HEAD_INPUT)
-    packed = Forward(cut=cut, packing=True, by_rows=by_rows)
+    packed = Forward(cut=cut, packing=True, row_attention=row_attention)
 
     def difference() -> str:
         found, beside_others = (packed(model, one, _HEAD_INPUT) for one in (batch, _other_neighbours(batch)))
@@ -87,7 +89,7 @@ def difference_if_packed(
         seen = distance > _REPEATED[own.dtype]
         return f"a row sees others: its hidden states differ by {distance:.1e} of their norm" if seen else ""
 
-    return _tried(difference)
+    return _difference_or_error(difference)
 
 
 @torch.no_grad()
@@ -128,10 +130,10 @@ def difference_if_fused(model: nn.Module, batch: Mapping[str, Tensor], fused_los
         rounding = _ROUNDING[hidden.dtype]
         return next(filter(None, (_differs(name, one, other, rounding) for name, one, other in pairs)), "")
 
-    return _tried(difference)
+    return _difference_or_error(difference)
 
 
-def is_unobserved(head: Any) -> bool:
+def has_no_observers(head: Any) -> bool:
     """Whether nobody else looks at what an output head gets, gives or learns, so that it may run outside the model."""
     if type(head) is not nn.Linear or type(head.weight) is not nn.Parameter:  # without values, in a dry run
         return False
@@ -141,10 +143,10 @@ def is_unobserved(head: Any) -> bool:
     return not any([others, *of_module, head.weight._backward_hooks, after])
 
 
-def _tried(difference: Callable[[], str]) -> str:
+def _difference_or_error(difference: Callable[[], str]) -> str:
     try:
         return difference()
-    except _REFUSALS as error:
+    except _LIBRARY_ERRORS as error:
         if _is_out_of_memory(error):  # says nothing of the model, and the plain way takes more memory, not less
             raise
         return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ngdiff.modeling.head import depends_on_length, output_head
-from ngdiff.speed.checks import difference_if_cut, difference_if_fused, difference_if_packed, is_unobserved
+from ngdiff.speed.checks import difference_if_cut, difference_if_fused, difference_if_packed, has_no_observers
 from ngdiff.speed.cpu.reused_head import ReusedHead
 from ngdiff.speed.cpu.row_attention import attention_of
 from ngdiff.speed.forward import Forward
@@ -28,7 +28,7 @@ class Situation:
         packing: `auto`, `on` or `off`.
         fused_loss: Name of `FUSED_LOSSES`, or `none`.
         compiled: Whether the model is compiled: it would be compiled anew for other numbers of rows.
-        own_collator: Whether the user makes the batches, whose lengths may then be meant.
+        custom_collator: Whether the user makes the batches, whose lengths may then be meant.
         gradient_buffers: 1 or 2.
         need_logits: Sides whose objective needs logits, for messages.
     """
@@ -39,12 +39,12 @@ class Situation:
     packing: str = "auto"
     fused_loss: str = "none"
     compiled: bool = False
-    own_collator: bool = False
+    custom_collator: bool = False
     gradient_buffers: int = 2
     need_logits: tuple[str, ...] = ()
 
     @property
-    def is_alone_on_a_cpu(self) -> bool:
+    def is_single_cpu_process(self) -> bool:
         """Whether this is one process on a CPU, where new memory is dear."""
         return self.device.type == "cpu" and self.processes == 1 and not self.compiled
 
@@ -56,26 +56,26 @@ def choose_forward(model: nn.Module, batch: Mapping[str, Tensor], situation: Sit
 
     Args:
         model: In evaluation mode.
-        batch: Rows of the run, as for `ngdiff.modeling.answers.forward_answers`.
+        batch: Rows of the run, as for `ngdiff.modeling.plain_forward.forward_answers`.
         situation: Of the run.
     """
     if situation.speed == "off":
         return Forward()
-    tails = keeps_tails(model, situation)
-    forward = Forward(sparse_embedding=situation.is_alone_on_a_cpu and situation.gradient_buffers == 2)
-    if difference := difference_if_cut(model, batch, tails=tails):
+    trailing_tokens = keeps_trailing_tokens(model, situation)
+    forward = Forward(sparse_embedding=situation.is_single_cpu_process and situation.gradient_buffers == 2)
+    if difference := difference_if_cut(model, batch, trailing_tokens=trailing_tokens):
         logger.warning(
             "The logits of all tokens are computed, not those of answer tokens alone, which takes longer: with "
             "this model the losses would not be the same (%s).",
             difference,
         )
     else:
-        forward = replace(forward, cut=True, tails=tails)
+        forward = replace(forward, cut=True, trailing_tokens=trailing_tokens)
     if may_pack(model, situation):
         forward = _packed(forward, model, batch, situation)
     if situation.fused_loss != "none":
         return _fused(forward, model, batch, situation)
-    if situation.is_alone_on_a_cpu and is_unobserved(output_head(model)):
+    if situation.is_single_cpu_process and has_no_observers(output_head(model)):
         reused_head = FusedLinearCrossEntropy(ReusedHead())
         if not difference_if_fused(model, batch, reused_head):
             return replace(forward, fused_loss=reused_head)
@@ -91,21 +91,21 @@ def may_pack(model: nn.Module, situation: Situation) -> bool:
     if situation.speed == "off":
         return False
     if situation.packing == "auto":
-        return _can_attend_by_rows(model, situation) and situation.device.type == "cpu"
+        return _can_use_row_attention(model, situation) and situation.device.type == "cpu"
     return situation.packing == "on"
 
 
-def keeps_tails(model: nn.Module, situation: Situation) -> bool:
+def keeps_trailing_tokens(model: nn.Module, situation: Situation) -> bool:
     """Whether the model is given what stands behind a row's labels.
 
     So it is where lengths are the user's choice or have a say in the model, and on an accelerator, which would have to
     wait until the host knows how much to leave out.
     """
     plain = situation.speed == "off" or situation.device.type != "cpu"
-    return plain or situation.own_collator or situation.compiled or depends_on_length(model)
+    return plain or situation.custom_collator or situation.compiled or depends_on_length(model)
 
 
-def _can_attend_by_rows(model: nn.Module, situation: Situation) -> bool:
+def _can_use_row_attention(model: nn.Module, situation: Situation) -> bool:
     return attention_of(model) == "sdpa" and not situation.compiled
 
 
@@ -113,12 +113,12 @@ def _packed(forward: Forward, model: nn.Module, batch: Mapping[str, Tensor], sit
     """Rows packed, with attention by rows, else with transformers' own masks where packing was asked for."""
     asked = situation.packing == "on"
     differences = []
-    for by_rows in (True, False):
-        if (by_rows and not _can_attend_by_rows(model, situation)) or not (by_rows or asked):
+    for row_attention in (True, False):
+        if (row_attention and not _can_use_row_attention(model, situation)) or not (row_attention or asked):
             continue
-        differences.append(difference_if_packed(model, batch, cut=forward.cut, by_rows=by_rows))
+        differences.append(difference_if_packed(model, batch, cut=forward.cut, row_attention=row_attention))
         if not differences[-1]:
-            return replace(forward, packing=True, by_rows=by_rows)
+            return replace(forward, packing=True, row_attention=row_attention)
     logger.log(
         logging.WARNING if asked else logging.INFO,
         "--packing %s: the rows are padded, not packed: this model would say something else of packed rows (%s).",

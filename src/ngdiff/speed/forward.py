@@ -3,7 +3,7 @@
 - `cut`: hidden states are cut down to the positions that predict a label *before* the output head. A prompt and
   padding of 200 tokens beside an answer of 50 would otherwise cost five times the logits, in time and in memory. A hook
   in front of the head does it, so that whatever a model does to its logits (soft caps, scales) still happens.
-- `tails`: what stands behind a row's labels is given to the model. Nothing of it has a part in a loss.
+- `trailing_tokens`: what stands behind a row's labels is given to the model. Nothing of it has a part in a loss.
 - `packing`: rows are given one after the other, without padding (`packing.py`, `cpu/row_attention.py`).
 - `fused_loss`: token losses of the head's input, without the model's own logits (`fused_loss.py`,
   `cpu/reused_head.py`).
@@ -21,14 +21,14 @@ import torch
 from torch import Tensor, nn
 
 from ngdiff.core.answers import Answers
-from ngdiff.modeling.answers import answers_of, at_places, forward_answers, label_places, wide
 from ngdiff.modeling.further_inputs import further_inputs
 from ngdiff.modeling.head_input import HeadInput, Seen, head_hook
+from ngdiff.modeling.plain_forward import answers_of, at_positions, forward_answers, label_positions, upcast
 from ngdiff.speed.cpu.reused_head import ReusedHead
-from ngdiff.speed.cpu.row_attention import attending_by_rows, attends_by_rows, packed_rows
+from ngdiff.speed.cpu.row_attention import packed_rows, uses_row_attention, using_row_attention
 from ngdiff.speed.cpu.sparse_embedding import sparse_embedding
 from ngdiff.speed.packing import packed, padded
-from ngdiff.speed.token_loss import spend_logits
+from ngdiff.speed.token_loss import cross_entropy_in_place
 
 # (model, hidden states in front of its output head (T, H), labels (T,)) -> losses (T,)
 FusedLoss = Callable[[nn.Module, Tensor, Tensor], Tensor]
@@ -36,29 +36,29 @@ FusedLoss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 @dataclass
 class Forward:
-    """`(model, batch, needs, layer) -> Answers`: the numbers of `ngdiff.modeling.answers.forward_answers`.
+    """`(model, batch, needs, layer) -> Answers`: the numbers of `ngdiff.modeling.plain_forward.forward_answers`.
 
     Without any saving it is that function.
 
     Args:
         cut: Compute the logits of labelled positions alone.
-        tails: Give the model also what stands behind all labels.
+        trailing_tokens: Give the model also what stands behind all labels.
         packing: Give the model all rows as one, without padding.
-        by_rows: Packed rows attend each to itself, where the model's attention is `sdpa`.
+        row_attention: Packed rows attend each to itself, where the model's attention is `sdpa`.
         fused_loss: Makes the token losses of the head's input, without logits; where those are needed it is not used.
         sparse_embedding: Keep the gradient of the input embedding as rows.
     """
 
     cut: bool = False
-    tails: bool = True
+    trailing_tokens: bool = True
     packing: bool = False
-    by_rows: bool = False
+    row_attention: bool = False
     fused_loss: FusedLoss | None = None
     sparse_embedding: bool = False
     _hook: HeadInput | None = field(default=None, repr=False, compare=False)
     _attached: bool = field(default=False, repr=False, compare=False)
 
-    def without_memory(self) -> "Forward":
+    def without_buffers(self) -> "Forward":
         """The same passes after a run, holding nothing of its size."""
         held = isinstance(getattr(self.fused_loss, "kernel", None), ReusedHead)
         return replace(self, fused_loss=None) if held else self
@@ -80,7 +80,7 @@ class Forward:
             return
         with ExitStack() as stack:
             self._hook = stack.enter_context(head_hook(model))
-            stack.enter_context(attending_by_rows(model) if self.by_rows else nullcontext())
+            stack.enter_context(using_row_attention(model) if self.row_attention else nullcontext())
             self._attached = True
             try:
                 yield
@@ -98,13 +98,13 @@ class Forward:
             return self._pass(model, batch, needs, layer)
 
     def _pass(self, model: nn.Module, batch: Mapping[str, Tensor], needs: Set[str], layer: int | None) -> Answers:
-        places = label_places(batch)
+        places = label_positions(batch)
         further = further_inputs(batch)  # of the user's collator, for all tokens of padded rows
         packing = self.packing and not further and bool(batch["attention_mask"].any())  # no attention to no tokens
         if packing:
-            layout = packed(batch, places, tails=self.tails, blocks=attends_by_rows(model))
+            layout = packed(batch, places, trailing_tokens=self.trailing_tokens, blocks=uses_row_attention(model))
         else:
-            layout = padded(batch, places, tails=self.tails or bool(further))
+            layout = padded(batch, places, trailing_tokens=self.trailing_tokens or bool(further))
         targets = batch["labels"].flatten()[places]
         # Kernels are not made for no tokens.
         fused_loss = None if "logits" in needs or not len(places) else self.fused_loss
@@ -121,12 +121,16 @@ class Forward:
             head_input = None if hook is None or hook.value is None else hook.value[0]
         hidden = head_input if "head_input" in needs else None
         if "hidden" in needs:
-            hidden = at_places(output.hidden_states[layer], layout.places)
+            hidden = at_positions(output.hidden_states[layer], layout.places)
         if fused_loss is not None and head_input is not None:
             return answers_of(batch, places, fused_loss(model, head_input, targets), targets, None, hidden)
         cut = seen == "chosen" and head_input is not None
-        logits = wide(output.logits.squeeze(0) if cut else at_places(output.logits, layout.places))
+        logits = upcast(output.logits.squeeze(0) if cut else at_positions(output.logits, layout.places))
         # Whoever asks for the head's input may be given the same memory, by a head that passes it on.
         keep = needs & {"logits", "head_input"}
-        nll = nn.functional.cross_entropy(logits, targets, reduction="none") if keep else spend_logits(logits, targets)
+        nll = (
+            nn.functional.cross_entropy(logits, targets, reduction="none")
+            if keep
+            else cross_entropy_in_place(logits, targets)
+        )
         return answers_of(batch, places, nll, targets, logits if "logits" in needs else None, hidden)

@@ -60,27 +60,29 @@ class Layout:
     blocks: RowBlocks | None = None
 
 
-def padded(batch: Mapping[str, Tensor], labels: Tensor, *, tails: bool = True) -> Layout:
+def padded(batch: Mapping[str, Tensor], labels: Tensor, *, trailing_tokens: bool = True) -> Layout:
     """The rows one above the other.
 
     Args:
         batch: `input_ids` and `attention_mask`, each (B, L) int64.
-        labels: (T,) int64, places of the labels in the flattened tokens (`label_places`).
-        tails: With the columns behind all labels.
+        labels: (T,) int64, places of the labels in the flattened tokens (`label_positions`).
+        trailing_tokens: With the columns behind all labels.
     """
     width = batch["input_ids"].shape[1]
     rows, columns = labels // width, labels % width
-    last = width if tails or not len(labels) else int(columns.max())
+    last = width if trailing_tokens or not len(labels) else int(columns.max())
     inputs = {name: batch[name][:, :last].contiguous() for name in ("input_ids", "attention_mask")}
     return Layout(inputs, rows * last + columns - 1)
 
 
-def packed(batch: Mapping[str, Tensor], labels: Tensor, *, tails: bool = True, blocks: bool = False) -> Layout:
+def packed(
+    batch: Mapping[str, Tensor], labels: Tensor, *, trailing_tokens: bool = True, blocks: bool = False
+) -> Layout:
     """The rows one after the other, without padding.
 
     Args:
         batch, labels: As for `padded`; what lies behind padding is no label.
-        tails: With the tokens behind a row's labels.
+        trailing_tokens: With the tokens behind a row's labels.
         blocks: Also say how the rows are put one above the other for attention.
 
     >>> import torch
@@ -94,14 +96,14 @@ def packed(batch: Mapping[str, Tensor], labels: Tensor, *, tails: bool = True, b
     ([[5, 6, 7, 5, 9]], [[0, 1, 2, 0, 1]])
     >>> layout.places.tolist()
     [1]
-    >>> packed(batch, labels, tails=False).inputs["input_ids"].tolist()
+    >>> packed(batch, labels, trailing_tokens=False).inputs["input_ids"].tolist()
     [[5, 6]]
     >>> layout = packed(batch, labels, blocks=True)
     >>> layout.blocks.tokens.tolist(), layout.blocks.shapes, layout.blocks.places.tolist()
     ([0, 1, 2, 3, 4, 0], ((2, 3),), [0, 1, 2, 3, 4])
     """
     mask = given = batch["attention_mask"].bool()
-    if not tails and len(labels):
+    if not trailing_tokens and len(labels):
         given = mask & _needed(labels, mask)
     lengths = given.sum(1).tolist()
     tokens = given.flatten().nonzero()[:, 0]

@@ -24,7 +24,7 @@ _MAKERS = ("Mm", "Addmm", "Bmm", "Mul", "Div", "Add", "Sub", "ToCopy", "Index")
 _NODE = re.compile(r"(\w+)Backward\d")
 
 
-def spend_logits(logits: Tensor, labels: Tensor) -> Tensor:
+def cross_entropy_in_place(logits: Tensor, labels: Tensor) -> Tensor:
     """`-log softmax(z_t)[y_t]`, differentiable once; the logits are overwritten.
 
     Where what made the logits may need them in its own backward pass (a linear layer and a product do not), a copy is.
@@ -37,15 +37,15 @@ def spend_logits(logits: Tensor, labels: Tensor) -> Tensor:
         (T,) losses in nats, of the logits' type.
 
     Example:
-        >>> spend_logits(torch.zeros(1, 4), torch.tensor([2]))
+        >>> cross_entropy_in_place(torch.zeros(1, 4), torch.tensor([2]))
         tensor([1.3863])
     """
-    if logits.requires_grad and not _is_spare(logits):
+    if logits.requires_grad and not _values_are_unused(logits):
         logits = logits.clone()
-    return _SpendLogits.apply(logits, labels)
+    return _InPlaceCrossEntropy.apply(logits, labels)
 
 
-def _is_spare(result: Tensor) -> bool:
+def _values_are_unused(result: Tensor) -> bool:
     """Whether the graph does without the values of this result."""
     node = result.grad_fn
     while node is not None and _kind(node) in _VIEWS:
@@ -58,7 +58,7 @@ def _kind(node: Any) -> str:
     return found[1] if found else ""
 
 
-class _SpendLogits(torch.autograd.Function):
+class _InPlaceCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, labels: Tensor) -> Tensor:
         """Logits become `exp(z - max z)`."""

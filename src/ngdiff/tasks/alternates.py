@@ -95,9 +95,9 @@ def beside(own: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -
     places, first = [], 0
     for batch in (own, other):
         rows, columns = batch["labels"].shape
-        places.append((first + batch["label_places"] // columns) * width + batch["label_places"] % columns)
+        places.append((first + batch["label_positions"] // columns) * width + batch["label_positions"] % columns)
         first += rows
-    return {**both, "label_places": torch.cat(places)}
+    return {**both, "label_positions": torch.cat(places)}
 
 
 def split_rows(answers: Answers, rows: int) -> tuple[Answers, Answers]:

@@ -12,7 +12,7 @@ from ngdiff.data import ImageData, Images, Preparation, read_images
 from ngdiff.errors import InputError
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.modeling import image_logits
-from ngdiff.modeling.image_answers import image_answers
+from ngdiff.modeling.image_forward import image_answers
 from ngdiff.tasks.base import NO_ROW, Example, RunSettings, Task
 from ngdiff.tasks.batch_norm import frozen_statistics
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ngdiff.core.answers import IGNORED
 from ngdiff.data import AnswerCollator, Row, Template
-from ngdiff.data.collate import LabelPlaces
+from ngdiff.data.collate import LabelPositions
 from ngdiff.data.refusals import read_refusals
 from ngdiff.errors import InputError
 from ngdiff.modeling.causality import check_causal
@@ -52,8 +52,8 @@ class TextTask(Task):
     ) -> None:
         self.options = options or TextOptions()
         self._encoder = RowEncoder(model, tokenizer, self.options, template)
-        self.collate = LabelPlaces(data_collator or AnswerCollator(self._encoder.pad_token_id))
-        self._own_collator = data_collator is not None
+        self.collate = LabelPositions(data_collator or AnswerCollator(self._encoder.pad_token_id))
+        self._custom_collator = data_collator is not None
         self._forget: Sequence[Row] | None = None
         self.situation: Situation
         self.forward = Forward()
@@ -67,7 +67,7 @@ class TextTask(Task):
             packing=self.options.packing,
             fused_loss=self.options.fused_loss,
             compiled=run.compiled,
-            own_collator=self._own_collator,
+            custom_collator=self._custom_collator,
             gradient_buffers=run.gradient_buffers,
             need_logits=tuple(side for side, one in run.objectives.items() if "logits" in one.needs),
         )
@@ -128,7 +128,7 @@ class TextTask(Task):
         """While a model is trained; afterwards attention and head are as before."""
         with ExitStack() as self._attached:
             yield
-        self.forward = self.forward.without_memory()
+        self.forward = self.forward.without_buffers()
 
     def choices(self, model: nn.Module) -> int:
         """Number of tokens that the output head chooses from."""

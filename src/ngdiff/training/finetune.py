@@ -20,8 +20,8 @@ from ngdiff.data import AnswerCollator, Row, Template, encode_rows
 from ngdiff.errors import InputError
 from ngdiff.evaluation.context import row_limit
 from ngdiff.evaluation.eval_mode import eval_mode
-from ngdiff.modeling.answers import forward_answers
 from ngdiff.modeling.causality import check_causal
+from ngdiff.modeling.plain_forward import forward_answers
 from ngdiff.modeling.vocabulary import check_tokens, check_vocabulary, embedding_rows, pad_token_within, with_usable_pad
 from ngdiff.tasks.text_rows import named_ids
 from ngdiff.training.bounds import check_bounds, check_rate

@@ -21,7 +21,7 @@ from transformers import (
 from ngdiff.data import Images, Preparation
 from ngdiff.data.preparation import augment
 from ngdiff.errors import InputError
-from ngdiff.modeling.image_answers import image_answers
+from ngdiff.modeling.image_forward import image_answers
 from ngdiff.training.bounds import check_bounds
 from ngdiff.training.check_inherited import (
     check_activation_checkpointing,

@@ -13,9 +13,9 @@ from torch.nn import Parameter
 
 from ngdiff.core import Gramian, combine
 from ngdiff.core.combine import scale_
-from ngdiff.core.rows import WholeGradients, on_common_rows
 from ngdiff.core.shards import gramian_over_shards, local
 from ngdiff.core.slots import SIDES, GradientSlots, Side
+from ngdiff.core.sparse_rows import DenseBuffers, on_common_rows
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.weighting import Weights
 
@@ -59,7 +59,7 @@ class TwoBuffers:
         stash_device: str | None = None,
     ) -> None:
         self._slots = GradientSlots(parameters, stash_dtype=stash_dtype, stash_device=stash_device)
-        self._whole = WholeGradients(self._slots.parameters)
+        self._whole = DenseBuffers(self._slots.parameters)
 
     def add(self, batches: Batches, run: Pass) -> None:
         """Both passes."""
@@ -75,7 +75,7 @@ class TwoBuffers:
 class _TwoGradients:
     """One Gramian, one sum in place; gradients that are sparse meet on the rows that either has."""
 
-    def __init__(self, slots: GradientSlots, whole: WholeGradients) -> None:
+    def __init__(self, slots: GradientSlots, whole: DenseBuffers) -> None:
         self._slots, self._whole = slots, whole
         self._g_r, self._g_f = slots.take("retain"), slots.take("forget")
         self._rows: dict[int, Tensor] = {}
@@ -92,7 +92,7 @@ class _TwoGradients:
             return
         combined = combine(self._g_r, self._g_f, *weights)
         for index, common in self._rows.items():
-            combined[index] = self._whole.of(index, common, cast(Tensor, combined[index]))
+            combined[index] = self._whole.scatter(index, common, cast(Tensor, combined[index]))
         self._slots.restore(combined)
 
 

@@ -21,7 +21,7 @@ from ngdiff.speed.token_loss import exponentials_and_losses, gradient_of_logits
 _ALIGNMENT = 64  # bytes, torch's own
 
 
-class Blocks:
+class BufferPool:
     """Memory for tensors that is used again once nobody holds them; as much as was needed at once, until this is gone.
 
     A pickle of it, for a process that loads data, is empty.
@@ -31,8 +31,8 @@ class Blocks:
         # Each with what was last made of it, which is gone when no tensor is left of it.
         self._blocks: list[tuple[bytearray, ref[memoryview]]] = []
 
-    def __reduce__(self) -> tuple[type["Blocks"], tuple[()]]:
-        return Blocks, ()
+    def __reduce__(self) -> tuple[type["BufferPool"], tuple[()]]:
+        return BufferPool, ()
 
     def __len__(self) -> int:
         return len(self._blocks)
@@ -58,7 +58,7 @@ class ReusedHead:
     """A kernel for `FusedLinearCrossEntropy`: `-log softmax(W h_t + b)[y_t]` through logits, differentiable once."""
 
     def __init__(self) -> None:
-        self._blocks = Blocks()
+        self._blocks = BufferPool()
 
     def __call__(
         self, hidden: Tensor, weight: Tensor, labels: Tensor, bias: Tensor | None, soft_cap: float | None
@@ -77,7 +77,7 @@ class ReusedHead:
 class _LinearLosses(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor, blocks: Blocks
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor, blocks: BufferPool
     ) -> Tensor:
         """Logits become `exp(z - max z)`."""
         logits = blocks.empty((len(hidden), len(weight)), hidden.dtype)

@@ -58,13 +58,13 @@ def attend_by_rows(
     if attention_mask is not None:
         return _attend_with_mask(module, query, key, value, attention_mask, row_blocks.lengths, **options), None
     sizes = [rows * length for rows, length in row_blocks.shapes]
-    given = (_taken(states[0].transpose(0, 1), row_blocks.tokens).split(sizes) for states in (query, key, value))
+    given = (_gather(states[0].transpose(0, 1), row_blocks.tokens).split(sizes) for states in (query, key, value))
     found = []
     for shape, *block in zip(row_blocks.shapes, *given, strict=True):
         own_query, own_key, own_value = (states.unflatten(0, shape).transpose(1, 2) for states in block)
         states, _ = sdpa_attention_forward(module, own_query, own_key, own_value, None, **options)
         found.append(states.flatten(0, 1))
-    return _taken(torch.cat(found), row_blocks.places)[None], None
+    return _gather(torch.cat(found), row_blocks.places)[None], None
 
 
 def _attend_with_mask(
@@ -87,7 +87,7 @@ def _attend_with_mask(
     return torch.cat(found, dim=1)
 
 
-def _taken(states: Tensor, places: Tensor) -> Tensor:
+def _gather(states: Tensor, places: Tensor) -> Tensor:
     """Of states (*, N, D) those at some places.
 
     As an embedding, whose backward pass adds up what comes from a place that was taken several times.
@@ -120,13 +120,13 @@ def attention_of(model: nn.Module) -> str | None:
     return getattr(text_config(model), "_attn_implementation", None)
 
 
-def attends_by_rows(model: nn.Module) -> bool:
+def uses_row_attention(model: nn.Module) -> bool:
     """Whether the model's attention is this one."""
     return attention_of(model) == NAME
 
 
 @contextmanager
-def attending_by_rows(model: nn.Module) -> Iterator[None]:
+def using_row_attention(model: nn.Module) -> Iterator[None]:
     """Within, a model whose attention is `sdpa` attends by rows; others stay as they are.
 
     Only the configuration of the text layers is changed. A model that made its layers for `sdpa` and does not ask its

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ngdiff.core import combine, gramian
-from ngdiff.core.rows import WholeGradients, on_common_rows
+from ngdiff.core.sparse_rows import DenseBuffers, on_common_rows
 
 ROWS = 12
 
@@ -35,7 +35,7 @@ def test_products_and_sums_are_those_of_whole_gradients(to_retain, to_forget, we
     found, expected = gramian([r], [f]), gramian([whole_r], [whole_f])
     assert (found.a, found.s, found.b) == pytest.approx((expected.a, expected.s, expected.b), rel=1e-12, abs=1e-12)
     (combined,) = combine([r], [f], *weights)
-    whole = WholeGradients([whole_r]).of(0, rows, combined)
+    whole = DenseBuffers([whole_r]).scatter(0, rows, combined)
     (expected,) = combine([whole_r], [whole_f], *weights)
     torch.testing.assert_close(whole, expected, rtol=1e-12, atol=1e-12)
 
@@ -62,11 +62,11 @@ def test_beside_a_whole_gradient_both_are_whole():
 
 def test_the_buffer_is_used_again_and_holds_nothing_of_the_step_before():
     parameter = torch.zeros(ROWS, 3)
-    whole = WholeGradients([torch.zeros(1), parameter])
-    first = whole.of(1, torch.tensor([0, 5]), torch.ones(2, 3))
+    whole = DenseBuffers([torch.zeros(1), parameter])
+    first = whole.scatter(1, torch.tensor([0, 5]), torch.ones(2, 3))
     first += 1.0  # whatever an optimizer or a probe does to its gradient
     where = first.data_ptr()
-    second = whole.of(1, torch.tensor([7]), torch.full((1, 3), 2.0, dtype=torch.bfloat16))
+    second = whole.scatter(1, torch.tensor([7]), torch.full((1, 3), 2.0, dtype=torch.bfloat16))
     assert (second.data_ptr(), second.dtype) == (where, torch.float32)
     expected = torch.zeros(ROWS, 3)
     expected[7] = 2.0

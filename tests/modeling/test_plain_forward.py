@@ -6,8 +6,8 @@ from torch import nn
 from transformers import AutoModelForCausalLM, Gemma2Config, GPT2Config, LlamaConfig
 
 from ngdiff.data import AnswerCollator
-from ngdiff.data.collate import LabelPlaces
-from ngdiff.modeling.answers import forward_answers
+from ngdiff.data.collate import LabelPositions
+from ngdiff.modeling.plain_forward import forward_answers
 
 _SMALL = {
     "vocab_size": 50, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -44,7 +44,7 @@ def test_losses_and_gradients_are_those_of_one_row_at_a_time(name, places):
     torch.stack(expected).sum().backward()
     gradients = {n: p.grad for n, p in model.named_parameters()}
     model.zero_grad()
-    batch = (LabelPlaces(AnswerCollator(0)) if places else AnswerCollator(0))(ROWS)
+    batch = (LabelPositions(AnswerCollator(0)) if places else AnswerCollator(0))(ROWS)
     answers = forward_answers(model, batch, {"logits", "head_input"})
     torch.testing.assert_close(answers.nll, torch.stack(expected), rtol=1e-6, atol=1e-6)
     assert (answers.row.tolist(), answers.rows, answers.labels.tolist()) == ([0, 0, 0, 1], 3, [7, 9, 3, 8])

@@ -50,7 +50,7 @@ def _on(rows: Tensor, gradient: Tensor | None) -> Tensor | None:
     return values.new_zeros(len(rows), *values.shape[1:]).index_copy_(0, places, values)
 
 
-class WholeGradients:
+class DenseBuffers:
     """Buffers for gradients with all rows, used again in each step: new memory would cost more than the zeros in it.
 
     Args:
@@ -61,7 +61,7 @@ class WholeGradients:
         self._parameters = parameters
         self._buffers: dict[int, Tensor] = {}
 
-    def of(self, index: int, rows: Tensor, gradient: Tensor) -> Tensor:
+    def scatter(self, index: int, rows: Tensor, gradient: Tensor) -> Tensor:
         """The gradient of a parameter, with all rows, as it is until this is called for the parameter again.
 
         Args:

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 
 # Values of a model's files go straight into sizes of tensors, divisors, keys of tables and calls: there is no narrower
 # class for "transformers cannot use this value". The kind of error is named with its text.
-REFUSALS = (
+LIBRARY_ERRORS = (
     OSError,
     ValueError,
     TypeError,

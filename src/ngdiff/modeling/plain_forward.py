@@ -27,14 +27,14 @@ def forward_answers(
 
     Args:
         model: A causal language model: `model(input_ids=, attention_mask=)` has `.logits` of shape (B, L, V).
-        batch: `input_ids`, `attention_mask`, `labels`, each (B, L) int64; labels are -100 where no loss counts. With
-            `label_places`, (T,) int64, a pass need not look for the labels, which takes a GPU a wait. Further inputs,
-            such as `token_type_ids`, go to the model as they are.
+        batch: `input_ids`, `attention_mask`, `labels`, each (B, L) int64; labels are -100 where no loss counts.
+            `label_positions`, (T,) int64, saves the search for the labels, for which a GPU would have to be waited for.
+            Further inputs, such as `token_type_ids`, are passed to the model as they are.
         needs: What else to return: `logits`; `hidden`, the hidden states after one layer, or `head_input`, those in
             front of the output head, both in `Answers.hidden`.
         layer: Number of the layer after which `hidden` is taken, from 1.
     """
-    places = label_places(batch)
+    places = label_positions(batch)
     options: dict[str, Any] = {"output_hidden_states": True} if "hidden" in needs else {}
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask")} | further_inputs(batch)
     with (
@@ -44,8 +44,8 @@ def forward_answers(
         output = model(**inputs, use_cache=False, **options)
         hidden = None if hook is None or hook.value is None else hook.value[0]
     if "hidden" in needs:
-        hidden = at_places(output.hidden_states[layer], places - 1)
-    logits = wide(at_places(output.logits, places - 1))
+        hidden = at_positions(output.hidden_states[layer], places - 1)
+    logits = upcast(at_positions(output.logits, places - 1))
     targets = batch["labels"].flatten()[places]
     nll = nn.functional.cross_entropy(logits, targets, reduction="none")
     return answers_of(batch, places, nll, targets, logits if "logits" in needs else None, hidden)
@@ -64,20 +64,20 @@ def answers_of(
     return Answers(nll=nll, row=places // columns, rows=rows, labels=targets, logits=logits, hidden=hidden)
 
 
-def label_places(batch: Mapping[str, Tensor]) -> Tensor:
+def label_positions(batch: Mapping[str, Tensor]) -> Tensor:
     """(T,) int64, where in the flattened (B L) tokens the labels are that a token before them predicts, in order."""
-    if "label_places" in batch:
-        return batch["label_places"]
+    if "label_positions" in batch:
+        return batch["label_positions"]
     labelled = batch["labels"] != IGNORED
     labelled[:, 0] = False
     return labelled.flatten().nonzero()[:, 0]
 
 
-def at_places(states: Tensor, places: Tensor) -> Tensor:
+def at_positions(states: Tensor, places: Tensor) -> Tensor:
     """(B, L, *) -> (T, *)."""
     return states.flatten(0, 1)[places]
 
 
-def wide(logits: Tensor) -> Tensor:
+def upcast(logits: Tensor) -> Tensor:
     """Logits in fp32; fp64 stays."""
     return logits if logits.dtype == torch.float64 else logits.float()

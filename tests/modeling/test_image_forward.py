@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ngdiff.core.answers import count_units
-from ngdiff.modeling.image_answers import image_answers
+from ngdiff.modeling.image_forward import image_answers
 
 MODEL = nn.Sequential(nn.Flatten(), nn.Linear(12, 5)).double()
 PIXELS = torch.randn(4, 3, 2, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
