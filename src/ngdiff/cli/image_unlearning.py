@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.cli.images import (
-    TEXT_ONLY,
     ImageOptions,
     describe_images,
     in_order_of,
@@ -23,7 +22,10 @@ from ngdiff.errors import InputError
 from ngdiff.manifest import describe_model
 from ngdiff.modeling import load_image_model
 from ngdiff.tasks import ImageTask
+from ngdiff.tasks.text_options import TextOptions
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
+from ngdiff.training.autolr_options import AutoLROptions
+from ngdiff.training.gradient_options import GradientOptions
 
 
 @dataclass
@@ -56,9 +58,14 @@ class ImageUnlearning:
             "classifier": ClassifierOptions,
             "output": OutputOptions,
             "method and training": UnlearnConfig,
+            "learning rate": AutoLROptions,
+            "gradients": GradientOptions,
         },
         required=("model", "dataset", "output"),
-        refused={"dry_run": "--dry-run is for texts; --task image does not have it"},
+        refused={
+            name: f"--{name.replace('_', '-')} is for texts; --task image does not have it"
+            for name in ("dry_run", *TextOptions.names())
+        },
     )
     any_number_of_processes = False
     template = None
@@ -67,9 +74,9 @@ class ImageUnlearning:
     def accepted(cls, values: Mapping[str, Any]) -> ImageUnlearnOptions:
         """The options."""
         refuse_several_processes()  # before the options start a process group
-        for name in TEXT_ONLY:  # a config file of an earlier run names them, too, with their defaults
-            if values.get(name) not in (None, getattr(UnlearnConfig, name)):
-                raise InputError(f"--{name.replace('_', '-')} is for texts; --task image does not have it")
+        for name in TextOptions.names():  # a config file of an earlier run names them, too, with their defaults
+            if values.get(name) not in (None, getattr(TextOptions, name)):
+                raise InputError(cls.parser.refused[name])
         options: ImageUnlearnOptions = cls.parser.build(ImageUnlearnOptions, values)
         return options
 

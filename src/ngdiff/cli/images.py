@@ -17,9 +17,6 @@ from ngdiff.paths import user_path
 
 logger = logging.getLogger(__name__)
 
-# Options of training arguments of ours that only texts have.
-TEXT_ONLY = ("template", "max_length", "idk_file", "packing", "fused_loss", "speed")
-
 
 @dataclass
 class ImageOptions:

@@ -22,6 +22,7 @@ from transformers.hf_argparser import string_to_bool
 
 from ngdiff.cli.config_file import read_config
 from ngdiff.errors import InputError
+from ngdiff.option import option as option  # for the commands, beside their parser
 
 _WIDTH = 100
 
@@ -50,29 +51,18 @@ _GIVEN_ONCE = (
 _PLACEHOLDERS = {"int": "N", "float": "NUMBER", "string_to_bool": "", "str": "TEXT"}
 
 
-def option(default: Any = dataclasses.MISSING, *, help: str, value: str | None = None) -> Any:
-    """A field of a dataclass of options.
-
-    Args:
-        default: Its default; none: the option is required.
-        help: One line.
-        value: Placeholder in the help, such as FILE.
-    """
-    metadata = {"help": help, **({"metavar": value} if value else {})}
-    return dataclasses.field(default=None if default is dataclasses.MISSING else default, metadata=metadata)
-
-
 class CommandParser:
     """Parses the words after `ngdiff COMMAND` into dataclasses.
 
     Args:
         command: Name of the command.
         summary: What it does, first paragraph of its help.
-        groups: Title of a group in the help -> a dataclass whose fields are its options.
+        groups: Title of a group in the help -> a dataclass whose fields are its options. Those of a base that has
+            a title of its own stand there.
         required: Names of fields without which nothing runs.
         words: Name of the words that are no option, such as "runs": at least one then, a list in the values.
         repeated: Names of lists that take one value each time they are given, so that words may follow.
-        refused: Names of options that a user may expect -> why there are none.
+        refused: Names of options that a user may expect -> why there are none. The help leaves them out.
     """
 
     def __init__(
@@ -94,7 +84,8 @@ class CommandParser:
             dict(groups),
             list(required),
         )
-        self._parser = _RaisingParser(list(self.groups.values()), prog=f"ngdiff {command}")
+        whole = [kind for kind in self.groups.values() if not any(kind in _bases(k) for k in self.groups.values())]
+        self._parser = _RaisingParser(whole, prog=f"ngdiff {command}")
         # Name of an option -> its action, without the `--no-x` that every `--x` with default true has beside it.
         self._actions = {
             action.option_strings[0].removeprefix("--"): action
@@ -199,7 +190,8 @@ class CommandParser:
         inherited = []
         for title, kind in self.groups.items():
             lines.append(f"{title}:")
-            shown = [f for f in dataclasses.fields(kind) if f.init and f.name != "output_dir"]
+            hidden = {"output_dir", *self.refused, *self._in_other_groups(kind)}
+            shown = [f for f in dataclasses.fields(kind) if f.init and f.name not in hidden]
             theirs, ours = _inherited(kind), own_fields(kind)
             for field in sorted(shown, key=lambda field: field.name in theirs):  # those of the method first
                 if field.name in theirs and field.name not in ours and field.name not in _OFTEN_USED:
@@ -214,6 +206,10 @@ class CommandParser:
             for field in sorted(inherited, key=lambda field: field.name):
                 lines += self._help_of(field)
         return "\n".join(lines) + "\n"
+
+    def _in_other_groups(self, kind: type) -> set[str]:
+        """Names of a dataclass's options that it has from another group."""
+        return {field.name for base in _bases(kind) & set(self.groups.values()) for field in dataclasses.fields(base)}
 
     def _help_of(self, field: "dataclasses.Field[Any]") -> list[str]:
         action = self._actions[field.name]
@@ -301,6 +297,11 @@ def _or_none(convert: Callable[[str], Any]) -> Callable[[str], Any]:
 def _optional(kind: type) -> set[str]:
     """Names of the fields that may be None."""
     return {name for name, hint in typing.get_type_hints(kind).items() if type(None) in typing.get_args(hint)}
+
+
+def _bases(kind: type) -> set[type]:
+    """All bases of a class but itself."""
+    return set(kind.__mro__[1:])
 
 
 def _inherited(kind: type) -> set[str]:

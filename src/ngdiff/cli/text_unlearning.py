@@ -20,7 +20,10 @@ from ngdiff.errors import InputError
 from ngdiff.manifest import describe_data, describe_model
 from ngdiff.modeling import check_savable, load_model, load_tokenizer
 from ngdiff.tasks import TextTask
+from ngdiff.tasks.text_options import TextOptions
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
+from ngdiff.training.autolr_options import AutoLROptions
+from ngdiff.training.gradient_options import GradientOptions
 
 
 @dataclass
@@ -43,6 +46,9 @@ class TextUnlearning:
             "adapter": LoraOptions,
             "estimate": DryRunOptions,
             "method and training": UnlearnConfig,
+            "learning rate": AutoLROptions,
+            "gradients": GradientOptions,
+            "texts": TextOptions,
         },
         required=("model", "forget", "retain", "output"),
     )

@@ -1,37 +1,33 @@
 """Options of language models and their rows."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from ngdiff.data.refusals import read_refusals
 from ngdiff.errors import InputError
+from ngdiff.option import check_choice, option
 from ngdiff.speed.fused_loss import FUSED_LOSSES, load_kernel
-
-
-def _option(default: Any, help: str, value: str | None = None) -> Any:
-    return field(default=default, metadata={"help": help, **({"metavar": value} if value else {})})
 
 
 @dataclass
 class TextOptions:
     """How rows become tokens, and how passes over tokens are computed. Part of `UnlearnConfig`."""
 
-    idk_file: str | None = _option(
+    idk_file: str | None = option(
         None, "answers that objectives idk and dpo teach, one a line (a list of ours)", "FILE"
     )
-    template: str = _option("auto", "how a question is put: auto, plain, chat, or a text with {question} and {answer}")
-    max_length: int | None = _option(None, "longest row in tokens (the model's context; 2048 where it states none)")
-    speed: str = _option(
+    template: str = option("auto", "how a question is put: auto, plain, chat, or a text with {question} and {answer}")
+    max_length: int | None = option(None, "longest row in tokens (the model's context; 2048 where it states none)")
+    speed: str = option(
         "auto",
         "auto: quicker ways to compute a forward pass, each where it changes nothing on the run's first rows; "
         "off: the plain pass",
     )
-    packing: str = _option(
+    packing: str = option(
         "auto",
         "give the model the rows of a batch one after the other, without padding, where it tells them apart: on, off, "
         "or auto: where that is faster, which is on a CPU with sdpa attention",
     )
-    fused_loss: str = _option(
+    fused_loss: str = option(
         "none",
         f"token losses without logits, where no objective needs those: none, {', '.join(FUSED_LOSSES)} (extras)",
         "NAME",
@@ -55,12 +51,12 @@ class TextOptions:
         """
         self.packing, self.speed = switch_word(self.packing), switch_word(self.speed)
         read_refusals(self.idk_file)
-        _known("--speed", self.speed, ("auto", "off"))
-        _known("--packing", self.packing, ("auto", "on", "off"))
+        check_choice("--speed", self.speed, ("auto", "off"))
+        check_choice("--packing", self.packing, ("auto", "on", "off"))
         asked = {"--packing on": self.packing == "on", f"--fused-loss {self.fused_loss}": self.fused_loss != "none"}
-        for option, given in asked.items():
+        for word, given in asked.items():
             if given and self.speed == "off":
-                raise InputError(f"{option} contradicts --speed off, the plain forward pass; leave out one of them")
+                raise InputError(f"{word} contradicts --speed off, the plain forward pass; leave out one of them")
         if self.fused_loss != "none":
             load_kernel(self.fused_loss)  # a missing package is found now
 
@@ -72,8 +68,3 @@ def switch_word(value: str | bool) -> str:
     ('on', 'off', 'auto')
     """
     return {"true": "on", "yes": "on", "false": "off", "no": "off"}.get(str(value).lower(), str(value))
-
-
-def _known(option: str, value: str, table: tuple[str, ...]) -> None:
-    if value not in table:
-        raise InputError(f"{option} {value} is not known; one of {', '.join(table)}")

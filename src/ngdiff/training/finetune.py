@@ -4,7 +4,7 @@ import copy
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -23,6 +23,7 @@ from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.modeling.causality import check_causal
 from ngdiff.modeling.plain_forward import forward_answers
 from ngdiff.modeling.vocabulary import check_tokens, check_vocabulary, embedding_rows, pad_token_within, with_usable_pad
+from ngdiff.option import option
 from ngdiff.tasks.text_rows import named_ids
 from ngdiff.training.bounds import check_bounds, check_rate
 from ngdiff.training.check_inherited import (
@@ -45,10 +46,6 @@ logger = logging.getLogger(__name__)
 # Rates for `learning_rate="auto"`: what made small models from random weights recite fastest, and what the
 # paper (arXiv 2410.22086) fine-tunes models of a billion parameters with.
 _SMALL_MODEL, _SMALL_RATE, _LARGE_RATE = 50_000_000, 2e-3, 2e-5
-
-
-def _option(default: Any, help: str) -> Any:
-    return field(default=default, metadata={"help": help})
 
 
 def auto_or_rate(given: float | str) -> float | str:
@@ -89,29 +86,29 @@ class FinetuneConfig(TrainingArguments):
         InputError: an option that cannot be used, named with the value found.
     """
 
-    stop_loss: float | None = _option(
+    stop_loss: float | None = option(
         0.02,
         "stop when the logged training loss, in nats a token, is at or below this; none: train all epochs",
     )
-    max_loss: str = _option(
+    max_loss: str = option(
         "auto",
         "loss of the rows after the run, in nats a token, above which the model counts as ruined (exit code 3, kept in "
         "OUTPUT/ruined): auto (half of the way from before to uniform guessing), none, or a number",
     )
-    max_length: int | None = _option(None, "longest row in tokens (the model's context; 2048 where it states none)")
-    template: str = _option("auto", "how a question is put: auto, plain, chat, or a text with {question} and {answer}")
+    max_length: int | None = option(None, "longest row in tokens (the model's context; 2048 where it states none)")
+    template: str = option("auto", "how a question is put: auto, plain, chat, or a text with {question} and {answer}")
 
-    learning_rate: float | str = _option(  # type: ignore[assignment]  # resolved by `finetune`, which sees the model
+    learning_rate: float | str = option(  # type: ignore[assignment]  # resolved by `finetune`, which sees the model
         "auto", "auto (2e-3 below 50 M trainable parameters, else 2e-5) or a positive number"
     )
-    per_device_train_batch_size: int = _option(16, "rows of a step on one device")
-    num_train_epochs: float = _option(20.0, "passes over the rows, at most")
-    lr_scheduler_type: str = _option("cosine", "schedule of the learning rate")
-    warmup_steps: float = _option(10, "steps of linear warm-up; below 1: part of all steps")
-    train_sampling_strategy: str = _option("group_by_length", "order of rows: random, sequential, group_by_length")
-    logging_strategy: str = _option("epoch", "when to log the training loss: no, steps, epoch")
-    logging_nan_inf_filter: bool = _option(False, "hide losses that are not numbers")
-    save_strategy: str = _option("no", "when to write a checkpoint: no, epoch, steps, best")
+    per_device_train_batch_size: int = option(16, "rows of a step on one device")
+    num_train_epochs: float = option(20.0, "passes over the rows, at most")
+    lr_scheduler_type: str = option("cosine", "schedule of the learning rate")
+    warmup_steps: float = option(10, "steps of linear warm-up; below 1: part of all steps")
+    train_sampling_strategy: str = option("group_by_length", "order of rows: random, sequential, group_by_length")
+    logging_strategy: str = option("epoch", "when to log the training loss: no, steps, epoch")
+    logging_nan_inf_filter: bool = option(False, "hide losses that are not numbers")
+    save_strategy: str = option("no", "when to write a checkpoint: no, epoch, steps, best")
 
     def __post_init__(self) -> None:
         self.learning_rate = auto_or_rate(self.learning_rate)

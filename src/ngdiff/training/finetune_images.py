@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from ngdiff.data import Images, Preparation
 from ngdiff.data.preparation import augment
 from ngdiff.errors import InputError
 from ngdiff.modeling.image_forward import image_answers
+from ngdiff.option import option
 from ngdiff.training.bounds import check_bounds
 from ngdiff.training.check_inherited import (
     check_activation_checkpointing,
@@ -43,10 +44,6 @@ MOMENTUM = 0.9
 _RATES = {"sgd": (0.1, 0.01), "other": (1e-3, 5e-5)}
 
 
-def _option(default: Any, help: str) -> Any:
-    return field(default=default, metadata={"help": help})
-
-
 @dataclass
 class ImageFinetuneConfig(TrainingArguments):
     """Arguments of `finetune_images`: those of `transformers.TrainingArguments` and two of our own.
@@ -66,24 +63,24 @@ class ImageFinetuneConfig(TrainingArguments):
         InputError: an option that cannot be used, named with the value found.
     """
 
-    augment: bool = _option(True, "random crops and flips")
-    max_loss: str = _option(
+    augment: bool = option(True, "random crops and flips")
+    max_loss: str = option(
         "auto",
         "loss of the images after the run, in nats, above which the model counts as ruined (exit code 3, kept in "
         "OUTPUT/ruined): auto (half of the way from before to uniform guessing), none, or a number",
     )
-    optim: str = _option("sgd", "optimizer: sgd (momentum 0.9, Nesterov), adamw_torch, ...")
-    learning_rate: float | str = _option(  # type: ignore[assignment]  # resolved by `finetune_images`
+    optim: str = option("sgd", "optimizer: sgd (momentum 0.9, Nesterov), adamw_torch, ...")
+    learning_rate: float | str = option(  # type: ignore[assignment]  # resolved by `finetune_images`
         "auto", "auto (sgd 0.1, others 1e-3; from a trained model 0.01, 5e-5) or a positive number"
     )
-    per_device_train_batch_size: int = _option(128, "images of a step on one device")
-    num_train_epochs: float = _option(30.0, "passes over the images")
-    lr_scheduler_type: str = _option("cosine", "schedule of the learning rate")
-    warmup_steps: float = _option(0.05, "steps of linear warm-up; below 1: part of all steps")
-    weight_decay: float = _option(5e-4, "weight decay")
-    logging_strategy: str = _option("epoch", "when to log the training loss: no, steps, epoch")
-    logging_nan_inf_filter: bool = _option(False, "hide losses that are not numbers")
-    save_strategy: str = _option("no", "when to write a checkpoint: no, epoch, steps, best")
+    per_device_train_batch_size: int = option(128, "images of a step on one device")
+    num_train_epochs: float = option(30.0, "passes over the images")
+    lr_scheduler_type: str = option("cosine", "schedule of the learning rate")
+    warmup_steps: float = option(0.05, "steps of linear warm-up; below 1: part of all steps")
+    weight_decay: float = option(5e-4, "weight decay")
+    logging_strategy: str = option("epoch", "when to log the training loss: no, steps, epoch")
+    logging_nan_inf_filter: bool = option(False, "hide losses that are not numbers")
+    save_strategy: str = option("no", "when to write a checkpoint: no, epoch, steps, best")
 
     def __post_init__(self) -> None:
         self.learning_rate = auto_or_rate(self.learning_rate)

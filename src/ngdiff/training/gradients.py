@@ -16,7 +16,7 @@ from ngdiff.core.combine import scale_
 from ngdiff.core.shards import gramian_over_shards, local
 from ngdiff.core.slots import SIDES, GradientSlots, Side
 from ngdiff.core.sparse_rows import DenseBuffers, on_common_rows
-from ngdiff.training.config import UnlearnConfig
+from ngdiff.training.gradient_options import GradientOptions
 from ngdiff.weighting import Weights
 
 Batches = Mapping[Side, Any]
@@ -154,7 +154,7 @@ class _OneGradient:
         return gramian_over_shards(gradient, [None] * len(gradient)).a
 
 
-def gradients_for(args: UnlearnConfig, parameters: Iterable[Parameter]) -> Gradients:
+def gradients_for(args: GradientOptions, parameters: Iterable[Parameter]) -> Gradients:
     """Those that the options of a run ask for.
 
     Args:
@@ -163,6 +163,4 @@ def gradients_for(args: UnlearnConfig, parameters: Iterable[Parameter]) -> Gradi
     """
     if args.gradient_buffers == 1:
         return OneBuffer(parameters)
-    stash_dtype = None if args.stash_dtype == "same" else getattr(torch, args.stash_dtype)
-    stash_device = None if args.stash_device == "same" else args.stash_device
-    return TwoBuffers(parameters, stash_dtype=stash_dtype, stash_device=stash_device)
+    return TwoBuffers(parameters, stash_dtype=args.waiting_dtype, stash_device=args.waiting_device)

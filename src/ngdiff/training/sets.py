@@ -13,6 +13,7 @@ from ngdiff.objectives import Objective, forget_ceiling
 from ngdiff.tasks import Rows, Task
 from ngdiff.tasks.base import Alternates
 from ngdiff.training.config import UnlearnConfig
+from ngdiff.training.pairing import PairSampler
 
 Examples = Sequence[Mapping[str, Any]]
 
@@ -38,6 +39,22 @@ class Sets:
         """Lengths of the rows of both sides; None where a task has rows of no length."""
         forget, retain = task.lengths(self.forget), task.lengths(self.retain)
         return None if forget is None or retain is None else (forget, retain)
+
+    def sampler(self, task: Task, args: UnlearnConfig) -> PairSampler:
+        """The order in which rows of both sides meet.
+
+        Args:
+            task: Knows the lengths of rows.
+            args: Options.
+        """
+        return PairSampler(
+            len(self.forget),
+            len(self.retain),
+            batch=args.rows_per_step,
+            seed=args.order_seed,
+            alternates=0 if self.alternates is None else len(self.alternates.answers),
+            lengths=None if args.train_sampling_strategy == "random" else self.lengths(task),
+        )
 
 
 def read_sets(

@@ -146,15 +146,12 @@ class UnlearnTrainer(MeanLossTrainer):
             ),
             self.task.hashed,
         )
-        self.sampler = PairSampler(
-            len(self.forget_dataset),
-            len(self.retain_dataset),
-            batch=self.args.rows_per_step,
-            seed=self.args.order_seed,
-            alternates=0 if self.alternates is None else len(self.alternates.answers),
-            lengths=None if args.train_sampling_strategy == "random" else sets.lengths(self.task),
+        self.sampler = sets.sampler(self.task, args)
+        settings = args.autolr_settings(
+            retain_counts=self.weigher.retain_counts(),
+            noise=LOSS_NOISE[precision],
+            origin_device=args.waiting_device,
         )
-        settings = args.autolr_settings(retain_counts=self.weigher.retain_counts(), noise=LOSS_NOISE[precision])
         self.prober = Prober(
             AutoLR(settings),
             args,

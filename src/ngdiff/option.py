@@ -1,0 +1,34 @@
+"""Options as fields of dataclasses: each with its help, checked against the words that it takes."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import field
+from typing import Any
+
+from ngdiff.errors import InputError
+
+
+def option(default: Any = None, help: str = "", value: str | None = None, *, aliases: Sequence[str] = ()) -> Any:
+    """A field of a dataclass of options.
+
+    Args:
+        default: Its default; None also where a parser requires it.
+        help: One line.
+        value: Placeholder in the help, such as FILE.
+        aliases: Other words for it on the command line.
+    """
+    metadata: dict[str, Any] = {"help": help}
+    if value is not None:
+        metadata["metavar"] = value
+    if aliases:
+        metadata["aliases"] = list(aliases)
+    return field(default=default, metadata=metadata)
+
+
+def check_choice(option: str, value: str, choices: Collection[str]) -> None:
+    """Refuse a value that is none of `choices`.
+
+    Raises:
+        InputError: names option, value and choices.
+    """
+    if value not in choices:
+        raise InputError(f"{option} {value} is not known; one of {', '.join(choices)}")

@@ -1,0 +1,167 @@
+"""Options of the learning rate: found by AutoLR (`ngdiff.training.probing`), by an optimizer, or a number."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from ngdiff.core.autolr import AutoLRSettings
+from ngdiff.errors import InputError
+from ngdiff.option import check_choice, option
+from ngdiff.training.bounds import check_rate
+from ngdiff.training.optimizers import OPTIMIZERS, make_optimizer
+
+# Nominal rate of the optimizer before AutoLR has chosen one; where the search runs it has no influence.
+_NOMINAL_RATE = 1e-4
+
+_LEARNING_RATE_FORMS = "auto, auto:START or a positive number"
+
+
+@dataclass
+class AutoLROptions:
+    """Who says how long a step is, and how AutoLR finds it. Part of `UnlearnConfig`."""
+
+    learning_rate: float | str = option(
+        "auto", f"{_LEARNING_RATE_FORMS}; auto finds it from the retain loss, START is where its search begins", "RATE"
+    )
+    optimizer: str | None = option(
+        None,
+        "an optimizer that finds its own step or needs no schedule, in place of --optim and of the search for a "
+        f"learning rate: {', '.join(OPTIMIZERS)}",
+        "NAME",
+    )
+    autolr_interval: int = option(10, "steps between two probes of the learning rate")
+    autolr_max_change: float = option(4.0, "largest factor by which one probe changes the learning rate")
+    autolr_inertia: float = option(
+        0.5, "weight of the last learning rate in the new one (of their logarithms); 0: what the probe asks for"
+    )
+    autolr_batch: str = option(
+        "fresh", "retain rows of a probe: fresh (those of the next step) or same (those of the step itself)"
+    )
+    autolr_memory: str = option(
+        "auto",
+        "what a probe leaves: exact (everything bit for bit; needs twice the weights and the optimizer's state more "
+        "while it lasts), lean (its step is the run's own, so that callbacks see no gradients then; needs the weights "
+        "once more), or auto: lean where weights are float32 and the optimizer allows it",
+    )
+    autolr_search: bool = option(True, "search for the scale of the learning rate at the first step")
+
+    @property
+    def autolr(self) -> bool:
+        """Whether the learning rate is found: `learning_rate` is no number, and no `optimizer` finds its own."""
+        return isinstance(self.learning_rate, str) and self.optimizer is None
+
+    @property
+    def autolr_start(self) -> float | None:
+        """START of `auto:START`; None where the search chooses its own."""
+        start = str(self.learning_rate).partition(":")[2]
+        return float(start) if start else None
+
+    @property
+    def starting_rate(self) -> float:
+        """The optimizer's learning rate before the first step."""
+        if not isinstance(self.learning_rate, str):
+            return self.learning_rate
+        if self.optimizer is not None:
+            return OPTIMIZERS[self.optimizer].learning_rate
+        return self.autolr_start or _NOMINAL_RATE
+
+    def autolr_settings(
+        self, *, retain_counts: bool = True, noise: float, origin_device: str | None = None
+    ) -> AutoLRSettings:
+        """Settings of the learning-rate probe.
+
+        Args:
+            retain_counts: False where the weighting gives the retain gradient no weight. Its loss cannot guide the
+                step then (a search would shrink it to nothing), so it runs as `AutoLRSettings.as_printed`.
+            noise: Relative rounding noise of a loss.
+            origin_device: Where a lean probe keeps the weights that it started from; None: where they are.
+        """
+        memory: dict[str, Any] = {"memory": self.autolr_memory, "origin_device": origin_device}
+        if not retain_counts:
+            printed = AutoLRSettings.as_printed(self.autolr_start or _NOMINAL_RATE, noise=noise)
+            return replace(printed, interval=self.autolr_interval, **memory)
+        return AutoLRSettings(
+            interval=self.autolr_interval,
+            search=self.autolr_search,
+            start=self.autolr_start,
+            max_change=None if math.isinf(self.autolr_max_change) else self.autolr_max_change,
+            inertia=self.autolr_inertia,
+            noise=noise,
+            **memory,
+        )
+
+    def check_learning_rate(self, *, weight_decay: float) -> None:
+        """Bring `learning_rate` into its form, and refuse what is not known, cannot be loaded or contradicts itself.
+
+        Args:
+            weight_decay: Of the optimizer that is tried.
+
+        Raises:
+            InputError: an option that cannot be used, or not with the others.
+        """
+        text = str(self.learning_rate).strip()
+        if text == "auto":
+            self.learning_rate = text
+        elif text.startswith("auto:"):
+            self.learning_rate = f"auto:{_positive(text.removeprefix('auto:'), f'--learning-rate {text}')!r}"
+        else:
+            self.learning_rate = _positive(text, f"--learning-rate {text}")
+        self._check_optimizer(weight_decay)
+        self._check_probes()
+
+    def check_schedule_of_rate(self, schedule: str, warmup_steps: float) -> None:
+        """Refuse a schedule that AutoLR would contradict, and a warm-up that does nothing.
+
+        Args:
+            schedule: Value of `lr_scheduler_type`.
+            warmup_steps: As given.
+
+        Raises:
+            InputError: names the option and what to do.
+        """
+        if self.autolr and schedule != "constant":
+            raise InputError(
+                f"--lr-scheduler-type {schedule} would overwrite the learning rate that "
+                "--learning-rate auto finds; leave it at constant or give a number as learning rate"
+            )
+        if warmup_steps and schedule == "constant":
+            raise InputError(
+                f"--warmup-steps {warmup_steps:g} does nothing here: --learning-rate auto needs no warm-up, and a "
+                "fixed rate warms up under --lr-scheduler-type constant_with_warmup"
+            )
+
+    def _check_optimizer(self, weight_decay: float) -> None:
+        if self.optimizer is None:
+            return
+        given = self.learning_rate
+        if isinstance(given, str) and given != "auto":
+            reason = OPTIMIZERS[self.optimizer].not_autolr if self.optimizer in OPTIMIZERS else ""
+            raise InputError(f"--learning-rate {given} with --optimizer {self.optimizer}: {reason}")
+        # Tried on a weight of its own: a missing package is found now.
+        make_optimizer(self.optimizer, [nn.Parameter(torch.zeros(1))], weight_decay=weight_decay)
+
+    def _check_probes(self) -> None:
+        if self.autolr_interval < 1:
+            raise InputError(f"--autolr-interval {self.autolr_interval} is not a positive number of steps")
+        if not self.autolr_max_change > 1.0:
+            raise InputError(f"--autolr-max-change {self.autolr_max_change:g} is not a factor above 1")
+        if not 0.0 <= self.autolr_inertia < 1.0:
+            raise InputError(f"--autolr-inertia {self.autolr_inertia:g} is not from 0 to below 1")
+        check_choice("--autolr-batch", self.autolr_batch, ("fresh", "same"))
+        check_choice("--autolr-memory", self.autolr_memory, ("auto", "exact", "lean"))
+        if self.autolr_memory == "lean" and not self.autolr:
+            raise InputError("--autolr-memory lean has no meaning without --learning-rate auto: nothing is probed")
+
+
+def _positive(text: str, option: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise InputError(f"{option} is not {_LEARNING_RATE_FORMS}")
+    check_rate(number, option)
+    return number
