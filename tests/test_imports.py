@@ -48,7 +48,7 @@ ARROWS: dict[str, set[str]] = {
         "speed",
         "tasks",
     },
-    "estimate": {"core", "modeling", "speed", "tasks", "training"},
+    "estimate": {"core", "data", "modeling", "speed", "tasks", "training"},
 }
 SEES_EVERYTHING = {"cli", "__main__"}
 

@@ -1,8 +1,12 @@
 """`ngdiff unlearn --dry-run`."""
 
 import shutil
+from typing import Any
 
 import pytest
+
+from ngdiff.cli import dry_run, overlap
+from ngdiff.tasks import text_rows
 
 from .runs import everything_in, run, succeeded, write_rows
 
@@ -88,6 +92,21 @@ def test_a_full_folder_and_rows_of_both_sets_are_refused(material, tmp_path):
     assert run(*material.words(tmp_path / "out", "--dry-run")).status == 2
     both = write_rows(tmp_path / "both.jsonl", [{"question": "a?", "answer": "b"}])
     assert run(*material.words(tmp_path / "other", "--dry-run", forget=both, retain=both)).status == 2
+
+
+def test_templates_are_resolved_and_sets_compared_once(material, tmp_path, monkeypatch):
+    calls: list[str] = []
+
+    def counted(module: Any, name: str) -> None:
+        original = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *args, **more: calls.append(name) or original(*args, **more))
+
+    for module in (dry_run, text_rows):
+        counted(module, "resolve_template")
+    for module in (overlap, text_rows):
+        counted(module, "check_overlap")
+    succeeded(run(*material.words(tmp_path / "out", "--dry-run")))
+    assert sorted(calls) == ["check_overlap", "resolve_template"]
 
 
 def test_images_and_tokenizers_of_real_runs_are_refused(material, tmp_path):

@@ -72,6 +72,7 @@ def dry_run(parser: CommandParser, options: Any, values: Mapping[str, Any], sets
             kept["forget"],
             kept["retain"],
             tokenizer=tokenizer,
+            template=template,
             dtype=options.dtype,
             peft_config=options.peft_config(),
             merge_adapter=options.merge_adapter,

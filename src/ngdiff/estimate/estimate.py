@@ -10,6 +10,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ngdiff.core.slots import SIDES
+from ngdiff.data import Template
 from ngdiff.estimate.live import LiveBytes, Peak
 from ngdiff.estimate.model import weightless_model
 from ngdiff.estimate.processes import share_of
@@ -17,7 +18,7 @@ from ngdiff.estimate.rehearsal import Findings, RehearsalTrainer, rehearsal_opti
 from ngdiff.estimate.speed import efficiency, product_speed
 from ngdiff.estimate.weightless import Weightless
 from ngdiff.estimate.workload import Workload, workload
-from ngdiff.tasks import Rows
+from ngdiff.tasks import Rows, TextTask
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 
 # Losses of the first probe, which searches for the scale of the rate (some five fits), and of every other one.
@@ -73,6 +74,7 @@ def estimate(
     retain: Rows,
     *,
     tokenizer: Any,
+    template: Template | None = None,
     dtype: str = "float32",
     peft_config: PeftConfig | None = None,
     merge_adapter: bool = False,
@@ -92,6 +94,7 @@ def estimate(
         config: Options, made in a single process.
         forget, retain: Rows, as for `UnlearnTrainer`.
         tokenizer: Makes tokens of them.
+        template: How questions are put, where that is settled and the sets are checked against each other.
         dtype: Of the weights.
         peft_config: Of an adapter.
         merge_adapter: The model is an adapter, which is merged into its base first.
@@ -115,8 +118,9 @@ def estimate(
         trust_remote_code=trust_remote_code,
     )
     with rehearsal_options(config) as options:
+        task = TextTask(weightless, tokenizer, options, template=template)
         trainer = RehearsalTrainer(
-            weightless, options, forget, retain, processing_class=tokenizer, mode=mode, live=LiveBytes()
+            weightless, options, forget, retain, processing_class=tokenizer, task=task, mode=mode, live=LiveBytes()
         )
         load = workload(trainer, config, processes=processes)
         found = trainer.rehearse(load.pairs)
