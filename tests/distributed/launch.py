@@ -51,13 +51,13 @@ def moved(result: dict[str, Any], start: dict[str, torch.Tensor]) -> float:
 
 
 def assert_same_figures(one: dict[str, Any], other: dict[str, Any], rel: float = 1e-3) -> None:
-    """Both logged the same losses, norms, cosines and rates in every step."""
+    """Both logged the same losses, norms, cosines, weights, chosen entries and rates in every step."""
     assert len(one["logs"]) == len(other["logs"])
     assert one["initial"] == pytest.approx(other["initial"], rel=1e-6)
     for a, b in zip(one["logs"], other["logs"], strict=True):
         keys = ["loss_forget", "loss_retain", "norm_forget", "norm_retain", "learning_rate"]
         # Not with one buffer, nor where a gradient is noise (that of KL before the first step).
         if "cosine" in a and a["weight_retain"] and b["weight_retain"]:
-            keys.append("cosine")
+            keys += ["cosine", "weight_retain", *(key for key in a if key.startswith("entries_"))]
         for key in keys:
             assert a[key] == pytest.approx(b[key], rel=rel, abs=1e-5), (a["step"], key)

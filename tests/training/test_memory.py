@@ -25,7 +25,7 @@ def distance(one: torch.Tensor, other: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("accumulation", [1, 3])
-@pytest.mark.parametrize("name", [name for name, weighting in WEIGHTINGS.items() if not weighting.uses_dot])
+@pytest.mark.parametrize("name", [name for name, row in WEIGHTINGS.items() if not row.needs_both_gradients])
 def test_one_buffer_gives_the_direction_of_two(make_trainer, tiny_model, name, accumulation):
     found = []
     for buffers in (1, 2):
@@ -116,6 +116,7 @@ def test_a_lean_run_goes_on_where_it_was_cut(make_trainer, tmp_path):
     [
         ({"gradient_buffers": 3}, "--gradient-buffers 3 is neither 1 nor 2"),
         ({"gradient_buffers": 1, "weighting": "pcgrad"}, "the weighting pcgrad uses the inner product"),
+        ({"gradient_buffers": 1, "weighting": "sago"}, "the weighting sago compares the two gradients entry by entry"),
         ({"gradient_buffers": 1, "stash_dtype": "bfloat16"}, "no gradient waits"),
         ({"gradient_buffers": 1, "disable_dropout": False}, "dropout would make them differ"),
         ({"stash_dtype": "int8"}, "--stash-dtype int8 is not known; one of same, bfloat16"),

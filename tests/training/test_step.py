@@ -38,7 +38,7 @@ class Run:
         self.summed: list[torch.Tensor] = []
         self.step = TwoGradientStep(
             passes,
-            kind(self.model.parameters()),
+            kind(self.model.parameters(), **({"rule": rule} if (rule := weigher.weighting.entries) else {})),
             weigher,
             state={},
             global_sum=lambda value: self.summed.append(value) or value,
@@ -95,6 +95,30 @@ def test_a_step_is_that_of_plain_autograd(kind):
     else:
         assert report.combined_norm is None  # the inner product of the two was never taken
     assert (report.number, report.idle, report.asked_to_stop) == (1, "", 0.0)
+
+
+@pytest.mark.parametrize("weighting", ["sago", "sago-sum"])
+def test_a_step_by_entries_is_that_of_plain_autograd(weighting):
+    run = Run(weighting=weighting)
+    (_, g_r), (_, g_f) = run.gradient("retain", 1.0), run.gradient("forget", -1.0)
+    report = run.take()
+    opposite = g_r * g_f < 0
+    expected = torch.where(opposite, g_r, g_f if weighting == "sago" else g_r + g_f)
+    torch.testing.assert_close(run.combined, expected, rtol=1e-6, atol=1e-12)
+    forget = 1 - float(opposite.double().mean())
+    assert 0 < forget < 1
+    assert report.figures["entries_forget"] == pytest.approx(forget)
+    assert report.figures["entries_retain"] == pytest.approx(1 - forget if weighting == "sago" else 1.0)
+    cosine = float(g_r @ g_f / g_r.norm() / g_f.norm())
+    assert report.figures["cosine"] == pytest.approx(-cosine, rel=1e-6)
+    assert report.combined_norm is None  # not known from inner products
+
+
+def test_at_the_ceiling_all_entries_are_those_of_the_retain_gradient():
+    run = Run(ceiling=0.0, weighting="sago")
+    report = run.take()
+    torch.testing.assert_close(run.combined, run.gradient("retain", 1.0)[1], rtol=1e-6, atol=1e-12)
+    assert (report.figures["entries_retain"], report.figures["entries_forget"]) == (1.0, 0.0)
 
 
 @pytest.mark.parametrize("kind", [TwoBuffers, OneBuffer])

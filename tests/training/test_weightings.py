@@ -20,7 +20,7 @@ def test_every_weighting_trains(make_trainer, method, learning_rate):
     assert any(not torch.equal(after[key], before[key]) for key in after)
 
 
-@pytest.mark.parametrize("method", ["gradnorm", "rlw"])
+@pytest.mark.parametrize("method", ["gradnorm", "rlw", "pdu(lr=0.05)"])
 @pytest.mark.parametrize("learning_rate", [1e-3, "auto"])
 def test_a_resumed_run_goes_on_bit_for_bit(make_trainer, tmp_path, method, learning_rate):
     options = {
@@ -46,4 +46,5 @@ def test_a_resumed_run_goes_on_bit_for_bit(make_trainer, tmp_path, method, learn
     assert resumed.run_state.weighting == whole.run_state.weighting
     assert all(torch.equal(a, b) for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True))
     stored = json.loads((tmp_path / "run" / "checkpoint-4" / "unlearning_state.json").read_text(encoding="utf-8"))
-    assert set(stored["weighting"]) == ({"initial", "weights"} if method == "gradnorm" else set())
+    kept = {"gradnorm": {"initial", "weights"}, "pdu(lr=0.05)": {"epsilon", "dual"}, "rlw": set()}
+    assert set(stored["weighting"]) == kept[method]

@@ -19,6 +19,8 @@ class Case:
         scale_free: Whether the step's direction is the same when one gradient is rescaled.
         pareto: Whether neither minimised loss rises to first order, for every pair of gradients.
         symmetric: Whether swapping the sides swaps the weights.
+        quotient: Whether a weight is as large as a quotient of the norms, which may leave the range of numbers.
+        negative: Whether a weight may be below 0.
     """
 
     closed_form: Callable[[Gramian, Losses], tuple[float, float]] | None
@@ -26,6 +28,8 @@ class Case:
     scale_free: bool = False
     pareto: bool = False
     symmetric: bool = False
+    quotient: bool = False
+    negative: bool = False
 
 
 def _ngdiff(k: Gramian, _: Losses) -> tuple[float, float]:
@@ -55,6 +59,14 @@ def _imtl_g(k: Gramian, _: Losses) -> tuple[float, float]:
     return c, 1 - c
 
 
+def _blur(gamma: float) -> Callable[[Gramian, Losses], tuple[float, float]]:
+    return lambda k, losses: (1.0, gamma - k.s / k.b)
+
+
+def _gru(k: Gramian, _: Losses) -> tuple[float, float]:
+    return (-k.s / k.a if k.s < 0 else 0.0), 1.0
+
+
 CASES: dict[str, list[Case]] = {
     "ngdiff": [Case(_ngdiff, scale_free=True, pareto=True, symmetric=True)],
     "gdiff": [
@@ -67,11 +79,21 @@ CASES: dict[str, list[Case]] = {
     "lossnorm": [Case(_lossnorm, symmetric=True)],
     "rlw": [Case(None)],
     "pcgrad": [Case(_pcgrad)],
-    "pcgrad-symmetric": [Case(_pcgrad_symmetric, pareto=True, symmetric=True)],
+    "pcgrad-symmetric": [Case(_pcgrad_symmetric, pareto=True, symmetric=True, quotient=True)],
     "imtl-g": [Case(_imtl_g, scale_free=True, pareto=True, symmetric=True)],
     # Later steps: test_gradnorm.py.
     "gradnorm": [
         Case(lambda k, losses: (1.0, 1.0), symmetric=True),
         Case(lambda k, losses: (1.0, 1.0), {"alpha": 0.5, "lr": 0.1}, symmetric=True),
     ],
+    "blur": [
+        Case(_blur(1.0), quotient=True, negative=True),
+        Case(_blur(0.25), {"gamma": 0.25}, quotient=True, negative=True),
+    ],
+    "gru": [Case(_gru, scale_free=True, pareto=True, quotient=True)],
+    # Later steps: test_pdu.py.
+    "pdu": [Case(lambda k, losses: (1.0, 1.0)), Case(lambda k, losses: (7.0, 1.0), {"start": 7.0, "lr": 0.1})],
+    # Their rules: tests/core/test_by_entries.py.
+    "sago": [Case(lambda k, losses: (1.0, 1.0), symmetric=True)],
+    "sago-sum": [Case(lambda k, losses: (1.0, 1.0), symmetric=True)],
 }

@@ -6,12 +6,13 @@ import random
 from pathlib import Path
 
 import pytest
+import scipy.optimize
 import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ngdiff.core import Gramian, combine, gramian
+from ngdiff.core import Gramian, choose_entries, combine, gramian
 from ngdiff.errors import InputError
 from ngdiff.weighting import WEIGHTINGS, Losses, Weights, weigh
 from ngdiff.weighting.base import NotWeightsError
@@ -52,7 +53,11 @@ def test_closed_form(name, case, vectors):
     assert weights == pytest.approx(expected, rel=1e-12)
 
 
-def unit(weights, r, f):
+def unit(name, weights, r, f):
+    rule = WEIGHTINGS[name].entries
+    r, f = r.clone(), f.clone()
+    if rule is not None:
+        choose_entries([r], [f], rule)
     d = weights.retain * r + weights.forget * f
     return d / d.norm()
 
@@ -60,9 +65,9 @@ def unit(weights, r, f):
 @pytest.mark.parametrize(("name", "case"), ROWS)
 def test_rescaling_one_gradient(name, case):
     r, f = torch.tensor([3.0, 4.0], dtype=torch.float64), torch.tensor([1.0, -2.0], dtype=torch.float64)
-    step = unit(weigh(WEIGHTINGS[name], LOSSES, gramian([r], [f]), parameters=case.parameters), r, f)
+    step = unit(name, weigh(WEIGHTINGS[name], LOSSES, gramian([r], [f]), parameters=case.parameters), r, f)
     weights = weigh(WEIGHTINGS[name], LOSSES, gramian([r], [100 * f]), parameters=case.parameters)
-    rescaled = unit(weights, r, 100 * f)
+    rescaled = unit(name, weights, r, 100 * f)
     one_sided = 0.0 in weights
     assert torch.allclose(step, rescaled, atol=1e-9) is (case.scale_free or one_sided)
 
@@ -72,9 +77,9 @@ def test_rescaling_one_gradient(name, case):
 def test_rescaling_both_gradients_changes_no_direction(name, case, factor):
     """In a first step. GradNorm's later ones depend on the scale: test_gradnorm.py."""
     r, f = torch.tensor([3.0, 4.0], dtype=torch.float64), torch.tensor([1.0, -2.0], dtype=torch.float64)
-    step = unit(weigh(WEIGHTINGS[name], LOSSES, gramian([r], [f]), parameters=case.parameters), r, f)
+    step = unit(name, weigh(WEIGHTINGS[name], LOSSES, gramian([r], [f]), parameters=case.parameters), r, f)
     weights = weigh(WEIGHTINGS[name], LOSSES, gramian([factor * r], [factor * f]), parameters=case.parameters)
-    assert torch.allclose(step, unit(weights, r, f), atol=1e-12)
+    assert torch.allclose(step, unit(name, weights, r, f), atol=1e-12)
 
 
 @pytest.mark.parametrize(("name", "case"), ROWS)
@@ -131,9 +136,10 @@ def test_extreme_gradients_and_losses_give_finite_weights_or_a_named_error(norms
                 weights = weigh(WEIGHTINGS[name], Losses(*losses), products(*norms, cosine), step=step, state=state)
             except NotWeightsError as error:
                 assert "weights must be finite" in str(error)  # noqa: PT017 - either outcome is right
-                assert name == "pcgrad-symmetric"  # the one whose weights are as large as a quotient of norms
+                assert CASES[name][0].quotient
                 continue
-            assert all(math.isfinite(w) and w >= 0.0 for w in weights)
+            assert all(math.isfinite(w) for w in weights)
+            assert CASES[name][0].negative or min(weights) >= 0.0
 
 
 @settings(max_examples=100, deadline=None)
@@ -212,6 +218,52 @@ def test_pcgrad_never_raises_the_retain_loss(norms, cosine):
     assert weights.retain * k.a + weights.forget * k.s >= -1e-15 * norms[0] * norms[1]
 
 
+def random_pair(seed):
+    g = torch.Generator().manual_seed(seed)
+    return (torch.randn(6, generator=g, dtype=torch.float64) for _ in range(2))
+
+
+def step_of(name, r, f, **parameters):
+    weights = weigh(WEIGHTINGS[name], LOSSES, gramian([r], [f]), parameters=parameters)
+    return weights.retain * r + weights.forget * f
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_blur_is_the_forget_gradient_and_what_of_the_other_does_not_touch_it(seed):
+    r, f = random_pair(seed)
+    unit_f = f / f.norm()
+    apart = r - (r @ unit_f) * unit_f
+    torch.testing.assert_close(step_of("blur", r, f, gamma=0.5), apart + 0.5 * f)
+    # The forget objective falls as fast as without a retain set, whatever that asks for.
+    assert float(f @ step_of("blur", r, f)) == pytest.approx(float(f @ f))
+    assert float(f @ step_of("blur", r - 9 * f, f)) == pytest.approx(float(f @ f))
+
+
+def test_blur_may_raise_the_retain_loss():
+    r, f = torch.tensor([1.0, 0.1], dtype=torch.float64), torch.tensor([-1.0, 0.0], dtype=torch.float64)
+    assert float(r @ step_of("blur", r, f)) < -0.9
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_gru_is_the_nearest_direction_that_does_not_raise_the_retain_loss(seed):
+    """The projection of `g_f` onto `{d: g_r . d >= 0}`, by a solver that knows nothing of its formula."""
+    r, f = random_pair(seed)
+    nearest = scipy.optimize.minimize(
+        lambda d: ((d - f.numpy()) ** 2).sum(),
+        f.numpy(),
+        constraints={"type": "ineq", "fun": lambda d: r.numpy() @ d},
+        method="SLSQP",
+        options={"ftol": 1e-14},
+    )
+    torch.testing.assert_close(step_of("gru", r, f), torch.from_numpy(nearest.x), rtol=0, atol=1e-5)
+
+
+def test_gru_is_pcgrad_without_the_retain_gradient():
+    r, f = torch.tensor([1.0, 0.0], dtype=torch.float64), torch.tensor([-2.0, 3.0], dtype=torch.float64)
+    weights = weigh(WEIGHTINGS["pcgrad"], LOSSES, gramian([r], [f]))
+    torch.testing.assert_close(step_of("gru", r, f) + r, step_of("pcgrad", r, f) / weights.forget)
+
+
 @pytest.mark.parametrize(
     ("losses", "expected"),
     [
@@ -248,6 +300,12 @@ def test_rlw_is_a_softmax_of_two_normal_draws():
     assert scipy.stats.kstest(logs, scipy.stats.norm(scale=math.sqrt(2)).cdf).pvalue > 0.01
     neighbours = scipy.stats.pearsonr(logs[:-1], logs[1:]).statistic
     assert abs(neighbours) < 0.07  # three standard errors of 2000 independent draws
+
+
+@pytest.mark.parametrize("gamma", [0.0, -1.0, math.nan])
+def test_blur_refuses_gamma_out_of_range(gamma):
+    with pytest.raises(InputError, match=r"gamma = .* is not above 0"):
+        weigh(WEIGHTINGS["blur"], LOSSES, Gramian(1.0, 0.0, 1.0), parameters={"gamma": gamma})
 
 
 @pytest.mark.parametrize("c", [-0.1, 1.1, math.nan])

@@ -2,6 +2,7 @@
 
 from ngdiff.core.answers import Answers
 from ngdiff.core.autolr import AutoLR, AutoLRSettings, Probe
+from ngdiff.core.by_entries import EntryRule, choose_entries
 from ngdiff.core.combine import combine
 from ngdiff.core.gramian import Gramian, gramian
 from ngdiff.core.lean_line import LeanStepLine
@@ -13,6 +14,7 @@ __all__ = [
     "Answers",
     "AutoLR",
     "AutoLRSettings",
+    "EntryRule",
     "GradientSlots",
     "Gramian",
     "LeanStepLine",
@@ -20,6 +22,7 @@ __all__ = [
     "Parabola",
     "Probe",
     "StepLine",
+    "choose_entries",
     "combine",
     "gramian",
 ]

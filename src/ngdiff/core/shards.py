@@ -73,6 +73,24 @@ def norm(tensors: Sequence[Tensor]) -> float:
     return total
 
 
+def sum_over_shards(values: Sequence[Tensor], tensors: Sequence[Tensor]) -> list[float]:
+    """Sum of numbers that each process took of its own parts of tensors; the same in every process.
+
+    Args:
+        values: (N,) each, one for each of `tensors`.
+        tensors: What they were taken of; a number of a whole tensor counts once.
+    """
+    groups: dict[Hashable, list[Tensor]] = {}
+    for value, tensor in zip(values, tensors, strict=True):
+        groups.setdefault(_place(tensor), []).append(value)
+    total = torch.zeros(len(values[0]), dtype=torch.float64)
+    for place, parts in groups.items():
+        here = torch.stack([part.to(parts[0].device) for part in parts]).sum(0).cpu().double()
+        reduce = _reducer(place)
+        total += here if reduce is None else reduce(here)
+    return [float(number) for number in total.tolist()]
+
+
 def true_on_every_rank(fact: bool, tensors: Sequence[Tensor]) -> bool:
     """Whether a fact about the local parts of tensors holds in every process that has such parts."""
     for place in {_place(tensor) for tensor in tensors}:

@@ -51,6 +51,11 @@ class GradientOptions:
                 f"--gradient-buffers 1: the weighting {weighting} uses the inner product of the two gradients, which "
                 "are never held together then; use 2, or a weighting without it, such as ngdiff"
             )
+        if weighting.entries is not None:
+            raise InputError(
+                f"--gradient-buffers 1: the weighting {weighting} compares the two gradients entry by entry, which are "
+                "never held together then; use 2, or a weighting of whole gradients, such as ngdiff"
+            )
         if self.stash_dtype != "same":
             raise InputError(f"--stash-dtype {self.stash_dtype} with --gradient-buffers 1: no gradient waits")
         if not self.disable_dropout:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from ngdiff.core import Gramian, combine
+from ngdiff.core import EntryRule, Gramian, choose_entries, combine
 from ngdiff.core.combine import scale_
 from ngdiff.core.shards import gramian_over_shards, local
 from ngdiff.core.slots import SIDES, GradientSlots, Side
@@ -32,6 +32,10 @@ class BothGradients(Protocol):
     def combine(self, weights: Weights, run: Pass) -> None:
         """Once: `.grad` is then `w_r g_r + w_f g_f`, or None everywhere where both weights are 0."""
 
+    @property
+    def entries(self) -> Mapping[Side, float] | None:
+        """Where a rule chooses entries, the part in which each side's counted, after `combine`; else None."""
+
 
 class Gradients(Protocol):
     """From the micro-batches of a step to the combined gradient in `.grad`."""
@@ -49,6 +53,7 @@ class TwoBuffers:
     Args:
         parameters: Those that are trained.
         stash_dtype, stash_device: How the side that waits is kept (`GradientSlots`).
+        rule: Of each entry, whose counts; None: both.
     """
 
     def __init__(
@@ -57,7 +62,9 @@ class TwoBuffers:
         *,
         stash_dtype: torch.dtype | None = None,
         stash_device: str | None = None,
+        rule: EntryRule | None = None,
     ) -> None:
+        self._rule = rule
         self._slots = GradientSlots(parameters, stash_dtype=stash_dtype, stash_device=stash_device)
         self._whole = DenseBuffers(self._slots.parameters)
 
@@ -69,14 +76,16 @@ class TwoBuffers:
 
     def take(self, run: Pass) -> BothGradients:
         """Both; no further pass is needed."""
-        return _TwoGradients(self._slots, self._whole)
+        return _TwoGradients(self._slots, self._whole, self._rule)
 
 
 class _TwoGradients:
     """One Gramian, one sum in place; gradients that are sparse meet on the rows that either has."""
 
-    def __init__(self, slots: GradientSlots, whole: DenseBuffers) -> None:
-        self._slots, self._whole = slots, whole
+    entries: Mapping[Side, float] | None = None
+
+    def __init__(self, slots: GradientSlots, whole: DenseBuffers, rule: EntryRule | None) -> None:
+        self._slots, self._whole, self._rule = slots, whole, rule
         self._g_r, self._g_f = slots.take("retain"), slots.take("forget")
         self._rows: dict[int, Tensor] = {}
         for index, pair in enumerate(zip(self._g_r, self._g_f, strict=True)):
@@ -87,6 +96,11 @@ class _TwoGradients:
 
     def combine(self, weights: Weights, run: Pass) -> None:
         """The sum."""
+        if self._rule is not None:
+            parts = [float(weight != 0.0) for weight in weights]
+            if all(weights):
+                parts = [*choose_entries(self._g_r, self._g_f, self._rule)]
+            self.entries = dict(zip(SIDES, parts, strict=True))
         if not any(weights):
             self._slots.restore(None)
             return
@@ -127,6 +141,8 @@ class OneBuffer:
 class _OneGradient:
     """The retain gradient, and the norm of the other."""
 
+    entries: Mapping[Side, float] | None = None
+
     def __init__(self, slots: GradientSlots, waiting: Sequence[Batches], run: Pass) -> None:
         self._slots, self._waiting = slots, waiting
         square_f = self._run("forget", run)
@@ -154,13 +170,16 @@ class _OneGradient:
         return gramian_over_shards(gradient, [None] * len(gradient)).a
 
 
-def gradients_for(args: GradientOptions, parameters: Iterable[Parameter]) -> Gradients:
+def gradients_for(
+    args: GradientOptions, parameters: Iterable[Parameter], *, rule: EntryRule | None = None
+) -> Gradients:
     """Those that the options of a run ask for.
 
     Args:
         args: Options.
         parameters: Those that are trained.
+        rule: Of each entry, whose counts; None: both. Options with one buffer and a rule are refused before.
     """
     if args.gradient_buffers == 1:
         return OneBuffer(parameters)
-    return TwoBuffers(parameters, stash_dtype=args.waiting_dtype, stash_device=args.waiting_device)
+    return TwoBuffers(parameters, stash_dtype=args.waiting_dtype, stash_device=args.waiting_device, rule=rule)

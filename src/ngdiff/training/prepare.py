@@ -77,9 +77,10 @@ def make_step(trainer: Any) -> TwoGradientStep:
         processes=trainer.accelerator.num_processes,
         autocast=trainer.accelerator.autocast,
     )
+    trained = (p for p in trainer.model.parameters() if p.requires_grad)
     return TwoGradientStep(
         objective_pass,
-        gradients_for(trainer.args, (p for p in trainer.model.parameters() if p.requires_grad)),
+        gradients_for(trainer.args, trained, rule=trainer.weigher.weighting.entries),
         trainer.weigher,
         state=trainer.run_state.weighting,
         global_sum=trainer.global_sum,

@@ -26,7 +26,8 @@ class StepReport:
     Args:
         number: Of the step, from 1.
         figures: What the log line says of it: losses, objectives, norms and weights of both sides, cosine, ...
-        combined_norm: `|w_r g_r + w_f g_f|`, from the inner products; None where that of both sides is not known.
+        combined_norm: `|w_r g_r + w_f g_f|`, from the inner products; None where that of both sides is not known, or a
+            rule chose among their entries.
         idle: Why nothing moves; empty where something does.
         asked_to_stop: Number of processes that were asked to stop by the time the losses were summed.
     """
@@ -117,8 +118,12 @@ class TwoGradientStep:
             )
             both.combine(weighed.weights, run)
         self._losses = _Losses()  # one buffer takes the forget pass once more after the weights are known
-        norm = both.products.norm_of(*weighed.weights) if self._weigher.knows_cosine else None
-        return StepReport(number, weighed.figures, norm, weighed.idle, asked)
+        figures, norm = weighed.figures, None
+        if both.entries is not None:
+            figures |= {f"entries_{side}": part for side, part in both.entries.items()}
+        elif self._weigher.knows_cosine:
+            norm = both.products.norm_of(*weighed.weights)
+        return StepReport(number, figures, norm, weighed.idle, asked)
 
     def _observed(self, run: Pass) -> Pass:
         def observed(side: Side, batch: Any, factor: float) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ngdiff.core.by_entries import EntryRule
 from ngdiff.core.gramian import Gramian
 from ngdiff.errors import InputError
 from ngdiff.imports import place_of_function
@@ -55,6 +56,8 @@ class Weighting:
         uses_dot: Whether it reads `gramian.s`. Where it does not, `s` may be any number.
         name: What it is called in messages; by default the function's name.
         bound: Values of its parameters; what is not here has the function's default.
+        entries: Of each entry of the two gradients, whose counts before they are weighed and added (`core.by_entries`);
+            None: both everywhere. The rule does not apply where a side has weight 0.
     """
 
     function: WeightingFunction
@@ -63,11 +66,17 @@ class Weighting:
     uses_dot: bool = False
     name: str = ""
     bound: Mapping[str, Any] = field(default_factory=dict)
+    entries: EntryRule | None = None
 
     @property
     def parameters(self) -> dict[str, Any]:
         """The method's own parameters and their values, e.g. `{"c": 0.5}`."""
         return {name: self.bound.get(name, p.default) for name, p in own_parameters(self.function).items()}
+
+    @property
+    def needs_both_gradients(self) -> bool:
+        """Whether the two gradients have to be held at once: for their inner product, or for their entries."""
+        return self.uses_dot or self.entries is not None
 
     def __str__(self) -> str:
         return self.name or getattr(self.function, "__name__", type(self.function).__name__)
