@@ -29,7 +29,7 @@ def pair(seed: int, shape: tuple[int, ...] = (7, 5)) -> tuple[torch.Tensor, torc
 @pytest.mark.parametrize("name", RULES)
 @pytest.mark.parametrize("piece", [1, 11, 1 << 22])
 def test_the_sum_of_what_is_chosen_is_that_of_the_twin(name, piece, monkeypatch):
-    monkeypatch.setattr(by_entries, "_PIECE", piece)
+    monkeypatch.setattr(by_entries, "_CHUNK", piece)
     r, f = pair(0)
     expected = twin(name, r.numpy().copy(), f.numpy().copy())
     moving = ((r != 0) | (f != 0)).numpy()

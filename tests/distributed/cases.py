@@ -17,6 +17,8 @@ AT_RANDOM = {"train_sampling_strategy": "random"}
 AUTOLR = {"optim": "sgd", "learning_rate": "auto", "autolr_interval": 2, **AT_RANDOM}
 # Rate far below the edge of stability, so that nothing but the arithmetic of probes differs.
 SMALL = {"optim": "sgd", "learning_rate": "auto:1e-2", "autolr_search": False, "autolr_interval": 2}
+# A weighting with a state.
+PDU = {**SGD, "method": "npo+pdu(lr=0.3)"}
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,9 @@ CASES: dict[str, Case] = {
     # An entry near 0 may change its sign with the rounding, and the whole entry of the step with it: none here does.
     "sago": Case({**SGD, "method": "sago"}, 1e-8, 1e-8),
     "sago-sum, lora in two micro-batches": Case(
-        {**SGD, "method": "npo+sago-sum", "lora": True, "gradient_accumulation_steps": 2, "max_steps": 3}, 1e-8, 1e-8
+        {**SGD, "method": "npo+sago-sum", "lora": True, "gradient_accumulation_steps": 2, "max_steps": 3}, 5e-8, 5e-8
     ),
+    "pdu": Case({**PDU, "save_strategy": "steps", "save_steps": 4}, 5e-8, 5e-8),
 }
 
 # Interrupted after four of six steps, within the second epoch.
@@ -82,6 +85,6 @@ INTERRUPTED = {
     "optim": "adamw_torch",
     "learning_rate": "auto",
     "autolr_interval": 3,
-    "method": "npo+pdu",  # which has a state
+    "method": "npo+ngdiff",
 } | AT_RANDOM
 SAVED = {**INTERRUPTED, "save_strategy": "steps", "save_steps": 4}

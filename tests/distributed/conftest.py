@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from .cases import CASES, INTERRUPTED, SAVED
+from .cases import CASES, INTERRUPTED, PDU, SAVED
 from .launch import launch
 
 BATCH = {1: 4, 2: 2}
@@ -41,11 +41,12 @@ def two(folder: Path, one: dict[str, Any]) -> dict[str, Any]:
             "interrupted": spread(2, SAVED),
             "began in one": spread(2, resumed(folder / "one")),
             "began in two": spread(2, resumed(folder / "two")),
+            "pdu, resumed": spread(2, resumed(folder / "two", "pdu", PDU)),
         },
     )
 
 
-def resumed(folder: Path) -> dict[str, Any]:
-    """Options that go on from the checkpoint of `interrupted` in a folder."""
-    run = folder / "run-interrupted"
-    return {**INTERRUPTED, "output_dir": str(run), "resume": str(run / "checkpoint-4")}
+def resumed(folder: Path, name: str = "interrupted", options: dict[str, Any] = INTERRUPTED) -> dict[str, Any]:
+    """Options that go on from the checkpoint of a run in a folder."""
+    run = folder / f"run-{name}"
+    return {**options, "output_dir": str(run), "resume": str(run / "checkpoint-4")}

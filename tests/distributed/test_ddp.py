@@ -59,6 +59,13 @@ def test_two_processes_resume_bit_for_bit(two):
     assert distance(two["began in two"], two["interrupted"]) == 0.0
 
 
+def test_two_processes_resume_with_the_state_of_a_weighting(two):
+    prices = [row["weight_retain"] for row in two["pdu"]["logs"]]
+    assert len(set(prices)) == len(prices) == 6
+    assert two["pdu, resumed"]["logs"] == two["pdu"]["logs"]
+    assert distance(two["pdu, resumed"], two["pdu"]) == 0.0
+
+
 def test_one_process_goes_on_where_two_began(folder, one, two):
     ended = launch(folder / "one again", 1, {"resumed": spread(1, resumed(folder / "two"))})["resumed"]
     check_resumed(ended, one)

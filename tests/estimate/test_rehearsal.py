@@ -121,7 +121,10 @@ def test_every_objective_can_be_rehearsed(objective, rehearse):
 @pytest.mark.slow
 @pytest.mark.parametrize("weighting", sorted(WEIGHTINGS))
 def test_every_weighting_can_be_rehearsed(weighting, rehearse, plain):
-    assert rehearse(weighting=weighting, **FIXED).peaks[FORGET].total == plain.peaks[FORGET].total
+    # One number more where Trainer takes the norm of the step: by entries, which the Gramian does not know.
+    assert rehearse(weighting=weighting, **FIXED).peaks[FORGET].total == pytest.approx(
+        plain.peaks[FORGET].total, rel=0, abs=4 if WEIGHTINGS[weighting].entries else 0
+    )
 
 
 def test_nothing_is_written_or_said(rehearse, never, capsys, caplog):

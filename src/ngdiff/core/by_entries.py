@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ngdiff.core.gramian import Gradient, work_place
+from ngdiff.core.gramian import Gradient, common_device
 from ngdiff.core.shards import local, sum_over_shards
 
 # From a part of the retain and of the forget gradient, of one shape and on one device, to two masks: where the entries
@@ -17,7 +17,7 @@ from ngdiff.core.shards import local, sum_over_shards
 EntryRule = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 # Entries that are looked at together: masks of a whole embedding would need as much memory as its gradient.
-_PIECE = 1 << 22
+_CHUNK = 1 << 22
 
 
 @torch.no_grad()
@@ -46,8 +46,8 @@ def choose_entries(g_r: Gradient, g_f: Gradient, rule: EntryRule) -> tuple[float
         owner = r if r is not None else f
         if owner is None:
             continue
-        place = work_place(r, f)
-        for part_r, part_f in zip(_pieces(r, like=owner), _pieces(f, like=owner), strict=True):
+        place = common_device(r, f)
+        for part_r, part_f in zip(_chunks(r, like=owner), _chunks(f, like=owner), strict=True):
             counts.append(_choose(part_r, part_f, rule, place))
             owners.append(owner)
     moving, retain, forget = sum_over_shards(counts, owners) if counts else (0.0, 0.0, 0.0)
@@ -67,10 +67,10 @@ def _choose(r: Tensor | None, f: Tensor | None, rule: EntryRule, place: torch.de
     return torch.stack([moving.sum(), *((mask & moving).sum() for mask in masks)])
 
 
-def _pieces(gradient: Tensor | None, *, like: Tensor) -> Sequence[Tensor | None]:
+def _chunks(gradient: Tensor | None, *, like: Tensor) -> Sequence[Tensor | None]:
     """The own part of a gradient, in views of whole rows; as many Nones as `like` has views where there is none."""
     shape = local(like).shape
-    rows = max(1, _PIECE // max(1, shape[1:].numel())) if shape else 1
+    rows = max(1, _CHUNK // max(1, shape[1:].numel())) if shape else 1
     if gradient is None:
         return [None] * (max(1, -(-shape[0] // rows)) if shape else 1)
     return local(gradient).split(rows) if shape else (local(gradient),)
