@@ -17,6 +17,8 @@ from scipy.stats import beta
 
 from ngdiff.metrics.auc import auc_interval
 from ngdiff.metrics.bootstrap import ratio_interval
+from ngdiff.metrics.distance import Distance, RowValues, distance_from_holdout
+from ngdiff.metrics.distance import distance as against_retrained
 from ngdiff.metrics.gaffke import mean_interval
 from ngdiff.metrics.privleak import SCORE, privleak, privleak_interval
 from ngdiff.metrics.score import score
@@ -162,6 +164,46 @@ def utilities(runs: int, rng: Rng) -> Iterator[str]:
         yield row("model utility", f"n = {n} each", every)
 
 
+def distances(runs: int, rng: Rng) -> Iterator[str]:
+    """D of models that recite so much of the forget rows (below 0: that went too far); truths from many rows."""
+    kinds = {"D (retrained)": against_retrained, "D (holdout)": distance_from_holdout}
+    for kind, function in kinds.items():
+        for n, m in ((10, 50), (40, 100), (200, 200)):
+            every = []
+            for known in (0.0, 0.1, -0.2, 0.5):
+                held = Held()
+                truth = _measured(function, _models(np.random.default_rng(1), known, 4000, 4000), draws=2)
+                for run in range(max(50, runs // 5)):
+                    found = _measured(function, _models(rng, known, n, m), seed=run)
+                    held.add(found.interval, float(truth.value or 0.0))
+                every.append(held)
+            yield row(kind, f"{n} against {m}", every)
+
+
+def _measured(function: Callable[..., Distance], models: list[RowValues], **options: int) -> Distance:
+    now, retrained, before = models
+    return function(now, *([retrained] if function is against_retrained else []), before, **options)
+
+
+def _models(rng: Rng, known: float, n: int, m: int) -> list[RowValues]:
+    """The model, a retrained one, and that before, on the same rows: each row has a difficulty that all share."""
+    difficulties = rng.normal(size=n), rng.normal(size=m)
+
+    def side(difficulty: np.ndarray, seen: float) -> dict[str, np.ndarray]:
+        k, far = difficulty.size, 1 - seen
+        loss = np.abs(8 * far + 0.01 + 0.7 * far * (difficulty + 0.3 * rng.normal(size=k)))
+        return {
+            "loss": loss,
+            "probability": np.exp(-loss),
+            "min-20%": 1.8 * loss + 0.5 * rng.normal(size=k),
+            "verbmem": np.clip(0.13 * far + 0.98 * seen + 0.1 * far * rng.normal(size=k), 0, 1),
+            "exact_memorisation": np.clip(0.13 + 0.86 * seen + 0.08 * rng.normal(size=k), 0, 1),
+            "extraction_strength": np.where(rng.random(k) < seen, 1, (rng.random(k) < 0.1) * rng.random(k) / 2),
+        }
+
+    return [RowValues(side(difficulties[0], seen), side(difficulties[1], 0.0)) for seen in (known, 0.0, 0.99)]
+
+
 def _rows(rng: Rng, n: int, a: float, b: float) -> list[dict[str, object]]:
     """Rows with known means: p of the answer beta(a, b), one wrong answer of probability p / 4, ROUGE in quarters."""
     words = ("one", "two", "three", "four")
@@ -201,7 +243,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     print("| number | size | least coverage | median width | percentile bootstrap, least coverage |")
     print("|---|---|---|---|---|")
-    for part in (fractions, losses, areas, privleaks, utilities):
+    for part in (fractions, losses, areas, privleaks, utilities, distances):
         for line in part(runs, rng):
             print(line, flush=True)
 

@@ -74,6 +74,7 @@ def test_several_references_are_all_kept(runs: list[str], tmp_path: Path, capsys
         "B                   0.4800",
         "* best of its column",
         "note: ngdiff is over-forgotten, beyond the 95 % interval of A, B: Verbmem 0.2500 < 0.3000",
+        "note: no D; ngdiff score RUN --retrained RUN --before RUN --output FILE adds it to a metrics.json",
     ]
     config = tmp_path / "c.yaml"
     config.write_text("reference: [A, B]\nmetrics: forget.rouge_l_recall\n")

@@ -83,7 +83,11 @@ def test_a_retrained_model_gives_forget_quality_and_a_column(evaluation: Path, t
     assert out.splitlines()[0].split() == ["value", "95", "%", "interval", "retrained"]
     assert re.search(rf"forget quality +↑ +{expected:.4f}", out)
     # rows that all say "a cat" in the retrained model, and "a dog" in the other
-    (note,) = (line for line in out.splitlines() if line.startswith("note:"))
+    no_unit, note = (line for line in out.splitlines() if line.startswith("note:") and "(holdout)" not in line)
+    assert no_unit == (
+        "note: no D (retrained), whose unit is the model before unlearning (--before); differences: --output, "
+        "distance.parts"
+    )
     assert note.startswith(
         "note: the model is over-forgotten, beyond the 95 % interval of retrained: Verbmem 0.5000 < 0.5"
     )
@@ -105,7 +109,7 @@ def test_a_retrained_model_of_other_rows_is_refused(evaluation: Path, tmp_path: 
 
 
 def test_a_retrained_model_that_cannot_be_compared_with_is_said(evaluation: Path, tmp_path: Path, capsys) -> None:
-    retrained = write(tmp_path / "retrained", {"forget": [record(4.0, perturbed=[])]})
+    retrained = write(tmp_path / "retrained", {"forget": [record(4.0, perturbed=[]) for _ in range(6)]})
     assert main(["score", str(evaluation), "--retrained", str(retrained)]) == 0
     assert "note: no forget quality, which needs perturbed answers of the set" in capsys.readouterr().out
 

@@ -1,6 +1,7 @@
 """`ngdiff demo`, on few people."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -31,6 +32,8 @@ def test_the_demo_shows_before_after_and_the_reference(tmp_path, capsys):
     assert all(note in out for note in notes)
     assert out.count("is over-forgotten") == len(notes)
     assert metrics["after"]["forget"]["loss"] > metrics["before"]["forget"]["loss"]
+    assert metrics["after"]["distance"]["parts"]["verbmem"]["before"] == metrics["before"]["verbmem"]
+    assert re.search(r"D \(retrained\) +↓ +- +\d", out)
     assert torch.get_num_threads() == threads
 
     assert main(["demo", "--output", str(output)]) == 2

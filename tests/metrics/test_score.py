@@ -87,7 +87,7 @@ def test_forget_quality_needs_both_sides() -> None:
     assert "forget_quality" not in score(TOFU, retrained={"forget": without})
     assert "forget_quality" not in score({"retain": TOFU["retain"]}, retrained=TOFU)
     # rows without perturbed answers are left out of the test, as of the truth ratio
-    mixed = score({"forget": [*TOFU["forget"], without[0]]}, retrained=other)
+    mixed = score({"forget": [*TOFU["forget"], without[0]]}, retrained={"forget": [*other["forget"], without[0]]})
     assert mixed["forget_quality"] == expected.pvalue
 
 
@@ -140,6 +140,7 @@ def test_intervals_hold_the_means_and_say_how_they_were_made() -> None:
     assert set(made["method"].values()) == {
         "Dirichlet weights with a worst-case value (Gaffke), 2000 draws",
         "bootstrap-t, 2000 resamples",
+        "Dirichlet weights of the rows, 2000 draws",
     }
     for name in sets:
         assert made["sets"][name].keys() == {key for key in found[name] if f"n_{key}" in found[name]}
@@ -276,5 +277,8 @@ def test_a_set_may_not_take_the_name_of_another_number(name: str) -> None:
 
 def test_every_other_number_has_its_name_reserved() -> None:
     everything = {**TOFU, "holdout": answers(7), **muse(0, 0.0)}
-    found = score(everything, retrained={**TOFU, **muse(9, 0.9)}, confidence=0.95)
+    recited = {**TOFU["forget"][0], "token_hit": [1, 0], "paraphrased": likelihood(1.0)}
+    retrained = {**TOFU, **muse(9, 0.9), "holdout": everything["holdout"]}
+    found = score(everything, retrained=retrained, before=everything, confidence=0.95)
+    found |= score({"forget": [recited]})
     assert set(found) - set(everything) == set(RESERVED) - {"lm_eval"}  # only a model can tell

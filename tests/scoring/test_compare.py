@@ -90,12 +90,16 @@ def with_interval(verbmem: float, low: float, high: float) -> dict[str, Any]:
 def test_over_forgetting_is_said_in_words() -> None:
     runs = {"a": run(0.0), "b": run(0.21), "c": run(0.9), "retrained": with_interval(0.32, 0.2, 0.45)}
     table = compare(runs, references=["retrained"])
-    assert table.notes == ["note: a is over-forgotten, beyond the 90 % interval of retrained: Verbmem 0.0000 < 0.2000"]
+    no_d = "note: no D; ngdiff score RUN --retrained RUN --before RUN --output FILE adds it to a metrics.json"
+    assert table.notes == [
+        "note: a is over-forgotten, beyond the 90 % interval of retrained: Verbmem 0.0000 < 0.2000",
+        no_d,
+    ]
     assert [[one.quantity.key for one in own] for own in table.over] == [["forget.rouge_l_recall"], [], [], []]
     # beyond all of several
     more = {**runs, "other": with_interval(0.1, 0.0, 0.3)}
-    assert compare(more, references=["retrained", "other"]).notes == []
-    (note,) = compare({**runs, "retrained": run(0.32)}, references=["retrained"]).notes
+    assert compare(more, references=["retrained", "other"]).notes == [no_d]
+    note, _ = compare({**runs, "retrained": run(0.32)}, references=["retrained"]).notes
     assert (
         note == "note: retrained: no confidence intervals, so over-forgetting cannot be told; ngdiff score makes them"
     )
@@ -203,3 +207,35 @@ def test_texts_that_rouge_score_cannot_read_are_compared_by_words_of_unicode() -
     assert compare({"a": readable}, metrics=["forget.rouge_l_recall"]).values == [[0.0]]
     # a run that lacks it keeps its number, in a column of its own
     assert compare({"a": readable, "old": run(0.1)}).values == [[0.0, 0.9], [0.1, None]]
+
+
+def with_distance(value: float, left_out: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
+    found = {"value": value, "noise": 0.05, "parts": {}, "left_out": left_out or {}, "uncorrected": []}
+    return run(0.1, 0.9, distance=found, **more)
+
+
+def test_what_counts_stands_first() -> None:
+    first = {"forget": {"n": 2, "rouge_l_recall": 0.1, "extraction_strength": 0.2, "truth_ratio": 0.5}}
+    metrics = {**with_distance(0.3, model_utility=0.4, collateral={"holdout": 0.125}), **first}
+    metrics["aggregates"] = {"memorisation": 0.6, "privacy": None, "utility": 0.4, "robustness": None}
+    assert compare({"a": metrics}).titles == [
+        "Verbmem", "extraction strength", "D (retrained)", "Utility", "collateral (holdout), nats",
+        "truth ratio", "model utility",
+    ]  # fmt: skip
+    keys = [quantity.key for quantity in compare({"a": metrics}, metrics=["all"]).quantities]
+    assert {"distance", "collateral.holdout", "aggregates.memorisation"} <= set(keys)
+    assert not {"aggregates.privacy", "aggregates.utility"} & set(keys)
+
+
+def test_the_nearest_by_distance_is_best_and_named() -> None:
+    ends = {"level": 0.95, "distance": [0.1201, 0.2199]}
+    runs = {"a": with_distance(0.44), "b": with_distance(0.17, confidence=ends), "retrained": run(0.13, 0.9)}
+    assert best_of(runs, "distance", references=["retrained"]) == ["b"]
+    notes = compare(runs, references=["retrained"]).notes
+    assert "note: nearest to never seen by D (retrained): b, 0.1700 [0.1201, 0.2199]" in notes
+    assert not any("no D" in note for note in notes)
+    other = with_distance(0.5, {"truth_ratio": "no truth_ratio of forget rows of the model"})
+    assert (
+        "note: D (retrained) of c is over other measures than that of b: they do not compare"
+        in compare({**runs, "c": other}, references=["retrained"]).notes
+    )

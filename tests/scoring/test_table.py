@@ -17,6 +17,9 @@ RETAIN: dict[str, Any] = {"n": 180, "rouge_l_recall": 0.97, "loss": 0.06}
 def test_one_evaluation() -> None:
     assert format_table({"verbmem": 0.98, "forget": FORGET, "retain": RETAIN}).splitlines() == [
         "                            value",
+        "in short",
+        "  Verbmem               ↓  0.9800",
+        "  Utility               ↑  0.9700",
         "forget (20)",
         "  Verbmem               ↓  0.9800",
         "  probability           ↓  0.9000",
@@ -33,6 +36,9 @@ def test_several_with_gaps_and_unequal_counts() -> None:
     text = format_comparison({"before": {"forget": FORGET, "retain": RETAIN}, "after unlearning": after})
     assert text.splitlines() == [
         "                           before  after unlearning",
+        "in short",
+        "  Verbmem               ↓  0.9800            0.9800",
+        "  Utility               ↑  0.9700                 -",
         "forget (20, 19)",
         "  Verbmem               ↓  0.9800            0.9800",
         "  probability           ↓  0.9000            0.9000",

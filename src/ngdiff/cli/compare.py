@@ -19,8 +19,8 @@ class CompareOptions:
     overwrite: bool = option(False, help="replace these files")
     metrics: str | None = option(
         None,
-        help="columns, separated by commas, such as forget.loss,model_utility; all: every number (those of the "
-        "field's own tables)",
+        help="columns, separated by commas, such as forget.loss,model_utility; all: every number (Verbmem, extraction "
+        "strength, D, Utility, collateral, then those of the field's own tables)",
         value="KEYS",
     )
     reference: list[str] | None = option(  # noqa: RUF009 - `option` is a `dataclasses.field`
@@ -39,7 +39,9 @@ PARSER = CommandParser(
     "compare",
     "Put several evaluations into one table, a row for each: folders with metrics.json, or NAME=FOLDER. Arrows say "
     "which way is better; the best of each column is bold, in text it has a *. Of what is to be forgotten, that is the "
-    "nearest to --reference, a retrained model.",
+    "nearest to --reference, a retrained model. D, where ngdiff score found one, says how far a model is from never "
+    'having seen the rows: 1 before unlearning, 0 as if never seen. Distrust Verbmem alone: a model that answers "I do '
+    'not know" may hold all it knew, which extraction strength shows.',
     {"table": CompareOptions},
     required=(),
     words="run",

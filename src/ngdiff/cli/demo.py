@@ -4,7 +4,7 @@ import logging
 import sys
 import textwrap
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from ngdiff.errors import InputError
 from ngdiff.evaluation import EvaluationResult, evaluate, format_comparison, write_evaluation
 from ngdiff.files import prepare_output, write_json, write_text
 from ngdiff.manifest import describe_data, write_manifest
+from ngdiff.metrics import CONFIDENCE, score
 from ngdiff.modeling import SHAPES, build_model, load_model, save_model, train_tokenizer
 from ngdiff.report import plot_curves
 from ngdiff.scoring import over_forgotten_notes
@@ -98,7 +99,10 @@ def _run(words: list[str], values: dict[str, Any]) -> None:
     demo.tell("4/4  What each of them knows.")
     columns = {"before": "target", "after": "unlearned", "retrained": "retrained"}
     results = {column: demo.evaluate(name) for column, name in columns.items()}
-    table = format_comparison({column: result.metrics for column, result in results.items()})
+    before, after, retrained = (results[column].records for column in columns)
+    scores = score(after, before=before, retrained=retrained, confidence=CONFIDENCE)
+    results["after"] = replace(results["after"], scores=scores)
+    table = format_comparison({column: _without_intervals(result) for column, result in results.items()})
     curves = plot_curves(
         trainer.state.log_history,
         output / "curves.png",
@@ -117,6 +121,10 @@ def _run(words: list[str], values: dict[str, Any]) -> None:
     sys.stdout.write("\n" + "\n\n".join([*_samples(demo.rows["forget"], results), table]) + "\n\n")
     sys.stdout.write(f"Curves: {curves}\nData, models and records: {output}\n")
     sys.stdout.write(f"Done in {time.monotonic() - started:.0f} s.\n")
+
+
+def _without_intervals(result: EvaluationResult) -> dict[str, Any]:
+    return {name: value for name, value in result.scores.items() if name != "confidence"}
 
 
 class _Demo:

@@ -10,7 +10,14 @@ from ngdiff.errors import InputError
 from ngdiff.files import check_file, write_json
 from ngdiff.metrics import AUC_RETRAIN, CONFIDENCE, score
 from ngdiff.paths import user_path
-from ngdiff.scoring import format_comparison, over_forgotten_notes, read_metrics, read_sets, record_files
+from ngdiff.scoring import (
+    distance_notes,
+    format_comparison,
+    over_forgotten_notes,
+    read_metrics,
+    read_sets,
+    record_files,
+)
 
 
 @dataclass
@@ -21,7 +28,19 @@ class ScoreOptions:
     overwrite: bool = option(False, help="replace that file")
     retrained: str | None = option(
         None,
-        help="evaluation of a model that never saw the forget set (folder or file): for forget quality and PrivLeak",
+        help="evaluation of a model that never saw the forget set (folder or file): for D, how far the model is from "
+        "it, forget quality, PrivLeak and Privacy",
+        value="RUN",
+    )
+    before: str | None = option(
+        None,
+        help="evaluation of the model before unlearning: the unit of D, and what holdout rows cost since (collateral)",
+        value="RUN",
+    )
+    base: str | None = option(
+        None,
+        help="evaluation of a model that saw neither forget nor holdout set, such as that before fine-tuning: for D "
+        "against holdout rows (what records say of --base-model)",
         value="RUN",
     )
     muse_corpus: str = option(
@@ -58,28 +77,34 @@ def run(words: list[str]) -> None:
     if options.seed < 0:
         raise InputError(f"--seed {options.seed} is not 0 or more")
     files = [file for source in values["records"] for file in record_files(source)]
-    others = [] if options.retrained is None else record_files(options.retrained)
+    given = {name: getattr(options, name) for name in ("retrained", "before", "base")}
+    others = {name: record_files(source) for name, source in given.items() if source is not None}
     if options.output is not None:
-        check_file(options.output, overwrite=options.overwrite, inputs=[*files, *others])
+        inputs = [*files, *(file for own in others.values() for file in own)]
+        check_file(options.output, overwrite=options.overwrite, inputs=inputs)
     chosen: dict[str, Any] = {
         "corpus": options.muse_corpus,
         "confidence": options.confidence,
         "seed": options.seed,
     }
-    retrained = read_sets(others) if others else None
-    metrics = score(read_sets(files), retrained=retrained, **chosen)
+    sets = {name: read_sets(own) for name, own in others.items()}
+    metrics = score(
+        read_sets(files), retrained=sets.get("retrained"), before=sets.get("before"), base=sets.get("base"), **chosen
+    )
     columns = {"value": metrics}
-    notes: list[str] = []
-    if retrained is not None:
-        columns["retrained"] = score(retrained, **chosen)
-        if options.confidence is not None:
-            notes = over_forgotten_notes({"the model": metrics}, {"retrained": columns["retrained"]})
-        columns["retrained"].pop("confidence", None)  # a column of its own would be too much
+    for name in sets.keys() & {"before", "retrained"}:
+        columns[name] = score(sets[name], **chosen)
+    columns = {name: columns[name] for name in ("before", "value", "retrained") if name in columns}
+    notes = distance_notes(metrics) if "retrained" in sets or "before" in sets else []
+    if "retrained" in columns and options.confidence is not None:
+        notes += over_forgotten_notes({"the model": metrics}, {"retrained": columns["retrained"]})
+    for name in columns.keys() - {"value"}:
+        columns[name].pop("confidence", None)  # a column of its own would be too much
     if options.output is not None:
         target = user_path(options.output, "--output")
         write_json(target, {**metrics, **_of_a_model(target)})
     sys.stdout.write("\n".join([format_comparison(columns), *notes]) + "\n")
-    if retrained is not None and not _compared(metrics):
+    if "retrained" in sets and not _compared(metrics):
         sys.stdout.write(
             "note: no forget quality, which needs perturbed answers of the set forget from both models, and no "
             "PrivLeak against the retrained one, which needs token losses of muse_privleak_forget and "

@@ -1,7 +1,7 @@
 """Two models are compared on the same rows, or not at all."""
 
 import os.path
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +11,7 @@ from ngdiff.metrics.probability import record_name
 Records = Sequence[Mapping[str, Any]]
 
 
-def check_same_rows(own: Records, retrained: Records, what: str) -> None:
+def check_same_rows(own: Records, other: Records, what: str, model: str = "the retrained one") -> None:
     """Refuse records of two models that are not of the same rows, in whatever order.
 
     A row is known by its reference and its prompt. Models may put the same question by other templates: what all
@@ -20,24 +20,50 @@ def check_same_rows(own: Records, retrained: Records, what: str) -> None:
 
     Args:
         what: the number that would be wrong, for the message.
+        model: whose the other records are, for the message.
 
     Raises:
         InputError: says how many rows differ, and where the first is from; no text of the data.
     """
-    if len(own) != len(retrained):
+    if len(own) != len(other):
         raise InputError(
             f"{what} compares two models on the same rows, and there are records of {len(own)} rows of the model and "
-            f"of {len(retrained)} of the retrained one; evaluate both on the same file"
+            f"of {len(other)} of {model}; evaluate both on the same file"
         )
-    first, second = (_keys(side, _known_by([*own, *retrained])) for side in (own, retrained))
+    first, second = _both_keys(own, other)
     missing = Counter(first) - Counter(second)
     if missing:
         place = next(i for i, key in enumerate(first) if key in missing)
         raise InputError(
             f"{what} compares two models on the same rows, and {missing.total()} of {len(own)} rows of the model are "
-            f"not among those of the retrained one, the first of them {record_name(own[place])}; evaluate both on the "
-            "same file"
+            f"not among those of {model}, the first of them {record_name(own[place])}; evaluate both on the same file"
         )
+
+
+def same_rows(own: Records, other: Records, what: str, model: str = "the retrained one") -> list[Mapping[str, Any]]:
+    """The other model's records in the order of ours, checked; rows that are alike stay in their order.
+
+    Args:
+        what, model: as in `check_same_rows`.
+
+    Raises:
+        InputError: as `check_same_rows`.
+
+    >>> a, b = {"reference": "a"}, {"reference": "b"}
+    >>> same_rows([a, b], [b, a], "D") == [a, b]
+    True
+    """
+    check_same_rows(own, other, what, model)
+    first, second = _both_keys(own, other)
+    places: dict[tuple[Any, ...], deque[int]] = {}
+    for place, key in enumerate(second):
+        places.setdefault(key, deque()).append(place)
+    return [other[places[key].popleft()] for key in first]
+
+
+def _both_keys(own: Records, other: Records) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    fields = _known_by([*own, *other])
+    return _keys(own, fields), _keys(other, fields)
 
 
 def _known_by(records: Records) -> tuple[str, ...]:

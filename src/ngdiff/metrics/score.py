@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from ngdiff.errors import InputError
+from ngdiff.metrics.aggregates import aggregates
 from ngdiff.metrics.bootstrap import RESAMPLES, ratio_interval
 from ngdiff.metrics.catalogue import key_of
 from ngdiff.metrics.forget_quality import forget_quality
 from ngdiff.metrics.gaffke import DRAWS, Array, Ends, mean_ends
 from ngdiff.metrics.levels import check_confidence
 from ngdiff.metrics.membership import membership
+from ngdiff.metrics.never_seen import never_seen
 from ngdiff.metrics.privleak import (
     AUC_RETRAIN,
     PAIR,
@@ -37,6 +39,7 @@ CONFIDENCE = 0.95  # level of the intervals, unless said otherwise
 METHOD = {
     "fractions, AUC, model utility, PrivLeak": f"Dirichlet weights with a worst-case value (Gaffke), {DRAWS} draws",
     "loss": f"bootstrap-t, {RESAMPLES} resamples",
+    "distance, collateral": f"Dirichlet weights of the rows, {DRAWS} draws",
 }
 
 # Names at the top of a `metrics.json` that are no sets.
@@ -52,6 +55,10 @@ RESERVED = (
     "privleak_auc",
     "privleak_retrained",
     "worst_rows",
+    "distance",
+    "distance_holdout",
+    "collateral",
+    "aggregates",
     "confidence",
     "lm_eval",
 )
@@ -61,6 +68,8 @@ def score(
     sets: Sets,
     *,
     retrained: Sets | None = None,
+    before: Sets | None = None,
+    base: Sets | None = None,
     corpus: str = "news",
     confidence: float | None = None,
     seed: int = 0,
@@ -75,8 +84,11 @@ def score(
     - `privleak_auc`: `pair_aucs` of MUSE's three sets `muse_privleak_*`; `privleak`, in percent, against the model
       named in `privleak_retrained`: {`source`, `auc`, and for a model with records `privleak` by every score whose
       AUC is not 0 there};
+    - `distance`, `distance_holdout`, `collateral`: `ngdiff.metrics.never_seen`;
+    - `aggregates`: `ngdiff.metrics.aggregates`, where one of them is known;
     - `worst_rows`: {set: {metric: [{`index`, `origin`, `value`}, ...]}} of sets to be forgotten, worst first;
-    - `confidence`: {`level`, `method`, `seed`, `sets`: {set: {metric: [low, high]}}, `model_utility`, `privleak`}:
+    - `confidence`: {`level`, `method`, `seed`, `sets`: {set: {metric: [low, high]}}, `model_utility`, `privleak`,
+      `distance`, `distance_holdout`, `collateral`: {set: [low, high]}}:
       of every mean of at least two records, by `gaffke.mean_ends` for fractions and `bootstrap.ratio_interval` for
       losses; `model_utility` from the draws of its nine, sets drawn independently of each other;
       `privleak_interval`.
@@ -84,13 +96,15 @@ def score(
     Args:
         sets: records by set name.
         retrained: those of a model that never saw the forget set.
+        before: those of the model before unlearning, the unit of both distances.
+        base: those of a model that saw neither forget nor holdout set, such as that before fine-tuning.
         corpus: "news" or "books": which of MUSE's retrained models stands in where `retrained` has no MUSE sets.
         confidence: level of the intervals; None: none.
         seed: of the draws.
 
     Raises:
         InputError: no sets, an empty one, a set with a name of another number, a record that a metric cannot
-            use, or records of the retrained model that are of other rows, where the two are compared.
+            use, or records of another model that are of other rows, where the two are compared.
     """
     _check(sets, corpus)
     if confidence is not None:
@@ -105,18 +119,21 @@ def score(
         result["worst_rows"] = worst
     if sets.get("forget") and sets.get("holdout"):
         result["membership"] = membership(sets["forget"], sets["holdout"], confidence=confidence, seed=seed)
+    beside, ends = never_seen(sets, retrained=retrained, before=before, base=base, confidence=confidence, seed=seed)
+    result.update(beside)
+    result.update(_aggregates(sets, retrained or {}, result))
     passages, against = _passages(sets), _passages(retrained or {})
     if all(SCORE in side.get(split, {}) for side in (passages, against) for split in PAIR.split("_")):
         for name in (f"muse_privleak_{split}" for split in PAIR.split("_")):
             check_same_rows(sets[name], (retrained or {})[name], f"PrivLeak, by {name},")
     result.update(_privleak(passages, against, corpus))
     if confidence is not None:
-        result["confidence"] = _intervals(samples, numbers, confidence, seed)
+        result["confidence"] = {**_intervals(samples, numbers, confidence, seed), **ends}
         if "privleak" in result:
             known = against if result["privleak_retrained"]["source"] == "records" else AUC_RETRAIN[corpus]
-            ends = privleak_interval(passages, known, confidence=confidence, seed=seed)
-            if ends is not None:
-                result["confidence"]["privleak"] = list(ends)
+            found = privleak_interval(passages, known, confidence=confidence, seed=seed)
+            if found is not None:
+                result["confidence"]["privleak"] = list(found)
     return result
 
 
@@ -138,6 +155,18 @@ def _forget_quality(sets: Sets, retrained: Sets) -> dict[str, float]:
     check_same_rows(own, other, "forget quality")
     found = forget_quality(own, other)
     return {"forget_quality": found.pvalue, "forget_quality_statistic": found.statistic}
+
+
+def _aggregates(sets: Sets, retrained: Sets, result: Mapping[str, Any]) -> dict[str, Any]:
+    sides = [retrained.get(side, ()) for side in ("forget", "holdout")]
+    found = aggregates(
+        sets.get("forget", ()),
+        result.get("membership", {}),
+        membership(*sides) if all(sides) else {},
+        result.get("model_utility"),
+    )
+    known = [found[name] for name in found if name != "utility"]  # which is there as `model_utility`
+    return {"aggregates": found} if any(value is not None for value in known) else {}
 
 
 def _passages(sets: Sets) -> dict[str, dict[str, list[float]]]:

@@ -1,6 +1,7 @@
 """Scoring: records and `metrics.json` in, numbers and tables out. Reads files, needs no model and no torch."""
 
 from ngdiff.scoring.compare import Comparison, compare
+from ngdiff.scoring.distance_notes import distance_notes
 from ngdiff.scoring.formats import FORMATS
 from ngdiff.scoring.over_forgotten import over_forgotten, over_forgotten_notes
 from ngdiff.scoring.records import read_records, read_sets, record_files
@@ -12,6 +13,7 @@ __all__ = [
     "FORMATS",
     "Comparison",
     "compare",
+    "distance_notes",
     "format_comparison",
     "format_table",
     "over_forgotten",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ngdiff.errors import InputError
-from ngdiff.scoring.quantities import is_set
+from ngdiff.scoring.quantities import DISTANCES, is_set
 
 _NUMBERS = (
     "verbmem",
@@ -63,6 +63,17 @@ def _check_one(metrics: Mapping[str, Any], place: str) -> None:
         own = _mapping(membership[score], place, f"membership.{score}")
         _check_number(own.get("auc"), place, f"membership.{score}.auc")
         _check_interval(own.get("interval"), place, f"membership.{score}.interval")
+    for key in DISTANCES:
+        found = _mapping(metrics.get(key), place, key)
+        _check_number(found.get("value"), place, f"{key}.value")
+        parts = _mapping(found.get("parts"), place, f"{key}.parts")
+        for name in parts:
+            own = _mapping(parts[name], place, f"{key}.parts.{name}")
+            _check_number(own.get("value"), place, f"{key}.parts.{name}.value")
+        _mapping(found.get("left_out"), place, f"{key}.left_out")
+    for key in ("collateral", "aggregates"):
+        for name, value in _mapping(metrics.get(key), place, key).items():
+            _check_number(value, place, f"{key}.{name}")
     _check_confidence(metrics.get("confidence"), place)
 
 
@@ -73,8 +84,10 @@ def _check_confidence(found: Any, place: str) -> None:
     level = made.get("level")
     if level is None or not (_is_number(level) and 0 < level < 1):
         raise InputError(f"{place}: confidence.level is {_shown(level)}; it must be a number between 0 and 1")
-    for name in ("model_utility", "privleak"):
+    for name in ("model_utility", "privleak", *DISTANCES):
         _check_interval(made.get(name), place, f"confidence.{name}")
+    for name, ends in _mapping(made.get("collateral"), place, "confidence.collateral").items():
+        _check_interval(ends, place, f"confidence.collateral.{name}")
     sets = _mapping(made.get("sets"), place, "confidence.sets")
     for name in sets:
         for key, ends in _mapping(sets[name], place, f"confidence.sets.{name}").items():

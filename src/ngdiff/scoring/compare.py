@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 from ngdiff.errors import InputError
 from ngdiff.metrics import UNICODE
 from ngdiff.metrics.worst import COUNT, MAX
+from ngdiff.scoring.distance_notes import nearest_notes
 from ngdiff.scoring.over_forgotten import Beyond, is_of_forgetting, over_forgotten, over_forgotten_notes
 from ngdiff.scoring.quantities import (
     ABILITIES,
+    DISTANCES,
     Quantity,
     arrow,
     at,
+    head,
     in_force,
     is_shown,
     quantities,
@@ -21,10 +24,9 @@ from ngdiff.scoring.quantities import (
     shown,
 )
 
-# What a table shows unasked, as far as the runs have it: the numbers of the field's own tables.
+# What a table shows unasked after `HEAD`, as far as the runs have it: the numbers of the field's own tables.
 HEADLINE = (
-    "forget.rouge_l_recall",
-    "retain.rouge_l_recall",
+    *(key + worst for key in ("forget.rouge_l_recall", "forget.extraction_strength") for worst in (MAX, COUNT)),
     "forget.truth_ratio",
     "model_utility",
     "forget_quality",
@@ -32,7 +34,6 @@ HEADLINE = (
     "muse_knowmem_forget.rouge_l_f",
     "muse_knowmem_retain.rouge_l_f",
     "privleak",
-    "forget.extraction_strength",
     "membership.min-20%",
     "forget.accuracy",
     "retain.accuracy",
@@ -73,8 +74,8 @@ def compare(
 
     Args:
         runs: contents of `metrics.json` by name.
-        metrics: keys of the columns, such as `forget.loss`; "all" is every number; None: those of `HEADLINE`, or
-            all where no run has one of these.
+        metrics: keys of the columns, such as `forget.loss`; "all" is every number; None: those of `HEAD` and
+            `HEADLINE`, or all where no run has one of these.
         references: runs that are never best, retrained models.
 
     Raises:
@@ -103,6 +104,11 @@ def compare(
         notes.append(
             "note: no --reference, a model that never saw what is to be forgotten: of that nothing is best, since less "
             "than such a model shows is no better"
+        )
+    notes += nearest_notes({name: one for name, one in runs.items() if name not in references})
+    if references and not any(at(one, (key, "value")) is not None for one in evaluations for key in DISTANCES):
+        notes.append(
+            "note: no D; ngdiff score RUN --retrained RUN --before RUN --output FILE adds it to a metrics.json"
         )
     notes += _unequal_rows(runs, {quantity.group for quantity in chosen})
     ways = [_way(quantity, mark) for quantity, mark in zip(chosen, marks, strict=True)]
@@ -142,7 +148,8 @@ def _choose(
     by_key = {quantity.key: quantity for quantity in found}
     usual = {quantity.key for quantity in in_force(found, evaluations)}
     if keys is None:
-        keys = [key for name in HEADLINE for key in _forms(name) if key in usual] or ["all"]
+        first = [quantity.key for quantity in head([one for one in found if one.key in usual])]
+        keys = first + [key for name in HEADLINE for key in _forms(name) if key in usual] or ["all"]
     chosen: dict[str, Quantity] = {}
     for key in keys:
         if key == "all":
@@ -158,8 +165,9 @@ def _choose(
 
 def _forms(key: str) -> Iterator[str]:
     """A number, the same by words of Unicode, and the worst rows of each."""
-    for one in (key, key + UNICODE):
-        yield from (one, one + MAX, one + COUNT)
+    base = key.removesuffix(MAX).removesuffix(COUNT)
+    for one in (base, base + UNICODE):
+        yield from (one + key.removeprefix(base),) if base != key else (one, one + MAX, one + COUNT)
 
 
 def _is_asked_for(quantity: Quantity) -> bool:

@@ -4,7 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ngdiff.metrics import FORGOTTEN
-from ngdiff.scoring.quantities import MEMBERSHIP, Metrics, Quantity, at, in_force, is_shown, quantities, shown
+from ngdiff.scoring.quantities import (
+    MEMBERSHIP,
+    Metrics,
+    Quantity,
+    at,
+    full_title,
+    in_force,
+    is_shown,
+    quantities,
+    shown,
+)
 
 
 class Beyond(NamedTuple):
@@ -17,12 +27,12 @@ class Beyond(NamedTuple):
     def __str__(self) -> str:
         """Such as `Verbmem 0.0000 < 0.2150`."""
         sign = "<" if self.value < self.end else ">"
-        return f"{self.quantity.title} {shown(float(self.value))} {sign} {shown(float(self.end))}"
+        return f"{full_title(self.quantity)} {shown(float(self.value))} {sign} {shown(float(self.end))}"
 
 
 def is_of_forgetting(quantity: Quantity) -> bool:
     """Whether the number says how much is left of what is to be forgotten: the references' own is the one to reach."""
-    return quantity.group in (*FORGOTTEN, MEMBERSHIP)
+    return quantity.group in (*FORGOTTEN, MEMBERSHIP) or quantity.path == ("aggregates", "memorisation")
 
 
 def over_forgotten(metrics: Metrics, references: Sequence[Metrics]) -> list[Beyond]:
@@ -67,13 +77,6 @@ def over_forgotten_notes(runs: Mapping[str, Metrics], references: Mapping[str, M
     for name, metrics in runs.items():
         found = over_forgotten(metrics, list(references.values()))
         if found:
-            numbers = "; ".join(_with_group(one) for one in found)
+            numbers = "; ".join(map(str, found))
             notes.append(f"note: {name} is over-forgotten, beyond the {shown_levels} interval of {named}: {numbers}")
     return notes
-
-
-def _with_group(beyond: Beyond) -> str:
-    title, group = beyond.quantity.title, beyond.quantity.group
-    if title[:1].isupper() or group == MEMBERSHIP:
-        return str(beyond)
-    return str(beyond).replace(title, f"{title} ({group})", 1)

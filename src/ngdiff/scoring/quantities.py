@@ -6,16 +6,33 @@ from typing import Any, Literal, NamedTuple
 
 from ngdiff.errors import InputError
 from ngdiff.metrics import UNICODE, metrics_of, watched
+from ngdiff.metrics.collateral import PROTECTED
+from ngdiff.metrics.row_statistics import MEASURES
 from ngdiff.metrics.worst import ABOVE, COUNT, MAX
 
 Metrics = Mapping[str, Any]
 
 # In metrics.json and on request only: beside the usual one it would be taken for it.
 LEFT_OUT = {"truth_ratio_arithmetic", "exact_memorisation_with_end", "extraction_strength_with_end"}
+# What a table begins with where an evaluation has several of them.
+HEAD = (
+    "forget.rouge_l_recall",
+    "forget.extraction_strength",
+    "distance",
+    "distance_holdout",
+    "retain.rouge_l_recall",
+    *(f"collateral.{name}" for name in PROTECTED),
+)
 # What lm-evaluation-harness measures; `ngdiff evaluate` shows it in the harness's own form.
 ABILITIES = "general abilities"
+# D against a retrained model, and against holdout rows.
+DISTANCES = {"distance": "D (retrained)", "distance_holdout": "D (holdout)"}
 # Whether forgotten rows can be told from rows never seen.
 MEMBERSHIP = "forget or holdout?"
+# How near to a model that never saw the rows, and what that cost.
+NEVER_SEEN = "as if never seen"
+# The field's harmonic means.
+AGGREGATES = "aggregates"
 # Of the many membership scores one of each kind; Min-20 % is the choice of its authors.
 _MEMBERSHIP = ("loss", "loss/zlib", "loss-reference", "min-20%", "min-20%++", "grad-norm")
 
@@ -36,7 +53,8 @@ class Quantity(NamedTuple):
     @property
     def key(self) -> str:
         """Name on the command line and in CSV, such as `forget.loss`."""
-        path = self.path[:-1] if self.path[0] == "membership" else self.path
+        path = self.path[:-1] if self.path[0] in ("membership", *DISTANCES) else self.path
+        path = tuple(name for name in path if name != "parts")
         return ".".join(path).removesuffix(",none").replace(",", ":")  # a comma separates keys
 
     def value(self, metrics: Metrics) -> float | None:
@@ -87,6 +105,19 @@ def quantities(evaluations: Sequence[Metrics]) -> list[Quantity]:
         found.append(
             Quantity(MEMBERSHIP, f"AUC {score}", 0.5, (*path, "auc"), (*path, "interval")),
         )
+    found += [
+        Quantity(NEVER_SEEN, title, "lower", (key, "value"), ("confidence", key)) for key, title in DISTANCES.items()
+    ]
+    for key, title in DISTANCES.items():
+        for name in MEASURES:  # from 1, as before unlearning, over 0 to below
+            found.append(Quantity(f"{title} by measure", f"{title}: {name}", 0.0, (key, "parts", name, "value"), ()))
+    for name in PROTECTED:
+        path = ("collateral", name)
+        found.append(Quantity(NEVER_SEEN, f"collateral ({name}), nats", "lower", path, ("confidence", *path)))
+    found += [
+        Quantity(AGGREGATES, f"{name.capitalize()} score", "higher", ("aggregates", name), ())
+        for name in ("memorisation", "privacy", "robustness")
+    ]
     found += _abilities(evaluations)
     return [one for one in found if any(one.value(metrics) is not None for metrics in evaluations)]
 
@@ -108,6 +139,24 @@ def _way(name: str) -> Literal["lower", "higher"] | None:
     if name.startswith(("acc", "exact_match", "f1", "em,", "mcc", "bleu", "rouge", "pass@")):
         return "higher"
     return "lower" if "perplexity" in name or name.startswith("bits_per_byte") else None
+
+
+def head(found: Sequence[Quantity]) -> list[Quantity]:
+    """Those of `HEAD`, in its order; each in words of Unicode where it is there in these."""
+    by_key = {quantity.key: quantity for quantity in found}
+    return [by_key[key] for name in HEAD for key in (name, name + UNICODE) if key in by_key]
+
+
+def full_title(quantity: Quantity) -> str:
+    """The title, with the set where it does not say which one it is of.
+
+    >>> full_title(Quantity("forget", "loss", "higher", ("forget", "loss"), ()))
+    'loss (forget)'
+    >>> full_title(Quantity("forget", "Verbmem", "lower", ("forget", "rouge_l_recall"), ()))
+    'Verbmem'
+    """
+    own = quantity.title[:1].isupper() or quantity.group in (MEMBERSHIP, NEVER_SEEN)
+    return quantity.title if own else f"{quantity.title} ({quantity.group})"
 
 
 def is_shown(quantity: Quantity) -> bool:

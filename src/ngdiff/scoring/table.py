@@ -6,9 +6,12 @@ from typing import Any, NamedTuple
 from ngdiff.errors import InputError
 from ngdiff.scoring.notes import row_notes
 from ngdiff.scoring.quantities import (
+    NEVER_SEEN,
     Quantity,
     arrow,
     at,
+    full_title,
+    head,
     in_force,
     is_shown,
     numbers_of,
@@ -20,7 +23,7 @@ from ngdiff.scoring.quantities import (
 
 
 def format_table(metrics: Mapping[str, Any], *, column: str = "value") -> str:
-    """One evaluation as text: a block per set, an arrow at each number for which way is better.
+    """One evaluation as text: what counts first, then a block per set; an arrow at each number for which way is better.
 
     Args:
         metrics: per set the numbers of `ngdiff.metrics.summarize`, or the contents of a `metrics.json`.
@@ -59,7 +62,9 @@ def format_comparison(columns: Mapping[str, Mapping[str, Any]]) -> str:
     by_group: dict[str, list[Quantity]] = {name: [] for name in sets}
     for quantity in filter(is_shown, in_force(quantities(evaluations), evaluations)):
         by_group.setdefault(quantity.group, []).append(quantity)
-    lines: list[_Line] = []
+    lines = _head(evaluations)
+    if lines:
+        by_group.pop(NEVER_SEEN, None)  # all of it stands there
     for group, own in by_group.items():
         lines.append(_heading(group, evaluations) if group in sets else _Line(group))
         lines += [_line(quantity, evaluations) for quantity in own]
@@ -72,6 +77,17 @@ class _Line(NamedTuple):
     label: str
     arrow: str = ""
     cells: Sequence[str] = ()  # one per column; none for a heading
+
+
+def _head(evaluations: Sequence[Mapping[str, Any]]) -> list[_Line]:
+    """The numbers that count, before all others; none where there are those of one set only, which follow."""
+    own = head(in_force(quantities(evaluations), evaluations))
+    if len({quantity.group for quantity in own}) < 2:
+        return []
+    return [
+        _Line("in short"),
+        *(_line(quantity._replace(title=full_title(quantity)), evaluations, counted=False) for quantity in own),
+    ]
 
 
 def _names(columns: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -88,7 +104,8 @@ def _heading(set_name: str, evaluations: Sequence[Mapping[str, Any]]) -> _Line:
     return _Line(f"{set_name} ({', '.join(counts if len(set(counts)) > 1 else counts[:1])})")
 
 
-def _line(quantity: Quantity, evaluations: Sequence[Mapping[str, Any]]) -> _Line:
+def _line(quantity: Quantity, evaluations: Sequence[Mapping[str, Any]], *, counted: bool = True) -> _Line:
+    """A number of all evaluations; where it is `counted`, with the rows it is of if these are not all of its set."""
     cells, over = [], set()
     for metrics in evaluations:
         value = quantity.value(metrics)
@@ -96,7 +113,7 @@ def _line(quantity: Quantity, evaluations: Sequence[Mapping[str, Any]]) -> _Line
         if at(metrics, ("confidence", "level")) is not None:
             cells.append(shown_interval(at(metrics, quantity.interval)))
         own = numbers_of(metrics, quantity.group)
-        if value is not None and "n" in own:
+        if counted and value is not None and "n" in own:
             over.add(own.get(f"n_{quantity.path[-1]}", own["n"]))
     over -= {
         numbers_of(metrics, quantity.group).get("n") for metrics in evaluations if quantity.value(metrics) is not None

@@ -1,0 +1,91 @@
+"""The field's four aggregates (OpenUnlearning, arXiv 2506.12618): Memorisation, Privacy, Utility, Robustness.
+
+Each is a harmonic mean of fractions, higher is better, and one bad part makes the whole bad. Robustness, over
+relearning and quantisation, is for an audit of the model to fill.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ngdiff.metrics.means import harmonic_mean, mean
+from ngdiff.metrics.memorisation import exact_memorisations, extraction_strengths, has_hits
+from ngdiff.metrics.probability import probabilities
+from ngdiff.metrics.truth_ratio import has_perturbed, log_truth_ratio
+
+# Attacks of the Privacy score, in the table of membership scores.
+ATTACKS = ("loss", "loss/zlib", "min-40%", "min-40%++")
+
+Records = Sequence[Mapping[str, Any]]
+
+
+def memorisation_score(records: Records) -> float | None:
+    """Harmonic mean of `1 - x`, x being the means of extraction strength, exact memorisation, probability of the
+    paraphrased answer, and truth ratio as that source has it: `p_right / (p_right + p_wrong) = 1 / (1 + R)`, R
+    geometric.
+
+    1: nothing is memorised. A model that never saw the rows is not at 1 either. None where no record has one of the
+    four.
+
+    >>> other = {"nll_sum": 2.0, "n_tokens": 1}
+    >>> row = {"token_hit": [1, 0], "paraphrased": other, "perturbed": [other]}
+    >>> round(memorisation_score([row]), 4)  # 1 - {0, 1/2, e^-2, 1/2}
+    0.6497
+    """
+    recited = [record for record in records if has_hits(record)]
+    rephrased = [record["paraphrased"] for record in records if record.get("paraphrased")]
+    judged = [record for record in records if has_perturbed(record)]
+    if not (recited and rephrased and judged):
+        return None
+    parts = (
+        mean(extraction_strengths(recited), "extraction strength"),
+        mean(exact_memorisations(recited), "exact memorisation"),
+        mean(probabilities(rephrased), "probability of the paraphrased answer"),
+        mean((_logistic(-log_truth_ratio(record)) for record in judged), "truth ratio"),
+    )
+    return harmonic_mean((1 - part for part in parts), "memorisation")
+
+
+def privacy_score(
+    membership: Mapping[str, Mapping[str, Any]], retrained: Mapping[str, Mapping[str, Any]]
+) -> float | None:
+    """Harmonic mean over `ATTACKS` of `1 - |A - A_r| / max(A_r, 1 - A_r)`, A the AUC of the attack on the model and
+    `A_r` on the retrained one: 1 where the attack finds what it finds there, 0 where it is as far off as it can be.
+
+    None where an attack has no AUC on one of them.
+
+    Args:
+        membership, retrained: as `ngdiff.metrics.membership` gives them.
+
+    >>> half, sure = ({name: {"auc": area} for name in ATTACKS} for area in (0.5, 1.0))
+    >>> privacy_score(half, half), privacy_score(sure, half)
+    (1.0, 0.0)
+    """
+    pairs = [(membership.get(name, {}).get("auc"), retrained.get(name, {}).get("auc")) for name in ATTACKS]
+    known = [(float(own), float(other)) for own, other in pairs if own is not None and other is not None]
+    if len(known) < len(ATTACKS):
+        return None
+    return harmonic_mean((1 - abs(own - other) / max(other, 1 - other) for own, other in known), "privacy")
+
+
+def aggregates(
+    forget: Records,
+    membership: Mapping[str, Mapping[str, Any]],
+    retrained: Mapping[str, Mapping[str, Any]],
+    model_utility: float | None,
+) -> dict[str, float | None]:
+    """`memorisation`, `privacy`, `utility` and `robustness`; None for what is not known.
+
+    The source's Utility is the harmonic mean of model utility and fluency, which it takes from a classifier on the hub;
+    without one it is model utility alone.
+    """
+    return {
+        "memorisation": memorisation_score(forget),
+        "privacy": privacy_score(membership, retrained),
+        "utility": model_utility,
+        "robustness": None,
+    }
+
+
+def _logistic(value: float) -> float:
+    return 1 / (1 + math.exp(-value)) if value >= 0 else math.exp(value) / (1 + math.exp(value))

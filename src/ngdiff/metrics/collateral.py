@@ -1,0 +1,56 @@
+"""Collateral: what unlearning does to text that is in neither set, and that the model should read as well as before."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ngdiff.errors import InputError
+from ngdiff.metrics.gaffke import DRAWS, Seed, dirichlet
+from ngdiff.metrics.levels import check_confidence
+from ngdiff.metrics.probability import loss, nll_sums, token_counts
+
+# Sets whose loss should stay what it was.
+PROTECTED = ("holdout", "protect")
+
+Records = Sequence[Mapping[str, Any]]
+
+
+def collateral(now: Records, before: Records) -> float:
+    """Change of the token mean loss, now minus before, in nats a token; above 0: the model reads the rows less well.
+
+    Raises:
+        InputError: as `ngdiff.metrics.loss`.
+
+    >>> collateral([{"nll_sum": 12.0, "n_tokens": 4}], [{"nll_sum": 10.0, "n_tokens": 4}])
+    0.5
+    """
+    return loss(now) - loss(before)
+
+
+def collateral_interval(
+    now: Records, before: Records, *, confidence: float = 0.95, seed: Seed = 0, draws: int = DRAWS
+) -> tuple[float, float]:
+    """Percentile interval of `collateral` from random weights of the rows (Rubin 1981), the same for both models.
+
+    Args:
+        now, before: the same rows in the same order.
+
+    Raises:
+        InputError: fewer than two rows, other numbers of them, or a level out of range.
+
+    >>> rows = [{"nll_sum": float(i), "n_tokens": 2} for i in range(20)]
+    >>> collateral_interval(rows, rows)
+    (0.0, 0.0)
+    """
+    check_confidence(confidence)
+    if len(now) != len(before):
+        raise InputError(f"collateral is of the same rows, and there are {len(now)} now and {len(before)} before")
+    if len(now) < 2:
+        raise InputError(f"a confidence interval needs at least 2 examples, found {len(now)}")
+    weights = dirichlet(len(now), draws, np.random.default_rng(seed))
+    found = [(weights @ nll_sums(side)) / (weights @ np.asarray(token_counts(side), float)) for side in (now, before)]
+    low, high = np.quantile(found[0] - found[1], [(1 - confidence) / 2, (1 + confidence) / 2])
+    assert math.isfinite(low + high)
+    return float(low), float(high)

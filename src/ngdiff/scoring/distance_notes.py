@@ -1,0 +1,67 @@
+"""What a table says below of D: what it is over, what it leaves out, who is nearest."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ngdiff.scoring.quantities import DISTANCES, Metrics, at, shown, shown_interval
+
+
+def distance_notes(metrics: Metrics) -> list[str]:
+    """Lines about each D of one evaluation: measures left out and why, no unit, sets taken as they are.
+
+    >>> found = {"value": None, "left_out": {"loss": "no unit: no records of the model before"}}
+    >>> print(*distance_notes({"distance": found}))
+    note: no D (retrained), whose unit is the model before unlearning (--before); differences: --output, distance.parts
+    """
+    notes = []
+    for key, title in DISTANCES.items():
+        found = at(metrics, (key,))
+        if not isinstance(found, Mapping):
+            continue
+        left_out = _mapping(found.get("left_out"))
+        unitless = [name for name, why in left_out.items() if str(why).startswith("no unit")]
+        if unitless:
+            notes.append(
+                f"note: no {title}, whose unit is the model before unlearning (--before); differences: --output, "
+                f"{key}.parts"
+            )
+            continue
+        reasons = dict.fromkeys(map(str, left_out.values()))
+        for why in reasons:
+            names = ", ".join(name for name, own in left_out.items() if own == why)
+            notes.append(f"note: {title} leaves out {names}: {why}")
+        if found.get("value") is not None and (uncorrected := found.get("uncorrected")):
+            notes.append(
+                f"note: {title} takes forget and holdout rows for alike by {', '.join(map(str, uncorrected))}; a model "
+                "that saw neither says how they differ (--base)"
+            )
+    return notes
+
+
+def nearest_notes(runs: Mapping[str, Metrics]) -> list[str]:
+    """Which run is nearest to a model that never saw the rows, by each D, and where two D are over other measures.
+
+    >>> runs = {name: {"distance": {"value": value}} for name, value in (("a", 0.44), ("b", 0.17))}
+    >>> print(*nearest_notes(runs))
+    note: nearest to never seen by D (retrained): b, 0.1700
+    """
+    notes = []
+    for key, title in DISTANCES.items():
+        known = {name: value for name, run in runs.items() if (value := at(run, (key, "value"))) is not None}
+        if len(known) < 2:
+            continue
+        name = min(known, key=known.__getitem__)
+        ends = at(runs[name], ("confidence", key))
+        interval = "" if ends is None else f" {shown_interval(ends)}"
+        notes.append(f"note: nearest to never seen by {title}: {name}, {shown(float(known[name]))}{interval}")
+        measures = {run: frozenset(_mapping(at(runs[run], (key, "left_out")))) for run in known}
+        others = [run for run, own in measures.items() if own != measures[name]]
+        if others:
+            notes.append(
+                f"note: {title} of {', '.join(others)} is over other measures than that of {name}: they do not compare"
+            )
+    return notes
+
+
+def _mapping(found: Any) -> Mapping[str, Any]:
+    return found if isinstance(found, Mapping) else {}
