@@ -85,8 +85,9 @@ def test_a_base_model_corrects_from_its_records_or_from_theirs() -> None:
     base = model(4, 3.3, 3.0)
     whole = score(NOW, before=BEFORE, base=base)["distance_holdout"]
     assert whole["uncorrected"] == []
+    scores = {name: [{key: row[key] for key in ("nll_sum", "n_tokens")} for row in own] for name, own in base.items()}
     likelihoods = {
-        name: [{**row, "base_model": saw_neither} for row, saw_neither in zip(own, base[name], strict=True)]
+        name: [{**row, "base_model": other} for row, other in zip(own, scores[name], strict=True)]
         for name, own in NOW.items()
     }
     found = score(likelihoods, before=BEFORE)["distance_holdout"]
