@@ -129,6 +129,14 @@ def test_the_radius_widens_until_the_differences_are_resolved():
     assert probe.after == pytest.approx(problem.best, rel=0.2)
 
 
+def test_as_printed_one_radius_decides():
+    """Remark 3.1: where the differences are lost in noise the rate is kept."""
+    problem = Quadratic(1e-5)
+    probe = AutoLR(AutoLRSettings.as_printed(1e-5, noise=1e-5)).probe(problem.optimizer, problem.loss)
+    assert (probe.accepted, probe.after, len(probe.fits)) == (False, 1e-5, 1)
+    assert "noise" in probe.reason
+
+
 def test_an_exploding_loss_shrinks_the_rate():
     problem = Quadratic(1.0)
 

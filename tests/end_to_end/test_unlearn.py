@@ -10,6 +10,9 @@ import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ngdiff.cli import main
+from ngdiff.cli.text_unlearning import TextUnlearning
+from ngdiff.training import UnlearnConfig
+from ngdiff.training.presets import PRESETS
 
 from .runs import log_of, rows_of, run, steps_of, succeeded, weights_of, write_rows
 
@@ -212,3 +215,17 @@ def test_a_split_of_tofu(real_data, tmp_path):
     metrics = json.loads((tmp_path / "e" / "metrics.json").read_text())
     assert metrics["forget"]["truth_ratio"] > 0
     assert metrics["retain"]["n"] == 117
+
+
+def test_a_preset_is_told_resolved_and_read_again(material, tmp_path, caplog):
+    folder = tmp_path / "paper"
+    words = material.words(folder, "--preset", "paper", "--autolr-inertia", "0.5", max_steps=1)
+    succeeded(run(*words))
+    assert "--preset paper, but with --autolr-inertia 0.5 in place of 0.0." in caplog.text
+    stored = yaml.safe_load((folder / "config.yaml").read_text())
+    given = {"preset": "paper", **PRESETS["paper"].values, "autolr_inertia": 0.5}
+    assert {name: float(stored[name]) if name == "autolr_max_change" else stored[name] for name in given} == given
+
+    values = TextUnlearning.parser.parse(["--config", str(folder / "config.yaml"), "--output", str(folder)])
+    again = TextUnlearning.parser.build(UnlearnConfig, values, output_dir=str(folder))
+    assert {name: getattr(again, name) for name in given} == given

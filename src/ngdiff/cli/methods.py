@@ -29,12 +29,14 @@ def _tables() -> Iterable[str]:
     from ngdiff.objectives import FORGET_OBJECTIVES, RETAIN_OBJECTIVES
     from ngdiff.training.methods import METHODS
     from ngdiff.training.optimizers import OPTIMIZERS
+    from ngdiff.training.presets import PRESETS
     from ngdiff.weighting import WEIGHTINGS
 
     yield _table(
         "methods (--method): forget objective, retain objective, weighting",
         [(name, f"{m.forget}, {m.retain}, {m.weighting}", m.formula, m.source) for name, m in METHODS.items()],
     )
+    yield _table("presets (--preset)", [(name, p.formula, p.source) for name, p in PRESETS.items()])
     yield _table(
         "weightings (--method or --weighting): w = (retain, forget)",
         [(name, w.formula, w.source) for name, w in WEIGHTINGS.items()]

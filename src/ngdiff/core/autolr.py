@@ -52,7 +52,8 @@ class AutoLRSettings:
         inertia: Weight of the last learning rate in the new one, in the logarithm: one probe is one small batch. GeN
             averages as well, with 0.9 (of the rates themselves). 0: the new rate is what the probe asks for.
         noise: Rounding noise of one loss, relative to it: 1e-6 in fp32, 3e-4 under bf16. A fit whose differences do
-            not stand above it is repeated with a wider radius, and not used if none of them does.
+            not stand above it is not used (Remark 3.1).
+        widen: Whether such a fit is repeated with a wider radius first.
         tolerance: The search never asks for less than the radius at which curvature alone raises the retain loss by
             this part. Not in the paper: a model that recites its retain rows stands at the bottom of their
             loss, where the sign of the slope on fresh rows is a coin toss and `b / h` says "stay" whatever
@@ -70,19 +71,19 @@ class AutoLRSettings:
     max_change: float | None = 4.0
     inertia: float = 0.5
     noise: float = 1e-6
+    widen: bool = True
     tolerance: float = 0.01
     memory: str = "exact"
     origin_device: str | None = None
 
     @classmethod
     def as_printed(cls, start: float, *, noise: float = 1e-6) -> "AutoLRSettings":
-        """Algorithm 1 of the paper as printed: no search, no bound on the change, no average.
+        """Algorithm 1 of the paper as printed: no search, no bound on the change, no average, one radius.
 
-        Two things are ours: where the differences drown in noise (Remark 3.1) the radius widens before the rate is
-        kept, and no step is longer than the weights. Which rows are probed is the caller's: the paper probes those
-        that gave the gradient.
+        One thing is ours: no step is longer than the weights. Which rows are probed is the caller's: the paper probes
+        those that gave the gradient.
         """
-        return cls(search=False, start=start, max_change=None, inertia=0.0, noise=noise)
+        return cls(search=False, start=start, max_change=None, inertia=0.0, noise=noise, widen=False)
 
 
 @dataclass(slots=True)
@@ -216,10 +217,10 @@ class AutoLR:
         return self.settings.noise * abs(fit.here)
 
     def _update(self, phi: "_Evaluations", rate: float, limit: float) -> float:
-        """One parabola at radius `rate`, wider where its differences are lost in noise (Remark 3.1)."""
+        """One parabola at radius `rate`; where its differences are lost in noise (Remark 3.1) a wider one, or none."""
         rate = rate or _RELATIVE_START * limit
         rho = min(rate, limit)
-        for _ in range(_WIDENINGS):
+        for _ in range(_WIDENINGS if self.settings.widen else 1):
             fit = phi.fit(rho)
             if not fit.is_finite:
                 phi.probe.reason = "loss not finite at the probed weights"

@@ -47,6 +47,7 @@ class AutoLROptions:
         "once more), or auto: lean where weights are float32 and the optimizer allows it",
     )
     autolr_search: bool = option(True, "search for the scale of the learning rate at the first step")
+    autolr_widen: bool = option(True, "repeat a probe whose differences are lost in rounding with a wider radius")
 
     @property
     def autolr(self) -> bool:
@@ -90,6 +91,7 @@ class AutoLROptions:
             max_change=None if math.isinf(self.autolr_max_change) else self.autolr_max_change,
             inertia=self.autolr_inertia,
             noise=noise,
+            widen=self.autolr_widen,
             **memory,
         )
 

@@ -1,8 +1,9 @@
 """Options of an unlearning run, checked when they are made."""
 
+import logging
 import os
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from transformers import TrainingArguments
@@ -22,8 +23,13 @@ from ngdiff.training.given import as_given
 from ngdiff.training.gradient_options import GradientOptions
 from ngdiff.training.methods import Method, resolve_method
 from ngdiff.training.outcome import check_loss_bound
+from ngdiff.training.presets import PRESETS, preset_values
 from ngdiff.training.sharding import check_fsdp_options
 from ngdiff.weighting import Weighting, resolve_weighting
+
+logger = logging.getLogger(__name__)
+
+_NAMED = "_named_options"  # an attribute that is no option: names of those that were given
 
 
 @dataclass
@@ -53,6 +59,11 @@ class UnlearnConfig(AutoLROptions, GradientOptions, TextOptions, TrainingArgumen
     method: str = option(
         "ngdiff",
         "usual name of a method, or OBJECTIVE+WEIGHTING such as npo+ngdiff; listed by `ngdiff methods`",
+        "NAME",
+    )
+    preset: str | None = option(
+        None,
+        f"values of several options, where they are not given: {', '.join(PRESETS)} (Algorithm 1 as printed)",
         "NAME",
     )
     weighting: str | None = option(
@@ -94,7 +105,14 @@ class UnlearnConfig(AutoLROptions, GradientOptions, TextOptions, TrainingArgumen
     )
     save_total_limit: int | None = option(2, "checkpoints that are kept; none: all")
 
+    def __new__(cls, *args: Any, **given: Any) -> Self:
+        """Notes which options are given: those that a preset leaves alone."""
+        made = super().__new__(cls)
+        vars(made)[_NAMED] = frozenset(given)
+        return made
+
     def __post_init__(self) -> None:
+        self._take_preset()
         self.check_text()
         self.check_learning_rate(weight_decay=self.weight_decay)
         self.given = as_given(self)
@@ -172,6 +190,15 @@ class UnlearnConfig(AutoLROptions, GradientOptions, TextOptions, TrainingArgumen
             compiled=self.torch_compile,
             text=self,
         )
+
+    def _take_preset(self) -> None:
+        if self.preset is None:
+            return
+        values, other = preset_values(self.preset, vars(self), vars(self)[_NAMED])
+        for name, value in values.items():
+            setattr(self, name, value)
+        if other:
+            logger.warning("--preset %s, but with %s.", self.preset, ", ".join(other))
 
     def _check_method(self) -> None:
         parts = self.parts

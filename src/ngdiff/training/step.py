@@ -146,7 +146,8 @@ class _Losses:
 
     def everywhere(self, global_sum: Callable[[Tensor], Tensor], asked_to_stop: bool) -> tuple[Losses, Losses, float]:
         """Cross-entropy a token and objective of both sides, and how many processes were asked to stop: one sum."""
-        losses = [cast(Tensor, found[side]).float() for found in (self._nll, self._objective) for side in SIDES]
+        sums = [cast(Tensor, found[side]) for found in (self._nll, self._objective) for side in SIDES]
+        losses = [value.to(torch.promote_types(value.dtype, torch.float32)) for value in sums]
         asked = torch.full((), float(asked_to_stop), device=losses[0].device)
         first, second, third, fourth, processes = global_sum(torch.stack([*losses, asked])).tolist()
         return Losses(first, second), Losses(third, fourth), processes
