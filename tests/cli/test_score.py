@@ -189,3 +189,29 @@ def test_what_only_a_model_can_tell_outlives_another_scoring(evaluation: Path, c
     target.write_text("a letter to my aunt")
     assert fails(capsys, evaluation, "--output", target, "--overwrite").startswith(f"{target} is no metrics.json")
     assert target.read_text() == "a letter to my aunt"
+
+
+def test_the_model_before_gives_distance_and_collateral(evaluation: Path, tmp_path: Path, capsys) -> None:
+    def model(name: str, forget: float, holdout: float) -> Path:
+        levels = {"forget": forget, "retain": 0.1, "holdout": holdout}
+        return write(tmp_path / name, {s: [record(x + 0.1 * i) for i in range(6)] for s, x in levels.items()})
+
+    before, retrained, base = model("before", 0.01, 2.0), model("retrained", 4.0, 2.1), model("base", 3.0, 2.0)
+    target = tmp_path / "metrics.json"
+    rows = {"forget": "a dog", "retain": "a cat", "holdout": ""}
+    own = write(tmp_path / "own", {s: [record(2.0 + 0.1 * i, text) for i in range(6)] for s, text in rows.items()})
+    words = ["--before", str(before), "--retrained", str(retrained), "--base", str(base), "--output", str(target)]
+    assert main(["score", str(own), *words]) == 0
+    sets = {name: read_sets([tmp_path / name]) for name in ("before", "retrained", "base")}
+    expected = score(read_sets([own]), confidence=0.95, **sets)  # type: ignore[arg-type]
+    assert json.loads(target.read_text()) == expected
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["before", "value", "95", "%", "interval", "retrained"]
+    assert any(line.split()[:4] == ["D", "(retrained)", "↓", "-"] for line in lines)
+    value = expected["distance"]["parts"]["loss"]["value"]
+    assert any(line.split() == ["D", "(retrained):", "loss", "→0", "-", f"{value:.4f}", "-", "-"] for line in lines)
+    assert any(line.startswith("  collateral (holdout), nats") for line in lines)
+    assert any(line.startswith("note: D (retrained) leaves out extraction_strength: no extract") for line in lines)
+    assert fails(capsys, evaluation, "--before", tmp_path / "no") == f"{tmp_path / 'no'}: no such file or folder"
+    few = write(tmp_path / "few", {"forget": SETS["forget"][:4]})
+    assert "of 6 rows of the model and of 4 of the one before" in fails(capsys, evaluation, "--before", few)

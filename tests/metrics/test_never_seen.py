@@ -107,6 +107,19 @@ def test_without_the_model_before_there_is_no_distance_but_differences() -> None
     assert "distance" not in score({"forget": NOW["forget"][:1]}, retrained={"forget": RETRAINED["forget"][:1]})
 
 
+def test_records_of_a_classifier_have_what_they_have() -> None:
+    images = {name: [{"label": 1, "predicted": i % 2} for i in range(4)] for name in ("forget", "holdout")}
+    found = score(images, retrained=images, before=images, confidence=0.9)
+    assert found["distance"]["value"] is None
+    assert found["distance"]["parts"] == {}
+    assert set(found["distance"]["left_out"]) == set(MEASURES)
+    likely = {
+        name: [{**row, "nll_sum": 0.5 + i, "n_tokens": 1} for i, row in enumerate(own)] for name, own in images.items()
+    }
+    parts = score(likely, retrained=likely, before=images)["distance"]
+    assert parts["left_out"]["loss"] == "no loss of forget rows of the model before"
+
+
 def test_collateral_is_the_change_of_loss_on_rows_in_neither_set() -> None:
     found = score(NOW, before=BEFORE, confidence=0.9)
     change = loss(NOW["holdout"]) - loss(BEFORE["holdout"])

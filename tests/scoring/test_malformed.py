@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from ngdiff.errors import InputError
 from ngdiff.metrics import score
-from ngdiff.scoring import FORMATS, compare, format_comparison, read_metrics, read_runs, read_sets
+from ngdiff.scoring import (
+    FORMATS,
+    compare,
+    distance_notes,
+    format_comparison,
+    read_metrics,
+    read_runs,
+    read_sets,
+)
 
 HUGE = 10**400
 ODD = st.one_of(
@@ -50,6 +58,7 @@ RECORD: dict[str, Any] = {
     "label": 1,
     "predicted": 1,
 }
+PART = {"now": 2.0, "reference": 3.0, "before": 0.1, "value": 0.4}
 FORGET = {
     "n": 2,
     "rouge_l_recall": 0.5,
@@ -71,12 +80,17 @@ METRICS: dict[str, Any] = {
     "forget": FORGET,
     "retain": {"n": 2, "loss": 1.0},
     "privleak_retrained": {"source": "MUSE", "auc": 0.4},
+    "distance": {"value": 0.4, "noise": 0.1, "parts": {"loss": PART}, "left_out": {"verbmem": "no verbmem"}},
+    "collateral": {"holdout": 0.1},
+    "aggregates": {"memorisation": 0.5, "robustness": None},
     "membership": {"loss": {"auc": 0.5, "interval": [0.1, 0.9]}},
     "confidence": {
         "level": 0.95,
         "sets": {"forget": {"loss": [1.0, 3.0], "rouge_l_recall": [0.1, 0.9]}},
         "model_utility": [0.1, 0.9],
         "privleak": [-5.0, 5.0],
+        "distance": [0.3, 0.5],
+        "collateral": {"holdout": [0.0, 0.2]},
     },
     "lm_eval": {"arc": {"acc,none": 0.5}},
 }
@@ -107,8 +121,12 @@ def scored(folder: Path, *records: Any) -> None:
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
     try:
         sets = read_sets([path])
-        found = score({**sets, "holdout": sets.get("forget", [RECORD])}, retrained=sets, confidence=0.9)
-        format_comparison({"a": found}).encode()
+        both = {**sets, "holdout": sets.get("forget", [RECORD])}
+        plain = {name: [RECORD] * len(records) for name, records in both.items()}
+        for others in ({"retrained": sets}, {"before": both, "base": both}, {"before": plain}):
+            found = score(both, **others, confidence=0.9)
+            format_comparison({"a": found}).encode()
+            distance_notes(found)
         json.dumps(found, allow_nan=False)
     except InputError as error:
         one_line(error)
@@ -171,6 +189,13 @@ def test_many(tmp_path: Path, record: tuple[Any, ...], metrics: tuple[Any, ...],
         ),
         (("membership", "loss", "interval"), "x", "membership.loss.interval is a text; it must be two numbers"),
         (("membership",), 3, "membership is 3; it must be an object"),
+        (("distance", "value"), "x", "distance.value is a text; it must be a number"),
+        (("distance", "parts", "loss"), 1, "distance.parts.loss is 1; it must be an object"),
+        (("distance", "left_out"), [], "distance.left_out is a list; it must be an object"),
+        (("collateral", "holdout"), [], "collateral.holdout is a list; it must be a number"),
+        (("aggregates",), 3, "aggregates is 3; it must be an object"),
+        (("confidence", "distance"), 3, "confidence.distance is 3; it must be two numbers"),
+        (("confidence", "collateral", "holdout"), 3, "confidence.collateral.holdout is 3; it must be two numbers"),
     ],
 )
 def test_what_is_wrong_with_metrics_is_named(tmp_path: Path, path: tuple[str, ...], new: Any, message: str) -> None:

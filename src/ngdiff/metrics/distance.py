@@ -27,6 +27,7 @@ __all__ = ["Distance", "Part", "RowValues", "distance", "distance_from_holdout"]
 
 CONFIDENCE = 0.95
 _BLOCK = 2_000_000  # weights held in memory at a time
+_LEAST = 1e-9  # a unit below is rounding
 _NOW, _BEFORE, _RETRAINED, _BASE = "the model", "the model before", "the retrained model", "the base model"
 
 
@@ -47,9 +48,9 @@ class Distance(NamedTuple):
     """D and what it is made of.
 
     `value`: D; None where no measure has a unit. `noise`: how far off it may be by the choice of rows, at the level
-    asked for; a D of no more cannot be told from 0. `parts`: by measure; those with a `value` are in D. `left_out`:
-    measures that are not in D, and why. `uncorrected`: measures whose holdout rows are taken as they are, without a
-    base model that says how they differ from the forget rows by themselves.
+    asked for; a D of no more cannot be told from 0; None where the units are too uncertain. `parts`: by measure; those
+    with a `value` are in D. `left_out`: measures that are not in D, and why. `uncorrected`: measures whose holdout rows
+    are taken as they are, without a base model that says how they differ from the forget rows by themselves.
     """
 
     value: float | None
@@ -196,7 +197,7 @@ def _distance(
     n, m = sizes["forget"], sizes["holdout"]
     rng = np.random.default_rng(seed)
     drawn: dict[str, list[tuple[Array, Array]]] = {name: [] for name in measures}
-    step = max(1, _BLOCK // (n + m))
+    step = max(1, _BLOCK // max(1, n + m))
     for start in range(0, draws, step):
         size = min(step, draws - start)
         weights = dirichlet(n, size, rng), dirichlet(m, size, rng)
@@ -216,18 +217,19 @@ def _distance(
         unit = float(_gap(measure.before, even)[0])
         gaps, units = (np.concatenate(both) for both in zip(*drawn[name], strict=True))
         low, high = np.quantile(units, [(1 - confidence) / 2, (1 + confidence) / 2])
-        if low <= 0 <= high:
+        if low <= 0 <= high or abs(unit) < _LEAST:
             parts[name] = Part(now, reference, before)
             left_out[name] = f"{_BEFORE} and rows never seen cannot be told apart"
             continue
         value = (now - reference) / unit
         parts[name] = Part(now, reference, before, value)
-        errors.append(np.abs(gaps / units - value))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            errors.append(np.nan_to_num(np.abs(gaps / units - value), nan=np.inf))
     values = [abs(part.value) for part in parts.values() if part.value is not None]
     if not values:
         return Distance(None, None, parts, left_out)
-    noise = float(np.quantile(np.mean(errors, axis=0), confidence))
-    return Distance(float(np.mean(values)), noise, parts, left_out)
+    noise = float(np.quantile(np.mean(errors, axis=0), confidence, method="higher"))
+    return Distance(float(np.mean(values)), noise if np.isfinite(noise) else None, parts, left_out)
 
 
 def _gap(pair: tuple[Statistic, Statistic], weights: Weights) -> Array:

@@ -17,6 +17,8 @@ MEASURES = {**{name: name for name in MEANS}, **AREAS}  # measure -> the values 
 VALUES = (*MEANS, "min-20%", "n_tokens")
 SIDES = ("forget", "holdout")
 
+_MOST = 1e12  # no loss in nats, nor any other value here, comes near
+
 Array = NDArray[np.float64]
 Weights = tuple[Array, Array]  # of the forget and of the holdout rows; one row for each draw
 Statistic = Callable[[Weights], Array]
@@ -41,7 +43,7 @@ class RowStatistics:
         models: by the name that messages use.
 
     Raises:
-        InputError: values with another name, infinite, or of other numbers of rows; one row only, or none to forget.
+        InputError: values with another name, infinite or near it, or of other numbers of rows; one row only.
     """
 
     def __init__(self, models: Mapping[str, RowValues]) -> None:
@@ -108,8 +110,8 @@ class RowStatistics:
             listed = ", ".join(f"{size} ({name})" for name, size in sizes.items())
             raise InputError(f"models are compared on the same {side} rows, and there are values of {listed}")
         size = next(iter(sizes.values()), 0)
-        if size == 1 or (size == 0 and side == "forget"):
-            raise InputError(f"a distance needs at least two {side} rows, found {size}")
+        if size == 1:
+            raise InputError(f"a distance needs at least two {side} rows, found 1")
         return size
 
 
@@ -121,8 +123,9 @@ def _arrays(values: Mapping[str, ArrayLike], place: str) -> dict[str, Array]:
         array = np.asarray(given, dtype=float)
         if array.ndim != 1:
             raise InputError(f"{place}: {name} has {array.ndim} dimensions; it must be one number for each row")
-        if np.isinf(array).any():
-            raise InputError(f"{place}: {name} of row {int(np.isinf(array).argmax())} is infinite")
+        if (odd := np.abs(array) > _MOST).any():
+            row = int(odd.argmax())
+            raise InputError(f"{place}: {name} of row {row} is {array[row]:.4g}, which no model gives")
         if name == "n_tokens" and not (array > 0).all():
             raise InputError(f"{place}: n_tokens of row {int((~(array > 0)).argmax())} is not 1 or more")
         found[name] = array

@@ -24,9 +24,10 @@ from ngdiff.scoring.quantities import (
     shown,
 )
 
-# What a table shows unasked after `HEAD`, as far as the runs have it: the numbers of the field's own tables.
+# What a table shows unasked, as far as the runs have it, after `HEAD`: the numbers of the field's own tables.
 HEADLINE = (
-    *(key + worst for key in ("forget.rouge_l_recall", "forget.extraction_strength") for worst in (MAX, COUNT)),
+    "forget.rouge_l_recall",
+    "forget.extraction_strength",
     "forget.truth_ratio",
     "model_utility",
     "forget_quality",
@@ -165,9 +166,8 @@ def _choose(
 
 def _forms(key: str) -> Iterator[str]:
     """A number, the same by words of Unicode, and the worst rows of each."""
-    base = key.removesuffix(MAX).removesuffix(COUNT)
-    for one in (base, base + UNICODE):
-        yield from (one + key.removeprefix(base),) if base != key else (one, one + MAX, one + COUNT)
+    for one in (key, key + UNICODE):
+        yield from (one, one + MAX, one + COUNT)
 
 
 def _is_asked_for(quantity: Quantity) -> bool:

@@ -54,7 +54,8 @@ class Quantity(NamedTuple):
     def key(self) -> str:
         """Name on the command line and in CSV, such as `forget.loss`."""
         path = self.path[:-1] if self.path[0] in ("membership", *DISTANCES) else self.path
-        path = tuple(name for name in path if name != "parts")
+        if path[0] in DISTANCES:  # its parts: distance.loss
+            path = tuple(name for name in path if name != "parts")
         return ".".join(path).removesuffix(",none").replace(",", ":")  # a comma separates keys
 
     def value(self, metrics: Metrics) -> float | None:
