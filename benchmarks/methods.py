@@ -32,7 +32,7 @@ FORGOTTEN = 0.1
 
 WEIGHTINGS = [
     *("ngdiff", "gdiff(c=0.9)", "gdiff(c=0.5)", "gdiff(c=0.1)", "lossnorm", "rlw", "pcgrad", "pcgrad-symmetric"),
-    *("imtl-g", "gradnorm", "ga", "gd", "torchjd:upgrad", "torchjd:mgda"),
+    *("imtl-g", "gradnorm", "ga", "gd", "torchjd:upgrad", "torchjd:mgda", "blur", "gru", "pdu", "sago", "sago-sum"),
 ]
 OBJECTIVES = ["ce", "npo", "simnpo", "dpo", "idk", "wga", "satimp", "undial", "ceu", "rmu"]
 FREE = ["prodigy", "dadapt-adam", "schedule-free-adamw"]
