@@ -9,10 +9,10 @@ from peft import LoraConfig
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from ngdiff.estimate.fake_model import fake_model
+from ngdiff.estimate.fake_run import FakeRun
 from ngdiff.estimate.live import LiveBytes
-from ngdiff.estimate.model import weightless_model
 from ngdiff.estimate.rehearsal import RehearsalTrainer, rehearsal_options
-from ngdiff.estimate.weightless import Weightless
 from ngdiff.training import UnlearnConfig
 
 VOCABULARY = 96
@@ -56,12 +56,12 @@ def pair_of_models(config_file):
 
     def make(kind: str):
         file = config_file(kind)
-        mode = Weightless(FakeTensorMode())
-        weightless = weightless_model(file, mode.fake, tokenizer=range(VOCABULARY))
+        mode = FakeRun(FakeTensorMode())
+        fake = fake_model(file, mode.fake, tokenizer=range(VOCABULARY))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             real = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(file))
-        return real, weightless, mode
+        return real, fake, mode
 
     return make
 
@@ -105,11 +105,9 @@ def rehearse(config_file, options, rows):
 
     @cache
     def make(*, dtype: str = "float32", lora_rank: int = 0, **more):
-        mode = Weightless(FakeTensorMode())
+        mode = FakeRun(FakeTensorMode())
         adapter = LoraConfig(r=lora_rank, target_modules="all-linear") if lora_rank else None
-        model = weightless_model(
-            config_file(), mode.fake, tokenizer=range(VOCABULARY), dtype=dtype, peft_config=adapter
-        )
+        model = fake_model(config_file(), mode.fake, tokenizer=range(VOCABULARY), dtype=dtype, peft_config=adapter)
         with rehearsal_options(options(**more)) as args:
             trainer = RehearsalTrainer(model, args, rows(12, 1), rows(20, 2), mode=mode, live=LiveBytes())
             return trainer.rehearse([(i, i) for i in range(4)])

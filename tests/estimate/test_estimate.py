@@ -4,7 +4,7 @@ from torch import nn
 
 from ngdiff.errors import InputError
 from ngdiff.estimate import Estimate, describe, estimate
-from ngdiff.estimate.processes import share_of
+from ngdiff.estimate.processes import part_of_one_process
 from ngdiff.estimate.speed import product_speed
 
 from .conftest import VOCABULARY
@@ -84,10 +84,10 @@ class Stack(nn.Module):
 def test_several_processes():
     parts = {"weights": 1000, "gradients": 2001, "activations": 50}
     model = Stack()
-    assert share_of(parts, model, processes=1, sharded=False) == parts
-    ddp = share_of(parts, model, processes=4, sharded=False)
+    assert part_of_one_process(parts, model, processes=1, sharded=False) == parts
+    ddp = part_of_one_process(parts, model, processes=4, sharded=False)
     assert ddp == {**parts, "buckets of DDP": (7 * 4 + 3 * 16) * 4}
-    fsdp = share_of(parts, model, processes=4, sharded=True)
+    fsdp = part_of_one_process(parts, model, processes=4, sharded=True)
     assert fsdp == {"weights": 250, "gradients": 501, "activations": 50, "gathered weights": (7 * 4 + 3 * 16) * 4}
 
 

@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from ngdiff.estimate.fake_run import FakeRun
 from ngdiff.estimate.operations import Operations
-from ngdiff.estimate.weightless import Weightless
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
 def test_heads_that_share_keys_take_as_many_operations_as_heads_that_do_not(groups):
     rows, heads, tokens, width = 2, 4, 6, 8
-    operations, mode = Operations(), Weightless(torch._subclasses.FakeTensorMode())
+    operations, mode = Operations(), FakeRun(torch._subclasses.FakeTensorMode())
     mode.watchers.append(operations)
     with mode.fake:
         query, key, value = (

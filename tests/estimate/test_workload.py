@@ -3,10 +3,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ngdiff.data import AnswerCollator
 from ngdiff.data.collate import LabelPositions
+from ngdiff.estimate.fake_model import fake_model
+from ngdiff.estimate.fake_run import FakeRun
 from ngdiff.estimate.live import LiveBytes
-from ngdiff.estimate.model import weightless_model
 from ngdiff.estimate.rehearsal import RehearsalTrainer, rehearsal_options
-from ngdiff.estimate.weightless import Weightless
 from ngdiff.estimate.workload import _Measure, workload
 from ngdiff.speed import packing
 
@@ -18,8 +18,8 @@ def work_of(config_file, options, rows):
     """`work_of(processes, **options)`: the workload and the trainer."""
 
     def make(processes: int = 1, *, forget: int = 12, retain: int = 20, **more):
-        mode = Weightless(FakeTensorMode())
-        model = weightless_model(config_file(), mode.fake, tokenizer=range(VOCABULARY))
+        mode = FakeRun(FakeTensorMode())
+        model = fake_model(config_file(), mode.fake, tokenizer=range(VOCABULARY))
         config = options(**more)
         with rehearsal_options(config) as args:
             trainer = RehearsalTrainer(model, args, rows(forget, 1), rows(retain, 2), mode=mode, live=LiveBytes())

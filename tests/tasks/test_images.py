@@ -327,10 +327,10 @@ def test_resumed_runs_end_with_the_same_weights(make_trainer, tmp_path):
     assert statistics(resumed.model) == statistics(whole.model)
 
 
-def test_a_stand_in_teaches_nothing():
+def test_a_placeholder_teaches_nothing():
     task = ImageTask(classifier(), PREPARATION)
     row = images(3, 0)[1]
-    batch = task.collate([task.stand_in(row)])
+    batch = task.collate([task.placeholder(row)])
     assert batch["labels"].tolist() == [-100]
     assert batch["row_id"].tolist() == [-1]
     assert row["labels"] in range(len(NAMES))

@@ -11,7 +11,7 @@ from ngdiff.data import AnswerCollator
 from ngdiff.training.pairing import PairCollator, PairDataset, PairSampler, permutation, retain_rows
 
 
-def stand_in(row):
+def placeholder(row):
     return {"input_ids": row["input_ids"][:2], "labels": [-100] * 2}
 
 
@@ -153,7 +153,7 @@ def test_collator_pads_each_side_to_its_own_longest(forget_rows):
     ]
     dataset = PairDataset(rows, rows)
     pairs = [(0 if forget_rows > 0 else None, 1), (0 if forget_rows > 1 else None, 0)]
-    batch = PairCollator(AnswerCollator(0), stand_in)([dataset[pair] for pair in pairs])
+    batch = PairCollator(AnswerCollator(0), placeholder)([dataset[pair] for pair in pairs])
     assert batch["retain"]["input_ids"].shape == (2, 5)
     if forget_rows:
         assert batch["forget"]["input_ids"].shape == (forget_rows, 3)
@@ -164,4 +164,4 @@ def test_collator_pads_each_side_to_its_own_longest(forget_rows):
 
 def test_collator_leaves_evaluation_batches_alone():
     rows = [{"input_ids": [5, 6], "labels": [5, 6]}]
-    assert PairCollator(AnswerCollator(0), stand_in)(rows)["input_ids"].tolist() == [[5, 6]]
+    assert PairCollator(AnswerCollator(0), placeholder)(rows)["input_ids"].tolist() == [[5, 6]]

@@ -27,14 +27,14 @@ def run(words: list[str]) -> None:
     folder = EvaluationFolder(words, options, evaluation)
     evaluation.read()
     processes = started_processes()
-    metrics = processes.agree(folder.finished() if processes.leads else None)
+    metrics = processes.broadcast(folder.finished() if processes.is_main else None)
     if metrics is None:
         evaluation.load(processes)
         with folder.begun_by(processes):
             result = evaluation.result(Work(processes, folder.journal))
             folder.write(result)
         metrics = result.as_json()
-    if processes.leads:
+    if processes.is_main:
         _tell(metrics, options.output)
     leave()
 

@@ -75,7 +75,7 @@ class EvaluationFolder:
     def begun_by(self, processes: Processes) -> Self:
         """All input is accepted: empty the folder, and write the manifest of an evaluation that is not finished."""
         self._processes = processes
-        if self.path is not None and self._processes.leads:
+        if self.path is not None and self._processes.is_main:
             prepare_output(self._options.output, **self._where)
             SIGNALS.resumable = self._resumable
             self._write_manifest(finished=False)
@@ -88,14 +88,14 @@ class EvaluationFolder:
 
     def write(self, result: EvaluationResult) -> None:
         """Write records and metrics."""
-        if self.path is not None and self._processes.leads:
+        if self.path is not None and self._processes.is_main:
             write_evaluation(result, self.path)
             self._outputs += ["metrics.json", *(f"private/records_{name}.jsonl" for name in result.records)]
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None and self.path is not None and self._processes.leads:
+        if kind is None and self.path is not None and self._processes.is_main:
             self._write_manifest(finished=True)
             self.journal.remove()
 

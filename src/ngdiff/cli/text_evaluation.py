@@ -19,7 +19,7 @@ from ngdiff.evaluation.evaluate import as_sets, limits_of
 from ngdiff.evaluation.lm_harness import check_harness_tasks, parse_harness_arguments, run_harness
 from ngdiff.evaluation.plan import make_plan
 from ngdiff.evaluation.predict import add_base_model, check_budget, predict_plan
-from ngdiff.evaluation.processes import Processes, several_are_asked_for
+from ngdiff.evaluation.processes import Processes, launched_as_several
 from ngdiff.evaluation.prompts import Generator
 from ngdiff.evaluation.vllm import check_vllm, vllm_generator
 from ngdiff.evaluation.work import Work
@@ -185,7 +185,7 @@ class TextEvaluation:
             limits = limits_of(other, options.max_length)
             add_base_model(records, plan, other, *self._base, self.sets, limits, work=work, tokens_per_batch=budget)
         # Metrics are the business of the process that writes.
-        return EvaluationResult.of(records, numbers) if work.processes.leads else EvaluationResult({}, records)
+        return EvaluationResult.of(records, numbers) if work.processes.is_main else EvaluationResult({}, records)
 
     def _load(self, name: str) -> Any:
         model: Any = load_model(name, dtype=self.options.dtype, trust_remote_code=self.options.trust_remote_code)
@@ -221,7 +221,7 @@ def _check(options: TextEvaluateOptions) -> dict[str, Any] | None:
         raise InputError(f"--generator {options.generator} is not known; one of transformers, vllm")
     one_process = {"--generator vllm": options.generator == "vllm", "--lm-eval": options.lm_eval is not None}
     for name, given in one_process.items():
-        if given and several_are_asked_for():
+        if given and launched_as_several():
             raise InputError(f"{name} runs in one process; evaluate in several without it")
     if options.generator == "vllm":
         check_vllm()

@@ -34,7 +34,7 @@ class Answers:
 
     Args:
         nll: (T,) natural-logarithm negative log-probability of each label, at least fp32, with its graph, which may
-            serve one backward pass, of the first order; with `logits` among the needs any number.
+            serve one backward pass, of the first order; any number where the objective needs `logits`.
         row: (T,) int64, the row of the batch that each token belongs to, ascending.
         rows: B, the number of rows, those without any label included.
         labels: (T,) int64.

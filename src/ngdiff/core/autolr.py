@@ -24,16 +24,16 @@ from ngdiff.core.search import STRIDE, search_rate
 
 RetainLoss = Callable[[], float]
 
-# Reason of a probe that found nothing to look along.
+# Reason of a probe without a direction.
 NO_STEP = "step of length 0"
 
 # The search starts where a step changes the weights by this part of their norm.
 _RELATIVE_START = 1e-3
-# Weights that are all 0 have no length; they count as if drawn with this deviation, a usual one of random weights.
+# Standard deviation assumed for weights that are all 0 and so have no norm: a usual one of random weights.
 _ZERO_WEIGHTS = 0.02
-# A rate that float32 holds, with room to multiply it.
+# Fits float32, with room to multiply it.
 _LARGEST_RATE = 1e30
-# An ordinary probe whose differences drown in noise is repeated with a larger radius so many times.
+# How often a probe whose differences drown in noise is repeated with a larger radius.
 _WIDENINGS = 5
 
 
@@ -46,18 +46,18 @@ class AutoLRSettings:
         search: Whether the first step searches along the line for the scale of the learning rate. Without, a start
             that is far too small never gets going under a bounded change.
         start: First radius of the search, or first learning rate where there is no search. None: the radius
-            at which a step changes the weights by a thousandth of their norm. No radius and no rate that is found
-            takes a step longer than the weights that are trained: `|rho d| <= |theta_0|`.
-        max_change: A probe asks for a learning rate within this factor of the last; None for no bound.
+            at which a step changes the weights by a thousandth of their norm. Neither a probe nor the rate found
+            takes a step longer than the trained weights: `|rho d| <= |theta_0|`.
+        max_change: A probe changes the learning rate by at most this factor; None for no bound.
         inertia: Weight of the last learning rate in the new one, in the logarithm: one probe is one small batch. GeN
             averages as well, with 0.9 (of the rates themselves). 0: the new rate is what the probe asks for.
         noise: Rounding noise of one loss, relative to it: 1e-6 in fp32, 3e-4 under bf16. A fit whose differences do
-            not stand above it is not used (Remark 3.1).
-        widen: Whether such a fit is repeated with a wider radius first.
+            not exceed it is not used (Remark 3.1).
+        widen: Whether such a fit is repeated with a larger radius first.
         tolerance: The search never asks for less than the radius at which curvature alone raises the retain loss by
-            this part. Not in the paper: a model that recites its retain rows stands at the bottom of their
-            loss, where the sign of the slope on fresh rows is a coin toss and `b / h` says "stay" whatever
-            the scale of the line (measured on three targets: 1e-4, 7e-6 and 1e-7 where 2e-4 forgets).
+            this part. Not in the paper: a model that recites its retain rows is at the minimum of their loss, where the
+            sign of the slope on fresh rows is a coin toss and `b / h` says "stay" at any scale (on three targets it
+            found 1e-4, 7e-6 and 1e-7 where 2e-4 forgets).
         memory: `exact`: a probe leaves everything as it was. `lean`: it also takes the optimizer's step, at the rate
             that it finds, which saves a copy of the optimizer's state and one of the weights
             (`ngdiff.core.lean_line.LeanStepLine`). `auto`: lean, unless the weights have fewer bits than fp32 or the
@@ -80,8 +80,8 @@ class AutoLRSettings:
     def as_printed(cls, start: float, *, noise: float = 1e-6) -> "AutoLRSettings":
         """Algorithm 1 of the paper as printed: no search, no bound on the change, no average, one radius.
 
-        One thing is ours: no step is longer than the weights. Which rows are probed is the caller's: the paper probes
-        those that gave the gradient.
+        One thing is ours: no step is longer than the weights. Which rows are probed is the caller's choice: the paper
+        probes those that gave the gradient.
         """
         return cls(search=False, start=start, max_change=None, inertia=0.0, noise=noise, widen=False)
 
@@ -94,11 +94,10 @@ class Probe:
         before: Learning rate before.
         after: Learning rate after.
         accepted: Whether a fit was used.
-        reason: Why not, or what was done; a few words.
+        reason: Why not, or what the rate is; a few words.
         fits: Every parabola, in the order taken: `rho`, the three losses.
         forwards: Losses evaluated.
-        relative_step: `|d| / |theta_0|`, a step's length at learning rate 1 in lengths of the weights; 0 where it is
-            unknown.
+        relative_step: `|d| / |theta_0|`: length of a step at learning rate 1 over that of the weights; 0 if unknown.
     """
 
     before: float
@@ -148,7 +147,7 @@ class AutoLR:
             loss: Retain loss at the current weights, the same rows at every call. Called once at `rho = 0` and twice
                 for each fit.
             search: Look for the scale of the learning rate first, from `settings.start`.
-            here: The loss at `rho = 0` where it is known: of the rows that gave the gradient.
+            here: The loss at `rho = 0`, if it is known: that of the rows that gave the gradient.
 
         Raises:
             NonlinearOptimizerError: the optimizer's step is not linear in the learning rate.
@@ -192,13 +191,13 @@ class AutoLR:
         return probe
 
     def _line(self, optimizer: Optimizer) -> StepLine:
-        """Where the probe looks."""
+        """The line that the probe evaluates the loss on."""
         check = not self._checked
         if check:
             self._lean = self._may_be_lean(optimizer)
         if not self._lean:
             return StepLine(optimizer, check=check)
-        check &= self.settings.memory != "auto"  # `_may_be_lean` has looked
+        check &= self.settings.memory != "auto"  # `_may_be_lean` has checked
         return LeanStepLine(optimizer, check=check, origin_device=self.settings.origin_device)
 
     def _may_be_lean(self, optimizer: Optimizer) -> bool:
@@ -217,7 +216,7 @@ class AutoLR:
         return self.settings.noise * abs(fit.here)
 
     def _update(self, phi: "_Evaluations", rate: float, limit: float) -> float:
-        """One parabola at radius `rate`; where its differences are lost in noise (Remark 3.1) a wider one, or none."""
+        """The rate by one parabola at radius `rate`; if it drowns in noise (Remark 3.1), by a larger one or none."""
         rate = rate or _RELATIVE_START * limit
         rho = min(rate, limit)
         for _ in range(_WIDENINGS if self.settings.widen else 1):
@@ -245,7 +244,7 @@ class AutoLR:
 
 
 class _Evaluations:
-    """Losses on the line beside `phi(0)`."""
+    """Losses on the line, `phi(rho)`; `phi(0)` is known."""
 
     def __init__(self, line: StepLine, loss: RetainLoss, probe: Probe, here: float) -> None:
         self._line, self._loss, self.probe, self._here = line, loss, probe, here
@@ -266,5 +265,5 @@ def _weights_with_gradients(optimizer: Optimizer) -> list[Tensor]:
 
 
 def _nominal_norm(optimizer: Optimizer) -> float:
-    """Norm that weights which are all 0 count with."""
+    """The norm assumed for weights that are all 0."""
     return _ZERO_WEIGHTS * math.sqrt(sum(p.numel() for p in _weights_with_gradients(optimizer)))

@@ -12,15 +12,15 @@ _SAFE = (2.0**-100, 2.0**100)
 
 @torch.no_grad()
 def combine(g_r: Gradient, g_f: Gradient, w_r: float, w_f: float) -> list[Tensor | None]:
-    """`w_r g_r + w_f g_f`, reusing the buffers of `g_r` (of `g_f` where `g_r` has none or was put away).
+    """`w_r g_r + w_f g_f`, reusing the buffers of `g_r` (of `g_f` where `g_r` has none or was stashed).
 
-    No buffer is allocated, but for one tensor at a time where a side waited on the host. Both inputs are spent
-    afterwards: do not read them again.
+    No buffer is allocated, but for one tensor at a time where a side was stashed on the host. Both inputs may be
+    overwritten: do not read them afterwards.
 
     Args:
         g_r: Retain gradient, one tensor or None per parameter.
-        g_f: Forget gradient of the *minimised* forget loss, same order. One of the two may have fewer bits or wait on
-            the host.
+        g_f: Forget gradient of the *minimised* forget loss, same order. One of the two may be stashed, in lower
+            precision or on the host.
         w_r: Weight of the retain gradient, finite. A side whose weight is 0 is left out altogether.
         w_f: Weight of the forget gradient, finite.
 
@@ -59,25 +59,25 @@ def _is_safe(weight: float) -> bool:
 
 
 def _are_alike(into: Tensor, other: Tensor) -> bool:
-    """In few bits `addr` would round the weights as well."""
+    """Whether one `addr` can sum them; in half precision it would round the weights as well."""
     wide = into.dtype == other.dtype and into.dtype in (torch.float32, torch.float64)
     return wide and into.is_contiguous() and other.is_contiguous()
 
 
 def _sum_in_one_pass(into: Tensor, other: Tensor, w_r: float, w_f: float) -> None:
-    """`into = w_r into + w_f other`; `mul_` and `add_` would go over the memory twice."""
+    """`into = w_r into + w_f other`; `mul_` and `add_` would read and write the memory twice."""
     column = into.view(-1, 1)
     torch.addr(column, other.view(-1), other.new_ones(1), beta=w_r, alpha=w_f, out=column)
 
 
 def _is_stashed(gradient: Tensor, *, beside: Tensor) -> bool:
-    """Whether this gradient has fewer bits than the other, or waits on the host while the other does not."""
+    """Whether this gradient has lower precision than the other, or is on the host while the other is not."""
     moved = gradient.device.type == "cpu" != beside.device.type
     return moved or gradient.dtype.itemsize < beside.dtype.itemsize
 
 
 def scale_(tensor: Tensor, weight: float) -> None:
-    """Multiply in place; by 0 also what is not finite, since a side of weight 0 has no say."""
+    """Multiply in place. By 0, entries that are not finite become 0, too: a side of weight 0 does not count."""
     if weight == 0.0:
         tensor.zero_()
         return

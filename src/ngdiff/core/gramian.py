@@ -13,7 +13,7 @@ from torch import Tensor
 
 Gradient = Sequence[Tensor | None]
 
-# Elements worked on at once: 64 MiB in fp32, which bounds the copy of a gradient in few bits, or of one that waited on
+# Elements per chunk: 64 MiB in fp32, which bounds the upcast copy of a gradient in half precision, or of one stashed on
 # the host; on a CPU 1 MiB, which stays in the cache from one product to the next.
 _CHUNK = 1 << 24
 _CHUNK_ON_CPU = 1 << 18
@@ -79,12 +79,12 @@ def gramian(
     """Inner products of two gradients, accumulated in fp32 per tensor and in fp64 across tensors.
 
     One synchronisation with the device. Where fp32 cannot hold the squares (|g| above about 1e19 or below
-    about 1e-12) the products are taken again of gradients that are scaled to about 1, by powers of two.
+    about 1e-12) the products are taken again, of gradients scaled to about 1 by powers of two.
 
     Args:
         g_r: Retain gradient, one tensor per parameter, any floating dtype.
-        g_f: Forget gradient, same parameters in the same order. One of the two may be of another dtype or wait on the
-            host; it comes to the other piece by piece.
+        g_f: Forget gradient, same parameters in the same order. One of the two may be of another dtype or stashed on
+            the host; it comes to the other chunk by chunk.
         reduce: Applied to the tensor of the three local sums, shape (3,), fp64; sums them over the ranks that
             hold different shards of the gradients. None where each rank holds the whole gradient.
 
@@ -111,7 +111,7 @@ def gramian(
 
 
 def _scale(size: float) -> float:
-    """The power of four next to a size, by which numbers are divided without rounding; 1 for none."""
+    """The power of four nearest to a size, by which numbers are divided without rounding; 1 where there is none."""
     return 4.0 ** round(math.log(size, 4.0)) if 0.0 < size < math.inf else 1.0
 
 
@@ -121,10 +121,9 @@ def _well_scaled(square: float) -> bool:
 
 
 def _size(square: float, gradient: Gradient) -> float:
-    """By about what to divide a gradient so that its square is near 1; 1 where it is well scaled already.
+    """Roughly what to divide a gradient by so that its square is near 1; 1 where it is well scaled already.
 
-    Of a square that has vanished in part a root is good enough; where none is left, or it has no end, it is the largest
-    entry.
+    The root of the square serves, even if part of it has underflowed; the largest entry where it is 0 or infinite.
     """
     if _well_scaled(square):
         return 1.0
@@ -169,20 +168,20 @@ def _sums(
 
 
 def common_device(r: Tensor | None, f: Tensor | None) -> torch.device:
-    """Where two gradients of a parameter meet: not on the host, if one of them is elsewhere."""
+    """Where two gradients of a parameter are multiplied: on the accelerator, if one of them is there."""
     places = [g.device for g in (r, f) if g is not None] or [torch.device("cpu")]
     return next((place for place in places if place.type != "cpu"), places[0])
 
 
 def _on_host(scalars: Sequence[Tensor]) -> Tensor:
-    """All as one fp64 tensor on the host; one transfer if they are in one place."""
+    """All as one fp64 tensor on the host; one transfer if they are on one device."""
     if len({scalar.device for scalar in scalars}) > 1:
         scalars = [scalar.cpu() for scalar in scalars]
     return torch.stack(list(scalars)).cpu().double() if scalars else torch.zeros(0, dtype=torch.float64)
 
 
 def _chunks(gradient: Tensor | None, place: torch.device) -> Sequence[Tensor]:
-    """The gradient, flat, in pieces that are worked on at `place`."""
+    """The gradient, flat, in chunks of a size that suits the device."""
     if gradient is None:
         return ()
     size = _CHUNK_ON_CPU if place.type == "cpu" else _CHUNK
@@ -191,11 +190,11 @@ def _chunks(gradient: Tensor | None, place: torch.device) -> Sequence[Tensor]:
 
 
 def _upcast(x: Tensor | None, place: torch.device, scale: float) -> Tensor | None:
-    """At least fp32, at its place, scaled. fp64 gradients stay fp64."""
+    """The chunk in at least fp32, on the device, scaled. fp64 gradients stay fp64."""
     if x is None:
         return None
     wide = x.to(place, x.dtype if x.dtype == torch.float64 else torch.float32)
     if scale == 1.0 or 2.0**-100 < scale < 2.0**100:
         return wide if scale == 1.0 else wide.mul(scale)
-    # In two factors: the scale of the smallest numbers of fp32 is itself beyond fp32.
+    # In two factors: the scale that the smallest fp32 numbers need is itself beyond fp32.
     return wide.mul(math.sqrt(scale)).mul_(math.sqrt(scale))

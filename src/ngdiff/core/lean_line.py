@@ -1,7 +1,7 @@
-"""A line along the optimizer's next step that lets it take that step for good.
+"""A line along the optimizer's next step on which that step is also taken.
 
-`LeanStepLine` keeps what the measuring step did to the optimizer's state, and needs a third of the memory of a
-`StepLine`.
+`LeanStepLine` does not undo what the measuring step did to the optimizer's state, and so needs a third of the memory of
+a `StepLine`.
 """
 
 from types import TracebackType
@@ -21,26 +21,25 @@ _TRIAL_RATE = 1.0
 
 
 class UncopiableOptimizerError(NonlinearOptimizerError):
-    """No optimizer of the same kind can be made anew, so that its step cannot be tried on other weights."""
+    """No second optimizer of the same kind can be made, so its step cannot be tried on other weights."""
 
 
 class LeanStepLine(StepLine):
     """A `StepLine` whose measuring step is the step of the run.
 
-    On leaving it the weights are `theta_0 - eta d`, with `eta` the rate of `settle`; the optimizer's state is that
-    after its step; gradients are gone, so that the optimizer's next `step()` changes nothing. Memory beyond weights,
-    gradients and optimizer state: once the weights (`theta_0`); `d` lies where the gradients
-    were. In fp32 the weights differ from those of a step at `eta` by rounding, some 2e-7 of the step; in bf16 `d` is
-    rounded once more, by up to 2^-9.
+    On exit the weights are `theta_0 - eta d`, with `eta` the rate of `settle`; the optimizer's state is that after its
+    step; gradients are None, so that the optimizer's next `step()` changes nothing. Memory beyond weights, gradients
+    and optimizer state: once the weights (`theta_0`); `d` is stored in place of the gradients. In fp32 the weights
+    differ from those of a step at `eta` by rounding, some 2e-7 of the step; in bf16 `d` is rounded once more, by up to
+    2^-9.
 
-    After an error within, the weights are what they were, but the optimizer's state has moved on and the gradients are
-    gone.
+    After an error the weights are what they were, but the optimizer's state has advanced and the gradients are gone.
 
     Args:
         optimizer: Any torch optimizer whose step is linear in the learning rate.
-        check: Look whether it is, on a copy of the optimizer with a few weights of its own.
-        origin_device: Where `theta_0` waits; None: where the weights are. On the host it takes no memory of the
-            accelerator, and comes over once for each loss of a probe.
+        check: Check that it is, on a copy of the optimizer with a few weights of its own.
+        origin_device: Where `theta_0` is kept; None: where the weights are. On the host it takes no accelerator memory,
+            and is transferred once for each loss of a probe.
 
     Raises:
         NonlinearOptimizerError: the check failed.
@@ -55,7 +54,7 @@ class LeanStepLine(StepLine):
         (0.5, None)
     """
 
-    # Not divided by it entry by entry: a pass over the memory. Steps longer than 1e16 count as infinite for that.
+    # Saves a pass over the memory that divides each entry. The price: steps longer than 1e16 count as infinite.
     _unit = 1.0 / MEASURING_RATE
 
     def __init__(

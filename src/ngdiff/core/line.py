@@ -2,7 +2,7 @@
 
 `d` is whatever the optimizer makes of the gradients in `.grad` (SGD: the gradient; Adam: the preconditioned
 one, with decoupled weight decay), so one step at learning rate `eta` ends at `theta_0 - eta d`. It is measured
-by letting the optimizer take one step, which is taken back bit for bit. Lines that keep it: `lean_line.py`.
+by letting the optimizer take one step, which is then undone bit for bit. `lean_line.py` keeps that step instead.
 """
 
 import math
@@ -24,7 +24,7 @@ MEASURING_RATE = 1024.0
 
 _State = dict[Tensor, dict[str, Any]]  # of an optimizer, by parameter
 
-# Largest relative error of a step at twice the rate against twice the step, by dtype of the weights: their
+# Largest relative difference between a step at twice the rate and twice the step, by dtype of the weights: their
 # rounding, with a wide margin.
 _LINEARITY_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.bfloat16: 5e-2}
 
@@ -52,7 +52,7 @@ def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
 class StepLine:
     """Move the weights along the optimizer's next step, and back.
 
-    A context manager. On leaving it, also through an error, weights, optimizer state and gradients are what they were,
+    A context manager. On exit, also after an error, weights, optimizer state and gradients are what they were,
     bit for bit, and the learning rate is that of `settle`. Memory, beyond weights, gradients and optimizer state: twice
     the weights while open (`theta_0` and `d`); before, while the optimizer steps, `theta_0` and a copy of the optimizer
     state (with `check` two, and `d`). Sharded weights (FSDP2) move shard by shard; norms and checks are those of the
@@ -60,7 +60,7 @@ class StepLine:
 
     Args:
         optimizer: Any torch optimizer whose step is linear in the learning rate.
-        check: Also take a step at twice the rate and compare. Once for each run is enough.
+        check: Also take a step at twice the rate and compare. Once a run is enough.
 
     Raises:
         NonlinearOptimizerError: the check failed.
@@ -75,7 +75,7 @@ class StepLine:
         (0.5, 1.0, 2.0)
     """
 
-    _unit = 1.0  # `d` in parts of what `_measure` gives
+    _unit = 1.0  # `d` is what `_measure` returns times this
 
     def __init__(self, optimizer: Optimizer, *, check: bool = False) -> None:
         self._optimizer = optimizer
@@ -123,11 +123,11 @@ class StepLine:
         return weight.clone()
 
     def settle(self, rate: float) -> None:
-        """Leave the line with this learning rate, that of the largest group."""
+        """Set the learning rate that the optimizer has on exit, that of the group with the largest one."""
         self._settled = rate
 
     def _measure(self) -> list[Tensor]:
-        """`d`, with everything else as it was."""
+        """`d`; everything else is left as it was."""
         state = _snapshot(self._optimizer)
         direction = None
         try:

@@ -1,4 +1,4 @@
-"""The search for the scale of the learning rate, along one step and no farther than the weights are long."""
+"""The search for the scale of the learning rate along one step, which is never longer than the weights."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ STRIDE = 16.0
 _AGREEMENT = 1.5
 # 16^12 spans 14 orders of magnitude: more than lie between the noise of the loss and its explosion.
 _ROUNDS = 12
-# A search starts no nearer than at this part of the longest step: there float32 weights begin to move.
+# The smallest start of a search, as a part of the longest step: below it float32 weights do not move.
 _NEAREST = 1e-6
 
 
@@ -20,7 +20,7 @@ class SearchResult(NamedTuple):
     """What a search ended with.
 
     Args:
-        rate: Above 0, and no longer than the limit.
+        rate: Above 0, and at most the limit.
         accepted: Whether a fit supports it.
         reason: A few words.
     """
@@ -35,15 +35,15 @@ def search_rate(
 ) -> SearchResult:
     """Move the radius until the rate that the parabola fitted there asks for is that radius.
 
-    Strides are at most 16-fold; radii found too small and too large close in on each other. Where no radius agrees with
-    its own parabola, the lowest loss met is taken, if it stands above the noise, else the start, else the longest
-    step nearer than it that keeps within the tolerance.
+    Strides are at most 16-fold; radii found too small and too large bracket the next one. If no radius agrees with its
+    own parabola, the result is the radius with the lowest loss, if that drop stands out from the noise; else the
+    start, or the longest shorter radius at which the loss stays within the tolerance.
 
     Args:
         fit_at: The parabola at a radius.
         start: Where to begin, above 0; brought within the limit.
-        limit: The largest radius: that of a step as long as the weights. Above 0 and finite. Where all losses are
-            about those of guessing, as on a model that knows nothing, the loss may fall, or never bend, up to infinity.
+        limit: The largest radius: that of a step as long as the weights. Above 0 and finite. Without it the search
+            might never end: near the loss of guessing, the loss may fall, or stay flat, at any distance.
         noise: Rounding noise of one loss, relative to it.
         tolerance: Part of the loss by which curvature alone may raise it.
     """

@@ -1,7 +1,7 @@
-"""Tensors of which every process holds a part (FSDP2's `DTensor`): sums over all parts, work on the own part.
+"""Sharded tensors (FSDP2's `DTensor`): each rank works on its own shard, and sums are taken over all of them.
 
-Weights, gradients and optimizer states may be sharded over the processes, replicated on them, or some this and some
-that, as an adapter of plain tensors on a sharded base. Sums are taken over each kind apart and added.
+Weights, gradients and optimizer states may be sharded, replicated, or mixed, as with an adapter of plain tensors on a
+sharded base. Sums are taken over each kind separately and added.
 """
 
 import math
@@ -23,25 +23,25 @@ else:  # some builds of torch have no distributed part
 
 
 def is_sharded(tensor: Tensor | None) -> bool:
-    """Whether other processes hold other parts of the tensor, or might."""
+    """Whether the tensor is spread over ranks, so that others may hold other parts of it."""
     return isinstance(tensor, DTensor)
 
 
 @torch.no_grad()
 def local(tensor: Tensor) -> Tensor:
-    """This process's part, in the same memory; the tensor itself where it is whole here."""
+    """This rank's shard, in the same memory; the tensor itself if it is not sharded."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """The whole tensor in every process. All of them must call it, in the same order."""
+    """The whole tensor on every rank. All ranks must call it, in the same order."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def gramian_over_shards(g_r: Gradient, g_f: Gradient) -> Gramian:
-    """`gramian` of gradients that may be sharded; the same numbers in every process.
+    """`gramian` of gradients that may be sharded; the same numbers on every rank.
 
-    One reduction of three numbers for each way of sharding (one, as a rule), none for whole tensors.
+    One reduction of three numbers for each way of sharding (usually one), none for whole tensors.
 
     Args:
         g_r: Retain gradient, one tensor or None per parameter.
@@ -92,7 +92,7 @@ def sum_over_shards(values: Sequence[Tensor], tensors: Sequence[Tensor]) -> list
 
 
 def true_on_every_rank(fact: bool, tensors: Sequence[Tensor]) -> bool:
-    """Whether a fact about the local parts of tensors holds in every process that has such parts."""
+    """Whether something that is true or false of the local shards is true on every rank that has such shards."""
     for place in {_place(tensor) for tensor in tensors}:
         reduce = _reducer(place)
         if reduce is not None:
@@ -105,7 +105,7 @@ def _local(tensor: Tensor | None) -> Tensor | None:
 
 
 def _place(tensor: Tensor | None) -> Hashable:
-    """How a tensor is spread: its mesh and the dimensions of the mesh over which it is cut; None where it is whole."""
+    """How a tensor is sharded: its mesh and the mesh dimensions that it is split over; None for a whole tensor."""
     if not isinstance(tensor, DTensor):
         return None
     if any(placement.is_partial() for placement in tensor.placements):

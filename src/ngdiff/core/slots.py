@@ -2,7 +2,7 @@
 
 Autograd accumulates into whatever tensor `.grad` refers to. Swapping that reference gives each side its own
 accumulation buffers without copying, so that micro-batches of both sides may alternate in any order. The side that
-waits may be put away meanwhile: in fewer bits, on the host, or both.
+waits may be stashed meanwhile: in lower precision, on the host, or both.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,9 +26,9 @@ class GradientSlots:
 
     Args:
         parameters: Those that are trained.
-        stash_dtype: Type in which the gradient of the side that waits is kept; None: its own. In bfloat16 each entry
-            is rounded once for each time it is put away, by at most 2^-9 of itself.
-        stash_device: Where it is kept; None: where it is.
+        stash_dtype: Type of the stashed gradient; None: its own. In bfloat16 each entry is rounded once for each time
+            it is stashed, by at most 2^-9 of itself.
+        stash_device: Where it is stashed; None: it stays where it is.
 
     Example:
         >>> import torch
@@ -55,7 +55,7 @@ class GradientSlots:
 
     @contextmanager
     def filling(self, side: Side) -> Iterator[None]:
-        """Within, `.grad` of every parameter is this side's buffer and the other side is put away; after, `.grad` is
+        """Within, `.grad` of every parameter is this side's buffer and the other side is stashed; afterwards `.grad` is
         `None` again."""
         for waiting in SIDES:
             if waiting != side and waiting in self._buffers:
@@ -68,7 +68,7 @@ class GradientSlots:
             self.restore(None)
 
     def take(self, side: Side) -> list[Tensor | None]:
-        """Hand over this side's gradient, put away or not, and forget it: the next `filling` starts from nothing."""
+        """Hand over this side's gradient, stashed or not, and drop it: the next `filling` starts from nothing."""
         return self._buffers.pop(side, [None] * len(self.parameters))
 
     def restore(self, gradients: Sequence[Tensor | None] | None) -> None:
@@ -79,11 +79,11 @@ class GradientSlots:
             parameter.grad = None if gradient is None else gradient.to(parameter.device, parameter.dtype)
 
     def _stash(self, gradients: list[Tensor | None]) -> None:
-        for index, gradient in enumerate(gradients):  # one after the other: there is no second copy of all
+        for index, gradient in enumerate(gradients):  # one at a time: never a second copy of all
             if gradient is not None:
                 gradients[index] = gradient.to(self._device or gradient.device, self._dtype or gradient.dtype)
 
 
 def _summed(gradient: Tensor | None) -> Tensor | None:
-    """A sparse gradient with each row once."""
+    """The gradient; a sparse one coalesced, so that each row comes once."""
     return gradient.coalesce() if gradient is not None and gradient.is_sparse else gradient

@@ -1,9 +1,9 @@
-"""Gradients of an embedding as rows: those of the tokens that a batch holds; all others are 0.
+"""Sparse gradients of an embedding: only the rows of the batch's tokens are stored, all others are 0.
 
-torch keeps them so where an embedding is `sparse`. For the inner products and the sum of two gradients each becomes a
-small dense tensor over the rows that either has, and only what the optimizer gets has all rows again.
+torch makes them where an embedding is `sparse`. For the inner products and the sum, both gradients become small dense
+tensors over the rows that either has; only what the optimizer gets is dense over the whole vocabulary.
 
-Shape legend: V rows (words of a vocabulary), H columns, N rows that one of both gradients has.
+Shape legend: V rows (words of the vocabulary), H columns, N rows that at least one of the gradients has.
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from torch import Tensor
 
 
 def on_common_rows(r: Tensor | None, f: Tensor | None) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """Two gradients of a (V, H) parameter on the rows that either has.
+    """Two gradients of a (V, H) parameter, restricted to the rows that at least one of them has.
 
     Args:
         r, f: Sparse, coalesced, with one sparse dimension; dense; or None.
 
     Returns:
-        The rows, (N,) int64 ascending, and both gradients on them, (N, H). Where both are dense or None there are no
-        rows (None) and both come back; where one is dense the other becomes so.
+        The rows, (N,) int64 ascending, and both gradients on them, (N, H). If neither is sparse: None, and both
+        unchanged; if one is dense: None, and both dense.
 
     Example:
         >>> def gradient(rows, values):
@@ -51,7 +51,7 @@ def _on(rows: Tensor, gradient: Tensor | None) -> Tensor | None:
 
 
 class DenseBuffers:
-    """Buffers for gradients with all rows, used again in each step: new memory would cost more than the zeros in it.
+    """Dense buffers, one for each parameter, reused in every step: allocating new memory costs more than zeroing it.
 
     Args:
         parameters: Whose gradients they are.
@@ -62,11 +62,11 @@ class DenseBuffers:
         self._buffers: dict[int, Tensor] = {}
 
     def scatter(self, index: int, rows: Tensor, gradient: Tensor) -> Tensor:
-        """The gradient of a parameter, with all rows, as it is until this is called for the parameter again.
+        """The dense gradient of a parameter; valid until the next call for the same parameter.
 
         Args:
             index: Number of the parameter.
-            rows: (N,) int64, where the gradient is not 0.
+            rows: (N,) int64, the rows that are not 0.
             gradient: (N, H).
         """
         whole = self._held(index).zero_()

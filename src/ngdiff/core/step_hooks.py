@@ -1,8 +1,8 @@
 """Hooks of an optimizer's step (`register_step_pre_hook`, `register_step_post_hook`) while a step is being measured.
 
-Whoever registers one, an average of the weights say, means the steps of the run. Hooks that come after a step are
-called by the run's own step alone, when the weights are final. Those that come before it may change gradients, which
-the measured step must know: they are called before it is measured, and not again when the run's own step comes.
+A hook, such as one that averages the weights, is meant for the steps of the run, not for the one that a probe measures.
+Post-hooks are called by the run's own step alone, when the weights are final. Pre-hooks may change gradients, on which
+the measured step depends: they are called once before it is measured, and not again by the run's own step.
 """
 
 import sys
@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-# Of each optimizer whose pre-hooks were called: what puts them back when it steps.
+# Optimizer whose pre-hooks were called early -> the post-hook that restores them.
 _PUT_BACK: WeakKeyDictionary[Optimizer, RemovableHandle] = WeakKeyDictionary()
 
 
@@ -40,12 +40,12 @@ def no_step_hooks(optimizer: Optimizer) -> Iterator[None]:
 
 
 def call_pre_hooks(optimizer: Optimizer) -> None:
-    """Call the optimizer's pre-hooks as its next `step()` would, which then leaves them out.
+    """Call the optimizer's pre-hooks now; its next `step()` then skips them.
 
-    Those of all optimizers (`register_optimizer_step_pre_hook`) are left to the step itself.
+    Global ones (`register_optimizer_step_pre_hook`) are left to the step itself.
 
     Raises:
-        TypeError: a hook that returns arguments for `step()`: a step is measured without any.
+        TypeError: a hook returns arguments for `step()`, which is measured without arguments.
     """
     target = cast(Any, optimizer)
     hooks = target._optimizer_step_pre_hooks
@@ -61,10 +61,10 @@ def call_pre_hooks(optimizer: Optimizer) -> None:
 
     def put_back(*_: Any) -> None:
         if target._optimizer_step_pre_hooks is not hooks:
-            hooks.update(target._optimizer_step_pre_hooks)  # what was registered meanwhile
+            hooks.update(target._optimizer_step_pre_hooks)  # those registered meanwhile
             target._optimizer_step_pre_hooks = hooks
 
-    # Not removed by itself: the step goes through the post-hooks while it calls them.
+    # The hook does not remove itself: the step is iterating over the post-hooks while it runs.
     if (last := _PUT_BACK.get(optimizer)) is not None:
         last.remove()
     _PUT_BACK[optimizer] = optimizer.register_step_post_hook(put_back)

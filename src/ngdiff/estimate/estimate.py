@@ -1,4 +1,4 @@
-"""Memory and time of a run before it starts, on a machine that may be far too small for it."""
+"""Memory and time of a run, estimated before it starts, on a machine that may be far too small for it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +11,17 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ngdiff.core.slots import SIDES
 from ngdiff.data import Template
+from ngdiff.estimate.fake_model import fake_model
+from ngdiff.estimate.fake_run import FakeRun
 from ngdiff.estimate.live import LiveBytes, Peak
-from ngdiff.estimate.model import weightless_model
-from ngdiff.estimate.processes import share_of
+from ngdiff.estimate.processes import part_of_one_process
 from ngdiff.estimate.rehearsal import Findings, RehearsalTrainer, rehearsal_options
 from ngdiff.estimate.speed import efficiency, product_speed
-from ngdiff.estimate.weightless import Weightless
 from ngdiff.estimate.workload import Workload, workload
 from ngdiff.tasks import Rows, TextTask
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 
-# Losses of the first probe, which searches for the scale of the rate (some five fits), and of every other one.
+# Losses that the first probe evaluates, which searches for the scale of the rate (some five fits), and every other one.
 _SEARCH_FORWARDS, _PROBE_FORWARDS = 11, 3
 
 
@@ -30,13 +30,13 @@ class Estimate:
     """What a run will need, of each process.
 
     Args:
-        peaks: Moment -> the most bytes alive in it on the device, by what they are for.
-        host: Bytes on the host of a gradient that waits there.
+        peaks: Moment -> the most bytes alive in it on the device, by purpose.
+        host: Bytes of a gradient that is stashed on the host.
         steps: Number of steps.
-        step_operations: Of matrix products and attention, in a mean step without a probe.
-        operations: In the whole run.
+        step_operations: Operations of matrix products and attention in a mean step without a probe.
+        operations: The same in the whole run.
         speed: Operations a second of a matrix product, measured.
-        efficiency: Part of it that a step is expected to reach.
+        efficiency: Part of that speed which a step is expected to reach.
         processes: Number of processes.
         workload: The batches.
     """
@@ -84,17 +84,17 @@ def estimate(
 ) -> Estimate:
     """Peak memory and time of `UnlearnTrainer` with these options and rows.
 
-    The trainer itself takes two steps, each with a probe where the learning rate is found, with a model whose tensors
-    have shapes and no values, on the largest batches of the run. Whatever an option does to memory is in it. Not in it:
-    the interpreter and its libraries, what kernels need inside, what an allocator holds beyond what is in use, and
-    fused losses (`--fused-loss`), without which it is reckoned.
+    The trainer itself takes two steps on the largest batches of the run with a model of fake tensors, each step with a
+    probe if the learning rate is searched. So the effect of every option on memory is included. Not included: the
+    interpreter and its libraries, working memory of kernels, what an allocator holds beyond what is in use; and fused
+    losses (`--fused-loss`) are treated as plain ones.
 
     Args:
         model: Hub name or folder, with or without weights, a shape or a `config.json`.
         config: Options, made in a single process.
         forget, retain: Rows, as for `UnlearnTrainer`.
-        tokenizer: Makes tokens of them.
-        template: How questions are put, where that is settled and the sets are checked against each other.
+        tokenizer: The tokenizer of the rows.
+        template: If it is resolved already; the sets are then taken to be checked against each other already.
         dtype: Of the weights.
         peft_config: Of an adapter.
         merge_adapter: The model is an adapter, which is merged into its base first.
@@ -106,8 +106,8 @@ def estimate(
         InputError: model, rows or options that the run would refuse.
     """
     fake = FakeTensorMode()
-    mode = Weightless(fake)
-    weightless = weightless_model(
+    mode = FakeRun(fake)
+    rehearsed = fake_model(
         model,
         fake,
         tokenizer=tokenizer,
@@ -118,15 +118,15 @@ def estimate(
         trust_remote_code=trust_remote_code,
     )
     with rehearsal_options(config) as options:
-        task = TextTask(weightless, tokenizer, options, template=template)
+        task = TextTask(rehearsed, tokenizer, options, template=template)
         trainer = RehearsalTrainer(
-            weightless, options, forget, retain, processing_class=tokenizer, task=task, mode=mode, live=LiveBytes()
+            rehearsed, options, forget, retain, processing_class=tokenizer, task=task, mode=mode, live=LiveBytes()
         )
         load = workload(trainer, config, processes=processes)
         found = trainer.rehearse(load.pairs)
     step = _step_operations(config, load, found)
     peaks = {
-        moment: share_of(peak.parts, weightless, processes=processes, sharded=sharded)
+        moment: part_of_one_process(peak.parts, rehearsed, processes=processes, sharded=sharded)
         for moment, peak in found.peaks.items()
     }
     return Estimate(
@@ -135,7 +135,7 @@ def estimate(
         steps=load.steps,
         step_operations=step,
         operations=load.steps * step + _other_operations(config, load, found, trainer),
-        speed=_speed(weightless, config, load),
+        speed=_speed(rehearsed, config, load),
         efficiency=efficiency(config.device),
         processes=processes,
         workload=load,

@@ -1,4 +1,4 @@
-"""Bytes of the tensors that are alive, by what they are for, and their peak at each moment of a run."""
+"""Bytes of the tensors that are alive, by purpose, and their peak at each moment of a run."""
 
 import weakref
 from collections import Counter
@@ -17,7 +17,7 @@ class Peak:
     """The most bytes alive at once in a moment.
 
     Args:
-        parts: What the bytes are for -> bytes.
+        parts: Purpose -> bytes.
     """
 
     parts: dict[str, int] = field(default_factory=dict)
@@ -29,18 +29,18 @@ class Peak:
 
 
 class LiveBytes(TorchDispatchMode):
-    """Told each operation, it counts every tensor from its birth to its end, views once with their base.
+    """Counts the memory of every tensor while it is alive; views count with their base.
 
-    The end is that of the memory: references from Python, from autograd's graph or from an optimizer keep it alive,
-    here as in a run. As a context it is told those of tensors with values; without, `Weightless` tells it. What a
-    kernel needs inside, and what an allocator holds beyond that, is not seen.
+    References from Python, from autograd's graph or from an optimizer keep memory alive, here as in a run. As a context
+    manager it sees operations on real tensors; as a watcher of `FakeRun` those on fake ones. Working memory of kernels,
+    and what an allocator holds beyond what is in use, is not counted.
 
     Args:
-        choices: Width of logits: tensors of a pass whose last dimension it is are `logits`.
+        choices: Width of logits: tensors of a pass with this last dimension count as `logits`.
 
     Attributes:
-        kind: What new tensors are for.
-        moment: What goes on; each has a peak of its own.
+        kind: Purpose of new tensors.
+        moment: Name of the current moment; each has its own peak.
         peaks: Moment -> `Peak`.
 
     Example:
@@ -75,7 +75,7 @@ class LiveBytes(TorchDispatchMode):
 
     @property
     def moment(self) -> str:
-        """What goes on."""
+        """Name of the current moment."""
         return self._moment
 
     @moment.setter
@@ -85,7 +85,7 @@ class LiveBytes(TorchDispatchMode):
 
     @contextmanager
     def within(self, *, kind: str | None = None, moment: str | None = None) -> Iterator[None]:
-        """Kind and moment for a while; None: as they are."""
+        """Within, use this kind and moment; None: unchanged."""
         before = self.kind, self.moment
         self.kind, self.moment = kind or self.kind, moment or self.moment
         try:
@@ -96,7 +96,7 @@ class LiveBytes(TorchDispatchMode):
                 self.moment = before[1]
 
     def hold(self, tensors: Iterable[Tensor], kind: str) -> None:
-        """Count tensors that are there already, or change what they are for."""
+        """Count tensors that exist already, or change their kind."""
         for tensor in tensors:
             self._see(tensor, kind)
         self._note()
@@ -111,7 +111,7 @@ class LiveBytes(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """As a mode: of tensors with values."""
+        """One operation on real tensors, as a mode."""
         result = func(*args, **(kwargs or {}))
         self(func, args, result)
         return result

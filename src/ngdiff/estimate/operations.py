@@ -1,4 +1,4 @@
-"""Operations of matrix products and attention."""
+"""Count of the operations of matrix products and attention."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import torch
 from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
 
 _aten = torch.ops.aten
-# torch's table has those of GPUs alone, and in torch 2.11 not where groups of heads share keys.
+# torch's own table lacks the CPU's, and in torch 2.11 the case of heads that share keys.
 _ATTENTION = (
     _aten._scaled_dot_product_flash_attention_for_cpu,
     _aten._scaled_dot_product_flash_attention,
@@ -22,10 +22,10 @@ _ATTENTION_BACKWARD = (
 
 
 class Operations:
-    """Told each operation, it adds up multiplications and additions (two for each entry of a product and each term).
+    """Adds up multiplications and additions: two for each entry of a matrix product and each term of its sum.
 
-    What is no matrix product is not counted: torch's own table knows no other, and in a transformer it is little
-    arithmetic, if not little time.
+    Other operations are not counted: torch's own table has none, and in a transformer they are little arithmetic,
+    though they take time.
 
     Attributes:
         total: Their number.
@@ -54,5 +54,5 @@ class Operations:
 
 
 def _with_all_heads(query: torch.Size, key: torch.Size, value: torch.Size) -> tuple[torch.Size, ...]:
-    """Shapes with a key and a value for each head of the queries, where groups of heads share them."""
+    """Shapes with keys and values repeated for every query head, where groups of heads share them."""
     return query, *(torch.Size((*shape[:1], *query[1:2], *shape[2:])) for shape in (key, value))

@@ -1,21 +1,21 @@
-"""What of a single process's memory each of several processes holds."""
+"""The memory of each of several processes, from that of a single one."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
-# Divided by FSDP2 over the processes; the rest belongs to the rows that a process sees.
+# Sharded by FSDP2; the rest depends on the rows that a process sees.
 _SHARDED = ("weights", "gradients", "optimizer state", "probe", "host")
 
 
-def share_of(parts: Mapping[str, int], model: nn.Module, *, processes: int, sharded: bool) -> dict[str, int]:
+def part_of_one_process(parts: Mapping[str, int], model: nn.Module, *, processes: int, sharded: bool) -> dict[str, int]:
     """Bytes of one process of several.
 
-    DDP: all that a single process holds, and buckets in which gradients are reduced, as large as these. FSDP2:
-    weights, gradients and what belongs to them divided, and the gathered part: the weights outside of layers, which
-    stay whole through a pass, two layers (one is fetched while the other computes), and the gradient of one before it
-    is shared out.
+    DDP: what a single process holds, and buckets as large as the gradients, in which these are reduced. FSDP2: weights,
+    gradients and what belongs to them are divided. Added are gathered weights: those outside of layers, which stay
+    whole through a pass; two layers, as one is prefetched while the other computes; and the gradient of one layer
+    before it is scattered.
 
     Args:
         parts: Of a single process with as many rows.

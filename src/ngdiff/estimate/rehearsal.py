@@ -1,4 +1,4 @@
-"""A run without weights: the trainer's own steps, watched for bytes and operations."""
+"""A rehearsal of a run on fake tensors: the trainer's own steps, watched for bytes and operations."""
 
 import contextlib
 import copy
@@ -17,15 +17,15 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from ngdiff.core import AutoLR, Probe
 from ngdiff.core.answers import Answers, Reference
 from ngdiff.core.line import learning_rate
+from ngdiff.estimate.fake_run import FakeRun
 from ngdiff.estimate.live import LiveBytes, Peak
 from ngdiff.estimate.operations import Operations
-from ngdiff.estimate.weightless import Weightless
 from ngdiff.modeling.reference import FrozenHead, frozen_head
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 from ngdiff.training.moments import Moment
 from ngdiff.training.pairing import Pair
 
-# From the second step on, and the second micro-batch, nothing new is alive.
+# After the second step and the second micro-batch, memory does not grow any more.
 _STEPS, _MICRO_BATCHES = 2, 2
 
 PROBE: Moment = "probe of the learning rate"
@@ -33,7 +33,7 @@ PROBE: Moment = "probe of the learning rate"
 
 @dataclass(frozen=True)
 class Findings:
-    """What was seen of the steps of a run.
+    """What the rehearsed steps needed.
 
     Args:
         peaks: Moment -> the most bytes alive in it.
@@ -47,33 +47,33 @@ class Findings:
 
 
 class RehearsalTrainer(UnlearnTrainer):
-    """An `UnlearnTrainer` that takes two steps with the same pairs and says what goes on.
+    """An `UnlearnTrainer` that takes two steps with the same pairs and records what they need.
 
     Args:
         model, args, forget_dataset, retain_dataset, options: As for `UnlearnTrainer`.
-        mode: Within which it is trained.
-        live: Is told what goes on.
+        mode: The mode for fake tensors.
+        live: Counts the memory.
     """
 
     def __init__(
-        self, model: Any, args: UnlearnConfig, *rows: Any, mode: Weightless, live: LiveBytes, **options: Any
+        self, model: Any, args: UnlearnConfig, *rows: Any, mode: FakeRun, live: LiveBytes, **options: Any
     ) -> None:
         super().__init__(model, args, *rows, **options)
         self._mode, self._live = mode, live
         self._operations = Operations()
         self._counted: dict[str, list[float]] = {}
         self.observe = self._watch
-        self.prober.autolr = _OneLook(self.prober.autolr.settings, mode)
+        self.prober.autolr = _SingleLossProbe(self.prober.autolr.settings, mode)
         if self.references is not None:
-            self.references = cast(Any, _StandIn(self.references.log_probs))
+            self.references = cast(Any, _FakeReferences(self.references.log_probs))
         self.run_state.initial_losses = dict.fromkeys(("forget", "retain", "holdout"), 1.0)
         self.pop_callback(PrinterCallback)
 
     def rehearse(self, pairs: Sequence[Pair]) -> Findings:
-        """Take the steps, and look at the retain loss once, so that its operations are known also without a probe.
+        """Take the steps, and evaluate the retain loss once, so that its operations are known even without a probe.
 
         Args:
-            pairs: Of one micro-batch.
+            pairs: Those of one micro-batch.
         """
         self.sampler = self.prober.sampler = cast(Any, _SamePairs(pairs, self.args.gradient_accumulation_steps))
         model = cast(nn.Module, self.model)
@@ -111,9 +111,9 @@ class RehearsalTrainer(UnlearnTrainer):
 
     @contextlib.contextmanager
     def _watch(self, moment: Moment) -> Iterator[None]:
-        """What is made in a moment, and what for; an observer of the trainer."""
+        """Observe a moment of the trainer: the memory and operations in it."""
         before = self._operations.total
-        # The two ways of a forward pass do not differ.
+        # The compared forward passes shall not differ.
         self._mode.number = 0.0 if moment == "check of the forward pass" else self._mode.number
         with self._live.within(kind=_KINDS[moment], moment=None if moment in _WITHIN_OTHERS else moment):
             yield
@@ -121,7 +121,7 @@ class RehearsalTrainer(UnlearnTrainer):
         self._counted.setdefault(moment, []).append(self._operations.total - before)
 
 
-# What the memory is for that is asked for in a moment.
+# Purpose of the memory that is allocated in a moment.
 _KINDS: dict[Moment, str] = {
     "references": "head before unlearning",
     "check of the forward pass": "activations",
@@ -160,10 +160,10 @@ class _SamePairs:
         return [self._pairs[i % len(self._pairs)][1] for i in range(count)]
 
 
-class _OneLook(AutoLR):
-    """A probe with one loss: further ones need no more memory."""
+class _SingleLossProbe(AutoLR):
+    """AutoLR whose probe evaluates a single loss: more would not need more memory."""
 
-    def __init__(self, settings: Any, mode: Weightless) -> None:
+    def __init__(self, settings: Any, mode: FakeRun) -> None:
         super().__init__(settings)
         self._mode = mode
 
@@ -178,8 +178,8 @@ class _OneLook(AutoLR):
         return Probe(before=rate, after=rate)
 
 
-class _StandIn:
-    """What the model before unlearning said, without values."""
+class _FakeReferences:
+    """References, the model's outputs before unlearning, as fake tensors."""
 
     def __init__(self, log_probs: set[str]) -> None:
         self.log_probs = log_probs
@@ -206,7 +206,7 @@ class _StandIn:
 
 @contextlib.contextmanager
 def rehearsal_options(config: UnlearnConfig) -> Iterator[UnlearnConfig]:
-    """Options of a run of two steps, each with a probe, that writes and says nothing; its folder is gone afterwards."""
+    """Options of a run of two steps, each with a probe, that writes and prints nothing; its folder is temporary."""
     options = copy.copy(config)
     options.max_steps = _STEPS
     options.gradient_accumulation_steps = min(config.gradient_accumulation_steps, _MICRO_BATCHES)
@@ -217,9 +217,9 @@ def rehearsal_options(config: UnlearnConfig) -> Iterator[UnlearnConfig]:
     options.logging_strategy = IntervalStrategy.NO
     options.push_to_hub = options.torch_compile = False
     options.dataloader_num_workers = 0
-    options.fused_loss = "none"  # its kernels want values
+    options.fused_loss = "none"  # its kernels need values
     if options.device.type == "cpu" and options.stash_device == "cpu":
-        options.stash_device = "meta"  # counted apart, as on a machine whose model is elsewhere
+        options.stash_device = "meta"  # counted separately, as if the model were on an accelerator
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

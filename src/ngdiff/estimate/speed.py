@@ -1,11 +1,11 @@
-"""How fast matrix products are here and now, and what part of that a step gets out of the machine."""
+"""How fast matrix products run on this machine, and what part of that speed a whole step reaches."""
 
 import time
 
 import torch
 
-# Operations a second of whole steps over those of the product below, measured: docs/dev/log.md. Of accelerators
-# nothing was measured; one half is what a well-fed one is expected to give.
+# Operations a second of whole steps over those of the product below, as measured (docs/dev/log.md). On accelerators
+# nothing was measured; one half is a usual figure for batches that fill the device.
 EFFICIENCY = {"cpu": 0.5}
 _ELSEWHERE = 0.5
 
@@ -17,13 +17,13 @@ def product_speed(
 ) -> float:
     """Operations a second of the product of a (rows, inner) and an (inner, columns) matrix, measured for half a second.
 
-    The best of all repetitions. On CPU processor time is taken, so that other work on the machine does not count: a
-    product lasts longer than a process may keep the processor.
+    The best of all repetitions. On a CPU processor time is measured, so that other work on the machine does not count:
+    a product may last longer than a process keeps the processor.
 
     Args:
         rows, inner, columns: Shape; that of a batch's tokens and a large weight matrix.
         dtype: In which the run computes.
-        device: Where.
+        device: On which it computes.
     """
     on_cpu = torch.device(device).type == "cpu"
 

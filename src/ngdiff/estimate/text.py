@@ -6,7 +6,7 @@ _GIB = 2**30
 
 
 def describe(found: Estimate) -> str:
-    """What a run will need, for people to read.
+    """An estimate as text for people to read.
 
     Args:
         found: The estimate.
@@ -20,7 +20,7 @@ def describe(found: Estimate) -> str:
         "Other moments: " + ", ".join(f"{name} {_size(total)}" for total, name in others),
     ]
     if found.host:
-        lines.append(f"On the host: {_size(found.host)} of a gradient that waits")
+        lines.append(f"On the host: {_size(found.host)} of a stashed gradient")
     tokens = found.workload.tokens
     lines += [
         f"Largest batches: {tokens['retain']} tokens to retain, {tokens['forget']} to forget, with any padding; on "

@@ -1,4 +1,4 @@
-"""The batches of a whole run: how many, the largest of each side, and the mean."""
+"""The batches of a whole run: their number, the largest of each side, and the mean size."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from ngdiff.tasks import TextTask
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 from ngdiff.training.pairing import Pair
 
-# Later epochs are shuffled otherwise, and no longer.
+# Later epochs are only shuffled differently.
 _EPOCHS = 20
 
 
@@ -108,5 +108,5 @@ class _Measure:
 
 
 def _last_label(labels: Sequence[int]) -> int:
-    """Its place, which is the number of tokens in front of it; 0 where there is none to predict."""
+    """Position of the last label, which is the number of tokens before it; 0 if there is none to predict."""
     return next((place for place in range(len(labels) - 1, 0, -1) if labels[place] != IGNORED), 0)

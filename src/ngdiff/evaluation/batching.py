@@ -15,7 +15,7 @@ def batches_by_tokens(
     Args:
         lengths: tokens of each sequence.
         tokens_per_batch: the budget.
-        first_by: sorts before the length does, largest first, where something else decides how long a batch takes.
+        first_by: sorted by this before the length, largest first, if something else decides how long a batch takes.
 
     >>> batches_by_tokens([2, 9, 3, 3], tokens_per_batch=6)
     [[1], [2, 3], [0]]

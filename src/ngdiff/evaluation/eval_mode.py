@@ -1,4 +1,4 @@
-"""Look at a model without leaving a trace on it."""
+"""Run a model in evaluation mode without leaving a trace on it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ import torch
 def eval_mode(model: torch.nn.Module) -> Iterator[None]:
     """No gradients and no dropout inside; afterwards every module is in the mode it was in.
 
-    Modes are kept per module: `model.train()` would also wake the parts that were frozen in eval mode before.
+    Modes are restored per module: `model.train()` would also change modules that were in evaluation mode before.
     `no_grad` and not `inference_mode`: buffers that a forward creates (rotary caches) must stay usable in
     training.
     """

@@ -1,4 +1,4 @@
-"""How strongly an example pulls on a model's weights."""
+"""The norm of an example's gradient."""
 
 import math
 from collections.abc import Sequence

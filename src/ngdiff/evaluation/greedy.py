@@ -1,4 +1,4 @@
-"""New tokens from a model in memory: greedy, with a cache and padding in front where the model bears them."""
+"""Greedy generation from a model in memory, with a cache and left padding where the model supports them."""
 
 import copy
 import logging
@@ -29,10 +29,9 @@ logger = logging.getLogger(__name__)
 class GreedyGenerator:
     """New token ids after each of some prompts, by `model.generate` with a configuration of our own.
 
-    Before the first answer it is looked at once, on prompts of the run, whether the model says with a cache what it
-    says in one pass over the same tokens, and after a prompt that is padded in front what it says after the prompt
-    alone. Where it does not, there is no cache, or only prompts of one length share a batch, or none; a warning says
-    so.
+    Before the first answer two things are checked on prompts of the run: whether the model with a cache says what it
+    says in one pass over the same tokens, and whether left padding changes what it says. If so, the cache is not used,
+    or only prompts of one length share a batch, or none do; a warning says which.
 
     Args:
         model: what generates.
@@ -41,12 +40,12 @@ class GreedyGenerator:
         limit: the model's context; None for no limit.
 
     Raises:
-        InputError: from a call: the model cannot generate, or does not say what it says in one pass.
+        InputError: from a call: the model cannot generate, or generates something else than one pass predicts.
     """
 
     def __init__(self, model: Any, tokenizer: Any, ends: frozenset[int], limit: int | None) -> None:
         self._model, self._limit = model, limit
-        # The pad id only fills places that are masked or cut off: any will do that the model has an embedding for.
+        # Padding is masked or cut off: any id will do that the model has an embedding for.
         self._config = GenerationConfig(
             do_sample=False,
             num_beams=1,
@@ -56,14 +55,14 @@ class GreedyGenerator:
             eos_token_id=sorted(ends) or None,
         )
         inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-        is_theirs = isinstance(inner, GenerationMixin)  # a model with a `generate` of its own may know no options
+        is_theirs = isinstance(inner, GenerationMixin)  # a model's own `generate` may not know the options
         self._cache_is_checked = not is_theirs
-        # Whether prompts may be padded in front, and whether they may share a batch; None: it was not looked at.
+        # Whether prompts may be left-padded, and whether they may share a batch; None: not checked yet.
         self._padding: bool | None = None if is_theirs else True
         self._neighbours: bool | None = None if is_theirs else True
 
     def __call__(self, prompts: Sequence[Prompt]) -> list[list[int]]:
-        """As many new tokens as a prompt's limit, fewer where an end token came first (it may be last)."""
+        """New tokens for each prompt: as many as its limit, or up to and including an end token."""
         starts = [prompt.ids + prompt.known for prompt in prompts]
         left = [prompt.limit - len(prompt.known) for prompt in prompts]
         with self._generating():
@@ -73,18 +72,18 @@ class GreedyGenerator:
         return [[*p.known, *ids[:own]] for p, ids, own in zip(prompts, found, left, strict=True)]
 
     def batches(self, prompts: Sequence[Prompt], tokens_per_batch: int) -> list[list[int]]:
-        """`generation_batches`; of prompts of one length each, or of one prompt each, where the model needs that."""
+        """`generation_batches`; with prompts of one length in each, or a single prompt, if the model needs that."""
         batches = generation_batches(prompts, tokens_per_batch, self._limit)
         starts = [prompts[i].ids + prompts[i].known for batch in batches for i in batch]
         if any(len({prompts[i].length for i in batch}) > 1 for batch in batches):
-            if self._bears_padding(starts):
+            if self._padding_is_safe(starts):
                 return batches
             batches = generation_batches(prompts, tokens_per_batch, self._limit, equal_lengths=True)
-        if all(len(batch) == 1 for batch in batches) or self._bears_neighbours(starts):
+        if all(len(batch) == 1 for batch in batches) or self._batching_is_safe(starts):
             return batches
         return generation_batches(prompts, 1, self._limit)
 
-    def _bears_padding(self, starts: Sequence[Sequence[int]]) -> bool:
+    def _padding_is_safe(self, starts: Sequence[Sequence[int]]) -> bool:
         if self._padding is None:
             with self._generating():
                 self._check_cache(starts)
@@ -100,7 +99,7 @@ class GreedyGenerator:
                 self._neighbours = True  # it was not alone
         return self._padding
 
-    def _bears_neighbours(self, starts: Sequence[Sequence[int]]) -> bool:
+    def _batching_is_safe(self, starts: Sequence[Sequence[int]]) -> bool:
         if self._neighbours is None:
             with self._generating():
                 self._check_cache(starts)

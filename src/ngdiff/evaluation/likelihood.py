@@ -1,4 +1,4 @@
-"""Log-probabilities of labelled tokens and what else the same logits say, batched.
+"""Log-probabilities of labelled tokens, and other numbers from the same logits, batched.
 
 Shapes: B sequences, T padded tokens, K <= T positions with logits, V vocabulary, N labels in a batch.
 """
@@ -30,7 +30,8 @@ class TokenScores:
             under p; 0 where sigma is 0 (the model is certain, or uniform). Min-K%++ (Zhang et al. 2024,
             arXiv 2404.02936), Equation 3. Empty where it was not asked for.
         hit: 1 where the label is the most probable token, else 0. Empty where it was not asked for.
-        said: the most probable token at the first label that is not, of those not given; None where all are.
+        said: the most probable token at the first label, given ones aside, where it is another token than the label;
+            None where there is no such label.
     """
 
     nll: list[float]
@@ -52,19 +53,19 @@ def token_scores(
     """The scores of every label of every sequence, one forward for each.
 
     The model runs in its own precision; log-softmax is fp32 (fp64 for an fp64 model) and taken at label positions
-    only. Sequences are sorted by length and padded on the right; the attention mask comes from lengths, so the pad
-    token is never compared with and its id does not matter (0 is fed). Batching changes a value by rounding only.
+    only. Sequences are sorted by length and padded on the right; the attention mask comes from lengths, so it does not
+    matter which id pads (it is 0). Batching changes a value by rounding only.
 
     Args:
         sequences: pairs `(input_ids, labels)` of equal length, `labels` being `input_ids` or -100 where
             unscored. A label at position 0 has nothing before it and is not scored.
         detailed: for each sequence whether `z` and `hit` are wanted; all by default.
-        given: for each sequence how many of its labels `said` passes over; none by default.
+        given: for each sequence how many of its labels `said` skips; none by default.
         tokens_per_batch: most padded tokens in one forward.
 
     Returns:
-        One for each sequence, in the order given. Values of a broken model may be NaN or infinite; the caller knows
-        the rows' names and says so.
+        One for each sequence, in the order given. Values of a broken model may be NaN or infinite: the caller, who
+        knows the rows' names, checks them.
     """
     lengths = [len(ids) for ids, _ in sequences]
     wanted = [True] * len(sequences) if detailed is None else list(detailed)

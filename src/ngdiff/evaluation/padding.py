@@ -1,35 +1,34 @@
-"""Whether what a model says after a prompt changes when the prompt is padded in front to the length of another."""
+"""Whether left padding, neighbours in a batch or a cache change what a model says after a prompt."""
 
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-# What `probe` gives: logits (rows, steps, V) of new tokens after prompts, the first `pads` of which fill the front.
+# (prompts, pad id) -> new tokens (B, STEPS) and their logits (B, STEPS, V), after prompts padded on the left.
 Probe = Callable[[Sequence[Sequence[int]], int], tuple[Tensor, Tensor]]
 
-STEPS = 4  # new tokens: the first comes of the prompt's own pass, the others of what a cache keeps of it
-_PADS = (0, 7)  # two ids that fill the front: behind a mask it must not matter which
+STEPS = 4  # new tokens: the first comes from the pass over the prompt, the others from its cache
+_PADS = (0, 7)  # two pad ids: under the attention mask it must not matter which
 
-# Largest difference of logits by precision, relative to their spread. With another token in front all shapes stay as
-# they are, so that only experts that share a batch may differ by rounding; alone, matrix products sum in another order.
+# Largest difference of logits by precision, relative to their spread. With another pad id all shapes stay the same, so
+# that only experts of a mixture may differ by rounding; alone, matrix products sum in another order.
 _OTHER_PAD = {torch.float64: 1e-12, torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
 _ALONE = {torch.float64: 1e-10, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 
-# In half precision a token may go to another expert; a cache that is wrong changes all there is.
+# In half precision a token may go to another expert; a wrong cache changes everything.
 _CACHED = {torch.float64: 1e-8, torch.float32: 1e-3, torch.float16: 0.5, torch.bfloat16: 0.5}
 
 
 @torch.no_grad()
 def padding_changes_answers(probe: Probe, prompts: Sequence[Sequence[int]]) -> str:
-    """What differs between the shortest prompt padded in front, beside the longest, and the same alone; "" for nothing.
+    """What differs between the shortest prompt, left-padded beside the longest, and the same alone; "" if nothing.
 
-    Compared are the logits of the next tokens, as long as the same tokens came before. Models that know nothing of
-    padding let it into their recurrent state (RecurrentGemma, MiniMax) or count it as positions (decoders of BART).
+    Logits of new tokens are compared as long as the tokens before them agree. Models without support for padding let it
+    into their recurrent state (RecurrentGemma, MiniMax) or count it as positions (decoders of BART).
 
     Args:
-        probe: New tokens, (B, STEPS), and their logits, (B, STEPS, V), after prompts that are padded in front with an
-            id.
+        probe: New tokens, (B, STEPS), and their logits, (B, STEPS, V), after prompts padded on the left with an id.
         prompts: Of different lengths.
     """
     short, long = min(prompts, key=len), max(prompts, key=len)
@@ -43,9 +42,9 @@ def padding_changes_answers(probe: Probe, prompts: Sequence[Sequence[int]]) -> s
 
 @torch.no_grad()
 def neighbours_change_answers(probe: Probe, prompts: Sequence[Sequence[int]]) -> str:
-    """What differs between the shortest prompt beside another of its length and the same alone; "" for nothing.
+    """What differs between the shortest prompt beside another of its length and the same alone; "" if nothing.
 
-    RWKV in transformers 5 mixes the rows of a batch when it goes on from its state.
+    RWKV in transformers 5 mixes the rows of a batch when it continues from its state.
 
     Args:
         probe: As for `padding_changes_answers`.
@@ -60,7 +59,7 @@ def neighbours_change_answers(probe: Probe, prompts: Sequence[Sequence[int]]) ->
 
 @torch.no_grad()
 def cache_changes_answers(cached: Tensor, whole: Tensor) -> str:
-    """What differs between logits of new tokens that were made one by one, and those of one pass; "" for nothing.
+    """What differs between logits of new tokens generated one by one and those of one pass; "" if nothing.
 
     Args:
         cached: (n, V), of the tokens as they were generated.

@@ -1,4 +1,4 @@
-"""What is measured of each row: one part of most, several of a text that is longer than a row may be.
+"""What is measured of each row: the row itself, or several pieces of a text that is longer than a row may be.
 
 A text has no prompt of its own. It is prompted with its first `l` tokens, and what the model says then is compared with
 the rest (NGDiff, arXiv 2410.22086, Equation 8; MUSE, arXiv 2407.06460, Section 3.1). From the begin token alone all
@@ -17,7 +17,7 @@ from ngdiff.data.rows import Row
 from ngdiff.data.template import Template
 from ngdiff.evaluation.generation import decode
 
-# Prompt of a text where nobody says how long: what Carlini et al. 2023 (arXiv 2202.07646) measure memorisation with.
+# Default length of a text's prompt: that with which Carlini et al. 2023 (arXiv 2202.07646) measure memorisation.
 PROMPT_TOKENS = 50
 _NO_END: frozenset[int] = frozenset()
 
@@ -176,7 +176,7 @@ def _texts(
 
 
 def _with_text(items: list[Encoded], tokenizer: Any) -> list[Encoded]:
-    """Without those that hold nothing but white space and special tokens: there is nothing to recite in them."""
+    """Without pieces that hold only white space and special tokens: there is nothing in them to recite."""
     return [item for item in items if decode(tokenizer, item.input_ids, _NO_END).strip()] or items[:1]
 
 
@@ -212,15 +212,15 @@ def _prompted(part: Part, tokenizer: Any, prompt_tokens: int | None) -> Part:
 
 def _beginning(whole: str, ids: Sequence[int], count: int, tokenizer: Any) -> tuple[int, str, str]:
     """About the first `count` tokens of a text, the number taken, and their text and the rest."""
-    # A letter may be of several tokens; a prompt that ends within one would show it as �.
+    # A letter may take several tokens; a prompt that ends inside one would show it as �.
     for length in range(count, min(count + 4, len(ids))):
         head = decode(tokenizer, ids[:length], _NO_END)
         if whole.startswith(head):
             break
-    else:  # a tokenizer that gives back another text than it was given, or special tokens in the text
+    else:  # a tokenizer that does not reproduce the text, or special tokens in the text
         head, rest = (decode(tokenizer, part, _NO_END) for part in (ids[:count], ids[count:]))
         return (count, head, rest) if rest.strip() else (0, "", whole)
-    # Nothing could be compared with an end without words.
+    # A remainder without words could not be compared with anything.
     while length and not any(map(str.isalnum, whole[len(head) :])):
         length -= 1
         head = decode(tokenizer, ids[:length], _NO_END)

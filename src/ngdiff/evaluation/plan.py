@@ -1,6 +1,6 @@
 """From sets of rows to what a model is asked: distinct sequences to score, distinct prompts to answer.
 
-Everything that can be wrong with rows and options is found here, before a model works.
+Everything that can be wrong with rows and options is found here, before the model is run.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ Labelled = tuple[tuple[int, ...], tuple[int, ...]]  # input ids and labels
 
 @dataclass(frozen=True)
 class PlannedRow:
-    """One row, or one piece of a text, and the places of its answers among the plan's sequences and prompts.
+    """One row, or one piece of a text, with the indices of its answers among the plan's sequences and prompts.
 
     `prompt`: None where nothing is generated. `lowercase`: None where it was not asked for.
     """
@@ -61,7 +61,7 @@ class Plan:
     _asked: dict[tuple[tuple[int, ...], int], int] = field(default_factory=dict)
 
     def place(self, sequence: Encoded, name: str, detailed: bool, n_given: int = 0) -> int:
-        """Where a sequence is among those that are scored; equal ones are one."""
+        """The index of a sequence among those to score; equal ones share one."""
         labelled = tuple(sequence.input_ids), tuple(sequence.labels)
         if (labelled, n_given) not in self._places:
             self._places[labelled, n_given] = len(self.sequences)
@@ -74,7 +74,7 @@ class Plan:
         return found
 
     def ask(self, prompt: Prompt, draft: int | None) -> int:
-        """Where a prompt is among those that are answered; equal ones are one."""
+        """The index of a prompt among those to answer; equal ones share one."""
         key = prompt.ids, prompt.limit
         if key not in self._asked:
             self._asked[key] = len(self.prompts)
@@ -134,7 +134,7 @@ def reference_sequences(
     template: Template,
     limits: Limits,
 ) -> tuple[dict[str, list[int]], Plan]:
-    """The references alone, for another model: the place of each among the plan's sequences.
+    """The references alone, for another model: the index of each among the plan's sequences, and the plan.
 
     Args:
         planned: rows of another plan of these sets: what that one cut or took to pieces is as it was there.
@@ -189,7 +189,7 @@ def _plan_set(
         if not own.generate:
             continue
         ids = part.prompt_ids or empty_prompt(tokenizer)
-        # A text is compared as far as it goes; another answer may find the right words later than the right one does.
+        # A text is compared over its own length; an answer may reach the right words later than the reference does.
         expected = _n_labels(part) - part.n_given
         new_tokens = limits.max_new_tokens or own.max_new_tokens or (max(expected, 1) if part.text else longest)
         limit = room(ids, new_tokens, limits.context, f"{name}: the prompt")
@@ -217,7 +217,7 @@ def _max_length(own: EvaluationSet, limits: Limits) -> int:
 
 
 def _goes_on(prompt: tuple[int, ...], sequence: Encoded, n_given: int) -> bool:
-    """Whether the sequence is the prompt and labels without a gap: its forward then answers the prompt."""
+    """Whether the sequence is the prompt followed by labels without a gap: its forward then starts the answer."""
     count = len(prompt)
     labels = sequence.labels
     return (

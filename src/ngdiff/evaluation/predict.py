@@ -24,8 +24,8 @@ from ngdiff.evaluation.work import Work
 from ngdiff.modeling.causality import check_causal
 from ngdiff.modeling.vocabulary import check_tokens, check_vocabulary
 
-# An answer is generated in rounds of 16, 32, 64, ... tokens: more rows fit into a batch of fewer tokens, and those that
-# have ended leave it. What is said again at the start of a round is one forward.
+# An answer is generated in rounds of 16, 32, 64, ... tokens: more rows fit into a batch of fewer tokens, and answers
+# that have ended leave it. The price of a round is one forward over the tokens so far.
 _FIRST_STEPS = 16
 _ALL_AT_ONCE = 1 << 62
 
@@ -105,11 +105,11 @@ def predict_plan(
     grad_norm: bool = False,
     generator: Generator | None = None,
 ) -> dict[str, list[Record]]:
-    """Records of all sets of a plan: one forward for each distinct sequence, then what is left of the answers.
+    """Records of all sets of a plan: one forward for each distinct sequence, then the rest of the answers.
 
-    The forward over prompt and reference says what the model answers as long as the reference is its most probable
-    token: those tokens, and the first that differs, are not generated again. A model that recites an answer needs no
-    step of generation for it.
+    The forward over prompt and reference already gives the greedy answer as long as it agrees with the reference: those
+    tokens, and the first that differs, are not generated again. A model that recites an answer needs no generation for
+    it.
 
     Args:
         work: processes, journal and bar.
@@ -230,10 +230,10 @@ def _generate(
     """The prompts with all tokens of their answers: in rounds of `first_steps` tokens, twice as many, and so on; None:
     in one."""
     prompts, steps = list(prompts), first_steps
-    while open_ones := [index for index, prompt in enumerate(prompts) if len(prompt.known) < prompt.limit]:
-        part = [_up_to(prompts[index], steps) for index in open_ones]
-        batches = work.processes.agree(
-            _batches(generator, part, plan, tokens_per_batch) if work.processes.leads else []
+    while unfinished := [index for index, prompt in enumerate(prompts) if len(prompt.known) < prompt.limit]:
+        part = [_up_to(prompts[index], steps) for index in unfinished]
+        batches = work.processes.broadcast(
+            _batches(generator, part, plan, tokens_per_batch) if work.processes.is_main else []
         )
 
         def compute(batch: list[int], part: Sequence[Prompt] = part) -> list[list[int]]:
@@ -241,7 +241,7 @@ def _generate(
 
         stage = "answers" if steps is None else f"answers, {steps} tokens"
         for place, ids in work.run(stage, batches, compute).items():
-            index = open_ones[place]
+            index = unfinished[place]
             prompts[index] = _with_new(prompts[index], ids, part[place].limit, plan.ends)
         steps = None if steps is None else 2 * steps
     return prompts

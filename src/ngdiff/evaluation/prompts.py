@@ -1,4 +1,4 @@
-"""Prompts to go on from, and which of them share a batch."""
+"""Prompts to continue, and which of them share a batch."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,13 +8,12 @@ from ngdiff.evaluation.batching import batches_by_tokens
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What to go on from.
+    """What to continue, and how far.
 
     Attributes:
         ids: tokens, at least one.
         limit: most new tokens, at least one.
-        known: new tokens that are known already: a forward over a text that begins with the prompt shows what the
-            model says as long as it says what stands there.
+        known: new tokens that are known already, from a forward over prompt and reference.
         expected: how many new tokens the answer may have; prompts of one batch should agree in it, since a batch
             runs until its last answer ends. It changes no answer.
     """

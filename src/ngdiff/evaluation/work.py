@@ -41,13 +41,13 @@ class Work:
             unit: of the bar's rate.
         """
         # One reads it for all, before any of them adds to it.
-        found = self.processes.agree(self.journal.finished(stage) if self.processes.leads else None)
-        open_ones = [list(batch) for batch in batches if not all(item in found for item in batch)]
-        mine = open_ones[self.processes.rank :: self.processes.size]
+        found = self.processes.broadcast(self.journal.finished(stage) if self.processes.is_main else None)
+        unfinished = [list(batch) for batch in batches if not all(item in found for item in batch)]
+        mine = unfinished[self.processes.rank :: self.processes.size]
         done: dict[int, Any] = {}
         size = (lambda item: 1) if sizes is None else sizes.__getitem__
         total = sum(size(item) for batch in mine for item in batch)
-        shown = self.show_progress and self.processes.leads and total > 0
+        shown = self.show_progress and self.processes.is_main and total > 0
         with tqdm(total=total, desc=stage, unit=unit, unit_scale=unit == "tok", disable=not shown) as bar:
             for batch in mine:
                 values = list(compute(batch))
@@ -55,4 +55,4 @@ class Work:
                 done.update(zip(batch, values, strict=True))
                 bar.update(sum(size(item) for item in batch))
         wanted = {item for batch in batches for item in batch}
-        return {item: value for item, value in found.items() if item in wanted} | self.processes.merge(done)
+        return {item: value for item, value in found.items() if item in wanted} | self.processes.gather(done)

@@ -86,7 +86,7 @@ def linear_layers(model: nn.Module) -> list[str]:
     for name, module in model.named_modules():
         if not isinstance(module, nn.Linear | Conv1D) or module is head:
             continue
-        if not _is_a_product(module):
+        if not _computes_a_product(module):
             continue
         place, _, own = name.rpartition(".")
         parent = model.get_submodule(place)
@@ -97,7 +97,7 @@ def linear_layers(model: nn.Module) -> list[str]:
 
 
 @torch.no_grad()
-def _is_a_product(module: Any) -> bool:
+def _computes_a_product(module: Any) -> bool:
     """Whether a linear layer gives what its class promises: those that override it are asked for one row of zeros."""
     if type(module).forward in (nn.Linear.forward, Conv1D.forward):
         return True

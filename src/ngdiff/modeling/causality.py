@@ -1,4 +1,4 @@
-"""Whether a model is a causal one: what it says of a token must not depend on those that follow."""
+"""Whether a model is causal: its prediction of a token must not depend on the tokens that follow."""
 
 from collections.abc import Sequence
 
@@ -14,13 +14,13 @@ _LONGEST = 16  # tokens that are looked at
 
 @torch.no_grad()
 def check_causal(model: nn.Module, ids: Sequence[int]) -> None:
-    """Refuse a model that sees the token it is to predict: its losses say nothing of what it knows.
+    """Refuse a model that sees the token that it is to predict: its losses say nothing about what it knows.
 
-    Encoders load as causal language models, too (BERT, RoBERTa, XLM), and are none unless their config says so.
+    Encoders (BERT, RoBERTa, XLM) load as causal language models, too, and are not causal unless their config says so.
 
     Args:
         model: In evaluation mode.
-        ids: Tokens of a row; one alone is not looked at.
+        ids: Tokens of a row; a single one cannot be checked.
 
     Raises:
         InputError: the logits of earlier tokens change with the last token.
@@ -41,6 +41,6 @@ def check_causal(model: nn.Module, ids: Sequence[int]) -> None:
     if largest > _ROUNDING.get(precision, 5e-2):
         raise InputError(
             "This is no causal language model: what it says of a token changes with the tokens that follow (logits "
-            f"differ by {largest:.1e} of their spread), so that its losses say nothing of what it knows. An encoder "
-            'such as BERT is one with "is_decoder": true in config.json, and XLM with "causal": true'
+            f"differ by {largest:.1e} of their spread), so its losses say nothing about what it knows. An encoder such "
+            'as BERT is causal with "is_decoder": true in config.json, and XLM with "causal": true'
         )

@@ -1,4 +1,4 @@
-"""What a user's collator puts into a batch beside token ids, mask and labels: the model gets it, too."""
+"""Further inputs that a user's collator puts into a batch, beside token ids, mask and labels: they reach the model."""
 
 import inspect
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ def further_inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_further_inputs(model: nn.Module, batch: Mapping[str, Tensor]) -> None:
-    """Refuse a batch with inputs that the model does not name: it might pass over them without a word.
+    """Refuse a batch with inputs that the model does not name: it might ignore them silently.
 
     Args:
         model: A causal language model, or one under a PEFT adapter.

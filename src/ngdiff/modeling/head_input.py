@@ -1,6 +1,6 @@
-"""What goes into the output head of a model, seen or cut down by a hook in front of it.
+"""The input of a model's output head, recorded and possibly cut down by a hook in front of it.
 
-Shape legend: B rows, L tokens a row, T positions that are asked for, H hidden width.
+Shape legend: B rows, L tokens a row, T chosen positions, H hidden width.
 """
 
 from collections.abc import Iterator
@@ -13,20 +13,20 @@ from torch import Tensor, nn
 from ngdiff.errors import InputError
 from ngdiff.modeling.head import output_head
 
-# Which positions the head sees: all, those that are asked for, or none.
+# Which positions the head gets: all, the chosen ones, or none.
 Seen = Literal["all", "chosen", "none"]
 
 
 class HeadInput:
-    """A hook in front of an output head; it does something while `places` is set.
+    """A hook in front of an output head, active while `places` is set.
 
-    One hook for many passes: a compiled model does not look for hooks that come later, and would go on calling the one
-    that it met first.
+    One hook serves many passes: a compiled model does not notice hooks that come later, and keeps calling the one that
+    it was compiled with.
 
     Attributes:
         places: (T,) int64, positions of the flattened (B L) tokens; None: the hook does nothing.
         seen: What the head gets: all positions, those of `places` as one row, or none.
-        value: (1, T, H), the head's input at `places` in the last pass, in the precision that the head computes in.
+        value: (1, T, H), the head's input at `places` in the last pass, in the head's own precision.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class HeadInput:
                 f"{tuple(hidden.shape)}, and not one (batch, tokens, width) for each token"
             )
         device = hidden.device.type
-        if torch.is_autocast_enabled(device) and hidden.dtype == torch.float32:  # the head would do it, and unseen
+        if torch.is_autocast_enabled(device) and hidden.dtype == torch.float32:  # as the head itself would
             hidden = hidden.to(torch.get_autocast_dtype(device))
         self.value = hidden.flatten(0, 1)[self.places][None]
         if self.seen == "all":
@@ -54,7 +54,7 @@ class HeadInput:
 
     @contextmanager
     def at(self, places: Tensor, seen: Seen = "all") -> Iterator[None]:
-        """Within, passes leave `value`, and the head sees what `seen` says. `value` is gone afterwards."""
+        """Within, a pass sets `value`, and the head gets the positions that `seen` says. Afterwards `value` is None."""
         self.places, self.seen, self.value = places, seen, None
         try:
             yield

@@ -1,4 +1,4 @@
-"""What libraries raise for files of a model that they cannot use, and one line of it."""
+"""Errors that libraries raise for model files that they cannot use, and their text in one line."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The embedding of the pad token, as the checkpoint has it."""
+"""The embedding of the pad token, restored from the checkpoint."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from ngdiff.modeling.vocabulary import input_embedding
 def restore_padding_row(model: nn.Module, folder: Path) -> None:
     """Copy the pad token's row of the input embedding from the weights in `folder`, in place.
 
-    Some models of transformers set it to zero after it was loaded (Youtu, in 5.23). That is no harm to a token that is
-    never read; but it may be the end token, and the row of the output head, too.
+    Some models of transformers set it to zero after loading (Youtu, in 5.23). That is harmless for a token that is
+    never read; but the pad token may also be the end token, and the row may also be one of the output head.
     """
     embedding = input_embedding(model)
     row = None if embedding is None else getattr(embedding, "padding_idx", None)

@@ -1,6 +1,6 @@
-"""The forward pass of a causal language model, reduced to what it says of its answer tokens: the plain way.
+"""The plain forward pass of a causal language model: the losses of its answer tokens.
 
-`ngdiff.speed` has quicker ways to the same numbers.
+`ngdiff.speed` has faster ways to the same numbers.
 
 Shape legend: B rows, L tokens a row (padded), T labelled tokens of the whole batch, V vocabulary, H hidden width.
 """
@@ -59,13 +59,13 @@ def answers_of(
     logits: Tensor | None,
     hidden: Tensor | None,
 ) -> Answers:
-    """What was said at the labels of a batch."""
+    """What the model said at the labels of a batch."""
     rows, columns = batch["labels"].shape
     return Answers(nll=nll, row=places // columns, rows=rows, labels=targets, logits=logits, hidden=hidden)
 
 
 def label_positions(batch: Mapping[str, Tensor]) -> Tensor:
-    """(T,) int64, where in the flattened (B L) tokens the labels are that a token before them predicts, in order."""
+    """(T,) int64, positions of all labels in the flattened (B L) tokens, those at position 0 of a row left out."""
     if "label_positions" in batch:
         return batch["label_positions"]
     labelled = batch["labels"] != IGNORED

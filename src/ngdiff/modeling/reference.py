@@ -2,8 +2,8 @@
 
 Token losses are kept as they are. Log-probabilities of a whole vocabulary are not: for TOFU's 3600 retain rows they
 would be 14 GB. Kept instead are the hidden states in front of the output head, some 16 times smaller, and one frozen
-copy of the head; the log-probabilities of a batch are made of them when it is its turn. Where there are fewer choices
-than the hidden state is wide (image classes), the logits themselves are kept.
+copy of the head; the log-probabilities of a batch are computed from them when it comes up. Where there are fewer
+choices than the hidden state is wide (image classes), the logits themselves are kept.
 
 Shape legend: S stored tokens of all rows, T those of one batch, H hidden width, V choices, N rows.
 """
@@ -94,7 +94,7 @@ def check_head(head: FrozenHead, answers: Answers) -> None:
         answers: With `logits`, and `hidden` the input of the head.
 
     Raises:
-        InputError: the model does something to its logits that the frozen head does not.
+        InputError: the model transforms its logits in a way that the frozen head does not.
     """
     assert answers.logits is not None
     assert answers.hidden is not None

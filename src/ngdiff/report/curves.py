@@ -1,4 +1,4 @@
-"""What an unlearning run did, step by step, in one picture."""
+"""The curves of an unlearning run: losses, gradient norms and learning rate over its steps."""
 
 import math
 import os
@@ -76,7 +76,7 @@ def plot_curves(
 
 
 def _logarithmic(panel: Axes) -> None:
-    """A logarithmic axis of at least one decade: a constant looks constant, and some tick is in sight."""
+    """A logarithmic axis of at least one decade, so that a constant looks constant and a tick is visible."""
     panel.set_yscale("log")
     low, high = panel.get_ylim()
     if high < 10 * low:

@@ -1,4 +1,4 @@
-"""How a method holds out: a number over larger and larger forget sets, or over one request after another."""
+"""Curves of a metric over growing forget sets, or over successive requests to forget."""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""How every figure looks."""
+"""The style that all figures share."""
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -1,4 +1,4 @@
-"""Quicker ways to the same numbers, each checked on rows of the run before it is used; `--speed off` takes none."""
+"""Faster ways to the numbers of the plain forward pass, each checked on rows of the run; `--speed off` uses none."""
 
 from ngdiff.speed.choose import Situation, choose_forward, may_pack
 from ngdiff.speed.forward import Forward

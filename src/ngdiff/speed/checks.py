@@ -1,6 +1,6 @@
-"""Whether a saving in the forward pass changes what the model says: compared on rows of the run, before it starts.
+"""Whether a saving in the forward pass changes a number: compared with the plain pass on rows of the run, beforehand.
 
-Each function returns an empty string, or what differs from the plain pass; then that saving is left out.
+Each function returns what differs, for which that saving is not used, or an empty string.
 
 Shape legend: T labelled tokens of the batch, V vocabulary, H hidden width.
 """
@@ -20,15 +20,15 @@ from ngdiff.speed.forward import Forward, FusedLoss
 
 _HEAD_INPUT = frozenset({"head_input"})
 
-# Largest difference of one loss between two routes, relative to the largest loss, by the precision in which the output
+# Largest difference of one loss between two ways, relative to the largest loss, by the precision in which the output
 # head computes: matrix products of other shapes sum in another order.
 _ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
-# The same for hidden states of a row computed twice in the same place, beside other rows: as good as equal, but that
-# experts (of a mixture) may be given other rows together.
+# The same for hidden states of one row, computed twice in the same position among other rows: nearly equal, since only
+# the experts of a mixture may group rows differently.
 _REPEATED = {torch.float64: 1e-12, torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 1e-3}
 
-# What torch and the kernels raise for what they cannot use.
+# What torch and the kernels raise for input that they cannot use.
 _LIBRARY_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError)
 
 
@@ -36,12 +36,12 @@ _LIBRARY_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, AssertionErr
 def difference_if_cut(model: nn.Module, batch: Mapping[str, Tensor], *, trailing_tokens: bool = True) -> str:
     """What differs, beyond rounding, in the losses of a batch if only labelled positions reach the output head.
 
-    A model that does to its logits what depends on the position, or wants logits of a given shape, says something else.
+    Something does if the model treats logits by their position, or expects them in a certain shape.
 
     Args:
         model: In evaluation mode, so that both passes see the same model.
         batch: As for `forward_answers`. Without any label, the second half of each row is compared.
-        trailing_tokens: As for `forward_answers`; without, that is compared as well.
+        trailing_tokens: As for `Forward`; False compares that saving as well.
     """
     batch = _with_labels(batch)
     plain = forward_answers(model, batch, _HEAD_INPUT)
@@ -54,15 +54,15 @@ def difference_if_cut(model: nn.Module, batch: Mapping[str, Tensor], *, trailing
 def difference_if_packed(
     model: nn.Module, batch: Mapping[str, Tensor], *, cut: bool = True, row_attention: bool = False
 ) -> str:
-    """What differs, beyond rounding, if rows are packed: the losses, or what is said of a row beside other neighbours.
+    """What differs, beyond rounding, if rows are packed: the losses, or the hidden states of a row among other rows.
 
-    A model that ignores position ids lets each row see those before it. Where it knows little, losses hardly tell, and
-    half precision hides the rest; hidden states of the last row beside rows of other tokens do tell. All tokens are
-    compared, whatever their labels, and the longest row is the last.
+    In a model that ignores position ids each row sees those before it. If the model knows little, that hardly changes
+    the losses, and half precision hides the rest; hidden states of the last row do change when the tokens of the other
+    rows do. All tokens are compared, whatever their labels, and the longest row comes last.
 
     Args:
         model: In evaluation mode.
-        batch: As for `forward_answers`. A batch of one row is taken twice: alone it has nothing to see.
+        batch: As for `forward_answers`. A batch of one row is taken twice: alone it has no other row to see.
         cut, row_attention: As for `Forward`.
     """
     if getattr(text_config(model), "attention_chunk_size", None):  # transformers 5.17 starts them with the long row
@@ -96,8 +96,8 @@ def difference_if_packed(
 def difference_if_fused(model: nn.Module, batch: Mapping[str, Tensor], fused_loss: FusedLoss) -> str:
     """What differs, beyond rounding, between a fused loss and the plain pass: losses, and their gradients.
 
-    Gradients are those of `sum_t (t / T) nll_t` in the head's input and weight: objectives weigh tokens differently,
-    and a kernel may know but one factor for all (liger-kernel before 0.8.2).
+    Gradients are those of `sum_t (t / T) nll_t` with respect to the head's input and weight: objectives weigh tokens
+    differently, and a kernel may support only one factor for all of them (liger-kernel before 0.8.2).
 
     Args:
         model: In evaluation mode.
@@ -134,8 +134,8 @@ def difference_if_fused(model: nn.Module, batch: Mapping[str, Tensor], fused_los
 
 
 def has_no_observers(head: Any) -> bool:
-    """Whether nobody else looks at what an output head gets, gives or learns, so that it may run outside the model."""
-    if type(head) is not nn.Linear or type(head.weight) is not nn.Parameter:  # without values, in a dry run
+    """Whether no hook but ours watches an output head or its gradient, so that it may be computed outside the model."""
+    if type(head) is not nn.Linear or type(head.weight) is not nn.Parameter:  # a fake tensor, in a dry run
         return False
     others = [hook for hook in head._forward_pre_hooks.values() if not isinstance(hook, HeadInput)]
     after = getattr(head.weight, "_post_accumulate_grad_hooks", None)
@@ -147,7 +147,7 @@ def _difference_or_error(difference: Callable[[], str]) -> str:
     try:
         return difference()
     except _LIBRARY_ERRORS as error:
-        if _is_out_of_memory(error):  # says nothing of the model, and the plain way takes more memory, not less
+        if _is_out_of_memory(error):  # no fault of the saving: the plain pass takes more memory, not less
             raise
         return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
@@ -164,10 +164,10 @@ def _losses_differ(plain: Answers, found: Answers) -> str:
 
 
 def _differs(name: str, found: Tensor, expected: Tensor, rounding: float) -> str:
-    """Largest difference over the largest value, that of a loss at least 1 nat."""
+    """The largest difference relative to the largest value (for losses, to at least 1 nat), if it exceeds rounding."""
     found, expected = found.detach(), expected.detach()
     if not expected.numel() or not expected.isfinite().all():
-        return ""  # nothing to compare; what is not finite is refused elsewhere
+        return ""  # nothing to compare; losses that are not finite are refused elsewhere
     scale = expected.abs().max().clamp(min=1.0 if name == "a loss" else torch.finfo(expected.dtype).tiny)
     difference = float((found - expected).abs().max() / scale)
     return "" if difference <= rounding else f"{name} differs by {difference:.1e} of the largest"
@@ -189,7 +189,7 @@ def _other_neighbours(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _losses_of_head(model: nn.Module, head: nn.Linear, hidden: Tensor, labels: Tensor) -> Tensor:
-    """(T,) losses through all logits (T, V), as the model's configuration says they are made."""
+    """(T,) losses by way of all logits (T, V), scaled and capped as the model's configuration says."""
     scale, soft_cap = logit_transform(model)
     bias = None if head.bias is None else head.bias.to(hidden.dtype)
     logits = nn.functional.linear(hidden, head.weight.to(hidden.dtype), bias)

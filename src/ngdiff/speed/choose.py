@@ -1,4 +1,4 @@
-"""Which savings a run's forward passes take: asked once, before step 1."""
+"""Which savings a run's forward passes use: decided once, before step 1."""
 
 import logging
 from collections.abc import Mapping
@@ -19,16 +19,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Situation:
-    """What a run is like, as far as it decides how its forward passes are computed.
+    """What decides how the forward passes of a run are computed.
 
     Args:
-        device: Where the model is.
-        processes: How many train it.
+        device: Of the model.
+        processes: How many train the model.
         speed: `auto`, or `off` for the plain pass.
         packing: `auto`, `on` or `off`.
         fused_loss: Name of `FUSED_LOSSES`, or `none`.
-        compiled: Whether the model is compiled: it would be compiled anew for other numbers of rows.
-        custom_collator: Whether the user makes the batches, whose lengths may then be meant.
+        compiled: Whether the model is compiled: each other number of rows would compile it again.
+        custom_collator: Whether batches come from the user's collator, so that their lengths may be deliberate.
         gradient_buffers: 1 or 2.
         need_logits: Sides whose objective needs logits, for messages.
     """
@@ -45,14 +45,14 @@ class Situation:
 
     @property
     def is_single_cpu_process(self) -> bool:
-        """Whether this is one process on a CPU, where new memory is dear."""
+        """Whether this is one process on a CPU, where allocating memory is expensive."""
         return self.device.type == "cpu" and self.processes == 1 and not self.compiled
 
 
 def choose_forward(model: nn.Module, batch: Mapping[str, Tensor], situation: Situation) -> Forward:
-    """The savings that a run may take, each compared with the plain pass on its first rows.
+    """The forward pass with all savings that change nothing, each compared with the plain pass on the run's first rows.
 
-    What differs is left out, with a warning where it was asked for or costs much.
+    A saving that changes a number is left out, with a warning if it was asked for or if its lack costs much.
 
     Args:
         model: In evaluation mode.
@@ -83,10 +83,10 @@ def choose_forward(model: nn.Module, batch: Mapping[str, Tensor], situation: Sit
 
 
 def may_pack(model: nn.Module, situation: Situation) -> bool:
-    """Whether rows are to be packed, if the model says the same of them then.
+    """Whether rows are to be packed, provided that it changes no number.
 
-    By itself (`packing="auto"`) only where that was measured to be faster: on a CPU, with `sdpa`, whose attention can
-    be taken row by row.
+    With `packing="auto"` only where that was measured to be faster: on a CPU, with `sdpa`, whose attention can be
+    computed row by row.
     """
     if situation.speed == "off":
         return False
@@ -96,10 +96,10 @@ def may_pack(model: nn.Module, situation: Situation) -> bool:
 
 
 def keeps_trailing_tokens(model: nn.Module, situation: Situation) -> bool:
-    """Whether the model is given what stands behind a row's labels.
+    """Whether the model is given the trailing tokens of a row, those after the last that predicts a label.
 
-    So it is where lengths are the user's choice or have a say in the model, and on an accelerator, which would have to
-    wait until the host knows how much to leave out.
+    It is if the user's collator or the model depends on lengths, and on an accelerator, which would have to wait until
+    the host knows how much to leave out.
     """
     plain = situation.speed == "off" or situation.device.type != "cpu"
     return plain or situation.custom_collator or situation.compiled or depends_on_length(model)
@@ -110,7 +110,7 @@ def _can_use_row_attention(model: nn.Module, situation: Situation) -> bool:
 
 
 def _packed(forward: Forward, model: nn.Module, batch: Mapping[str, Tensor], situation: Situation) -> Forward:
-    """Rows packed, with attention by rows, else with transformers' own masks where packing was asked for."""
+    """With packing: with row attention, else, if packing was asked for, with transformers' own masks."""
     asked = situation.packing == "on"
     differences = []
     for row_attention in (True, False):

@@ -1,13 +1,13 @@
 """One forward pass with the savings that were chosen for a run (`choose.py`).
 
-- `cut`: hidden states are cut down to the positions that predict a label *before* the output head. A prompt and
-  padding of 200 tokens beside an answer of 50 would otherwise cost five times the logits, in time and in memory. A hook
-  in front of the head does it, so that whatever a model does to its logits (soft caps, scales) still happens.
-- `trailing_tokens`: what stands behind a row's labels is given to the model. Nothing of it has a part in a loss.
-- `packing`: rows are given one after the other, without padding (`packing.py`, `cpu/row_attention.py`).
-- `fused_loss`: token losses of the head's input, without the model's own logits (`fused_loss.py`,
+- `cut`: only the hidden states that predict a label reach the output head. A prompt and padding of 200 tokens beside an
+  answer of 50 would otherwise cost five times the logits, in time and in memory. A hook in front of the head does it,
+  so that whatever a model does to its logits (soft caps, scales) still happens.
+- `trailing_tokens=False`: the model is not given the tokens after a row's last label, which have no part in a loss.
+- `packing`: rows are packed into one, without padding (`packing.py`, `cpu/row_attention.py`).
+- `fused_loss`: token losses come from the head's input, without the model's own logits (`fused_loss.py`,
   `cpu/reused_head.py`).
-- `sparse_embedding`: gradients of the input embedding are those of the batch's tokens (`cpu/sparse_embedding.py`).
+- `sparse_embedding`: the gradient of the input embedding is sparse (`cpu/sparse_embedding.py`).
 
 Shape legend: B rows, L tokens a row (padded), T labelled tokens of the whole batch, V vocabulary, H hidden width.
 """
@@ -36,17 +36,17 @@ FusedLoss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 @dataclass
 class Forward:
-    """`(model, batch, needs, layer) -> Answers`: the numbers of `ngdiff.modeling.plain_forward.forward_answers`.
+    """`(model, batch, needs, layer) -> Answers`, as `ngdiff.modeling.plain_forward.forward_answers`, with savings.
 
     Without any saving it is that function.
 
     Args:
-        cut: Compute the logits of labelled positions alone.
-        trailing_tokens: Give the model also what stands behind all labels.
+        cut: Compute the logits of labelled positions only.
+        trailing_tokens: Also give the model the tokens after a row's last label.
         packing: Give the model all rows as one, without padding.
-        row_attention: Packed rows attend each to itself, where the model's attention is `sdpa`.
-        fused_loss: Makes the token losses of the head's input, without logits; where those are needed it is not used.
-        sparse_embedding: Keep the gradient of the input embedding as rows.
+        row_attention: Compute the attention of packed rows row by row, if the model's attention is `sdpa`.
+        fused_loss: Computes token losses from the head's input, without logits; not used where logits are needed.
+        sparse_embedding: Keep the gradient of the input embedding sparse.
     """
 
     cut: bool = False
@@ -59,21 +59,21 @@ class Forward:
     _attached: bool = field(default=False, repr=False, compare=False)
 
     def without_buffers(self) -> "Forward":
-        """The same passes after a run, holding nothing of its size."""
+        """The same passes, for use after a run, without the memory that they reuse."""
         held = isinstance(getattr(self.fused_loss, "kernel", None), ReusedHead)
         return replace(self, fused_loss=None) if held else self
 
     @property
     def is_plain(self) -> bool:
-        """Whether nothing is saved."""
+        """Whether this is the plain pass."""
         return self == Forward()
 
     @contextmanager
     def attached(self, model: nn.Module) -> Iterator[None]:
-        """Within, the model has the hook and the attention that passes need; afterwards it is as before.
+        """Within, the model has the hook and the attention that the savings need; afterwards it is as before.
 
-        A pass attaches by itself. What is trained must be attached from before its first pass to its last backward
-        pass: a compiled model does not look for hooks that come later, and checkpointed layers are run again.
+        A single pass does this by itself. A model in training must stay attached from before its first pass until after
+        its last backward pass: a compiled model does not notice later hooks, and checkpointed layers are run again.
         """
         if self._attached or self.is_plain:
             yield
@@ -99,14 +99,14 @@ class Forward:
 
     def _pass(self, model: nn.Module, batch: Mapping[str, Tensor], needs: Set[str], layer: int | None) -> Answers:
         places = label_positions(batch)
-        further = further_inputs(batch)  # of the user's collator, for all tokens of padded rows
-        packing = self.packing and not further and bool(batch["attention_mask"].any())  # no attention to no tokens
+        further = further_inputs(batch)  # from the user's collator, one value for each token of padded rows
+        packing = self.packing and not further and bool(batch["attention_mask"].any())  # attention needs a token
         if packing:
             layout = packed(batch, places, trailing_tokens=self.trailing_tokens, blocks=uses_row_attention(model))
         else:
             layout = padded(batch, places, trailing_tokens=self.trailing_tokens or bool(further))
         targets = batch["labels"].flatten()[places]
-        # Kernels are not made for no tokens.
+        # Kernels need at least one token.
         fused_loss = None if "logits" in needs or not len(places) else self.fused_loss
         hook = self._hook
         seen: Seen = "none" if fused_loss is not None else "chosen" if self.cut else "all"
@@ -126,7 +126,7 @@ class Forward:
             return answers_of(batch, places, fused_loss(model, head_input, targets), targets, None, hidden)
         cut = seen == "chosen" and head_input is not None
         logits = upcast(output.logits.squeeze(0) if cut else at_positions(output.logits, layout.places))
-        # Whoever asks for the head's input may be given the same memory, by a head that passes it on.
+        # A head that passes its input on makes logits in the same memory as the input that was asked for.
         keep = needs & {"logits", "head_input"}
         nll = (
             nn.functional.cross_entropy(logits, targets, reduction="none")

@@ -1,4 +1,4 @@
-"""Token losses from hidden states and the output head, in one kernel: the logits (T, V) are never in memory at once.
+"""Token losses from hidden states and the output head in one kernel: the logits (T, V) are never all in memory.
 
 The kernels are those of two libraries, each an extra, imported only where it is asked for:
 
@@ -6,8 +6,8 @@ The kernels are those of two libraries, each an extra, imported only where it is
   hidden states in bf16 (`--bf16`); on CPU the library compiles the plain formula instead, which saves no memory.
 - `liger`: Liger Kernel (Hsu et al. 2024, arXiv 2410.10989), extra `ngdiff[liger]`, on GPUs only.
 
-What a model does to its logits comes along: a factor goes into the hidden states (`s (W h + b) = W (s h) + s b`), a
-soft cap into the kernel. A head with a bias is for `liger` alone.
+A model's own scaling of its logits is kept: a factor goes into the hidden states (`s (W h + b) = W (s h) + s b`), a
+soft cap into the kernel. Only `liger` takes a head with a bias.
 
 Shape legend: T tokens, V vocabulary, H hidden width.
 """
@@ -29,10 +29,10 @@ class FusedLossRow(NamedTuple):
     """A library's kernel.
 
     Args:
-        load: Imports the library; the kernel.
-        package: Its name in the package index.
-        extra: Of ours, which brings it.
-        on_cpu: Whether it runs there.
+        load: Imports the library and returns the kernel.
+        package: Name of the library in the package index.
+        extra: The extra of ngdiff that installs it.
+        on_cpu: Whether it runs on a CPU.
     """
 
     load: Callable[[], Kernel]
@@ -53,8 +53,8 @@ def _cce() -> Kernel:
             labels,
             softcap=soft_cap,
             reduction="none",
-            # The library leaves probabilities below 2.4e-4 out of the gradient. Of a forgotten answer all may lie
-            # below: at the forget ceiling `ln V` each of 32000 words has 3e-5.
+            # By default the library leaves probabilities below 2.4e-4 out of the gradient. Those of a forgotten answer
+            # may all be lower: at the forget ceiling `ln V` each of 32000 words has 3e-5.
             filter_eps=None,
             impl="torch_compile" if hidden.device.type == "cpu" else "cce",
         )
@@ -109,7 +109,7 @@ class FusedLinearCrossEntropy:
     """`-log softmax(cap(s (W h_t + b)))[y_t]` of the output head's input h, without the model's own logits.
 
     Args:
-        kernel: Makes the losses.
+        kernel: Computes the losses.
     """
 
     def __init__(self, kernel: Kernel) -> None:
@@ -120,7 +120,7 @@ class FusedLinearCrossEntropy:
 
         Args:
             model: Whose head it is: one linear layer.
-            hidden: (T, H), T > 0, in the precision that the head computes in; autocast is over when this is called.
+            hidden: (T, H), T > 0, in the precision that the head computes in; called outside of autocast.
             labels: (T,) int64, none of them -100.
         """
         head = output_head(model)

@@ -1,15 +1,15 @@
-"""How the rows of a batch are laid out for the model: one above the other with padding, or one after the other without.
+"""How the rows of a batch are laid out for the model: padded, one row each, or packed into one long row.
 
-A packed batch is one row, in which position ids start anew at 0 for each row and no attention mask is given. From that
-transformers finds where a row ends (`masking_utils.find_packed_sequence_indices`): sdpa, eager and flex attention get a
-block-diagonal mask, flash attention the rows' lengths. A model that does not look at position ids, or takes them for
-something else, would let rows see each other; `checks.difference_if_packed` finds it.
+In a packed batch position ids start at 0 again for each row, and there is no attention mask. From that transformers
+finds where a row ends (`masking_utils.find_packed_sequence_indices`): sdpa, eager and flex attention get a
+block-diagonal mask, flash attention the rows' lengths. In a model that ignores position ids, or uses them for something
+else, rows would see each other; `checks.difference_if_packed` finds that out.
 
-Tokens behind those that predict a label, the last of each row among them, have no part in a loss, as no token sees
-those that follow it: the model is not given them, but where other rows of a padded batch are longer.
+Trailing tokens, those after the last that predicts a label, have no part in a loss, as no token sees those that follow
+it. The model is not given them, except where other rows of a padded batch are longer.
 
-Padded batches are packed here, on the device, so that all that is said of a batch (labels, numbers of rows, other
-answers) keeps its shape.
+Padded batches are packed here, on the device, so that everything else about a batch (labels, number of rows,
+alternative answers) keeps its shape.
 
 Shape legend: B rows, L tokens of the longest row, S tokens of the long row: all, padding left out.
 """
@@ -20,19 +20,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Rows stand in one block down to this part of its longest one: attention costs the square of that for each.
+# A block holds rows down to this part of its longest one: attention costs the square of the longest for each row.
 _SHORTEST = 2 / 3
 
 
 @dataclass(frozen=True, slots=True)
 class RowBlocks:
-    """Packed rows put one above the other, those of similar lengths together.
+    """Packed rows arranged as padded blocks for attention, rows of similar lengths in one block.
 
     Args:
-        tokens: int64, of all blocks, flat and one after the other: where in the long row the tokens of each row are; 0
-            behind its end.
+        tokens: int64, all blocks flattened: the position in the long row of each token of each row; 0 for padding.
         shapes: (B, L) of each block.
-        places: (S,) int64, where in `tokens` those of the long row are.
+        places: (S,) int64, where in `tokens` the tokens of the long row are.
         lengths: Of all rows, in the order of the long row.
     """
 
@@ -44,14 +43,14 @@ class RowBlocks:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What the model is given, and where in there labels are predicted.
+    """What the model is given, and where in it the labels are predicted.
 
     Args:
         inputs: Arguments of the model: `input_ids` with `attention_mask` (B, L), or with `position_ids` (1, S).
         places: (T,) int64, positions in the flattened tokens from which the labels are predicted, in the order of
             the labels.
-        row_lengths: Tokens of each packed row that has any.
-        blocks: Where they are.
+        row_lengths: Number of tokens of each packed row that has any.
+        blocks: The same rows as blocks, for row attention.
     """
 
     inputs: dict[str, Tensor]
@@ -61,12 +60,12 @@ class Layout:
 
 
 def padded(batch: Mapping[str, Tensor], labels: Tensor, *, trailing_tokens: bool = True) -> Layout:
-    """The rows one above the other.
+    """The rows with padding.
 
     Args:
         batch: `input_ids` and `attention_mask`, each (B, L) int64.
-        labels: (T,) int64, places of the labels in the flattened tokens (`label_positions`).
-        trailing_tokens: With the columns behind all labels.
+        labels: (T,) int64, positions of the labels in the flattened tokens (`label_positions`).
+        trailing_tokens: Keep the columns after the last label.
     """
     width = batch["input_ids"].shape[1]
     rows, columns = labels // width, labels % width
@@ -81,9 +80,9 @@ def packed(
     """The rows one after the other, without padding.
 
     Args:
-        batch, labels: As for `padded`; what lies behind padding is no label.
-        trailing_tokens: With the tokens behind a row's labels.
-        blocks: Also say how the rows are put one above the other for attention.
+        batch, labels: As for `padded`; no label comes after padding.
+        trailing_tokens: Keep the tokens after a row's last label.
+        blocks: Also arrange the rows as blocks for row attention.
 
     >>> import torch
     >>> batch = {
@@ -120,11 +119,11 @@ def packed(
 
 
 def _blocks(given: Tensor, lengths: Sequence[int]) -> RowBlocks:
-    """The blocks of all rows that are given any token.
+    """The blocks of all rows that have a token.
 
     Args:
-        given: (B, L) bool, tokens of each row.
-        lengths: Their number, row by row.
+        given: (B, L) bool, the tokens of each row that the model is given.
+        lengths: Their number in each row.
     """
     shapes: list[list[int]] = []
     starts, end = [0] * len(lengths), 0
@@ -140,6 +139,6 @@ def _blocks(given: Tensor, lengths: Sequence[int]) -> RowBlocks:
 
 
 def _needed(labels: Tensor, like: Tensor) -> Tensor:
-    """(B, L) bool: this token of a row or a later one predicts a label."""
+    """(B, L) bool: whether this token or a later one of its row predicts a label."""
     predicts = torch.zeros_like(like).flatten().index_fill_(0, labels - 1, True).view_as(like)
     return predicts.flip(1).cumsum(1).flip(1) > 0

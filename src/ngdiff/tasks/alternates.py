@@ -1,4 +1,4 @@
-"""Other answers to the questions of the forget set, such as "I don't know", and which row gets which in which epoch."""
+"""Alternative answers to the questions of the forget set, such as "I don't know", and which row gets which when."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ STREAM = 2  # of draws that share a seed and nothing else; 0 and 1 are those of 
 
 
 def choices(rows: int, count: int, *, seed: int, epoch: int) -> list[int]:
-    """For each row the number, below `count`, of what it gets in an epoch."""
+    """For each row the number, below `count`, of its alternative answer in an epoch."""
     generator = torch.Generator().manual_seed((seed * 4 + STREAM) * 1_000_003 + epoch)
     return torch.randint(count, (rows,), generator=generator).tolist()
 

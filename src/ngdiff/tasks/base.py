@@ -1,4 +1,4 @@
-"""What the trainer asks of a kind of model and rows: `Task`."""
+"""`Task`: what the trainer needs to know about a kind of model and rows."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
@@ -17,12 +17,12 @@ from ngdiff.tasks.text_options import TextOptions
 Rows = Any  # what a data set argument may be: a path or name, a `datasets.Dataset`, a sequence of mappings, ...
 Example = Mapping[str, Any]  # one encoded row
 
-NO_ROW = -1  # `row_id` of a row that stands in for none
+NO_ROW = -1  # `row_id` of a placeholder
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What a task is told of the run.
+    """What a task is told about the run.
 
     Args:
         objectives: What is minimised on each side.
@@ -31,7 +31,7 @@ class RunSettings:
         gradient_buffers: 1 or 2; with 1 the forget pass is taken twice, and both times must be the same.
         processes: How many train the model.
         compiled: Whether the model is compiled.
-        text: Options of language models. A task of another kind refuses those that were given and mean nothing to it.
+        text: Options of language models. A task of another kind refuses those that were given.
     """
 
     objectives: Mapping[Side, Objective]
@@ -53,7 +53,7 @@ class Alternates(Protocol):
         ...
 
     def of_epochs(self, epochs: int, *, seed: int) -> Iterable[Example]:
-        """Every one that comes up in the first `epochs` epochs, each once."""
+        """Every row that comes up in the first `epochs` epochs, each once."""
         ...
 
 
@@ -80,7 +80,7 @@ class Task(Protocol):
     """A kind of model and rows: all that `UnlearnTrainer` knows of them.
 
     A class that inherits from `Task` has the defaults below; without one are `inputs`, `hashed`, `encode`, `collate`,
-    `stand_in`, `forward` and `choices`.
+    `placeholder`, `forward` and `choices`.
 
     The trainer calls `prepare`, `encode_pair`, `encode_holdout` and `alternates` once each and in this order, when it
     is made; `check_forward` before the first step; and, within `training`, `forward` for every pass.
@@ -115,7 +115,7 @@ class Task(Protocol):
         return None
 
     def prepare(self, run: RunSettings) -> None:
-        """Told once what the run is, before any row is read.
+        """Called once with the settings of the run, before any row is read.
 
         Raises:
             InputError: the run asks for something that this kind of model or rows does not have; by default an option
@@ -165,17 +165,17 @@ class Task(Protocol):
         """Length of each row, by which steps are grouped; None for rows that all take the same time."""
         return None
 
-    def stand_in(self, row: Example) -> Example:
-        """A row like `row` from which nothing is learned: all labels are `IGNORED`, and its `row_id` is `NO_ROW`."""
+    def placeholder(self, row: Example) -> Example:
+        """A row like `row` from which nothing is learned: its labels are `IGNORED`, its `row_id` is `NO_ROW`."""
         ...
 
     # ---- batches ---------------------------------------------------------------------------------------------------
 
     def check_forward(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
-        """Before the first step, on rows to forget, without gradients: is the forward pass what it should be?
+        """Check the forward pass before the first step, on rows to forget, without gradients.
 
         Raises:
-            InputError: it is not.
+            InputError: the model cannot be trained on such rows.
         """
         return None
 
@@ -184,5 +184,5 @@ class Task(Protocol):
         ...
 
     def training(self, model: nn.Module) -> AbstractContextManager[None]:
-        """What holds while the model is trained; undone afterwards."""
+        """A context in which the model is trained: what it changes of the model is undone afterwards."""
         return nullcontext()

@@ -123,7 +123,7 @@ class ImageTask(Task):
             )
         return own, other
 
-    def stand_in(self, row: Example) -> Example:
+    def placeholder(self, row: Example) -> Example:
         """A row from which nothing is learned."""
         return {**row, "labels": IGNORED, "row_id": NO_ROW}
 

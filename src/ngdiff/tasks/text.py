@@ -28,7 +28,7 @@ class TextTask(Task):
         tokenizer: Its tokenizer; None where all rows come encoded.
         options: How rows become tokens, and how passes are computed.
         data_collator: Makes a batch of encoded rows.
-        template: How questions are put, where that is settled and the sets are checked against each other.
+        template: If it is resolved already; the sets are then taken to be checked against each other already.
 
     Attributes:
         situation: What decides how forward passes are computed; after `prepare`.
@@ -107,13 +107,13 @@ class TextTask(Task):
         """Tokens of each row."""
         return [len(row["input_ids"]) for row in rows]
 
-    def stand_in(self, row: Example) -> Example:
-        """The beginning of a row, nothing of it learned."""
+    def placeholder(self, row: Example) -> Example:
+        """The first tokens of a row, none of them a label."""
         ids = list(row["input_ids"])[:2]
         return {"input_ids": ids, "labels": [IGNORED] * len(ids), "row_id": NO_ROW}
 
     def check_forward(self, model: nn.Module, batch: Mapping[str, Tensor]) -> None:
-        """Before the first pass of a run: choose the savings that change nothing in what is said of the batch.
+        """Before the first pass of a run: choose the savings that do not change the losses of the batch.
 
         Raises:
             InputError: the model is no causal language model, or needs inputs besides tokens.
@@ -125,7 +125,7 @@ class TextTask(Task):
 
     @contextmanager
     def training(self, model: nn.Module) -> Iterator[None]:
-        """While a model is trained; afterwards attention and head are as before."""
+        """A context in which the model is trained; afterwards its attention and head are as before."""
         with ExitStack() as self._attached:
             yield
         self.forward = self.forward.without_buffers()

@@ -1,4 +1,4 @@
-"""Whatever a data set argument of the trainer is -> encoded rows."""
+"""From a data set argument of the trainer to encoded rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,13 +12,13 @@ from ngdiff.tasks.text_options import TextOptions
 
 
 class RowEncoder:
-    """Turns whatever a data set argument is into encoded rows, all with one template.
+    """Encodes the rows of data set arguments, all with one template.
 
     Args:
         model: Whose embeddings and context the rows must fit.
         tokenizer: Its tokenizer, or None.
         options: With the template and the greatest length.
-        template: Where it is resolved already, for sets that are checked against each other already.
+        template: If it is resolved already; the sets are then taken to be checked against each other already.
     """
 
     def __init__(self, model: Any, tokenizer: Any, options: TextOptions, template: Template | None = None) -> None:
@@ -65,7 +65,7 @@ class RowEncoder:
         return own, forget, retain
 
     def beside(self, forget: Sequence[Row] | None, source: Rows, role: str) -> Sequence[Mapping[str, Any]]:
-        """A set encoded of which no row may stand in the forget set. Raises as `pair`."""
+        """Another set, encoded; no row of it may be in the forget set. Raises as `pair`."""
         rows = self.read(source, role)
         if rows is None:
             return source  # encoded, as it came
@@ -76,7 +76,7 @@ class RowEncoder:
     def refuse_overlap(
         self, forget: Sequence[Row] | None, others: Sequence[Row] | None, role: str, template: Template
     ) -> None:
-        """Refuse rows of text that are in the forget set and in another, where nobody has looked.
+        """Refuse rows of text that are in the forget set and in another, unless that was checked before.
 
         Raises:
             InputError: there are such rows.

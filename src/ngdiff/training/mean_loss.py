@@ -56,7 +56,7 @@ class MeanLossTrainer(ChosenOptimizerTrainer):
         chosen = [dataset[i] for i in spread(len(dataset), rows or len(dataset))]
         batches = [chosen[start : start + size] for start in range(0, len(chosen), size)]
         # As many passes in every process, as a sharded model needs; those that are left over count nothing.
-        batches += [[self.task.stand_in(chosen[0])]] * (-len(batches) % self.args.world_size)
+        batches += [[self.task.placeholder(chosen[0])]] * (-len(batches) % self.args.world_size)
         own = [self.task.collate(batch) for batch in batches[self.args.process_index :: self.args.world_size]]
         model = cast(nn.Module, self.model)
         with eval_mode(model):

@@ -178,21 +178,21 @@ class PairCollator:
 
     Args:
         collate: Makes a batch of tensors from encoded rows.
-        stand_in: Makes a row without labels of one that has some.
+        placeholder: Makes a row without labels of one that has some.
         alternates: Whether forget rows come with other answers, which then lie in `batch["forget"]["alternate"]`.
     """
 
-    def __init__(self, collate: Any, stand_in: Callable[[Any], Any], *, alternates: bool = False) -> None:
-        self.collate, self.stand_in, self.alternates = collate, stand_in, alternates
+    def __init__(self, collate: Any, placeholder: Callable[[Any], Any], *, alternates: bool = False) -> None:
+        self.collate, self.placeholder, self.alternates = collate, placeholder, alternates
 
     def __call__(self, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         if "retain" not in items[0]:  # an evaluation batch has one side
             return self.collate(items)
         retain = [item["retain"] for item in items]
         forget = [item["forget"] for item in items if item["forget"] is not None]
-        stand_in = [] if forget else [self.stand_in(retain[0])]
-        batch = {"retain": self.collate(retain), "forget": self.collate(forget or stand_in)}
+        placeholder = [] if forget else [self.placeholder(retain[0])]
+        batch = {"retain": self.collate(retain), "forget": self.collate(forget or placeholder)}
         alternates = [item["alternate"] for item in items if "alternate" in item]
-        if alternates or (stand_in and self.alternates):
-            batch["forget"]["alternate"] = self.collate(alternates or stand_in)
+        if alternates or (placeholder and self.alternates):
+            batch["forget"]["alternate"] = self.collate(alternates or placeholder)
         return batch

@@ -117,7 +117,9 @@ class UnlearnTrainer(MeanLossTrainer):
         super().__init__(
             model=model,
             args=args,
-            data_collator=PairCollator(self.task.collate, self.task.stand_in, alternates=self.alternates is not None),
+            data_collator=PairCollator(
+                self.task.collate, self.task.placeholder, alternates=self.alternates is not None
+            ),
             train_dataset=PairDataset(self.forget_dataset, self.retain_dataset, self.alternates),
             eval_dataset=sets.evaluation,
             processing_class=with_usable_pad(processing_class, model),

@@ -1,1 +1,1 @@
-"""Ways that serve CPUs only."""
+"""Savings that help on CPUs only."""

@@ -1,8 +1,8 @@
-"""Training without denormal numbers, those next to 0 (below 1.2e-38 in fp32), with which processors compute slowly.
+"""Training without denormal numbers (below 1.2e-38 in fp32), with which CPUs compute slowly.
 
-They come where a model is sure of itself: soft-max and SiLU of numbers far from 0 have derivatives that small, and they
-enter the matrix products of the backward pass. An unlearned model may be sure of anything: after some fifteen steps
-a step of NPO took several times as long on a CPU as with zeros in their place.
+They occur where a model is certain: softmax and SiLU of numbers far from 0 have derivatives that small, which enter the
+matrix products of the backward pass. After some fifteen steps a step of NPO took several times as long on a CPU as with
+zeros in their place.
 """
 
 import sys
@@ -14,11 +14,11 @@ import torch
 
 @contextmanager
 def denormals_are_zero() -> Iterator[None]:
-    """Within, this thread takes denormal numbers for 0; then as before.
+    """Within, this thread treats denormal numbers as 0; afterwards as before.
 
-    Of the threads that torch starts once for operations that several share, those that start within do so, and keep
-    it; those that were there before do not: enter this before the first such operation. Where the processor cannot do
-    it nothing happens.
+    torch starts its worker threads once, at the first operation that is split over several: threads that start within
+    inherit the setting and keep it, older ones never have it. So enter this before the first such operation. It has no
+    effect on CPUs without the feature.
     """
     before = _are_zero()
     torch.set_flush_denormal(True)
@@ -29,5 +29,5 @@ def denormals_are_zero() -> Iterator[None]:
 
 
 def _are_zero() -> bool:
-    """Whether they are for this thread; torch does not tell."""
+    """Whether this thread treats them as 0; torch has no query for it."""
     return sys.float_info.min / 2 == 0.0

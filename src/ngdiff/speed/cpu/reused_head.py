@@ -1,8 +1,8 @@
-"""Token losses of hidden states and the output head, in memory that is used again: for one process on a CPU.
+"""Token losses from hidden states and the output head in reused memory, for a single process on a CPU.
 
-Logits, and the gradient of the head's weight, are a step's largest tensors, and new memory is dear: a system clears it
-page by page while it is written for the first time. With 50 000 words that takes half of the product that makes the
-weight's gradient.
+Logits and the gradient of the head's weight are a step's largest tensors, and new memory is expensive: the operating
+system clears each page when it is first written. With 50 000 words that takes half as long as the product that makes
+the weight's gradient.
 
 Shape legend: T tokens, V vocabulary, H hidden width.
 """
@@ -22,13 +22,14 @@ _ALIGNMENT = 64  # bytes, torch's own
 
 
 class BufferPool:
-    """Memory for tensors that is used again once nobody holds them; as much as was needed at once, until this is gone.
+    """A pool of CPU memory: a block is reused once no tensor refers to it.
 
-    A pickle of it, for a process that loads data, is empty.
+    It grows to the most memory in use at once and is freed with the pool. Pickled, as for a data loader's process, it
+    is empty.
     """
 
     def __init__(self) -> None:
-        # Each with what was last made of it, which is gone when no tensor is left of it.
+        # Each block with the view last handed out; the reference is dead once no tensor uses that view.
         self._blocks: list[tuple[bytearray, ref[memoryview]]] = []
 
     def __reduce__(self) -> tuple[type["BufferPool"], tuple[()]]:
@@ -38,7 +39,7 @@ class BufferPool:
         return len(self._blocks)
 
     def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """A tensor, of one entry at least, whose values are whatever was there before."""
+        """An uninitialised tensor of at least one entry."""
         size = math.prod(shape) * dtype.itemsize
         block = self._take(size + _ALIGNMENT)
         start = -torch.frombuffer(block, dtype=torch.uint8).data_ptr() % _ALIGNMENT
@@ -47,7 +48,7 @@ class BufferPool:
         return torch.frombuffer(given, dtype=dtype).view(*shape)
 
     def _take(self, size: int) -> bytearray:
-        """The smallest free block of that size, out of the list, or a new one in place of the smallest free one."""
+        """Take out the smallest free block that is large enough; else make a new one and drop the smallest free one."""
         free = sorted((len(block), n) for n, (block, given) in enumerate(self._blocks) if given() is None)
         enough = [n for length, n in free if length >= size]
         block = self._blocks.pop(enough[0] if enough else free[0][1])[0] if free else None
@@ -79,7 +80,7 @@ class _LinearLosses(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor, blocks: BufferPool
     ) -> Tensor:
-        """Logits become `exp(z - max z)`."""
+        """Keeps `exp(z - max z)` in place of logits."""
         logits = blocks.empty((len(hidden), len(weight)), hidden.dtype)
         torch.mm(hidden, weight.T, out=logits)
         if bias is not None:
@@ -92,7 +93,7 @@ class _LinearLosses(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, factors: Tensor) -> tuple[Tensor | None, ...]:
-        """Of the head's input, weight and bias."""
+        """Gradients of the head's input, weight and bias."""
         hidden, weight, exponentials, sums, labels = ctx.saved_tensors
         of_logits = gradient_of_logits(exponentials, sums, labels, factors)
         of_hidden = of_weight = of_bias = None

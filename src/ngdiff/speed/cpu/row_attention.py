@@ -1,13 +1,12 @@
-"""Attention of packed rows, each to itself, on machines without a kernel for that.
+"""Attention within each packed row, on machines without a kernel for it.
 
-Rows that stand one after the other in one long row of S tokens (`packing.py`) are masked from each other by
-transformers, whose `sdpa` looks at all S x S pairs and throws most of them away. Here queries, keys and values are put
-one row above the other for the same function, rows of similar lengths together, so that B rows of L tokens cost about
-B L^2, and no mask is made: a token does not see what stands behind it, padding neither. It is registered with
-transformers as an attention implementation of its own, which is `sdpa` for all that is not packed.
+For rows packed into one long row of S tokens (`packing.py`), transformers makes a mask, and `sdpa` computes all S x S
+pairs and discards most of them. Here queries, keys and values are rearranged as padded blocks of rows of similar
+lengths, so that B rows of L tokens cost about B L^2. No mask is needed: a token sees nothing that follows it, and so no
+padding. It is registered with transformers as an attention implementation, which is `sdpa` for anything not packed.
 
-Where the rows are travels as an argument of the model, which hands it down to its layers: a checkpointed layer that is
-run again in the backward pass sees it as well.
+The layout travels as an argument of the model, which passes it to its layers: a checkpointed layer that is run again in
+the backward pass gets it, too.
 
 Shape legend: B rows, L tokens of the longest, S tokens of all in the long row, N heads, D their width.
 """
@@ -41,13 +40,13 @@ def attend_by_rows(
     row_blocks: RowBlocks | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """`softmax(q k^T / sqrt(D)) v` of each row.
+    """`softmax(q k^T / sqrt(D)) v` within each row.
 
     Args:
         module: The layer that asks.
         query, key, value: (1, N, S, D); key and value may have fewer heads.
-        attention_mask: Which pairs count, (1, 1, S, S), of all tokens as in `sdpa`; None: those of a row and its past.
-        row_blocks: Where the rows are; None: not packed, as `sdpa`.
+        attention_mask: Which pairs count, (1, 1, S, S), as in `sdpa`; None: each token and those before it in its row.
+        row_blocks: The layout of packed rows; None: not packed, as `sdpa`.
         options: Those of `sdpa`.
 
     Returns:
@@ -76,7 +75,7 @@ def _attend_with_mask(
     row_lengths: Sequence[int],
     **options: Any,
 ) -> Tensor:
-    """(1, S, N, D), a call for each row with its part of the mask."""
+    """(1, S, N, D), by one call for each row with its part of the mask."""
     rows = zip(*(states.split(row_lengths, dim=2) for states in (query, key, value)), strict=True)
     found, end = [], 0
     for length, (own_query, own_key, own_value) in zip(row_lengths, rows, strict=True):
@@ -88,9 +87,9 @@ def _attend_with_mask(
 
 
 def _gather(states: Tensor, places: Tensor) -> Tensor:
-    """Of states (*, N, D) those at some places.
+    """The states (*, N, D) at some positions.
 
-    As an embedding, whose backward pass adds up what comes from a place that was taken several times.
+    As an embedding, whose backward pass adds up the gradients of a position that was taken several times.
     """
     return nn.functional.embedding(places, states.flatten(1)).unflatten(-1, states.shape[1:])
 
@@ -98,8 +97,8 @@ def _gather(states: Tensor, places: Tensor) -> Tensor:
 def mask_of_rows(*, local_size: int | None = None, use_vmap: bool = False, **options: Any) -> Tensor | None:
     """The mask of `sdpa`, or none where packed rows need none.
 
-    They need one where a layer sees a window of `local_size` tokens that is shorter than a row, or where the model has
-    rules of its own (`use_vmap`).
+    They need one if a layer's window of `local_size` tokens is shorter than a row, or if the model has its own rules
+    for masks (`use_vmap`).
 
     Args:
         local_size, use_vmap: As for transformers' `sdpa_mask`.
@@ -116,24 +115,24 @@ AttentionMaskInterface.register(NAME, mask_of_rows)
 
 
 def attention_of(model: nn.Module) -> str | None:
-    """Name of the attention of the model's text layers with transformers; other parts may have others."""
+    """Transformers' name of the attention implementation of the model's text layers."""
     return getattr(text_config(model), "_attn_implementation", None)
 
 
 def uses_row_attention(model: nn.Module) -> bool:
-    """Whether the model's attention is this one."""
+    """Whether the model's attention is row attention."""
     return attention_of(model) == NAME
 
 
 @contextmanager
 def using_row_attention(model: nn.Module) -> Iterator[None]:
-    """Within, a model whose attention is `sdpa` attends by rows; others stay as they are.
+    """Within, a model whose attention is `sdpa` uses row attention; other models are left alone.
 
-    Only the configuration of the text layers is changed. A model that made its layers for `sdpa` and does not ask its
-    configuration at each pass goes on as before.
+    Only the configuration of the text layers is changed. It has no effect on a model that reads its configuration only
+    when it is built.
     """
     config = text_config(model)
-    # transformers would set those of sub-configurations, too, to the same.
+    # transformers would change the attention of sub-configurations, too.
     changes = attention_of(model) == "sdpa" and not config.sub_configs
     if changes:
         config._attn_implementation = NAME
@@ -146,7 +145,7 @@ def using_row_attention(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def packed_rows(row_lengths: Sequence[int]) -> Iterator[None]:
-    """Within, masks are those of packed rows of these lengths."""
+    """Within, masks are made for packed rows of these lengths."""
     token = _longest.set(max(row_lengths))
     try:
         yield

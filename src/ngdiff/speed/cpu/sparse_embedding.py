@@ -1,4 +1,4 @@
-"""Gradients of a model's input embedding as rows of the tokens that a batch holds."""
+"""Sparse gradients of a model's input embedding: only the rows of a batch's tokens."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,11 +11,11 @@ from ngdiff.modeling.vocabulary import input_embedding
 
 @contextmanager
 def sparse_embedding(model: nn.Module) -> Iterator[None]:
-    """Within, passes are recorded whose backward pass keeps the gradient of the input embedding sparse, where it can.
+    """Within, forward passes are recorded so that their backward pass makes a sparse gradient of the input embedding.
 
-    A dense one is written anew in each backward pass, most of it zeros: with 50 000 words more than all other layers
-    of a small model have. It stays dense where weights are sharded or have no values, where somebody looks at the
-    gradient through a hook, and where the embedding is tied to the output head.
+    A dense one is written in every backward pass, mostly zeros: with 50 000 words more than all other layers of a small
+    model have. It stays dense for sharded weights and fake tensors, where a hook watches the gradient, and where the
+    embedding is tied to the output head.
 
     Args:
         model: In one process.
@@ -33,7 +33,7 @@ def sparse_embedding(model: nn.Module) -> Iterator[None]:
 
 
 def _input_embedding(model: nn.Module) -> nn.Embedding | None:
-    """It, unless its gradient must be dense."""
+    """The input embedding, or None if its gradient must be dense."""
     found = input_embedding(model)
     if not isinstance(found, nn.Embedding) or found.scale_grad_by_freq:
         return None

@@ -1,8 +1,8 @@
-"""Tensors without values: a model of any size goes through a real step, and only shapes are computed.
+"""Run real code on fake tensors: a model of any size goes through a step, and only shapes are computed.
 
-torch's fake tensors know shape, type and device and hold no memory. What the code of a run does with values is answered
-here: tensors that have values (token ids, masks, lengths) are computed with, as long as no weight enters; numbers that
-depend on weights are all the same, and masks that depend on them are true everywhere, the most that they can choose.
+torch's fake tensors have shape, type and device, and no memory. Tensors with values (token ids, masks, lengths) are
+computed with as long as no weight enters. Code that asks for values that depend on weights gets one fixed number; masks
+that depend on weights are true everywhere, which selects the most.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,24 +14,24 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-# Is told each operation: (operation, arguments, result).
+# Called with each operation: (operation, arguments, result).
 Watcher = Callable[[Any, tuple[Any, ...], Any], None]
 
 _aten = torch.ops.aten
 
 
-class Weightless(TorchDispatchMode):
-    """Within, operations on tensors of `fake` compute shapes alone; operations on others compute.
+class FakeRun(TorchDispatchMode):
+    """Within, operations on fake tensors compute shapes only; operations on real tensors compute values.
 
     Args:
         fake: The mode in which the model was made.
-        watchers: Are told each operation.
+        watchers: Called with each operation.
 
     Attributes:
-        number: What a number is that depends on weights. With 0 nothing differs from anything.
+        number: The value of every number that depends on weights. With 0 all comparisons find no difference.
 
     Example:
-        >>> mode = Weightless(FakeTensorMode())
+        >>> mode = FakeRun(FakeTensorMode())
         >>> with mode.fake:
         ...     hidden = torch.empty(2, 3, 1_000_000_000)
         >>> with mode:
@@ -48,7 +48,7 @@ class Weightless(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """One operation."""
-        if func is torch.ops.prim.device.default:  # asked more often than anything is computed
+        if func is torch.ops.prim.device.default:  # by far the most frequent call
             return args[0].fake_device if isinstance(args[0], FakeTensor) else args[0].device
         result = self._result(func, args, kwargs or {})
         for watch in self.watchers:
@@ -65,7 +65,7 @@ class Weightless(TorchDispatchMode):
             return True
         if func is _aten.nonzero.default:
             return _chosen(args[0])
-        if func is _aten.index.Tensor:  # a mask chooses as many entries as it has true ones: known here, not below
+        if func is _aten.index.Tensor:  # the size of the result is the number of true entries, known here only
             flat, structure = tree_flatten(((args[0], _without_masks(args[1])), {}))
         flat = [self.fake.from_tensor(value) if _has_values(value) else value for value in flat]
         args, kwargs = tree_unflatten(flat, structure)
@@ -78,7 +78,7 @@ def _has_values(value: Any) -> bool:
 
 
 def _without_masks(indices: list[Tensor | None]) -> list[Tensor | None]:
-    """Indices with each mask in the form of the places that it chooses."""
+    """Indices, with each mask replaced by the positions that it selects."""
     places: list[Tensor | None] = []
     for index in indices:
         if index is None or index.dtype != torch.bool:
@@ -89,6 +89,6 @@ def _without_masks(indices: list[Tensor | None]) -> list[Tensor | None]:
 
 
 def _chosen(mask: Tensor) -> Tensor:
-    """(N, dimensions) int64, places of the true entries."""
+    """(N, dimensions) int64, positions of the true entries."""
     known = torch.ones(mask.shape, dtype=torch.bool) if isinstance(mask, FakeTensor) else mask
     return known.nonzero().to(mask.device)

@@ -1,4 +1,4 @@
-"""A model without weights, from its config alone, as `ngdiff.modeling.load_model` would load it."""
+"""A model of fake tensors, from its config alone, as `ngdiff.modeling.load_model` would load it."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +17,7 @@ from ngdiff.modeling.load import DTYPES
 from ngdiff.modeling.shapes import SHAPES, is_shape, read_config, read_shape
 
 
-def weightless_model(
+def fake_model(
     name: str | Path,
     fake: FakeTensorMode,
     *,
@@ -28,14 +28,14 @@ def weightless_model(
     merge_adapter: bool = False,
     trust_remote_code: bool = False,
 ) -> Any:
-    """A causal language model whose tensors have no values, possibly under an adapter.
+    """A causal language model of fake tensors (shapes, no values), possibly under an adapter.
 
     Args:
         name: Hub name, folder (weights are not needed), adapter folder, shape or `config.json`.
         fake: Makes the tensors.
         tokenizer: A shape has at least as many words as it has tokens.
         dtype: Type of the weights: a key of `DTYPES`.
-        device: Where the tensors say that they are.
+        device: The device that the tensors report.
         peft_config: A new adapter on top.
         merge_adapter: An adapter folder stands for its base, which has as many weights as both merged.
         trust_remote_code: Run Python code that comes with the model.
@@ -62,12 +62,12 @@ def weightless_model(
         if peft_config is not None:
             model = cast(Any, add_adapter(model, peft_config, seed=0))
     _make_fake(model, fake, torch.device(device))
-    model.to = lambda *args, **kwargs: model  # it is where it belongs, and fake tensors cannot be moved in place
+    model.to = lambda *args, **kwargs: model  # fake tensors cannot be moved in place, and need not be
     return model.eval()
 
 
 def _make_fake(model: nn.Module, fake: FakeTensorMode, device: torch.device) -> None:
-    """Tensors on torch's meta device, in place, as tensors that say that they are on another; tied ones stay tied."""
+    """Turn meta tensors, in place, into fake ones that report a device; tied tensors stay tied."""
     made: dict[int, Tensor] = {}
     for module in model.modules():
         for name, tensor in [*module._parameters.items(), *module._buffers.items()]:

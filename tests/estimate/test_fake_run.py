@@ -6,18 +6,18 @@ from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
 from ngdiff.data import AnswerCollator
+from ngdiff.estimate.fake_run import FakeRun
 from ngdiff.estimate.live import LiveBytes
 from ngdiff.estimate.operations import Operations
-from ngdiff.estimate.weightless import Weightless
 from ngdiff.modeling.plain_forward import forward_answers
 
 
 @pytest.fixture
 def mode():
-    return Weightless(FakeTensorMode())
+    return FakeRun(FakeTensorMode())
 
 
-def empty(mode: Weightless, *shape: int, **options) -> torch.Tensor:
+def empty(mode: FakeRun, *shape: int, **options) -> torch.Tensor:
     with mode.fake:
         return torch.empty(*shape, **options)
 
@@ -64,17 +64,17 @@ def saved_bytes(model: nn.Module, batch: dict, outside: set[int]) -> int:
 def test_a_pass_keeps_and_needs_the_same_bytes_with_and_without_values(
     kind, bf16, checkpointing, checkpointed, pair_of_models, rows
 ):
-    real, weightless, mode = pair_of_models(kind)
+    real, fake, mode = pair_of_models(kind)
     batch = AnswerCollator(0)(rows(5, 3))
     saved, peaks = {}, {}
-    for model in (real, weightless):
+    for model in (real, fake):
         model.train()
         if checkpointing:
             (option,) = checkpointed
             getattr(model, f"{option}_enable")()
         live = LiveBytes()
         told = live if model is real else mode
-        if model is weightless:
+        if model is fake:
             mode.watchers.append(live)
         places = {t.untyped_storage()._cdata for t in [*model.parameters(), *model.buffers(), *batch.values()]}
         with told, torch.autocast("cpu", torch.bfloat16, enabled=bf16):
@@ -86,8 +86,8 @@ def test_a_pass_keeps_and_needs_the_same_bytes_with_and_without_values(
         assert live.total == 2 * sum(p.nbytes for p in model.parameters()) + sum(
             t.nbytes for t in [*model.buffers(), *batch.values()]
         )
-    assert saved[weightless] == saved[real] > 0
-    assert peaks[weightless] == peaks[real]
+    assert saved[fake] == saved[real] > 0
+    assert peaks[fake] == peaks[real]
 
 
 def test_operations_are_those_of_torchs_own_counter_and_of_attention(mode):
