@@ -1,4 +1,4 @@
-"""Ends of a run whose message says it all: bad input, a place that cannot be written, a signal."""
+"""Errors whose message tells the user everything: bad input, a file that cannot be written, a signal."""
 
 import errno
 import re

@@ -1,4 +1,4 @@
-"""Things of the user's own by name: `my_module:my_function`."""
+"""Objects from the user's own modules, by name: `my_module:my_function`."""
 
 import importlib
 import os
@@ -27,7 +27,7 @@ _NOT_OWN = [
 
 
 def import_object(name: str, option: str) -> Any:
-    """What `MODULE:NAME` names; modules of the current folder are found as well.
+    """The object that `MODULE:NAME` names; the current folder is searched for modules, too.
 
     Importing runs the module's code: it is the user's own, named by the user.
 
@@ -71,14 +71,14 @@ def import_object(name: str, option: str) -> Any:
 
 
 class OwnCodeError(Exception):
-    """Code of the user's own failed; the message begins with its file and line."""
+    """The user's own code failed; the message begins with its file and line."""
 
 
 @contextmanager
 def own_code_named() -> Iterator[None]:
-    """Within, an error of the user's own code comes as one whose message begins with file and line.
+    """Within, an error in the user's own code is raised with its file and line at the start of its message.
 
-    Errors of ours that say it all (`InputError` and its like) pass as they are.
+    Our own errors for users (`InputError` and the like) pass unchanged.
 
     Raises:
         OwnCodeError: from the error.

@@ -74,7 +74,7 @@ class AlternateRows:
         return [self[place] for place in places]
 
 
-def beside(own: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def side_by_side(own: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The rows of two batches as one, padded on the right to the longer; for a single forward pass.
 
     Raises:
@@ -101,7 +101,7 @@ def beside(own: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -
 
 
 def split_rows(answers: Answers, rows: int) -> tuple[Answers, Answers]:
-    """What a model said of the first `rows` rows of a batch, and of the others: `beside`, undone."""
+    """What a model said of the first `rows` rows of a batch, and of the others: undoes `side_by_side`."""
     first = answers.row < rows
     own, other = (
         replace(

@@ -83,7 +83,7 @@ class TextTask(Task):
 
     def encode_holdout(self, source: Rows) -> Sequence[Example]:
         """Encoded rows that the model never saw; after `encode_pair`: none to forget. Raises as `RowEncoder`."""
-        return self._encoder.beside(self._forget, source, "--holdout")
+        return self._encoder.disjoint_from(self._forget, source, "--holdout")
 
     def encode_pair(self, forget: Rows, retain: Rows) -> tuple[Sequence[Example], Sequence[Example]]:
         """Both sets encoded, checked against each other. Raises as `RowEncoder.pair`."""

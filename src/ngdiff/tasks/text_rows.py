@@ -64,7 +64,7 @@ class RowEncoder:
             check_encoded_overlap(forget, retain)
         return own, forget, retain
 
-    def beside(self, forget: Sequence[Row] | None, source: Rows, role: str) -> Sequence[Mapping[str, Any]]:
+    def disjoint_from(self, forget: Sequence[Row] | None, source: Rows, role: str) -> Sequence[Mapping[str, Any]]:
         """Another set, encoded; no row of it may be in the forget set. Raises as `pair`."""
         rows = self.read(source, role)
         if rows is None:

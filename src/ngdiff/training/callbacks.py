@@ -1,4 +1,4 @@
-"""Calls the trainer at the moments for which `transformers.Trainer` has a callback and no method."""
+"""Calls the trainer at moments for which `transformers.Trainer` has a callback but no method."""
 
 from typing import Any, Protocol
 

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or are not there, and what ngdiff adds to them."""
+"""Checkpoints that are complete or absent, and the files that ngdiff adds to them."""
 
 import json
 import logging

@@ -35,7 +35,7 @@ from ngdiff.training.check_inherited import (
 from ngdiff.training.checkpointed import CheckpointedTrainer
 from ngdiff.training.config import unpin_without_accelerator, use_cpu_without_accelerator
 from ngdiff.training.given import as_given
-from ngdiff.training.look import Look
+from ngdiff.training.loss_check import LossCheck
 from ngdiff.training.outcome import SAMPLE_ROWS, Outcome, check_loss_bound, spread
 from ngdiff.training.progress import StepProgress
 from ngdiff.training.stopping import StopRequest
@@ -198,36 +198,36 @@ def finetune(
         callbacks=[WatchLoss(config.stop_loss), *callbacks],
         stop_loss=config.stop_loss,
     )
-    look = Look(
+    check = LossCheck(
         trainer,
         collate,
         [encoded[i] for i in spread(len(encoded), SAMPLE_ROWS)],
         lambda batch: forward_answers(model, batch).nll,
         guessing=math.log(model.config.get_text_config(decoder=True).vocab_size),
     )
-    return train_and_tell(trainer, float(args.learning_rate), resume, stop_request, look)
+    return train_and_report(trainer, float(args.learning_rate), resume, stop_request, check)
 
 
-def train_and_tell(
+def train_and_report(
     trainer: CheckpointedTrainer,
     learning_rate: float,
     resume: bool | str,
     stop_request: StopRequest | None,
-    look: Look,
+    check: LossCheck,
 ) -> FinetuneResult:
-    """Train; the model is left in evaluation mode.
+    """Train, and report how the run ended; the model is left in evaluation mode.
 
     Args:
         trainer: ready to train.
         learning_rate: the peak rate.
         resume, stop_request: as in `finetune`.
-        look: at the rows before and after.
+        check: of the loss before and after.
     """
     if stop_request is not None:
         trainer.stop_request = stop_request
     if trainer.pop_callback(ProgressCallback) is not None:
         trainer.add_callback(StepProgress)
-    trainer.add_callback(look)
+    trainer.add_callback(check)
     trainer.train(resume_from_checkpoint=resume or None)
     model: Any = trainer.model
     model.eval()
@@ -238,7 +238,7 @@ def train_and_tell(
         steps=trainer.state.global_step,
         learning_rate=learning_rate,
         losses=losses,
-        outcome=look.outcome(cast(Any, trainer.args).max_loss),
+        outcome=check.outcome(cast(Any, trainer.args).max_loss),
     )
 
 

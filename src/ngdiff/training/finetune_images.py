@@ -32,9 +32,9 @@ from ngdiff.training.check_inherited import (
 )
 from ngdiff.training.checkpointed import CheckpointedTrainer
 from ngdiff.training.config import unpin_without_accelerator
-from ngdiff.training.finetune import FinetuneResult, auto_or_rate, train_and_tell
+from ngdiff.training.finetune import FinetuneResult, auto_or_rate, train_and_report
 from ngdiff.training.given import as_given
-from ngdiff.training.look import Look
+from ngdiff.training.loss_check import LossCheck
 from ngdiff.training.outcome import SAMPLE_ROWS, check_loss_bound, spread
 from ngdiff.training.stopping import StopRequest
 from ngdiff.training.watch_loss import WatchLoss
@@ -155,14 +155,14 @@ def finetune_images(
     )
     as_they_are = _Batches(images, preparation, config)
     as_they_are.augment = False
-    look = Look(
+    check = LossCheck(
         trainer,
         as_they_are,
         spread(len(images), SAMPLE_ROWS),
         lambda batch: image_answers(model, batch).nll,
         guessing=math.log(len(images.class_names)),
     )
-    return train_and_tell(trainer, rate, resume, stop_request, look)
+    return train_and_report(trainer, rate, resume, stop_request, check)
 
 
 class _Numbers(Dataset[int]):

@@ -1,4 +1,4 @@
-"""One answer for all processes, found by the first."""
+"""A value computed by the first process and shared with all."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar

@@ -1,7 +1,7 @@
-"""Training arguments as they were given, before `TrainingArguments.__post_init__` puts meanings in their place.
+"""Training arguments as they were given, before `TrainingArguments.__post_init__` resolves them.
 
-It turns `report_to="all"` into the trackers of this machine, writes the metric and its direction into what was left
-open, and so on. A config file that kept those values would mean something else beside other options.
+That turns `report_to="all"` into the trackers that are installed, fills in the metric and its direction, and so on. A
+config file with resolved values would mean something else when combined with other options.
 """
 
 import json

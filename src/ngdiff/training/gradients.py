@@ -1,7 +1,7 @@
-"""How the two gradients of a step come together: both kept until they are weighed, or one at a time in one buffer.
+"""The two gradients of a step, combined: both kept until they are weighed, or one at a time in a single buffer.
 
-Memory for gradients beside the activations of one side, P the bytes of the trained weights: `TwoBuffers` 2P (P and what
-is left of the other side when it waits in fewer bits or on the host), `OneBuffer` P, for a third pass.
+Memory for gradients beside the activations of one side, P the bytes of the trained weights: `TwoBuffers` 2P (less if
+the other side is stashed in lower precision or on the host), `OneBuffer` P, for a third pass.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -48,11 +48,11 @@ class Gradients(Protocol):
 
 
 class TwoBuffers:
-    """Retain pass, forget pass, each into buffers of its own.
+    """Retain pass and forget pass, each into its own buffers.
 
     Args:
         parameters: Those that are trained.
-        stash_dtype, stash_device: How the side that waits is kept (`GradientSlots`).
+        stash_dtype, stash_device: How the waiting side is stashed (`GradientSlots`).
         rule: Of each entry, whose counts; None: both.
     """
 
@@ -80,7 +80,7 @@ class TwoBuffers:
 
 
 class _TwoGradients:
-    """One Gramian, one sum in place; gradients that are sparse meet on the rows that either has."""
+    """Both gradients, one Gramian, one sum in place; sparse gradients are restricted to the rows that either has."""
 
     entries: Mapping[Side, float] | None = None
 
@@ -95,7 +95,7 @@ class _TwoGradients:
         self.products = gramian_over_shards(self._g_r, self._g_f)
 
     def combine(self, weights: Weights, run: Pass) -> None:
-        """The sum."""
+        """Sum both gradients into `.grad`."""
         if self._rule is not None:
             parts = [float(weight != 0.0) for weight in weights]
             if all(weights):
@@ -118,7 +118,7 @@ class OneBuffer:
     3. Forget passes again, of `w_f` times their objective, added to the buffer.
 
     The direction is that of `TwoBuffers` to rounding. Every pass must see the same model: no dropout, no statistics of
-    a batch. Micro-batches wait until the last one has come.
+    a batch. Micro-batches are kept until the last one.
 
     Args:
         parameters: Those that are trained.
@@ -129,7 +129,7 @@ class OneBuffer:
         self._waiting: list[Batches] = []
 
     def add(self, batches: Batches, run: Pass) -> None:
-        """Keep it."""
+        """Keep a micro-batch until `take`."""
         self._waiting.append(batches)
 
     def take(self, run: Pass) -> BothGradients:
@@ -173,7 +173,7 @@ class _OneGradient:
 def gradients_for(
     args: GradientOptions, parameters: Iterable[Parameter], *, rule: EntryRule | None = None
 ) -> Gradients:
-    """Those that the options of a run ask for.
+    """The gradient buffers that the options of a run ask for.
 
     Args:
         args: Options.

@@ -19,7 +19,7 @@ Examples = Sequence[Mapping[str, Any]]
 
 
 class MeanLossTrainer(ChosenOptimizerTrainer):
-    """A `transformers.Trainer` whose losses of sets are means over tokens, and no means of batches' means."""
+    """A `transformers.Trainer` whose losses of sets are means over tokens, not means of batch means."""
 
     task: Task
     observe: Observer
@@ -55,7 +55,7 @@ class MeanLossTrainer(ChosenOptimizerTrainer):
         size = self.args.per_device_eval_batch_size
         chosen = [dataset[i] for i in spread(len(dataset), rows or len(dataset))]
         batches = [chosen[start : start + size] for start in range(0, len(chosen), size)]
-        # As many passes in every process, as a sharded model needs; those that are left over count nothing.
+        # The same number of passes in every process, as a sharded model needs; placeholders count nothing.
         batches += [[self.task.placeholder(chosen[0])]] * (-len(batches) % self.args.world_size)
         own = [self.task.collate(batch) for batch in batches[self.args.process_index :: self.args.world_size]]
         model = cast(nn.Module, self.model)
@@ -87,7 +87,7 @@ class MeanLossTrainer(ChosenOptimizerTrainer):
     ) -> EvalLoopOutput:
         """The mean loss a token of a set, exact in any number of processes; Trainer's is a mean of batches' means."""
         optimizer: Any = self.optimizer
-        if hasattr(optimizer, "eval"):  # of an average of weights, which the model then holds
+        if hasattr(optimizer, "eval"):  # puts averaged weights into the model
             optimizer.eval()
         rows: Any = dataloader.dataset
         self.callback_handler.eval_dataloader = dataloader

@@ -1,8 +1,8 @@
-"""Moments of a training run, for those who watch it: what memory is needed for, where time goes.
+"""Moments of a training run, for observers of its memory or time.
 
-An observer is a function that is called with the name of a moment and gives a context manager, within which that moment
-passes. Set `trainer.observe` before `train`. Moments may lie within each other: with one gradient buffer both passes
-lie within the combination.
+An observer is a function that takes the name of a moment and returns a context manager, which is entered for as long as
+the moment lasts. Set `trainer.observe` before `train`. Moments may be nested: with one gradient buffer both passes lie
+within the combination.
 
 The optimizer's step is not among them: it is torch's, which has hooks for it.
 """
@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 Moment = Literal[
-    "references",  # the model before unlearning is asked, before the first step
+    "references",  # passes of the model before unlearning, before the first step
     "check of the forward pass",  # before the first step
-    "micro-batch",  # both passes, with what their gradients wait in
+    "micro-batch",  # both passes, and their gradient buffers
     "retain pass",  # forward and backward pass of one micro-batch
     "forget pass",
     "combination of the gradients",  # from the last pass of a step: Gramian, weights, sum

@@ -1,4 +1,4 @@
-"""What a run says of itself: before its first step, and after its last one."""
+"""Messages of a run before its first step and after its last one."""
 
 import logging
 import math
@@ -18,8 +18,8 @@ def notice_start(losses: Mapping[str, float], ceiling: float | None, *, unit: st
 
     Args:
         losses: Of the sets, in nats.
-        ceiling: Forget loss above which the forget gradient rests.
-        unit: Of what a loss is the mean: token, image.
+        ceiling: Forget loss from which on the forget gradient gets weight 0.
+        unit: What a loss is a mean over: token, image.
         conditions: What must be as it was when the model was trained.
     """
     if ceiling is not None and losses["forget"] >= ceiling:

@@ -1,4 +1,4 @@
-"""The pass of one side: what the model says of a micro-batch, and the objective of it."""
+"""The pass of one side: the forward pass over a micro-batch, and the side's objective."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -12,19 +12,19 @@ from ngdiff.core import Answers
 from ngdiff.core.slots import Side
 from ngdiff.objectives import Objective
 from ngdiff.tasks import Task
-from ngdiff.tasks.alternates import beside, split_rows
+from ngdiff.tasks.alternates import side_by_side, split_rows
 from ngdiff.training.references import References
 
 
 @dataclass(frozen=True)
 class PassLoss:
-    """What one pass of one side comes to.
+    """The losses of one pass of one side.
 
     Args:
-        loss: The part of this micro-batch and process in the side's objective, times the number of processes, as they
-            average their gradients; with its graph.
-        objective: This part itself, without graph.
-        nll: Part in the mean cross-entropy a token of the side, without graph, in nats.
+        loss: This micro-batch's and process's share of the side's objective, with its graph; times the number of
+            processes, which average their gradients.
+        objective: The share itself, without graph.
+        nll: The share of the side's mean cross-entropy a token, without graph, in nats.
     """
 
     loss: Tensor
@@ -33,12 +33,12 @@ class PassLoss:
 
 
 class ObjectivePass:
-    """The objectives of both sides on what a model says.
+    """Forward passes and objectives of both sides.
 
     Args:
-        task: Says what a batch means.
+        task: Has the forward pass.
         objectives: Of both sides.
-        references: What the model said before unlearning; None where no objective compares with it.
+        references: What the model said before unlearning; None if no objective needs it.
         model: The model without wrappers, for the number of its layers.
         processes: Number of processes that share a step.
         autocast: Precision of the run.
@@ -75,13 +75,13 @@ class ObjectivePass:
         # A batch without any unit, in no process: 0 and not 0 / 0.
         loss = self._objectives[side](answers) * self._processes / units.clamp(min=1)
         if self._processes > 1:
-            # An objective on hidden states leaves the layers above alone, and DDP waits for gradients of all weights.
+            # An objective on hidden states does not use the layers above, but DDP waits for gradients of all weights.
             loss = loss + 0.0 * answers.nll.sum()
         nll = answers.nll.detach().sum() / tokens.clamp(min=1)
         return PassLoss(loss, loss.detach() / self._processes, nll)
 
     def _answers(self, model: nn.Module, batch: Mapping[str, Any], side: Side) -> Answers:
-        """What the model says of one batch, with all that the side's objective needs."""
+        """The forward pass over one batch, with everything that the side's objective needs."""
         objective, forward = self._objectives[side], self._task.forward
         other = batch.get("alternate")
         if other is None:
@@ -91,7 +91,7 @@ class ObjectivePass:
                 answers = forward(model, batch)
             return replace(answers, alternate=forward(model, other))
         rows = batch["labels"].shape[0]
-        own, alternate = split_rows(forward(model, beside(dict(batch), other), objective.needs), rows)
+        own, alternate = split_rows(forward(model, side_by_side(dict(batch), other), objective.needs), rows)
         alternate = self._with_reference("alternate", other, alternate)
         return replace(self._with_reference(side, batch, own), alternate=alternate)
 

@@ -1,4 +1,4 @@
-"""What a run ends with: a model fit for use, one that is ruined, or the one that it began with."""
+"""The outcome of a run: a model fit for use, a ruined one, or an unchanged one."""
 
 import logging
 import math
@@ -14,7 +14,7 @@ from ngdiff.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-# Losses before and after are taken of so many rows, spread over the set, where that is more than there are to forget.
+# Least number of retain rows, spread over the set, whose losses are taken before and after a run.
 SAMPLE_ROWS = 256
 NO_NUMBERS = "it holds weights that are not finite numbers"
 
@@ -44,7 +44,7 @@ class Outcome:
 
 
 def spread(total: int, count: int) -> list[int]:
-    """Numbers of `count` of `total` rows, evenly spread; of all where there are no more.
+    """Indices of `count` of `total` rows, evenly spread; all indices if there are no more.
 
     >>> spread(10, 4), spread(2, 4)
     ([0, 2, 5, 7], [0, 1])
@@ -57,8 +57,8 @@ def loss_bound(option: str | float, *, before: float, guessing: float, name: str
     """The loss above which a model is ruined, in nats.
 
     Args:
-        option: `auto`: half of the way from `before` to `guessing`, and at least a fifth of `guessing` above `before`,
-            as a model that guesses has nothing to lose; `none`: no bound, infinity; or a positive number.
+        option: `auto`: half-way from `before` to `guessing`, and at least a fifth of `guessing` above `before`, since a
+            model that guesses has nothing to lose; `none`: no bound, infinity; or a positive number.
         before: Loss before the run.
         guessing: That of random guessing, `ln V`.
         name: Of the option, for messages.
@@ -96,7 +96,7 @@ def check_loss_bound(option: str | float, name: str) -> None:
 def not_finite(model: nn.Module) -> str:
     """Name of a trained weight, or of a statistic of batch normalisation, that holds a number that is not finite.
 
-    Of sharded weights this process's part is looked at. Empty where all are finite.
+    Of sharded weights this process's part is checked. Empty if all are finite.
     """
     weights: list[tuple[str, Tensor]] = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     for prefix, module in model.named_modules():
@@ -106,12 +106,12 @@ def not_finite(model: nn.Module) -> str:
 
 
 def why_ruined(what: str, before: float, after: float, bound: float) -> str:
-    """Why a model with finite weights is ruined, as a part of a sentence; empty where it is not.
+    """Why a model with finite weights is ruined, as part of a sentence; empty if it is not.
 
     Args:
         what: Whose loss it is.
         before, after: Loss before and after the run.
-        bound: The highest that is taken; infinite for none.
+        bound: The highest loss that is accepted; infinite for no bound.
     """
     if not math.isfinite(after):
         return f"its {what} is {after}"

@@ -13,8 +13,8 @@ from torch.utils.data import Dataset, Sampler
 from ngdiff.tasks.alternates import choices
 from ngdiff.training.grouping import grouped
 
-# (forget row, or None where the batch has no forget row left; retain row); where forget rows have other answers to
-# choose from, the number of the chosen one behind.
+# (forget row, or None where the step has no forget row left; retain row), followed by the number of the chosen
+# alternative answer where forget rows have some.
 Pair = tuple[int | None, int] | tuple[int | None, int, int]
 
 
@@ -33,8 +33,8 @@ def permutation(
     Args:
         size: Number of rows.
         seed, stream, cycle: Choose the order.
-        lengths: Tokens of each row: rows of a batch have similar ones. None: rows come as they come.
-        batch, start: As in `ngdiff.training.grouping.grouped`; without meaning where there are no lengths.
+        lengths: Tokens of each row, so that rows of a batch have similar lengths. None: a plain shuffle.
+        batch, start: As in `ngdiff.training.grouping.grouped`; unused without lengths.
     """
     generator = torch.Generator().manual_seed((seed * 4 + stream) * 1_000_003 + cycle)
     order = torch.randperm(size, generator=generator)
@@ -57,7 +57,7 @@ def retain_rows(
         start, count: Which part of the stream.
         size: Number of retain rows.
         seed: Of the stream.
-        lengths, batch: Tokens of each row, and rows of a step, for steps of similar lengths; None: at random.
+        lengths, batch: Tokens of each row, and rows of a step, to group rows by length; None: a plain shuffle.
     """
     rows: list[int] = []
     while len(rows) < count:
@@ -72,21 +72,20 @@ def retain_rows(
 class PairSampler(Sampler[Pair]):
     """Pairs of one epoch: a shuffled pass over the forget rows beside a stretch of the retain stream.
 
-    An epoch fills whole steps: where the forget rows do not divide by the effective batch, the last step has
-    fewer forget rows (None in their place) and as many retain rows as any other, so that a forget set smaller than
-    the batch, or of one row, still gets a full retain batch.
+    An epoch consists of whole steps: if the forget rows do not fill the last one, it has fewer forget rows (None in
+    their place) and as many retain rows as any other, so that even a forget set of one row gets a full retain batch.
 
-    Where lengths are given, the rows of a step have similar ones on each side, chosen for each side on its own, and
-    stand in the order of their lengths. Steps, not micro-batches, are what is grouped, so that a run split
-    into micro-batches or over processes sees the same steps.
+    With lengths, the rows of a step have similar lengths on each side, independently of the other side, and are sorted
+    by length. Rows are grouped by steps, not by micro-batches, so that a run split into micro-batches or over processes
+    takes the same steps.
 
     Args:
         forget: Number of forget rows.
         retain: Number of retain rows.
         batch: Rows of each side in one step, over all processes and accumulated micro-batches.
         seed: Seed of both orders.
-        alternates: Number of other answers that a forget row may get; 0: pairs carry none.
-        lengths: Tokens of each forget row and of each retain row; None: rows meet at random.
+        alternates: Number of alternative answers that a forget row may get; 0: pairs carry none.
+        lengths: Tokens of each forget row and of each retain row; None: a plain shuffle.
     """
 
     def __init__(
@@ -138,17 +137,17 @@ class PairSampler(Sampler[Pair]):
         return other
 
     def retain_rows(self, start: int, count: int) -> list[int]:
-        """Rows `start` to `start + count` of the retain stream that all epochs are cut from."""
+        """Rows `start` to `start + count` of the retain stream, which the epochs continue one after the other."""
         return retain_rows(start, count, self.retain, seed=self.seed, lengths=self._retain_lengths, batch=self.batch)
 
 
 class PairDataset(Dataset[dict[str, Any]]):
-    """Items are pairs of encoded rows, asked for by a `Pair`; each row carries its number as `row_id`.
+    """Items are pairs of encoded rows, indexed by a `Pair`; each row carries its number as `row_id`.
 
     Args:
         forget: Encoded rows.
         retain: Encoded rows.
-        alternates: `alternates[row, choice]`: forget rows with other answers, where there are any.
+        alternates: `alternates[row, choice]`: forget rows with alternative answers, if there are any.
     """
 
     def __init__(
@@ -173,13 +172,13 @@ class PairDataset(Dataset[dict[str, Any]]):
 class PairCollator:
     """Batches of pairs -> one batch of each side, each padded to its own longest row.
 
-    A micro-batch that has no forget row gets a stand-in without labels: it adds exactly nothing, but every process
-    runs the same passes.
+    A micro-batch without forget rows gets a placeholder without labels: it adds exactly nothing, but every process runs
+    the same passes.
 
     Args:
         collate: Makes a batch of tensors from encoded rows.
-        placeholder: Makes a row without labels of one that has some.
-        alternates: Whether forget rows come with other answers, which then lie in `batch["forget"]["alternate"]`.
+        placeholder: Makes a row without labels in the form of a given one.
+        alternates: Whether forget rows come with alternative answers, which then lie in `batch["forget"]["alternate"]`.
     """
 
     def __init__(self, collate: Any, placeholder: Callable[[Any], Any], *, alternates: bool = False) -> None:

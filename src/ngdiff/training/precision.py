@@ -1,4 +1,4 @@
-"""What the precision of a run asks for: how far rounding reaches, and which weights cannot be trained."""
+"""What follows from the precision of a run: the size of rounding noise, and which weights cannot be trained."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Before the first step of a run: the forward pass is checked, references and losses are taken, the step is made.
+"""Preparations before the first step of a run: check of the forward pass, references, first losses, the step itself.
 
 `trainer` is an `UnlearnTrainer` that is ready to train.
 """
@@ -15,7 +15,7 @@ from ngdiff.training.step import TwoGradientStep
 
 
 def check_forward(trainer: Any) -> None:
-    """Let the task see that what it saves in a pass changes nothing, on the first rows to forget.
+    """Let the task check its forward pass, and choose savings that change nothing, on the first rows to forget.
 
     Raises:
         InputError: a model that the task refuses.
@@ -31,10 +31,10 @@ def check_forward(trainer: Any) -> None:
 
 
 def prepare_references(trainer: Any) -> None:
-    """Ask the model before unlearning what the objectives compare with; a run that goes on reads what it said.
+    """Compute what the objectives need from the model before unlearning; a resumed run reads it.
 
     Raises:
-        InputError: a run that goes on, and its references are not there.
+        InputError: a resumed run whose references are not there.
         WriteError: the disk is full.
     """
     references, args = trainer.references, trainer.args
@@ -43,7 +43,7 @@ def prepare_references(trainer: Any) -> None:
     if trainer.state.global_step > 0:  # the weights are no longer those before unlearning
         references.require(trainer.run_state.references)
         return
-    # Autocast: the kept head computes in the precision of the model's.
+    # Autocast: the frozen head computes in the precision of the model's own.
     with trainer.observe("references"), fresh_weights(trainer.model_wrapped), trainer.accelerator.autocast():
         trainer.run_state.references = references.compute(
             trainer.model_wrapped,
@@ -58,7 +58,7 @@ def prepare_references(trainer: Any) -> None:
 
 
 def first_losses(trainer: Any) -> dict[str, float]:
-    """Mean loss of each set before unlearning, in nats; a run that goes on has them from its checkpoint."""
+    """Mean loss of each set before unlearning, in nats; a resumed run has them from its checkpoint."""
     if not trainer.run_state.initial_losses:
         trainer.run_state.initial_losses = trainer.losses()
         if trainer.holdout_dataset is not None:
@@ -89,6 +89,6 @@ def make_step(trainer: Any) -> TwoGradientStep:
 
 
 def epochs_of(args: UnlearnConfig, forget_rows: int) -> int:
-    """Passes over the forget set, the last one counted whole."""
+    """Number of passes over the forget set, rounded up."""
     steps = -(-forget_rows // args.rows_per_step)
     return -(-args.max_steps // steps) if args.max_steps > 0 else math.ceil(args.num_train_epochs)

@@ -1,4 +1,4 @@
-"""Probes of the learning rate in a run: when they come, and which retain rows they see."""
+"""Probes of the learning rate in a run: when they are due, and which retain rows they use."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ class Prober:
         sampler: Gives the order of the retain rows.
         rows: The retain rows.
         collate: Makes a batch of rows.
-        rereads: Whether the pass of a step sees the model that a probe sees, so that its loss need not be taken again.
+        rereads: Whether a step's pass computes the same function as a probe (no dropout, say), so that its loss serves.
     """
 
     autolr: AutoLR
@@ -40,7 +40,7 @@ class Prober:
     _searched: bool = False
 
     def resume(self, probes: Sequence[Mapping[str, Any]]) -> None:
-        """Be told of the probes that the run has had so far: the search is done where one of them saw a step."""
+        """Continue after these probes: the search is done if one of them had a direction."""
         self._searched = any(probe.get("fits", True) for probe in probes)
 
     def is_due(self, step: int) -> bool:
@@ -48,11 +48,11 @@ class Prober:
         return self.args.autolr and (self._searches() or self.autolr.is_due(step))
 
     def _searches(self) -> bool:
-        """Whether the scale of the rate is yet to be found: no step so far had a direction to search along."""
+        """Whether the scale of the rate is still to be found: no step so far had a direction to search along."""
         return self.autolr.settings.search and not self._searched
 
     def see(self, batch: Batch, step: int) -> None:
-        """A retain micro-batch of a step, which its probe sees again where `--autolr-batch same` asks for it."""
+        """Keep a retain micro-batch of a step for its probe, if `--autolr-batch same` asks for it."""
         if self.args.autolr_batch == "same" and self.is_due(step):
             self._own.append(batch)
 
@@ -70,7 +70,7 @@ class Prober:
             optimizer: With final gradients.
             step: Number of the step.
             loss: Mean retain loss of batches at the current weights.
-            step_loss: That of the rows that gave the gradient, as their passes found it.
+            step_loss: Mean retain loss of the step's own rows, from its passes.
         """
         same = bool(self._own)
         batches = self._own or self.fresh_batches(step)
@@ -98,8 +98,8 @@ class Prober:
     def fresh_batches(self, step: int) -> list[Batch]:
         """Retain rows of a probe: those of the next step, as in GeN's own code.
 
-        The rows that gave the gradient would flatter the step. While a pass over the retain rows lasts, the next ones
-        have nothing in common with them.
+        The rows that gave the gradient would make the step look better than it is. Within one pass over the retain rows
+        the next ones are all different from them.
         """
         count = self.args.rows_per_step
         rows = self.sampler.retain_rows(step * count, count)
@@ -109,7 +109,7 @@ class Prober:
 
 
 def figures_of(probe: Probe) -> dict[str, float]:
-    """What the log line of a step says of its probe."""
+    """The numbers of a probe for the step's log line."""
     figures = {"autolr/accepted": float(probe.accepted), "autolr/forwards": float(probe.forwards)}
     if probe.fits:
         last = probe.fits[-1]

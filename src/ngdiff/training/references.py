@@ -1,7 +1,7 @@
 """Reference quantities of a run: computed before its first step, read again when it resumes.
 
-Each computation has an identity, a random number. It stands beside the files and in the checkpoints of the run, so that
-a run that resumes knows its own references from those of another run without a look at any weight.
+Each computation has an identity, a random number, which is stored beside the files and in the run's checkpoints. So a
+resumed run can tell its own references from those of another run without looking at any weight.
 """
 
 import hashlib
@@ -28,15 +28,15 @@ from ngdiff.objectives import Objective
 
 logger = logging.getLogger(__name__)
 
-_INDEX = "index.json"  # written last: where it lies, the files are whole
+_INDEX = "index.json"  # written last: if it is there, the files are complete
 
 
 class References:
-    """What the model before unlearning said of the rows, by set.
+    """What the model before unlearning said about the rows, by set.
 
     Args:
         folder: Where they are kept, inside the run's output folder.
-        sets: Name of a set -> its encoded rows, each with a `row_id`; only those for which something is needed.
+        sets: Name of a set -> its encoded rows, each with a `row_id`; only sets that need references.
         log_probs: Names of the sets of which log-probabilities of all choices are needed.
         names: Keys of a row that say what it is.
     """
@@ -60,13 +60,13 @@ class References:
         alternates: Callable[[], Iterable[Mapping[str, Any]]],
         names: Sequence[str],
     ) -> "References | None":
-        """Those that the objectives of a run compare with; None where they compare with none.
+        """The references that the objectives of a run need; None if they need none.
 
         Args:
             folder: As above.
             objectives: Of both sides.
             rows: Of both sides.
-            alternates: Gives the forget rows with other answers, as many as come up in the run.
+            alternates: Returns the forget rows with alternative answers, all that come up in the run.
             names: As above.
         """
         sets: dict[str, Sequence[Mapping[str, Any]]] = {}
@@ -84,7 +84,7 @@ class References:
 
     @cached_property
     def _key(self) -> str:
-        """SHA-256 over the rows and over what is kept of them."""
+        """SHA-256 over the rows and the kinds of quantities kept for them."""
         rows = {
             name: [[row["row_id"], *(_plain(row[key]) for key in self._names)] for row in rows]
             for name, rows in self.sets.items()
@@ -92,8 +92,7 @@ class References:
         return hashlib.sha256(json.dumps([rows, sorted(self.log_probs)], sort_keys=True).encode()).hexdigest()
 
     def load(self, identity: str) -> bool:
-        """Whether the folder holds the quantities of these rows that `compute` gave this identity, as they were
-        written; they are read then."""
+        """Read the quantities; whether the folder holds those of these rows with this identity, undamaged."""
         try:
             index = self._index()
             if (index["identity"], index["key"], index["files"]) != (identity, self._key, self._hashes()):
@@ -104,13 +103,13 @@ class References:
         return all(row["row_id"] in self._stores[name] for name, rows in self.sets.items() for row in rows)
 
     def require(self, identity: str) -> None:
-        """Read them for a run that goes on.
+        """Read the quantities for a resumed run.
 
         Args:
-            identity: What `compute` gave back when the run began.
+            identity: What `compute` returned when the run began.
 
         Raises:
-            InputError: they are not there: the model before unlearning is gone, so they cannot be made again.
+            InputError: they are not there; without the model before unlearning they cannot be computed again.
         """
         if not self.load(identity):
             raise InputError(
@@ -132,7 +131,7 @@ class References:
     ) -> str:
         """One pass over all rows of the sets, shared between the processes.
 
-        What the folder held before is removed: it may be of other weights.
+        Earlier contents of the folder are removed: they may belong to other weights.
 
         Args:
             model: The model before unlearning, as the run trains it (wrapped, on its device).

@@ -19,7 +19,7 @@ from ngdiff.training.stopping import Agreement, StopRequest
 
 
 class SavingTrainer(Trainer):
-    """What every training run of ngdiff shares: how it stops, and the files of its model.
+    """The base of every training run of ngdiff: how it stops, and how its model is saved.
 
     Attributes:
         stop_request: Set its `by`, and training ends after the current step: a checkpoint is written, whatever
@@ -55,7 +55,7 @@ class SavingTrainer(Trainer):
         step = self.state.global_step
         if self._saved_at != step:
             self._save_checkpoint(self.model_wrapped, None)
-        self.accelerator.wait_for_everyone()  # launchers end all processes with the first: not before all is written
+        self.accelerator.wait_for_everyone()  # a launcher ends all processes when the first one ends
         self.callback_handler.on_train_end(self.args, self.state, self.control)
         folder = checkpoint_folder(self._get_output_dir(None), step)
         raise StoppedBySignal(
@@ -63,7 +63,7 @@ class SavingTrainer(Trainer):
         )
 
     def checkpoint_bytes(self) -> int:
-        """About what a checkpoint takes: the weights, of an adapter its own, and the optimizer's state."""
+        """Approximate size of a checkpoint: the weights (with an adapter only its own) and the optimizer's state."""
         model: Any = self.accelerator.unwrap_model(self.model)
         adapter = hasattr(model, "peft_config")
         weights = [p for p in model.parameters() if p.requires_grad or not adapter]
@@ -90,7 +90,7 @@ class SavingTrainer(Trainer):
         return files
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """The model and its tokenizer, without the pickle of all arguments that Trainer adds, the hub's token included.
+        """Save model and tokenizer, without the pickle of all arguments, the hub's token included, that Trainer adds.
 
         Nothing reads that file: the options are in `config.yaml`.
         """
@@ -103,7 +103,7 @@ class SavingTrainer(Trainer):
 
 
 class _Steps(TrainerCallback):
-    """Tells the trainer where in the run it is."""
+    """Keeps the trainer informed of where in the run it is."""
 
     def __init__(self, trainer: SavingTrainer) -> None:
         self._trainer = trainer
@@ -140,7 +140,7 @@ class _Steps(TrainerCallback):
 
 @contextmanager
 def _without_secrets(args: Any) -> Iterator[None]:
-    """Within, the arguments hold no secret: what is killed half-way leaves none on the disk."""
+    """Within, the arguments hold no secret, so that even a killed process leaves none on the disk."""
     hidden = {name: value for name, value in vars(args).items() if is_secret(name) and value is not None}
     try:
         for name in hidden:

@@ -1,4 +1,4 @@
-"""A learning-rate schedule that is none."""
+"""A learning-rate schedule that changes nothing."""
 
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler

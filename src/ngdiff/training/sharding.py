@@ -1,9 +1,9 @@
-"""FSDP2, which shards weights, gradients and optimizer state over processes: what two gradients a step ask of it.
+"""FSDP2, which shards weights, gradients and optimizer state over processes: what two gradients a step require.
 
-Two things would otherwise go wrong without a word. Within `no_sync` FSDP2 collects the gradients of micro-batches in a
-buffer of its own, in which those of both sides would mix: gradients are reduced after every micro-batch. And a pass
-without gradients leaves some weights gathered, so that a later pass would not see that they have moved: they are
-sharded again after every such pass.
+Two things would otherwise go wrong silently. Within `no_sync` FSDP2 accumulates the gradients of micro-batches in a
+buffer of its own, which would mix both sides: so gradients are reduced after every micro-batch. And a pass without
+gradients leaves some weights gathered, so that a later pass would use old values: so they are resharded after every
+such pass.
 """
 
 import os
@@ -25,7 +25,7 @@ def has_shards(model: nn.Module) -> bool:
 
 
 def reshard(model: nn.Module) -> None:
-    """Let go of gathered weights; the next pass gathers them anew. Does nothing to a model without FSDP2."""
+    """Drop gathered weights; the next pass gathers them again. Does nothing to a model without FSDP2."""
     for module in model.modules():
         if isinstance(module, FSDPModule):
             module.reshard()
@@ -33,7 +33,7 @@ def reshard(model: nn.Module) -> None:
 
 @contextmanager
 def fresh_weights(model: nn.Module) -> Iterator[None]:
-    """Passes within see the weights as they are now, and leave none of them gathered."""
+    """Within, passes use the current weights; afterwards none stays gathered."""
     reshard(model)
     try:
         yield

@@ -21,14 +21,14 @@ from ngdiff.weighting import Losses
 
 @dataclass(frozen=True)
 class StepReport:
-    """What a step came to, before the optimizer moves.
+    """What a step found, before the optimizer moves.
 
     Args:
         number: Of the step, from 1.
-        figures: What the log line says of it: losses, objectives, norms and weights of both sides, cosine, ...
-        combined_norm: `|w_r g_r + w_f g_f|`, from the inner products; None where that of both sides is not known, or a
-            rule chose among their entries.
-        idle: Why nothing moves; empty where something does.
+        figures: The numbers for its log line: losses, objectives, norms and weights of both sides, cosine, ...
+        combined_norm: `|w_r g_r + w_f g_f|`, from the inner products; None if `g_r . g_f` is not known, or a rule chose
+            among their entries.
+        idle: Why the weights do not move; empty if they do.
         asked_to_stop: Number of processes that were asked to stop by the time the losses were summed.
     """
 
@@ -47,16 +47,15 @@ class StepReport:
 class TwoGradientStep:
     """Takes the steps of a run, one after the other: `add` for each micro-batch, `finish` after the last one.
 
-    Within both, `run(side, batch, factor)` is called for each pass; it calls `loss` and takes the backward pass of what
-    that gives back.
+    Both call `run(side, batch, factor)` for each pass; it calls `loss` and takes the backward pass of the result.
 
     Args:
         objective_pass: The objectives of both sides.
-        gradients: Where they wait for each other.
+        gradients: Buffers of both gradients.
         weigher: From losses and Gramian to weights.
         state: Of the weighting; it changes with each step.
         global_sum: Sum of a tensor over all processes.
-        observe: Is told what goes on.
+        observe: The observer of the run.
     """
 
     def __init__(
@@ -81,7 +80,7 @@ class TwoGradientStep:
     def loss(
         self, model: nn.Module, batch: Mapping[str, Any], side: Side, factor: float, counts: Mapping[str, Tensor]
     ) -> Tensor:
-        """What a pass takes the gradient of: the micro-batch's part in the side's objective, times a factor.
+        """What a pass differentiates: the micro-batch's share of the side's objective, times a factor.
 
         Args:
             model: As it is trained.

@@ -1,4 +1,4 @@
-"""What the steps of a run said since the last log line."""
+"""The figures of the steps since the last log line."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ logger = logging.getLogger(__name__)
 
 
 class StepLog:
-    """Takes the report of each step, and gives their figures to the next log line.
+    """Collects the report of each step, and merges their figures into the next log line.
 
     Attributes:
         last: The report of the last step of this process; None before it.
@@ -21,18 +21,18 @@ class StepLog:
         self.waiting: list[dict[str, float]] = []
 
     def take(self, report: StepReport) -> None:
-        """A step; the first of several that move nothing is told in a warning."""
+        """Collect a step's report; the first of several idle steps gives a warning."""
         if report.idle and not (self.last and self.last.idle):
             logger.warning("Step %d: the weights stay as they are: %s.", report.number, report.idle)
         self.last = report
         self.waiting.append(dict(report.figures))
 
     def add(self, figures: Mapping[str, float]) -> None:
-        """What else is to be said of the last step."""
+        """Add figures to those of the last step."""
         self.waiting[-1] |= figures
 
     def resume(self, waiting: Sequence[Mapping[str, float]]) -> None:
-        """Go on from a checkpoint with the figures that waited then."""
+        """Continue from a checkpoint with the figures that were not logged yet."""
         self.waiting = [dict(figures) for figures in waiting]
 
     def merge_into(self, logs: dict[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""A run that is asked to stop ends after a whole step, with a checkpoint, in all its processes at once."""
+"""Requests to stop a run: it ends after a whole step, with a checkpoint, in all processes at the same step."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -23,8 +23,8 @@ class StopRequest:
 class Agreement:
     """Tells all processes at the same step that one of them was asked to stop.
 
-    One number is summed over all of them, on the host, while the next step runs; its sum is looked at when that one has
-    ended. So nobody waits, and all know of it one step later. All processes must make one, and call `ask` once a step.
+    One number is summed over all processes, on the host, while the next step runs, and read when that step has ended.
+    So no process waits, and all know one step later. All processes must make one, and call `ask` once a step.
     """
 
     def __init__(self) -> None:

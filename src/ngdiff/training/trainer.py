@@ -2,7 +2,7 @@
 
 The step itself is `ngdiff.training.step`: both passes, Gramian, weights, combination. Then AutoLR, when due, probes
 along the step that the optimizer would take (`ngdiff.training.probing`), and the optimizer steps as in any other run.
-What stands here connects them to the moments at which `transformers.Trainer` calls.
+This file connects them to the methods and callbacks of `transformers.Trainer`.
 """
 
 from collections.abc import Callable, Mapping
@@ -47,7 +47,7 @@ from ngdiff.training.step import StepReport, TwoGradientStep
 from ngdiff.training.step_log import StepLog
 from ngdiff.training.weighing import Weigher
 
-_PASS = "pass"  # key of a batch: whose pass it is, and the factor of its objective
+_PASS = "pass"  # key of a batch: the side of the pass, and the factor of its objective
 
 
 class UnlearnTrainer(MeanLossTrainer):
@@ -65,7 +65,7 @@ class UnlearnTrainer(MeanLossTrainer):
         processing_class: The tokenizer; by default the model's own, where `model` is a name.
         data_collator: Makes a batch of encoded rows.
         peft_config: A PEFT configuration such as `LoraConfig`: only the adapter is trained.
-        task: What is particular to the kind of model and rows; by default a `TextTask`, language models.
+        task: The kind of model and rows; by default a `TextTask`, for language models.
         callbacks, optimizers: As in `transformers.Trainer`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Stops a run whose training loss is low enough, or no number."""
+"""Stops a run whose training loss is low enough, or not a number."""
 
 import math
 from typing import Any

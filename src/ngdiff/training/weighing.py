@@ -1,4 +1,4 @@
-"""From losses and Gramian to the weights of the two gradients, and to what the log says of a step."""
+"""From losses and Gramian to the weights of the two gradients, and to the figures that a step logs."""
 
 import math
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ from ngdiff.weighting import Losses, Weighting, Weights, weigh
 
 @dataclass(frozen=True)
 class Weighed:
-    """What became of a step's two gradients.
+    """The weights of a step's two gradients.
 
     Args:
-        weights: Theirs.
-        figures: What the step's log line says.
+        weights: Of the retain and the forget gradient.
+        figures: The numbers for the step's log line.
         idle: Why nothing moves, where both weights are 0; else empty.
     """
 
@@ -89,20 +89,20 @@ class Weigher:
             "at_ceiling": float(at_ceiling),
         }
         if self.knows_cosine:
-            # Of the natural gradients, those of both cross-entropies for the default objectives: near 1 where
-            # forgetting and keeping pull on the same weights.
+            # Between the natural gradients, for the default objectives those of both cross-entropies: near 1 where
+            # forgetting and keeping depend on the same weights.
             figures["cosine"] = -products.cosine
         return Weighed(weights, figures, idle)
 
     def _why_idle(self, products: Gramian, loss_forget: float, at_ceiling: bool) -> str:
         kept = self.above_noise(products)
-        forget = _why_still("forget", products.b, kept.b)
+        forget = _why_zero("forget", products.b, kept.b)
         if at_ceiling:
             forget = f"the forget loss, {loss_forget:.2f}, is at the ceiling of {self.ceiling:.2f}"
-        return f"{_why_still('retain', products.a, kept.a)}, and {forget}"
+        return f"{_why_zero('retain', products.a, kept.a)}, and {forget}"
 
     def above_noise(self, products: Gramian) -> Gramian:
-        """The Gramian with a gradient that is only rounding noise taken for zero."""
+        """The Gramian, with a gradient that is only rounding noise set to zero."""
         keep_r = products.norm_r > self.objectives["retain"].noise_floor * self.noise
         keep_f = products.norm_f > self.objectives["forget"].noise_floor * self.noise
         return Gramian(
@@ -116,7 +116,7 @@ class Weigher:
         return weigh(self.weighting, Losses(1.0, -1.0), Gramian(a=1.0, s=0.0, b=1.0)).retain > 0.0
 
 
-def _why_still(side: Side, square: float, above_noise: float) -> str:
+def _why_zero(side: Side, square: float, above_noise: float) -> str:
     if square == 0.0:
         return f"the {side} gradient is 0"
     if above_noise == 0.0:
@@ -125,7 +125,7 @@ def _why_still(side: Side, square: float, above_noise: float) -> str:
 
 
 def refuse_non_finite(step: int, products: Gramian, losses: Mapping[str, float]) -> None:
-    """Stop before the optimizer moves.
+    """Stop before the optimizer steps.
 
     Raises:
         FloatingPointError: names the step and the side.

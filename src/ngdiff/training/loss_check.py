@@ -1,4 +1,4 @@
-"""Rows that a training run looks at before its first step and after its last one: did it diverge?"""
+"""The loss of some rows before the first step of a fine-tuning run and after its last one: did it diverge?"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from ngdiff.training.sharding import fresh_weights
 Batch = Mapping[str, Tensor]
 
 
-class Look(TrainerCallback):
+class LossCheck(TrainerCallback):
     """The mean loss of some rows before and after a run. All processes look at the same rows.
 
     Args:
