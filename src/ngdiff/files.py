@@ -1,4 +1,4 @@
-"""Output folders that are never overwritten by accident, files that are whole, and hashes of what went in."""
+"""Output folders that are never overwritten by accident, files that are always complete, and hashes of inputs."""
 
 import hashlib
 import json
@@ -129,7 +129,7 @@ def check_file(
 
 
 def write_text(path: str | Path, text: str, *, private: bool = False) -> None:
-    """Write a UTF-8 file that is there as a whole or as it was before, whatever happens on the way.
+    """Write a UTF-8 file atomically: whatever happens, it is the new one, complete, or the one before.
 
     Args:
         path: the file.
@@ -189,7 +189,7 @@ def is_ours(folder: Path) -> bool:
 
 
 def is_unused(folder: Path) -> bool:
-    """Whether there is nothing in a folder, or no such folder; what kills leave of a first file counts as nothing."""
+    """Whether a folder is empty or missing; half-written leftovers of a killed run count as nothing."""
     return not folder.is_dir() or all(_is_leftover(entry) for entry in folder.iterdir())
 
 

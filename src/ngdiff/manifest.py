@@ -1,4 +1,4 @@
-"""What a run was: manifest and resolved options, written beside its model. Names and hashes, never texts."""
+"""The record of a run, written beside its model: manifest and options. Names and hashes, never texts."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Paths as users type them, and files that can be read to an end."""
+"""Paths as users type them, and a check for regular files."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""What is done when all input has been accepted and the first step is next."""
+"""A callback for work that waits until all input is accepted and the first step is next."""
 
 from collections.abc import Callable
 from typing import Any

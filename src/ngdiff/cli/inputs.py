@@ -1,4 +1,4 @@
-"""What a command reads, so that `--overwrite` never deletes it."""
+"""The inputs of a command, which `--overwrite` must never delete."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a run uses of the user's own beside rows and model, hashed: a resumed run must use the same."""
+"""Hashes of the user's own code and answers that a run uses: a resumed run must use the same."""
 
 import hashlib
 from typing import Any

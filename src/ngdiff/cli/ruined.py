@@ -1,4 +1,4 @@
-"""A model that nobody should take for the result of its run: where it is kept, and what is said of it."""
+"""A ruined model, which nobody should take for the result of its run: where it is kept, and the message."""
 
 import shutil
 from collections.abc import Sequence

@@ -24,15 +24,15 @@ _AFTER = "the last step is done: the run ends when all is written (Ctrl-C once m
 
 
 class StopNow(KeyboardInterrupt):
-    """A signal came where nothing has to be ended first; its text is the name of the signal."""
+    """A signal came while the command may end at once; the text is the name of the signal."""
 
 
 class Signals:
-    """What a command has been told, and what it has to say for it.
+    """The signals that a command got, and what decides how it answers them.
 
     Attributes:
-        resumable: Whether the folder of the run is one that `--resume` goes on in, if only from the beginning.
-        at_once: Whether Ctrl-C came after another signal: nothing is waited for.
+        resumable: Whether `--resume` can continue in the folder of the run, if only from the beginning.
+        at_once: Whether Ctrl-C came after another signal: the command ends without finishing its step.
     """
 
     def __init__(self) -> None:

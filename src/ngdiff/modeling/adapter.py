@@ -20,16 +20,16 @@ from ngdiff.modeling.head import output_head
 from ngdiff.modeling.load_errors import LIBRARY_ERRORS, reason_of
 
 _ALL_LINEAR = "all-linear"
-# Weights that Mamba's kernels read past the layer, and thus past an adapter; PEFT refuses the last.
+# Layers whose weights Mamba's kernels read directly, bypassing an adapter; PEFT refuses the last.
 _READ_BY_KERNELS = ("x_proj", "dt_proj", "out_proj")
 
 
 def add_adapter(model: Any, config: PeftConfig, *, seed: int) -> PeftModel:
     """The model under a new, trainable adapter; its own weights are frozen, in place.
 
-    Seeds torch's generators, as a Trainer does when it is made: the adapter's first weights are drawn before that, and
-    without a seed no two runs would be alike. "all-linear" leaves out the output head, as PEFT does, and layers on
-    which no adapter works: `linear_layers`.
+    Seeds torch's generators, as a Trainer does later: without a seed the adapter's initial weights would differ from
+    run to run. "all-linear" leaves out the output head, as PEFT does, and layers on which an adapter does not work:
+    `linear_layers`.
 
     Raises:
         InputError: the model has an adapter already, or the configuration does not fit the model, as when none of its
@@ -51,7 +51,7 @@ def add_adapter(model: Any, config: PeftConfig, *, seed: int) -> PeftModel:
 
 
 def _check_readable(model: PeftModel) -> None:
-    """Refuse an adapter that PEFT would write under names which it does not read: shared experts of Laguna, in 0.21."""
+    """Refuse an adapter that PEFT writes under names that it cannot read back: shared experts of Laguna, in 0.21."""
     state = get_peft_model_state_dict(model, save_embedding_layers=False)
     read: Any = set_peft_model_state_dict(model, state)
     missing = set(read.missing_keys)
@@ -78,8 +78,8 @@ def _without_unfit_layers(model: nn.Module, config: PeftConfig) -> PeftConfig:
 def linear_layers(model: nn.Module) -> list[str]:
     """Names of the linear layers that "all-linear" stands for.
 
-    Not the output head; not the router of some mixtures (PhiMoE, Llama 4), which is a linear layer by its class and
-    returns scores and choices; not what Mamba's kernels read.
+    Without the output head; the router of some mixtures (PhiMoE, Llama 4), whose class is a linear layer and which
+    returns scores and choices; and the layers whose weights Mamba's kernels read directly.
     """
     head = output_head(model)
     found = []
@@ -98,7 +98,7 @@ def linear_layers(model: nn.Module) -> list[str]:
 
 @torch.no_grad()
 def _computes_a_product(module: Any) -> bool:
-    """Whether a linear layer gives what its class promises: those that override it are asked for one row of zeros."""
+    """Whether a linear layer computes a plain product: one that overrides `forward` is tried on a row of zeros."""
     if type(module).forward in (nn.Linear.forward, Conv1D.forward):
         return True
     if not type(module).__module__.startswith("transformers.models"):  # of a library of quantised weights
@@ -106,7 +106,7 @@ def _computes_a_product(module: Any) -> bool:
     row = torch.zeros(1, module.in_features, dtype=module.weight.dtype, device=module.weight.device)
     try:
         found = module(row)
-    except LIBRARY_ERRORS:  # it wants another shape than its class: groups of rows (DeepSeek-V4)
+    except LIBRARY_ERRORS:  # it takes another shape than its class: groups of rows (DeepSeek-V4)
         return False
     return isinstance(found, torch.Tensor) and found.shape == (1, module.out_features)
 

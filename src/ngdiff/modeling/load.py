@@ -95,7 +95,7 @@ def load_model(
         if base is not None:
             with _of_adapter(folder, base):
                 model = load_model(base, dtype=dtype, trust_remote_code=trust_remote_code)
-                if isinstance(model, PeftModel):  # an adapter of an adapter: what it was trained on is both together
+                if isinstance(model, PeftModel):  # an adapter on an adapter: its base is the merged model
                     model = merge_adapter(model)
             return load_adapter(folder, model)
         check_model_files(folder, trust_remote_code=trust_remote_code)
@@ -125,7 +125,7 @@ def load_model(
 
 @contextmanager
 def _without_report() -> Iterator[None]:
-    """Within, transformers prints no table of weights that do not fit: what matters of it is said in one line."""
+    """Within, transformers prints no table of weights that do not fit: `_check_loaded` reports them in one line."""
     theirs = logging.getLogger("transformers.modeling_utils")
 
     def is_other(record: logging.LogRecord) -> bool:
@@ -167,7 +167,7 @@ def _check_loaded(name: str | Path, info: Any) -> None:
 
 @contextmanager
 def _of_adapter(folder: Path, base: str | Path) -> Iterator[None]:
-    """Errors about a base name the adapter, too: the user gave the adapter and may not know of the base."""
+    """Within, errors about the base model name the adapter, too: that is what the user gave."""
     try:
         yield
     except InputError as error:

@@ -52,17 +52,17 @@ def _is_adapted(module: nn.Module) -> bool:
 
 
 class MergedBase:
-    """A merged model that a new adapter is put on: the weights, taken before, and where they are to be written."""
+    """A merged model as the base of a new adapter: its weights, recorded before, and the folder to write them to."""
 
     def __init__(self, model: PreTrainedModel, output: Path) -> None:
         """The model gets the name of its folder, which PEFT writes into `adapter_config.json`."""
         self.folder = output.absolute() / MERGED_BASE
         self._model = model
-        self._state = model.state_dict()  # the same memory; an adapter renames the weights and leaves them alone
+        self._state = model.state_dict()  # the same memory: an adapter renames the weights but does not change them
         model.name_or_path = str(self.folder)
 
     def write(self, tokenizer: Any) -> None:
-        """Write the model and the tokenizer. Once the adapter is trained it is of no use without them.
+        """Write the model and the tokenizer, without which the trained adapter is useless.
 
         Raises:
             OSError: as `save_model`.

@@ -14,7 +14,7 @@ from ngdiff.errors import InputError, WriteError
 from ngdiff.modeling.load_errors import LIBRARY_ERRORS, reason_of
 from ngdiff.modeling.save import is_failed_write
 
-# Entries of a config that a model makes that many modules for, each with weights of its own.
+# Entries of a config that count modules, each of which has weights of its own.
 _COUNTS = re.compile(r"(n|num)(_\w+)?_(layers?|blocks)|n_layers?|num_layers|depth")
 _SIZES = re.compile(
     r"\w*(size|dim|embd|embeddings|positions|heads|layers?|experts|width|rank|d_model|d_ff|d_kv|n_ctx|inner)"
@@ -36,7 +36,7 @@ def check_model_files(folder: Path, *, trust_remote_code: bool = False) -> None:
         AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except LIBRARY_ERRORS as error:
         if "trust_remote_code" in str(error):
-            return  # said where the model is loaded
+            return  # `load_model` says so
         raise InputError(f"Model {folder}: config.json cannot be used: {reason_of(error)}") from error
     if (folder / "generation_config.json").is_file():
         read_object(folder, "generation_config.json")
@@ -62,7 +62,7 @@ def read_object(folder: Path, name: str) -> dict[str, Any]:
 
 
 def check_savable(model: Any, companion: Any) -> None:
-    """Write what is saved beside the weights to a temporary folder: a run must not end because it cannot be saved.
+    """Write the files beside the weights to a temporary folder: a run shall not fail when it saves its result.
 
     Args:
         model: A transformers model, possibly under an adapter.
@@ -121,7 +121,11 @@ def _numbers(content: Mapping[str, Any], place: str = "") -> Iterator[tuple[str,
 
 
 def _tensors_in(folder: Path) -> int:
-    """Number of weight tensors in a folder; files that are damaged have their say when they are loaded."""
+    """Number of weight tensors in a folder.
+
+    Raises:
+        InputError: a file that cannot be read.
+    """
     count = 0
     for file in folder.glob("*.safetensors"):
         try:

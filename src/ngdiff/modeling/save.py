@@ -1,4 +1,4 @@
-"""Write a model so that the folder holds a whole one or the one before."""
+"""Write a model so that the folder always holds a complete one: the new one or the one before."""
 
 import os
 import re
@@ -24,7 +24,7 @@ class _Saved(Protocol):
 
 
 def whole_state(model: nn.Module, *, keep: bool) -> dict[str, Tensor]:
-    """The weights of a sharded model, put together tensor by tensor, on the CPU. All processes must call it.
+    """The weights of a sharded model, gathered tensor by tensor on the CPU. All processes must call it.
 
     Args:
         model: Its weights are sharded over the processes.
@@ -39,7 +39,7 @@ def whole_state(model: nn.Module, *, keep: bool) -> dict[str, Tensor]:
 
 
 def is_failed_write(error: Exception) -> bool:
-    """Whether a file could not be written, as `save_pretrained` and `torch.save` say it.
+    """Whether an error of `save_pretrained` or `torch.save` means that a file could not be written.
 
     safetensors has an error of its own for a full disk, tokenizers raises a bare `Exception` with the text of the
     system, and torch a `RuntimeError` of its writer.

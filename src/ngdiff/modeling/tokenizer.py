@@ -69,7 +69,7 @@ def train_tokenizer(
 
 
 def _parts(text: str) -> Iterator[str]:
-    """The text, a long one parted before spaces: the trainer takes some hundred bytes for each character of a text."""
+    """The text, a long one split before spaces: the trainer needs some hundred bytes for each character of a text."""
     begin = 0
     while len(text) - begin > _LONG:
         space = text.rfind(" ", begin + 1, begin + _LONG)

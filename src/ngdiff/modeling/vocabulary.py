@@ -1,4 +1,4 @@
-"""Tokens and embeddings: a tokenizer may have tokens that the model has no embedding for, as long as none is used."""
+"""Tokens and embeddings: a tokenizer may have tokens without an embedding, as long as no row uses one."""
 
 import copy
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ from ngdiff.errors import InputError
 
 
 def input_embedding(model: nn.Module) -> Any:
-    """The module that makes vectors of tokens; None where the model has none, or transformers does not know where."""
+    """The module that embeds tokens; None if the model has none, or transformers does not know which it is."""
     inner: Any = getattr(model, "module", model)
     try:
         return inner.get_input_embeddings()
