@@ -28,7 +28,7 @@ NONLINEAR = {
     "adafactor": (lambda p: torch.optim.Adafactor(p, lr=1e-2), "not proportional to the learning rate"),
     "rprop": (lambda p: torch.optim.Rprop(p, lr=1e-2), "not proportional to the learning rate"),
     "asgd": (lambda p: torch.optim.ASGD(p, lr=1e-2), "depends on the learning rate"),
-    "lbfgs": (lambda p: torch.optim.LBFGS(p, lr=1e-2), "wants a closure"),
+    "lbfgs": (lambda p: torch.optim.LBFGS(p, lr=1e-2), "needs a closure"),
 }
 
 

@@ -197,7 +197,7 @@ def test_images_are_brought_to_the_size_of_the_model(material: Path, tmp_path: P
         ([], "--forget-class or --forget-rows: name a class to forget, or a number of images of any class"),
         (["--forget-class", "bee", "--template", "plain"], "--template is for texts; --task image does not have it"),
         (["--forget-class", "bee", "--packing", "on"], "--packing is for texts; --task image does not have it"),
-        (["--forget-class", "bee", "--method", "idk"], "teaches another answer, which images have not"),
+        (["--forget-class", "bee", "--method", "idk"], "teaches another answer, which images do not have"),
         (["--forget-class", "bee", "--batch-norm", "off"], "--batch-norm off is not known; one of frozen, train"),
         (["--forget-class", "bee", "--retain", "x.jsonl"], "--retain is no option of ngdiff unlearn"),
         (["--forget-class", "bee", "--dataset", "no.npz"], "--dataset no.npz: no such file"),

@@ -100,7 +100,7 @@ def test_a_checkpoint_that_was_not_written_to_its_end_is_passed_over(material, t
         (folder / "model.safetensors").unlink()
         with caplog.at_level(logging.WARNING):
             succeeded(run(*words, "--resume"))
-        assert "checkpoint-6 is passed over: trainer_state.json is" in caplog.text
+        assert "checkpoint-6 is skipped: trainer_state.json is" in caplog.text
         assert weights_of(folder) == weights
         assert steps_of(folder) == steps
         assert [path.name for path in sorted(whole_checkpoints(folder))] == ["checkpoint-4", "checkpoint-6"]

@@ -1,4 +1,4 @@
-"""Models that do not know of padding in front are found, and answer as they do alone."""
+"""Models that do not support left padding are found, and answer as they do alone."""
 
 import logging
 from typing import Any
@@ -52,7 +52,7 @@ def test_answers_do_not_depend_on_neighbours(kind: str, tokenizer: Any, caplog: 
         together = generate_answers(model, tokenizer, PROMPTS, max_new_tokens=9, show_progress=False)
     told = [record.getMessage() for record in caplog.records if record.name.startswith("ngdiff")]
     assert len(told) == (2 if kind == "rwkv" else 1)  # it mixes prompts of one length, too
-    assert told[0].startswith("Prompts of one length only share a batch of generation, which takes longer")
+    assert told[0].startswith("Only prompts of equal length share a batch, which takes longer")
     alone = [generate_answers(model, tokenizer, [p], max_new_tokens=9, show_progress=False)[0] for p in PROMPTS]
     assert together == alone
     assert len(set(alone)) > 2

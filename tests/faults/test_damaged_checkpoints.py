@@ -107,8 +107,8 @@ def test_a_damaged_file_of_the_newest_checkpoint(material, undisturbed, killed, 
     succeeded(run(*material.words(killed, "--resume", **OPTIONS)))
     assert end_of(killed) == undisturbed.end
     if harmed:  # some files say the same in every checkpoint
-        (warning,) = [text for text in caplog.messages if "is passed over" in text]
-        assert warning.startswith(f"{killed / 'checkpoint-6'} is passed over: ")
+        (warning,) = [text for text in caplog.messages if "is skipped" in text]
+        assert warning.startswith(f"{killed / 'checkpoint-6'} is skipped: ")
         assert name in warning or name == "SHA256SUMS"
     assert run(*material.words(killed, "--resume", **OPTIONS)).out.startswith(f"The run in {killed} is done")
 
@@ -134,7 +134,7 @@ def test_files_swapped_between_two_checkpoints(material, undisturbed, killed, na
 def test_checkpoints_that_changed_their_names(material, undisturbed, killed, caplog):
     (killed / "checkpoint-6").rename(killed / "checkpoint-5")
     succeeded(run(*material.words(killed, "--resume", **OPTIONS)))
-    assert "checkpoint-5 is passed over: it is the checkpoint of step 6, under another name" in caplog.text
+    assert "checkpoint-5 is skipped: it is the checkpoint of step 6, under another name" in caplog.text
     assert end_of(killed) == undisturbed.end
 
 

@@ -257,10 +257,10 @@ def test_the_newest_whole_one(tmp_path, caplog):
     (tmp_path / "checkpoint-12").write_text("a file")
     (tmp_path / "checkpoint-last").mkdir()
     assert newest_whole(tmp_path) == str(tmp_path / "checkpoint-10")
-    assert "checkpoint-11 is passed over: SHA256SUMS is missing" in caplog.text
+    assert "checkpoint-11 is skipped: SHA256SUMS is missing" in caplog.text
     (tmp_path / "checkpoint-10").rename(tmp_path / "checkpoint-13")
     assert newest_whole(tmp_path) == str(tmp_path / "checkpoint-9")
-    assert "checkpoint-13 is passed over: it is the checkpoint of step 10, under another name" in caplog.text
+    assert "checkpoint-13 is skipped: it is the checkpoint of step 10, under another name" in caplog.text
     for step in (2, 9):
         (tmp_path / f"checkpoint-{step}" / "scheduler.pt").write_text("other")
     with pytest.raises(

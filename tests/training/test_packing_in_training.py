@@ -128,7 +128,7 @@ def test_a_model_that_lets_rows_see_each_other_keeps_the_padding(make_trainer, c
         trainers.append(trainer)
     assert torch.equal(flat(trainers[0].model), flat(trainers[1].model))
     (warning,) = [r.getMessage() for r in caplog.records if "packing" in r.getMessage()]
-    assert warning.startswith("--packing on: the rows are padded, not packed: this model would say something else")
+    assert warning.startswith("--packing on: the rows are padded, as packing would change what this model says")
 
 
 def test_nothing_is_packed_before_the_check(make_trainer):

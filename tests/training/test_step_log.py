@@ -53,5 +53,5 @@ def test_the_first_of_several_idle_steps_is_told(caplog, idle, told):
     with caplog.at_level(logging.WARNING):
         for number, one in enumerate(idle, start=1):
             log.take(report(number, idle="" if one == "-" else "both gradients are 0"))
-    expected = [f"Step {number}: the weights stay as they are: both gradients are 0." for number in told]
+    expected = [f"Step {number}: the weights do not change: both gradients are 0." for number in told]
     assert [record.getMessage() for record in caplog.records] == expected

@@ -224,7 +224,7 @@ def test_ga_at_its_ceiling_moves_nothing(make_trainer, caplog):
     trainer.train()
     assert torch.equal(before, flat(trainer.model))
     reason = "the retain gradient has no weight, and the forget loss, 4.92, is at the ceiling of 0.50"
-    assert caplog.text.count(f"the weights stay as they are: {reason}") == 1  # not with each step
+    assert caplog.text.count(f"the weights do not change: {reason}") == 1  # not with each step
 
 
 def test_ceiling_is_the_loss_of_guessing_unless_said_otherwise(make_trainer, random_rows):
@@ -497,7 +497,7 @@ def test_both_sides_at_rest_from_the_first_step(make_trainer, caplog, memory):
     trainer.train()
     assert torch.equal(before, flat(trainer.model))
     reason = "the retain objective is at its minimum, where its gradient is rounding noise, and the forget loss, "
-    assert caplog.text.count(f"Step 1: the weights stay as they are: {reason}") == 1
+    assert caplog.text.count(f"Step 1: the weights do not change: {reason}") == 1
     assert [probe["reason"] for probe in trainer.run_state.probes] == ["step of length 0"] * 3  # it still searches
     assert all(row["learning_rate"] == 1e-4 for row in trainer.state.log_history if "learning_rate" in row)
 

@@ -169,7 +169,7 @@ class AutoLR:
             elif not math.isfinite(line.step_norm):
                 raise FloatingPointError(
                     f"the step of {type(optimizer).__name__} has a length of {line.step_norm}; the weights have not "
-                    "moved in this step. Its gradients are too large for its numbers"
+                    "moved in this step. The gradients are too large for their precision"
                 )
             else:
                 weights = line.weight_norm()

@@ -176,8 +176,8 @@ class StepLine:
                 self._optimizer.step()
         except TypeError as error:  # LBFGS and its kind: step() needs a closure
             raise NonlinearOptimizerError(
-                f"{type(self._optimizer).__name__} cannot be used with AutoLR: its step() wants a closure "
-                "and searches by itself; use a fixed --learning-rate or an optimizer such as AdamW or SGD"
+                f"{type(self._optimizer).__name__} cannot be used with AutoLR: its step() needs a closure "
+                "and does its own search; use a fixed --learning-rate or an optimizer such as AdamW or SGD"
             ) from error
 
     @torch.no_grad()

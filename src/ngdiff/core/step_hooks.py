@@ -55,7 +55,7 @@ def call_pre_hooks(optimizer: Optimizer) -> None:
         if hook(optimizer, (optimizer,), {}) is not None:
             raise TypeError(
                 f"a step pre-hook of {type(optimizer).__name__} returns arguments for step(), which the probes of "
-                "AutoLR cannot hand on; use a fixed --learning-rate"
+                "AutoLR cannot pass on; use a fixed --learning-rate"
             )
     target._optimizer_step_pre_hooks = OrderedDict()
 

@@ -96,4 +96,4 @@ def _config(name: str | Path, tokenizer: PreTrainedTokenizerBase, trust_remote_c
         return AutoConfig.from_pretrained(folder or name, trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise InputError(f"Model {name}: no config to be had: {reason}") from error
+        raise InputError(f"Model {name}: no config can be loaded: {reason}") from error

@@ -91,8 +91,8 @@ class GreedyGenerator:
             self._padding = not difference
             if difference:
                 logger.warning(
-                    "Prompts of one length only share a batch of generation, which takes longer: this model says "
-                    "something else after a prompt with padding in front (%s).",
+                    "Only prompts of equal length share a batch, which takes longer: left padding changes "
+                    "what this model says (%s).",
                     difference,
                 )
             else:
@@ -107,8 +107,8 @@ class GreedyGenerator:
             self._neighbours = not difference
             if difference:
                 logger.warning(
-                    "Answers are generated one at a time, which takes longer: this model says something else beside "
-                    "another prompt of the same length (%s).",
+                    "Answers are generated one at a time, which takes longer: another prompt in the batch changes what "
+                    "this model says (%s).",
                     difference,
                 )
         return self._neighbours

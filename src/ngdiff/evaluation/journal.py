@@ -17,7 +17,7 @@ class Journal:
     """`private/partial.<rank>.jsonl` below an output folder; nothing at all without a folder.
 
     A line holds the results of one batch: `{"stage", "items", "values", "crc32"}`. Python writes floats so that they
-    read back bit for bit. A line that a kill cut short, or that is not what was written, is passed over: its batch is
+    read back bit for bit. A line that a kill cut short, or that is not what was written, is skipped: its batch is
     computed again.
 
     Args:

@@ -65,8 +65,8 @@ def choose_forward(model: nn.Module, batch: Mapping[str, Tensor], situation: Sit
     forward = Forward(sparse_embedding=situation.is_single_cpu_process and situation.gradient_buffers == 2)
     if difference := difference_if_cut(model, batch, trailing_tokens=trailing_tokens):
         logger.warning(
-            "The logits of all tokens are computed, not those of answer tokens alone, which takes longer: with "
-            "this model the losses would not be the same (%s).",
+            "The logits of all tokens are computed, which takes longer: computing those of answer tokens only would "
+            "change this model's losses (%s).",
             difference,
         )
     else:
@@ -121,7 +121,7 @@ def _packed(forward: Forward, model: nn.Module, batch: Mapping[str, Tensor], sit
             return replace(forward, packing=True, row_attention=row_attention)
     logger.log(
         logging.WARNING if asked else logging.INFO,
-        "--packing %s: the rows are padded, not packed: this model would say something else of packed rows (%s).",
+        "--packing %s: the rows are padded, as packing would change what this model says (%s).",
         situation.packing,
         differences[-1],
     )

@@ -76,7 +76,7 @@ class ImageTask(Task):
                 )
             if "alternate" in objective.needs:
                 raise InputError(
-                    f"--{role}-objective {name} teaches another answer, which images have not; use one that needs "
+                    f"--{role}-objective {name} teaches another answer, which images do not have; use one that needs "
                     "none, such as ce or npo"
                 )
         if run.gradient_buffers == 1 and not self.same_in_evaluation:

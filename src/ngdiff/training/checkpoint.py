@@ -146,7 +146,7 @@ def newest_whole(run_dir: str | Path, *, with_best: bool = False) -> WholeCheckp
         wrong = "; ".join(faults_of(folder, with_best=with_best))
         if not wrong:
             return WholeCheckpoint(folder)
-        logger.warning("%s is passed over: %s", folder, wrong)
+        logger.warning("%s is skipped: %s", folder, wrong)
         if (folder / LIST).is_file():
             damaged.append(f"{folder.name}: {wrong}")
     if damaged:

@@ -187,7 +187,9 @@ class CheckpointedTrainer(SavingTrainer):
         folder = Path(resume_from_checkpoint)
         sharded = any(folder.glob(_SHARDED_WEIGHTS))
         if sharded != bool(self.is_fsdp_enabled):
-            raise InputError(f"--resume: {folder} was written {'with' if sharded else 'without'} --fsdp; go on so")
+            raise InputError(
+                f"--resume: {folder} was written {'with' if sharded else 'without'} --fsdp; resume it that way"
+            )
         if sharded:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
             return

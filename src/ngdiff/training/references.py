@@ -113,8 +113,8 @@ class References:
         """
         if not self.load(identity):
             raise InputError(
-                f"{self.folder} does not hold what the model said before unlearning of these rows when this run began, "
-                "which its objectives compare with; give the same rows as at its start, or start it anew"
+                f"{self.folder} does not hold what the model said before unlearning about these rows when this run "
+                "began, which its objectives compare with; give the same rows as at its start, or start it anew"
             )
 
     def compute(
@@ -158,7 +158,7 @@ class References:
         wait()
         with eval_mode(model):
             for name, rows in self.sets.items():
-                logger.info("What the model says of the %d %s rows before unlearning is noted.", len(rows), name)
+                logger.info("What the model says about the %d %s rows before unlearning is stored.", len(rows), name)
                 batches = _share(rows, collate, batch_size, device, process, processes)
                 write_references(
                     self.folder, name, model, batches, forward, log_probs=name in self.log_probs, process=process

@@ -23,7 +23,7 @@ class StepLog:
     def take(self, report: StepReport) -> None:
         """Collect a step's report; the first of several idle steps gives a warning."""
         if report.idle and not (self.last and self.last.idle):
-            logger.warning("Step %d: the weights stay as they are: %s.", report.number, report.idle)
+            logger.warning("Step %d: the weights do not change: %s.", report.number, report.idle)
         self.last = report
         self.waiting.append(dict(report.figures))
 

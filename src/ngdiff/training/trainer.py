@@ -96,7 +96,7 @@ class UnlearnTrainer(MeanLossTrainer):
         if peft_config is not None:
             model = add_adapter(model, peft_config, seed=args.seed)
         if task is not None and data_collator is not None:
-            raise InputError("data_collator: a task makes batches of its own; give one of both")
+            raise InputError("data_collator: a task makes its own batches; give only one of the two")
         self.task: Task = task or TextTask(model, processing_class, args, data_collator)
         self.task.prepare(args.run_settings())
         self.objectives: dict[Side, Objective] = cast(Any, args.resolve_objectives())
