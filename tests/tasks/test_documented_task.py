@@ -4,6 +4,7 @@ import copy
 import math
 import re
 import sys
+import textwrap
 from importlib import import_module
 from pathlib import Path
 
@@ -54,6 +55,22 @@ def make_trainer(task_class, tmp_path):
         )
 
     return make
+
+
+def test_the_use_that_the_page_shows(make_trainer, monkeypatch, tmp_path):
+    text = DOCS.read_text(encoding="utf-8")
+    (use,) = re.findall(r"(?: {4}.*\n)*? {4}from my_task import .*\n(?:(?: {4}.*)?\n)*? {4}UnlearnTrainer\(.*\n", text)
+    made = make_trainer(max_steps=1)
+    monkeypatch.setattr("ngdiff.UnlearnConfig", lambda output_dir: made.args)  # few steps
+    before = [parameter.clone() for parameter in made.model.parameters()]
+    names = {
+        "model": made.model,
+        "tokenizer": made.processing_class,
+        "forget": rows("Orla", 4),
+        "retain": rows("Bran", 4),
+    }
+    exec(compile(textwrap.dedent(use), DOCS.name, "exec"), names)
+    assert any(not torch.equal(one, other) for one, other in zip(made.model.parameters(), before, strict=True))
 
 
 def reference_gradient(model, task, chosen) -> tuple[float, list[torch.Tensor]]:
