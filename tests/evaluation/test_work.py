@@ -94,10 +94,10 @@ def test_processes_share_the_batches(tmp_path: Path) -> None:
 class Alone(Processes):
     """One of several that does not wait for the others, and finds nothing done."""
 
-    def agree(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         return {}
 
-    def merge(self, own: dict[int, Any]) -> dict[int, Any]:
+    def gather(self, own: dict[int, Any]) -> dict[int, Any]:
         return own
 
 
