@@ -60,7 +60,7 @@ class AutoLRSettings:
             found 1e-4, 7e-6 and 1e-7 where 2e-4 forgets).
         memory: `exact`: a probe leaves everything as it was. `lean`: it also takes the optimizer's step, at the rate
             that it finds, which saves a copy of the optimizer's state and one of the weights
-            (`ngdiff.core.lean_line.LeanStepLine`). `auto`: lean, unless the weights have fewer bits than fp32 or the
+            (`ngdiff.core.lean_line.LeanStepLine`). `auto`: lean, unless the weights are in half precision or the
             optimizer cannot be tried on a copy.
         origin_device: Where a lean probe keeps the weights that it started from; None: where they are.
     """
