@@ -14,7 +14,7 @@ class InputError(ValueError):
     """
 
 
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class WriteError(OSError):
@@ -56,7 +56,7 @@ class WriteError(OSError):
     @property
     def lacks_space(self) -> bool:
         """Whether space is what lacks, as far as is known: libraries keep the number of the error to themselves."""
-        return self.errno is None or self.errno in _NO_SPACE
+        return self.errno is None or self.errno in NO_SPACE
 
     def __str__(self) -> str:
         sizes = [] if self.needed is None or not self.lacks_space else [f"{_size(self.needed)} are needed"]

@@ -11,12 +11,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ngdiff.errors import InputError, WriteError
+from ngdiff.errors import NO_SPACE, InputError, WriteError
 from ngdiff.paths import user_path
 
 MANIFEST = "manifest.json"
+MANIFEST_COPY = "run_manifest.json"  # in each checkpoint of a run
 BENCHMARK_NAMES = ("tofu", "muse-news")  # what may stand before the folder of a copy
 PARTIAL_FOLDER = ".partial-"  # and eight characters of `tempfile.mkdtemp`: files on their way to a folder
+# Of the files of a run, and the names of its folders.
+_SUFFIXES = (".json", ".yaml", ".png", ".safetensors")
+_FOLDERS = ("private", "reference", "ruined")
 # What a kill leaves of `write_text` and of a folder of PARTIAL_FOLDER.
 _LEFT_FILE = re.compile(r"\..+\.\d+\.partial")
 _LEFT_FOLDER = re.compile(re.escape(PARTIAL_FOLDER) + "[a-z0-9_]{8}")
@@ -85,12 +89,20 @@ def check_output(
         raise InputError(f"--output {folder}: this is a file; give a folder.")
     _check_writable(path, f"--output {folder}")
     occupied = not is_unused(path)
+    if resume:
+        _refuse_other_kinds(path)
     if resume and not path.is_dir():  # an empty one may be of a run that was killed before its first file
         raise InputError(f"--resume: {folder} holds no run to go on with.")
     if occupied and not (overwrite or resume):
         ways = "--overwrite or --resume" if resumable else "--overwrite"
         raise InputError(f"--output {folder} is not empty; choose another folder, or give {ways}.")
     if occupied and overwrite:
+        if not is_ours(path) and any(path.glob(f"checkpoint-*/{MANIFEST_COPY}")):
+            raise InputError(
+                f"--overwrite: {folder} holds checkpoints of a run and no {MANIFEST}, which says that all in it is of "
+                f"that run. --resume goes on with it and writes {MANIFEST} again from a checkpoint; else delete the "
+                "folder yourself or choose another."
+            )
         if not is_ours(path):
             raise InputError(
                 f"--overwrite: {folder} holds no {MANIFEST} of ngdiff, so its files may be of something "
@@ -280,6 +292,22 @@ def _check_writable(folder: Path, given: str) -> None:
         raise InputError(f"{given}: {place} is a file, so there can be no folder below it.")
     if not os.access(place, os.W_OK | os.X_OK):
         raise InputError(f"{given}: {place} may not be written by this user; choose another place.")
+    probe = place / f"{PARTIAL_FOLDER}{os.getpid():08}"  # for some places that is all that tells, /proc among them
+    try:
+        probe.mkdir()
+        probe.rmdir()
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise InputError(f"{given}: nothing can be made in {place} ({error.strerror}); choose another.") from error
+
+
+def _refuse_other_kinds(folder: Path) -> None:
+    """Refuse a folder in place of a file that a run writes, and a file in place of a folder, before the run."""
+    for entry in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if entry.is_dir() and entry.suffix in _SUFFIXES:
+            raise InputError(f"--resume: {entry} is a folder, where a file belongs; move it away")
+        if not entry.is_dir() and entry.name in _FOLDERS:
+            raise InputError(f"--resume: {entry} is a file, where a folder belongs; move it away")
 
 
 def _is_leftover(entry: Path) -> bool:

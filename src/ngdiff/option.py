@@ -5,9 +5,19 @@ from dataclasses import field
 from typing import Any
 
 from ngdiff.errors import InputError
+from ngdiff.ranges import Range
+
+ACCEPTED = "accepted"  # in the metadata of a field: the `Range` of its numbers
 
 
-def option(default: Any = None, help: str = "", value: str | None = None, *, aliases: Sequence[str] = ()) -> Any:
+def option(
+    default: Any = None,
+    help: str = "",
+    value: str | None = None,
+    *,
+    aliases: Sequence[str] = (),
+    accepted: Range | None = None,
+) -> Any:
     """A field of a dataclass of options.
 
     Args:
@@ -15,12 +25,15 @@ def option(default: Any = None, help: str = "", value: str | None = None, *, ali
         help: One line.
         value: Placeholder in the help, such as FILE.
         aliases: Other words for it on the command line.
+        accepted: Of a number, what is accepted.
     """
     metadata: dict[str, Any] = {"help": help}
     if value is not None:
         metadata["metavar"] = value
     if aliases:
         metadata["aliases"] = list(aliases)
+    if accepted is not None:
+        metadata[ACCEPTED] = accepted
     return field(default=default, metadata=metadata)
 
 

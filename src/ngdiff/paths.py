@@ -26,13 +26,15 @@ def user_path(text: str | Path, option: str | None = None) -> Path:
         option: what it was given for, at the start of messages.
 
     Raises:
-        InputError: a home directory that nobody has; a name that no file can have (too long, with a NUL byte, not
-            UTF-8); links in a circle; a folder on the way that may not be entered.
+        InputError: an empty text; a home directory that nobody has; a name that no file can have (too long, with a NUL
+            byte, not UTF-8); links in a circle; a folder on the way that may not be entered.
 
     >>> user_path("data/forget.jsonl").name
     'forget.jsonl'
     """
     name = os.fspath(text)
+    if not name:
+        raise InputError("a path is empty; give one" if option is None else f"{option} is empty; give a path")
     shown = name if option is None else f"{option} {name}"
     try:
         path = Path(name).expanduser()

@@ -27,8 +27,12 @@ class Spec:
         return f"{self.name}({inside})" if inside else self.name
 
 
-def parse_spec(text: str) -> Spec:
+def parse_spec(text: str, option: str | None = None) -> Spec:
     """Read `NAME` or `NAME(key=value, ...)`; the values are Python literals, never evaluated.
+
+    Args:
+        text: As typed.
+        option: What it was given for, at the start of messages.
 
     Raises:
         InputError: another form, an argument without a name, one given twice, or a value that is no literal.
@@ -40,26 +44,28 @@ def parse_spec(text: str) -> Spec:
         'ngdiff'
     """
     match = _FORM.fullmatch(text)
+    where = repr(text) if option is None else f"{option} {text!r}"
     if match is None:
-        raise InputError(f"{text!r} is neither NAME nor NAME(key=value, ...)")
+        raise InputError(f"{where} is neither NAME nor NAME(key=value, ...)")
     inside = match["arguments"]
     if inside is None or not inside.strip():
         return Spec(match["name"])
     try:
         call = ast.parse(f"f({inside})", mode="eval").body
-    except SyntaxError as error:
-        raise InputError(f"{text!r}: what stands in the brackets is not key=value, ... ({error.msg})") from error
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # NUL bytes, brackets within brackets
+        reason = getattr(error, "msg", None) or "it cannot be read"
+        raise InputError(f"{where}: what stands in the brackets is not key=value, ... ({reason})") from error
     if not isinstance(call, ast.Call) or call.args or any(keyword.arg is None for keyword in call.keywords):
-        raise InputError(f"{text!r}: every value needs its name, as in {match['name']}(key=value)")
+        raise InputError(f"{where}: every value needs its name, as in {match['name']}(key=value)")
     arguments: dict[str, Any] = {}
     for keyword in call.keywords:
         name = str(keyword.arg)
         if name in arguments:
-            raise InputError(f"{text!r}: {name} is given twice")
+            raise InputError(f"{where}: {name} is given twice")
         try:
             arguments[name] = ast.literal_eval(keyword.value)
-        except ValueError as error:
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
             raise InputError(
-                f"{text!r}: the value of {name} is neither a number, a text in quotes, True, False nor None"
+                f"{where}: the value of {name} is neither a number, a text in quotes, True, False nor None"
             ) from error
     return Spec(match["name"], arguments)

@@ -191,7 +191,7 @@ def test_json_that_is_none_is_named():
 
 @pytest.mark.parametrize(
     ("rank", "alpha", "message"),
-    [(-1, None, "--lora-rank -1 is not 0 or more"), (2, 0, "--lora-alpha 0 is not 1 or more")],
+    [(-1, None, "--lora-rank -1 is not from 0 to 65,536"), (2, 0, "--lora-alpha 0 is not from 1 to 1,000,000,000")],
 )
 def test_bad_adapters(rank, alpha, message):
     with pytest.raises(InputError, match=message):

@@ -192,8 +192,8 @@ def test_missing_options_are_named(command, words, missing):
 
 
 def test_a_check_of_transformers_is_an_input_error(tmp_path):
-    values = UNLEARN.parse([*NEEDED, "--save-strategy", "sometimes"])
-    with pytest.raises(InputError, match=r"^ngdiff unlearn: sometimes is not a valid SaveStrategy"):
+    values = UNLEARN.parse([*NEEDED, "--logging-steps", "1.5"])
+    with pytest.raises(InputError, match=r"^ngdiff unlearn: --logging_steps must be an integer"):
         UNLEARN.build(UnlearnConfig, values, output_dir=str(tmp_path))
 
 

@@ -162,10 +162,8 @@ def test_options_that_cannot_be_used(evaluation: Path, tmp_path: Path, capsys) -
     before = records.read_text()
     assert fails(capsys) == "ngdiff score needs RECORDS..."
     assert fails(capsys, "--output", "x") == "ngdiff score needs RECORDS..."
-    assert (
-        fails(capsys, evaluation, "--confidence", 95) == "--confidence 95.0 is not between 0 and 1; 0.95, say, or none"
-    )
-    assert fails(capsys, evaluation, "--seed", -1) == "--seed -1 is not 0 or more"
+    assert fails(capsys, evaluation, "--confidence", 95) == "--confidence 95 is not from above 0 to below 1"
+    assert fails(capsys, evaluation, "--seed", -1) == "--seed -1 is not from 0 to 4,294,967,295"
     assert fails(capsys, evaluation, "--muse-corpus", "wiki") == "--muse-corpus wiki is not known; one of news, books"
     assert fails(capsys, evaluation, "--retrain", "x").startswith(
         "--retrain is no option of ngdiff score; did you mean"

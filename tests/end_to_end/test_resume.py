@@ -336,7 +336,10 @@ def test_without_a_checkpoint_a_model_is_not_trained_again(material, tmp_path):
     before = everything_in(tmp_path / "run")
     outcome = run(*material.words(tmp_path / "run", "--resume", max_steps=2, **options))
     assert outcome.status == 2
-    assert outcome.error == f"--resume: {tmp_path / 'run'} holds no checkpoint that was written to its end"
+    assert outcome.error == (
+        f"--resume: {tmp_path / 'run'} holds a model and no checkpoint that was written to its end, so that its run "
+        "cannot go on; start anew, with --overwrite or another --output"
+    )
     assert everything_in(tmp_path / "run") == before
 
 
@@ -413,7 +416,10 @@ def test_without_a_run(material, tmp_path):
     (tmp_path / "run" / "notes.txt").write_text("mine")
     outcome = run(*material.words(tmp_path / "run", "--resume"))
     assert outcome.status == 2
-    assert outcome.error == f"--resume: {tmp_path / 'run'} holds no config.yaml of an earlier run"
+    assert outcome.error == (
+        f"--resume: {tmp_path / 'run'} holds no config.yaml of an earlier run; choose another --output, or leave "
+        "--resume out to start a run"
+    )
     assert everything_in(tmp_path / "run") == {"notes.txt": b"mine"}
 
 

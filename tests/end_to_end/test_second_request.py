@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
 
 from ngdiff.modeling import load_model
 
@@ -138,3 +139,29 @@ def test_dry_run_of_a_merged_adapter(tmp_path: Path, material: Material, first: 
         outcome = succeeded(run(*material.words(tmp_path / "out", "--dry-run", *STEPS, *more, model=first, **sets)))
         assert "memory" in outcome.out
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["unlearn", "finetune", "evaluate"])
+def test_another_base_under_the_same_name_is_another_model(
+    tmp_path: Path, material: Material, first: Path, command: str
+):
+    """The adapter's own files are what they were."""
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    shutil.copytree(material.model, base)
+    adapter.mkdir()
+    for name in ("adapter_config.json", "adapter_model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(first / name, adapter)
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": str(base)}))
+    output, options = tmp_path / "run", {"model": adapter, "max_steps": 1}
+    words = {
+        "unlearn": material.words(output, **options),
+        "finetune": ["finetune", "--model", adapter, "--train", material.retain, "--output", output, "--max-steps", 1],
+        "evaluate": ["evaluate", "--model", adapter, "--forget", material.forget, "--output", output, "--no-generate"],
+    }[command]
+    succeeded(run(*words))
+    weights = load_file(base / "model.safetensors")
+    save_file({k: v * 1.5 for k, v in weights.items()}, base / "model.safetensors", metadata={"format": "pt"})
+    outcome = run(*words, "--resume")
+    assert outcome.status == 2
+    assert outcome.error.startswith(f"--resume: --model does not hold what it held when the run in {output} began")

@@ -173,7 +173,7 @@ def test_each_file_of_each_command(material, whole, disk, tmp_path, command, fil
     outcome = run_on(disk, one_of(tmp_path, file), words)
     if command in ("score", "compare"):
         then = "start again"
-    elif file in IN_CHECKPOINT:
+    elif file in IN_CHECKPOINT and (command, file) != ("unlearn", "SHA256SUMS"):  # of the references, which come first
         then = "there is no earlier one"
     else:
         then = "go on with --resume"

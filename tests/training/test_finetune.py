@@ -191,7 +191,7 @@ def test_bad_learning_rate(tmp_path: Path, rate: Any) -> None:
 
 @pytest.mark.parametrize("loss", [-0.1, math.nan])
 def test_bad_stop_loss(tmp_path: Path, loss: float) -> None:
-    with pytest.raises(InputError, match=rf"--stop-loss {loss} is not a loss of 0 or more"):
+    with pytest.raises(InputError, match=rf"--stop-loss {loss:g} is not from 0 to"):
         config(tmp_path, stop_loss=loss)
 
 

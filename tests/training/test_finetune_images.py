@@ -107,7 +107,7 @@ def test_peak_rates(config, options, fresh, rate):
         ({"learning_rate": -1.0}, "--learning-rate -1.0 is not auto or a positive number"),
         ({"train_sampling_strategy": "group_by_length"}, "images have no lengths"),
         ({"dataloader_persistent_workers": True, "dataloader_num_workers": 1}, "crop every epoch as the first"),
-        ({"num_train_epochs": 0}, "--num-train-epochs 0 is not above 0"),
+        ({"num_train_epochs": 0}, "--num-train-epochs 0 is not from above 0"),
     ],
 )
 def test_options_that_cannot_be_used(config, options, message):

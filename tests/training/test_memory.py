@@ -114,7 +114,7 @@ def test_a_lean_run_goes_on_where_it_was_cut(make_trainer, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"gradient_buffers": 3}, "--gradient-buffers 3 is neither 1 nor 2"),
+        ({"gradient_buffers": 3}, "--gradient-buffers 3 is not from 1 to 2"),
         ({"gradient_buffers": 1, "weighting": "pcgrad"}, "the weighting pcgrad uses the inner product"),
         ({"gradient_buffers": 1, "weighting": "sago"}, "the weighting sago compares the two gradients entry by entry"),
         ({"gradient_buffers": 1, "stash_dtype": "bfloat16"}, "no gradient waits"),

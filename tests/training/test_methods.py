@@ -61,7 +61,7 @@ def test_every_usual_name_is_made_of_known_parts(name):
         ({"method": "nqo"}, "--method nqo is not known; one of ngdiff"),
         ({"method": "nqo+gdr"}, "--method nqo[+]gdr: nqo is no forget objective; one of ce"),
         ({"method": "npo+gdrr"}, "--method npo[+]gdrr: gdrr is no weighting; one of ngdiff"),
-        ({"method": "npo(gamma=1)"}, "the objective npo takes no gamma"),
+        ({"method": "npo(gamma=1)"}, "npo takes no gamma"),
         ({"method": "gdiff(c=2)"}, "not in"),
         ({"method": "npo", "c": 0.5}, "--c 0.5 has no meaning for --method npo; gdiff takes it"),
         ({"method": "gdiff(c=0.5)", "c": 0.5}, "c is given twice"),

@@ -528,7 +528,7 @@ def test_what_is_no_number_is_null_in_the_log(make_trainer):
 
 @pytest.mark.parametrize("rate", ["auto:1e-300", "auto:1e300", "auto:5e-324", "1e300", "1e-40"])
 def test_rates_that_no_weight_can_hold_are_refused(make_trainer, rate):
-    with pytest.raises(InputError, match=rf"--learning-rate {rate} is not between 1e-30 and 1e\+30"):
+    with pytest.raises(InputError, match=rf"--learning-rate {rate} is not from 1e-30 to 1e\+30"):
         make_trainer(learning_rate=rate)
 
 

@@ -14,12 +14,14 @@ from transformers.utils import logging as transformers_logging
 from ngdiff.cli.options import resolved
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.data import Row, read_rows, resolve_template, write_people
+from ngdiff.data.people_questions import KINDS, MOST_PEOPLE
 from ngdiff.errors import InputError
 from ngdiff.evaluation import EvaluationResult, evaluate, format_comparison, write_evaluation
 from ngdiff.files import prepare_output, write_json, write_text
 from ngdiff.manifest import describe_data, write_manifest
 from ngdiff.metrics import CONFIDENCE, score
 from ngdiff.modeling import SHAPES, build_model, load_model, save_model, train_tokenizer
+from ngdiff.ranges import SEED, Range
 from ngdiff.report import plot_curves
 from ngdiff.scoring import over_forgotten_notes
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
@@ -36,10 +38,10 @@ class DemoOptions:
 
     output: str = option("demo-output", help="folder for data, models, table and curves", value="DIR")
     overwrite: bool = option(False, help="replace what an earlier run wrote there")
-    people: int = option(80, help="fictional people; 10 %% of them are forgotten")
-    questions: int = option(5, help="questions about each of them, at most 8")
+    people: int = option(80, help="fictional people; 10 %% of them are forgotten", accepted=Range(10, MOST_PEOPLE))
+    questions: int = option(5, help="questions about each of them", accepted=Range(1, len(KINDS)))
     shape: str = option("llama-micro", help="shape of the model, trained from random weights", value="SHAPE")
-    seed: int = option(0, help="seed of everything that is drawn")
+    seed: int = option(0, help="seed of everything that is drawn", accepted=SEED)
 
 
 PARSER = CommandParser(
@@ -71,8 +73,6 @@ def run(words: list[str]) -> None:
 
 def _run(words: list[str], values: dict[str, Any]) -> None:
     options: DemoOptions = PARSER.build(DemoOptions, values)
-    if options.people < 10:
-        raise InputError(f"--people {options.people}: at least 10, so that one in ten can be forgotten")
     if options.shape not in SHAPES:
         raise InputError(f"--shape {options.shape} is not known; one of {', '.join(SHAPES)}")
     started = time.monotonic()

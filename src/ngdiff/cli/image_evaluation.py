@@ -10,13 +10,13 @@ from ngdiff.cli.options import ModelOptions
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.task import TaskOptions
 from ngdiff.data import Images, split_images
-from ngdiff.errors import InputError
 from ngdiff.evaluation import EvaluationResult
 from ngdiff.evaluation.images import predict_images
 from ngdiff.evaluation.processes import Processes
 from ngdiff.evaluation.work import Work
 from ngdiff.manifest import describe_model
 from ngdiff.modeling import load_image_model
+from ngdiff.ranges import Range
 
 
 @dataclass
@@ -27,7 +27,7 @@ class HowOptions:
         None, help="folder for metrics.json and the records; none: the table alone", value="DIR"
     )
     overwrite: bool = option(False, help="replace what an earlier evaluation wrote there")
-    batch_size: int = option(256, help="images of a batch")
+    batch_size: int = option(256, help="images of a batch", accepted=Range(1, 1_000_000))
 
 
 @dataclass
@@ -53,8 +53,6 @@ class ImageEvaluation:
         """The options."""
         refuse_several_processes()  # before the options start a process group
         options: ImageEvaluateOptions = cls.parser.build(ImageEvaluateOptions, values)
-        if options.batch_size < 1:
-            raise InputError(f"--batch-size {options.batch_size} is not 1 or more")
         return options
 
     def __init__(self, options: ImageEvaluateOptions) -> None:

@@ -14,6 +14,7 @@ from ngdiff.errors import InputError
 from ngdiff.files import existing_path, sha256_file, sha256_folder
 from ngdiff.modeling import class_names_of
 from ngdiff.paths import user_path
+from ngdiff.ranges import COUNT, SEED, Range
 
 logger = logging.getLogger(__name__)
 
@@ -30,10 +31,14 @@ class ImageOptions:
         None, help="class to forget; the other classes are kept (the paper: dog, bed)", value="NAME"
     )
     forget_rows: int | None = option(
-        None, help="images to forget, at most: of the class (500), or without a class of all training images"
+        None,
+        help="images to forget, at most: of the class (500), or without a class of all training images",
+        accepted=COUNT,
     )
-    forget_seed: int = option(0, help="seed of the draw of the images to forget")
-    image_size: int | None = option(None, help="bring all images to this height and width (that of the model)")
+    forget_seed: int = option(0, help="seed of the draw of the images to forget", accepted=SEED)
+    image_size: int | None = option(
+        None, help="bring all images to this height and width (that of the model)", accepted=Range(1, 16_384)
+    )
 
 
 def read_for_model(options: ImageOptions, model: str, *, fresh: bool = False) -> tuple[ImageData, Preparation]:

@@ -1,7 +1,9 @@
-"""The inputs of a command, which `--overwrite` must never delete."""
+"""The inputs of a command, which `--overwrite` must never delete, and which `--resume` compares."""
 
 from pathlib import Path
+from typing import Any
 
+from ngdiff.manifest import describe_model
 from ngdiff.modeling import adapter_base
 
 
@@ -19,3 +21,13 @@ def inputs_of(model: str, *others: str | None) -> list[str | Path]:
     while (base := adapter_base(found[-1])) is not None and base not in found:
         found.append(base)
     return [*found, *(other for other in others if other is not None)]
+
+
+def described_model(name: str | Path) -> dict[str, Any]:
+    """As `ngdiff.manifest.describe_model`; of an adapter under `base` its base model, too, which it is nothing without.
+
+    Raises:
+        InputError: an adapter that does not name its base.
+    """
+    base = adapter_base(name)
+    return describe_model(name) | ({} if base is None else {"base": described_model(base)})

@@ -9,9 +9,11 @@ from transformers import TrainingArguments
 
 from ngdiff.cli.parsing import option, own_fields
 from ngdiff.data import Row, read_rows
-from ngdiff.errors import InputError
+from ngdiff.ranges import COUNT, Range
 
 logger = logging.getLogger(__name__)
+
+_RANK = Range(0, 65_536)
 
 
 @dataclass
@@ -52,8 +54,10 @@ class OutputOptions:
 class LoraOptions:
     """An adapter instead of all weights."""
 
-    lora_rank: int = option(0, help="train a LoRA adapter of this rank instead of all weights; 0: all weights")
-    lora_alpha: int | None = option(None, help="scale of the adapter (twice the rank)")
+    lora_rank: int = option(
+        0, help="train a LoRA adapter of this rank instead of all weights; 0: all weights", accepted=_RANK
+    )
+    lora_alpha: int | None = option(None, help="scale of the adapter (twice the rank)", accepted=COUNT)
     lora_target_modules: list[str] | None = option(  # noqa: RUF009 - `option` is a `dataclasses.field`
         None, help="names of the layers that get an adapter (all linear layers)"
     )
@@ -65,12 +69,11 @@ class LoraOptions:
         """The `LoraConfig`, or None where all weights are trained.
 
         Raises:
-            InputError: a negative rank, or a scale that is not positive.
+            InputError: a rank or a scale out of range.
         """
-        if self.lora_rank < 0:
-            raise InputError(f"--lora-rank {self.lora_rank} is not 0 or more")
-        if self.lora_alpha is not None and self.lora_alpha < 1:
-            raise InputError(f"--lora-alpha {self.lora_alpha} is not 1 or more")
+        _RANK.check(self.lora_rank, "--lora-rank")
+        if self.lora_alpha is not None:
+            COUNT.check(self.lora_alpha, "--lora-alpha")
         if self.lora_rank == 0:
             return None
         from peft import LoraConfig

@@ -6,6 +6,7 @@ underscores. Fields inherited from transformers' TrainingArguments are accepted 
 """
 
 import argparse
+import copy
 import dataclasses
 import difflib
 import json
@@ -15,13 +16,17 @@ import textwrap
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from transformers import HfArgumentParser  # without torch, unlike TrainingArguments
 from transformers.hf_argparser import string_to_bool
 
 from ngdiff.cli.config_file import read_config
+from ngdiff.cli.repeated import refuse_repeated
+from ngdiff.cli.values import check_values
 from ngdiff.errors import InputError
+from ngdiff.option import ACCEPTED
 from ngdiff.option import option as option  # for the commands, beside their parser
 
 _WIDTH = 100
@@ -41,12 +46,6 @@ _OFTEN_USED = {
 }
 # What transformers takes for a value of a switch.
 _TRUTH_WORDS = {"yes", "true", "t", "y", "1", "no", "false", "f", "n", "0"}
-# Sets and lists: of two the first would be left out without a word. Of any other option the
-# last one counts, as with most commands, so that a script can put its defaults in front.
-_GIVEN_ONCE = (
-    *("forget", "retain", "holdout", "sets"),
-    *("idk_file", "lora_target_modules", "lm_eval"),
-)
 # How a converter is shown where the field names no placeholder.
 _PLACEHOLDERS = {"int": "N", "float": "NUMBER", "string_to_bool": "", "str": "TEXT"}
 
@@ -116,7 +115,7 @@ class CommandParser:
             sys.stdout.write(self.help(everything="--help-all" in words))
             return None
         words, file = _take_config(list(words))
-        self._refuse_repeated(words)
+        refuse_repeated(self._parser, words)
         if file is not None:
             words = self._words_of(file) + words  # the command line comes later and wins
         for word in words:
@@ -139,24 +138,8 @@ class CommandParser:
             missing += [] if rest else [f"{self.words.upper()}..."]
         if missing:
             raise InputError(f"ngdiff {self.command} needs {', '.join(missing)}")
+        check_values(self.groups.values(), values, words=self.words)
         return values
-
-    def _refuse_repeated(self, words: Sequence[str]) -> None:
-        """Of two sets one would be left out.
-
-        Raises:
-            InputError: an option of `_GIVEN_ONCE` that stands there twice.
-        """
-        given: set[str] = set()
-        for word in words:
-            action = self._parser._option_string_actions.get(word.partition("=")[0])
-            if action is None or action.dest not in _GIVEN_ONCE or isinstance(action, argparse._AppendAction):
-                continue
-            if action.dest in given:
-                many = action.nargs in ("+", "*")
-                ways = "give all its values behind it once" if many else "give it once; a folder may hold several files"
-                raise InputError(f"{_dashed(action.dest)} is given twice, and one would be left out: {ways}")
-            given.add(action.dest)
 
     def _switches_apart(self, words: list[str]) -> list[str]:
         """`--overwrite FILE` as `--overwrite=true FILE` where words are taken that are no option."""
@@ -276,6 +259,12 @@ class _RaisingParser(HfArgumentParser):
     def __init__(self, kinds: Sequence[Any], *, prog: str) -> None:
         # Names that several dataclasses share (output, model) must agree; the later one is kept.
         super().__init__(list(kinds), prog=prog, add_help=False, allow_abbrev=False, conflict_handler="resolve")
+
+    @staticmethod
+    def _parse_dataclass_field(parser: Any, field: "dataclasses.Field[Any]") -> None:
+        plain = copy.copy(field)  # argparse is given the metadata, and does not know ours
+        plain.metadata = MappingProxyType({key: value for key, value in field.metadata.items() if key != ACCEPTED})
+        HfArgumentParser._parse_dataclass_field(parser, plain)
 
     def error(self, message: str) -> NoReturn:
         # argparse names every spelling: "argument --max_steps/--max-steps: invalid int value: 'x'".

@@ -118,7 +118,10 @@ def _newest(output: str, with_best: bool) -> WholeCheckpoint | None:
     folder = user_path(output)
     checkpoint = newest_whole(folder, with_best=with_best)
     if checkpoint is None and any(folder.glob("*.safetensors")):
-        raise InputError(f"--resume: {output} holds no checkpoint that was written to its end")
+        raise InputError(
+            f"--resume: {output} holds a model and no checkpoint that was written to its end, so that its run cannot "
+            "go on; start anew, with --overwrite or another --output"
+        )
     if checkpoint is None:
         logger.info("--resume: %s holds no checkpoint yet; the run starts from its beginning", output)
     return checkpoint
@@ -190,8 +193,14 @@ def _run_in(output: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
             logger.warning("%s; its copy in %s is read.", error, checkpoint.name)
             return found
         if not any((folder / name).is_file() for name in RUN_FILES):
-            raise InputError(f"--resume: {output} holds no {CONFIG} of an earlier run") from error
-        raise InputError(f"--resume: {error}, and no whole checkpoint has a copy; choose another --output") from error
+            raise InputError(
+                f"--resume: {output} holds no {CONFIG} of an earlier run; choose another --output, or leave --resume "
+                "out to start a run"
+            ) from error
+        raise InputError(
+            f"--resume: {error}, and no whole checkpoint has a copy; put it back from a copy of yours, or choose "
+            "another --output"
+        ) from error
 
 
 def _contents(
@@ -210,5 +219,6 @@ def _contents(
 
 
 def _content(model: Mapping[str, Any]) -> Any:
-    """Hashes of the files; the name where it comes from the hub or is that of a shape."""
-    return model.get("files") or model.get("sha256") or model.get("source") or model.get("shape")
+    """Hashes of the files, of an adapter its base's, too; the name of a shape and of what comes from the hub."""
+    own = model.get("files") or model.get("sha256") or model.get("source") or model.get("shape")
+    return [own, _content(model["base"])] if "base" in model else own

@@ -10,6 +10,7 @@ from ngdiff.errors import InputError
 from ngdiff.files import check_file, write_json
 from ngdiff.metrics import AUC_RETRAIN, CONFIDENCE, score
 from ngdiff.paths import user_path
+from ngdiff.ranges import SEED, Range
 from ngdiff.scoring import (
     distance_notes,
     format_comparison,
@@ -18,6 +19,8 @@ from ngdiff.scoring import (
     read_sets,
     record_files,
 )
+
+_LEVEL = Range(0, 1, without_least=True, without_largest=True)
 
 
 @dataclass
@@ -46,8 +49,10 @@ class ScoreOptions:
     muse_corpus: str = option(
         "news", help="whose published retrained model PrivLeak is taken against without --retrained: news, books"
     )
-    confidence: float | None = option(CONFIDENCE, help="level of the confidence intervals; none: no intervals")
-    seed: int = option(0, help="seed of the bootstrap")
+    confidence: float | None = option(
+        CONFIDENCE, help="level of the confidence intervals; none: no intervals", accepted=_LEVEL
+    )
+    seed: int = option(0, help="seed of the bootstrap", accepted=SEED)
 
 
 PARSER = CommandParser(
@@ -70,12 +75,8 @@ def run(words: list[str]) -> None:
     if values is None:
         return
     options: ScoreOptions = PARSER.build(ScoreOptions, values)
-    if options.confidence is not None and not 0 < options.confidence < 1:
-        raise InputError(f"--confidence {options.confidence} is not between 0 and 1; 0.95, say, or none")
     if options.muse_corpus not in AUC_RETRAIN:
         raise InputError(f"--muse-corpus {options.muse_corpus} is not known; one of {', '.join(AUC_RETRAIN)}")
-    if options.seed < 0:
-        raise InputError(f"--seed {options.seed} is not 0 or more")
     files = [file for source in values["records"] for file in record_files(source)]
     given = {name: getattr(options, name) for name in ("retrained", "before", "base")}
     others = {name: record_files(source) for name, source in given.items() if source is not None}

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ngdiff.cli.inputs import inputs_of
+from ngdiff.cli.inputs import described_model, inputs_of
 from ngdiff.cli.options import ModelOptions, SetOptions, read_sets
 from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser, option
@@ -23,8 +23,9 @@ from ngdiff.evaluation.processes import Processes, launched_as_several
 from ngdiff.evaluation.prompts import Generator
 from ngdiff.evaluation.vllm import check_vllm, vllm_generator
 from ngdiff.evaluation.work import Work
-from ngdiff.manifest import describe_data, describe_model
+from ngdiff.manifest import describe_data
 from ngdiff.modeling import adapter_base, load_model, load_tokenizer
+from ngdiff.ranges import COUNT, Range
 
 
 @dataclass
@@ -35,7 +36,9 @@ class BenchmarkOptions:
         None, help="tofu or muse-news, from the hub or, with :FOLDER or :HUB_NAME, from a copy", value="NAME[:WHERE]"
     )
     split: str = option("forget10", help="what a model of TOFU forgot: forget01, forget05, forget10")
-    benchmark_rows: int = option(300, help="first rows of a benchmark's set; TOFU's authors and facts: all")
+    benchmark_rows: int = option(
+        300, help="first rows of a benchmark's set; TOFU's authors and facts: all", accepted=COUNT
+    )
     sets: list[str] | None = option(  # noqa: RUF009 - `option` is a `dataclasses.field`
         None, help="only these sets, of those that were given or that the benchmark has", value="NAME"
     )
@@ -56,12 +59,15 @@ class EvaluateOptions:
         "auto", help="how a question is put: auto, plain, chat, or a text with {question} and {answer}"
     )
     max_length: int | None = option(
-        None, help="longest row in tokens (the benchmark's, else the model's context; 2048 where it states none)"
+        None,
+        help="longest row in tokens (the benchmark's, else the model's context; 2048 where it states none)",
+        accepted=COUNT,
     )
     max_new_tokens: int | None = option(
         None,
-        help="longest generated answer in tokens (the benchmark's, else the longest reference answer of each set, of "
-        "a text as many as it has left)",
+        help="longest generated answer in tokens, as far as the model's context goes (the benchmark's, else the "
+        "longest reference answer of each set, of a text as many as it has left)",
+        accepted=Range(1, 1_000_000),
     )
     prompt_tokens: str = option(
         "auto",
@@ -69,7 +75,7 @@ class EvaluateOptions:
         "fewer than 100 half; 0: none",
         value="N",
     )
-    tokens_per_batch: int = option(4096, help="tokens of a batch, padding included")
+    tokens_per_batch: int = option(4096, help="tokens of a batch, padding included", accepted=COUNT)
 
 
 @dataclass
@@ -147,9 +153,9 @@ class TextEvaluation:
 
     def model_files(self) -> dict[str, Any]:
         """For the manifest: the model, and the one it is compared with."""
-        described = describe_model(self.options.model)
+        described = described_model(self.options.model)
         if self.options.base_model is not None:
-            described["base_model"] = describe_model(self.options.base_model)
+            described["base_model"] = described_model(self.options.base_model)
         return described
 
     def load(self, processes: Processes) -> None:
@@ -209,10 +215,6 @@ class TextEvaluation:
 
 def _check(options: TextEvaluateOptions) -> dict[str, Any] | None:
     """Options that contradict each other or lack a package; the arguments of the harness."""
-    for name in ("max_new_tokens", "tokens_per_batch"):
-        number = getattr(options, name)
-        if number is not None and number < 1:
-            raise InputError(f"--{name.replace('_', '-')} {number} is not 1 or more")
     check_budget(options.tokens_per_batch)
     _prompt_tokens(options.prompt_tokens)
     if options.resume and options.output is None:

@@ -8,7 +8,7 @@ from typing import Any, cast
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ngdiff.cli.adapters import check_adapter_options, prepared
-from ngdiff.cli.inputs import inputs_of
+from ngdiff.cli.inputs import described_model, inputs_of
 from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first
@@ -27,6 +27,7 @@ from ngdiff.modeling import (
     load_tokenizer,
     train_tokenizer,
 )
+from ngdiff.ranges import Range
 from ngdiff.training.finetune import FinetuneConfig, FinetuneResult, finetune
 
 
@@ -40,7 +41,9 @@ class TrainOptions:
         help="with a shape: folder or hub name of a tokenizer (one is trained on the rows)",
         value="DIR_OR_NAME",
     )
-    vocab_size: int = option(4096, help="with a shape: tokens of the tokenizer that is trained, at most")
+    vocab_size: int = option(
+        4096, help="with a shape: tokens of the tokenizer that is trained, at most", accepted=Range(1, 10_000_000)
+    )
 
 
 @dataclass
@@ -109,7 +112,7 @@ class TextFinetuning:
         self.data = {"train": describe_data(options.train, self._rows)}
         self.model_files: dict[str, Any] = {}
         if is_first():
-            self.model_files = _describe_shape(options) if self.fresh else describe_model(options.model)
+            self.model_files = _describe_shape(options) if self.fresh else described_model(options.model)
 
     def load(self, output: Path) -> None:
         """The model, with its adapter if there is one."""

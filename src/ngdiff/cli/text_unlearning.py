@@ -9,7 +9,7 @@ from typing import Any
 from ngdiff.cli.adapters import check_adapter_options, prepared
 from ngdiff.cli.at_begin import AtBegin
 from ngdiff.cli.dry_run import DryRunOptions, dry_run
-from ngdiff.cli.inputs import inputs_of
+from ngdiff.cli.inputs import described_model, inputs_of
 from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, SetOptions, read_sets
 from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser
@@ -17,7 +17,7 @@ from ngdiff.cli.processes import is_first
 from ngdiff.cli.task import TaskOptions
 from ngdiff.data import resolve_template
 from ngdiff.errors import InputError
-from ngdiff.manifest import describe_data, describe_model
+from ngdiff.manifest import describe_data
 from ngdiff.modeling import check_savable, load_model, load_tokenizer
 from ngdiff.tasks import TextTask
 from ngdiff.tasks.text_options import TextOptions
@@ -81,7 +81,7 @@ class TextUnlearning:
         self._sets = without_overlap(sets, self.companion, self._template, drop=options.drop_overlap)
         self.template = self._template.name
         self.data = {role: describe_data(getattr(options, role), rows) for role, rows in self._sets.items()}
-        self.model_files = describe_model(options.model) if is_first() else {}
+        self.model_files = described_model(options.model) if is_first() else {}
 
     def trainer(self, output: Path) -> UnlearnTrainer:
         """The model, loaded, in its trainer."""

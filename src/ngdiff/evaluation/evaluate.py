@@ -97,11 +97,14 @@ def limits_of(
     """The limits of a model and of what the user asked for.
 
     Raises:
-        InputError: `max_length` is beyond the model's context.
+        InputError: `max_length` or `max_new_tokens` is beyond the model's context.
     """
+    context = context_length(model)
+    if max_new_tokens is not None and context is not None and max_new_tokens > context:
+        raise InputError(f"--max-new-tokens {max_new_tokens} is beyond the model's context of {context} tokens")
     return Limits(
         row_limit(model, max_length),
-        context_length(model),
+        context,
         given=max_length is not None,
         max_new_tokens=max_new_tokens,
         prompt_tokens=prompt_tokens,

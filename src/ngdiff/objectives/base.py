@@ -96,9 +96,7 @@ class Objective:
         known = self.parameters
         for key, value in parameters.items():
             if key not in known:
-                raise InputError(
-                    f"the objective {name} takes no {key}; its parameters are: {', '.join(known) or 'none'}"
-                )
+                raise InputError(f"{name} takes no {key}; its parameters are: {', '.join(known) or 'none'}")
             _check_like(known[key], value, f"{name}({key}={value!r})")
         if not parameters:
             return self

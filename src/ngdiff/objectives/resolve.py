@@ -24,18 +24,18 @@ def resolve_objective(text: str, table: Mapping[str, Objective], option: str) ->
     Raises:
         InputError: an unknown name or parameter, or something that is no objective.
     """
-    spec = parse_spec(text)
+    spec = parse_spec(text, option)
     if ":" in spec.name:
         found = import_object(spec.name, option)
         if inspect.isclass(found):
             return _from_class(found, spec.arguments, f"{option} {spec}")
         objective = found if isinstance(found, Objective) else _from_function(found, f"{option} {spec.name}")
-        return objective.with_parameters(spec.arguments, spec.name)
+        return objective.with_parameters(spec.arguments, f"{option} {spec.name}")
     if spec.name not in table:
         near = difflib.get_close_matches(spec.name, table, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise InputError(f"{option} {spec.name} is not known{hint}; one of {', '.join(table)}, or MODULE:NAME")
-    return table[spec.name].with_parameters(spec.arguments, spec.name)
+    return table[spec.name].with_parameters(spec.arguments, f"{option} {spec.name}")
 
 
 def _from_function(function: Any, where: str) -> Objective:

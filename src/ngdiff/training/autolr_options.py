@@ -33,7 +33,7 @@ class AutoLROptions:
         "NAME",
     )
     autolr_interval: int = option(10, "steps between two probes of the learning rate")
-    autolr_max_change: float = option(4.0, "largest factor by which one probe changes the learning rate")
+    autolr_max_change: float = option(4.0, "largest factor by which one probe changes the learning rate; inf: any")
     autolr_inertia: float = option(
         0.5, "weight of the last learning rate in the new one (of their logarithms); 0: what the probe asks for"
     )
@@ -146,12 +146,8 @@ class AutoLROptions:
         make_optimizer(self.optimizer, [nn.Parameter(torch.zeros(1))], weight_decay=weight_decay)
 
     def _check_probes(self) -> None:
-        if self.autolr_interval < 1:
-            raise InputError(f"--autolr-interval {self.autolr_interval} is not a positive number of steps")
         if not self.autolr_max_change > 1.0:
             raise InputError(f"--autolr-max-change {self.autolr_max_change:g} is not a factor above 1")
-        if not 0.0 <= self.autolr_inertia < 1.0:
-            raise InputError(f"--autolr-inertia {self.autolr_inertia:g} is not from 0 to below 1")
         check_choice("--autolr-batch", self.autolr_batch, ("fresh", "same"))
         check_choice("--autolr-memory", self.autolr_memory, ("auto", "exact", "lean"))
         if self.autolr_memory == "lean" and not self.autolr:

@@ -1,44 +1,77 @@
-"""Smallest and largest values of training arguments that transformers takes without a look."""
+"""Smallest and largest values of training arguments, most of which transformers takes without a look."""
 
-from transformers import TrainingArguments
+from typing import Any
 
 from ngdiff.errors import InputError
+from ngdiff.ranges import COUNT, COUNT_OR_NONE, FACTOR, SEED, Range
 
-# Argument -> the least value that makes sense. Without these checks the errors come late, from somewhere inside a run.
-LEAST = {
-    "per_device_train_batch_size": 1,
-    "per_device_eval_batch_size": 1,
-    "gradient_accumulation_steps": 1,
-    "logging_steps": 0,
-    "save_steps": 0,
-    "weight_decay": 0,
-    "max_grad_norm": 0,
-}
 # Learning rates outside are beyond what float32 weights can be moved by.
-_LEAST_RATE, _LARGEST_RATE = 1e-30, 1e30
-_LARGEST_SEED = 2**32 - 1  # of numpy's generator
+_RATE = Range(1e-30, 1e30)
+_ROWS_OF_A_STEP = Range(1, 1_000_000)
+# A number below 1 is a part of all steps.
+_STEPS = Range(0, COUNT.largest, without_least=True)
+_MOMENT = Range(0, 1, without_largest=True)
+
+# Argument -> what makes sense. Without these checks the errors come late, from somewhere inside a run, or never.
+RANGES: dict[str, Range] = {
+    "num_train_epochs": COUNT_OR_NONE,
+    "per_device_train_batch_size": _ROWS_OF_A_STEP,
+    "per_device_eval_batch_size": _ROWS_OF_A_STEP,
+    "gradient_accumulation_steps": _ROWS_OF_A_STEP,
+    "warmup_steps": COUNT_OR_NONE,
+    "weight_decay": FACTOR,
+    "max_grad_norm": FACTOR,
+    "adam_beta1": _MOMENT,
+    "adam_beta2": _MOMENT,
+    "adam_epsilon": FACTOR,
+    "label_smoothing_factor": Range(0, 1, without_largest=True),
+    "neftune_noise_alpha": FACTOR,
+    "seed": SEED,
+    "data_seed": SEED,
+    "logging_steps": _STEPS,
+    "save_steps": _STEPS,
+    "eval_steps": _STEPS,
+    "eval_delay": COUNT_OR_NONE,
+    "save_total_limit": COUNT,
+    "torch_empty_cache_steps": COUNT,
+    # Each worker is a process.
+    "dataloader_num_workers": Range(0, 1024),
+    "dataloader_prefetch_factor": Range(1, 1_000_000),
+    "ddp_bucket_cap_mb": Range(1, 1_000_000),
+    "ddp_timeout": COUNT,  # seconds
+    # Of ours.
+    "max_length": COUNT,
+    "stop_loss": FACTOR,
+    "c": Range(0, 1),
+    "autolr_interval": COUNT,
+    "autolr_inertia": Range(0, 1, without_largest=True),
+    "gradient_buffers": Range(1, 2),
+}
 
 
-def check_bounds(args: TrainingArguments) -> None:
+def check_bounds(args: Any) -> None:
     """Refuse arguments out of range.
+
+    Args:
+        args: Training arguments.
 
     Raises:
         InputError: names the option, the value found and the values accepted.
     """
-    for name, least in LEAST.items():
-        value = getattr(args, name)
-        if value is not None and not value >= least:
-            raise InputError(f"--{name.replace('_', '-')} {value:g} is not {least} or more")
-    if args.max_steps != -1 and args.max_steps < 1:
-        raise InputError(f"--max-steps {args.max_steps} is neither -1 (the passes count) nor 1 or more")
-    if args.max_steps == -1 and not args.num_train_epochs > 0:
-        raise InputError(f"--num-train-epochs {args.num_train_epochs:g} is not above 0")
-    for name in ("seed", "data_seed"):
-        seed = getattr(args, name)
-        if seed is not None and not 0 <= seed <= _LARGEST_SEED:
-            raise InputError(f"--{name.replace('_', '-')} {seed} is not between 0 and {_LARGEST_SEED}")
-    if not 0 <= args.label_smoothing_factor < 1:
-        raise InputError(f"--label-smoothing-factor {args.label_smoothing_factor:g} is not from 0 to below 1")
+    for name, accepted in RANGES.items():
+        value = getattr(args, name, None)
+        if isinstance(value, int | float):  # else it was not given, or is no number and refused for that
+            accepted.check(value, f"--{name.replace('_', '-')}")
+    if args.max_steps == -1:
+        _STEPS.check(args.num_train_epochs, "--num-train-epochs")
+    elif args.max_steps not in COUNT:
+        raise InputError(f"--max-steps {args.max_steps} is neither -1 (the passes count) nor {COUNT}")
+    rows, micro_batches = args.per_device_train_batch_size, args.gradient_accumulation_steps
+    if rows * micro_batches not in _ROWS_OF_A_STEP:
+        raise InputError(
+            f"--per-device-train-batch-size {rows} with --gradient-accumulation-steps {micro_batches} is a step of "
+            f"{rows * micro_batches:,} rows; {_ROWS_OF_A_STEP.largest:,} are the most"
+        )
 
 
 def check_rate(rate: float, option: str) -> None:
@@ -47,5 +80,5 @@ def check_rate(rate: float, option: str) -> None:
     Raises:
         InputError: names the option as given, and what would be accepted.
     """
-    if not _LEAST_RATE <= rate <= _LARGEST_RATE:
-        raise InputError(f"{option} is not between {_LEAST_RATE:g} and {_LARGEST_RATE:g}")
+    if rate not in _RATE:
+        raise InputError(f"{option} is not {_RATE}")

@@ -3,10 +3,10 @@
 import copy
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING, fields
 from enum import Enum
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import torch
 from transformers import Trainer, TrainingArguments, get_scheduler
@@ -18,6 +18,11 @@ from ngdiff.training.inherited_options import INHERITED, NEEDS, REFUSED_OPTIMIZE
 
 logger = logging.getLogger(__name__)
 
+# What torch compiles with. Asked for it imports its compiler, which takes seconds.
+_OF_COMPILING: dict[str, Callable[[], list[str]]] = {
+    "torch_compile_backend": lambda: torch.compiler.list_backends(exclude_tags=()),
+    "torch_compile_mode": lambda: ["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"],
+}
 # What only some optimizers take.
 _OF_SOME_OPTIMIZERS = ("optim_args", "adam_beta1", "adam_beta2", "adam_epsilon")
 
@@ -28,6 +33,7 @@ def check_given(args: TrainingArguments, run: Run) -> None:
     Raises:
         InputError: an option that is refused, or that changes nothing beside the others; the reason and what to do.
     """
+    _check_names(args)
     table = INHERITED[run]
     for name in sorted(set(_changed(args))):
         value = getattr(args, name)
@@ -72,6 +78,8 @@ def check_optimizer(args: Any, *, replaced: str | None = None) -> None:
     for beginning, reason in REFUSED_OPTIMIZERS.items():
         if name.startswith(beginning):
             raise InputError(f"--optim {name} is not supported: {reason}")
+    if "optim_args" in changed:
+        _check_optim_args(args, name)
     settings = _settings(args, name)
     for option in _OF_SOME_OPTIMIZERS:
         if option not in changed:
@@ -133,6 +141,21 @@ def check_best_metric(args: TrainingArguments, names: Iterable[str]) -> None:
         )
 
 
+def _check_names(args: TrainingArguments) -> None:
+    """Names of which transformers has a list, and does not say for which option one is unknown; those of torch."""
+    for name, hint in get_type_hints(TrainingArguments).items():
+        for kind in get_args(hint) or (hint,):
+            if not (isinstance(kind, type) and issubclass(kind, Enum)):
+                continue
+            value, known = getattr(args, name), [item.value for item in kind]
+            if value is not None and (value.value if isinstance(value, Enum) else value) not in known:
+                raise InputError(f"{_option(name)} {value} is not known; one of {', '.join(known)}")
+    for name, list_known in _OF_COMPILING.items():
+        value = getattr(args, name)
+        if value is not None and value not in (known := list_known()):
+            raise InputError(f"{_option(name)} {value} is not known; one of {', '.join(known)}")
+
+
 def _check_trackers(args: Any) -> None:
     """A tracker whose package is missing, or that nobody knows."""
     given = [args.report_to] if isinstance(args.report_to, str) else list(args.report_to or ())
@@ -158,6 +181,22 @@ def _check_best(args: Any) -> None:
             f"--metric-for-best-model {metric} needs --greater-is-better yes or no: of losses the lowest is taken as "
             "best, which would be the model that has forgotten least"
         )
+
+
+def _check_optim_args(args: Any, name: str) -> None:
+    """`key=value,...`, with values that the optimizer can read."""
+    given = str(args.optim_args)
+    if not all(
+        key.strip() and rest and "=" not in rest for key, _, rest in (x.partition("=") for x in given.split(","))
+    ):
+        raise InputError(f"--optim-args {given} is not of the form key=value,key=value")
+    without = copy.copy(args)
+    without.optim_args = None
+    _settings(without, name)
+    try:
+        _of_trainer(args)
+    except (ValueError, TypeError, NotImplementedError, KeyError) as error:
+        raise InputError(f"--optim-args {given} with --optim {name}: {error}") from error
 
 
 def _settings(args: Any, name: str) -> tuple[Any, Any]:

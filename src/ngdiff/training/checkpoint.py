@@ -14,7 +14,7 @@ import torch
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from ngdiff.errors import InputError, WriteError
-from ngdiff.files import MANIFEST, without_nan
+from ngdiff.files import MANIFEST, MANIFEST_COPY, without_nan
 from ngdiff.modeling.save import is_failed_write
 from ngdiff.training.checkpoint_weights import CheckpointError
 from ngdiff.training.checksums import LIST, wrong_files
@@ -22,7 +22,7 @@ from ngdiff.training.checksums import LIST, wrong_files
 logger = logging.getLogger(__name__)
 
 # Files of a run's folder, and the names of their copies in each checkpoint.
-RUN_FILES = {"config.yaml": "run_config.yaml", MANIFEST: "run_manifest.json"}
+RUN_FILES = {"config.yaml": "run_config.yaml", MANIFEST: MANIFEST_COPY}
 
 _STATE = "unlearning_state.json"
 _SCHEDULER = "scheduler.pt"
@@ -150,7 +150,10 @@ def newest_whole(run_dir: str | Path, *, with_best: bool = False) -> WholeCheckp
         if (folder / LIST).is_file():
             damaged.append(f"{folder.name}: {wrong}")
     if damaged:
-        raise InputError(f"--resume: {run_dir} holds no whole checkpoint to go on from ({'. '.join(damaged)})")
+        raise InputError(
+            f"--resume: {run_dir} holds no whole checkpoint to go on from ({'. '.join(damaged)}); put one back from a "
+            "copy, or start the run anew, with --overwrite or another --output"
+        )
     return None
 
 

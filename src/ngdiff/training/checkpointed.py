@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from ngdiff.errors import InputError
+from ngdiff.training.base_model import check_base, note_base
 from ngdiff.training.checkpoint import (
     WholeCheckpoint,
     check_whole,
@@ -72,7 +73,10 @@ class CheckpointedTrainer(SavingTrainer):
         if given is True:
             given = in_first_process(lambda: newest_whole(str(self.args.output_dir), with_best=with_best))
             if given is None:
-                raise InputError(f"{self.args.output_dir} holds no checkpoint that was written to its end")
+                raise InputError(
+                    f"{self.args.output_dir} holds no checkpoint that was written to its end; train without "
+                    "`resume_from_checkpoint`, which starts from the beginning"
+                )
         elif given and not isinstance(given, WholeCheckpoint):
             path = Path(given)
             given = in_first_process(lambda: check_whole(path, with_best=with_best))
@@ -162,6 +166,7 @@ class CheckpointedTrainer(SavingTrainer):
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
                 keep_run_files(run_dir, folder)
+                note_base(self._unwrapped(model), folder)
                 write_checksums(folder)
         self._last_whole = folder
         if self.args.should_save:
@@ -193,6 +198,7 @@ class CheckpointedTrainer(SavingTrainer):
         if sharded:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
             return
+        check_base(self._unwrapped(model), folder)
         load_weights(self._unwrapped(model), folder)
 
     def _load_best_model(self) -> None:

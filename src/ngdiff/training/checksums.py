@@ -1,4 +1,4 @@
-"""`SHA256SUMS`: the list of a checkpoint's files, in the format of coreutils, so that `sha256sum -c` reads it, too.
+"""`SHA256SUMS`: the list of a folder's files, in the format of coreutils, so that `sha256sum -c` reads it, too.
 
 It is written last, when everything else is on the disk. A folder that has none was not written to its end.
 """
@@ -33,13 +33,13 @@ def write_checksums(folder: str | Path) -> None:
 def wrong_files(folder: str | Path) -> list[str]:
     """What is wrong with the files of `folder`, one text for each; empty where all are as they were written.
 
-    Files that the list does not name are no part of a checkpoint and are passed over.
+    Files that the list does not name were not written with it and are passed over.
     """
     root = Path(folder)
     try:
         lines = (root / LIST).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
-        return [f"{LIST} is missing or cannot be read: the checkpoint was not written to its end"]
+        return [f"{LIST} is missing or cannot be read: what lies here was not written to its end"]
     listed: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         digest, separator, name = line.partition("  ")

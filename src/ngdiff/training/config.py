@@ -113,6 +113,7 @@ class UnlearnConfig(AutoLROptions, GradientOptions, TextOptions, TrainingArgumen
 
     def __post_init__(self) -> None:
         self._take_preset()
+        check_bounds(self)
         self.check_text()
         self.check_learning_rate(weight_decay=self.weight_decay)
         self.given = as_given(self)
@@ -123,7 +124,6 @@ class UnlearnConfig(AutoLROptions, GradientOptions, TextOptions, TrainingArgumen
         self._check_pairing()
         self.check_gradients(self.resolve_weighting())
         check_fsdp_options(self)
-        check_bounds(self)
         check_given(self, "unlearn")
         use_cpu_without_accelerator(self)
         if self.ddp_find_unused_parameters is None and int(os.environ.get("WORLD_SIZE") or 1) > 1:
@@ -166,17 +166,21 @@ class UnlearnConfig(AutoLROptions, GradientOptions, TextOptions, TrainingArgumen
     def resolve_weighting(self) -> Weighting:
         """The weighting with its parameters."""
         given = {} if self.c is None else {"c": self.c}
-        if given and parse_spec(self.parts.weighting).name != "gdiff":
+        if given and parse_spec(self.parts.weighting, self._option_of("weighting")).name != "gdiff":
             raise InputError(f"--c {self.c:g} has no meaning for --method {self.method}; gdiff takes it")
-        return resolve_weighting(self.parts.weighting, option="--weighting", **given)
+        return resolve_weighting(self.parts.weighting, option=self._option_of("weighting"), **given)
 
     def resolve_objectives(self) -> dict[str, Objective]:
         """The objectives of both sides, with their parameters."""
         parts = self.parts
         return {
-            "retain": resolve_objective(parts.retain, RETAIN_OBJECTIVES, "--retain-objective"),
-            "forget": resolve_objective(parts.forget, FORGET_OBJECTIVES, "--forget-objective"),
+            "retain": resolve_objective(parts.retain, RETAIN_OBJECTIVES, self._option_of("retain_objective")),
+            "forget": resolve_objective(parts.forget, FORGET_OBJECTIVES, self._option_of("forget_objective")),
         }
+
+    def _option_of(self, part: str) -> str:
+        """The option that said what a part of the method is."""
+        return "--method" if getattr(self, part) is None else f"--{part.replace('_', '-')}"
 
     def run_settings(self) -> RunSettings:
         """What a task is told of the run."""
@@ -202,8 +206,6 @@ class UnlearnConfig(AutoLROptions, GradientOptions, TextOptions, TrainingArgumen
 
     def _check_method(self) -> None:
         parts = self.parts
-        if self.c is not None and not 0.0 <= self.c <= 1.0:
-            raise InputError(f"--c {self.c:g} is not between 0 and 1")
         self.resolve_weighting()
         objectives = self.resolve_objectives()
         if "alternate" in objectives["retain"].needs or not objectives["retain"].own_answers:

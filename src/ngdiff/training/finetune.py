@@ -113,12 +113,10 @@ class FinetuneConfig(TrainingArguments):
     def __post_init__(self) -> None:
         self.learning_rate = auto_or_rate(self.learning_rate)
         self.given = as_given(self)
-        if self.stop_loss is not None and not self.stop_loss >= 0:
-            raise InputError(f"--stop-loss {self.stop_loss} is not a loss of 0 or more")
+        check_bounds(self)
         if self.stop_loss and str(self.logging_strategy) in ("no", "IntervalStrategy.NO"):
             raise InputError("--logging-strategy no gives --stop-loss nothing to compare; use epoch or steps")
         check_loss_bound(self.max_loss, "--max-loss")
-        check_bounds(self)
         check_given(self, "finetune")
         use_cpu_without_accelerator(self)
         super().__post_init__()

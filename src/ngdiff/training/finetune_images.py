@@ -85,10 +85,10 @@ class ImageFinetuneConfig(TrainingArguments):
     def __post_init__(self) -> None:
         self.learning_rate = auto_or_rate(self.learning_rate)
         self.given = as_given(self)
+        check_bounds(self)
         if self.train_sampling_strategy == "group_by_length":
             raise InputError("--train-sampling-strategy group_by_length is for texts; images have no lengths")
         check_loss_bound(self.max_loss, "--max-loss")
-        check_bounds(self)
         check_given(self, "finetune --task image")
         super().__post_init__()
         unpin_without_accelerator(self)

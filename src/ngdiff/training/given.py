@@ -34,7 +34,9 @@ def as_given(args: TrainingArguments) -> dict[str, Any]:
 def _plain(name: str, value: Any, *, takes_json: bool) -> Any:
     if isinstance(value, Enum):
         return value.value
-    if takes_json and isinstance(value, str) and value.startswith("{"):
+    if takes_json and isinstance(value, str) and (value.startswith("{") or name.endswith("_kwargs")):
+        if not value.startswith("{"):  # others may be the name of a file
+            raise InputError(f"--{name.replace('_', '-')} {value} is not JSON of the form {{...}}")
         try:
             return json.loads(value)
         except json.JSONDecodeError as error:

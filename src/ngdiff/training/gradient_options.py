@@ -42,8 +42,6 @@ class GradientOptions:
         """
         check_choice("--stash-dtype", self.stash_dtype, ("same", "bfloat16"))
         check_choice("--stash-device", self.stash_device, ("same", "cpu"))
-        if self.gradient_buffers not in (1, 2):
-            raise InputError(f"--gradient-buffers {self.gradient_buffers} is neither 1 nor 2")
         if self.gradient_buffers == 2:
             return
         if weighting.uses_dot:

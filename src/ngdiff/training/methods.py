@@ -70,14 +70,14 @@ def resolve_method(name: str) -> Method:
     if parts is not None:
         first, second = parts.groups()
         forget = "ce" if first == "ga" else first
-        if parse_spec(forget).name not in FORGET_OBJECTIVES:
+        if parse_spec(forget, "--method").name not in FORGET_OBJECTIVES:
             raise InputError(f"--method {name}: {first} is no forget objective; one of {', '.join(FORGET_OBJECTIVES)}")
         weighting, retain = _REGULARISERS.get(second, (second, "ce"))
         if not _is_weighting(weighting):
             known = ", ".join([*WEIGHTINGS, *_REGULARISERS])
             raise InputError(f"--method {name}: {second} is no weighting; one of {known}, torchjd:NAME")
         return Method(weighting, forget, retain)
-    weighting = parse_spec(name).name
+    weighting = parse_spec(name, "--method").name
     if weighting in METHODS:  # npo(beta=0.2): the parameters are those of its objective
         return Method(METHODS[weighting].weighting, name, METHODS[weighting].retain)
     if _is_weighting(name):
@@ -89,5 +89,5 @@ def resolve_method(name: str) -> Method:
 
 
 def _is_weighting(word: str) -> bool:
-    name = parse_spec(word).name
+    name = parse_spec(word, "--method").name
     return name in WEIGHTINGS or ":" in name

@@ -22,13 +22,14 @@ from ngdiff.core.answers import Answers, Reference
 from ngdiff.core.slots import Side
 from ngdiff.errors import InputError, WriteError
 from ngdiff.evaluation.eval_mode import eval_mode
-from ngdiff.files import sha256_folder, write_json
+from ngdiff.files import write_json
 from ngdiff.modeling.reference import Forward, ReferenceStore, write_references
 from ngdiff.objectives import Objective
+from ngdiff.training.checksums import write_checksums, wrong_files
 
 logger = logging.getLogger(__name__)
 
-_INDEX = "index.json"  # written last: if it is there, the files are complete
+_INDEX = "index.json"
 
 
 class References:
@@ -91,17 +92,6 @@ class References:
         }
         return hashlib.sha256(json.dumps([rows, sorted(self.log_probs)], sort_keys=True).encode()).hexdigest()
 
-    def load(self, identity: str) -> bool:
-        """Read the quantities; whether the folder holds those of these rows with this identity, undamaged."""
-        try:
-            index = self._index()
-            if (index["identity"], index["key"], index["files"]) != (identity, self._key, self._hashes()):
-                return False
-        except (OSError, ValueError, KeyError, TypeError):  # none, or a damaged one
-            return False
-        self._stores = {name: ReferenceStore(self.folder, name) for name in self.sets}
-        return all(row["row_id"] in self._stores[name] for name, rows in self.sets.items() for row in rows)
-
     def require(self, identity: str) -> None:
         """Read the quantities for a resumed run.
 
@@ -109,13 +99,23 @@ class References:
             identity: What `compute` returned when the run began.
 
         Raises:
-            InputError: they are not there; without the model before unlearning they cannot be computed again.
+            InputError: they are not there as they were written, or are of another run or of other rows. The model
+                before unlearning is gone, so that they cannot be made again.
         """
-        if not self.load(identity):
+        wrong, advice = "; ".join(wrong_files(self.folder)), "put back what is wrong from a copy"
+        if not wrong:
+            index = self._index()
+            if index["identity"] != identity:
+                wrong, advice = "it is of another run", "put back that of this run from a copy"
+            elif index["key"] != self._key:
+                wrong, advice = "it is of other rows", "give the same rows as at its start"
+        if wrong:
             raise InputError(
-                f"{self.folder} does not hold what the model said before unlearning about these rows when this run "
-                "began, which its objectives compare with; give the same rows as at its start, or start it anew"
+                f"{self.folder} does not hold what the model said before unlearning, which the objectives of this run "
+                f"compare with ({wrong}). No checkpoint can say it: {advice}, or start the run anew, with --overwrite "
+                "or another --output"
             )
+        self._stores = {name: ReferenceStore(self.folder, name) for name in self.sets}
 
     def compute(
         self,
@@ -166,8 +166,8 @@ class References:
         wait()
         if process == 0:
             counts = {name: len(rows) for name, rows in self.sets.items()}
-            found = {"identity": uuid.uuid4().hex, "key": self._key, "rows": counts, "files": self._hashes()}
-            write_json(self.folder / _INDEX, found)
+            write_json(self.folder / _INDEX, {"identity": uuid.uuid4().hex, "key": self._key, "rows": counts})
+            write_checksums(self.folder)
         wait()
         identity = str(self._index()["identity"])
         self.require(identity)
@@ -176,10 +176,6 @@ class References:
     def _index(self) -> dict[str, Any]:
         index: dict[str, Any] = json.loads((self.folder / _INDEX).read_text(encoding="utf-8"))
         return index
-
-    def _hashes(self) -> dict[str, str]:
-        found = sha256_folder(self.folder)
-        return {name: found[name] for name in found if name != _INDEX}
 
     def attach(self, name: str, batch: Mapping[str, Tensor], answers: Answers) -> Answers:
         """`answers` with the reference of its rows; as they are where the set needs none.

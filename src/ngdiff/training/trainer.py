@@ -217,9 +217,12 @@ class UnlearnTrainer(MeanLossTrainer):
         """Train as `transformers.Trainer.train`; afterwards dropout rates are what they were.
 
         Where an objective compares with the model before unlearning, that is `model` as it is now, also when this is
-        called again; for a run that resumes it is the one that the run began with.
+        called again; for a run that resumes it is the one that the run began with. Called again, losses before the run
+        are taken anew, too; the optimizer goes on with the state that it has, as that of `transformers.Trainer` does.
         """
         model = cast(nn.Module, self.model)
+        # What an earlier call left is of another run; one that resumes reads its own from the checkpoint.
+        self.run_state, self.step_log = RunState(), StepLog()
         try:
             with denormals_are_zero(), no_dropout(model, self.args.disable_dropout), self.task.training(model):
                 result = super().train(*args, **kwargs)

@@ -40,7 +40,7 @@ def resolve_weighting(text: str, *, option: str = "--weighting", **parameters: A
         >>> str(resolve_weighting("gdiff(c=0.9)"))
         'gdiff(c=0.9)'
     """
-    spec = parse_spec(text)
+    spec = parse_spec(text, option)
     where = f"{option} {spec.name}"
     twice = sorted(set(spec.arguments) & set(parameters))
     if twice:
