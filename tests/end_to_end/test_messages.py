@@ -58,7 +58,7 @@ def test_rows_that_are_left_out_are_counted(material, tmp_path, caplog):
     ("option", "message"),
     [
         ("--max-length=257", "--max-length 257 is beyond the model's context of 256 tokens"),
-        ("--max-length=0", "--max-length must be at least 2, found 0"),
+        ("--max-length=0", "--max-length 0 is not from 2 to 1,000,000,000"),
         ("--max-new-tokens=0", "--max-new-tokens 0 is not from 1 to 1,000,000"),
         ("--max-new-tokens=-3", "--max-new-tokens -3 is not from 1 to 1,000,000"),
         ("--tokens-per-batch=0", "--tokens-per-batch 0 is not from 1 to 1,000,000,000"),

@@ -61,7 +61,7 @@ class EvaluateOptions:
     max_length: int | None = option(
         None,
         help="longest row in tokens (the benchmark's, else the model's context; 2048 where it states none)",
-        accepted=COUNT,
+        accepted=Range(2, COUNT.largest),
     )
     max_new_tokens: int | None = option(
         None,

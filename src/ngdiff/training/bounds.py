@@ -40,7 +40,7 @@ RANGES: dict[str, Range] = {
     "ddp_bucket_cap_mb": Range(1, 1_000_000),
     "ddp_timeout": COUNT,  # seconds
     # Of ours.
-    "max_length": COUNT,
+    "max_length": Range(2, COUNT.largest),
     "stop_loss": FACTOR,
     "c": Range(0, 1),
     "autolr_interval": COUNT,
