@@ -223,7 +223,7 @@ def _distance(
             continue
         value = (now - reference) / unit
         parts[name] = Part(now, reference, before, value)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             errors.append(np.nan_to_num(np.abs(gaps / units - value), nan=np.inf))
     values = [abs(part.value) for part in parts.values() if part.value is not None]
     if not values:

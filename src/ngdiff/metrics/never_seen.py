@@ -38,49 +38,43 @@ def never_seen(
     Raises:
         InputError: records of other rows, or that a metric cannot use.
     """
-    numbers: dict[str, Any] = {}
-    ends: dict[str, Any] = {}
-    kept = [side for side in SIDES if len(sets.get(side, ())) > 1]
-    others = {
-        name: _aligned(sets, other, kept, model)
-        for name, other, model in (
-            ("retrained", retrained, "the retrained one"),
-            ("before", before, "the one before"),
-            ("base", base, "the base model"),
-        )
-        if other
-    }
-    own = row_values({side: sets[side] for side in kept})
-    values = {name: row_values(other) for name, other in others.items()}
-    drawn: dict[str, Any] = {"confidence": confidence or CONFIDENCE, "seed": seed}
-    if "forget" in kept:
-        found: dict[str, Distance] = {}
-        if "forget" in others.get("retrained", ()):
-            found["distance"] = distance(own, values["retrained"], values.get("before"), **drawn)
-        if "holdout" in kept:
-            saw_neither = values["base"] if "base" in values else base_row_values({side: sets[side] for side in kept})
-            found["distance_holdout"] = distance_from_holdout(own, values.get("before"), saw_neither, **drawn)
-        for key, one in found.items():
-            numbers[key] = _as_json(one)
-            if confidence is not None and one.interval is not None:
-                ends[key] = list(one.interval)
+    found = _distances(sets, retrained, before, base, confidence or CONFIDENCE, seed)
+    numbers: dict[str, Any] = {key: _as_json(one) for key, one in found.items()}
+    ends: dict[str, Any] = {key: list(one.interval) for key, one in found.items() if one.interval is not None}
     for name in PROTECTED if before else ():
         now, then = sets.get(name, ()), (before or {}).get(name, ())
-        if not (now and then and all(map(has_likelihood, (*now, *then)))):
-            continue
-        then = same_rows(now, then, f"collateral, by {name},", "the one before")
-        numbers.setdefault("collateral", {})[name] = collateral(now, then)
-        if confidence is not None and len(now) > 1:
-            interval = collateral_interval(now, then, confidence=confidence, seed=seed)
-            ends.setdefault("collateral", {})[name] = list(interval)
-    return numbers, ends
+        if now and then and all(map(has_likelihood, (*now, *then))):
+            then = same_rows(now, then, f"collateral, by {name},", "the one before")
+            numbers.setdefault("collateral", {})[name] = collateral(now, then)
+            if confidence is not None and len(now) > 1:
+                interval = collateral_interval(now, then, confidence=confidence, seed=seed)
+                ends.setdefault("collateral", {})[name] = list(interval)
+    return numbers, {} if confidence is None else ends
 
 
-def _aligned(sets: Sets, other: Sets, sides: Sequence[str], model: str) -> Sets:
+def _distances(
+    sets: Sets, retrained: Sets | None, before: Sets | None, base: Sets | None, confidence: float, seed: int
+) -> dict[str, Distance]:
+    own = {side: sets[side] for side in SIDES if len(sets.get(side, ())) > 1}
+    if "forget" not in own:
+        return {}
+    given = {"the retrained one": retrained, "the one before": before, "the base model": base}
+    others = [row_values(_aligned(own, other, model)) if other else None for model, other in given.items()]
+    values, (truth, unit, saw_neither) = row_values(own), others
+    found = {}
+    if truth is not None and retrained and retrained.get("forget"):
+        found["distance"] = distance(values, truth, unit, confidence=confidence, seed=seed)
+    if "holdout" in own:
+        saw_neither = base_row_values(own) if saw_neither is None else saw_neither
+        found["distance_holdout"] = distance_from_holdout(values, unit, saw_neither, confidence=confidence, seed=seed)
+    return found
+
+
+def _aligned(sets: Sets, other: Sets, model: str) -> Sets:
     """The other model's records of these sets, in the order of ours."""
     return {
-        side: same_rows(sets[side], other[side], f"the distance from never seen, by {side},", model)
-        for side in sides
+        side: same_rows(own, other[side], f"the distance from never seen, by {side},", model)
+        for side, own in sets.items()
         if other.get(side)
     }
 

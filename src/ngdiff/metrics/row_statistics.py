@@ -17,7 +17,7 @@ MEASURES = {**{name: name for name in MEANS}, **AREAS}  # measure -> the values 
 VALUES = (*MEANS, "min-20%", "n_tokens")
 SIDES = ("forget", "holdout")
 
-_MOST = 1e12  # no loss in nats, nor any other value here, comes near
+_MOST = 1e250  # sums and quotients of more would not be numbers
 
 Array = NDArray[np.float64]
 Weights = tuple[Array, Array]  # of the forget and of the holdout rows; one row for each draw
