@@ -7,7 +7,7 @@ from torch.nn import Parameter
 from ngdiff.core import LeanStepLine, NonlinearOptimizerError, StepLine
 from ngdiff.core.line import learning_rate, set_learning_rate
 
-from .test_line import LINEAR, NONLINEAR, Problem
+from .problems import LINEAR, NONLINEAR, Problem
 
 
 def distance(some, others) -> float:

@@ -28,19 +28,26 @@ def run_with_largest_file(words: list[str], size: int) -> Outcome:
     return finish(start(words, preexec_fn=limit))
 
 
+@pytest.fixture(scope="module")
+def undisturbed(material, tmp_path_factory) -> Path:
+    """Folder `short`, a run of one epoch, and folder `long`, one of three."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    for name, epochs in (("short", 1), ("long", 3)):
+        succeeded(run(*material.words(folder / name, num_train_epochs=epochs, **OPTIONS)))
+    return folder
+
+
 @pytest.fixture
-def interrupted(material, tmp_path) -> Path:
+def interrupted(undisturbed, copy_of) -> Path:
     """Output folder of a run of one epoch, to go on with."""
-    succeeded(run(*material.words(tmp_path / "run", num_train_epochs=1, **OPTIONS)))
-    return tmp_path / "run"
+    return copy_of(undisturbed / "short")
 
 
-def assert_resumes_to_the_end(material, folder: Path, tmp_path: Path) -> None:
+def assert_resumes_to_the_end(material, folder: Path, undisturbed: Path) -> None:
     """With space again the run ends where one ends that was never interrupted."""
-    succeeded(run(*material.words(tmp_path / "whole", num_train_epochs=3, **OPTIONS)))
     succeeded(run(*material.words(folder, "--resume", num_train_epochs=3, **OPTIONS)))
-    assert weights_of(folder) == weights_of(tmp_path / "whole")
-    assert steps_of(folder) == steps_of(tmp_path / "whole")
+    assert weights_of(folder) == weights_of(undisturbed / "long")
+    assert steps_of(folder) == steps_of(undisturbed / "long")
     assert json.loads((folder / "manifest.json").read_text())["extra"]["finished"] is True
 
 
@@ -53,7 +60,7 @@ def assert_resumes_to_the_end(material, folder: Path, tmp_path: Path) -> None:
     ],
     ids=["optimizer", "weights"],
 )
-def test_a_checkpoint_that_does_not_fit(material, interrupted, tmp_path, file, reason):
+def test_a_checkpoint_that_does_not_fit(material, undisturbed, interrupted, file, reason):
     checkpoint = interrupted / "checkpoint-2"
     before, log = everything_in(checkpoint), log_of(interrupted)
     weights = weights_of(interrupted)
@@ -72,7 +79,7 @@ def test_a_checkpoint_that_does_not_fit(material, interrupted, tmp_path, file, r
     assert everything_in(checkpoint) == before
     assert (weights_of(interrupted), log_of(interrupted)) == (weights, log)
     assert json.loads((interrupted / "manifest.json").read_text())["extra"]["finished"] is False
-    assert_resumes_to_the_end(material, interrupted, tmp_path)
+    assert_resumes_to_the_end(material, interrupted, undisturbed)
 
 
 def test_the_first_checkpoint_does_not_fit(material, tmp_path):
@@ -84,7 +91,7 @@ def test_the_first_checkpoint_does_not_fit(material, tmp_path):
     assert sorted(everything_in(folder)) == ["config.yaml", "manifest.json"]
 
 
-def test_the_model_at_the_end_does_not_fit(material, interrupted, tmp_path):
+def test_the_model_at_the_end_does_not_fit(material, undisturbed, interrupted):
     """The checkpoint and the model of before are left, and nothing half-written beside them."""
     before = everything_in(interrupted)
     size = (interrupted / "model.safetensors").stat().st_size - 1
@@ -98,4 +105,4 @@ def test_the_model_at_the_end_does_not_fit(material, interrupted, tmp_path):
     after = everything_in(interrupted)
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     assert changed == {"config.yaml", "manifest.json"}  # written when the run began
-    assert_resumes_to_the_end(material, interrupted, tmp_path)
+    assert_resumes_to_the_end(material, interrupted, undisturbed)

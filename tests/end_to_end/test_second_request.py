@@ -1,5 +1,6 @@
 """A second request to forget, on the result of a first one that trained an adapter."""
 
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -40,10 +41,10 @@ def sets(material: Material, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     return {"forget": write_rows(folder / "f.jsonl", rows[:4]), "retain": write_rows(folder / "r.jsonl", rows[4:])}
 
 
+@functools.cache
 def loss(model: Path, rows: Path) -> float:
-    """Of an evaluation of the model that was written."""
+    """Of an evaluation of the model that was written; no test changes one afterwards."""
     output = model.with_name(f"{model.name}-evaluated-{rows.stem}")
-    shutil.rmtree(output, ignore_errors=True)
     words = ("--forget", rows, "--output", output, "--max-new-tokens", 2)
     succeeded(run("evaluate", "--model", model, *words))
     return float(json.loads((output / "metrics.json").read_text())["forget"]["loss"])
@@ -87,7 +88,13 @@ def test_a_third_request_on_the_second(tmp_path: Path, material: Material, first
     assert loss(tmp_path / "third", sets["forget"]) == pytest.approx(found["after"]["forget"], rel=1e-4)
 
 
-@pytest.mark.parametrize("more", [("--merge-adapter", "--lora-rank=2"), ("--merge-adapter",)], ids=["adapt", "whole"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param(("--merge-adapter", "--lora-rank=2"), id="adapt"),
+        pytest.param(("--merge-adapter",), id="whole", marks=pytest.mark.slow),
+    ],
+)
 def test_a_merged_run_resumes(
     tmp_path: Path, material: Material, first: Path, sets: dict[str, Path], more: tuple[str, ...]
 ) -> None:
@@ -131,7 +138,6 @@ def test_finetune_on_an_adapter(tmp_path: Path, material: Material, first: Path,
     words = ("--train", material.forget, "--output", output, "--max-steps", 6, "--learning-rate", "1e-2")
     succeeded(run("finetune", "--model", first, *words, *more))
     assert loss(output, material.forget) < loss(first, material.forget)
-    shutil.rmtree(first.with_name(f"{first.name}-evaluated-{material.forget.stem}"))
 
 
 def test_dry_run_of_a_merged_adapter(tmp_path: Path, material: Material, first: Path, sets: dict[str, Path]) -> None:

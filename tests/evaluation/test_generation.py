@@ -14,20 +14,7 @@ from ngdiff.errors import InputError
 from ngdiff.evaluation.generation import generate_answers
 from ngdiff.evaluation.padding import STEPS
 
-PROMPTS = [[40, 41, 42], [90], [55, 60, 70, 80, 44, 45, 46], [90, 91], list(range(30, 60))]
-
-
-def plain_loop(model: Any, tokenizer: Any, prompt: list[int], max_new_tokens: int, ends: set[int]) -> str:
-    model.eval()
-    ids = list(prompt)
-    for _ in range(max_new_tokens):
-        with torch.no_grad():
-            best = int(model(input_ids=torch.tensor([ids])).logits[0, -1].argmax())
-        if best in ends:
-            break
-        ids.append(best)
-    model.train()
-    return str(tokenizer.decode(ids[len(prompt) :], skip_special_tokens=True)).strip()
+from .decoding import PROMPTS, plain_loop
 
 
 @pytest.mark.parametrize("budget", [1, 60, 4096])

@@ -10,8 +10,7 @@ from transformers import AutoModelForCausalLM, BartConfig, BertConfig
 from ngdiff.errors import InputError
 from ngdiff.evaluation.generation import generate_answers
 
-from .test_generation import PROMPTS, plain_loop
-from .test_padding import unaware
+from .decoding import PROMPTS, plain_loop, unaware
 
 
 def test_a_state_that_layers_keep_is_not_that_of_the_last_answer(tokenizer: Any) -> None:

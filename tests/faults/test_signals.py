@@ -13,31 +13,13 @@ import ngdiff.cli.text_unlearning
 from ngdiff.evaluation.journal import Journal
 from ngdiff.exit_codes import DONE, INTERRUPTED, STOPPED_RESUMABLE
 from ngdiff.training import UnlearnTrainer
-from ngdiff.training.saving import _Steps
 
-from ..end_to_end.runs import Outcome, evaluate_words, everything_in, records_of, run, steps_of, succeeded, weights_of
+from ..end_to_end.runs import evaluate_words, everything_in, records_of, run, steps_of, succeeded, weights_of
+from .stopped import said
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
 Send = Callable[..., None]
-
-
-@pytest.fixture
-def in_step(monkeypatch: pytest.MonkeyPatch) -> Send:
-    """`in_step(n, *signals)`: they are sent to this process when step n begins, in the next run alone."""
-    begin = _Steps.on_step_begin
-
-    def send(step: int, *signals: signal.Signals) -> None:
-        left = list(signals)
-
-        def on_step_begin(self: _Steps, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            begin(self, args, state, control, **kwargs)
-            while left and state.global_step == step - 1:
-                signal.raise_signal(left.pop(0))
-
-        monkeypatch.setattr(_Steps, "on_step_begin", on_step_begin)
-
-    return send
 
 
 @pytest.fixture
@@ -55,14 +37,6 @@ def once_in(monkeypatch: pytest.MonkeyPatch) -> Send:
         monkeypatch.setattr(where, name, called)
 
     return send
-
-
-def said(outcome: Outcome) -> str:
-    """The last line of a run that was stopped."""
-    lines = [line for line in outcome.err.splitlines() if line.startswith("ngdiff: ")]
-    assert len(lines) == 1, outcome.err
-    assert "Traceback" not in outcome.err
-    return lines[0].removeprefix("ngdiff: ")
 
 
 def no_leftovers(folder: Path) -> bool:

@@ -1,14 +1,18 @@
 """Signals of runs on images: as those on texts."""
 
+import os
 import signal
+
+import pytest
 
 from ngdiff.exit_codes import STOPPED_RESUMABLE
 
 from ..end_to_end.runs import run, succeeded, weights_of
 from .images import finetune_words, images, unlearn_words
-from .test_signals import in_step, pytestmark, said
+from .stopped import said
 
-__all__ = ["images", "in_step", "pytestmark"]
+__all__ = ["images"]
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
 
 def test_finetune_crops_as_it_would_have(images, tmp_path, in_step):

@@ -17,7 +17,7 @@ from transformers import (
 
 VOCABULARY = 50
 _TOKENS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
-_SMALL = {
+SMALL = {
     "vocab_size": VOCABULARY,
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -30,14 +30,14 @@ _SMALL = {
 }
 # The windows of 4 tokens are shorter than the rows, and rows stand closer than that.
 CONFIGS = {
-    "llama": LlamaConfig(**_SMALL),
+    "llama": LlamaConfig(**SMALL),
     "gpt2: learned positions": GPT2Config(
         vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=64, initializer_range=0.2, **_TOKENS
     ),
     "gemma2: windows, soft caps": Gemma2Config(
-        **_SMALL, head_dim=8, sliding_window=4, attn_logit_softcapping=3.0, final_logit_softcapping=2.0
+        **SMALL, head_dim=8, sliding_window=4, attn_logit_softcapping=3.0, final_logit_softcapping=2.0
     ),
-    "mistral: windows": MistralConfig(**_SMALL, sliding_window=4),
+    "mistral: windows": MistralConfig(**SMALL, sliding_window=4),
 }
 # They take positions from somewhere else, or pass a state on from token to token.
 LEAKING = {

@@ -22,22 +22,10 @@ from ngdiff.modeling.head import depends_on_length
 from ngdiff.speed.checks import difference_if_cut
 from ngdiff.speed.token_loss import cross_entropy_in_place
 
+from .models import SMALL, VOCABULARY
 from .passes import quick
 
-VOCABULARY = 50
-_SMALL = {
-    "vocab_size": VOCABULARY,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 64,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "initializer_range": 0.3,
-}
+_SMALL = {**SMALL, "initializer_range": 0.3}
 CONFIGS = {
     "llama": LlamaConfig(**_SMALL),
     "llama, tied": LlamaConfig(**_SMALL, tie_word_embeddings=True),

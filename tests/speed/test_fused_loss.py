@@ -29,30 +29,18 @@ from ngdiff.speed import checks
 from ngdiff.speed.checks import difference_if_fused
 from ngdiff.speed.fused_loss import FUSED_LOSSES, FusedLinearCrossEntropy, load_kernel
 
+from .models import SMALL, VOCABULARY
 from .passes import quick
 
-VOCABULARY = 50
-_SMALL = {
-    "vocab_size": VOCABULARY,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "max_position_embeddings": 64,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "initializer_range": 0.2,
-}
 CONFIGS = {
-    "llama": LlamaConfig(**_SMALL),
+    "llama": LlamaConfig(**SMALL),
     "gpt2: tied": GPT2Config(vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=64,
                              bos_token_id=1, eos_token_id=2, pad_token_id=0, initializer_range=0.2),
-    "gemma2: soft-capped logits": Gemma2Config(**_SMALL, num_key_value_heads=4, head_dim=8,
+    "gemma2: soft-capped logits": Gemma2Config(**SMALL, head_dim=8,
                                                final_logit_softcapping=2.0),
-    "granite: logits divided": GraniteConfig(**_SMALL, logits_scaling=4.0),
-    "cohere: logits multiplied": CohereConfig(**_SMALL, logit_scale=0.25),
-    "phi: a bias": PhiConfig(**_SMALL),
+    "granite: logits divided": GraniteConfig(**SMALL, logits_scaling=4.0),
+    "cohere: logits multiplied": CohereConfig(**SMALL, logit_scale=0.25),
+    "phi: a bias": PhiConfig(**{**SMALL, "num_key_value_heads": 4}),
 }  # fmt: skip
 
 

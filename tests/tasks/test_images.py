@@ -6,7 +6,6 @@ import math
 import pytest
 import torch
 from torch import nn
-from transformers import TrainerCallback
 
 from ngdiff.data import Images
 from ngdiff.errors import InputError
@@ -15,16 +14,7 @@ from ngdiff.tasks.batch_norm import frozen_statistics
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 
 from ..training.image_cases import NAMES, PREPARATION, classifier, images, statistics
-
-
-class Grab(TrainerCallback):
-    """Copies of the final gradients of every step."""
-
-    def __init__(self):
-        self.gradients = []
-
-    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
-        self.gradients.append({name: p.grad.clone() for name, p in model.named_parameters()})
+from ..training.runs import Grab, flat, steps
 
 
 @pytest.fixture
@@ -55,14 +45,6 @@ def make_trainer(tmp_path):
         )
 
     return make
-
-
-def flat(model) -> torch.Tensor:
-    return torch.cat([p.detach().reshape(-1) for p in model.parameters()])
-
-
-def steps(trainer) -> list[dict]:
-    return [row for row in trainer.state.log_history if "loss_forget" in row]
 
 
 def reference_gradient(model, chosen: Images) -> tuple[float, list[torch.Tensor]]:

@@ -11,7 +11,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, TrainerCallback
 from ngdiff.training.gradients import TwoBuffers
 
 from .conftest import VOCABULARY
-from .test_trainer import CHECKPOINTING, flat, steps
+from .runs import CHECKPOINTING, distance, first_gradient, flat, steps
 
 
 def gpt2() -> GPT2LMHeadModel:
@@ -69,8 +69,6 @@ def test_a_run_ends_where_one_with_whole_gradients_ends(make_trainer, tiny_model
 
 
 def test_the_first_direction_is_the_same_to_rounding(make_trainer, tiny_model, without):
-    from .test_memory import distance, first_gradient
-
     found, _ = first_gradient(make_trainer, tiny_model())
     without("sparse_embedding")
     expected, _ = first_gradient(make_trainer, tiny_model())
@@ -80,8 +78,6 @@ def test_the_first_direction_is_the_same_to_rounding(make_trainer, tiny_model, w
 
 @pytest.mark.parametrize("accumulation", [1, 3])
 def test_rows_that_wait_in_bf16_are_summed_before_they_are_rounded(make_trainer, tiny_model, without, accumulation):
-    from .test_memory import distance, first_gradient
-
     options = {"gradient_accumulation_steps": accumulation, "per_device_train_batch_size": 2}
     kept, _ = first_gradient(make_trainer, tiny_model(), stash_dtype="bfloat16", **options)
     without("sparse_embedding")

@@ -249,6 +249,25 @@ def end_of(make_trainer, tmp_path):
     return go
 
 
+@pytest.fixture(scope="module")
+def known_ends() -> dict[str, torch.Tensor]:
+    """Ends of runs that many tests compare with, by run and options."""
+    return {}
+
+
+@pytest.fixture
+def usual_end_of(end_of, known_ends):
+    """`end_of` for runs that many tests compare with: each is taken once."""
+
+    def go(run, **options):
+        key = repr((run, sorted(options.items())))
+        if key not in known_ends:
+            known_ends[key] = end_of(run, **options)
+        return known_ends[key]
+
+    return go
+
+
 ADAM = {"optim": "adamw_torch"}
 COSINE = {"lr_scheduler_type": "cosine_with_restarts"}
 # Option -> (its value, the options beside it): the weights at the end are others than without.
@@ -286,8 +305,8 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("run", "name", "value", "beside"), CHANGES)
-def test_it_changes_the_run(end_of, run, name, value, beside):
-    assert not torch.equal(end_of(run, **beside, **{name: value}), end_of(run, **beside))
+def test_it_changes_the_run(end_of, usual_end_of, run, name, value, beside):
+    assert not torch.equal(end_of(run, **beside, **{name: value}), usual_end_of(run, **beside))
 
 
 # Option -> (its value, the options beside it): how a run is computed, to the same weights but for rounding.
@@ -299,7 +318,7 @@ SAME = {
     "activation_checkpointing": (True, {}),
     "activation_checkpointing_kwargs": ({"use_reentrant": False}, {"activation_checkpointing": True}),
     "torch_compile": (True, {"torch_compile_backend": "eager"}),
-    "torch_compile_backend": ("eager", {}),
+    "torch_compile_backend": ("eager", {}),  # which asks for `torch_compile`, too
     "dataloader_num_workers": (1, {}),
     "dataloader_pin_memory": (False, {}),
     "dataloader_persistent_workers": (True, {"dataloader_num_workers": 1}),
@@ -322,6 +341,14 @@ QUIET = [
 ]
 
 
+# Tracing takes most of their time: by default images stand for all (unlearning: test_speed_in_training.py).
+SLOW = {
+    ("unlearn", "torch_compile"),
+    ("finetune", "torch_compile"),
+    *((run, "torch_compile_backend") for run in INHERITED),
+}
+
+
 @pytest.fixture
 def settings_of_torch():
     """What `full_determinism` and verbosity change for the whole process is put back."""
@@ -334,11 +361,17 @@ def settings_of_torch():
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch's compiler looks at it
-@pytest.mark.parametrize(("run", "name", "value", "beside"), QUIET)
-def test_it_changes_how_a_run_is_computed_alone(end_of, settings_of_torch, run, name, value, beside):
+@pytest.mark.parametrize(
+    ("run", "name", "value", "beside"),
+    [pytest.param(*case, marks=pytest.mark.slow if case[:2] in SLOW else ()) for case in QUIET],
+)
+def test_it_changes_how_a_run_is_computed_alone(end_of, usual_end_of, settings_of_torch, run, name, value, beside):
     beside = {key: item for key, item in beside.items() if key != "stop_loss" or run == "finetune"}
     without = {"activation_checkpointing": False} if name.startswith("activation") else {}
-    end, plain = end_of(run, **beside, **{name: value}), end_of(run, **without)
+    if name == "skip_memory_metrics":  # a thread looks at the memory all the time, and the run waits for it
+        beside, without = {**beside, "max_steps": 1}, {"max_steps": 1}
+    plain = usual_end_of(run, **without)
+    end = end_of(run, **beside, **{name: value})
     assert float((end - plain).norm()) <= 1e-4 * float(plain.norm())
 
 

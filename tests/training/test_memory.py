@@ -8,20 +8,7 @@ from ngdiff.errors import InputError
 from ngdiff.training import UnlearnConfig
 from ngdiff.weighting import WEIGHTINGS
 
-from .test_trainer import Grab, flat, steps
-
-
-def first_gradient(make_trainer, model, **options) -> tuple[torch.Tensor, dict]:
-    grab = Grab()
-    settings = {"max_steps": 1, "learning_rate": 1e-3, "callbacks": [grab], **options}
-    trainer = make_trainer(model, **settings)
-    trainer.train()
-    (log,) = steps(trainer)
-    return torch.cat([g.reshape(-1) for g in grab.gradients[0].values()]).double(), log
-
-
-def distance(one: torch.Tensor, other: torch.Tensor) -> float:
-    return float((one - other).norm() / other.norm())
+from .runs import distance, first_gradient, flat, steps
 
 
 @pytest.mark.parametrize("accumulation", [1, 3])

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from .test_trainer import flat
+from .runs import flat
 
 MICRO_BATCH = ["micro-batch", ["retain pass"], ["forget pass"]]
 COMBINATION = ["combination of the gradients"]

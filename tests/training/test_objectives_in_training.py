@@ -19,16 +19,10 @@ from ngdiff.modeling.plain_forward import forward_answers
 from ngdiff.objectives import FORGET_OBJECTIVES, RETAIN_OBJECTIVES
 from ngdiff.tasks.alternates import choices
 
+from .runs import flat, steps
+
 collate = AnswerCollator(0)
 WITH_ROWS_OF_TEXT = ("idk", "dpo")
-
-
-def flat(model) -> torch.Tensor:
-    return torch.cat([p.detach().reshape(-1) for p in model.parameters()])
-
-
-def steps(trainer) -> list[dict]:
-    return [row for row in trainer.state.log_history if "loss_forget" in row]
 
 
 @pytest.fixture

@@ -5,16 +5,10 @@ import torch
 
 from ngdiff.training.optimizers import OPTIMIZERS, step_rate
 
+from .runs import flat, steps
+
 for _library in ("prodigyopt", "dadaptation", "schedulefree"):
     pytest.importorskip(_library, reason="needs the optimizers extra")
-
-
-def flat(model) -> torch.Tensor:
-    return torch.cat([p.detach().reshape(-1) for p in model.parameters()])
-
-
-def steps(trainer) -> list[dict]:
-    return [row for row in trainer.state.log_history if "loss_forget" in row]
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

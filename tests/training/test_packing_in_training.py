@@ -15,27 +15,7 @@ from ngdiff.speed.cpu.row_attention import attention_of
 from ngdiff.tasks import ImageTask
 
 from .image_cases import PREPARATION, classifier
-from .test_trainer import CHECKPOINTING
-
-FIXED = {"optim": "sgd", "learning_rate": 1e-2}
-
-
-def flat(model) -> torch.Tensor:
-    return torch.cat([p.detach().reshape(-1) for p in model.parameters()])
-
-
-def steps(trainer) -> list[dict]:
-    return [row for row in trainer.state.log_history if "loss_forget" in row]
-
-
-def same_run(one, other, start: torch.Tensor, tolerance: float) -> None:
-    """Weights equal up to a part of how far they moved, and every figure of the log."""
-    moved = (flat(one.model) - start).norm()
-    assert moved > 0
-    assert (flat(one.model) - flat(other.model)).norm() <= tolerance * moved
-    for a, b in zip(steps(one), steps(other), strict=True):
-        for name in ("loss_retain", "loss_forget", "objective_forget", "norm_retain", "norm_forget"):
-            assert a[name] == pytest.approx(b[name], rel=1e-5, abs=1e-5)  # a KL starts at nothing but rounding
+from .runs import CHECKPOINTING, FIXED, flat, inputs_of, same_run, steps
 
 
 @pytest.fixture
@@ -50,13 +30,6 @@ def text(tiny_model):
         "processing_class": tokenizer,
         "model": lambda: tiny_model(vocab_size=len(tokenizer), max_position_embeddings=128),
     }
-
-
-def inputs_of(model) -> list[dict]:
-    """What the model will be given, pass by pass."""
-    seen = []
-    model.register_forward_pre_hook(lambda module, args, inputs: seen.append(inputs), with_kwargs=True)
-    return seen
 
 
 @pytest.mark.parametrize(
@@ -140,18 +113,10 @@ def test_nothing_is_packed_before_the_check(make_trainer):
 @pytest.mark.parametrize("objective", ["ce", "npo"])
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_by_itself_a_run_on_a_cpu_is_packed_and_attends_by_rows(make_trainer, tiny_model, objective, checkpointing):
-    trainers, seen = [], []
-    for packing in ("off", "auto"):
-        model = tiny_model()
-        seen = inputs_of(model)
-        trainer = make_trainer(
-            model, **FIXED, method=f"{objective}+gdiff", packing=packing, **{CHECKPOINTING: checkpointing}
-        )
-        start = flat(model)
-        trainer.train()
-        trainers.append(trainer)
-        assert attention_of(model) == "sdpa", "only while it trains"
-    same_run(*trainers, start, 1e-4)
+    model = tiny_model()
+    seen = inputs_of(model)
+    make_trainer(model, **FIXED, method=f"{objective}+gdiff", **{CHECKPOINTING: checkpointing}).train()
+    assert attention_of(model) == "sdpa", "only while it trains"
     assert all("attention_mask" not in inputs and "row_blocks" in inputs for inputs in seen[-6:])
 
 

@@ -9,7 +9,7 @@ from peft import LoraConfig
 from ngdiff.core import Parabola
 from ngdiff.errors import InputError
 
-from .test_trainer import CHECKPOINTING, flat, steps
+from .runs import CHECKPOINTING, flat, steps
 
 
 def resolved(trainer) -> bool:

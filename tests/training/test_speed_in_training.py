@@ -6,28 +6,30 @@ import torch
 from ngdiff.errors import InputError
 from ngdiff.speed import Forward
 
-from .test_packing_in_training import FIXED, flat, inputs_of, same_run
-from .test_trainer import CHECKPOINTING
+from .runs import CHECKPOINTING, FIXED, flat, inputs_of, same_run
 
 # What a run on a CPU takes by itself; `fused_loss` is the head in memory that is used again.
 SAVINGS = ("cut", "trailing_tokens", "packing", "row_attention", "fused_loss", "sparse_embedding")
 METHODS = ("ngdiff", "npo+gdiff", "rmu(layer=2)", "undial+gdiff", "ga+klr")
 
 
+@pytest.fixture(scope="module")
+def with_all():
+    """Method -> a trainer that has taken every saving."""
+    return {}
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("saving", SAVINGS)
-def test_a_run_without_a_saving_is_the_same(make_trainer, tiny_model, without, saving, method):
-    trainers = []
-    for off in (False, True):
-        if off:
-            without(saving, *(("packing",) if saving == "row_attention" else ()))
-        model = tiny_model()
-        start = flat(model)
-        options = {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 2}
-        trainer = make_trainer(model, **FIXED, **options, method=method)
-        trainer.train()
-        trainers.append(trainer)
-    same_run(*trainers, start, 1e-4)
+def test_a_run_without_a_saving_is_the_same(make_trainer, tiny_model, with_all, without, saving, method):
+    options = {**FIXED, "gradient_accumulation_steps": 2, "per_device_train_batch_size": 2, "method": method}
+    if method not in with_all:
+        with_all[method] = make_trainer(**options)
+        with_all[method].train()
+    without(saving, *(("packing",) if saving == "row_attention" else ()))
+    trainer = make_trainer(**options)
+    trainer.train()
+    same_run(trainer, with_all[method], flat(tiny_model()), 1e-4)
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])

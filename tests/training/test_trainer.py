@@ -3,7 +3,7 @@
 import copy
 import math
 import re
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,29 +15,9 @@ from ngdiff.modeling import save_model, train_tokenizer
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 from ngdiff.weighting import Weights
 
+from .runs import CHECKPOINTING, Grab, flat, steps
+
 collate = AnswerCollator(0)
-
-# Renamed within transformers 5; the old name warns where the new one is there.
-_names = {field.name for field in fields(UnlearnConfig)}
-CHECKPOINTING = "activation_checkpointing" if "activation_checkpointing" in _names else "gradient_checkpointing"
-
-
-class Grab(TrainerCallback):
-    """Copies of the final gradients of every step."""
-
-    def __init__(self):
-        self.gradients = []
-
-    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
-        self.gradients.append({n: None if p.grad is None else p.grad.clone() for n, p in model.named_parameters()})
-
-
-def flat(model) -> torch.Tensor:
-    return torch.cat([p.detach().reshape(-1) for p in model.parameters()])
-
-
-def steps(trainer) -> list[dict]:
-    return [row for row in trainer.state.log_history if "loss_forget" in row]
 
 
 def reference_gradient(model, rows) -> tuple[float, list[torch.Tensor]]:
