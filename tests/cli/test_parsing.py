@@ -342,7 +342,7 @@ def test_every_option_of_ours_has_a_help_text(command):
 def test_help_shows_defaults():
     text = " ".join(UNLEARN.help().split())
     for name, default in (
-        ("--method NAME", "ngdiff"),
+        ("--method NAME", "auto"),
         ("--learning-rate RATE", "auto"),
         ("--num-train-epochs NUMBER", "15"),
         ("--autolr-search", "true"),

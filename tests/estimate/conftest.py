@@ -109,7 +109,17 @@ def rehearse(config_file, options, rows):
         adapter = LoraConfig(r=lora_rank, target_modules="all-linear") if lora_rank else None
         model = fake_model(config_file(), mode.fake, tokenizer=range(VOCABULARY), dtype=dtype, peft_config=adapter)
         with rehearsal_options(options(**more)) as args:
-            trainer = RehearsalTrainer(model, args, rows(12, 1), rows(20, 2), mode=mode, live=LiveBytes())
+            ends = args.resolve_objectives()["forget"].ends
+            trainer = RehearsalTrainer(
+                model,
+                args,
+                rows(12, 1),
+                rows(20, 2),
+                holdout_dataset=rows(6, 3) if ends else None,
+                base_model=model if ends else None,
+                mode=mode,
+                live=LiveBytes(),
+            )
             return trainer.rehearse([(i, i) for i in range(4)])
 
     return make

@@ -17,6 +17,8 @@ class Batch:
         row: Row of each token.
         ref: Reference logits of each token.
         hidden: Hidden state of each token.
+        base: Logits of the base model of each token.
+        level: Level of each token.
         other: The batch of alternate answers, or None.
     """
 
@@ -26,6 +28,8 @@ class Batch:
     ref: list[list[float]]
     hidden: list[list[float]] = field(default_factory=list)
     other: Any = None
+    base: list[list[float]] = field(default_factory=list)
+    level: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,27 @@ def rmu(b, coefficient=20.0):
     return sum(sum((h - u) ** 2 for h, u in zip(v, target, strict=True)) / len(v) for v in b.hidden)
 
 
+def teacher(b):
+    total = 0.0
+    for z, base in zip(b.z, b.base, strict=True):
+        total -= sum(math.exp(x) * y for x, y in zip(log_softmax(base), log_softmax(z), strict=True))
+    return total
+
+
+def level(b, delta=1.0):
+    off = [abs(x - wanted) for x, wanted in zip(nll(b.z, b.y), b.level, strict=True)]
+    return sum(x * x / 2 if x < delta else delta * (x - delta / 2) for x in off)
+
+
+def lowered(b, weight=1.0):
+    total = 0.0
+    for z, y, ref, wanted in zip(b.z, b.y, b.ref, b.level, strict=True):
+        chance, then = math.exp(-wanted), [math.exp(x) for x in log_softmax(ref)]
+        target = [chance if i == y else (1 - chance) * p / (1 - then[y]) for i, p in enumerate(then)]
+        total -= sum(t * x for t, x in zip(target, log_softmax(z), strict=True))
+    return total + weight * level(b)
+
+
 FORGET: dict[str, list[Case]] = {
     "ce": [Case(ce, tokens)],
     "npo": [Case(npo, answered), Case(lambda b: npo(b, 0.7), answered, {"beta": 0.7})],
@@ -160,6 +185,17 @@ FORGET: dict[str, list[Case]] = {
         Case(**weighted(lambda p: p**2 * (1 - p) ** 3), parameters={"beta1": 2.0, "beta2": 3.0}),
     ],
     "undial": [Case(undial, tokens), Case(lambda b: undial(b, 2.5), tokens, {"beta": 2.5})],
+    "teacher": [Case(teacher, tokens)],
+    "level": [Case(level, tokens), Case(lambda b: level(b, 0.2), tokens, {"delta": 0.2})],
+    "unseen": [
+        Case(lambda b: (teacher(b) + lowered(b, 0.0)) / 2 + level(b), tokens),
+        Case(
+            lambda b: 0.75 * teacher(b) + 0.25 * lowered(b, 0.0) + 2.0 * level(b),
+            tokens,
+            {"weight": 2.0, "share": 0.75},
+        ),
+    ],
+    "lowered": [Case(lowered, tokens), Case(lambda b: lowered(b, 1.5), tokens, {"weight": 1.5})],
     "ceu": [
         Case(ceu, tokens, frozen=lambda fixed: lambda b: ceu(b, target_of=fixed.z)),
         Case(

@@ -27,6 +27,9 @@ ROWS = [
 ]
 
 
+PER_TOKEN = ("z", "y", "row", "ref", "hidden", "base", "level")
+
+
 def draw(seed: int = 0, other: bool = True, row=(0, 0, 0, 2, 2, 2)):
     """A batch of six tokens, five choices, three rows, the second of them without an answer."""
     g = torch.Generator().manual_seed(seed)
@@ -36,7 +39,9 @@ def draw(seed: int = 0, other: bool = True, row=(0, 0, 0, 2, 2, 2)):
 
     labels = torch.randint(5, (len(row),), generator=g).tolist()
     alternate = draw(seed + 1, other=False, row=(0, 0, 2)) if other else None
-    return cases.Batch(numbers(len(row), 5), labels, list(row), numbers(len(row), 5), numbers(len(row), 4), alternate)
+    own = numbers(len(row), 5), labels, list(row), numbers(len(row), 5), numbers(len(row), 4), alternate
+    levels = (torch.rand(len(row), generator=g, dtype=torch.float64) * 4 + 0.1).tolist()
+    return cases.Batch(*own, base=numbers(len(row), 5), level=levels)
 
 
 def answers_of(batch, rows: int = 3) -> tuple[Answers, torch.Tensor, torch.Tensor]:
@@ -46,6 +51,7 @@ def answers_of(batch, rows: int = 3) -> tuple[Answers, torch.Tensor, torch.Tenso
     labels = torch.tensor(batch.y)
     places = torch.arange(len(batch.y))
     ref = torch.tensor(batch.ref, dtype=torch.float64).log_softmax(-1)
+    base = torch.tensor(batch.base, dtype=torch.float64).log_softmax(-1)
     made = Answers(
         nll=-z.log_softmax(-1)[places, labels],
         row=torch.tensor(batch.row),
@@ -54,6 +60,8 @@ def answers_of(batch, rows: int = 3) -> tuple[Answers, torch.Tensor, torch.Tenso
         logits=z,
         hidden=hidden,
         reference=Reference(-ref[places, labels], ref),
+        teacher=Reference(-base[places, labels], base),
+        level=torch.tensor(batch.level, dtype=torch.float64),
         alternate=None if batch.other is None else answers_of(batch.other, rows)[0],
     )
     return made, z, hidden
@@ -112,10 +120,8 @@ def test_sums_add_up_over_batches(side, name, case):
     first, second = (
         replace(
             whole,
-            **{key: getattr(whole, key)[part] for key in ("z", "y", "row", "ref", "hidden")},
-            other=replace(
-                whole.other, **{key: getattr(whole.other, key)[cut] for key in ("z", "y", "row", "ref", "hidden")}
-            ),
+            **{key: getattr(whole, key)[part] for key in PER_TOKEN},
+            other=replace(whole.other, **{key: getattr(whole.other, key)[cut] for key in PER_TOKEN}),
         )
         for part, cut in ((slice(0, 3), slice(0, 2)), (slice(3, 6), slice(2, 3)))
     )
@@ -153,7 +159,8 @@ def test_a_batch_without_answers_adds_nothing(side, name, case):
     wide = torch.zeros(0, 5, dtype=torch.float64)
     labels = torch.zeros(0, dtype=torch.int64)
     reference = Reference(wide.sum(-1), wide)
-    made = Answers(wide.sum(-1), labels, rows=2, labels=labels, logits=wide, hidden=wide, reference=reference)
+    others = {"reference": reference, "teacher": reference, "level": wide.sum(-1)}
+    made = Answers(wide.sum(-1), labels, rows=2, labels=labels, logits=wide, hidden=wide, **others)
     made = replace(made, alternate=made)
     assert resolved(side, name, case)(made).item() == 0.0
 

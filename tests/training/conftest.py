@@ -37,6 +37,20 @@ def tiny_model():
 
 
 @pytest.fixture
+def base_model(tiny_model):
+    """`base_model()`: of the same shape, which knows no row."""
+
+    def make() -> LlamaForCausalLM:
+        made, generator = tiny_model(), torch.Generator().manual_seed(3)
+        with torch.no_grad():
+            for weight in made.parameters():
+                weight += 0.5 * torch.randn(weight.shape, generator=generator)
+        return made
+
+    return make
+
+
+@pytest.fixture
 def random_rows():
     """`random_rows(n, seed)`: encoded rows of 10 to 24 tokens, the first third of each a prompt."""
 
@@ -63,6 +77,7 @@ def make_trainer(tmp_path, tiny_model, random_rows):
             "optimizers",
             "eval_dataset",
             "holdout_dataset",
+            "base_model",
             "processing_class",
         )
         extra = {key: options.pop(key) for key in own if key in options}

@@ -54,7 +54,7 @@ def test_bad_learning_rates(tmp_path, bad):
         ({"forget_objective": "x"}, "--forget-objective x is not known"),
         ({"retain_objective": "x"}, "--retain-objective x is not known"),
         ({"method": "gdiff", "c": 1.5}, "--c 1.5 is not from 0 to 1"),
-        ({"c": 0.5}, "--c 0.5 has no meaning for --method ngdiff; gdiff takes it"),
+        ({"c": 0.5}, "--c 0.5 has no meaning for the weighting ngdiff; gdiff takes it"),
         ({"fused_loss": "apex"}, "--fused-loss apex is not known; one of none, cce, liger"),
         ({"forget_ceiling": "low"}, "--forget-ceiling low is none of"),
         ({"autolr_interval": 0}, "--autolr-interval 0 is not"),

@@ -63,7 +63,7 @@ def test_every_usual_name_is_made_of_known_parts(name):
         ({"method": "npo+gdrr"}, "--method npo[+]gdrr: gdrr is no weighting; one of ngdiff"),
         ({"method": "npo(gamma=1)"}, "npo takes no gamma"),
         ({"method": "gdiff(c=2)"}, "not in"),
-        ({"method": "npo", "c": 0.5}, "--c 0.5 has no meaning for --method npo; gdiff takes it"),
+        ({"method": "npo", "c": 0.5}, "--c 0.5 has no meaning for the weighting ga; gdiff takes it"),
         ({"method": "gdiff(c=0.5)", "c": 0.5}, "c is given twice"),
         ({"retain_objective": "npo"}, "--retain-objective npo is not known"),
         ({"optimizer": "adamax"}, "--optimizer adamax: no such optimizer; there are prodigy"),

@@ -35,8 +35,12 @@ def text(tiny_model):
 @pytest.mark.parametrize(
     ("objective", "retain_objective"), [*((name, "ce") for name in FORGET_OBJECTIVES), ("ce", "kl")]
 )
-def test_packed_runs_are_those_with_padding(make_trainer, tiny_model, text, objective, retain_objective):
+def test_packed_runs_are_those_with_padding(
+    make_trainer, tiny_model, base_model, random_rows, text, objective, retain_objective
+):
     rows = text if objective in ("idk", "dpo") else {"model": tiny_model, "forget": 10}
+    if FORGET_OBJECTIVES[objective].ends:
+        rows |= {"base_model": base_model(), "holdout_dataset": random_rows(6, 5)}
     trainers = []
     for packing in ("off", "on"):
         trainer = make_trainer(

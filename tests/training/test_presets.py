@@ -29,7 +29,7 @@ def test_a_preset_sets_its_options_and_no_other(tmp_path):
 
 def test_every_option_of_a_preset_differs_from_the_default_or_pins_it(tmp_path):
     same = {name for name, value in PAPER.items() if getattr(config(tmp_path), name) == value}
-    assert same == {"method", "autolr_interval"}
+    assert same == {"autolr_interval"}
 
 
 def test_given_options_win_and_the_run_says_that_it_is_not_the_presets(tmp_path, caplog):

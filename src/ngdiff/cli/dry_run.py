@@ -59,6 +59,7 @@ def dry_run(parser: CommandParser, options: Any, values: Mapping[str, Any], sets
         config: UnlearnConfig = parser.build(
             UnlearnConfig, given, output_dir=str(user_path(options.output, "--output"))
         )
+        config.know(base_model=options.base_model is not None, holdout="holdout" in sets)
         inputs = inputs_of(options.model, options.forget, options.retain, options.holdout, config.idk_file)
         check_output(options.output, overwrite=options.overwrite, resume=options.resume, inputs=inputs)
         if config.ceiling_form == "holdout" and "holdout" not in sets:
@@ -71,6 +72,7 @@ def dry_run(parser: CommandParser, options: Any, values: Mapping[str, Any], sets
             config,
             kept["forget"],
             kept["retain"],
+            holdout=kept.get("holdout"),
             tokenizer=tokenizer,
             template=template,
             dtype=options.dtype,

@@ -6,19 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from ngdiff.cli.adapters import check_adapter_options, prepared
 from ngdiff.cli.at_begin import AtBegin
 from ngdiff.cli.dry_run import DryRunOptions, dry_run
 from ngdiff.cli.inputs import described_model, inputs_of
 from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, SetOptions, read_sets
 from ngdiff.cli.overlap import without_overlap
-from ngdiff.cli.parsing import CommandParser
+from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first
 from ngdiff.cli.task import TaskOptions
 from ngdiff.data import resolve_template
 from ngdiff.errors import InputError
 from ngdiff.manifest import describe_data
-from ngdiff.modeling import check_savable, load_model, load_tokenizer
+from ngdiff.modeling import check_same_tokens, check_savable, load_model, load_tokenizer
 from ngdiff.tasks import TextTask
 from ngdiff.tasks.text_options import TextOptions
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
@@ -27,7 +29,21 @@ from ngdiff.training.gradient_options import GradientOptions
 
 
 @dataclass
-class TextUnlearnOptions(TaskOptions, ModelOptions, SetOptions, OutputOptions, LoraOptions, DryRunOptions):
+class BaseModelOptions:
+    """What a model says that never saw the rows."""
+
+    base_model: str | None = option(
+        None,
+        help="the model before fine-tuning, with the same tokens: forgetting ends where it stands, which never saw the "
+        "rows",
+        value="DIR_OR_NAME",
+    )
+
+
+@dataclass
+class TextUnlearnOptions(
+    TaskOptions, ModelOptions, BaseModelOptions, SetOptions, OutputOptions, LoraOptions, DryRunOptions
+):
     """Everything that is not an argument of the trainer."""
 
 
@@ -41,6 +57,7 @@ class TextUnlearning:
         {
             "task": TaskOptions,
             "model": ModelOptions,
+            "base model": BaseModelOptions,
             "data": SetOptions,
             "output": OutputOptions,
             "adapter": LoraOptions,
@@ -69,7 +86,9 @@ class TextUnlearning:
     def __init__(self, options: TextUnlearnOptions, config: UnlearnConfig) -> None:
         self.options, self.config = options, config
         self.peft_config = options.peft_config()
+        config.know(base_model=options.base_model is not None, holdout=options.holdout is not None)
         self.inputs = inputs_of(options.model, options.forget, options.retain, options.holdout, config.idk_file)
+        self.inputs += [] if options.base_model is None else inputs_of(options.base_model)
 
     def read(self) -> None:
         """Rows, tokenizer, template; no row is left in two sets."""
@@ -81,7 +100,11 @@ class TextUnlearning:
         self._sets = without_overlap(sets, self.companion, self._template, drop=options.drop_overlap)
         self.template = self._template.name
         self.data = {role: describe_data(getattr(options, role), rows) for role, rows in self._sets.items()}
+        if options.base_model is not None:
+            check_same_tokens(self.companion, options.base_model, trust_remote_code=options.trust_remote_code)
         self.model_files = described_model(options.model) if is_first() else {}
+        if options.base_model is not None and is_first():
+            self.model_files["base_model"] = described_model(options.base_model)
 
     def trainer(self, output: Path) -> UnlearnTrainer:
         """The model, loaded, in its trainer."""
@@ -100,11 +123,19 @@ class TextUnlearning:
             self._sets["forget"],
             self._sets["retain"],
             holdout_dataset=self._sets.get("holdout"),
+            base_model=None if options.base_model is None else self._base_model,
             processing_class=tokenizer,
             peft_config=self.peft_config,
             task=TextTask(model, tokenizer, self.config, template=self._template),
             callbacks=[AtBegin(write_base)],
         )
+
+    def _base_model(self) -> nn.Module:
+        options = self.options
+        base: nn.Module = load_model(
+            str(options.base_model), dtype=options.dtype, trust_remote_code=options.trust_remote_code
+        )
+        return base
 
     def evaluation(self) -> str:
         """The command that scores the model, on the sets of the run and read as the run read them."""

@@ -29,6 +29,8 @@ def train(trainer: UnlearnTrainer, companion: Any, folder: RunFolder, checkpoint
     outcome = outcome_of(trainer)
     files = trainer.save_to(folder.model_place(outcome.ruined), companion)
     folder.add_model(files, outcome.ruined)
+    parts = trainer.args.parts
+    folder.extra["method"] = {"weighting": parts.weighting, "forget": parts.forget, "retain": parts.retain}
     folder.extra |= _as_extra(outcome)
     if is_first():
         folder.outputs.append("training_log.json")

@@ -17,7 +17,7 @@ IGNORED = -100  # label of a position that is not learned
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What the model before unlearning said on the same tokens; held constant.
+    """What another model said on the same tokens, such as the one before unlearning; held constant.
 
     Args:
         nll: (T,) negative log-probability of each label, at least fp32.
@@ -41,7 +41,10 @@ class Answers:
         logits: (T, V), at least fp32, with graph. Only for objectives that need `logits`.
         hidden: (T, H) hidden states after one layer at the positions that predict the labels. Only for those
             that need `hidden`.
-        reference: Only for those that need a reference.
+        reference: What the model before unlearning said. Only for those that need a reference.
+        teacher: What the base model said, the one before fine-tuning. Only for those that need a teacher.
+        level: (T,) loss, in nats, that each label would have in a model that never saw the rows, at least fp32, held
+            constant. Only for those that need levels.
         alternate: The same rows with another answer in place of their own, e.g. "I don't know". Only for those that
             need `alternate`.
     """
@@ -53,6 +56,8 @@ class Answers:
     logits: Tensor | None = None
     hidden: Tensor | None = None
     reference: Reference | None = None
+    teacher: Reference | None = None
+    level: Tensor | None = None
     alternate: "Answers | None" = None
 
     def per_row(self, values: Tensor | None = None) -> tuple[Tensor, Tensor]:

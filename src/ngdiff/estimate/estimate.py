@@ -73,6 +73,7 @@ def estimate(
     forget: Rows,
     retain: Rows,
     *,
+    holdout: Rows = None,
     tokenizer: Any,
     template: Template | None = None,
     dtype: str = "float32",
@@ -92,7 +93,8 @@ def estimate(
     Args:
         model: Hub name or folder, with or without weights, a shape or a `config.json`.
         config: Options, made in a single process.
-        forget, retain: Rows, as for `UnlearnTrainer`.
+        forget, retain, holdout: Rows, as for `UnlearnTrainer`. A base model is estimated by its output head; while it is
+            evaluated, before the first step, it also takes memory for its weights.
         tokenizer: The tokenizer of the rows.
         template: If it is resolved already; the sets are then taken to be checked against each other already.
         dtype: Of the weights.
@@ -120,7 +122,16 @@ def estimate(
     with rehearsal_options(config) as options:
         task = TextTask(rehearsed, tokenizer, options, template=template)
         trainer = RehearsalTrainer(
-            rehearsed, options, forget, retain, processing_class=tokenizer, task=task, mode=mode, live=LiveBytes()
+            rehearsed,
+            options,
+            forget,
+            retain,
+            holdout_dataset=holdout,
+            base_model=rehearsed if config.has_base_model else None,
+            processing_class=tokenizer,
+            task=task,
+            mode=mode,
+            live=LiveBytes(),
         )
         load = workload(trainer, config, processes=processes)
         found = trainer.rehearse(load.pairs)

@@ -5,7 +5,7 @@ import copy
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -22,6 +22,7 @@ from ngdiff.estimate.live import LiveBytes, Peak
 from ngdiff.estimate.operations import Operations
 from ngdiff.modeling.reference import FrozenHead, frozen_head
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
+from ngdiff.training.compared import Compared
 from ngdiff.training.moments import Moment
 from ngdiff.training.pairing import Pair
 
@@ -64,8 +65,7 @@ class RehearsalTrainer(UnlearnTrainer):
         self._counted: dict[str, list[float]] = {}
         self.observe = self._watch
         self.prober.autolr = _SingleLossProbe(self.prober.autolr.settings, mode)
-        if self.references is not None:
-            self.references = cast(Any, _FakeReferences(self.references.log_probs))
+        self.compared = _fake(self.compared, cast(nn.Module, self.model))
         self.run_state.initial_losses = dict.fromkeys(("forget", "retain", "holdout"), 1.0)
         self.pop_callback(PrinterCallback)
 
@@ -178,8 +178,38 @@ class _SingleLossProbe(AutoLR):
         return Probe(before=rate, after=rate)
 
 
+def _fake(compared: Compared, model: nn.Module) -> Compared:
+    """The same as fake tensors; the base model has the shapes of the model in training."""
+    references, teacher = (
+        None if one is None else _FakeReferences(one.log_probs) for one in (compared.references, compared.teacher)
+    )
+    levels = None
+    if compared.levels is not None:
+        levels, teacher = _FakeLevels(), teacher or _FakeReferences(set())
+    made: Any = _FakeCompared
+    found: Compared = made(references=references, teacher=teacher, levels=levels, base_model=model)
+    return found
+
+
+class _FakeCompared(Compared):
+    def base_loss(self) -> None:
+        """Not known."""
+        return None
+
+
+class _FakeLevels:
+    """Levels as fake tensors."""
+
+    def fix(self, losses: Sequence[Tensor]) -> None:
+        """Nothing to note."""
+
+    def of(self, batch: Mapping[str, Tensor], answers: Answers) -> Tensor:
+        """One level for each answer token."""
+        return answers.nll.detach().clone()
+
+
 class _FakeReferences:
-    """References, the model's outputs before unlearning, as fake tensors."""
+    """References, the outputs of another model, as fake tensors."""
 
     def __init__(self, log_probs: set[str]) -> None:
         self.log_probs = log_probs
@@ -193,15 +223,19 @@ class _FakeReferences:
             self._head.weight = head.weight.clone()
         return "not asked"
 
-    def attach(self, name: str, batch: Mapping[str, Tensor], answers: Answers) -> Answers:
-        """`answers` with a reference of the same tokens."""
+    def losses(self, name: str) -> list[Tensor]:
+        """None are known."""
+        return []
+
+    def of(self, name: str, batch: Mapping[str, Tensor], answers: Answers) -> Reference:
+        """Of the same tokens."""
         log_probs = None
         if name in self.log_probs and answers.logits is not None:
             width = answers.logits.shape[1] if self._head is None else self._head.weight.shape[1]
             dtype = torch.float32 if self._head is None else self._head.weight.dtype
             states = answers.logits.new_empty((answers.nll.shape[0], width), dtype=dtype)
             log_probs = states.log_softmax(-1) if self._head is None else self._head.log_probs(states)
-        return replace(answers, reference=Reference(answers.nll.detach().clone(), log_probs))
+        return Reference(answers.nll.detach().clone(), log_probs)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from ngdiff.modeling.image_models import (
 from ngdiff.modeling.load import load_model, load_tokenizer
 from ngdiff.modeling.merge import MergedBase, merge_adapter
 from ngdiff.modeling.model_files import check_savable
+from ngdiff.modeling.same_tokens import check_same_tokens
 from ngdiff.modeling.save import save_model
 from ngdiff.modeling.shapes import MODEL_SHAPES, SHAPES, build_model, is_shape, read_shape
 from ngdiff.modeling.tokenizer import train_tokenizer
@@ -27,6 +28,7 @@ __all__ = [
     "add_adapter",
     "build_image_model",
     "build_model",
+    "check_same_tokens",
     "check_savable",
     "check_tokens",
     "check_vocabulary",

@@ -141,6 +141,11 @@ class ReferenceStore:
     def __contains__(self, row: int) -> bool:
         return row in self._where
 
+    def losses(self, row: int) -> Tensor:
+        """Losses of the answer tokens of one row, in nats."""
+        file, start, end = self._where[row]
+        return self._nll[file][start:end]
+
     def of(self, rows: Iterable[int], device: torch.device) -> Reference:
         """What was said on the answer tokens of `rows`, one after the other.
 

@@ -10,6 +10,7 @@ from ngdiff.objectives.refusal import dpo, idk
 from ngdiff.objectives.rmu import quarter_up, rmu
 from ngdiff.objectives.simnpo import simnpo
 from ngdiff.objectives.undial import undial
+from ngdiff.objectives.unseen import level, lowered, teacher, unseen
 from ngdiff.objectives.weighted_ascent import satimp, wga
 
 FORGET_OBJECTIVES: dict[str, Objective] = {
@@ -45,6 +46,38 @@ FORGET_OBJECTIVES: dict[str, Objective] = {
     "wga": Objective(wga, unit="token", formula="-stopgrad(p^beta) CE, beta 1", source="Wang et al. 2025"),
     "satimp": Objective(
         satimp, unit="token", formula="-stopgrad(p^b1 (1-p)^b2) CE, b1 5, b2 1", source="Yang et al. 2025"
+    ),
+    "teacher": Objective(
+        teacher,
+        unit="token",
+        formula="CE to softmax(z_base)",
+        source="distillation (Hinton et al. 2015) from the model before fine-tuning",
+        needs=frozenset({"logits", "teacher_logits"}),
+        ends=True,
+    ),
+    "level": Objective(
+        level,
+        unit="token",
+        formula="Huber(NLL - level)",
+        source="ours; levels: Watson et al. 2022",
+        needs=frozenset({"level"}),
+        ends=True,
+    ),
+    "unseen": Objective(
+        unseen,
+        unit="token",
+        formula="(teacher + lowered) / 2 + weight Huber(NLL - level), weight 1",
+        source="ours: from the model before fine-tuning and from the one before unlearning",
+        needs=frozenset({"logits", "teacher_logits", "reference_logits", "level"}),
+        ends=True,
+    ),
+    "lowered": Objective(
+        lowered,
+        unit="token",
+        formula="CE to softmax(z_ref) with p(y) = exp(-level) + weight Huber(NLL - level), weight 1",
+        source="ours, after UNDIAL (Dong et al. 2024)",
+        needs=frozenset({"logits", "reference_logits", "level"}),
+        ends=True,
     ),
     "undial": Objective(
         undial,

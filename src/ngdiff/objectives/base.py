@@ -20,6 +20,8 @@ NEEDS = {
     "hidden": "hidden states after one layer, where the answer tokens are predicted",
     "reference": "token losses of the model before unlearning",
     "reference_logits": "log-probabilities of all choices of the model before unlearning",
+    "teacher_logits": "log-probabilities of all choices of the base model, the one before fine-tuning",
+    "level": "the loss that each answer token would have in a model that never saw the rows",
     "alternate": "the same rows with another answer (`I don't know`)",
 }
 
@@ -42,6 +44,7 @@ class Objective:
         own_answers: Whether its gradient goes through the rows' own answers; those of `alternate` alone otherwise.
         has_token_loss: Whether it raises or lowers the answers' token losses, so that a forget ceiling on them makes
         sense.
+        ends: Whether its minimum is where forgetting is to end, so that it needs no ceiling.
         layer: For `hidden`: `number of layers -> number of the layer`, from 1. The parameter `layer` replaces it.
     """
 
@@ -54,6 +57,7 @@ class Objective:
     own_answers: bool = True
     has_token_loss: bool = True
     layer: Callable[[int], int] | None = None
+    ends: bool = False
 
     def __post_init__(self) -> None:
         unknown = sorted(self.needs - NEEDS.keys())

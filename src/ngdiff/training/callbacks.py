@@ -9,6 +9,7 @@ class _Run(Protocol):
     def start_run(self) -> None: ...
     def end_run(self) -> None: ...
     def start_epoch(self) -> None: ...
+    def start_step(self) -> None: ...
     def choose_learning_rate(self) -> None: ...
 
 
@@ -38,6 +39,12 @@ class RunCallback(TrainerCallback):
     ) -> None:
         """accelerate's `set_epoch` does not reach a custom sampler when a run resumes within an epoch."""
         self._run.start_epoch()
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """No micro-batch of the step has been seen."""
+        self._run.start_step()
 
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

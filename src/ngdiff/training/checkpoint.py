@@ -50,6 +50,8 @@ class RunState:
         pending_logs: Figures of the steps since the last log line.
         references: Identity of what the model said before unlearning (`References.compute`); empty where no objective
             compares with it.
+        teacher: Likewise of what the base model says.
+        level_losses: Losses of holdout tokens that levels are taken from, in nats (`ngdiff.training.levels`).
     """
 
     weighting: dict[str, Any] = field(default_factory=dict)
@@ -57,6 +59,8 @@ class RunState:
     probes: list[dict[str, Any]] = field(default_factory=list)
     pending_logs: list[dict[str, float]] = field(default_factory=list)
     references: str = ""
+    teacher: str = ""
+    level_losses: list[float] = field(default_factory=list)
 
     def save(self, checkpoint: str | Path) -> None:
         """Write into a checkpoint folder."""

@@ -21,7 +21,7 @@ from ngdiff.training.bounds import check_bounds
 from ngdiff.training.check_inherited import check_given, check_optimizer, check_schedule
 from ngdiff.training.given import as_given
 from ngdiff.training.gradient_options import GradientOptions
-from ngdiff.training.methods import Method, resolve_method
+from ngdiff.training.methods import AUTO, Method, method_for, resolve_method
 from ngdiff.training.outcome import check_loss_bound
 from ngdiff.training.presets import PRESETS, preset_values
 from ngdiff.training.sharding import check_fsdp_options
@@ -57,8 +57,11 @@ class UnlearnConfig(AutoLROptions, GradientOptions, TextOptions, TrainingArgumen
     """
 
     method: str = option(
-        "ngdiff",
-        "usual name of a method, or OBJECTIVE+WEIGHTING such as npo+ngdiff; listed by `ngdiff methods`",
+        AUTO,
+        "usual name of a method, or OBJECTIVE+WEIGHTING such as npo+ngdiff; listed by `ngdiff methods`; auto: "
+        f"{method_for(base_model=True, holdout=True)} with --base-model, else "
+        f"{method_for(base_model=False, holdout=True)} with --holdout, else "
+        f"{method_for(base_model=False, holdout=False)}",
         "NAME",
     )
     preset: str | None = option(
@@ -105,6 +108,10 @@ class UnlearnConfig(AutoLROptions, GradientOptions, TextOptions, TrainingArgumen
     )
     save_total_limit: int | None = option(2, "checkpoints that are kept; none: all")
 
+    # What a run has, on which `method="auto"` depends. No options: no annotation, so that they are no fields.
+    has_base_model = False
+    has_holdout = False
+
     def __new__(cls, *args: Any, **given: Any) -> Self:
         """Notes which options are given: those that a preset leaves alone."""
         made = super().__new__(cls)
@@ -135,17 +142,30 @@ class UnlearnConfig(AutoLROptions, GradientOptions, TextOptions, TrainingArgumen
         if self.fused_loss != "none" and self.device.type == "cpu" and not FUSED_LOSSES[self.fused_loss].on_cpu:
             raise InputError(f"--fused-loss {self.fused_loss} runs on GPUs only; on CPU use none or cce")
 
+    def know(self, *, base_model: bool, holdout: bool) -> None:
+        """What the run has beside the two sets: a model before fine-tuning, rows that the model has never seen.
+
+        Raises:
+            InputError: an option that cannot be used with the method that follows from it.
+        """
+        self.has_base_model, self.has_holdout = base_model, holdout
+        self._check_method()
+
     @property
     def ceiling_form(self) -> str:
-        """`forget_ceiling` as it is given; where it is not: random, or none for objectives without a token loss."""
+        """`forget_ceiling` as it is given; where it is not: random, or none for objectives that need none."""
         if self.forget_ceiling is not None:
             return self.forget_ceiling
-        return "random" if self.resolve_objectives()["forget"].has_token_loss else "none"
+        objective = self.resolve_objectives()["forget"]
+        return "random" if objective.has_token_loss and not objective.ends else "none"
 
     @property
     def parts(self) -> Method:
         """Weighting and objectives: the method's, where no option replaces them."""
-        method = resolve_method(self.method)
+        name = (
+            method_for(base_model=self.has_base_model, holdout=self.has_holdout) if self.method == AUTO else self.method
+        )
+        method = resolve_method(name)
         return replace(
             method,
             weighting=self.weighting or method.weighting,
@@ -167,7 +187,7 @@ class UnlearnConfig(AutoLROptions, GradientOptions, TextOptions, TrainingArgumen
         """The weighting with its parameters."""
         given = {} if self.c is None else {"c": self.c}
         if given and parse_spec(self.parts.weighting, self._option_of("weighting")).name != "gdiff":
-            raise InputError(f"--c {self.c:g} has no meaning for --method {self.method}; gdiff takes it")
+            raise InputError(f"--c {self.c:g} has no meaning for the weighting {self.parts.weighting}; gdiff takes it")
         return resolve_weighting(self.parts.weighting, option=self._option_of("weighting"), **given)
 
     def resolve_objectives(self) -> dict[str, Objective]:

@@ -62,6 +62,21 @@ class MeanLossTrainer(ChosenOptimizerTrainer):
         with eval_mode(model):
             return self.retain_loss(model, own)
 
+    def token_losses(self, rows: Examples) -> Tensor:
+        """Losses of the answer tokens of rows, one row after the other, in nats, on the host, without gradients.
+
+        Every process computes all of them; all must call it.
+        """
+        size, found = self.args.per_device_eval_batch_size, []
+        model = cast(nn.Module, self.model)
+        with eval_mode(model), torch.no_grad(), fresh_weights(model):
+            for start in range(0, len(rows), size):
+                with self.observe("loss"):
+                    inputs = self._prepare_inputs(self.task.collate(rows[start : start + size]))
+                    with self.compute_loss_context_manager():
+                        found.append(self.task.forward(model, inputs).nll.float().cpu())
+        return torch.cat(found)
+
     @property
     def loss_rows(self) -> dict[str, int]:
         """Rows of each set that the losses before and after a run are taken of: all to forget, and of those to keep as

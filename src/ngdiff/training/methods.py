@@ -45,6 +45,21 @@ METHODS: dict[str, Method] = {
     "rmu": Method("gdiff", forget="rmu", formula="L_R + RMU_F", source="Li et al. 2024, WMDP; retain side: L_R"),
 }
 
+AUTO = "auto"
+
+
+def method_for(*, base_model: bool, holdout: bool) -> str:
+    """What `--method auto` means: the method that ends nearest to a model that never saw the rows, for what is given.
+
+    Args:
+        base_model: Whether there is the model before fine-tuning.
+        holdout: Whether there are rows that the model has never seen.
+    """
+    if base_model:
+        return "unseen+ngdiff"
+    return "lowered+ngdiff" if holdout else "ngdiff"
+
+
 _SUM = re.compile(r"([^+(]+(?:\(.*?\))?)\+(.+)")  # a plus inside brackets is part of a number
 # Second parts of `X+Y` beside the weightings: how the retain set enters, as MUSE names it.
 _REGULARISERS = {"gdr": ("gdiff", "ce"), "klr": ("gdiff", "kl")}

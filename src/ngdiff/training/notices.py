@@ -4,10 +4,15 @@ import logging
 import math
 from collections.abc import Iterable, Mapping
 
+from ngdiff.errors import InputError
+
 logger = logging.getLogger(__name__)
 
 # A model that gives its forget answers less than this a token (22 % probability) hardly recites them.
 _UNKNOWN_LOSS = 1.5
+
+# Two ways to a mean loss differ by less.
+_ROUNDING = 1e-4
 
 # A run whose forget loss never got to this part of its ceiling is called unfinished.
 _UNFINISHED = 0.5
@@ -39,6 +44,28 @@ def notice_start(losses: Mapping[str, float], ceiling: float | None, *, unit: st
             100 * math.exp(-losses["forget"]),
             conditions,
         )
+
+
+def check_base_model(losses: Mapping[str, float], base: float | None, *, unit: str) -> None:
+    """Refuse a base model that knows the rows to forget.
+
+    Args:
+        losses: Before unlearning, of the sets, in nats.
+        base: Of the forget rows in the base model; None where there is none.
+        unit: Of what a loss is the mean.
+
+    Raises:
+        InputError: it knows them as well as the model.
+    """
+    if base is None:
+        return
+    if base <= losses["forget"] * (1.0 + _ROUNDING):
+        raise InputError(
+            f"--base-model: its loss on the forget rows, {base:.3f} nats a {unit}, is no higher than that of --model, "
+            f"{losses['forget']:.3f}: it knows them, and cannot say where a model stands that never saw them. Give the "
+            "model from before fine-tuning"
+        )
+    logger.info("Base model: forget loss %.4f", base)
 
 
 def notice_end(forget_losses: Iterable[float], ceiling: float | None, steps: int) -> None:

@@ -13,7 +13,7 @@ from ngdiff.core.slots import Side
 from ngdiff.objectives import Objective
 from ngdiff.tasks import Task
 from ngdiff.tasks.alternates import side_by_side, split_rows
-from ngdiff.training.references import References
+from ngdiff.training.compared import Compared
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ObjectivePass:
     Args:
         task: Has the forward pass.
         objectives: Of both sides.
-        references: What the model said before unlearning; None if no objective needs it.
+        compared: What other models say about the rows.
         model: The model without wrappers, for the number of its layers.
         processes: Number of processes that share a step.
         autocast: Precision of the run.
@@ -48,13 +48,13 @@ class ObjectivePass:
         self,
         task: Task,
         objectives: Mapping[Side, Objective],
-        references: References | None,
+        compared: Compared,
         *,
         model: nn.Module,
         processes: int,
         autocast: Callable[[], AbstractContextManager[Any]],
     ) -> None:
-        self._task, self._objectives, self._references = task, objectives, references
+        self._task, self._objectives, self._compared = task, objectives, compared
         self._processes, self._autocast = processes, autocast
         self._layers = {side: _layer(objective, model) for side, objective in objectives.items()}
 
@@ -85,21 +85,19 @@ class ObjectivePass:
         objective, forward = self._objectives[side], self._task.forward
         other = batch.get("alternate")
         if other is None:
-            return self._with_reference(side, batch, forward(model, batch, objective.needs, self._layers[side]))
+            return self._compare(side, batch, forward(model, batch, objective.needs, self._layers[side]))
         if not objective.own_answers:  # their losses are only logged and compared with the ceiling
             with torch.no_grad():
                 answers = forward(model, batch)
             return replace(answers, alternate=forward(model, other))
         rows = batch["labels"].shape[0]
         own, alternate = split_rows(forward(model, side_by_side(dict(batch), other), objective.needs), rows)
-        alternate = self._with_reference("alternate", other, alternate)
-        return replace(self._with_reference(side, batch, own), alternate=alternate)
+        alternate = self._compare("alternate", other, alternate)
+        return replace(self._compare(side, batch, own), alternate=alternate)
 
-    def _with_reference(self, name: str, batch: Mapping[str, Any], answers: Answers) -> Answers:
-        if self._references is None:
-            return answers
+    def _compare(self, name: str, batch: Mapping[str, Any], answers: Answers) -> Answers:
         with torch.no_grad(), self._autocast():
-            return self._references.attach(name, batch, answers)
+            return self._compared.attach(name, batch, answers)
 
 
 def _layer(objective: Objective, model: nn.Module) -> int | None:

@@ -3,12 +3,14 @@
 `trainer` is an `UnlearnTrainer` that is ready to train.
 """
 
-import math
 from typing import Any
 
+import torch
+
 from ngdiff.evaluation.eval_mode import eval_mode
-from ngdiff.training.config import UnlearnConfig
+from ngdiff.training.teacher import load_base_model
 from ngdiff.training.gradients import gradients_for
+from ngdiff.training.levels import unknown_hardness
 from ngdiff.training.objective_pass import ObjectivePass
 from ngdiff.training.sharding import fresh_weights
 from ngdiff.training.step import TwoGradientStep
@@ -37,7 +39,7 @@ def prepare_references(trainer: Any) -> None:
         InputError: a resumed run whose references are not there.
         WriteError: the disk is full.
     """
-    references, args = trainer.references, trainer.args
+    references, args = trainer.compared.references, trainer.args
     if references is None:
         return
     if trainer.state.global_step > 0:  # the weights are no longer those before unlearning
@@ -57,6 +59,59 @@ def prepare_references(trainer: Any) -> None:
         )
 
 
+def prepare_teacher(trainer: Any) -> None:
+    """Ask the base model, the one before fine-tuning, what the forget objective is to come near.
+
+    It is loaded for this alone. Before `check_forward`: by the plain pass, as what is saved in passes of the model in
+    training was not tried on this one.
+
+    Raises:
+        InputError: a base model of other tokens, or one that knows the rows.
+        WriteError: the disk is full.
+    """
+    teacher, args = trainer.compared.teacher, trainer.args
+    if teacher is None or (trainer.run_state.teacher and teacher.load(trainer.run_state.teacher)):
+        return
+    base = load_base_model(trainer.compared.base_model).to(args.device)
+    with trainer.observe("references"), trainer.accelerator.autocast():
+        trainer.run_state.teacher = teacher.compute(
+            base,
+            trainer.task.forward,
+            trainer.task.collate,
+            batch_size=args.per_device_eval_batch_size,
+            device=args.device,
+            process=args.process_index,
+            processes=args.world_size,
+            wait=trainer.accelerator.wait_for_everyone,
+        )
+
+
+def prepare_levels(trainer: Any) -> None:
+    """Find twins for the tokens to forget; a run that goes on has their last losses from its checkpoint."""
+    compared = trainer.compared
+    levels, teacher = compared.levels, compared.teacher
+    if levels is None:
+        return
+    if not compared.level_rows:
+        levels.fix(teacher.losses("forget"))
+        return
+    if teacher is not None:
+        forget, holdout = teacher.losses("forget"), teacher.losses("holdout")
+    else:
+        forget = unknown_hardness(trainer.forget_dataset, trainer.task.collate)
+        holdout = unknown_hardness(compared.level_rows, trainer.task.collate)
+    levels.pair(forget, holdout, seed=trainer.args.seed)
+    levels.losses = torch.tensor(trainer.run_state.level_losses)
+
+
+def refresh_levels(trainer: Any) -> None:
+    """Before a step: look again at what the twins cost the model, where that is due."""
+    compared, state = trainer.compared, trainer.run_state
+    if compared.levels is not None and compared.level_rows and compared.levels.is_due(trainer.state.global_step + 1):
+        compared.levels.losses = trainer.token_losses(compared.level_rows)
+        state.level_losses = compared.levels.losses.tolist()
+
+
 def first_losses(trainer: Any) -> dict[str, float]:
     """Mean loss of each set before unlearning, in nats; a resumed run has them from its checkpoint."""
     if not trainer.run_state.initial_losses:
@@ -72,7 +127,7 @@ def make_step(trainer: Any) -> TwoGradientStep:
     objective_pass = ObjectivePass(
         trainer.task,
         trainer.objectives,
-        trainer.references,
+        trainer.compared,
         model=trainer.model,
         processes=trainer.accelerator.num_processes,
         autocast=trainer.accelerator.autocast,
@@ -86,9 +141,3 @@ def make_step(trainer: Any) -> TwoGradientStep:
         global_sum=trainer.global_sum,
         observe=trainer.observe,
     )
-
-
-def epochs_of(args: UnlearnConfig, forget_rows: int) -> int:
-    """Number of passes over the forget set, rounded up."""
-    steps = -(-forget_rows // args.rows_per_step)
-    return -(-args.max_steps // steps) if args.max_steps > 0 else math.ceil(args.num_train_epochs)

@@ -1,4 +1,6 @@
-"""Reference quantities of a run: computed before its first step, read again when it resumes.
+"""What another model says of a run's rows: computed before its first step, read again when it resumes.
+
+That is the model before unlearning, or the base model, the one before fine-tuning.
 
 Each computation has an identity, a random number, which is stored beside the files and in the run's checkpoints. So a
 resumed run can tell its own references from those of another run without looking at any weight.
@@ -10,7 +12,6 @@ import logging
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ _INDEX = "index.json"
 
 
 class References:
-    """What the model before unlearning said about the rows, by set.
+    """What a model said about the rows, by set.
 
     Args:
         folder: Where they are kept, inside the run's output folder.
@@ -82,6 +83,30 @@ class References:
                 sets["alternate"] = list(alternates())
             log_probs += asked if "reference_logits" in objective.needs else []
         return cls(folder, sets, log_probs, names) if sets else None
+
+    @classmethod
+    def of_base_model(
+        cls,
+        folder: str | Path,
+        objective: Objective,
+        forget: Sequence[Mapping[str, Any]],
+        holdout: Sequence[Mapping[str, Any]],
+        names: Sequence[str],
+    ) -> "References":
+        """What the base model says of the rows to forget, and of holdout rows that levels are taken from.
+
+        Args:
+            folder: As above.
+            objective: Of the forget side.
+            forget, holdout: Encoded rows.
+            names: As above.
+        """
+        sets = {
+            name: [{**row, "row_id": i} for i, row in enumerate(rows)]
+            for name, rows in (("forget", forget), ("holdout", holdout))
+            if len(rows)
+        }
+        return cls(folder, sets, ["forget"] if "teacher_logits" in objective.needs else [], names)
 
     @cached_property
     def _key(self) -> str:
@@ -177,23 +202,30 @@ class References:
         index: dict[str, Any] = json.loads((self.folder / _INDEX).read_text(encoding="utf-8"))
         return index
 
-    def attach(self, name: str, batch: Mapping[str, Tensor], answers: Answers) -> Answers:
-        """`answers` with the reference of its rows; as they are where the set needs none.
+    def losses(self, name: str) -> list[Tensor]:
+        """Losses of the answer tokens of each row of a set, in nats."""
+        return [self._stores[name].losses(row) for row in range(len(self.sets[name]))]
+
+    def of(self, name: str, batch: Mapping[str, Tensor], answers: Answers) -> Reference | None:
+        """What was said of a batch's rows; None where nothing was asked of their set.
+
+        Args:
+            name: Of the set that the rows are of.
+            batch: With the `row_id` of each row.
+            answers: What the model says of it, for device and width.
 
         Raises:
             InputError: a batch without numbers of rows, as some collators make them.
         """
         if name not in self.sets:
-            return answers
+            return None
         if "row_id" not in batch:
             raise InputError("data_collator: batches need the `row_id` of each row for this objective")
-        known = self._stores[name]
         rows = [row for row in batch["row_id"].tolist() if row >= 0]
         if not rows:  # a batch that stands in for none
             empty = answers.nll.new_zeros(0)
-            width = None if answers.logits is None else answers.logits.new_zeros(0, answers.logits.shape[1])
-            return replace(answers, reference=Reference(empty, width))
-        return replace(answers, reference=known.of(rows, answers.nll.device))
+            return Reference(empty, None if answers.logits is None else answers.logits.new_zeros(answers.logits.shape))
+        return self._stores[name].of(rows, answers.nll.device)
 
 
 def _share(

@@ -27,20 +27,29 @@ from ngdiff.modeling.vocabulary import with_usable_pad
 from ngdiff.objectives import Objective, forget_ceiling
 from ngdiff.speed.cpu.denormals import denormals_are_zero
 from ngdiff.tasks import Rows, Task, TextTask
+from ngdiff.training.teacher import BaseModel
 from ngdiff.training.callbacks import RunCallback
 from ngdiff.training.check_inherited import check_activation_checkpointing, check_best_metric
 from ngdiff.training.checkpoint import RunState
+from ngdiff.training.compared import Compared
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.dropout import no_dropout
 from ngdiff.training.mean_loss import MeanLossTrainer
 from ngdiff.training.moments import Observer, unobserved
-from ngdiff.training.notices import notice_end, notice_start
+from ngdiff.training.notices import check_base_model, notice_end, notice_start
 from ngdiff.training.pairing import PairCollator, PairDataset, PairSampler
 from ngdiff.training.precision import GRADIENT_NOISE, LOSS_NOISE, precision_of, refuse_half_precision
-from ngdiff.training.prepare import check_forward, epochs_of, first_losses, make_step, prepare_references
+from ngdiff.training.prepare import (
+    check_forward,
+    first_losses,
+    make_step,
+    prepare_levels,
+    prepare_references,
+    prepare_teacher,
+    refresh_levels,
+)
 from ngdiff.training.probing import Prober, figures_of
 from ngdiff.training.progress import StepProgress
-from ngdiff.training.references import References
 from ngdiff.training.sets import count_step, read_sets
 from ngdiff.training.sharding import check_accelerator
 from ngdiff.training.step import StepReport, TwoGradientStep
@@ -59,7 +68,10 @@ class UnlearnTrainer(MeanLossTrainer):
         forget_dataset: Rows to forget: anything `ngdiff.data.read_rows` reads (files, hub names, `datasets`, lists of
             mappings in TRL's formats), or mappings with `input_ids` and `labels`.
         retain_dataset: Rows to keep, in the same forms.
-        holdout_dataset: Rows the model never saw, for `forget_ceiling="holdout"`.
+        holdout_dataset: Rows the model never saw, for levels and `forget_ceiling="holdout"`.
+        base_model: The model before fine-tuning, which never saw the rows to forget, with the same tokens: a model, the
+            name or folder of one, or a function that loads it. For objectives that come near what it says; it is asked
+            once, before the first step.
         eval_dataset: Rows whose loss is logged when `eval_strategy` asks for it: one set or a mapping of sets. By
             default the forget and the retain rows.
         processing_class: The tokenizer; by default the model's own, where `model` is a name.
@@ -81,6 +93,7 @@ class UnlearnTrainer(MeanLossTrainer):
         retain_dataset: Rows,
         *,
         holdout_dataset: Rows = None,
+        base_model: BaseModel | None = None,
         eval_dataset: Rows = None,
         processing_class: Any = None,
         data_collator: Callable[..., Any] | None = None,
@@ -97,6 +110,7 @@ class UnlearnTrainer(MeanLossTrainer):
             model = add_adapter(model, peft_config, seed=args.seed)
         if task is not None and data_collator is not None:
             raise InputError("data_collator: a task makes its own batches; give only one of the two")
+        args.know(base_model=base_model is not None, holdout=holdout_dataset is not None)
         self.task: Task = task or TextTask(model, processing_class, args, data_collator)
         self.task.prepare(args.run_settings())
         self.objectives: dict[Side, Objective] = cast(Any, args.resolve_objectives())
@@ -139,15 +153,7 @@ class UnlearnTrainer(MeanLossTrainer):
             knows_cosine=args.gradient_buffers == 2,
         )
         self.run_state = RunState()
-        self.references = References.needed(
-            Path(str(args.output_dir), "reference"),
-            self.objectives,
-            {"retain": self.retain_dataset, "forget": self.forget_dataset},
-            lambda: cast(Any, self.alternates).of_epochs(
-                epochs_of(args, len(self.forget_dataset)), seed=args.order_seed
-            ),
-            self.task.hashed,
-        )
+        self.compared = Compared.needed(args, self.objectives, sets, self.task.hashed, base_model)
         self.sampler = sets.sampler(self.task, args)
         settings = args.autolr_settings(
             retain_counts=self.weigher.retain_counts(),
@@ -279,6 +285,10 @@ class UnlearnTrainer(MeanLossTrainer):
 
     # ---- the learning rate -----------------------------------------------------------------------------------------
 
+    def start_step(self) -> None:
+        """Before a step: look at the levels again, where they are due."""
+        refresh_levels(self)
+
     def choose_learning_rate(self) -> None:
         """Probe and set the learning rate if this step asks for it. Gradients are final when this runs."""
         step = self.state.global_step + 1
@@ -312,9 +322,12 @@ class UnlearnTrainer(MeanLossTrainer):
         self._operations_each = None
         self.start_epoch()
         self._step = make_step(self)  # before any pass: sharded weights that a pass gathered would be taken for whole
+        prepare_teacher(self)
+        prepare_levels(self)
         check_forward(self)
         prepare_references(self)
         losses = first_losses(self)
+        check_base_model(losses, self.compared.base_loss(), unit=self.task.unit)
         self.prober.resume(self.run_state.probes)
         self.weigher.ceiling = forget_ceiling(
             self.args.ceiling_form,

@@ -1,0 +1,28 @@
+"""A base model speaks of a model's tokens only if both have the same."""
+
+from typing import Any
+
+from ngdiff.errors import InputError
+from ngdiff.modeling.load import load_tokenizer
+
+
+def check_same_tokens(tokenizer: Any, base_model: str, *, trust_remote_code: bool = False) -> None:
+    """Compare a model's tokenizer with that of its base model; tokens that only one has added are allowed.
+
+    Args:
+        tokenizer: The model's.
+        base_model: Folder or name of the other.
+        trust_remote_code: Run Python code that comes with it.
+
+    Raises:
+        InputError: another tokenizer; names a token.
+    """
+    other = load_tokenizer(base_model, trust_remote_code=trust_remote_code).get_vocab()
+    for token, number in tokenizer.get_vocab().items():
+        if other.get(token, number) != number:
+            raise InputError(
+                f"--base-model {base_model}: its token {token!r} has number {other[token]}, that of --model {number}; "
+                "a base model needs the same tokens"
+            )
+    if not other.keys() & tokenizer.get_vocab().keys():
+        raise InputError(f"--base-model {base_model} has none of the tokens of --model; a base model needs the same")

@@ -1,0 +1,88 @@
+"""Levels: the loss that each token to forget would have in a model that never saw its row.
+
+Such a token has a *twin*: a token of the holdout rows, which the model never saw, that is about as hard by the base
+model's loss; without a base model, any token of the holdout rows. The level of a token is the loss of its twin in the
+model as it is now. So the forget rows' losses get not only the mean but also the spread of those of rows never seen,
+and they follow when the model's losses of these move.
+
+Difficulty calibration of membership inference (Watson et al. 2022, arXiv 2111.08440), turned into a target.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ngdiff.core.answers import Answers, count_units
+
+ROWS = 64  # holdout rows whose losses are looked at again, evenly spread
+INTERVAL = 10  # steps between two looks
+_NEAR = 20  # a twin is one of so many tokens next in hardness, on either side
+
+Row = Mapping[str, Any]
+
+
+class Levels:
+    """Twins of the tokens to forget, and what these cost the model now.
+
+    Attributes:
+        losses: Of the tokens of the holdout rows, in nats, when they were last looked at; empty before.
+    """
+
+    def __init__(self) -> None:
+        self._twins: list[Tensor] = []
+        self.losses = torch.empty(0)
+
+    def pair(self, forget: Sequence[Tensor], holdout: Sequence[Tensor], *, seed: int) -> None:
+        """Choose the twins.
+
+        Args:
+            forget: Hardness of the answer tokens of each row to forget.
+            holdout: Of each holdout row, in the same unit.
+            seed: Of the choice among tokens of nearly the same hardness.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        known, order = torch.cat(list(holdout)).sort(stable=True)
+        self._twins = []
+        for hardness in forget:
+            first = torch.searchsorted(known, hardness.contiguous())
+            last = torch.searchsorted(known, hardness.contiguous(), right=True)
+            middle = torch.maximum(torch.minimum(first + (last - first) // 2, last - 1), first)
+            # Among tokens of the very same hardness all are as near.
+            spread = torch.clamp((last - first) // 2, min=_NEAR)
+            step = torch.rand(hardness.shape, generator=generator) * (2 * spread + 1) - spread - 0.5
+            place = (middle + step.round().long()).clamp(0, len(known) - 1)
+            self._twins.append(order[place])
+
+    def fix(self, losses: Sequence[Tensor]) -> None:
+        """Without holdout rows: each token is its own twin.
+
+        Args:
+            losses: Of the answer tokens of each row to forget in a model that never saw them, in nats.
+        """
+        ends = torch.tensor([len(own) for own in losses]).cumsum(0).tolist()
+        self._twins = [torch.arange(end - len(own), end) for own, end in zip(losses, ends, strict=True)]
+        self.losses = torch.cat(list(losses))
+
+    def of(self, batch: Mapping[str, Tensor], answers: Answers) -> Tensor:
+        """Levels of the answer tokens of a batch to forget, as `Answers.level`.
+
+        Args:
+            batch: With the `row_id` of each row.
+            answers: What the model says of it.
+        """
+        rows = [row for row in batch["row_id"].tolist() if row >= 0]
+        if not rows:  # a batch that stands in for none
+            return answers.nll.new_zeros(0)
+        return torch.cat([self.losses[self._twins[row]] for row in rows]).to(answers.nll)
+
+    @staticmethod
+    def is_due(step: int) -> bool:
+        """Whether the losses are looked at before this step, from 1."""
+        return (step - 1) % INTERVAL == 0
+
+
+def unknown_hardness(rows: Sequence[Row], collate: Callable[[Sequence[Row]], Mapping[str, Tensor]]) -> list[Tensor]:
+    """Of the answer tokens of each row, where nothing says how hard they are: any token may be any other's twin."""
+    return [torch.zeros(int(count_units(collate([row])["labels"], "token"))) for row in rows]

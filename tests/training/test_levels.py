@@ -1,0 +1,187 @@
+"""Levels: twins of tokens to forget, and a run that ends where a model stands that never saw the rows."""
+
+import copy
+import math
+
+import pytest
+import torch
+
+from ngdiff.core.answers import Answers, Reference
+from ngdiff.data import AnswerCollator
+from ngdiff.errors import InputError
+from ngdiff.modeling.plain_forward import forward_answers
+from ngdiff.training.compared import Compared
+from ngdiff.training.levels import INTERVAL, Levels, unknown_hardness
+
+
+def batch_of(rows):
+    return {"row_id": torch.tensor(rows)}
+
+
+def no_answers(count):
+    return Answers(torch.zeros(count), torch.zeros(count, dtype=torch.long), rows=1)
+
+
+def test_a_twin_is_about_as_hard():
+    levels = Levels()
+    holdout = [torch.rand(50, generator=torch.Generator().manual_seed(i)) * 10 for i in range(20)]
+    forget = [torch.tensor([0.0, 5.0, 10.0]), torch.tensor([2.5])]
+    levels.pair(forget, holdout, seed=0)
+    levels.losses = torch.cat(holdout)  # a twin's own hardness
+    found = levels.of(batch_of([1, 0]), no_answers(4))
+    assert found.tolist() == pytest.approx([2.5, 0.0, 5.0, 10.0], abs=0.5)
+
+
+def test_levels_have_the_spread_of_the_holdout_losses():
+    """Tokens that cost a base model the same cost this one more or less: the levels do, too."""
+    generator = torch.Generator().manual_seed(1)
+    hardness = torch.rand(5000, generator=generator)
+    levels = Levels()
+    levels.pair([torch.full((2000,), 0.5)], [hardness], seed=0)
+    levels.losses = hardness + torch.randn(5000, generator=generator)
+    found = levels.of(batch_of([0]), no_answers(2000))
+    near = levels.losses[(hardness - 0.5).abs() < 0.005]
+    assert float(found.mean()) == pytest.approx(float(near.mean()), abs=0.15)
+    assert float(found.std()) == pytest.approx(float(near.std()), rel=0.2)
+
+
+def test_where_nothing_says_how_hard_tokens_are_any_is_a_twin():
+    rows = [{"input_ids": [1, 2, 3, 4], "labels": [-100, 2, 3, 4]}] * 300
+    forget, holdout = (unknown_hardness(rows, AnswerCollator(0)) for _ in range(2))
+    assert [len(own) for own in forget[:2]] == [3, 3]
+    levels = Levels()
+    levels.pair(forget, holdout, seed=0)
+    levels.losses = torch.arange(900.0)
+    found = levels.of(batch_of(list(range(300))), no_answers(900))
+    assert float(found.mean()) == pytest.approx(450, abs=40)
+    assert float(found.std()) == pytest.approx(900 / math.sqrt(12), rel=0.1)
+    assert int(found.min()) < 30
+    assert int(found.max()) > 870
+
+
+def test_without_holdout_rows_levels_are_the_losses_given():
+    levels = Levels()
+    levels.fix([torch.tensor([1.0, 2.0]), torch.tensor([3.0])])
+    assert levels.of(batch_of([1, -1, 0]), no_answers(3)).tolist() == [3.0, 1.0, 2.0]
+    assert levels.of(batch_of([-1]), no_answers(0)).shape == (0,)
+
+
+@pytest.mark.parametrize(("own", "others"), [(5, 4), (4, 5)])
+def test_a_base_model_may_have_other_tokens_at_the_end(own, others):
+    """Added tokens: those of the model get probability 0, those of the base model are left out."""
+    said = Reference(torch.zeros(1), torch.arange(others, dtype=torch.float32)[None].log_softmax(-1))
+
+    class Known:
+        def of(self, *_):
+            return said
+
+    answers = Answers(torch.zeros(1), torch.tensor([0]), rows=1, logits=torch.zeros(1, own))
+    found = Compared(teacher=Known()).attach("forget", batch_of([0]), answers).teacher.log_probs
+    expected = torch.arange(4, dtype=torch.float32).softmax(-1)
+    assert torch.allclose(found[0, :4].exp(), expected)
+    assert own == 4 or found[0, 4] == -torch.inf
+
+
+def nll_of(model, rows):
+    with torch.no_grad():
+        return [forward_answers(model, AnswerCollator(0)([row])).nll for row in rows]
+
+
+@pytest.fixture
+def holdout_rows(random_rows):
+    return random_rows(6, 5)
+
+
+@pytest.mark.parametrize(
+    ("base", "holdout", "objective"),
+    [(True, True, "unseen"), (True, False, "unseen"), (False, True, "lowered"), (False, False, "ce")],
+)
+def test_the_method_follows_from_what_is_given(make_trainer, base_model, holdout_rows, base, holdout, objective):
+    trainer = make_trainer(
+        method="auto",
+        base_model=base_model() if base else None,
+        holdout_dataset=holdout_rows if holdout else None,
+        max_steps=2,
+    )
+    assert (trainer.args.parts.forget, trainer.args.parts.weighting) == (objective, "ngdiff")
+    trainer.train()
+
+
+def test_a_step_compares_with_the_base_model_and_with_levels(make_trainer, base_model, holdout_rows):
+    base = base_model()
+    trainer = make_trainer(
+        method="auto",
+        base_model=base,
+        holdout_dataset=holdout_rows,
+        max_steps=1,
+        autolr_search=False,
+        per_device_train_batch_size=12,  # all forget rows
+    )
+    before = copy.deepcopy(trainer.model)
+    trainer.train()
+    forget, levels = trainer.forget_dataset, trainer.compared.levels
+    assert torch.allclose(levels.losses, torch.cat(nll_of(before, holdout_rows)), atol=1e-5)
+    told = trainer.compared.teacher.losses("forget")
+    assert torch.allclose(torch.cat(told), torch.cat(nll_of(base, forget)), atol=1e-5)
+    total, tokens = 0.0, 0
+    for row in range(len(forget)):
+        with torch.no_grad():
+            own, told = (
+                forward_answers(model, AnswerCollator(0)([forget[row]]), frozenset({"logits"}))
+                for model in (before, base)
+            )
+        aim = levels.of(batch_of([row]), own)
+        other = own.logits.softmax(-1).scatter(1, own.labels[:, None], 0.0)
+        own_aim = other / other.sum(-1, keepdim=True) * (1 - (-aim).exp())[:, None]
+        own_aim = own_aim.scatter(1, own.labels[:, None], (-aim).exp()[:, None])
+        aims = (told.logits.softmax(-1) + own_aim) / 2
+        total -= float((aims * own.logits.log_softmax(-1)).sum())
+        off = (own.nll - aim).abs()
+        total += float(torch.where(off < 1, off**2 / 2, off - 0.5).sum())
+        tokens += len(own.nll)
+    first = next(row for row in trainer.state.log_history if "objective_forget" in row)
+    assert first["objective_forget"] == pytest.approx(total / tokens, rel=1e-4)
+
+
+def test_levels_are_looked_at_again(make_trainer, base_model, holdout_rows, monkeypatch):
+    trainer = make_trainer(method="lowered+ngdiff", holdout_dataset=holdout_rows, max_steps=INTERVAL + 2)
+    seen = []
+    look = type(trainer).token_losses
+    monkeypatch.setattr(
+        type(trainer), "token_losses", lambda self, rows: (seen.append(self.state.global_step), look(self, rows))[1]
+    )
+    trainer.train()
+    assert seen == [0, INTERVAL]
+
+
+@pytest.mark.parametrize(
+    ("method", "missing"),
+    [("unseen+ngdiff", "--base-model"), ("teacher+gdiff", "--base-model"), ("level+ngdiff", "--holdout")],
+)
+def test_what_an_objective_lacks_is_named(make_trainer, method, missing):
+    with pytest.raises(InputError, match=missing):
+        make_trainer(method=method)
+
+
+def test_a_base_model_that_knows_the_rows_is_refused(make_trainer, tiny_model):
+    trainer = make_trainer(method="teacher+ngdiff", base_model=tiny_model())  # the model itself
+    with pytest.raises(InputError, match="it knows them"):
+        trainer.train()
+
+
+def test_a_resumed_run_ends_alike(make_trainer, base_model, holdout_rows, tmp_path):
+    options = {
+        "method": "auto",
+        "base_model": base_model(),
+        "holdout_dataset": holdout_rows,
+        "num_train_epochs": 5,
+        "save_strategy": "steps",
+        "save_steps": 4,
+        "save_total_limit": None,
+    }
+    whole = make_trainer(output=tmp_path / "whole", **options)
+    whole.train()
+    again = make_trainer(output=tmp_path / "whole", **options)
+    again.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-8"))
+    for one, other in zip(whole.model.parameters(), again.model.parameters(), strict=True):
+        assert torch.equal(one, other)
