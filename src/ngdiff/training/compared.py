@@ -14,12 +14,12 @@ from ngdiff.core.answers import Answers, Reference
 from ngdiff.core.slots import Side
 from ngdiff.errors import InputError
 from ngdiff.objectives import Objective
-from ngdiff.training.teacher import BaseModel
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.levels import ROWS, Levels
 from ngdiff.training.outcome import spread
 from ngdiff.training.references import References
 from ngdiff.training.sets import Sets
+from ngdiff.training.teacher import BaseModel
 
 
 @dataclass

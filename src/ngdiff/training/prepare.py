@@ -8,12 +8,12 @@ from typing import Any
 import torch
 
 from ngdiff.evaluation.eval_mode import eval_mode
-from ngdiff.training.teacher import load_base_model
 from ngdiff.training.gradients import gradients_for
 from ngdiff.training.levels import unknown_hardness
 from ngdiff.training.objective_pass import ObjectivePass
 from ngdiff.training.sharding import fresh_weights
 from ngdiff.training.step import TwoGradientStep
+from ngdiff.training.teacher import load_base_model
 
 
 def check_forward(trainer: Any) -> None:
@@ -70,7 +70,7 @@ def prepare_teacher(trainer: Any) -> None:
         WriteError: the disk is full.
     """
     teacher, args = trainer.compared.teacher, trainer.args
-    if teacher is None or (trainer.run_state.teacher and teacher.load(trainer.run_state.teacher)):
+    if teacher is None or (trainer.run_state.teacher and teacher.found(trainer.run_state.teacher)):
         return
     base = load_base_model(trainer.compared.base_model).to(args.device)
     with trainer.observe("references"), trainer.accelerator.autocast():

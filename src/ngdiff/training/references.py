@@ -142,6 +142,14 @@ class References:
             )
         self._stores = {name: ReferenceStore(self.folder, name) for name in self.sets}
 
+    def found(self, identity: str) -> bool:
+        """Whether they could be read, as by `require`; for a model that is still there and can be asked again."""
+        try:
+            self.require(identity)
+        except InputError:
+            return False
+        return True
+
     def compute(
         self,
         model: nn.Module,

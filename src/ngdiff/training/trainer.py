@@ -27,7 +27,6 @@ from ngdiff.modeling.vocabulary import with_usable_pad
 from ngdiff.objectives import Objective, forget_ceiling
 from ngdiff.speed.cpu.denormals import denormals_are_zero
 from ngdiff.tasks import Rows, Task, TextTask
-from ngdiff.training.teacher import BaseModel
 from ngdiff.training.callbacks import RunCallback
 from ngdiff.training.check_inherited import check_activation_checkpointing, check_best_metric
 from ngdiff.training.checkpoint import RunState
@@ -54,6 +53,7 @@ from ngdiff.training.sets import count_step, read_sets
 from ngdiff.training.sharding import check_accelerator
 from ngdiff.training.step import StepReport, TwoGradientStep
 from ngdiff.training.step_log import StepLog
+from ngdiff.training.teacher import BaseModel
 from ngdiff.training.weighing import Weigher
 
 _PASS = "pass"  # key of a batch: the side of the pass, and the factor of its objective
