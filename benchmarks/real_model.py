@@ -11,8 +11,10 @@
     python benchmarks/real_model.py --folder DIR --seeds 0 evaluate      # whatever is there; prints the table
 
 Options of the benchmark stand before the stage; what follows `unlearn METHOD` are options of `ngdiff unlearn`, whose
-files are those of DIR: the model `base`, the rows `holdout.jsonl`. A stage makes what it needs and is done once; what
-was killed starts again. Rows, all of TOFU's last 20 authors, whose answers have paraphrases and false twins:
+files are those of DIR: the model `base`, the rows `holdout.jsonl`. METHOD `default` is what `ngdiff` takes by itself
+for these options. A stage makes what it needs and is done once; what was killed starts again.
+
+Rows, all of TOFU's last 20 authors, whose answers have paraphrases and false twins:
 
     forget.jsonl    the last author's 20, to be forgotten
     retain.jsonl    the authors' before, learnt beside them and to be kept
@@ -112,7 +114,8 @@ class RealModel(Commands):
         name = f"s{seed}-{name_of(label)}"
         sets = ["--forget", "forget.jsonl", "--retain", "retain.jsonl", "--seed", str(seed), "--save-strategy", "no"]
         sets += [*self.training, "--max-retain-loss", "none"]  # a method that destroys has its row in the table
-        self.ngdiff("unlearn", name, "--model", self.target(seed), *sets, "--method", *words)
+        method = [] if words[0] == "default" else ["--method", words[0]]
+        self.ngdiff("unlearn", name, "--model", self.target(seed), *sets, *method, *words[1:])
         self._save("labels.json", self.read("labels.json", {}) | {name: label})
         return name
 
