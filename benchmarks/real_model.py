@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from commands import Commands, name_of
-from real_model_scores import Scorer, Table, distances, print_table
+from real_model_scores import Scorer, Table, never_seen_numbers, print_table
 from tofu_small import QUESTIONS
 
 KEPT = ("authors", "unseen", "general", "new_tokens", "passes", "rate", "batch", "bf16")  # options that make a folder
@@ -154,7 +154,7 @@ class RealModel(Commands):
             table.setdefault(label, {})[seed] = self.evaluate(name)
         for name, label, seed in models:
             compared = (name, f"s{seed}-target", f"s{seed}-retrained", "base")
-            table[label][seed] |= distances(*(self.work / f"{model}-scores" for model in compared))
+            table[label][seed] |= never_seen_numbers(*(self.work / f"{model}-scores" for model in compared))
         self._save("results.json", table)
         return table
 

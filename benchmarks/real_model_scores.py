@@ -13,8 +13,7 @@ from tofu_small import RECITES
 
 from ngdiff.data import EvaluationSet, Row, read_rows, resolve_template
 from ngdiff.evaluation import EvaluationResult, evaluate, write_evaluation
-from ngdiff.metrics import row_values
-from ngdiff.metrics.distance import distance, distance_from_holdout
+from ngdiff.metrics.never_seen import never_seen
 from ngdiff.modeling import load_model, load_tokenizer
 from ngdiff.scoring.records import read_sets
 
@@ -25,13 +24,14 @@ GENERAL = ("real_authors", "world_facts")
 # Head of a column -> its numbers.
 COLUMNS = {
     "D": "distance",
-    "D by unseen rows": "distance_from_holdout",
+    "D by unseen rows": "distance_holdout",
     "Verbmem": "verbmem",
     "Utility": "utility",
     "forget loss": "loss",
     "extraction / exact": "extraction_strength exact_memorisation",
     "truth ratio": "truth_ratio",
     "AUC loss / min-20 %": "auc_loss auc_min-20%",
+    "collateral": "collateral",  # nats by which the loss of unseen rows rose
     "unseen: loss / ROUGE": "unseen_loss unseen_rouge_l_recall",
     "real authors: ROUGE / p": "real_authors_rouge_l_recall real_authors_probability",
     "world facts: ROUGE / p": "world_facts_rouge_l_recall world_facts_probability",
@@ -108,17 +108,17 @@ def numbers_of(metrics: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def distances(now: Path, target: Path, retrained: Path, base: Path) -> dict[str, float]:
-    """D of an evaluation, as far as the others are there: against the retrained model, and against the unseen rows."""
-    if not (target / "metrics.json").exists():
-        return {}
-    values = {folder: row_values(read_sets([folder])) for folder in (now, target, base)}
-    found = {"distance_from_holdout": distance_from_holdout(values[now], values[target], values[base]).value}
-    if (retrained / "metrics.json").exists():
-        truth = distance(values[now], row_values(read_sets([retrained])), values[target])
-        found |= {"distance": truth.value, "distance_noise": truth.noise}
-        found |= {f"d_{name}": part.value for name, part in truth.parts.items()}
-    return {name: value for name, value in found.items() if value is not None}
+def never_seen_numbers(now: Path, target: Path, retrained: Path, base: Path) -> dict[str, float]:
+    """D and collateral of an evaluation, as far as the others have been evaluated."""
+    there = {"before": target, "retrained": retrained, "base": base}
+    others = {name: read_sets([folder]) for name, folder in there.items() if (folder / "metrics.json").exists()}
+    found, _ = never_seen(read_sets([now]), **others)
+    numbers = {key: found[key]["value"] for key in ("distance", "distance_holdout") if key in found}
+    if "distance" in found:
+        numbers["distance_noise"] = found["distance"]["noise"]
+        numbers |= {f"d_{name}": part["value"] for name, part in found["distance"]["parts"].items()}
+    numbers["collateral"] = found.get("collateral", {}).get("holdout")
+    return {name: value for name, value in numbers.items() if value is not None}
 
 
 def print_table(table: Table) -> None:
@@ -136,4 +136,4 @@ def print_table(table: Table) -> None:
 
 
 def _shown(value: float) -> str:
-    return f"{value:.0f}" if value >= 40 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
+    return f"{value:.0f}" if value >= 40 else f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
