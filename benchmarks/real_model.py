@@ -223,14 +223,18 @@ def main() -> None:
     if (options.stage == "unlearn") != bool(options.words):
         raise SystemExit("words stand behind the stage unlearn, a method first, and behind no other")
     bench = RealModel(options)
+    stages = {
+        "target": bench.target,
+        "retrained": bench.retrained,
+        "unlearn": lambda seed: bench.unlearn(seed, options.words),
+    }
     if options.stage == "base":
         bench.base()
     elif options.stage == "evaluate":
         print_table(bench.table())
     else:
         for seed in options.seeds:
-            stages = {"target": bench.target, "retrained": bench.retrained}
-            bench.unlearn(seed, options.words) if options.stage == "unlearn" else stages[options.stage](seed)
+            stages[options.stage](seed)
 
 
 if __name__ == "__main__":
