@@ -285,6 +285,13 @@ def test_models_that_do_not_fit_the_images(make_trainer):
         make_trainer(retain=other)
 
 
+def test_no_levels_are_taken_from_images_of_a_class_to_forget(make_trainer):
+    """The model knows such images from others of their class; a model retrained without the class would not."""
+    trainer = make_trainer(holdout=images(6, 9, [1] * 6), max_steps=1)
+    assert trainer.args.parts.forget == "ce"
+    assert make_trainer(method="lowered+ngdiff", holdout=images(6, 9, [1] * 6)).args.parts.forget == "lowered"
+
+
 def test_holdout_images_give_the_ceiling(make_trainer):
     trainer = make_trainer(forget_ceiling="holdout", holdout=images(6, 9, [1] * 6), max_steps=1)
     trainer.train()

@@ -93,6 +93,8 @@ class Task(Protocol):
         unit: What a loss is a mean over, for messages.
         conditions: What must be as in the model's training for its losses to be those of its training, for messages.
         same_in_evaluation: Whether the model, dropout aside, computes the same in training and in evaluation mode.
+        holdout_is_like_forget: Whether a model that never saw the forget rows would treat them as it treats the holdout
+            rows, so that `--method auto` may take levels from these.
         collate: Encoded rows -> a batch: tensors whose first dimension is the rows, with "labels", and "row_id" where
             the rows have it. Labels are (B,), one for each row, or (B, T), of which those from place 1 on are predicted
             (`ngdiff.core.answers.count_units`).
@@ -106,6 +108,7 @@ class Task(Protocol):
     unit: str = "token"
     conditions: str = "model and rows"
     same_in_evaluation: bool = True
+    holdout_is_like_forget: bool = True
     collate: Callable[[Sequence[Example]], dict[str, Any]]
     forward: ForwardPass
 

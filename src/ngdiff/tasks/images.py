@@ -46,6 +46,7 @@ class ImageTask(Task):
     noun = "an image classifier"
     unit = "image"
     conditions = "model, preparation and labels"
+    holdout_is_like_forget = False  # images of a class to forget, which the model knows from others of that class
 
     def __init__(self, model: nn.Module, preparation: Preparation, *, batch_norm: str = "frozen") -> None:
         if batch_norm not in BATCH_NORM:

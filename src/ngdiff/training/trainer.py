@@ -110,8 +110,9 @@ class UnlearnTrainer(MeanLossTrainer):
             model = add_adapter(model, peft_config, seed=args.seed)
         if task is not None and data_collator is not None:
             raise InputError("data_collator: a task makes its own batches; give only one of the two")
-        args.know(base_model=base_model is not None, holdout=holdout_dataset is not None)
         self.task: Task = task or TextTask(model, processing_class, args, data_collator)
+        unseen = holdout_dataset is not None and self.task.holdout_is_like_forget
+        args.know(base_model=base_model is not None, holdout=unseen)
         self.task.prepare(args.run_settings())
         self.objectives: dict[Side, Objective] = cast(Any, args.resolve_objectives())
         sets = read_sets(
