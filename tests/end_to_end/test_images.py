@@ -45,7 +45,8 @@ def material(tmp_path_factory) -> Path:
 
 
 def unlearn_words(material: Path, output: Path, *more) -> list:
-    model, data = ["--model", material / "target"], ["--dataset", material / "data.npz"]
+    model = ["--model", material / "target"]
+    data = [] if "--dataset" in more else ["--dataset", material / "data.npz"]
     return ["unlearn", "--task", "image", *model, *data, "--output", output, "--disable-tqdm", "true", *more]
 
 
