@@ -45,7 +45,7 @@ def test_the_demo_shows_before_after_and_the_reference(tmp_path, capsys):
     [
         (["--people", "9"], "--people 9 is not from 10 to 480"),
         (["--people", "10000"], "--people 10000 is not from 10 to 480"),
-        (["--questions", "0"], "questions must be 1 to 8, found 0"),
+        (["--questions", "0"], "--questions 0 is not from 1 to 8"),
         (["--shape", "huge"], "--shape huge is not known; one of llama-tiny, llama-micro"),
     ],
 )
