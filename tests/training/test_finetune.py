@@ -203,7 +203,7 @@ def test_stop_loss_needs_log_lines(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("length", [1, 513])
 def test_bad_max_length(tmp_path: Path, model: PreTrainedModel, length: int) -> None:
-    message = {1: "--max-length must be at least 2, found 1", 513: "beyond the model's context of 512 tokens"}
+    message = {1: "--max-length 1 is not from 2 to 1,000,000,000", 513: "beyond the model's context of 512 tokens"}
     with pytest.raises(InputError, match=message[length]):
         finetune(model, TOKENIZER, ROWS, TEMPLATE, config(tmp_path, max_length=length))
 
