@@ -56,7 +56,8 @@ def test_the_output_tells_what_was_done(material, unlearned):
     assert losses["losses_before"] != losses["losses_after"]
 
     config = yaml.safe_load((unlearned / "config.yaml").read_text())
-    assert (config["learning_rate"], config["method"], config["num_train_epochs"]) == ("auto", "ngdiff", 3.0)
+    assert (config["learning_rate"], config["method"], config["num_train_epochs"]) == ("auto", "auto", 3.0)
+    assert manifest["extra"]["method"] == {"weighting": "ngdiff", "forget": "ce", "retain": "ce"}
     assert "accelerator_config" not in config
 
     log = log_of(unlearned)

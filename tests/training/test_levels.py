@@ -12,6 +12,7 @@ from ngdiff.errors import InputError
 from ngdiff.modeling.plain_forward import forward_answers
 from ngdiff.training.compared import Compared
 from ngdiff.training.levels import INTERVAL, Levels, unknown_hardness
+from ngdiff.training.outcome import outcome_of
 
 
 def batch_of(rows):
@@ -185,3 +186,13 @@ def test_a_resumed_run_ends_alike(make_trainer, base_model, holdout_rows, tmp_pa
     again.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-8"))
     for one, other in zip(whole.model.parameters(), again.model.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+def test_the_outcome_tells_what_unlearning_cost_rows_in_no_set(make_trainer, holdout_rows):
+    trainer = make_trainer(method="ngdiff", holdout_dataset=holdout_rows, max_steps=2)
+    before = copy.deepcopy(trainer.model)
+    trainer.train()
+    outcome = outcome_of(trainer)
+    assert outcome.rows["holdout"] == 6
+    for model, found in ((before, outcome.before), (trainer.model, outcome.after)):
+        assert found["holdout"] == pytest.approx(float(torch.cat(nll_of(model, holdout_rows)).mean()), rel=1e-5)

@@ -43,9 +43,12 @@ def train(trainer: UnlearnTrainer, companion: Any, folder: RunFolder, checkpoint
 
 
 def losses_of(trainer: UnlearnTrainer, outcome: Outcome) -> str:
-    """Both losses before and after, a line each; empty where there are no numbers."""
+    """The losses of each set before and after, a line each; empty where there are no numbers.
+
+    That of holdout rows says what unlearning cost beside: it is to stay what it was.
+    """
     lines = []
-    for role in ("forget", "retain") if outcome.after else ():
+    for role in outcome.after:
         rows, total = outcome.rows[role], len(getattr(trainer, f"{role}_dataset"))
         of = "" if rows == total else f" ({rows} of {total} rows, evenly spread)"
         lines.append(f"{role} loss{of}: {outcome.before[role]:.4f} before, {outcome.after[role]:.4f} after\n")

@@ -25,6 +25,7 @@ class MeanLossTrainer(ChosenOptimizerTrainer):
     observe: Observer
     forget_dataset: Examples
     retain_dataset: Examples
+    holdout_dataset: Examples | None
 
     def retain_loss(self, model: nn.Module, batches: Sequence[Mapping[str, Tensor]]) -> float:
         """Mean cross-entropy a token over the batches of all processes, in nats: what the paper's `phi` measures.
@@ -79,18 +80,15 @@ class MeanLossTrainer(ChosenOptimizerTrainer):
 
     @property
     def loss_rows(self) -> dict[str, int]:
-        """Rows of each set that the losses before and after a run are taken of: all to forget, and of those to keep as
-        many, at least 256."""
+        """Number of rows of each set that the losses before and after a run are taken of: all forget and holdout rows,
+        and as many retain rows as forget rows, at least 256."""
         forget, retain = len(self.forget_dataset), len(self.retain_dataset)
-        return {"forget": forget, "retain": min(retain, max(forget, SAMPLE_ROWS))}
+        rows = {"forget": forget, "retain": min(retain, max(forget, SAMPLE_ROWS))}
+        return rows if self.holdout_dataset is None else {**rows, "holdout": len(self.holdout_dataset)}
 
     def losses(self) -> dict[str, float]:
-        """Mean loss of both sets over `loss_rows`, in nats a token. All processes must call it."""
-        rows = self.loss_rows
-        return {
-            "forget": self.mean_loss(self.forget_dataset),
-            "retain": self.mean_loss(self.retain_dataset, rows=rows["retain"]),
-        }
+        """Mean loss of each set over `loss_rows`, in nats a token. All processes must call it."""
+        return {name: self.mean_loss(getattr(self, f"{name}_dataset"), rows) for name, rows in self.loss_rows.items()}
 
     def evaluation_loop(
         self,

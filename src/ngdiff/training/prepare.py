@@ -116,8 +116,6 @@ def first_losses(trainer: Any) -> dict[str, float]:
     """Mean loss of each set before unlearning, in nats; a resumed run has them from its checkpoint."""
     if not trainer.run_state.initial_losses:
         trainer.run_state.initial_losses = trainer.losses()
-        if trainer.holdout_dataset is not None:
-            trainer.run_state.initial_losses["holdout"] = trainer.mean_loss(trainer.holdout_dataset)
     losses: dict[str, float] = trainer.run_state.initial_losses
     return losses
 
