@@ -211,8 +211,8 @@ def test_answer_in_place_of_the_rows_own(tokenizer: Any) -> None:
 
 def test_many_rows_are_the_rows_one_by_one(any_tokenizer: Any) -> None:
     mixed = [*ROWS, Row("", "Just text.", kind="text"), Row("Q:", " A", kind="completion")]
-    one_by_one = [encode(row, any_tokenizer, PLAIN, max_length=200) for row in mixed]
-    together = encode_rows(mixed, any_tokenizer, PLAIN, max_length=200)
+    one_by_one = [encode(row, any_tokenizer, PLAIN, max_length=1000) for row in mixed]
+    together = encode_rows(mixed, any_tokenizer, PLAIN, max_length=1000)
     assert together == [{"input_ids": item.input_ids, "labels": item.labels} for item in one_by_one]
     assert encode_rows([], any_tokenizer, PLAIN, max_length=200) == []
 
@@ -221,14 +221,15 @@ def test_truncation_cuts_the_end_and_counts(tokenizer: Any, caplog: pytest.LogCa
     whole = encode(HSIAO, tokenizer, PLAIN, max_length=1000)
     length = len(whole.prompt_ids) + 2
     with caplog.at_level(logging.WARNING, "ngdiff.data.encode"):
-        cut = encode_rows([HSIAO, Row("Who?", "I.")], tokenizer, PLAIN, max_length=length)
+        answers = [HSIAO.answer, "I."]
+        cut = encode_rows([HSIAO, Row("Who?", "I.")], tokenizer, PLAIN, max_length=length, answers=answers)
     assert cut[0] == {"input_ids": whole.input_ids[:length], "labels": whole.labels[:length]}
     total = len(whole.input_ids)
     said = f"were cut: {total - length} of their {total} tokens are left out."
     assert caplog.messages == [f"1 of 2 rows were longer than --max-length {length} and {said}"]
     caplog.clear()
     with caplog.at_level(logging.WARNING, "ngdiff.data.encode"):
-        encode_rows([HSIAO], tokenizer, PLAIN, max_length=len(whole.input_ids))
+        encode_rows([HSIAO], tokenizer, PLAIN, max_length=len(whole.input_ids), answers=[HSIAO.answer])
     assert caplog.messages == []
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tokenizers import processors
 
-from ngdiff.data.encode import encode_rows
+from ngdiff.data.encode import encode_parts, encode_rows
 from ngdiff.data.rows import Row
 from ngdiff.data.sets import EvaluationSet
 from ngdiff.data.template import Template
@@ -216,14 +216,17 @@ def test_letters_of_several_tokens_are_not_parted(any_tokenizer: Any) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "passage"])
 def test_training_and_evaluation_see_the_same_tokens(any_tokenizer: Any, kind: str) -> None:
-    """Short rows, cut ones and pieces; passages are read as one running text in training."""
+    """Short rows, pieces, and of rows in windows the first; passages are read as one running text in training."""
     template = Template("plain", any_tokenizer)
     for max_length in (CONTEXT, 90):
-        shown = encode_rows(KINDS[kind], any_tokenizer, template, max_length=max_length)
+        by_row = encode_parts(KINDS[kind], any_tokenizer, template, max_length=max_length)
+        whole = kind in ("question", "completion", "raw with a prompt")
+        shown = [item for own in by_row for item in (own[:1] if whole else own)]
+        assert max_length == CONTEXT or len(KINDS[kind]) < sum(map(len, by_row)) or kind == "short text"
         sets = {"forget": EvaluationSet(KINDS[kind])}
         plan = make_plan(sets, any_tokenizer, template, Limits(max_length, CONTEXT, given=True))
         asked = [plan.sequences[row.reference] for row in plan.rows["forget"]]
-        assert asked == [(tuple(item["input_ids"]), tuple(item["labels"])) for item in shown]
+        assert asked == [(tuple(item.input_ids), tuple(item.labels)) for item in shown]
 
 
 LITTLE = (

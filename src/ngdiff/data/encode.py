@@ -18,6 +18,7 @@ from ngdiff.data.pieces import is_text, pieces
 from ngdiff.data.rows import VERBATIM, Row
 from ngdiff.data.template import Template
 from ngdiff.data.tokens import tokens_of
+from ngdiff.data.windows import windows
 from ngdiff.errors import InputError
 
 IGNORED = -100
@@ -68,56 +69,105 @@ def encode_rows(
     max_length: int,
     answers: Sequence[str] | None = None,
 ) -> list[dict[str, list[int]]]:
-    """`encode` for many rows at once: `{"input_ids", "labels"}` per row. Warns how many rows were cut.
+    """What training is shown of the rows, `{"input_ids", "labels"}` each; says how many rows were too long.
 
-    Where no `answers` are given, long texts become several rows (`ngdiff.data.pieces`), and rows of a corpus become
-    chunks: as many as their joined text fills (`ngdiff.data.corpus`).
+    Where no `answers` are given, long texts become pieces (`ngdiff.data.pieces`), rows with long answers become windows
+    (`ngdiff.data.windows`), and rows of a corpus become chunks: as many as their joined text fills
+    (`ngdiff.data.corpus`). With `answers` there is one result for each row; what is too long loses its end.
 
     Args:
         rows: the rows.
         tokenizer: as for `encode`.
         template: as for `encode`.
-        max_length: as for `encode`.
+        max_length: longest result in tokens.
         answers: one per row, in place of the rows' own.
 
     Raises:
         InputError: as `encode`, naming the row's origin.
     """
+    return [item for _, item in encode_named(rows, tokenizer, template, max_length=max_length, answers=answers)]
+
+
+def encode_named(
+    rows: Sequence[Row],
+    tokenizer: Any,
+    template: Template,
+    *,
+    max_length: int,
+    answers: Sequence[str] | None = None,
+    role: str = "",
+) -> list[tuple[str, dict[str, list[int]]]]:
+    """`encode_rows`, each result behind what messages call the row that it is of.
+
+    Args:
+        rows, tokenizer, template, max_length, answers: as for `encode_rows`.
+        role: what messages call the set.
+
+    Raises:
+        InputError: as `encode_rows`.
+    """
     if answers is None and rows and rows[0].kind == "corpus":
         chunks = corpus_chunks(rows, tokenizer, max_length=max_length)
-        return [{"input_ids": ids, "labels": list(ids)} for ids in chunks]
+        return [(f"chunk {i} (from 0)", {"input_ids": ids, "labels": list(ids)}) for i, ids in enumerate(chunks)]
     if answers is None:
-        by_row = encode_pieces(rows, tokenizer, template, max_length=max_length)
-        parted = [own for own in by_row if len(own) > 1]
+        by_row = encode_parts(rows, tokenizer, template, max_length=max_length)
+    else:
+        cut = encode_answers(rows, tokenizer, template, max_length=max_length, answers=answers)
+        by_row = [[item] for item in cut]
+    _say_what_is_long(by_row, [is_text(row, template) for row in rows], max_length, f"{role}: " if role else "")
+    return [
+        (row.origin or f"row {i} (from 0)", {"input_ids": item.input_ids, "labels": item.labels})
+        for i, (row, own) in enumerate(zip(rows, by_row, strict=True))
+        for item in own
+    ]
+
+
+def _say_what_is_long(by_row: list[list[Encoded]], texts: list[bool], max_length: int, role: str) -> None:
+    for of_texts, kind, parts in (
+        (True, "texts", "rows"),
+        (False, "rows with a prompt", "windows, to the end of their answers"),
+    ):
+        parted = [own for own, text in zip(by_row, texts, strict=True) if len(own) > 1 and text == of_texts]
         if parted:
             logger.info(
-                "%d of %d texts are longer than --max-length %d; they become %d rows.",
-                len(parted), len(rows), max_length, sum(map(len, parted)),
+                "%s%d of %d %s are longer than --max-length %d; they become %d %s.",
+                role, len(parted), texts.count(of_texts), kind, max_length, sum(map(len, parted)), parts,
             )  # fmt: skip
-        encoded = [piece for own in by_row for piece in own]
-    else:
-        encoded = encode_answers(rows, tokenizer, template, max_length=max_length, answers=answers)
-    cut = sum(item.n_cut > 0 for item in encoded)
+    cut = [item for own in by_row for item in own if item.n_cut]
     if cut:
-        lost = sum(item.n_cut for item in encoded)
-        whole = sum(len(item.input_ids) + item.n_cut for item in encoded if item.n_cut)
+        lost = sum(item.n_cut for item in cut)
         logger.warning(
-            "%d of %d rows were longer than --max-length %d and were cut: %d of their %d tokens are left out.",
-            cut, len(rows), max_length, lost, whole,
+            "%s%d of %d rows were longer than --max-length %d and were cut: %d of their %d tokens are left out.",
+            role, len(cut), len(by_row), max_length, lost, lost + sum(len(item.input_ids) for item in cut),
         )  # fmt: skip
-    return [{"input_ids": item.input_ids, "labels": item.labels} for item in encoded]
 
 
-def encode_pieces(rows: Sequence[Row], tokenizer: Any, template: Template, *, max_length: int) -> list[list[Encoded]]:
-    """Per row one result, or several for a text that is longer than `max_length` (`ngdiff.data.pieces`).
+def encode_parts(rows: Sequence[Row], tokenizer: Any, template: Template, *, max_length: int) -> list[list[Encoded]]:
+    """Per row one result, or several for one that is longer than `max_length`: pieces of a text (`ngdiff.data.pieces`),
+    windows of any other row (`ngdiff.data.windows`).
 
     The end token of a text follows its last piece, if there is room: a text that fills its pieces has none, and is not
     cut. Arguments and errors are those of `encode_rows`.
     """
     whole = _encode(rows, tokenizer, template, None)
     return [
-        _in_pieces(row, item, max_length) if is_text(row, template) else [_cut(row, item, max_length)]
+        (_in_pieces if is_text(row, template) else _in_windows)(row, item, max_length)
         for row, item in zip(rows, whole, strict=True)
+    ]
+
+
+def _in_windows(row: Row, item: Encoded, max_length: int) -> list[Encoded]:
+    first = _cut(row, item, max_length)  # refuses a prompt that leaves no room
+    if not first.n_cut:
+        return [first]
+    end = len(item.input_ids) - item.n_end
+    return [
+        Encoded(
+            item.input_ids[start:stop],
+            [IGNORED] * (learned - start) + item.labels[learned:stop],
+            n_end=max(stop - max(learned, end), 0),
+        )
+        for start, learned, stop in windows(len(item.input_ids), max_length)
     ]
 
 

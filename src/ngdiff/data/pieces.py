@@ -1,8 +1,8 @@
 """Long texts in pieces that a model can see whole.
 
 A text is learned, and measured, from its first token to its last: where it is longer than the longest row it becomes
-several rows, each with the tokenizer's begin token in front, as MUSE's chunks have it (`ngdiff.data.corpus`). Other
-rows have one answer to one prompt; they lose their end.
+several rows, each with the tokenizer's begin token in front, as MUSE's chunks have it (`ngdiff.data.corpus`). Of rows
+with a prompt training makes windows (`ngdiff.data.windows`).
 """
 
 from collections.abc import Sequence

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from ngdiff.data.encode import IGNORED, Encoded, encode_answers, encode_pieces, prompt_token_ids
+from ngdiff.data.encode import IGNORED, Encoded, encode_answers, encode_parts, prompt_token_ids
 from ngdiff.data.pieces import is_text
 from ngdiff.data.rows import Row
 from ngdiff.data.template import Template
@@ -157,7 +157,7 @@ def _texts(
     """Whole texts and pieces, not prompted yet. Other answers belong to whole texts."""
     by_row = [
         own if len(own) == 1 else _with_text(own, tokenizer)
-        for own in encode_pieces(rows, tokenizer, template, max_length=max_length)
+        for own in encode_parts(rows, tokenizer, template, max_length=max_length)
     ]
     pieces = [
         row if len(own) == 1 else _piece(row, item, number, len(own), tokenizer)

@@ -55,11 +55,13 @@ class TextTask(Task):
         self.collate = LabelPositions(data_collator or AnswerCollator(self._encoder.pad_token_id))
         self._custom_collator = data_collator is not None
         self._forget: Sequence[Row] | None = None
+        self._teaches_alternates = False
         self.situation: Situation
         self.forward = Forward()
 
     def prepare(self, run: RunSettings) -> None:
-        """Keep what decides how passes are computed."""
+        """Keep what decides how rows are encoded and passes computed."""
+        self._teaches_alternates = "alternate" in run.objectives["forget"].needs  # to rows, not to windows
         self.situation = Situation(
             device=run.device,
             processes=run.processes,
@@ -87,7 +89,7 @@ class TextTask(Task):
 
     def encode_pair(self, forget: Rows, retain: Rows) -> tuple[Sequence[Example], Sequence[Example]]:
         """Both sets encoded, checked against each other. Raises as `RowEncoder.pair`."""
-        self._forget, own, others = self._encoder.pair(forget, retain)
+        self._forget, own, others = self._encoder.pair(forget, retain, cut_forget=self._teaches_alternates)
         return own, others
 
     def alternates(self) -> AlternateRows:

@@ -1,9 +1,10 @@
 """From a data set argument of the trainer to encoded rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ngdiff.data import Row, Template, check_encoded_overlap, check_overlap, encode_rows, read_rows, resolve_template
+from ngdiff.data import Row, Template, check_encoded_overlap, check_overlap, read_rows, resolve_template
+from ngdiff.data.encode import encode_named
 from ngdiff.errors import InputError
 from ngdiff.evaluation.context import row_limit
 from ngdiff.modeling.vocabulary import check_tokens, check_vocabulary, embedding_rows, pad_token_within
@@ -40,12 +41,16 @@ class RowEncoder:
             InputError: no rows, rows that cannot be read or do not fit, or text without a tokenizer.
         """
         rows = self.read(source, role)
-        return source if rows is None else self.encode(rows, self.template_for(rows))
+        return source if rows is None else self.encode(rows, self.template_for(rows), role)
 
     def pair(
-        self, forget: Rows, retain: Rows
+        self, forget: Rows, retain: Rows, *, cut_forget: bool = False
     ) -> tuple[list[Row] | None, Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
         """Both sets, read once, encoded with one template and checked against each other: no row may stand in both.
+
+        Args:
+            forget, retain: What is to be forgotten, and what is to be kept.
+            cut_forget: A long forget row of text loses its end, so that each is one encoded row.
 
         Returns:
             Forget rows of text, None where they came encoded; both sets, encoded.
@@ -58,8 +63,10 @@ class RowEncoder:
         if texts:
             template = self.template_for(texts)
             self.refuse_overlap(own, others, "--retain", template)
-            forget = forget if own is None else self.encode(own, template)
-            retain = retain if others is None else self.encode(others, template)
+            if own is not None:
+                answers = [row.answer for row in own] if cut_forget else None
+                forget = self.encode(own, template, "--forget", answers)
+            retain = retain if others is None else self.encode(others, template, "--retain")
         if own is None or others is None:
             check_encoded_overlap(forget, retain)
         return own, forget, retain
@@ -71,7 +78,7 @@ class RowEncoder:
             return source  # encoded, as it came
         template = self.template_for([*(forget or ()), *rows])
         self.refuse_overlap(forget, rows, role, template)
-        return self.encode(rows, template)
+        return self.encode(rows, template, role)
 
     def refuse_overlap(
         self, forget: Sequence[Row] | None, others: Sequence[Row] | None, role: str, template: Template
@@ -104,31 +111,28 @@ class RowEncoder:
             raise InputError(f"{role}: rows of text need a tokenizer; pass processing_class")
         return read_rows(source, role=role)
 
-    def encode(self, rows: list[Row], template: Template) -> Sequence[Mapping[str, Any]]:
-        """Tokens and labels of rows of text."""
+    def encode(
+        self, rows: list[Row], template: Template, role: str, answers: Sequence[str] | None = None
+    ) -> list[dict[str, Any]]:
+        """Tokens and labels of rows of text, as `ngdiff.data.encode_rows`.
+
+        Raises:
+            InputError: as there, or a token that has no embedding.
+        """
         self.template_name = template.name
-        return self._checked(rows, encode_rows(rows, self.tokenizer, template, max_length=self.max_length))
+        return self._encoded(rows, template, role, answers)
 
     def encode_answers(self, rows: list[Row], answers: list[str]) -> list[dict[str, Any]]:
-        """Tokens and labels of rows with other answers in place of their own, one for each row."""
-        encoded = encode_rows(
-            rows, self.tokenizer, self.template_for(rows), max_length=self.max_length, answers=answers
-        )
-        return list(self._checked(rows, encoded))
+        """Tokens and labels of rows with other answers in place of their own, one for each row. Raises as `encode`."""
+        return self._encoded(rows, self.template_for(rows), "other answers", answers)
 
-    def _checked(self, rows: list[Row], encoded: Any) -> Any:
-        """As it is; refused where a token has no embedding."""
+    def _encoded(
+        self, rows: list[Row], template: Template, role: str, answers: Sequence[str] | None
+    ) -> list[dict[str, Any]]:
+        named = encode_named(rows, self.tokenizer, template, max_length=self.max_length, answers=answers, role=role)
         check_vocabulary(self._model, self.tokenizer)
-        check_tokens(self._model, self.tokenizer, named_ids(rows, encoded))
-        return encoded
-
-
-def named_ids(rows: Sequence[Row], encoded: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Sequence[int]]]:
-    """Token ids with a name for messages: that of the row, where each row became one sequence."""
-    alike = len(rows) == len(encoded)
-    for index, item in enumerate(encoded):
-        origin = rows[index].origin if alike else ""
-        yield origin or f"row {index} (from 0)", item["input_ids"]
+        check_tokens(self._model, self.tokenizer, ((name, item["input_ids"]) for name, item in named))
+        return [item for _, item in named]
 
 
 def _is_encoded(source: Rows) -> bool:

@@ -16,7 +16,8 @@ from transformers import (
 )
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from ngdiff.data import AnswerCollator, Row, Template, encode_rows
+from ngdiff.data import AnswerCollator, Row, Template
+from ngdiff.data.encode import encode_named
 from ngdiff.errors import InputError
 from ngdiff.evaluation.context import row_limit
 from ngdiff.evaluation.eval_mode import eval_mode
@@ -24,7 +25,6 @@ from ngdiff.modeling.causality import check_causal
 from ngdiff.modeling.plain_forward import forward_answers
 from ngdiff.modeling.vocabulary import check_tokens, check_vocabulary, embedding_rows, pad_token_within, with_usable_pad
 from ngdiff.option import option
-from ngdiff.tasks.text_rows import named_ids
 from ngdiff.training.bounds import check_bounds, check_rate
 from ngdiff.training.check_inherited import (
     check_activation_checkpointing,
@@ -180,8 +180,10 @@ def finetune(
         raise InputError("--train: there are no rows to train on.")
     check_vocabulary(model, tokenizer)
     check_activation_checkpointing(config, model)
-    encoded = encode_rows(rows, tokenizer, template, max_length=row_limit(model, config.max_length))
-    check_tokens(model, tokenizer, named_ids(rows, encoded))
+    limit = row_limit(model, config.max_length)
+    named = encode_named(rows, tokenizer, template, max_length=limit, role="--train")
+    check_tokens(model, tokenizer, ((name, item["input_ids"]) for name, item in named))
+    encoded = [item for _, item in named]
     with eval_mode(model):
         check_causal(model, max((item["input_ids"] for item in encoded), key=len))
     args = copy.copy(config)
