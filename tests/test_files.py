@@ -14,13 +14,13 @@ from ngdiff.files import (
     MANIFEST,
     check_file,
     check_output,
-    existing_path,
     prepare_output,
     sha256_file,
     sha256_folder,
     write_json,
     write_text,
 )
+from ngdiff.paths import existing_path
 
 
 @pytest.fixture

@@ -12,7 +12,9 @@ SOURCE = Path(__file__).parents[1] / "src" / "ngdiff"
 # Module or package of ours -> what it may import of ours. Everything may import `errors`, `exit_codes`, `paths`.
 ARROWS: dict[str, set[str]] = {
     "__init__": {"training"},  # the names of `import ngdiff`
+    "checksums": {"files"},
     "errors": set(),
+    "evidence": {"checksums", "files", "metrics", "scoring"},
     "exit_codes": set(),
     "files": set(),
     "imports": set(),
@@ -22,7 +24,7 @@ ARROWS: dict[str, set[str]] = {
     "secrets": set(),
     "spec": set(),
     "torchrun": set(),
-    "manifest": {"__init__", "data", "files", "secrets"},
+    "manifest": {"__init__", "data", "evidence", "files", "secrets"},
     "core": set(),
     "weighting": {"core", "imports", "spec"},
     "objectives": {"core", "imports", "spec"},
@@ -35,10 +37,12 @@ ARROWS: dict[str, set[str]] = {
     "evaluation": {"data", "files", "metrics", "modeling", "scoring"},
     "tasks": {"core", "data", "evaluation", "modeling", "objectives", "option", "speed"},
     "training": {
+        "checksums",
         "core",
         "weighting",
         "objectives",
         "data",
+        "manifest",
         "metrics",
         "modeling",
         "evaluation",
@@ -57,7 +61,9 @@ SEES_EVERYTHING = {"cli", "__main__"}
 # Module or package of ours -> what it may import of others, the standard library aside.
 OTHERS: dict[str, set[str]] = {
     "__init__": set(),
+    "checksums": set(),
     "errors": set(),
+    "evidence": set(),
     "exit_codes": set(),
     "files": set(),
     "imports": set(),

@@ -103,6 +103,21 @@ def _size(count: int) -> str:
     return f"{count} bytes"
 
 
+class VerdictError(Exception):
+    """All was done and written, and what was found is not as it should be.
+
+    The command line prints the message alone and exits with `status`.
+
+    Args:
+        message: what was found.
+        status: one of `ngdiff.exit_codes`.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class RuinedModelError(Exception):
     """A run is done and its model is ruined; it was kept under another name.
 

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.errors import NO_SPACE, InputError, WriteError
-from ngdiff.paths import user_path
+from ngdiff.paths import existing_path, user_path
 
 MANIFEST = "manifest.json"
 MANIFEST_COPY = "run_manifest.json"  # in each checkpoint of a run
-BENCHMARK_NAMES = ("tofu", "muse-news")  # what may stand before the folder of a copy
 PARTIAL_FOLDER = ".partial-"  # and eight characters of `tempfile.mkdtemp`: files on their way to a folder
 # Of the files of a run, and the names of its folders.
 _SUFFIXES = (".json", ".yaml", ".png", ".safetensors")
@@ -184,7 +183,16 @@ def write_json(path: str | Path, value: Any) -> None:
         ValueError: a NaN or infinity, which JSON cannot write.
         WriteError: as `write_text`.
     """
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """What `write_json` writes.
+
+    Raises:
+        ValueError: a NaN or infinity.
+    """
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def is_ours(folder: Path) -> bool:
@@ -242,21 +250,6 @@ def without_nan(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def existing_path(source: str | Path) -> Path | None:
-    """The file or folder here that `PATH` or `PATH:SPLIT` names, also after the name of a benchmark
-    (`muse-news:PATH`); None for what can only be a name on the hub.
-
-    The same places as those `ngdiff.data.read_rows` looks in.
-    """
-    text = str(source)
-    first, _, rest = text.partition(":")
-    tail = rest if first in BENCHMARK_NAMES else ""
-    for name in (text, tail, tail.rpartition(":")[0], text.rpartition(":")[0]):  # earlier colons belong to the path
-        if name and user_path(name).exists():
-            return user_path(name)
-    return None
 
 
 def sha256_file(path: str | Path) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
@@ -17,14 +18,13 @@ import yaml
 from ngdiff import __version__
 from ngdiff.data.rows import Row
 from ngdiff.errors import InputError
-from ngdiff.files import MANIFEST, existing_path, sha256_file, sha256_folder, write_json, write_text
-from ngdiff.paths import user_path
+from ngdiff.evidence.seal import CONFIG, sealed
+from ngdiff.files import MANIFEST, sha256_file, sha256_folder, write_json, write_text
+from ngdiff.paths import absolute_source, existing_path, user_path
 from ngdiff.secrets import is_secret, masked
 
-CONFIG = "config.yaml"
 _PACKAGES = ("torch", "transformers", "accelerate", "datasets", "peft", "tokenizers", "numpy")
 _MODEL_FILES = (".safetensors", ".json", ".model", ".txt", ".jinja", ".py")
-_SEAL = "sha256"
 _OURS = (MANIFEST, "metrics.json")
 
 
@@ -36,10 +36,13 @@ def write_manifest(
     data: Mapping[str, Mapping[str, Any]],
     model: Mapping[str, Any],
     template: str | None,
+    template_text: str | None = None,
     seed: int,
+    begun: str | None = None,
     extra: Mapping[str, Any] | None = None,
     outputs: Iterable[str] = (),
     own: Mapping[str, Mapping[str, Any]] | None = None,
+    after: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write `manifest.json` and `config.yaml` to a run's output folder, in this order.
 
@@ -53,9 +56,13 @@ def write_manifest(
         data: for each role ("forget", "retain", ...) what `describe_data` returned.
         model: what `describe_model` returned.
         template: name of the template that was used, or the text with its placeholders.
+        template_text: all of it: the chat template of a tokenizer, or the text with its placeholders; None where rows
+            are shown as they are.
         seed: of the run.
+        begun: when this part of the run began, as `now` says it; by default it is now.
         extra: whatever else is worth keeping: plain JSON values, without texts of the data.
         outputs: names of the files below `output` that the run has made, whose hashes are kept.
+        after: the run that this one went on from, and the requests before (`ngdiff.evidence.chain`).
         own: code and answers of the user's own, with their hashes, by option.
 
     Returns:
@@ -74,15 +81,19 @@ def write_manifest(
                 | {name: version(name) for name in _PACKAGES},
                 "platform": platform.platform(),
                 "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-                "utc": datetime.now(UTC).isoformat(timespec="seconds"),
+                "hardware": _hardware(),
+                "utc_begun": begun or now(),
+                "utc": now(),
                 "command": masked(command),
                 "config_sha256": hashlib.sha256(options.encode()).hexdigest(),
                 "seed": seed,
                 "template": template,
+                "template_text": template_text,
                 "data": _plain(data),
                 "model": _plain(model),
                 "own": _plain(own or {}),
                 "extra": _plain(extra or {}),
+                **({} if after is None else {"after": _plain(after)}),
                 "outputs": {name: sha256_file(Path(output, name)) for name in sorted(outputs)},
             }
         ),
@@ -91,10 +102,22 @@ def write_manifest(
     return path
 
 
-def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """A manifest with the SHA-256 of all the rest of it as its last entry."""
-    rest = {name: value for name, value in content.items() if name != _SEAL}
-    return {**rest, _SEAL: hashlib.sha256(json.dumps(rest).encode()).hexdigest()}
+def now() -> str:
+    """This second, in UTC, as ISO 8601 writes it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _hardware() -> dict[str, Any]:
+    """What the numbers may depend on, in their last digits, beside versions and options."""
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    return {
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "accelerators": [torch.cuda.get_device_name(index) for index in gpus],
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+    }
 
 
 class DamagedRunError(InputError):
@@ -142,7 +165,7 @@ def damaged_outputs(folder: str | Path, manifest: Mapping[str, Any]) -> list[str
 
 
 def describe_data(source: str | Path | None, rows: Sequence[Row]) -> dict[str, Any]:
-    """Where rows came from and what they were: source, hashes of files, number and hash of rows.
+    """Where rows came from and what they were: source, its place, hashes of files, number and hash of rows.
 
     The hash of the rows covers all of them in order, whatever file format they came in; it is the only one
     for data sets of the hub and data made in memory (`source=None`).
@@ -151,7 +174,9 @@ def describe_data(source: str | Path | None, rows: Sequence[Row]) -> dict[str, A
     >>> description["rows"], description == describe_data(None, [Row("Who?", "Orla.")])
     (1, True)
     """
-    described: dict[str, Any] = {} if source is None else {"source": str(source), "files": _hashes(source)}
+    described: dict[str, Any] = {}
+    if source is not None:
+        described = {"source": str(source), "files": _hashes(source), **_place(source)}
     return described | {"rows": len(rows), "rows_sha256": _hash_rows(rows)}
 
 
@@ -164,10 +189,16 @@ def describe_model(name: str | Path, *, revision: str | None = None) -> dict[str
     if path.is_dir():
         found = sha256_folder(path, pattern="*")
         files = {file: found[file] for file in found if Path(file).suffix in _MODEL_FILES and file not in _OURS}
-        return {"source": str(name), "files": files}
+        return {"source": str(name), "files": files, **_place(name)}
     if path.is_file():
-        return {"source": str(name), "files": {path.name: sha256_file(path)}}
+        return {"source": str(name), "files": {path.name: sha256_file(path)}, **_place(name)}
     return {"source": str(name), "revision": revision}
+
+
+def _place(source: str | Path) -> dict[str, str]:
+    """Where a source lies, seen from anywhere; nothing for a name on the hub."""
+    place = absolute_source(source)
+    return {} if place is None else {"place": place}
 
 
 def _hashes(source: str | Path) -> dict[str, str]:

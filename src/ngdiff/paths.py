@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ngdiff.errors import InputError
 
+BENCHMARK_NAMES = ("tofu", "muse-news")  # what may stand before the folder of a copy
 # What says that nothing is there; all else is in the way of looking.
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 _KINDS = {
@@ -69,3 +70,38 @@ def check_regular(path: Path, name: str | Path | None = None) -> None:
     if not stat.S_ISREG(mode):
         kind = _KINDS.get(stat.S_IFMT(mode), "of another kind")
         raise InputError(f"{path if name is None else name}: is no regular file but {kind}")
+
+
+def existing_path(source: str | Path) -> Path | None:
+    """The file or folder here that `PATH` or `PATH:SPLIT` names, also after the name of a benchmark
+    (`muse-news:PATH`); None for what can only be a name on the hub.
+
+    The same places as those `ngdiff.data.read_rows` looks in.
+    """
+    found = _path_in(str(source))
+    return None if found is None else user_path(found[1])
+
+
+def absolute_source(source: str | Path) -> str | None:
+    """A data source or model with its path absolute, to be read from any folder; None for a name on the hub.
+
+    >>> absolute_source("owner/data:train")
+    """
+    found = _path_in(str(source))
+    return None if found is None else f"{found[0]}{user_path(found[1]).absolute()}{found[2]}"
+
+
+def _path_in(text: str) -> tuple[str, str, str] | None:
+    """What stands before the path in a source, the path, and what stands behind it; None where none is there."""
+    first, _, rest = text.partition(":")
+    head, tail = (f"{first}:", rest) if first in BENCHMARK_NAMES else ("", "")
+    places = [("", text, ""), (head, tail, ""), (head, *_without_split(tail)), ("", *_without_split(text))]
+    for before, name, split in places:
+        if name and user_path(name).exists():
+            return before, name, split
+    return None
+
+
+def _without_split(text: str) -> tuple[str, str]:
+    path, colon, split = text.rpartition(":")  # earlier colons belong to the path
+    return path, colon + split

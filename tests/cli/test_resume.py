@@ -5,11 +5,11 @@ import shutil
 
 import pytest
 
+from ngdiff.checksums import write_checksums
 from ngdiff.cli.resume import found_done, refuse_other_run
 from ngdiff.errors import InputError
 from ngdiff.manifest import write_manifest
 from ngdiff.training.checkpoint import keep_run_files
-from ngdiff.training.checksums import write_checksums
 
 SETTINGS = {"method": "ngdiff", "max_steps": 4}
 RUN = {"data": {"forget": {"rows_sha256": "ab"}}, "model": {"source": "owner/name"}}

@@ -146,7 +146,7 @@ def test_without_resume_nothing_is_done_and_there_is_no_checkpoint(place):
 
 def test_a_model_without_a_checkpoint_is_nothing_to_go_on_from(place):
     finish(place)
-    with pytest.raises(InputError, match="holds no checkpoint that was written to its end"):
+    with pytest.raises(InputError, match="holds a model and no checkpoint that was written to its end"):
         described(place, resume=True).checkpoint()
 
 

@@ -15,8 +15,8 @@ from ngdiff.data.corpus import corpus_chunks
 from ngdiff.data.muse import knowmem_prompt, muse_rows, muse_sets
 from ngdiff.data.rows import Row
 from ngdiff.errors import InputError
-from ngdiff.files import existing_path
 from ngdiff.modeling import train_tokenizer
+from ngdiff.paths import existing_path
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM
 
+from ngdiff.checksums import LIST, write_checksums
 from ngdiff.data import fictional_people, read_rows, resolve_template
 from ngdiff.errors import InputError
 from ngdiff.modeling import build_model, train_tokenizer
 from ngdiff.training import checkpointed
 from ngdiff.training.checkpoint import checkpoints_of, newest_whole, remove_surplus
-from ngdiff.training.checksums import LIST, write_checksums
 from ngdiff.training.finetune import FinetuneConfig, finetune
 from ngdiff.training.finetune_images import ImageFinetuneConfig, finetune_images
 

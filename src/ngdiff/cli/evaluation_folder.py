@@ -14,7 +14,7 @@ from ngdiff.evaluation.journal import Journal
 from ngdiff.evaluation.processes import Processes
 from ngdiff.evaluation.write import private_folder
 from ngdiff.files import check_output, prepare_output
-from ngdiff.manifest import write_manifest
+from ngdiff.manifest import now, write_manifest
 from ngdiff.paths import user_path
 
 
@@ -48,6 +48,7 @@ class EvaluationFolder:
         self._settings = resolved(options)
         self._words, self._outputs = words, list[str]()
         self._described: dict[str, Any] | None = None
+        self._begun: str | None = None
         if self.path is not None and is_first():
             check_output(options.output, **self._where)
 
@@ -78,6 +79,7 @@ class EvaluationFolder:
         if self.path is not None and self._processes.is_main:
             prepare_output(self._options.output, **self._where)
             SIGNALS.resumable = self._resumable
+            self._begun = now()
             self._write_manifest(finished=False)
             private_folder(self.path)
         SIGNALS.resumable = self._resumable and self.path is not None
@@ -113,6 +115,8 @@ class EvaluationFolder:
             config=self._settings,
             **self._contents(),
             template=self._evaluation.template,
+            template_text=self._evaluation.template_text,
+            begun=self._begun,
             seed=self._evaluation.seed,
             extra={"finished": finished, "processes": self._processes.size},
             outputs=self._outputs,

@@ -27,7 +27,13 @@ def run(words: list[str]) -> None:
     material = kind(options, config)
     folder = RunFolder("finetune", words, options, config, material.inputs)
     material.read()
-    with folder.describe(options, data=material.data, model=material.model_files, template=material.template):
+    with folder.describe(
+        options,
+        data=material.data,
+        model=material.model_files,
+        template=material.template,
+        template_text=material.template_text,
+    ):
         if folder.is_done():
             return
         checkpoint = folder.checkpoint()

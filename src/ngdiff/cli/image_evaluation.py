@@ -46,7 +46,7 @@ class ImageEvaluation:
         {"task": TaskOptions, "model": ModelOptions, "data": ImageOptions, "evaluation": HowOptions},
         required=("model", "dataset"),
     )
-    template = None
+    template = template_text = None
 
     @classmethod
     def accepted(cls, values: Mapping[str, Any]) -> ImageEvaluateOptions:

@@ -40,7 +40,7 @@ class ImageFinetuning:
         },
         required=("model", "dataset", "output"),
     )
-    template = None
+    template = template_text = None
 
     @classmethod
     def accepted(cls, values: Mapping[str, Any]) -> ImageFinetuneOptions:

@@ -68,7 +68,7 @@ class ImageUnlearning:
         },
     )
     any_number_of_processes = False
-    template = None
+    template = template_text = None
 
     @classmethod
     def accepted(cls, values: Mapping[str, Any]) -> ImageUnlearnOptions:

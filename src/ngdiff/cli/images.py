@@ -11,9 +11,9 @@ from ngdiff.cli.processes import process_count
 from ngdiff.data import ImageData, Images, Preparation, preparation_of, read_images, read_preparation
 from ngdiff.data.preparation import preparation_from
 from ngdiff.errors import InputError
-from ngdiff.files import existing_path, sha256_file, sha256_folder
+from ngdiff.files import sha256_file, sha256_folder
 from ngdiff.modeling import class_names_of
-from ngdiff.paths import user_path
+from ngdiff.paths import absolute_source, existing_path, user_path
 from ngdiff.ranges import COUNT, SEED, Range
 
 logger = logging.getLogger(__name__)
@@ -90,7 +90,8 @@ def describe_images(source: str, images: Images) -> dict[str, Any]:
     """For the manifest: where images came from, hashes of files, number and hash of images and labels."""
     path = existing_path(source)
     files = {} if path is None else sha256_folder(path) if path.is_dir() else {path.name: sha256_file(path)}
-    return {"source": source, "files": files, "rows": len(images), "rows_sha256": images.sha256()}
+    place = {} if path is None else {"place": absolute_source(source)}
+    return {"source": source, "files": files, "rows": len(images), "rows_sha256": images.sha256(), **place}
 
 
 def _known_preparation(model: str) -> Preparation | None:

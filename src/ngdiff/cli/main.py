@@ -10,7 +10,7 @@ from ngdiff import __version__
 from ngdiff.cli.processes import is_first, leave, let_first_speak, process_count
 from ngdiff.cli.signals import SIGNALS
 from ngdiff.cli.terminal import end_progress_bars, loading_bars_on_a_terminal_only
-from ngdiff.errors import InputError, RuinedModelError, StoppedBySignal, WriteError
+from ngdiff.errors import InputError, RuinedModelError, StoppedBySignal, VerdictError, WriteError
 from ngdiff.exit_codes import BAD_INPUT, DONE, FAILED, INTERRUPTED, RUINED_MODEL, STOPPED_RESUMABLE
 from ngdiff.imports import OwnCodeError, own_code_named
 
@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("score", "recompute all metrics from the records of an evaluation, without a model"),
     "compare": ("compare", "put several evaluations into one table"),
     "finetune": ("finetune", "train a model on rows until it recites them"),
+    "verify": ("verify", "hash again all that a run read and wrote"),
     "methods": ("methods", "list every method, weighting, objective and optimizer"),
     "demo": ("demo", "the whole story on built-in data, in a minute or two"),
 }
@@ -94,6 +95,8 @@ def _run(words: list[str]) -> int:
         return _fail(str(error), FAILED)
     except RuinedModelError as error:
         return _fail(str(error), RUINED_MODEL)
+    except VerdictError as error:
+        return _fail(str(error), error.status)
     except WriteError as error:
         error.then = f"go on with {_resume(words)}" if SIGNALS.resumable else "start again"
         return _fail(str(error), FAILED)

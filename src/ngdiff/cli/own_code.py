@@ -6,6 +6,7 @@ from typing import Any
 from ngdiff.data.refusals import read_refusals
 from ngdiff.files import sha256_file
 from ngdiff.imports import source_files
+from ngdiff.paths import absolute_source
 from ngdiff.spec import parse_spec
 from ngdiff.training import UnlearnConfig
 from ngdiff.weighting.torchjd import PREFIX
@@ -27,6 +28,9 @@ def describe_own(config: UnlearnConfig) -> dict[str, dict[str, Any]]:
         answers = read_refusals(config.idk_file)
         digest = hashlib.sha256("\n".join(answers).encode()).hexdigest()
         found["idk-file"] = {"source": config.idk_file, "rows": len(answers), "sha256": digest}
+        if config.idk_file is not None:
+            place = absolute_source(config.idk_file)
+            found["idk-file"] |= {"place": place, "file_sha256": sha256_file(str(place))}
     return found
 
 
@@ -38,4 +42,9 @@ def _is_own(text: str) -> bool:
 def _describe_code(text: str) -> dict[str, Any]:
     """Hashes of the source files, by module."""
     name = parse_spec(text).name
-    return {"source": name, "files": {module: sha256_file(path) for module, path in source_files(name).items()}}
+    found = source_files(name)
+    return {
+        "source": name,
+        "files": {module: sha256_file(path) for module, path in found.items()},
+        "places": {module: str(path) for module, path in found.items()},
+    }

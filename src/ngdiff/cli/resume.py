@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ngdiff.checksums import LIST, wrong_files
 from ngdiff.cli.processes import say
 from ngdiff.cli.ruined import RUINED
 from ngdiff.errors import InputError, RuinedModelError
@@ -12,7 +13,6 @@ from ngdiff.files import is_ours, is_unused
 from ngdiff.manifest import CONFIG, MANIFEST, DamagedRunError, damaged_outputs, read_run
 from ngdiff.paths import user_path
 from ngdiff.training.checkpoint import RUN_FILES, WholeCheckpoint, checkpoints_of, newest_whole
-from ngdiff.training.checksums import LIST, wrong_files
 from ngdiff.training.first_process import in_first_process
 
 logger = logging.getLogger(__name__)

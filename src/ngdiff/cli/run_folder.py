@@ -11,7 +11,8 @@ from ngdiff.cli.resume import checkpoint_to_resume, is_done, refuse_other_run
 from ngdiff.cli.ruined import RUINED, drop_ruined, in_ruined
 from ngdiff.cli.signals import SIGNALS
 from ngdiff.files import check_output, prepare_output
-from ngdiff.manifest import write_manifest
+from ngdiff.manifest import now, write_manifest
+from ngdiff.modeling.folders import MERGED_BASE
 from ngdiff.paths import user_path
 from ngdiff.training.checkpoint import WholeCheckpoint
 
@@ -60,6 +61,7 @@ class RunFolder:
         data: Mapping[str, Mapping[str, Any]],
         model: Mapping[str, Any],
         template: str | None,
+        template_text: str | None = None,
         own: Mapping[str, Mapping[str, Any]] | None = None,
         rows_per_step: int | None = None,
     ) -> Self:
@@ -67,7 +69,7 @@ class RunFolder:
 
         Args:
             options: As of the run, with what was found out since.
-            data, model, template, own: As for `ngdiff.manifest.write_manifest`.
+            data, model, template, template_text, own: As for `ngdiff.manifest.write_manifest`.
             rows_per_step: Of each set, for a run that may go on in another number of processes.
 
         Raises:
@@ -75,6 +77,7 @@ class RunFolder:
         """
         settings = resolved(options, self._config)
         self._manifest |= {"config": settings, "data": data, "model": model, "template": template, "own": own or {}}
+        self._manifest["template_text"] = template_text
         if is_first() and self._options.resume:
             refuse_other_run(
                 self._options.output, settings, data=data, model=model, rows_per_step=rows_per_step, own=own
@@ -101,6 +104,7 @@ class RunFolder:
             prepare_output(self._options.output, **self._where)
         SIGNALS.resumable = not self._config.save_only_model
         if is_first():
+            self._manifest["begun"] = now()
             write_manifest(self.path, **self._manifest, extra={"finished": False, **always})
         wait_for_all()  # nobody reads or writes in a folder that is being emptied
 
@@ -113,6 +117,8 @@ class RunFolder:
         if is_first() and not ruined:
             drop_ruined(self.path)
         self.outputs += in_ruined(files) if ruined else files
+        base = self.path / MERGED_BASE  # without which an adapter is nothing
+        self.outputs += [f"{MERGED_BASE}/{file.name}" for file in base.iterdir()] if base.is_dir() else []
         if ruined:
             self.extra |= {"ruined": ruined, "model": RUINED}
 

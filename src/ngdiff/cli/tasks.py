@@ -25,7 +25,7 @@ class Material(Protocol):
     Attributes:
         parser: Option groups and help of the command.
         inputs: Models and data sets as typed, which `--overwrite` must not delete.
-        data, model_files, template: For the manifest; after `read`.
+        data, model_files, template, template_text: For the manifest; after `read`.
         companion: What is saved beside the model, such as a tokenizer; after `read`.
     """
 
@@ -37,6 +37,11 @@ class Material(Protocol):
 
     @property
     def template(self) -> str | None:
+        """As above."""
+        ...
+
+    @property
+    def template_text(self) -> str | None:
         """As above."""
         ...
 
@@ -113,7 +118,7 @@ class Evaluation(Protocol):
         parser: Option groups and help of the command.
         inputs: Models and data sets as typed, which `--overwrite` must not delete.
         seed: Of whatever is drawn.
-        template: Name of the template by which rows became inputs; after `read`.
+        template, template_text: Name and text of the template by which rows became inputs; after `read`.
     """
 
     parser: CommandParser
@@ -122,6 +127,11 @@ class Evaluation(Protocol):
 
     @property
     def template(self) -> str | None:
+        """As above."""
+        ...
+
+    @property
+    def template_text(self) -> str | None:
         """As above."""
         ...
 

@@ -140,7 +140,7 @@ class TextEvaluation:
         self._tokenizer, self._template = self._with_template(self.options.model)
         base = self.options.base_model
         self._base = None if base is None else self._with_template(base)
-        self.template = self._template.name
+        self.template, self.template_text = self._template.name, self._template.text
 
     def _with_template(self, name: str) -> tuple[Any, Template]:
         tokenizer = load_tokenizer(name, trust_remote_code=self.options.trust_remote_code)

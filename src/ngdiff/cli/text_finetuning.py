@@ -27,6 +27,7 @@ from ngdiff.modeling import (
     load_tokenizer,
     train_tokenizer,
 )
+from ngdiff.paths import absolute_source
 from ngdiff.ranges import Range
 from ngdiff.training.finetune import FinetuneConfig, FinetuneResult, finetune
 
@@ -108,7 +109,7 @@ class TextFinetuning:
             name = options.tokenizer or options.model
             self.companion = load_tokenizer(name, trust_remote_code=options.trust_remote_code)
         self._template = resolve_template(self.config.template, self.companion, self._rows)
-        self.template = self._template.name
+        self.template, self.template_text = self._template.name, self._template.text
         self.data = {"train": describe_data(options.train, self._rows)}
         self.model_files: dict[str, Any] = {}
         if is_first():
@@ -143,6 +144,7 @@ def _describe_shape(options: TextFinetuneOptions) -> dict[str, Any]:
     described: dict[str, Any] = {"shape": options.model}
     if Path(options.model).is_file():
         described["sha256"] = sha256_file(options.model)
+        described["place"] = absolute_source(options.model)
     if options.tokenizer is not None:
         tokenizer = describe_model(options.tokenizer)
         if "files" in tokenizer:  # it may lie beside a model, whose weights are no part of it

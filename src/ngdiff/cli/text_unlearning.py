@@ -98,7 +98,7 @@ class TextUnlearning:
         rows = [row for part in sets.values() for row in part]
         self._template = resolve_template(self.config.template, self.companion, rows)
         self._sets = without_overlap(sets, self.companion, self._template, drop=options.drop_overlap)
-        self.template = self._template.name
+        self.template, self.template_text = self._template.name, self._template.text
         self.data = {role: describe_data(getattr(options, role), rows) for role, rows in self._sets.items()}
         if options.base_model is not None:
             check_same_tokens(self.companion, options.base_model, trust_remote_code=options.trust_remote_code)

@@ -36,6 +36,7 @@ def run(words: list[str]) -> None:
         data=material.data,
         model=material.model_files,
         template=material.template,
+        template_text=material.template_text,
         own=describe_own(config),
         rows_per_step=config.rows_per_step if material.any_number_of_processes else None,
     ):

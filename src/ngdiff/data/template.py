@@ -47,6 +47,15 @@ class Template:
         """The texts of the tokenizer's special tokens; looked up once, as that takes longer than a row."""
         return special_texts(self.tokenizer)
 
+    @property
+    def text(self) -> str | None:
+        """The template itself, for the record: that of the chat, or the text with its placeholders; None where rows
+        are shown as they are."""
+        if self.name == "chat":
+            found = getattr(self.tokenizer, "chat_template", None)
+            return found if found is None or isinstance(found, str) else str(found)
+        return {"plain": PLAIN, "text": None}.get(self.name, unescape(self.name))
+
     def uses_chat(self, row: Row) -> bool:
         """Whether the tokenizer's chat template renders this row (it then brings all special tokens
         itself)."""

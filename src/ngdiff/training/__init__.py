@@ -1,6 +1,7 @@
 """Unlearning and fine-tuning runs."""
 
 from ngdiff.training.config import UnlearnConfig
+from ngdiff.training.evidence import save_with_evidence
 from ngdiff.training.trainer import UnlearnTrainer
 
-__all__ = ["UnlearnConfig", "UnlearnTrainer"]
+__all__ = ["UnlearnConfig", "UnlearnTrainer", "save_with_evidence"]

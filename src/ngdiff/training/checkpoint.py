@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from ngdiff.checksums import LIST, wrong_files
 from ngdiff.errors import InputError, WriteError
 from ngdiff.files import MANIFEST, MANIFEST_COPY, without_nan
 from ngdiff.modeling.save import is_failed_write
 from ngdiff.training.checkpoint_weights import CheckpointError
-from ngdiff.training.checksums import LIST, wrong_files
 
 logger = logging.getLogger(__name__)
 

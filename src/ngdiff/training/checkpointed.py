@@ -3,7 +3,7 @@
 What Trainer does otherwise, and what is done here:
 
 - it reads weights with `strict=False` under the names of the disk: `ngdiff.training.checkpoint_weights`;
-- it believes any folder of the right name: only one whose files equal their list (`ngdiff.training.checksums`) counts;
+- it believes any folder of the right name: only one whose files equal their list (`ngdiff.checksums`) counts;
 - it takes one step more where a run that ended within a pass is resumed: none is taken;
 - it forgets the losses since the last log line, which `stop_loss` is compared with, and draws another order of rows for
   the rest of a pass: `pass_*.pt` keeps both;
@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from ngdiff.checksums import write_checksums, wrong_files
 from ngdiff.errors import InputError
 from ngdiff.training.base_model import check_base, note_base
 from ngdiff.training.checkpoint import (
@@ -34,7 +35,6 @@ from ngdiff.training.checkpoint import (
     saving_checkpoint,
 )
 from ngdiff.training.checkpoint_weights import CheckpointError, load_weights
-from ngdiff.training.checksums import write_checksums, wrong_files
 from ngdiff.training.first_process import in_first_process
 from ngdiff.training.saving import SavingTrainer
 

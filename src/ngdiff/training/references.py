@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ngdiff.checksums import write_checksums, wrong_files
 from ngdiff.core.answers import Answers, Reference
 from ngdiff.core.slots import Side
 from ngdiff.errors import InputError, WriteError
@@ -26,7 +27,6 @@ from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.files import write_json
 from ngdiff.modeling.reference import Forward, ReferenceStore, write_references
 from ngdiff.objectives import Objective
-from ngdiff.training.checksums import write_checksums, wrong_files
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from ngdiff.training.checksums import LIST, write_checksums, wrong_files
+from ngdiff.checksums import LIST, write_checksums, wrong_files
 
 
 @pytest.fixture

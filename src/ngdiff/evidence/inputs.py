@@ -1,0 +1,61 @@
+"""What a run read, as its manifest names it: files, where they lay, and their hashes."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ngdiff.paths import existing_path
+
+# Entries of a described model that are described models of their own.
+_NESTED = {"base": "its base model", "base_model": "--base-model", "tokenizer": "tokenizer"}
+
+
+@dataclass(frozen=True)
+class Input:
+    """One thing that a run read.
+
+    Attributes:
+        role: What it was read as.
+        source: As it was given.
+        files: Hash of each file, by the name that the manifest has for it.
+        places: Where each of them lay.
+        there: Whether anything lies where it lay.
+    """
+
+    role: str
+    source: str
+    files: Mapping[str, str]
+    places: Mapping[str, Path]
+    there: bool
+
+
+def inputs_of(manifest: Mapping[str, Any]) -> list[Input]:
+    """All inputs that a manifest describes, models first. What came from the hub has no files."""
+    found = list(_models("model", manifest["model"]))
+    found += [_input(f"rows: {role}", described) for role, described in manifest["data"].items()]
+    found += [_input(f"--{option}", described) for option, described in manifest["own"].items()]
+    return found
+
+
+def _models(role: str, described: Mapping[str, Any]) -> Iterator[Input]:
+    if described:
+        yield _input(role, described)
+    for key, name in _NESTED.items():
+        if key in described:
+            yield from _models(name if role == "model" else f"{role}, {name}", described[key])
+
+
+def _input(role: str, described: Mapping[str, Any]) -> Input:
+    source = str(described.get("source") or described.get("shape") or "in memory")
+    if "places" in described:  # modules, each a file of its own
+        places = {name: Path(place) for name, place in described["places"].items()}
+        return Input(role, source, described["files"], places, any(path.exists() for path in places.values()))
+    place = existing_path(described["place"]) if described.get("place") else None
+    files = described.get("files") or {}
+    single = described.get("file_sha256") or described.get("sha256") if described.get("place") else None
+    if not files and single:
+        files = {Path(described["place"]).name: single}
+    at = place or Path(described.get("place") or source)
+    places = {name: at if at.is_file() else at / name for name in files}
+    return Input(role, source, files, places, place is not None)

@@ -1,0 +1,16 @@
+"""Tables of words."""
+
+from collections.abc import Sequence
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows with their columns below each other, two spaces between them.
+
+    >>> print(columns([["set", "rows"], ["forget", "4"]]), end="")
+    set     rows
+    forget  4
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n" for row in rows
+    )

@@ -1,0 +1,123 @@
+"""`ngdiff verify`: everything that a run wrote and read, hashed again and compared with its manifest."""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ngdiff.checksums import LIST, wrong_files
+from ngdiff.errors import InputError
+from ngdiff.evidence.inputs import Input, inputs_of
+from ngdiff.evidence.seal import CONFIG, SEAL, read_sealed
+from ngdiff.files import MANIFEST, sha256_file
+
+# Beside a model these are read with it: one that the run did not write does not belong there.
+_READ_WITH_A_MODEL = (".safetensors", ".json", ".model", ".jinja", ".py", ".bin")
+
+
+@dataclass(frozen=True)
+class Check:
+    """A row of the table: some files of one kind.
+
+    Attributes:
+        what: They are.
+        files: How many were compared.
+        faults: What is not as it was written or read, a text for each.
+        note: What could not be compared, and why.
+    """
+
+    what: str
+    files: int
+    faults: tuple[str, ...] = ()
+    note: str = ""
+
+
+def verify(folder: Path) -> list[Check]:
+    """Compare what a run wrote and read, and the runs it went on from, with what their manifests say.
+
+    The hashes are SHA-256. The seal of a manifest is a hash beside what it is of: it finds damage and careless changes.
+    Who changes files on purpose can make a new one; against that compare the seal with one kept elsewhere.
+
+    Args:
+        folder: What the run wrote.
+
+    Raises:
+        InputError: no manifest is there, or that of a run that did not end.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise InputError(f"{folder} holds no {MANIFEST} of a run of ngdiff")
+    checks, seen, number = [], {folder.resolve()}, 0
+    place, expected, name = folder, None, ""
+    while True:
+        content, own = _verify_one(place, expected, name)
+        checks += own
+        after = content.get("after")
+        if after is None:
+            return checks
+        number += 1
+        place, expected, name = Path(after["place"]), after[SEAL], f"request before ({number}): "
+        if not (place / MANIFEST).is_file():
+            return [*checks, Check(f"{name}{place}", 0, note="no longer there")]
+        if place.resolve() in seen:
+            return [*checks, Check(f"{name}{place}", 0, ("the chain of requests goes in a circle",))]
+        seen.add(place.resolve())
+
+
+def _verify_one(folder: Path, expected: str | None, name: str) -> tuple[Mapping[str, Any], list[Check]]:
+    """One run of a chain: its manifest, and its rows of the table."""
+    manifest, fault = read_sealed(folder / MANIFEST)
+    if not fault and expected is not None and manifest[SEAL] != expected:
+        fault = f"its seal is not the one that the later run names: {expected}"
+    if fault:
+        return {}, [Check(f"{name}seal of {folder / MANIFEST}", 1, (f"{MANIFEST}: {fault}",))]
+    if manifest["extra"].get("finished") is False:
+        raise InputError(
+            f"the run in {folder} has not ended, so that its files have no hashes yet; go on with --resume"
+        )
+    outputs = {**manifest["outputs"], CONFIG: manifest["config_sha256"]}
+    faults = _compare({item: folder / item for item in outputs}, outputs)
+    faults += [f"{item} is not of this run" for item in _added(folder, outputs)]
+    checks = [
+        Check(f"{name}seal of {MANIFEST}", 1),
+        Check(f"{name}files written", len(outputs), tuple(faults)),
+        *_listed(folder, name),
+        *(_of_input(one, name) for one in inputs_of(manifest)),
+    ]
+    return manifest, checks
+
+
+def _listed(folder: Path, name: str) -> Iterator[Check]:
+    """Checkpoints, and whatever else has a list of its own."""
+    for path in sorted(folder.rglob(LIST)):
+        files = path.read_bytes().count(b"\n")
+        yield Check(f"{name}{path.parent.relative_to(folder)}", files, tuple(wrong_files(path.parent)))
+
+
+def _of_input(one: Input, name: str) -> Check:
+    what = f"{name}{one.role}: {one.source}"
+    if not one.files:
+        return Check(what, 0, note="not files of this machine: not hashed")
+    if not one.there:
+        return Check(what, 0, note="no longer where it was")
+    return Check(what, len(one.files), tuple(_compare(one.places, one.files)))
+
+
+def _compare(places: Mapping[str, Path], expected: Mapping[str, str]) -> list[str]:
+    there = [name for name in expected if places[name].is_file()]
+    with ThreadPoolExecutor() as pool:  # hashing lets other threads run
+        found = dict(zip(there, pool.map(lambda name: sha256_file(places[name]), there), strict=True))
+    wrong = [f"{name} is missing" for name in expected if name not in found]
+    return wrong + [
+        f"{name} is changed: expected SHA-256 {expected[name]}, found {found[name]}"
+        for name in there
+        if found[name] != expected[name]
+    ]
+
+
+def _added(folder: Path, outputs: Mapping[str, Any]) -> list[str]:
+    """Files that a model would be read with and that the run did not write."""
+    places = {Path(name).parent.as_posix() for name in outputs}
+    found = (path for place in places for path in (folder / place).glob("*") if path.is_file())
+    names = {path.relative_to(folder).as_posix() for path in found if path.suffix in _READ_WITH_A_MODEL}
+    return sorted(name for name in names - outputs.keys() - {MANIFEST} if not Path(name).name.startswith("."))

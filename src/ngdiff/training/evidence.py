@@ -1,0 +1,96 @@
+"""The record of a run from Python, as the command writes it: what `ngdiff verify` reads."""
+
+import hashlib
+import math
+from array import array
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ngdiff.errors import InputError
+from ngdiff.files import prepare_output, without_nan, write_json
+from ngdiff.manifest import describe_data, describe_model, now, write_manifest
+from ngdiff.training.outcome import outcome_of
+from ngdiff.training.trainer import UnlearnTrainer
+
+_ROLES = ("forget", "retain", "holdout")
+
+
+def save_with_evidence(
+    trainer: UnlearnTrainer,
+    folder: str | Path,
+    companion: Any = None,
+    *,
+    sources: Mapping[str, str | Path] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write the model, the training log, the options and a manifest with hashes of all that, after `trainer.train()`.
+
+    Losses are taken once more, for the numbers after the run.
+
+    Args:
+        trainer: After `train`.
+        folder: Where to; missing, empty, or, with `overwrite`, of an earlier run.
+        companion: What is saved beside the model: the tokenizer; by default the trainer's own.
+        sources: Files and folders that were read, by role: model, base_model, forget, retain, holdout. They are hashed
+            too. Without them the manifest holds the hashes of the encoded rows alone.
+        overwrite: Replace what an earlier run wrote there.
+
+    Returns:
+        Path of the manifest. None but the first of several processes writes; all must call it.
+
+    Raises:
+        InputError: an unknown role, a folder that cannot be used, or a trainer that has not trained.
+        WriteError: the disk is full, or the folder cannot be written.
+    """
+    given = dict(sources or {})
+    if unknown := given.keys() - {"model", "base_model", *_ROLES}:
+        raise InputError(f"sources: {min(unknown)} is no role; one of model, base_model, {', '.join(_ROLES)}")
+    companion = companion or trainer.processing_class
+    if companion is None:
+        raise InputError("companion: the trainer has no tokenizer; give what is to be saved beside the model")
+    if not trainer.run_state.initial_losses:
+        raise InputError("the trainer has not trained: there is nothing to write; call train() first")
+    begun, path, first = now(), Path(folder), trainer.args.process_index == 0
+    outcome = outcome_of(trainer)
+    rows = {role: getattr(trainer, f"{role}_dataset") for role in _ROLES}
+    model = describe_model(given["model"]) if "model" in given else {}
+    if "base_model" in given:
+        model["base_model"] = describe_model(given["base_model"])
+    described: dict[str, Any] = {
+        "command": ["python"],
+        "config": trainer.args.to_dict(),
+        "data": {role: _described(given.get(role), own) for role, own in rows.items() if own is not None},
+        "model": model,
+        "template": trainer.template_name,
+        "seed": trainer.args.seed,
+        "begun": begun,
+    }
+    extra = {
+        "losses_before": without_nan(outcome.before),
+        "losses_after": without_nan(outcome.after),
+        "rows_of_losses": dict(outcome.rows),
+        "max_retain_loss": outcome.bound if math.isfinite(outcome.bound) else None,
+        **({"ruined": outcome.ruined} if outcome.ruined else {}),
+    }
+    if first:
+        prepare_output(path, overwrite=overwrite, resumable=False)
+        write_manifest(path, **described, extra={"finished": False, **extra})
+    files = trainer.save_to(path, companion)
+    if first:
+        log = {"steps": trainer.state.log_history, "probes": trainer.run_state.probes}
+        write_json(path / "training_log.json", without_nan(log))
+        files = [*files, "training_log.json"]
+        return write_manifest(path, **described, extra={"finished": True, **extra}, outputs=files)
+    return path / "manifest.json"
+
+
+def _described(source: str | Path | None, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Files and encoded rows: their number, and a hash of all tokens and labels in order."""
+    digest = hashlib.sha256()
+    for row in rows:
+        for key in ("input_ids", "labels"):
+            if key in row:
+                digest.update(array("q", [int(token) for token in row[key]]).tobytes() + b"|")
+    files = describe_data(source, []) if source is not None else {}
+    return {**files, "rows": len(rows), "rows_sha256": digest.hexdigest(), "rows_are": "encoded"}
