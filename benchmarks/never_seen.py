@@ -53,7 +53,7 @@ FIXED: dict[str, Arm] = {
     for rate in ("1e-5", "5e-5", "1e-4", "5e-4")
 }
 GROUPS = {"main": MAIN, "weightings": WEIGHTINGS, "fixed": FIXED}
-COLUMNS = ("D", "D by holdout", "verbmem", "utility", "loss", "extraction_strength", "min-20%", "collateral", "seconds")
+COLUMNS = ("D", "D by holdout", "verbmem", "utility", "loss", "extraction_strength", "AUC min-20 %", "collateral", "seconds")
 
 
 class Bench(Commands):
@@ -137,7 +137,7 @@ class Scorer:
             "utility": metrics["retain"]["rouge_l_recall"] / self.known["target"].metrics["retain"]["rouge_l_recall"],
             "loss": metrics["forget"]["loss"],
             "extraction_strength": metrics["forget"]["extraction_strength"],
-            "min-20%": truth.parts["min-20%"].now if "min-20%" in truth.parts else math.nan,
+            "AUC min-20 %": truth.parts["auc_min-20%"].now if "auc_min-20%" in truth.parts else math.nan,
             "collateral": metrics["holdout"]["loss"] - self.known["target"].metrics["holdout"]["loss"],
             **{f"d {name}": part.value for name, part in truth.parts.items() if part.value is not None},
         }
