@@ -28,7 +28,8 @@ HOLDOUT, UNSEEN, BASE = slice(-600, -500), slice(-500, -400), slice(0, 1000)
 KEYS = ("question", "answer", "paraphrased_answer", "perturbed_answer")
 
 BASE_MODEL, HOLDOUT_ROWS = "base_model", "holdout"
-Arm = tuple[dict[str, Any], tuple[str, ...]]  # options of `UnlearnConfig`; what is given beside the two sets
+# Options of `UnlearnConfig`; what is given beside the two sets; number of requests, 1 where it is not there.
+Arm = tuple[Any, ...]
 
 MAIN: dict[str, Arm] = {
     "ngdiff": ({}, ()),
@@ -52,8 +53,23 @@ FIXED: dict[str, Arm] = {
     for name in ("graddiff", "npo+gdr", "simnpo")
     for rate in ("1e-5", "5e-5", "1e-4", "5e-4")
 }
-GROUPS = {"main": MAIN, "weightings": WEIGHTINGS, "fixed": FIXED}
-COLUMNS = ("D", "D by holdout", "verbmem", "utility", "loss", "extraction_strength", "AUC min-20 %", "collateral", "seconds")
+REQUESTS: dict[str, Arm] = {
+    f"{label}, {count} requests": (*MAIN[label], count)
+    for label in ("ngdiff", "default with --base-model and --holdout")
+    for count in (2, 4)
+}
+GROUPS = {"main": MAIN, "weightings": WEIGHTINGS, "fixed": FIXED, "requests": REQUESTS}
+COLUMNS = (
+    "D",
+    "D by holdout",
+    "verbmem",
+    "utility",
+    "loss",
+    "extraction_strength",
+    "AUC min-20 %",
+    "collateral",
+    "seconds",
+)
 
 
 class Bench(Commands):
@@ -142,36 +158,42 @@ class Scorer:
             **{f"d {name}": part.value for name, part in truth.parts.items() if part.value is not None},
         }
 
-    def unlearn(self, options: Mapping[str, Any], given: tuple[str, ...]) -> dict[str, float]:
-        """One run, scored."""
+    def unlearn(self, options: Mapping[str, Any], given: tuple[str, ...], requests: int = 1) -> dict[str, Any]:
+        """One run, or one for each of several requests that come one after the other; scored at the end.
+
+        What is asked for later is still to be kept; what was forgotten earlier is in no set any more.
+        """
         from ngdiff import UnlearnConfig, UnlearnTrainer
 
-        model = self.load("target")
+        model, seconds, steps = self.load("target"), 0.0, 0
+        rows, size = self.given["forget"], len(self.given["forget"]) // requests
         beside: dict[str, Any] = {}
         if BASE_MODEL in given:
             beside["base_model"] = lambda: self.load("base")
         if HOLDOUT_ROWS in given:
             beside["holdout_dataset"] = self.given[HOLDOUT_ROWS]
-        with tempfile.TemporaryDirectory() as output:
-            config = UnlearnConfig(
-                output_dir=output,
-                use_cpu=True,
-                disable_tqdm=True,
-                report_to=[],
-                save_strategy="no",
-                seed=self.seed,
-                **options,
-            )
-            sets = self.given["forget"], self.given["retain"]
-            trainer = UnlearnTrainer(model, config, *sets, processing_class=self.tokenizer, **beside)
-            started = time.process_time()
-            try:
-                with contextlib.redirect_stdout(io.StringIO()):  # a line for each step
-                    trainer.train()
-            except FloatingPointError as error:
-                return {"failed": str(error)}  # type: ignore[dict-item]
-            seconds = time.process_time() - started
-        return {**self.numbers(self.evaluate(model)), "seconds": seconds, "steps": trainer.state.global_step}
+        for start in range(0, len(rows), size):
+            forget, later = rows[start : start + size], rows[start + size :]
+            with tempfile.TemporaryDirectory() as output:
+                config = UnlearnConfig(
+                    output_dir=output,
+                    use_cpu=True,
+                    disable_tqdm=True,
+                    report_to=[],
+                    save_strategy="no",
+                    seed=self.seed,
+                    **options,
+                )
+                sets = forget, [*self.given["retain"], *later]
+                trainer = UnlearnTrainer(model, config, *sets, processing_class=self.tokenizer, **beside)
+                started = time.process_time()
+                try:
+                    with contextlib.redirect_stdout(io.StringIO()):  # a line for each step
+                        trainer.train()
+                except FloatingPointError as error:
+                    return {"failed": str(error)}
+                seconds, steps = seconds + time.process_time() - started, steps + trainer.state.global_step
+        return {**self.numbers(self.evaluate(model)), "seconds": seconds, "steps": steps}
 
 
 def row_of(label: str, seeds: Mapping[int, Mapping[str, float]]) -> str:
