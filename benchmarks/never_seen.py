@@ -144,11 +144,13 @@ class Scorer:
             self.values(one.records)
             for one in (found, self.known["target"], self.known["retrained"], self.known["base"])
         )
-        truth, guess = distance(now, retrained, target), distance_from_holdout(now, target, base)
+        truth = distance(now, retrained, target)
+        corrected, alone = distance_from_holdout(now, target, base), distance_from_holdout(now, target)
         metrics = found.metrics
         return {
             "D": truth.value if truth.value is not None else math.nan,
-            "D by holdout": guess.value if guess.value is not None else math.nan,
+            "D by holdout": alone.value if alone.value is not None else math.nan,
+            "D by holdout and base": corrected.value if corrected.value is not None else math.nan,
             "verbmem": metrics["forget"]["rouge_l_recall"],
             "utility": metrics["retain"]["rouge_l_recall"] / self.known["target"].metrics["retain"]["rouge_l_recall"],
             "loss": metrics["forget"]["loss"],
@@ -243,19 +245,21 @@ def main() -> None:
 
 
 def _print_agreement(table: Mapping[str, Mapping[int, Mapping[str, float]]]) -> None:
-    """What the form without a retrained model says, against the truth."""
+    """What the forms without a retrained model say, against the truth."""
     from scipy.stats import spearmanr
 
-    pairs = [
-        (numbers["D"], numbers["D by holdout"])
+    runs = [
+        numbers
         for label, seeds in table.items()
         if label not in ("target", "retrained", "again")
         for numbers in seeds.values()
         if "D" in numbers
     ]
-    if len(pairs) > 2:
-        found = spearmanr(*zip(*pairs, strict=True))
-        print(f"\nRank correlation of D by holdout with D over {len(pairs)} runs: {found.statistic:.2f}")
+    for form in ("D by holdout", "D by holdout and base"):
+        pairs = [(numbers["D"], numbers[form]) for numbers in runs if form in numbers]
+        if len(pairs) > 2:
+            found = spearmanr(*zip(*pairs, strict=True))
+            print(f"\nRank correlation of {form} with D over {len(pairs)} runs: {found.statistic:.2f}")
 
 
 if __name__ == "__main__":
