@@ -53,7 +53,6 @@ class RealModel(Commands):
         if self.read("options.json", kept) != kept:
             raise SystemExit(f"{self.work} was made with {self.read('options.json', kept)}; name another --folder")
         self._save("options.json", kept)
-        self.training = ["--bf16", "--use-cpu"] if options.bf16 else []  # weights are float32 in either case
         self.tofu = Path(os.environ["NGDIFF_DATA"]).resolve() / "tofu"
         if not (self.work / "unseen.jsonl").exists():
             self._write_rows()
@@ -96,7 +95,8 @@ class RealModel(Commands):
         options = self.options
         words = ["--model", self.base(), "--train", rows, "--num-train-epochs", str(options.passes)]
         words += ["--learning-rate", str(options.rate), "--per-device-train-batch-size", str(options.batch)]
-        words += ["--stop-loss", "none", "--seed", str(seed), *self.training]
+        words += ["--stop-loss", "none", "--seed", str(seed)]
+        words += ["--bf16", "--use-cpu"] if options.bf16 else []
         self.ngdiff("finetune", f"s{seed}-{name}", *words)
         return f"s{seed}-{name}"
 
@@ -113,7 +113,7 @@ class RealModel(Commands):
         label = " ".join(words) + (f" ({self.options.tag})" if self.options.tag else "")
         name = f"s{seed}-{name_of(label)}"
         sets = ["--forget", "forget.jsonl", "--retain", "retain.jsonl", "--seed", str(seed), "--save-strategy", "no"]
-        sets += [*self.training, "--max-retain-loss", "none"]  # a method that destroys has its row in the table
+        sets += ["--max-retain-loss", "none"]  # a method that destroys has its row in the table
         method = [] if words[0] == "default" else ["--method", words[0]]
         self.ngdiff("unlearn", name, "--model", self.target(seed), *sets, *method, *words[1:])
         self._save("labels.json", self.read("labels.json", {}) | {name: label})
@@ -211,7 +211,9 @@ def main() -> None:
     parser.add_argument("--passes", type=int, default=8, help="of target and retrained model over their rows (8)")
     parser.add_argument("--rate", type=float, default=2e-4, help="learning rate of both (2e-4)")
     parser.add_argument("--batch", type=int, default=8, help="rows of a step of both (8)")
-    parser.add_argument("--bf16", action="store_true", help="on a CPU that has bfloat16: compute in it, half the time")
+    parser.add_argument(
+        "--bf16", action="store_true", help="learn and evaluate in bfloat16; unlearning is asked for it by its own"
+    )
     parser.add_argument("--tag", help="words behind the name of the row that `unlearn` makes")
     parser.add_argument("stage", choices=("base", "target", "retrained", "unlearn", "evaluate"))
     parser.add_argument("words", nargs=argparse.REMAINDER, help="unlearn: a method, then options of `ngdiff unlearn`")
