@@ -130,14 +130,7 @@ class RealModel(Commands):
     @cached_property
     def scorer(self) -> Scorer:
         """Reads the rows once."""
-        options = self.options
-        return Scorer(
-            self.work,
-            self.tofu,
-            general=options.general,
-            new_tokens=options.new_tokens,
-            dtype="bfloat16" if options.bf16 else "float32",
-        )
+        return Scorer(self.work, self.tofu, general=self.options.general, new_tokens=self.options.new_tokens)
 
     def _cost(self, model: str) -> dict[str, float]:
         log = self.work / model / "training_log.json"
@@ -211,9 +204,7 @@ def main() -> None:
     parser.add_argument("--passes", type=int, default=8, help="of target and retrained model over their rows (8)")
     parser.add_argument("--rate", type=float, default=2e-4, help="learning rate of both (2e-4)")
     parser.add_argument("--batch", type=int, default=8, help="rows of a step of both (8)")
-    parser.add_argument(
-        "--bf16", action="store_true", help="learn and evaluate in bfloat16; unlearning is asked for it by its own"
-    )
+    parser.add_argument("--bf16", action="store_true", help="learn in bfloat16, on a CPU that has it: half the time")
     parser.add_argument("--tag", help="words behind the name of the row that `unlearn` makes")
     parser.add_argument("stage", choices=("base", "target", "retrained", "unlearn", "evaluate"))
     parser.add_argument("words", nargs=argparse.REMAINDER, help="unlearn: a method, then options of `ngdiff unlearn`")

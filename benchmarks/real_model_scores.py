@@ -49,11 +49,10 @@ class Scorer:
         tofu: the folder of TOFU's files.
         general: how many real authors, and how many world facts, are asked for.
         new_tokens: longest answer about those.
-        dtype: of the weights.
     """
 
-    def __init__(self, work: Path, tofu: Path, *, general: int, new_tokens: int, dtype: str) -> None:
-        self._work, self._dtype = work, dtype
+    def __init__(self, work: Path, tofu: Path, *, general: int, new_tokens: int) -> None:
+        self._work = work
         self._sets = {name: EvaluationSet(read_rows(str(work / file), role=name)) for name, file in OWN.items()}
         for name in GENERAL:
             rows = read_rows(f"{tofu}:{name}", role=name)[:general]
@@ -67,7 +66,7 @@ class Scorer:
 
     def _evaluate(self, model: str, sets: Mapping[str, Any], **options: Any) -> EvaluationResult:
         with chdir(self._work):  # an adapter names its model as it stands in the folder
-            loaded, tokenizer = load_model(model, dtype=self._dtype), load_tokenizer(model)
+            loaded, tokenizer = load_model(model, dtype="float32"), load_tokenizer(model)
         template = resolve_template("auto", tokenizer, self._sets["forget"].rows)
         result = evaluate(loaded, tokenizer, sets, template, show_progress=False, **options)
         del loaded
