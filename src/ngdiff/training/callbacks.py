@@ -10,6 +10,7 @@ class _Run(Protocol):
     def end_run(self) -> None: ...
     def start_epoch(self) -> None: ...
     def start_step(self) -> None: ...
+    def end_step(self) -> None: ...
     def choose_learning_rate(self) -> None: ...
 
 
@@ -45,6 +46,10 @@ class RunCallback(TrainerCallback):
     ) -> None:
         """No micro-batch of the step has been seen."""
         self._run.start_step()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Before Trainer's own callback asks whether this was the last step."""
+        self._run.end_step()
 
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

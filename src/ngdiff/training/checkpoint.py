@@ -51,6 +51,7 @@ class RunState:
         references: Identity of what the model said before unlearning (`References.compute`); empty where no objective
             compares with it.
         teacher: Likewise of what the base model says.
+        arrival: Of a run that ends where its losses have come to their levels (`ngdiff.training.arrival`).
         level_losses: Losses of holdout tokens that levels are taken from, in nats (`ngdiff.training.levels`).
     """
 
@@ -61,6 +62,7 @@ class RunState:
     references: str = ""
     teacher: str = ""
     level_losses: list[float] = field(default_factory=list)
+    arrival: dict[str, Any] = field(default_factory=dict)
 
     def save(self, checkpoint: str | Path) -> None:
         """Write into a checkpoint folder."""

@@ -107,13 +107,14 @@ class CheckpointedTrainer(SavingTrainer):
             )
         self._resumed_pass = _read_pass(Path(resume), self.args.process_index, self.args.world_size)
         self._within_pass = micro_batches > 0
-        if step == max_steps or self._low_enough():
+        if step == max_steps or self._is_over(step):
             self.nothing_left = True
             logger.info("The run was done at step %d: nothing is left to train.", step)
             return num_train_epochs, 0
         return epochs, micro_batches
 
-    def _low_enough(self) -> bool:
+    def _is_over(self, step: int) -> bool:
+        """Whether a run that goes on from this step had come to its end there, before all its steps."""
         losses = [row["loss"] for row in self.state.log_history if "loss" in row]
         missed = self._missed_loss()
         last = missed if missed is not None else losses[-1] if losses else None

@@ -11,7 +11,7 @@ from transformers import TrainingArguments
 from ngdiff.errors import InputError
 from ngdiff.objectives import FORGET_OBJECTIVES, RETAIN_OBJECTIVES, Objective, forget_ceiling
 from ngdiff.objectives.resolve import resolve_objective
-from ngdiff.option import option
+from ngdiff.option import check_choice, option
 from ngdiff.spec import parse_spec
 from ngdiff.speed.fused_loss import FUSED_LOSSES
 from ngdiff.tasks.base import RunSettings
@@ -68,6 +68,13 @@ class UnlearnConfig(AutoLROptions, GradientOptions, TextOptions, TrainingArgumen
         None,
         f"values of several options, where they are not given: {', '.join(PRESETS)} (Algorithm 1 as printed)",
         "NAME",
+    )
+    stop: str = option(
+        "auto",
+        "when the run ends: passes (after --num-train-epochs), arrived (once the forget loss has come to that of rows "
+        "never seen, half as many passes later; at least --num-train-epochs, at most three times as many), or auto: "
+        "arrived where the method has levels and --max-steps is not given",
+        "WHEN",
     )
     weighting: str | None = option(
         None,
@@ -150,6 +157,15 @@ class UnlearnConfig(AutoLROptions, GradientOptions, TextOptions, TrainingArgumen
         """
         self.has_base_model, self.has_holdout = base_model, holdout
         self._check_method()
+        if self.stop == "arrived" and "level" not in self.resolve_objectives()["forget"].needs:
+            raise InputError(f"--stop arrived: the forget objective {self.parts.forget} has no levels, as unseen has")
+
+    @property
+    def stops_arrived(self) -> bool:
+        """Whether the run ends where its forget loss has come to its levels."""
+        if self.stop != "auto":
+            return self.stop == "arrived"
+        return self.max_steps <= 0 and "level" in self.resolve_objectives()["forget"].needs
 
     @property
     def ceiling_form(self) -> str:
@@ -228,6 +244,9 @@ class UnlearnConfig(AutoLROptions, GradientOptions, TextOptions, TrainingArgumen
         parts = self.parts
         self.resolve_weighting()
         objectives = self.resolve_objectives()
+        check_choice("--stop", self.stop, ("auto", "passes", "arrived"))
+        if self.stop == "arrived" and self.max_steps > 0:
+            raise InputError(f"--stop arrived with --max-steps {self.max_steps}: give one of them")
         if "alternate" in objectives["retain"].needs or not objectives["retain"].own_answers:
             raise InputError(f"--retain-objective {parts.retain} needs other answers, which only forget rows have")
         if self.ceiling_form != "none" and not objectives["forget"].has_token_loss:

@@ -77,6 +77,10 @@ class Levels:
             return answers.nll.new_zeros(0)
         return torch.cat([self.losses[self._twins[row]] for row in rows]).to(answers.nll)
 
+    def mean(self) -> float:
+        """Mean level of all answer tokens to forget, in nats."""
+        return float(torch.cat([self.losses[twins] for twins in self._twins]).mean())
+
     @staticmethod
     def is_due(step: int) -> bool:
         """Whether the losses are looked at before this step, from 1."""

@@ -27,13 +27,13 @@ from ngdiff.modeling.vocabulary import with_usable_pad
 from ngdiff.objectives import Objective, forget_ceiling
 from ngdiff.speed.cpu.denormals import denormals_are_zero
 from ngdiff.tasks import Rows, Task, TextTask
+from ngdiff.training.arriving import ArrivingTrainer
 from ngdiff.training.callbacks import RunCallback
 from ngdiff.training.check_inherited import check_activation_checkpointing, check_best_metric
 from ngdiff.training.checkpoint import RunState
 from ngdiff.training.compared import Compared
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.dropout import no_dropout
-from ngdiff.training.mean_loss import MeanLossTrainer
 from ngdiff.training.moments import Observer, unobserved
 from ngdiff.training.notices import check_base_model, notice_end, notice_start
 from ngdiff.training.pairing import PairCollator, PairDataset, PairSampler
@@ -59,7 +59,7 @@ from ngdiff.training.weighing import Weigher
 _PASS = "pass"  # key of a batch: the side of the pass, and the factor of its objective
 
 
-class UnlearnTrainer(MeanLossTrainer):
+class UnlearnTrainer(ArrivingTrainer):
     """Make a model forget one set of rows and keep another.
 
     Args:
@@ -231,7 +231,12 @@ class UnlearnTrainer(MeanLossTrainer):
         # What an earlier call left is of another run; one that resumes reads its own from the checkpoint.
         self.run_state, self.step_log = RunState(), StepLog()
         try:
-            with denormals_are_zero(), no_dropout(model, self.args.disable_dropout), self.task.training(model):
+            with (
+                self.until_arrived(),
+                denormals_are_zero(),
+                no_dropout(model, self.args.disable_dropout),
+                self.task.training(model),
+            ):
                 result = super().train(*args, **kwargs)
         finally:
             self._step = None  # nor are its buffers kept for a next one
@@ -285,6 +290,11 @@ class UnlearnTrainer(MeanLossTrainer):
         return known if grad_norm is None and known is not None else super()._get_grad_norm(model, grad_norm=grad_norm)
 
     # ---- the learning rate -----------------------------------------------------------------------------------------
+
+    @property
+    def steps_of_pass(self) -> int:
+        """Steps of one pass over the forget rows."""
+        return len(self.sampler) // self.args.rows_per_step
 
     def start_step(self) -> None:
         """Before a step: look at the levels again, where they are due."""
@@ -346,7 +356,7 @@ class UnlearnTrainer(MeanLossTrainer):
 
     def start_epoch(self) -> None:
         """Pairs of this epoch, counted by steps: `state.epoch` is a sum of fractions, and may be short of a whole."""
-        self.sampler.set_epoch(self.state.global_step // (len(self.sampler) // self.args.rows_per_step))
+        self.sampler.set_epoch(self.state.global_step // self.steps_of_pass)
 
     # ---- log and checkpoints --------------------------------------------------------------------------------------
 

@@ -1,0 +1,69 @@
+"""`ArrivingTrainer`: runs that end where their forget loss has come to its levels."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from ngdiff.training.arrival import MOST, Arrival
+from ngdiff.training.checkpoint import RunState
+from ngdiff.training.compared import Compared
+from ngdiff.training.config import UnlearnConfig
+from ngdiff.training.levels import Levels
+from ngdiff.training.mean_loss import MeanLossTrainer
+from ngdiff.training.step_log import StepLog
+
+logger = logging.getLogger(__name__)
+
+
+class ArrivingTrainer(MeanLossTrainer):
+    """A `MeanLossTrainer` whose number of passes may follow from how the forget loss rises (`Arrival`)."""
+
+    args: UnlearnConfig
+    compared: Compared
+    run_state: RunState
+    step_log: StepLog
+    arrival: Arrival | None = None  # of a run under way that ends by itself
+
+    @property
+    def steps_of_pass(self) -> int:
+        """Steps of one pass over the forget rows."""
+        raise NotImplementedError
+
+    @contextmanager
+    def until_arrived(self) -> Iterator[None]:
+        """Within, the run may take as many passes as it needs, where it ends by itself."""
+        least = self.args.num_train_epochs
+        if self.args.stops_arrived:
+            self.arrival = Arrival(self.steps_of_pass, least)
+            self.args.num_train_epochs = MOST * least
+        try:
+            yield
+        finally:
+            self.args.num_train_epochs, self.arrival = least, None
+
+    def end_step(self) -> None:
+        """After a step: has the forget loss come to its levels?"""
+        if self.arrival is None or self.step_log.last is None:
+            return
+        loss, level = self.step_log.last.figures["loss_forget"], cast(Levels, self.compared.levels).mean()
+        if self.arrival.see(self.state.global_step, loss, level):
+            logger.info(
+                "Pass %d: the forget loss has come to that of rows never seen, %.2f. The run ends after step %d.",
+                self.arrival.arrived,
+                level,
+                self.arrival.end,
+            )
+        self.run_state.arrival = self.arrival.state()
+        self.state.max_steps = self.arrival.end or self.state.max_steps
+
+    def _is_over(self, step: int) -> bool:
+        if self.arrival is None or self._last_whole is None:
+            return super()._is_over(step)
+        self.arrival.resume(RunState.load(self._last_whole).arrival)
+        return self.arrival.end is not None and step >= self.arrival.end
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(cast(Any, checkpoint))
+        if checkpoint is not None and self.arrival is not None:
+            self.arrival.resume(RunState.load(checkpoint).arrival)
