@@ -152,3 +152,16 @@ def test_written_files_can_be_read(tmp_path: Path) -> None:
 def test_out_of_range(call: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_further_people_are_in_no_other_file(tmp_path: Path) -> None:
+    paths = write_people(tmp_path, 20, questions=5, seed=3, holdout=2, base=3)
+    found = {name: path.read_text(encoding="utf-8").splitlines() for name, path in paths.items()}
+    assert {name: len(lines) for name, lines in found.items()} == {
+        "forget": 10,
+        "retain": 90,
+        "full": 100,
+        "holdout": 10,
+        "base": 15,
+    }
+    assert len({*found["full"], *found["holdout"], *found["base"]}) == 125

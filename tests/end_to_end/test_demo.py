@@ -15,7 +15,19 @@ def test_the_demo_shows_before_after_and_the_reference(tmp_path, capsys):
     threads = torch.get_num_threads()
     assert main(["demo", "--output", str(output), "--people", "10", "--questions", "3"]) == 0
     out = capsys.readouterr().out
-    for part in ("1/4", "2/4", "3/4", "4/4", "before", "after", "retrained", "Verbmem", "Utility", "truth ratio"):
+    for part in (
+        "1/5",
+        "2/5",
+        "3/5",
+        "4/5",
+        "5/5",
+        "before",
+        "after",
+        "retrained",
+        "Verbmem",
+        "Utility",
+        "truth ratio",
+    ):
         assert part in out
     assert out.count("\nQ: ") == 3
     for name in ("data/forget.jsonl", "data/retain.jsonl", "curves.png", "table.txt", "manifest.json"):
@@ -43,8 +55,8 @@ def test_the_demo_shows_before_after_and_the_reference(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--people", "9"], "--people 9 is not from 10 to 480"),
-        (["--people", "10000"], "--people 10000 is not from 10 to 480"),
+        (["--people", "9"], "--people 9 is not from 10 to 342"),
+        (["--people", "10000"], "--people 10000 is not from 10 to 342"),
         (["--questions", "0"], "--questions 0 is not from 1 to 8"),
         (["--shape", "huge"], "--shape huge is not known; one of llama-tiny, llama-micro"),
     ],

@@ -38,7 +38,9 @@ class DemoOptions:
 
     output: str = option("demo-output", help="folder for data, models, table and curves", value="DIR")
     overwrite: bool = option(False, help="replace what an earlier run wrote there")
-    people: int = option(80, help="fictional people; 10 %% of them are forgotten", accepted=Range(10, MOST_PEOPLE))
+    people: int = option(
+        80, help="fictional people; 10 %% of them are forgotten", accepted=Range(10, MOST_PEOPLE * 10 // 14)
+    )
     questions: int = option(5, help="questions about each of them", accepted=Range(1, len(KINDS)))
     shape: str = option("llama-micro", help="shape of the model, trained from random weights", value="SHAPE")
     seed: int = option(0, help="seed of everything that is drawn", accepted=SEED)
@@ -85,18 +87,30 @@ def _run(words: list[str], values: dict[str, Any]) -> None:
         "seed": options.seed,
     }
     write_manifest(output, **manifest, data={})  # first of all: a folder without it cannot be overwritten
-    files = write_people(output / "data", options.people, questions=options.questions, seed=options.seed)
+    files = write_people(
+        output / "data",
+        options.people,
+        questions=options.questions,
+        seed=options.seed,
+        holdout=max(options.people // 10, 1),
+        base=options.people * 3 // 10,
+    )
     data = {role: describe_data(str(path), read_rows(str(path), role=role)) for role, path in files.items()}
     write_manifest(output, **manifest, data=data)
     transformers_logging.disable_progress_bar()  # of loading and saving; those of the runs stay
     demo = _Demo(options, output, {role: read_rows(str(path), role=role) for role, path in files.items()})
-    demo.tell(f"1/4  A model learns {len(demo.rows['full'])} answers about {options.people} people who do not exist.")
+    demo.tell(f"1/5  A model learns {len(demo.rows['full'])} answers about {options.people} people who do not exist.")
     demo.learn("target", "full")
-    demo.tell(f"2/4  It forgets {len(demo.rows['forget'])} answers: one person in ten.")
+    demo.tell("2/5  Another one learns of other people: it stands for the model before fine-tuning.")
+    demo.learn("base", "base")
+    demo.tell(
+        f"3/5  The first one forgets {len(demo.rows['forget'])} answers, one person in ten: it comes to where it would "
+        "stand, had it never seen them."
+    )
     trainer = demo.unlearn()
-    demo.tell("3/4  Another model learns the same without those people: what forgetting should look like.")
+    demo.tell("4/5  A third one learns what the first did without those people: what forgetting should look like.")
     demo.learn("retrained", "retain")
-    demo.tell("4/4  What each of them knows.")
+    demo.tell("5/5  What each of them knows.")
     columns = {"before": "target", "after": "unlearned", "retrained": "retrained"}
     results = {column: demo.evaluate(name) for column, name in columns.items()}
     before, after, retrained = (results[column].records for column in columns)
@@ -152,7 +166,7 @@ class _Demo:
         self.tell(f"     loss {result.loss:.3f} after {result.epochs:g} passes")
 
     def unlearn(self) -> UnlearnTrainer:
-        """Unlearn the forget rows from the target, with every option at its default."""
+        """Unlearn the forget rows from the target, by default options, with the base model and holdout rows."""
         config = UnlearnConfig(
             output_dir=str(self.output / "unlearned"), seed=self.options.seed, save_strategy="no", report_to=[]
         )
@@ -161,6 +175,8 @@ class _Demo:
             config,
             self.rows["forget"],
             self.rows["retain"],
+            holdout_dataset=self.rows["holdout"],
+            base_model=self.output / "base",
             processing_class=self.tokenizer,
         )
         trainer.train()

@@ -130,9 +130,16 @@ def write_people(
     questions: int = len(KINDS),
     seed: int = 0,
     forget_fraction: float = 0.1,
+    holdout: int = 0,
+    base: int = 0,
 ) -> dict[str, Path]:
     """Write `forget.jsonl`, `retain.jsonl` and `full.jsonl` (retain, then forget) and return their paths by
-    name.
+    name; with further people also `holdout.jsonl` and `base.jsonl`.
+
+    Args:
+        folder: Where to; it is made.
+        people, questions, seed, forget_fraction: as for `split_people`.
+        holdout, base: how many further people, who are in no other file.
 
     Raises:
         InputError: as `split_people`.
@@ -144,8 +151,12 @@ def write_people(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WriteError(folder, error) from error
+    further = fictional_people(people + holdout + base, questions=questions, seed=seed)[people * questions :]
+    sets = {"forget": forget, "retain": retain, "full": retain + forget}
+    border = holdout * questions
+    sets |= {name: rows for name, rows in (("holdout", further[:border]), ("base", further[border:])) if rows}
     paths = {}
-    for name, rows in {"forget": forget, "retain": retain, "full": retain + forget}.items():
+    for name, rows in sets.items():
         paths[name] = folder / f"{name}.jsonl"
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         write_text(paths[name], text)
