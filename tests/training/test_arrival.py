@@ -33,7 +33,7 @@ def test_half_as_many_passes_again_within_bounds(arrives, least, passes):
 
 def test_a_pass_is_judged_by_its_mean():
     arrival = Arrival(2, 1)
-    assert not arrival.see(1, 1.5, 1.0)
+    assert not arrival.see(1, 1.4, 1.0)
     assert not arrival.see(2, 0.1, 1.0)
     assert not arrival.see(3, 0.5, 1.0)
     assert arrival.see(4, 1.2, 1.0)
