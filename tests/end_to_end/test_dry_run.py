@@ -39,7 +39,7 @@ def test_a_shape_with_a_tokenizer_and_without(material, tmp_path):
     assert "a shape without a tokenizer" not in given.out
 
 
-@pytest.mark.parametrize("method", ["idk", pytest.param("dpo", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", ["idk", "altpo", pytest.param("dpo", marks=pytest.mark.slow)])
 def test_objectives_that_teach_another_answer(method, material, tmp_path):
     done = succeeded(run(*material.words(tmp_path / "out", "--dry-run", method=method)))
     assert "forget pass" in done.out

@@ -138,7 +138,7 @@ def test_the_traceback_can_be_asked_for(material, here, monkeypatch):
 def test_an_error_of_ours_keeps_its_traceback(material, here):
     """Where no line of the user's own is to blame, nothing is hidden."""
     command = material.words(here / "u", max_steps=1)
-    code = "from ngdiff.training import trainer; trainer.notice_start = None; from ngdiff.cli import main; main()"
+    code = "from ngdiff.training import prepare; prepare.notice_start = None; from ngdiff.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert "Traceback" in done.stderr

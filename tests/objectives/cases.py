@@ -178,6 +178,7 @@ FORGET: dict[str, list[Case]] = {
     "npo": [Case(npo, answered), Case(lambda b: npo(b, 0.7), answered, {"beta": 0.7})],
     "simnpo": [Case(simnpo, answered), Case(lambda b: simnpo(b, 2.0, 0.5), answered, {"beta": 2.0, "delta": 0.5})],
     "dpo": [Case(dpo, answered), Case(lambda b: dpo(b, 0.5), answered, {"beta": 0.5})],
+    "altpo": [Case(dpo, answered), Case(lambda b: dpo(b, 0.5), answered, {"beta": 0.5})],
     "idk": [Case(idk, lambda b: tokens(b.other))],
     "wga": [Case(**weighted(lambda p: p)), Case(**weighted(math.sqrt), parameters={"beta": 0.5})],
     "satimp": [

@@ -22,7 +22,7 @@ from ngdiff.tasks.alternates import choices
 from .runs import flat, steps
 
 collate = AnswerCollator(0)
-WITH_ROWS_OF_TEXT = ("idk", "dpo")
+WITH_ROWS_OF_TEXT = ("idk", "dpo", "altpo")
 
 
 @pytest.fixture
@@ -241,7 +241,7 @@ def test_other_answers_need_questions(make_trainer, text, objective):
 def test_other_answers_come_from_a_file(make_trainer, text, tmp_path):
     (tmp_path / "idk.txt").write_text("no idea\n\nno clue\n", encoding="utf-8")
     trainer = make_trainer(method="idk", idk_file=str(tmp_path / "idk.txt"), **text)
-    assert trainer.alternates.answers == ["no idea", "no clue"]
+    assert all(list(own) == ["no idea", "no clue"] for own in trainer.alternates.answers)
     trainer.train()
     decoded = text["processing_class"].decode(trainer.alternates[1, 0]["input_ids"])
     assert "bob" in decoded

@@ -38,7 +38,7 @@ def text(tiny_model):
 def test_packed_runs_are_those_with_padding(
     make_trainer, tiny_model, base_model, random_rows, text, objective, retain_objective
 ):
-    rows = text if objective in ("idk", "dpo") else {"model": tiny_model, "forget": 10}
+    rows = text if "alternate" in FORGET_OBJECTIVES[objective].needs else {"model": tiny_model, "forget": 10}
     if FORGET_OBJECTIVES[objective].ends:
         rows |= {"base_model": base_model(), "holdout_dataset": random_rows(6, 5)}
     trainers = []

@@ -8,7 +8,6 @@ from ngdiff.cli.images import ImageOptions, describe_images, in_order_of, read_f
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import ModelOptions
 from ngdiff.cli.parsing import CommandParser, option
-from ngdiff.cli.require import JudgeOptions
 from ngdiff.cli.task import TaskOptions
 from ngdiff.data import Images, split_images
 from ngdiff.evaluation import EvaluationResult
@@ -32,7 +31,7 @@ class HowOptions:
 
 
 @dataclass
-class ImageEvaluateOptions(TaskOptions, ModelOptions, ImageOptions, HowOptions, JudgeOptions):
+class ImageEvaluateOptions(TaskOptions, ModelOptions, ImageOptions, HowOptions):
     """All of them."""
 
 
@@ -44,13 +43,7 @@ class ImageEvaluation:
         "Measure what an image classifier knows: accuracy, probability and loss of the forgotten and the kept training "
         "images (forget, retain), of test images of the forgotten classes (holdout) and of the others (test); and "
         "whether its losses tell forgotten images from those it never saw (membership inference).",
-        {
-            "task": TaskOptions,
-            "model": ModelOptions,
-            "data": ImageOptions,
-            "evaluation": HowOptions,
-            "requirements": JudgeOptions,
-        },
+        {"task": TaskOptions, "model": ModelOptions, "data": ImageOptions, "evaluation": HowOptions},
         required=("model", "dataset"),
     )
     template = template_text = None

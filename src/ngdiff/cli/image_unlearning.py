@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ngdiff.cli.earlier import EarlierRequests
 from ngdiff.cli.images import (
     ImageOptions,
     describe_images,
@@ -17,7 +16,6 @@ from ngdiff.cli.images import (
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import ModelOptions, OutputOptions
 from ngdiff.cli.parsing import CommandParser, option
-from ngdiff.cli.require import RequireOptions
 from ngdiff.cli.task import TaskOptions
 from ngdiff.data import split_images
 from ngdiff.errors import InputError
@@ -42,7 +40,7 @@ class ClassifierOptions:
 
 
 @dataclass
-class ImageUnlearnOptions(TaskOptions, ModelOptions, ImageOptions, ClassifierOptions, OutputOptions, RequireOptions):
+class ImageUnlearnOptions(TaskOptions, ModelOptions, ImageOptions, ClassifierOptions, OutputOptions):
     """Everything that is not an argument of the trainer."""
 
 
@@ -59,7 +57,6 @@ class ImageUnlearning:
             "data": ImageOptions,
             "classifier": ClassifierOptions,
             "output": OutputOptions,
-            "requirements": RequireOptions,
             "method and training": UnlearnConfig,
             "learning rate": AutoLROptions,
             "gradients": GradientOptions,
@@ -72,7 +69,6 @@ class ImageUnlearning:
     )
     any_number_of_processes = False
     template = template_text = None
-    earlier = EarlierRequests(None)
 
     @classmethod
     def accepted(cls, values: Mapping[str, Any]) -> ImageUnlearnOptions:

@@ -1,4 +1,4 @@
-"""Answers that say nothing, taught in place of what is to be forgotten (objectives `idk` and `dpo`)."""
+"""Answers that say nothing, taught in place of what is to be forgotten (objectives `idk`, `dpo`, `altpo`)."""
 
 from pathlib import Path
 

@@ -71,10 +71,8 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
     sizes = {side: [measure([rows[side][i] for i in batch]) for batch in batches[side]] for side in SIDES}
     largest = {side: batches[side][sizes[side].index(max(sizes[side]))] for side in SIDES}
     chosen: list[Any] = list(zip_longest(largest["forget"], largest["retain"]))
-    if trainer.alternates is not None:  # the longest answer, for all
-        answers = trainer.alternates.answers
-        longest = answers.index(max(answers, key=len))
-        chosen = [(*pair, longest) for pair in chosen]
+    if (alternates := trainer.alternates) is not None:  # the longest answer of each row
+        chosen = [(*pair, 0 if pair[0] is None else alternates.longest(pair[0])) for pair in chosen]
     return Workload(
         steps=steps,
         micro_batches=args.gradient_accumulation_steps,

@@ -2,7 +2,7 @@
 
 import copy
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,6 +43,9 @@ class GreedyGenerator:
         InputError: from a call: the model cannot generate, or generates something else than one pass predicts.
     """
 
+    choice: Mapping[str, Any] = {}  # how a token is chosen, where that is not the most probable one
+    advice = "--no-generate measures everything else"
+
     def __init__(self, model: Any, tokenizer: Any, ends: frozenset[int], limit: int | None) -> None:
         self._model, self._limit = model, limit
         # Padding is masked or cut off: any id will do that the model has an embedding for.
@@ -67,7 +70,7 @@ class GreedyGenerator:
         left = [prompt.limit - len(prompt.known) for prompt in prompts]
         with self._generating():
             self._check_cache(starts)
-            ids, output = self._generate(starts, max_new_tokens=max(left))
+            ids, output = self._generate(starts, max_new_tokens=max(left), **self.choice)
         found = output[:, ids.shape[1] :].tolist()
         return [[*p.known, *ids[:own]] for p, ids, own in zip(prompts, found, left, strict=True)]
 
@@ -124,7 +127,7 @@ class GreedyGenerator:
             if without:
                 raise InputError(
                     f"This model cannot generate answers: token by token, {without} in one pass over the same tokens; "
-                    "--no-generate measures everything else"
+                    + self.advice
                 )
             logger.warning(
                 "Answers are generated without a cache, which takes longer: with it, %s without.", difference

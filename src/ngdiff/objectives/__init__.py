@@ -35,6 +35,13 @@ FORGET_OBJECTIVES: dict[str, Objective] = {
         source="Rafailov et al. 2023; TOFU",
         needs=frozenset({"reference", "alternate"}),
     ),
+    "altpo": Objective(
+        dpo,
+        unit="sequence",
+        formula="-(2/beta) log sigmoid(beta (log-ratio of an answer made up by the model - of the answer)), beta 0.1",
+        source="Mekala et al. 2025, AltPO",
+        needs=frozenset({"reference", "alternate", "sampled"}),
+    ),
     "idk": Objective(
         idk,
         unit="token",

@@ -23,6 +23,7 @@ NEEDS = {
     "teacher_logits": "log-probabilities of all choices of the base model, the one before fine-tuning",
     "level": "the loss that each answer token would have in a model that never saw the rows",
     "alternate": "the same rows with another answer (`I don't know`)",
+    "sampled": "with `alternate`: other answers that the model before unlearning makes up, not `I don't know`",
 }
 
 
@@ -63,6 +64,8 @@ class Objective:
         unknown = sorted(self.needs - NEEDS.keys())
         if unknown:
             raise InputError(f"an objective needs {', '.join(unknown)}; known are {', '.join(NEEDS)}")
+        if "sampled" in self.needs and "alternate" not in self.needs:
+            raise InputError("an objective that needs sampled, other answers of the model's own, needs alternate, too")
 
     def __call__(self, answers: Answers) -> Tensor:
         """The sum over the units of a batch.

@@ -1,4 +1,4 @@
-"""Teach another answer, such as "I don't know", in place of the one to be forgotten: IDK and DPO."""
+"""Teach another answer, such as "I don't know", in place of the one to be forgotten: IDK, DPO, AltPO."""
 
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -33,6 +33,8 @@ def dpo(answers: Answers, *, beta: float = 0.1) -> Tensor:
 
     Source: Rafailov et al. 2023 (arXiv 2305.18290), Eq. 7, with TOFU's pairs. The factor 2/beta is that of NPO (Zhang
     et al. 2024), which makes the initial gradient one of the log-ratios whatever beta is; DPO itself has factor 1.
+    AltPO (Mekala et al. 2025, arXiv 2409.13474) is the same, factor included, with preferred answers that the model
+    before unlearning has made up itself (`ngdiff.tasks.sampled`).
 
     Args:
         answers: With `alternate`, and with `reference` of both.

@@ -33,42 +33,57 @@ class AlternateRows:
 
     Args:
         rows: The forget rows.
-        answers: What they may be answered with.
+        answers: What each of them may be answered with; as many answers for one row as for any other.
         encode: Encodes rows with other answers.
 
     Raises:
-        InputError: a row whose question leaves no room for the longest answer.
+        InputError: a row whose question leaves no room for its longest answer.
     """
 
-    def __init__(self, rows: Sequence[Row], answers: Sequence[str], encode: EncodeAnswers) -> None:
-        if not answers:
-            raise InputError("there is no other answer to teach")
-        self.rows, self.answers, self._encode = list(rows), list(answers), encode
+    def __init__(self, rows: Sequence[Row], answers: Sequence[Sequence[str]], encode: EncodeAnswers) -> None:
+        self.rows, self._encode = list(rows), encode
+        self.take(answers)
+
+    def take(self, answers: Sequence[Sequence[str]]) -> None:
+        """Answer the rows with these from now on. Arguments and errors are those of the class."""
+        if not all(answers) or len({len(own) for own in answers}) != 1:
+            raise InputError("each row needs another answer to teach, and each as many as any other")
+        self.answers = answers
         self._encoded: dict[int, dict[str, Any]] = {}
-        longest = max(self.answers, key=len)
-        encode(self.rows, [longest] * len(self.rows))  # fails now rather than in the third epoch
+        self._encode(self.rows, [max(own, key=len) for own in answers])  # fails now rather than in the third epoch
+
+    @property
+    def count(self) -> int:
+        """Number of answers of each row."""
+        return len(self.answers[0])
 
     def __getitem__(self, place: tuple[int, int]) -> dict[str, Any]:
         row, choice = place
         key = self.key(row, choice)
         if key not in self._encoded:
-            (encoded,) = self._encode([self.rows[row]], [self.answers[choice]])
+            (encoded,) = self._encode([self.rows[row]], [self.answers[row][choice]])
             self._encoded[key] = {**encoded, "row_id": key}
         return self._encoded[key]
 
+    def longest(self, row: int) -> int:
+        """Number of the row's longest answer."""
+        return max(range(self.count), key=lambda choice: len(self.answers[row][choice]))
+
     def key(self, row: int, choice: int) -> int:
         """One number for a row and an answer."""
-        return row * len(self.answers) + choice
+        return row * self.count + choice
 
     def of_epochs(self, epochs: int, *, seed: int) -> Iterable[dict[str, Any]]:
         """Every encoded row that comes up in the first `epochs` epochs, each once."""
         drawn = {
             (row, choice)
             for epoch in range(epochs)
-            for row, choice in enumerate(choices(len(self.rows), len(self.answers), seed=seed, epoch=epoch))
+            for row, choice in enumerate(choices(len(self.rows), self.count, seed=seed, epoch=epoch))
         }
         places = sorted(drawn)
-        encoded = self._encode([self.rows[row] for row, _ in places], [self.answers[choice] for _, choice in places])
+        encoded = self._encode(
+            [self.rows[row] for row, _ in places], [self.answers[row][choice] for row, choice in places]
+        )
         for (row, choice), item in zip(places, encoded, strict=True):
             self._encoded[self.key(row, choice)] = {**item, "row_id": self.key(row, choice)}
         return [self[place] for place in places]

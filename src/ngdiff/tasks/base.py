@@ -46,7 +46,14 @@ class RunSettings:
 class Alternates(Protocol):
     """Encoded forget rows with another answer in place of their own, by (row, choice)."""
 
-    answers: list[str]
+    @property
+    def count(self) -> int:
+        """Number of answers of each row."""
+        ...
+
+    def longest(self, row: int) -> int:
+        """Number of the row's longest answer."""
+        ...
 
     def __getitem__(self, place: tuple[int, int]) -> Example:
         """The encoded row; its `row_id` is unique among all rows and choices."""

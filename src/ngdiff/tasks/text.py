@@ -16,6 +16,7 @@ from ngdiff.modeling.further_inputs import check_further_inputs
 from ngdiff.speed import Forward, Situation, choose_forward
 from ngdiff.tasks.alternates import AlternateRows
 from ngdiff.tasks.base import NO_ROW, Example, Rows, RunSettings, Task
+from ngdiff.tasks.sampled import SampledRows
 from ngdiff.tasks.text_options import TextOptions
 from ngdiff.tasks.text_rows import RowEncoder
 
@@ -55,13 +56,14 @@ class TextTask(Task):
         self.collate = LabelPositions(data_collator or AnswerCollator(self._encoder.pad_token_id))
         self._custom_collator = data_collator is not None
         self._forget: Sequence[Row] | None = None
-        self._teaches_alternates = False
+        self._teaches_alternates = self._samples_alternates = False
         self.situation: Situation
         self.forward = Forward()
 
     def prepare(self, run: RunSettings) -> None:
         """Keep what decides how rows are encoded and passes computed."""
         self._teaches_alternates = "alternate" in run.objectives["forget"].needs  # to rows, not to windows
+        self._samples_alternates = "sampled" in run.objectives["forget"].needs
         self.situation = Situation(
             device=run.device,
             processes=run.processes,
@@ -93,7 +95,7 @@ class TextTask(Task):
         return own, others
 
     def alternates(self) -> AlternateRows:
-        """The forget rows with other answers, for objectives that teach one.
+        """The forget rows with other answers, for objectives that teach one: a list of refusals, or the model's own.
 
         Raises:
             InputError: rows that came encoded, plain text, or an answer file that cannot be used.
@@ -103,7 +105,11 @@ class TextTask(Task):
         bare = next((row for row in self._forget if not row.prompt.strip() and row.messages is None), None)
         if bare is not None:
             raise InputError(f"{bare.origin}: plain text has no question that another answer could be taught to")
-        return AlternateRows(self._forget, read_refusals(self.options.idk_file), self._encoder.encode_answers)
+        refusals, encode = read_refusals(self.options.idk_file), self._encoder.encode_answers
+        if not self._samples_alternates:
+            return AlternateRows(self._forget, [refusals] * len(self._forget), encode)
+        template = self._encoder.template_for(self._forget)
+        return SampledRows(self._forget, refusals, encode, self._encoder.tokenizer, template)
 
     def lengths(self, rows: Sequence[Example]) -> list[int]:
         """Tokens of each row."""

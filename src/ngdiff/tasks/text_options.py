@@ -13,7 +13,7 @@ class TextOptions:
     """How rows become tokens, and how passes over tokens are computed. Part of `UnlearnConfig`."""
 
     idk_file: str | None = option(
-        None, "answers that objectives idk and dpo teach, one a line (a list of ours)", "FILE"
+        None, "answers that idk and dpo teach, and altpo where the model gave none; one a line (a list of ours)", "FILE"
     )
     template: str = option("auto", "how a question is put: auto, plain, chat, or a text with {question} and {answer}")
     max_length: int | None = option(None, "longest row in tokens (the model's context; 2048 where it states none)")

@@ -51,6 +51,7 @@ class RunState:
         references: Identity of what the model said before unlearning (`References.compute`); empty where no objective
             compares with it.
         teacher: Likewise of what the base model says.
+        sampled: SHA-256 of the file of answers that the model made up before unlearning (`ngdiff.training.sampled`).
         arrival: Of a run that ends where its losses have come to their levels (`ngdiff.training.arrival`).
         level_losses: Losses of holdout tokens that levels are taken from, in nats (`ngdiff.training.levels`).
     """
@@ -61,6 +62,7 @@ class RunState:
     pending_logs: list[dict[str, float]] = field(default_factory=list)
     references: str = ""
     teacher: str = ""
+    sampled: str = ""
     level_losses: list[float] = field(default_factory=list)
     arrival: dict[str, Any] = field(default_factory=dict)
 

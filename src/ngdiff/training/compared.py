@@ -14,6 +14,7 @@ from ngdiff.core.answers import Answers, Reference
 from ngdiff.core.slots import Side
 from ngdiff.errors import InputError
 from ngdiff.objectives import Objective
+from ngdiff.tasks.sampled import SampledRows
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.levels import ROWS, Levels
 from ngdiff.training.outcome import spread
@@ -32,6 +33,7 @@ class Compared:
         levels: What the answer tokens to forget would cost a model that never saw them.
         level_rows: Holdout rows that levels are taken from; empty: they are the base model's losses.
         base_model: The base model, or where it comes from.
+        sampled: Forget rows whose other answers the model makes up when the run starts.
     """
 
     references: References | None = None
@@ -39,6 +41,7 @@ class Compared:
     levels: Levels | None = None
     level_rows: Sequence[Any] = ()
     base_model: BaseModel | None = None
+    sampled: SampledRows | None = None
 
     @classmethod
     def needed(
@@ -59,7 +62,8 @@ class Compared:
             base_model: If there is one.
 
         Raises:
-            InputError: an objective needs a base model or holdout rows, and there are none.
+            InputError: an objective needs a base model or holdout rows, and there are none; or answers that the model
+                samples, and the rows are none that have them.
         """
         references = References.needed(
             Path(str(args.output_dir), "reference"),
@@ -84,7 +88,10 @@ class Compared:
         if base_model is not None and needs & {"teacher_logits", "level"}:
             folder = Path(str(args.output_dir), "base_model")
             teacher = References.of_base_model(folder, objectives["forget"], sets.forget, rows, names)
-        return cls(references, teacher, levels, rows, base_model)
+        sampled = sets.alternates if "sampled" in needs else None
+        if sampled is not None and not isinstance(sampled, SampledRows):
+            raise InputError(f"{name} teaches answers that the model samples, which only rows of text have")
+        return cls(references, teacher, levels, rows, base_model, sampled)
 
     def base_loss(self) -> float | None:
         """Mean loss of the forget rows' answer tokens in the base model, in nats; None where it was not asked."""

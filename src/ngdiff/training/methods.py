@@ -38,6 +38,9 @@ METHODS: dict[str, Method] = {
     "simnpo": Method("gdiff", forget="simnpo", formula="L_R + SimNPO_F", source="Fan et al. 2024"),
     "idk": Method("gdiff", forget="idk", formula="L_R + L_idk", source="TOFU's preference optimization"),
     "dpo": Method("gdiff", forget="dpo", formula="L_R + DPO_F", source="Zhang et al. 2024, DPO+RT"),
+    "altpo": Method(
+        "gdiff", forget="altpo", formula="L_R + AltPO_F", source="Mekala et al. 2025, AltPO with retain loss"
+    ),
     "wga": Method("gdiff", forget="wga", formula="L_R + WGA_F", source="Wang et al. 2025"),
     "satimp": Method("gdiff", forget="satimp", formula="L_R + SatImp_F", source="Yang et al. 2025"),
     "undial": Method("ga", forget="undial", formula="UNDIAL_F", source="Dong et al. 2024"),

@@ -1,4 +1,4 @@
-"""Preparations before the first step of a run: check of the forward pass, references, first losses, the step itself.
+"""Preparations before the first step of a run: the step itself, check of the forward pass, references, first losses.
 
 `trainer` is an `UnlearnTrainer` that is ready to train.
 """
@@ -8,12 +8,38 @@ from typing import Any
 import torch
 
 from ngdiff.evaluation.eval_mode import eval_mode
+from ngdiff.objectives import forget_ceiling
 from ngdiff.training.gradients import gradients_for
 from ngdiff.training.levels import unknown_hardness
+from ngdiff.training.notices import check_base_model, notice_start
 from ngdiff.training.objective_pass import ObjectivePass
+from ngdiff.training.sampled import prepare_sampled
 from ngdiff.training.sharding import fresh_weights
 from ngdiff.training.step import TwoGradientStep
 from ngdiff.training.teacher import load_base_model
+
+
+def prepare(trainer: Any) -> None:
+    """All that must be known before the first step, in its order: references, both losses, the ceiling; warnings.
+
+    Raises:
+        InputError: a model or a base model that cannot be used; a resumed run that lacks what it began with.
+        WriteError: the disk is full.
+    """
+    prepare_teacher(trainer)
+    prepare_levels(trainer)
+    prepare_sampled(trainer)
+    check_forward(trainer)
+    prepare_references(trainer)
+    losses, unit = first_losses(trainer), trainer.task.unit
+    check_base_model(losses, trainer.compared.base_loss(), unit=unit)
+    trainer.prober.resume(trainer.run_state.probes)
+    trainer.weigher.ceiling = forget_ceiling(
+        trainer.args.ceiling_form,
+        vocabulary=trainer.task.choices(trainer.model),
+        holdout_loss=losses.get("holdout"),
+    )
+    notice_start(losses, trainer.ceiling, unit=unit, conditions=trainer.task.conditions)
 
 
 def check_forward(trainer: Any) -> None:

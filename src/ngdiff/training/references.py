@@ -12,7 +12,6 @@ import logging
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +40,7 @@ class References:
         sets: Name of a set -> its encoded rows, each with a `row_id`; only sets that need references.
         log_probs: Names of the sets of which log-probabilities of all choices are needed.
         names: Keys of a row that say what it is.
+        alternates: Makes the rows of one more set, `alternate`: their answers may be known only when the run starts.
     """
 
     def __init__(
@@ -49,8 +49,10 @@ class References:
         sets: Mapping[str, Sequence[Mapping[str, Any]]],
         log_probs: Sequence[str],
         names: Sequence[str],
+        alternates: Callable[[], Iterable[Mapping[str, Any]]] | None = None,
     ) -> None:
         self.folder, self.sets, self.log_probs, self._names = Path(folder), dict(sets), set(log_probs), names
+        self._alternates = alternates
         self._stores: dict[str, ReferenceStore] = {}
 
     @classmethod
@@ -68,11 +70,11 @@ class References:
             folder: As above.
             objectives: Of both sides.
             rows: Of both sides.
-            alternates: Returns the forget rows with alternative answers, all that come up in the run.
+            alternates: Makes the forget rows with alternative answers, all that come up in the run.
             names: As above.
         """
         sets: dict[str, Sequence[Mapping[str, Any]]] = {}
-        log_probs = []
+        log_probs, taught = [], None
         for side, objective in objectives.items():
             if not objective.needs & {"reference", "reference_logits"}:
                 continue
@@ -80,9 +82,9 @@ class References:
             sets[side] = [{**row, "row_id": i} for i, row in enumerate(rows[side])]
             if "alternate" in objective.needs:
                 asked.append("alternate")
-                sets["alternate"] = list(alternates())
+                taught = alternates
             log_probs += asked if "reference_logits" in objective.needs else []
-        return cls(folder, sets, log_probs, names) if sets else None
+        return cls(folder, sets, log_probs, names, taught) if sets else None
 
     @classmethod
     def of_base_model(
@@ -108,14 +110,15 @@ class References:
         }
         return cls(folder, sets, ["forget"] if "teacher_logits" in objective.needs else [], names)
 
-    @cached_property
-    def _key(self) -> str:
-        """SHA-256 over the rows and the kinds of quantities kept for them."""
+    def _gather(self) -> None:
+        """Make the rows that are known only now, and the key: SHA-256 over all rows and what is kept of them."""
+        if self._alternates is not None:
+            self.sets["alternate"] = list(self._alternates())
         rows = {
             name: [[row["row_id"], *(_plain(row[key]) for key in self._names)] for row in rows]
             for name, rows in self.sets.items()
         }
-        return hashlib.sha256(json.dumps([rows, sorted(self.log_probs)], sort_keys=True).encode()).hexdigest()
+        self._key = hashlib.sha256(json.dumps([rows, sorted(self.log_probs)], sort_keys=True).encode()).hexdigest()
 
     def require(self, identity: str) -> None:
         """Read the quantities for a resumed run.
@@ -127,6 +130,10 @@ class References:
             InputError: they are not there as they were written, or are of another run or of other rows. The model
                 before unlearning is gone, so that they cannot be made again.
         """
+        self._gather()
+        self._open(identity)
+
+    def _open(self, identity: str) -> None:
         wrong, advice = "; ".join(wrong_files(self.folder)), "put back what is wrong from a copy"
         if not wrong:
             index = self._index()
@@ -182,6 +189,7 @@ class References:
             InputError: a model whose log-probabilities cannot be kept.
             WriteError: the disk is full, or the folder cannot be written.
         """
+        self._gather()
         if process == 0:
             shutil.rmtree(self.folder, ignore_errors=True)
             try:
@@ -203,7 +211,7 @@ class References:
             write_checksums(self.folder)
         wait()
         identity = str(self._index()["identity"])
-        self.require(identity)
+        self._open(identity)
         return identity
 
     def _index(self) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class Sets:
             len(self.retain),
             batch=args.rows_per_step,
             seed=args.order_seed,
-            alternates=0 if self.alternates is None else len(self.alternates.answers),
+            alternates=0 if self.alternates is None else self.alternates.count,
             lengths=None if args.train_sampling_strategy == "random" else self.lengths(task),
         )
 

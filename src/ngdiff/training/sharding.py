@@ -81,8 +81,8 @@ def check_accelerator(trainer: Any) -> None:
     """What a launch file may ask for without an option of ours; settings for a model that is sharded, or will be.
 
     Raises:
-        InputError: DeepSpeed, fp16, a model sharded by hand, which accelerate would wrap once more, or gradients that
-            wait on the host while weights are sharded.
+        InputError: DeepSpeed, fp16, a model sharded by hand, which accelerate would wrap once more, or, while weights
+            are sharded, gradients that wait on the host or answers that the model is to sample.
     """
     if trainer.is_deepspeed_enabled:
         raise InputError(
@@ -105,5 +105,11 @@ def check_accelerator(trainer: Any) -> None:
         if trainer.args.stash_device == "cpu":
             raise InputError(
                 "--stash-device cpu is not supported with sharded weights; use more processes in its place"
+            )
+        if "sampled" in trainer.objectives["forget"].needs:
+            raise InputError(
+                f"--forget-objective {trainer.args.parts.forget} is not supported with sharded weights: other answers "
+                "are sampled from the model by one process alone, and none holds all of it; leave out --fsdp "
+                "(--lora-rank makes the gradients small), or take dpo"
             )
         trainer.accelerator.gradient_state.plugin_kwargs["sync_each_batch"] = True

@@ -24,7 +24,7 @@ from ngdiff.files import without_nan
 from ngdiff.modeling.adapter import add_adapter
 from ngdiff.modeling.load import load_model, load_tokenizer
 from ngdiff.modeling.vocabulary import with_usable_pad
-from ngdiff.objectives import Objective, forget_ceiling
+from ngdiff.objectives import Objective
 from ngdiff.speed.cpu.denormals import denormals_are_zero
 from ngdiff.tasks import Rows, Task, TextTask
 from ngdiff.training.arriving import ArrivingTrainer
@@ -35,18 +35,10 @@ from ngdiff.training.compared import Compared
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.dropout import no_dropout
 from ngdiff.training.moments import Observer, unobserved
-from ngdiff.training.notices import check_base_model, notice_end, notice_start
+from ngdiff.training.notices import notice_end
 from ngdiff.training.pairing import PairCollator, PairDataset, PairSampler
 from ngdiff.training.precision import GRADIENT_NOISE, LOSS_NOISE, precision_of, refuse_half_precision
-from ngdiff.training.prepare import (
-    check_forward,
-    first_losses,
-    make_step,
-    prepare_levels,
-    prepare_references,
-    prepare_teacher,
-    refresh_levels,
-)
+from ngdiff.training.prepare import make_step, prepare, refresh_levels
 from ngdiff.training.probing import Prober, figures_of
 from ngdiff.training.progress import StepProgress
 from ngdiff.training.sets import count_step, read_sets
@@ -328,24 +320,11 @@ class UnlearnTrainer(ArrivingTrainer):
     # ---- around the run --------------------------------------------------------------------------------------------
 
     def start_run(self) -> None:
-        """Before the first step: gradient buffers, both losses, references, the ceiling, warnings."""
-        model = cast(nn.Module, self.model)
+        """Before the first step: gradient buffers, and what `ngdiff.training.prepare` finds out."""
         self._operations_each = None
         self.start_epoch()
         self._step = make_step(self)  # before any pass: sharded weights that a pass gathered would be taken for whole
-        prepare_teacher(self)
-        prepare_levels(self)
-        check_forward(self)
-        prepare_references(self)
-        losses = first_losses(self)
-        check_base_model(losses, self.compared.base_loss(), unit=self.task.unit)
-        self.prober.resume(self.run_state.probes)
-        self.weigher.ceiling = forget_ceiling(
-            self.args.ceiling_form,
-            vocabulary=self.task.choices(model),
-            holdout_loss=losses.get("holdout"),
-        )
-        notice_start(losses, self.ceiling, unit=self.task.unit, conditions=self.task.conditions)
+        prepare(self)
 
     def end_run(self) -> None:
         """After the last step: say so where the run ended long before its ceiling."""
