@@ -34,6 +34,7 @@ class Evaluation:
     rows: str = "ab"
     inputs: list[Any] = field(default_factory=list)
     template: str | None = "plain"
+    template_text: str | None = "{question} {answer}"
     seed: int = 7
     hashed: int = 0
 

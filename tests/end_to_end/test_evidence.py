@@ -11,7 +11,7 @@ from ngdiff.evidence.inputs import inputs_of
 from ngdiff.evidence.verify import verify
 from ngdiff.training import UnlearnConfig, UnlearnTrainer, save_with_evidence
 
-from .runs import Material, run, succeeded
+from .runs import Material, rows_of, run, succeeded, write_rows
 
 STEPS = ("--max-steps=2", "--learning-rate=1e-2", "--per-device-train-batch-size=2")
 # peft asks transformers for a name that transformers is about to rename
@@ -72,3 +72,104 @@ def test_from_python(material: Material, tmp_path: Path) -> None:
     assert manifest["extra"]["losses_after"].keys() >= {"forget", "retain"}
     assert manifest["data"]["retain"]["rows"] == len(rows["retain"])
     assert {"model.safetensors", "tokenizer.json", "training_log.json"} <= manifest["outputs"].keys()
+
+
+def test_requirements_are_set_before_and_judged_after(material: Material, tmp_path: Path) -> None:
+    required = "--require=forget.loss>=before-9, retain.loss<=0.5*before, forget.extraction_strength<=1, distance<=.2"
+    out = tmp_path / "out"
+    outcome = run(*material.words(out, *STEPS, required))
+    assert outcome.status == 5
+    assert "first retain.loss<=0.5*before: " in outcome.error
+    assert (out / "model.safetensors").exists()
+    extra = manifest_of(out)["extra"]
+    assert extra["requirements"] == required.removeprefix("--require=").replace(" ", "").split(",")
+    assert [verdict["met"] for verdict in extra["verdicts"]] == [True, False, None, None]
+    assert extra["verdicts"][1]["before"] == extra["losses_before"]["retain"]
+    # What is done and failed has failed, and other bounds would not be those that were set before.
+    again = run(*material.words(out, *STEPS, required, "--resume"))
+    assert (again.status, again.error) == (5, outcome.error)
+    other = run(*material.words(out, *STEPS, "--require=forget.loss>=0", "--resume"))
+    assert other.status == 2
+    assert "has require = " in other.error
+    # An evaluation judges what the run could not.
+    words = ("--forget", material.forget, "--retain", material.retain, "--max-new-tokens", 2)
+    evaluated = run("evaluate", "--model", out, *words, "--output", tmp_path / "scores")
+    assert evaluated.status == 5
+    assert "1 of 2 requirements are not met" in evaluated.error
+    assert "first distance<=.2: it was not measured" in evaluated.error
+    found = {one["require"]: one["met"] for one in manifest_of(tmp_path / "scores")["extra"]["verdicts"]}
+    assert found == {"forget.extraction_strength<=1": True, "distance<=.2": False}
+    # So does a scoring of that, which needs no model.
+    scored = run("score", tmp_path / "scores", "--require", "verbmem<=1")
+    assert scored.status == 5
+    assert "1 of 3 requirements are not met" in scored.error
+    assert run("score", tmp_path / "scores" / "private" / "records_forget.jsonl", "--require", "verbmem<=1").status == 0
+
+
+@pytest.mark.parametrize("command", ["unlearn", "evaluate"])
+def test_requirements_that_cannot_be_used_end_at_once(material: Material, tmp_path: Path, command: str) -> None:
+    words = material.words(tmp_path / "out")
+    words = words if command == "unlearn" else ["evaluate", "--model", material.model, "--forget", material.forget]
+    assert "forgot.loss is not known" in run(*words, "--require=forgot.loss>1").error
+    if command == "evaluate":
+        assert "needs --before RUN" in run(*words, "--require=forget.loss>before").error
+        assert "no such file" in run(*words, "--require=forget.loss>before", "--before", tmp_path / "x").error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_second_request_goes_on_and_takes_the_first_again(material: Material, tmp_path: Path) -> None:
+    rows = rows_of(material.retain)
+    second = write_rows(tmp_path / "second.jsonl", rows[:4])
+    kept = write_rows(tmp_path / "kept.jsonl", rows[4:])
+    one, two = tmp_path / "one", tmp_path / "two"
+    succeeded(run(*material.words(one, *STEPS, "--max-steps=6", lora_rank=2)))
+    sets = {"model": None, "after": one, "forget": second}
+    # What was to be forgotten cannot be kept now.
+    refused = run(*material.words(two, *STEPS, **{**sets, "retain": material.forget}))
+    assert refused.status == 2
+    assert f"also in the forget set of {one}" in refused.error
+    outcome = succeeded(run(*material.words(two, *STEPS, retain=kept, **sets)))
+    manifest = manifest_of(two)
+    (retest,) = manifest["extra"]["earlier_requests"]
+    losses = manifest_of(one)["extra"]
+    assert retest["before"] == losses["losses_before"]["forget"]
+    assert retest["after"] == losses["losses_after"]["forget"]
+    assert retest["state"] == "forgotten"
+    assert "earlier request" in outcome.out
+    # It is the loss that an evaluation finds.
+    words = ("--forget", material.forget, "--no-generate", "--output", tmp_path / "scores")
+    succeeded(run("evaluate", "--model", two, *words))
+    scores = json.loads((tmp_path / "scores" / "metrics.json").read_text())
+    assert scores["forget"]["loss"] == pytest.approx(retest["now"], rel=1e-4)
+    assert "request before (1): files written" in succeeded(run("verify", two)).out
+    assert len(succeeded(run("ledger", two)).out.splitlines()) == 3
+    # Rows that are other ones now say nothing of the request.
+    three, third = tmp_path / "three", write_rows(tmp_path / "third.jsonl", rows[4:6])
+    write_rows(second, rows[1:4])
+    words = material.words(three, *STEPS, model=None, after=two, forget=third, retain=write_rows(kept, rows[6:]))
+    succeeded(run(*words))
+    again = manifest_of(three)["extra"]["earlier_requests"]
+    assert [found["state"] for found in again] == ["forgotten", "not taken again"]
+    assert again[1]["why"] == f"{second} does not hold the rows that it held"
+
+
+def test_an_earlier_request_that_comes_back_is_caught(material: Material, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    succeeded(run(*material.words(one, *STEPS, "--max-steps=6")))
+    taught = [{**row, "question": row["question"] + "!"} for row in rows_of(material.forget)]
+    kept = write_rows(tmp_path / "kept.jsonl", taught)  # the same answers, to almost the same questions
+    second = write_rows(tmp_path / "second.jsonl", rows_of(material.retain)[:4])
+    more = ("--max-steps=30", "--learning-rate=1e-2", "--weighting=gdiff(c=0.9)", "--per-device-train-batch-size=4")
+    words = material.words(two, *more, model=None, after=one, forget=second, retain=kept)
+    outcome = run(*words)
+    assert outcome.status == 6, outcome.err
+    assert f"1 of 1 earlier requests came back in {two}, first that of {one}" in outcome.error
+    assert (two / "model.safetensors").exists()
+    assert (run(*words, "--resume").status, run("ledger", two).status) == (6, 0)
+
+
+def test_after_is_the_model(material: Material, tmp_path: Path) -> None:
+    outcome = run(*material.words(tmp_path / "out", after=tmp_path / "one"))
+    assert outcome.error == f"--after {tmp_path / 'one'} is the model to go on from; leave --model {material.model} out"
+    outcome = run(*material.words(tmp_path / "out", model=None, after=material.model))
+    assert "is not of a run that unlearned; without one give --model" in outcome.error

@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from ngdiff.cli.evaluation_folder import EvaluationFolder
+from ngdiff.cli.processes import say
+from ngdiff.cli.require import Judge, metrics_before, texts_of
 from ngdiff.cli.task import task_of
 from ngdiff.cli.tasks import TASKS
 from ngdiff.evaluation import format_table
 from ngdiff.evaluation.processes import leave, started_processes
 from ngdiff.evaluation.work import Work
+from ngdiff.evidence.verdicts import refuse_unmet, verdict_table
 
 
 def run(words: list[str]) -> None:
@@ -17,14 +20,17 @@ def run(words: list[str]) -> None:
 
     Raises:
         InputError: options, data or model that cannot be used; before any long work.
+        VerdictError: what was required is not met; all is written.
     """
     kind = TASKS[task_of(words)].evaluate
     values = kind.parser.parse(words)
     if values is None:
         return
     options = kind.accepted(values)
+    judge, before = Judge(options, options.model), metrics_before(options.before)
     evaluation = kind(options)
-    folder = EvaluationFolder(words, options, evaluation)
+    evaluation.inputs += [] if options.before is None else [options.before]
+    folder = EvaluationFolder(words, options, evaluation, texts_of(judge.requirements))
     evaluation.read()
     processes = started_processes()
     metrics = processes.broadcast(folder.finished() if processes.is_main else None)
@@ -33,10 +39,15 @@ def run(words: list[str]) -> None:
         with folder.begun_by(processes):
             result = evaluation.result(Work(processes, folder.journal))
             folder.write(result)
+            if processes.is_main:
+                folder.verdicts = judge.verdicts(result.as_json(), before)
         metrics = result.as_json()
+    verdicts = processes.broadcast(judge.verdicts(metrics, before) if processes.is_main else None)
     if processes.is_main:
         _tell(metrics, options.output)
     leave()
+    say(verdict_table(verdicts))
+    refuse_unmet(verdicts, options.output or options.model)
 
 
 def _tell(metrics: Mapping[str, Any], output: str | None) -> None:

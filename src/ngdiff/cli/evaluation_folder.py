@@ -1,8 +1,8 @@
 """The output folder of an evaluation: checked, resumed, begun and finished."""
 
 import json
-from collections.abc import Sequence
-from types import TracebackType
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from ngdiff.cli.options import resolved
@@ -13,6 +13,7 @@ from ngdiff.evaluation import EvaluationResult, write_evaluation
 from ngdiff.evaluation.journal import Journal
 from ngdiff.evaluation.processes import Processes
 from ngdiff.evaluation.write import private_folder
+from ngdiff.evidence.requirements import Verdict
 from ngdiff.files import check_output, prepare_output
 from ngdiff.manifest import now, write_manifest
 from ngdiff.paths import user_path
@@ -29,12 +30,18 @@ class EvaluationFolder:
         words: Those behind `ngdiff evaluate`.
         options: With `output` and `overwrite`; with `resume` where an evaluation can go on.
         evaluation: What is evaluated (`ngdiff.cli.tasks.Evaluation`).
+        always: More for both manifests.
+
+    Attributes:
+        verdicts: What became of requirements, for the last manifest.
 
     Raises:
         InputError: as `ngdiff.files.check_output`.
     """
 
-    def __init__(self, words: Sequence[str], options: Any, evaluation: Any) -> None:
+    def __init__(
+        self, words: Sequence[str], options: Any, evaluation: Any, always: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
         self._options, self._evaluation, self._processes = options, evaluation, Processes()
         self._resumable = hasattr(options, "resume")
         self._resume = self._resumable and options.resume
@@ -49,6 +56,7 @@ class EvaluationFolder:
         self._words, self._outputs = words, list[str]()
         self._described: dict[str, Any] | None = None
         self._begun: str | None = None
+        self._always, self.verdicts = always, list[Verdict]()
         if self.path is not None and is_first():
             check_output(options.output, **self._where)
 
@@ -109,6 +117,7 @@ class EvaluationFolder:
 
     def _write_manifest(self, *, finished: bool) -> None:
         assert self.path is not None
+        verdicts = {"verdicts": [one.as_json() for one in self.verdicts]} if self.verdicts else {}
         write_manifest(
             self.path,
             command=["ngdiff", "evaluate", *self._words],
@@ -118,6 +127,6 @@ class EvaluationFolder:
             template_text=self._evaluation.template_text,
             begun=self._begun,
             seed=self._evaluation.seed,
-            extra={"finished": finished, "processes": self._processes.size},
+            extra={"finished": finished, "processes": self._processes.size, **self._always, **verdicts},
             outputs=self._outputs,
         )

@@ -8,6 +8,7 @@ from ngdiff.cli.images import ImageOptions, describe_images, in_order_of, read_f
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import ModelOptions
 from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.cli.require import JudgeOptions
 from ngdiff.cli.task import TaskOptions
 from ngdiff.data import Images, split_images
 from ngdiff.evaluation import EvaluationResult
@@ -31,7 +32,7 @@ class HowOptions:
 
 
 @dataclass
-class ImageEvaluateOptions(TaskOptions, ModelOptions, ImageOptions, HowOptions):
+class ImageEvaluateOptions(TaskOptions, ModelOptions, ImageOptions, HowOptions, JudgeOptions):
     """All of them."""
 
 
@@ -43,7 +44,13 @@ class ImageEvaluation:
         "Measure what an image classifier knows: accuracy, probability and loss of the forgotten and the kept training "
         "images (forget, retain), of test images of the forgotten classes (holdout) and of the others (test); and "
         "whether its losses tell forgotten images from those it never saw (membership inference).",
-        {"task": TaskOptions, "model": ModelOptions, "data": ImageOptions, "evaluation": HowOptions},
+        {
+            "task": TaskOptions,
+            "model": ModelOptions,
+            "data": ImageOptions,
+            "evaluation": HowOptions,
+            "requirements": JudgeOptions,
+        },
         required=("model", "dataset"),
     )
     template = template_text = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ngdiff.cli.earlier import EarlierRequests
 from ngdiff.cli.images import (
     ImageOptions,
     describe_images,
@@ -16,6 +17,7 @@ from ngdiff.cli.images import (
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import ModelOptions, OutputOptions
 from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.cli.require import RequireOptions
 from ngdiff.cli.task import TaskOptions
 from ngdiff.data import split_images
 from ngdiff.errors import InputError
@@ -40,7 +42,7 @@ class ClassifierOptions:
 
 
 @dataclass
-class ImageUnlearnOptions(TaskOptions, ModelOptions, ImageOptions, ClassifierOptions, OutputOptions):
+class ImageUnlearnOptions(TaskOptions, ModelOptions, ImageOptions, ClassifierOptions, OutputOptions, RequireOptions):
     """Everything that is not an argument of the trainer."""
 
 
@@ -57,6 +59,7 @@ class ImageUnlearning:
             "data": ImageOptions,
             "classifier": ClassifierOptions,
             "output": OutputOptions,
+            "requirements": RequireOptions,
             "method and training": UnlearnConfig,
             "learning rate": AutoLROptions,
             "gradients": GradientOptions,
@@ -69,6 +72,7 @@ class ImageUnlearning:
     )
     any_number_of_processes = False
     template = template_text = None
+    earlier = EarlierRequests(None)
 
     @classmethod
     def accepted(cls, values: Mapping[str, Any]) -> ImageUnlearnOptions:

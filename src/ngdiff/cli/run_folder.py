@@ -10,8 +10,10 @@ from ngdiff.cli.processes import is_first, wait_for_all
 from ngdiff.cli.resume import checkpoint_to_resume, is_done, refuse_other_run
 from ngdiff.cli.ruined import RUINED, drop_ruined, in_ruined
 from ngdiff.cli.signals import SIGNALS
+from ngdiff.evidence.ledger import read_retests, refuse_came_back
+from ngdiff.evidence.verdicts import read_verdicts, refuse_unmet
 from ngdiff.files import check_output, prepare_output
-from ngdiff.manifest import now, write_manifest
+from ngdiff.manifest import now, read_run, write_manifest
 from ngdiff.modeling.folders import MERGED_BASE
 from ngdiff.paths import user_path
 from ngdiff.training.checkpoint import WholeCheckpoint
@@ -63,13 +65,14 @@ class RunFolder:
         template: str | None,
         template_text: str | None = None,
         own: Mapping[str, Mapping[str, Any]] | None = None,
+        after: Mapping[str, Any] | None = None,
         rows_per_step: int | None = None,
     ) -> Self:
         """Say what the run is, before the model is loaded.
 
         Args:
             options: As of the run, with what was found out since.
-            data, model, template, template_text, own: As for `ngdiff.manifest.write_manifest`.
+            data, model, template, template_text, own, after: As for `ngdiff.manifest.write_manifest`.
             rows_per_step: Of each set, for a run that may go on in another number of processes.
 
         Raises:
@@ -77,7 +80,7 @@ class RunFolder:
         """
         settings = resolved(options, self._config)
         self._manifest |= {"config": settings, "data": data, "model": model, "template": template, "own": own or {}}
-        self._manifest["template_text"] = template_text
+        self._manifest |= {"template_text": template_text, "after": after}
         if is_first() and self._options.resume:
             refuse_other_run(
                 self._options.output, settings, data=data, model=model, rows_per_step=rows_per_step, own=own
@@ -85,8 +88,17 @@ class RunFolder:
         return self
 
     def is_done(self) -> bool:
-        """Whether `--resume` finds nothing left to do. All processes must call it."""
-        return is_done(self._options.output, self._manifest["config"], resume=self._options.resume)
+        """Whether `--resume` finds nothing left to do. All processes must call it.
+
+        Raises:
+            RuinedModelError, VerdictError: that is done, and ended so.
+        """
+        done = is_done(self._options.output, self._manifest["config"], resume=self._options.resume)
+        if done:
+            _, manifest = read_run(self.path)
+            refuse_came_back(read_retests(manifest["extra"]), self._options.output)
+            refuse_unmet(read_verdicts(manifest["extra"]), self._options.output)
+        return done
 
     def checkpoint(self) -> WholeCheckpoint | None:
         """Where the run goes on from; None: from its beginning. All processes must call it."""

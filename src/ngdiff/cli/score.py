@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.cli.require import Judge, RequireOptions, tell
 from ngdiff.errors import InputError
 from ngdiff.files import check_file, write_json
 from ngdiff.metrics import AUC_RETRAIN, CONFIDENCE, score
@@ -24,7 +25,7 @@ _LEVEL = Range(0, 1, without_least=True, without_largest=True)
 
 
 @dataclass
-class ScoreOptions:
+class ScoreOptions(RequireOptions):
     """What to compare with, and where the numbers go."""
 
     output: str | None = option(None, help="file for the numbers, such as metrics.json; none: table only", value="FILE")
@@ -70,6 +71,7 @@ def run(words: list[str]) -> None:
 
     Raises:
         InputError: options or records that cannot be used.
+        VerdictError: what was required is not met; all is written.
     """
     values = PARSER.parse(words)
     if values is None:
@@ -77,6 +79,7 @@ def run(words: list[str]) -> None:
     options: ScoreOptions = PARSER.build(ScoreOptions, values)
     if options.muse_corpus not in AUC_RETRAIN:
         raise InputError(f"--muse-corpus {options.muse_corpus} is not known; one of {', '.join(AUC_RETRAIN)}")
+    judge = Judge(options, *(source for source in values["records"] if user_path(source).is_dir()))
     files = [file for source in values["records"] for file in record_files(source)]
     given = {name: getattr(options, name) for name in ("retrained", "before", "base")}
     others = {name: record_files(source) for name, source in given.items() if source is not None}
@@ -99,6 +102,8 @@ def run(words: list[str]) -> None:
     notes = distance_notes(metrics) if "retrained" in sets or "before" in sets else []
     if "retrained" in columns and options.confidence is not None:
         notes += over_forgotten_notes({"the model": metrics}, {"retrained": columns["retrained"]})
+    earlier = columns.get("before")
+    verdicts = judge.verdicts(metrics, earlier)
     for name in columns.keys() - {"value"}:
         columns[name].pop("confidence", None)  # a column of its own would be too much
     if options.output is not None:
@@ -113,6 +118,7 @@ def run(words: list[str]) -> None:
         )
     if options.output is not None:
         sys.stdout.write(f"Written to {options.output}\n")
+    tell(verdicts, ", ".join(map(str, values["records"])))
 
 
 def _of_a_model(target: Path) -> dict[str, Any]:

@@ -23,13 +23,13 @@ def task_of(words: Sequence[str]) -> str:
     Raises:
         InputError: another name than those of `TASKS`.
     """
-    task = _given(words, "--task") or _of_config(_given(words, "--config")) or "text"
+    task = value_in(words, "--task") or _of_config(value_in(words, "--config")) or "text"
     if task not in TASKS:
         raise InputError(f"--task {task} is not known; one of {', '.join(TASKS)}")
     return task
 
 
-def _given(words: Sequence[str], name: str) -> str | None:
+def value_in(words: Sequence[str], name: str) -> str | None:
     """The value of an option, `NAME VALUE` or `NAME=VALUE`; the last one counts."""
     value = None
     for place, word in enumerate(words):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ngdiff.cli.earlier import EarlierRequests
 from ngdiff.cli.image_evaluation import ImageEvaluation
 from ngdiff.cli.image_finetuning import ImageFinetuning
 from ngdiff.cli.image_unlearning import ImageUnlearning
@@ -65,10 +66,12 @@ class Unlearning(Material, Protocol):
     """`ngdiff unlearn` of a kind.
 
     Attributes:
+        earlier: The requests that the run goes on from; rows are read by `read`.
         any_number_of_processes: Whether a run may be shared by processes, and go on in another number of them.
     """
 
     any_number_of_processes: bool
+    earlier: EarlierRequests
 
     def trainer(self, output: Path) -> UnlearnTrainer:
         """Load the model; the trainer with model, sets and task."""

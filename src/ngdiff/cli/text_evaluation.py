@@ -11,6 +11,7 @@ from ngdiff.cli.inputs import described_model, inputs_of
 from ngdiff.cli.options import ModelOptions, SetOptions, read_sets
 from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.cli.require import JudgeOptions
 from ngdiff.cli.task import TaskOptions
 from ngdiff.data import EvaluationSet, Template, benchmark_sets, resolve_template
 from ngdiff.errors import InputError
@@ -97,7 +98,9 @@ class MeasureOptions:
 
 
 @dataclass
-class TextEvaluateOptions(TaskOptions, ModelOptions, SetOptions, BenchmarkOptions, EvaluateOptions, MeasureOptions):
+class TextEvaluateOptions(
+    TaskOptions, ModelOptions, SetOptions, BenchmarkOptions, EvaluateOptions, JudgeOptions, MeasureOptions
+):
     """All of them."""
 
 
@@ -115,6 +118,7 @@ class TextEvaluation:
             "own data": SetOptions,
             "benchmarks": BenchmarkOptions,
             "evaluation": EvaluateOptions,
+            "requirements": JudgeOptions,
             "measures": MeasureOptions,
         },
         required=("model",),

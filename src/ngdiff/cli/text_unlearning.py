@@ -11,11 +11,13 @@ from torch import nn
 from ngdiff.cli.adapters import check_adapter_options, prepared
 from ngdiff.cli.at_begin import AtBegin
 from ngdiff.cli.dry_run import DryRunOptions, dry_run
+from ngdiff.cli.earlier import AfterOptions, EarlierRequests
 from ngdiff.cli.inputs import described_model, inputs_of
 from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, SetOptions, read_sets
 from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first
+from ngdiff.cli.require import RequireOptions
 from ngdiff.cli.task import TaskOptions
 from ngdiff.data import resolve_template
 from ngdiff.errors import InputError
@@ -42,7 +44,15 @@ class BaseModelOptions:
 
 @dataclass
 class TextUnlearnOptions(
-    TaskOptions, ModelOptions, BaseModelOptions, SetOptions, OutputOptions, LoraOptions, DryRunOptions
+    TaskOptions,
+    ModelOptions,
+    AfterOptions,
+    BaseModelOptions,
+    SetOptions,
+    OutputOptions,
+    RequireOptions,
+    LoraOptions,
+    DryRunOptions,
 ):
     """Everything that is not an argument of the trainer."""
 
@@ -57,9 +67,11 @@ class TextUnlearning:
         {
             "task": TaskOptions,
             "model": ModelOptions,
+            "earlier requests": AfterOptions,
             "base model": BaseModelOptions,
             "data": SetOptions,
             "output": OutputOptions,
+            "requirements": RequireOptions,
             "adapter": LoraOptions,
             "estimate": DryRunOptions,
             "method and training": UnlearnConfig,
@@ -86,9 +98,11 @@ class TextUnlearning:
     def __init__(self, options: TextUnlearnOptions, config: UnlearnConfig) -> None:
         self.options, self.config = options, config
         self.peft_config = options.peft_config()
+        self.earlier = EarlierRequests(options.after)
         config.know(base_model=options.base_model is not None, holdout=options.holdout is not None)
         self.inputs = inputs_of(options.model, options.forget, options.retain, options.holdout, config.idk_file)
         self.inputs += [] if options.base_model is None else inputs_of(options.base_model)
+        self.inputs += self.earlier.sources
 
     def read(self) -> None:
         """Rows, tokenizer, template; no row is left in two sets."""
@@ -98,6 +112,10 @@ class TextUnlearning:
         rows = [row for part in sets.values() for row in part]
         self._template = resolve_template(self.config.template, self.companion, rows)
         self._sets = without_overlap(sets, self.companion, self._template, drop=options.drop_overlap)
+        self.earlier.read(self._template.name, self.config.max_length)
+        self._sets["retain"] = self.earlier.keep_apart(
+            self._sets["retain"], drop=options.drop_overlap, tokenizer=self.companion, template=self._template
+        )
         self.template, self.template_text = self._template.name, self._template.text
         self.data = {role: describe_data(getattr(options, role), rows) for role, rows in self._sets.items()}
         if options.base_model is not None:

@@ -1,12 +1,18 @@
 """`ngdiff unlearn`."""
 
+from ngdiff.cli.earlier import with_model_of_after
 from ngdiff.cli.own_code import describe_own
 from ngdiff.cli.processes import say
+from ngdiff.cli.require import judge_losses, texts_of
 from ngdiff.cli.ruined import ruined_error
 from ngdiff.cli.run_folder import RunFolder
 from ngdiff.cli.task import task_of
 from ngdiff.cli.tasks import TASKS
 from ngdiff.cli.unlearn_run import losses_of, train
+from ngdiff.evidence.ledger import refuse_came_back, retest_table
+from ngdiff.evidence.requirements import parse_requirements
+from ngdiff.evidence.verdicts import refuse_unmet, verdict_table
+from ngdiff.files import without_nan
 from ngdiff.paths import user_path
 from ngdiff.speed.cpu.denormals import denormals_are_zero
 from ngdiff.training import UnlearnConfig
@@ -19,15 +25,17 @@ def run(words: list[str]) -> None:
     Raises:
         InputError: options, data or model that cannot be used; before any long work.
         RuinedModelError: the model is ruined; all is written.
+        VerdictError: an earlier request came back, or what was required is not met; all is written.
     """
     kind = TASKS[task_of(words)].unlearn
-    values = kind.parser.parse(words)
+    values = kind.parser.parse(with_model_of_after(words))
     options = None if values is None else kind.accepted(values)
     if values is None or options is None:
         return
     config: UnlearnConfig = kind.parser.build(
         UnlearnConfig, values, output_dir=str(user_path(options.output, "--output"))
     )
+    requirements = parse_requirements(options.require)
     material = kind(options, config)
     folder = RunFolder("unlearn", words, options, config, material.inputs)
     material.read()
@@ -38,15 +46,30 @@ def run(words: list[str]) -> None:
         template=material.template,
         template_text=material.template_text,
         own=describe_own(config),
+        after=material.earlier.chain,
         rows_per_step=config.rows_per_step if material.any_number_of_processes else None,
     ):
         if folder.is_done():
             return
         checkpoint = folder.checkpoint()
         trainer = material.trainer(folder.path)
-        folder.begin(processes=config.world_size, rows_per_step=config.rows_per_step)
+        folder.begin(
+            processes=config.world_size,
+            rows_per_step=config.rows_per_step,
+            max_length=config.max_length,
+            **texts_of(requirements),
+        )
         outcome = train(trainer, material.companion, folder, checkpoint)
+        verdicts = judge_losses(requirements, outcome.before, outcome.after)
+        retests = [] if outcome.ruined else material.earlier.take_again(trainer)
+        if retests:
+            folder.extra["earlier_requests"] = [without_nan(one.as_json()) for one in retests]
+        if verdicts:
+            folder.extra["verdicts"] = [one.as_json() for one in verdicts]
     say(losses_of(trainer, outcome))
     if outcome.ruined:
         raise ruined_error(folder.path, outcome, "--max-retain-loss")
     say(f"The model is in {options.output}; what it still knows:\n  {material.evaluation()}\n")
+    say(retest_table(retests) + verdict_table(verdicts))
+    refuse_came_back(retests, options.output)
+    refuse_unmet(verdicts, options.output)

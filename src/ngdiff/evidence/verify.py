@@ -75,16 +75,27 @@ def _verify_one(folder: Path, expected: str | None, name: str) -> tuple[Mapping[
         raise InputError(
             f"the run in {folder} has not ended, so that its files have no hashes yet; go on with --resume"
         )
-    outputs = {**manifest["outputs"], CONFIG: manifest["config_sha256"]}
-    faults = _compare({item: folder / item for item in outputs}, outputs)
-    faults += [f"{item} is not of this run" for item in _added(folder, outputs)]
     checks = [
         Check(f"{name}seal of {MANIFEST}", 1),
-        Check(f"{name}files written", len(outputs), tuple(faults)),
+        outputs_of(folder, manifest, name),
         *_listed(folder, name),
         *(_of_input(one, name) for one in inputs_of(manifest)),
     ]
     return manifest, checks
+
+
+def outputs_of(folder: Path, manifest: Mapping[str, Any], name: str = "") -> Check:
+    """What a run wrote beside its manifest.
+
+    Args:
+        folder: Where it lies.
+        manifest: Of the run.
+        name: Which run of a chain that is.
+    """
+    outputs = {**manifest["outputs"], CONFIG: manifest["config_sha256"]}
+    faults = _compare({item: folder / item for item in outputs}, outputs)
+    faults += [f"{item} is not of this run" for item in _added(folder, outputs)]
+    return Check(f"{name}files written", len(outputs), tuple(faults))
 
 
 def _listed(folder: Path, name: str) -> Iterator[Check]:

@@ -1,0 +1,124 @@
+"""`--after`: a run that goes on from an earlier result, and what that one and those before it were to forget."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ngdiff.cli.parsing import option
+from ngdiff.cli.task import value_in
+from ngdiff.data import Row, Template, check_overlap, read_rows
+from ngdiff.errors import InputError
+from ngdiff.evidence.chain import Request, Retest, earlier_requests, read_chain, retested
+from ngdiff.manifest import describe_data
+from ngdiff.paths import existing_path, user_path
+from ngdiff.training import UnlearnTrainer
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class AfterOptions:
+    """Which earlier request a run goes on from."""
+
+    after: str | None = option(
+        None,
+        help="output of an earlier ngdiff unlearn, in place of --model: goes on from its model, and takes the losses "
+        "of all earlier forget sets again at the end; exit code 6 where one came back",
+        value="DIR",
+    )
+
+
+def with_model_of_after(words: Sequence[str]) -> list[str]:
+    """The words of a command line with `--model DIR` beside `--after DIR`.
+
+    Raises:
+        InputError: both were given.
+    """
+    found = [*words]
+    place = value_in(found, "--after")
+    if place is None:
+        return found
+    if (model := value_in(found, "--model")) is not None:
+        raise InputError(f"--after {place} is the model to go on from; leave --model {model} out")
+    return [*found, f"--model={place}"]
+
+
+class EarlierRequests:
+    """The requests before a run.
+
+    Args:
+        after: As given to `--after`; None for a first request.
+
+    Attributes:
+        chain: For the manifest; None for a first request.
+
+    Raises:
+        InputError: as `ngdiff.evidence.chain.read_chain`.
+    """
+
+    def __init__(self, after: str | None) -> None:
+        self.chain = None if after is None else read_chain(user_path(after, "--after"))
+        self._requests = [] if self.chain is None else earlier_requests({"after": self.chain})
+        self._rows: dict[str, list[Row]] = {}
+        self._why: dict[str, str] = {}
+
+    @property
+    def sources(self) -> list[str]:
+        """Where the rows of all requests lay, which `--overwrite` must not delete."""
+        return [one.forget["place"] for one in self._requests if one.forget.get("place")]
+
+    def read(self, template: str, max_length: int | None) -> None:
+        """Read the rows of every request that are still what they were.
+
+        Args:
+            template, max_length: Of this run: losses of rows that are shown otherwise cannot be compared.
+        """
+        for one in self._requests:
+            self._why[one.place] = self._why_not(one, template, max_length)
+            if self._why[one.place]:
+                logger.warning("--after: the request of %s is not tested again: %s.", one.place, self._why[one.place])
+
+    def keep_apart(self, retain: list[Row], *, drop: bool, tokenizer: Any, template: Template) -> list[Row]:
+        """The retain set without rows that were to be forgotten earlier.
+
+        Raises:
+            InputError: it has some, and `drop` is false; or nothing is left.
+        """
+        for place, rows in self._rows.items():
+            names = (f"the forget set of {place}", "--retain")
+            retain, dropped = check_overlap(
+                rows, retain, drop=drop, tokenizer=tokenizer, template=template, names=names
+            )
+            if dropped:
+                logger.info("--drop-overlap: %d rows of --retain are left out, as they are in %s", dropped, names[0])
+        return retain
+
+    def take_again(self, trainer: UnlearnTrainer) -> list[Retest]:
+        """The losses of all earlier forget sets under the model as it is now. All processes must call it."""
+        found = []
+        for one in self._requests:
+            rows = self._rows.get(one.place)
+            loss = None
+            if rows is not None:
+                loss = trainer.mean_loss(trainer.task.encode(rows, f"the forget set of {one.place}"))
+            found.append(retested(one, loss, self._why[one.place]))
+        return found
+
+    def _why_not(self, one: Request, template: str, max_length: int | None) -> str:
+        """Why its rows cannot be taken again; empty where they were read."""
+        source = one.forget.get("place") or one.forget.get("source")
+        if source is None:
+            return "its rows were in memory"
+        if one.forget.get("place") and existing_path(source) is None:
+            return f"{source} is no longer there"
+        if (one.template, one.max_length) != (template, max_length):
+            return "its rows were shown by another --template, or cut at another --max-length"
+        try:
+            rows = read_rows(str(source), role="--forget")
+        except InputError as error:
+            return str(error)
+        if describe_data(None, rows)["rows_sha256"] != one.forget["rows_sha256"]:
+            return f"{source} does not hold the rows that it held"
+        self._rows[one.place] = rows
+        return ""

@@ -1,0 +1,120 @@
+"""`--require`: bounds that are set before anything is measured."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ngdiff.cli.parsing import option
+from ngdiff.errors import InputError
+from ngdiff.evidence.requirements import LOSSES, Requirement, Verdict, judge, numbers_of_metrics, parse_requirements
+from ngdiff.evidence.seal import read_sealed
+from ngdiff.evidence.verdicts import read_verdicts, refuse_unmet, verdict_table
+from ngdiff.files import MANIFEST
+from ngdiff.paths import user_path
+from ngdiff.scoring import read_runs
+
+
+@dataclass
+class RequireOptions:
+    """What the result must be like, set before the run."""
+
+    require: str | None = option(
+        None,
+        help='bounds, such as "forget.loss>=2, retain.loss<=1.1*before, utility>=0.98*before": written to the manifest '
+        "before the run, judged at its end; exit code 5 where one is not met",
+        value="BOUNDS",
+    )
+
+
+@dataclass
+class JudgeOptions(RequireOptions):
+    """The same, of an evaluation."""
+
+    before: str | None = option(
+        None, help="evaluation of the model before unlearning, for bounds with `before`", value="RUN"
+    )
+
+
+class Judge:
+    """Judges an evaluation by what was required of it, and by what the run that made its model was to reach.
+
+    Args:
+        options: With `require` and `before`.
+        carriers: Folders whose manifests may hold requirements: of the run that made the model, or of an evaluation.
+
+    Raises:
+        InputError: requirements that cannot be read, or that need `--before`.
+    """
+
+    def __init__(self, options: Any, *carriers: str | Path) -> None:
+        own = parse_requirements(options.require)
+        if options.before is None and (one := next((one for one in own if one.factor is not None), None)) is not None:
+            raise InputError(f"--require {one.text} needs --before RUN: an evaluation of the model before unlearning")
+        texts = {one.text: one for one in own}
+        for folder in carriers:
+            texts |= {one.text: one for one in _carried(user_path(folder))}
+        self.requirements = list(texts.values())
+
+    def verdicts(self, metrics: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> list[Verdict]:
+        """Of the numbers of `metrics.json`, and of those before unlearning: what was not measured is not met."""
+        earlier = None if before is None else numbers_of_metrics(before)
+        return judge(self.requirements, numbers_of_metrics(metrics), earlier, must_be_measured=True)
+
+
+def texts_of(requirements: list[Requirement]) -> dict[str, Any]:
+    """For the manifest, before the run; nothing where nothing is required."""
+    return {"requirements": [one.text for one in requirements]} if requirements else {}
+
+
+def judge_losses(
+    requirements: list[Requirement], before: Mapping[str, float], after: Mapping[str, float]
+) -> list[Verdict]:
+    """What a run that unlearns can tell by itself; the rest is left open.
+
+    Args:
+        before, after: Losses by set.
+    """
+    values = {f"{role}.loss": value for role, value in after.items()}
+    earlier = {f"{role}.loss": value for role, value in before.items()}
+    return judge(requirements, values, earlier, must_be_measured=False)
+
+
+def tell(verdicts: list[Verdict], where: object) -> None:
+    """Print the table.
+
+    Raises:
+        VerdictError: one of the requirements is not met.
+    """
+    sys.stdout.write(verdict_table(verdicts))
+    refuse_unmet(verdicts, where)
+
+
+def _carried(folder: Path) -> list[Requirement]:
+    """What the manifest of a folder requires, without the losses that its run has judged itself."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return []
+    manifest, fault = read_sealed(path)
+    if fault:
+        if "requirements" in path.read_text(encoding="utf-8", errors="replace"):
+            raise InputError(f"{path}: {fault}; what it requires cannot be trusted: see ngdiff verify {folder}")
+        return []
+    found = [one for text in manifest["extra"].get("requirements", ()) for one in parse_requirements(text, str(path))]
+    told = {one.require for one in read_verdicts(manifest["extra"]) if one.met is not None}
+    return [one for one in found if not (one.text in told and one.quantity in LOSSES)]
+
+
+def metrics_before(word: str | None) -> dict[str, Any] | None:
+    """The numbers of `--before`; None where it was not given.
+
+    Raises:
+        InputError: no evaluation is there, or several.
+    """
+    if word is None:
+        return None
+    runs = read_runs([word])
+    if len(runs) != 1:
+        raise InputError(f"--before {word} holds {len(runs)} evaluations; give the folder of one")
+    return next(iter(runs.values()))

@@ -1,0 +1,94 @@
+"""Earlier requests: when one has come back, what the ledger shows, what a run cannot go on from."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ngdiff.cli import main
+from ngdiff.errors import InputError, VerdictError
+from ngdiff.evidence.chain import Request, read_chain, retested
+from ngdiff.evidence.ledger import refuse_came_back, retest_table
+from ngdiff.exit_codes import REQUEST_CAME_BACK
+
+from .made import write_run
+
+ENDED = {"finished": True, "losses_before": {"forget": 1.0}, "losses_after": {"forget": 5.0}}
+
+
+def request(**changes: Any) -> Request:
+    known = {"place": "first", "sha256": "", "utc": "", "forget": {}, "template": "plain", "max_length": None}
+    return Request(**{**known, "before": 1.0, "after": 5.0, **changes})
+
+
+@pytest.mark.parametrize(
+    ("now", "changes", "state"),
+    [
+        (5.0, {}, "forgotten"),
+        (9.0, {}, "forgotten"),
+        (3.0, {}, "forgotten"),
+        (2.999, {}, "came back"),
+        (float("nan"), {}, "came back"),
+        (None, {}, "not taken again"),
+        (0.5, {"after": 1.0}, "nothing was forgotten"),
+        (4.0, {"require": ("forget.loss>=4.5",)}, "came back"),
+        (4.0, {"require": ("forget.loss>=3*before", "retain.loss<=1")}, "forgotten"),
+        (2.9, {"require": ("forget.loss>=before",)}, "came back"),
+    ],
+)
+def test_what_the_loss_of_an_earlier_request_says(now: float | None, changes: dict[str, Any], state: str) -> None:
+    found = retested(request(**changes), now)
+    assert found.state == state
+    assert state in retest_table([found])
+    if state != "came back":
+        refuse_came_back([found], "out")
+        return
+    with pytest.raises(VerdictError, match=r"1 of 1 earlier requests came back in out, first that of first") as caught:
+        refuse_came_back([found], "out")
+    assert caught.value.status == REQUEST_CAME_BACK
+
+
+def test_a_chain_of_three(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = write_run(tmp_path, "one", extra=ENDED)
+    second = write_run(tmp_path, "two", forget="second.jsonl", after=read_chain(first.output), extra=ENDED)
+    chain = read_chain(second.output)
+    assert [Path(one["place"]).name for one in chain["requests"]] == ["one", "two"]
+    assert [one["forget"]["rows"] for one in chain["requests"]] == [3, 3]
+    back = retested(request(place=str(first.output)), 1.5).as_json()
+    third = write_run(tmp_path, "three", after=chain, extra={**ENDED, "earlier_requests": [back]})
+    assert main(["ledger", str(third.output), "--json", str(tmp_path / "ledger.json")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["1", "2", "3"]
+    assert lines[1].endswith("1.0000  5.0000  1.5000  came back: more than half-way")
+    assert lines[3].endswith("the last one")
+    entries = json.loads((tmp_path / "ledger.json").read_text())
+    assert [entry["retest"] is None for entry in entries] == [False, True, True]
+    assert main(["verify", str(third.output)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"extra": {"finished": False}}, "that run has not ended"),
+        ({"extra": {"finished": True}}, "is not of a run that unlearned"),
+        ({"extra": {**ENDED, "ruined": "its loss is nan"}}, "the model of that run is ruined: its loss is nan"),
+    ],
+)
+def test_what_a_run_cannot_go_on_from(tmp_path: Path, more: dict[str, Any], message: str) -> None:
+    made = write_run(tmp_path, **more)
+    with pytest.raises(InputError, match=re.escape(message)):
+        read_chain(made.output)
+
+
+def test_a_changed_output_is_nothing_to_go_on_from(tmp_path: Path) -> None:
+    made = write_run(tmp_path, extra=ENDED)
+    (made.output / "tokenizer.json").write_text("{}")
+    with pytest.raises(InputError, match=r"tokenizer\.json is changed"):
+        read_chain(made.output)
+    (made.output / "manifest.json").write_text("{}")
+    with pytest.raises(InputError, match="its seal is not that"):
+        read_chain(made.output)
+    with pytest.raises(InputError, match=r"holds no manifest\.json"):
+        read_chain(tmp_path)
