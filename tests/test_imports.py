@@ -55,6 +55,7 @@ ARROWS: dict[str, set[str]] = {
         "tasks",
     },
     "estimate": {"core", "data", "modeling", "speed", "tasks", "training"},
+    "audit": {"data", "evaluation", "files", "metrics", "modeling", "training"},
 }
 SEES_EVERYTHING = {"cli", "__main__"}
 
@@ -99,6 +100,7 @@ OTHERS: dict[str, set[str]] = {
         "schedulefree",
     },
     "estimate": {"torch", "transformers", "peft"},
+    "audit": {"torch", "tqdm", "transformers"},
 }
 
 

@@ -62,6 +62,7 @@ def test_links_lead_somewhere():
 
 
 def test_options_in_the_text_exist():
+    from ngdiff.cli.audit import PARSER as AUDIT
     from ngdiff.cli.compare import PARSER as COMPARE
     from ngdiff.cli.score import PARSER as SCORE
     from ngdiff.cli.tasks import TASKS
@@ -70,6 +71,7 @@ def test_options_in_the_text_exist():
         TASKS["text"].unlearn.parser,
         TASKS["text"].finetune.parser,
         TASKS["text"].evaluate.parser,
+        AUDIT,
         SCORE,
         COMPARE,
     )

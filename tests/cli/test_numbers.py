@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ngdiff.cli import compare, demo, score
+from ngdiff.cli import audit, compare, demo, score
 from ngdiff.cli.parsing import CommandParser
 from ngdiff.cli.tasks import TASKS
 from ngdiff.errors import InputError
@@ -63,7 +63,7 @@ CONFIGS = (UnlearnConfig, FinetuneConfig, ImageFinetuneConfig)
 COMMANDS = ("unlearn", "finetune", "evaluate")
 KINDS: dict[str, Any] = {f"{name} {task}": getattr(row, name) for task, row in TASKS.items() for name in COMMANDS}
 PARSERS: dict[str, CommandParser] = {name: kind.parser for name, kind in KINDS.items()}
-PARSERS |= {"score": score.PARSER, "compare": compare.PARSER, "demo": demo.PARSER}
+PARSERS |= {"score": score.PARSER, "compare": compare.PARSER, "demo": demo.PARSER, "audit": audit.PARSER}
 
 
 def numbers_of(parser: CommandParser) -> Iterator[str]:

@@ -24,6 +24,7 @@ _LENGTH = ("num_train_epochs", "max_steps", "stop_loss", "max_retain_loss", "max
 _MAY_CHANGE = (
     *("output", "model", "forget", "retain", "holdout", "drop_overlap", "train", "tokenizer", "trust_remote_code"),
     *("benchmark", "base_model", "before", "dataset", "idk_file"),
+    *("attacks", "minutes", "retrained", "never_trained", "paraphrased"),
     *(*_LENGTH, "disable_tqdm", "report_to", "run_name", "project"),
     *("logging_strategy", "logging_steps", "logging_first_step", "logging_nan_inf_filter", "log_level"),
     *("save_strategy", "save_steps", "save_total_limit"),
@@ -36,6 +37,9 @@ _SPREAD = (
     *("per_device_train_batch_size", "gradient_accumulation_steps", "use_cpu", "fsdp", "fsdp_config"),
     *("ddp_backend", "ddp_find_unused_parameters", "ddp_bucket_cap_mb", "ddp_broadcast_buffers", "ddp_timeout"),
 )
+
+# Whose files a manifest holds beside those of the model, by option.
+_OTHER_MODELS = ("tokenizer", "base_model", "retrained", "never_trained")
 
 
 def refuse_other_run(
@@ -207,12 +211,10 @@ def _contents(
     data: Mapping[str, Mapping[str, Any]], model: Mapping[str, Any], own: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     rows = {role: described["rows_sha256"] for role, described in data.items()}
-    tokenizer = {"tokenizer": _content(model["tokenizer"])} if "tokenizer" in model else {}
-    base = {"base-model": _content(model["base_model"])} if "base_model" in model else {}
+    others = {name.replace("_", "-"): _content(model[name]) for name in _OTHER_MODELS if name in model}
     return {
         "model": _content(model),
-        **tokenizer,
-        **base,
+        **others,
         **rows,
         **{option: _content(described) for option, described in own.items()},
     }

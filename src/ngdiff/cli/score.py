@@ -17,6 +17,7 @@ from ngdiff.scoring import (
     format_comparison,
     over_forgotten_notes,
     read_metrics,
+    read_robustness,
     read_sets,
     record_files,
 )
@@ -46,6 +47,9 @@ class ScoreOptions(RequireOptions):
         help="evaluation of a model that saw neither forget nor holdout set, such as that before fine-tuning: for D "
         "against holdout rows (what records say of --base-model)",
         value="RUN",
+    )
+    audit: str | None = option(
+        None, help="audit of the model (folder or audit.json of `ngdiff audit`): its Robustness", value="AUDIT"
     )
     muse_corpus: str = option(
         "news", help="whose published retrained model PrivLeak is taken against without --retrained: news, books"
@@ -91,10 +95,10 @@ def run(words: list[str]) -> None:
         "confidence": options.confidence,
         "seed": options.seed,
     }
+    robustness = None if options.audit is None else read_robustness(options.audit)
     sets = {name: read_sets(own) for name, own in others.items()}
-    metrics = score(
-        read_sets(files), retrained=sets.get("retrained"), before=sets.get("before"), base=sets.get("base"), **chosen
-    )
+    compared = {name: sets.get(name) for name in ("retrained", "before", "base")}
+    metrics = score(read_sets(files), **compared, robustness=robustness, **chosen)
     columns = {"value": metrics}
     for name in sets.keys() & {"before", "retrained"}:
         columns[name] = score(sets[name], **chosen)

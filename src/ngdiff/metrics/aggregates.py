@@ -1,7 +1,7 @@
 """The field's four aggregates (OpenUnlearning, arXiv 2506.12618): Memorisation, Privacy, Utility, Robustness.
 
-Each is a harmonic mean of fractions, higher is better, and one bad part makes the whole bad. Robustness, over
-relearning and quantisation, is for an audit of the model to fill.
+Each is a harmonic mean of fractions, higher is better, and one bad part makes the whole bad. Robustness comes from an
+audit of the model (`ngdiff.metrics.robustness`).
 """
 
 import math
@@ -73,6 +73,7 @@ def aggregates(
     membership: Mapping[str, Mapping[str, Any]],
     retrained: Mapping[str, Mapping[str, Any]],
     model_utility: float | None,
+    robustness: float | None = None,
 ) -> dict[str, float | None]:
     """`memorisation`, `privacy`, `utility` and `robustness`; None for what is not known.
 
@@ -83,7 +84,7 @@ def aggregates(
         "memorisation": memorisation_score(forget),
         "privacy": privacy_score(membership, retrained),
         "utility": model_utility,
-        "robustness": None,
+        "robustness": robustness,
     }
 
 

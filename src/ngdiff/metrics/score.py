@@ -70,6 +70,7 @@ def score(
     retrained: Sets | None = None,
     before: Sets | None = None,
     base: Sets | None = None,
+    robustness: float | None = None,
     corpus: str = "news",
     confidence: float | None = None,
     seed: int = 0,
@@ -98,6 +99,7 @@ def score(
         retrained: those of a model that never saw the forget set.
         before: those of the model before unlearning, the unit of both distances.
         base: those of a model that saw neither forget nor holdout set, such as that before fine-tuning.
+        robustness: of an audit of the model, for the aggregates.
         corpus: "news" or "books": which of MUSE's retrained models stands in where `retrained` has no MUSE sets.
         confidence: level of the intervals; None: none.
         seed: of the draws.
@@ -121,7 +123,7 @@ def score(
         result["membership"] = membership(sets["forget"], sets["holdout"], confidence=confidence, seed=seed)
     beside, ends = never_seen(sets, retrained=retrained, before=before, base=base, confidence=confidence, seed=seed)
     result.update(beside)
-    result.update(_aggregates(sets, retrained or {}, result))
+    result.update(_aggregates(sets, retrained or {}, result, robustness))
     passages, against = _passages(sets), _passages(retrained or {})
     if all(SCORE in side.get(split, {}) for side in (passages, against) for split in PAIR.split("_")):
         for name in (f"muse_privleak_{split}" for split in PAIR.split("_")):
@@ -157,13 +159,14 @@ def _forget_quality(sets: Sets, retrained: Sets) -> dict[str, float]:
     return {"forget_quality": found.pvalue, "forget_quality_statistic": found.statistic}
 
 
-def _aggregates(sets: Sets, retrained: Sets, result: Mapping[str, Any]) -> dict[str, Any]:
+def _aggregates(sets: Sets, retrained: Sets, result: Mapping[str, Any], robustness: float | None) -> dict[str, Any]:
     sides = [retrained.get(side, ()) for side in ("forget", "holdout")]
     found = aggregates(
         sets.get("forget", ()),
         result.get("membership", {}),
         membership(*sides) if all(sides) else {},
         result.get("model_utility"),
+        robustness,
     )
     known = [found[name] for name in found if name != "utility"]  # which is there as `model_utility`
     return {"aggregates": found} if any(value is not None for value in known) else {}

@@ -1,5 +1,6 @@
 """Scoring: records and `metrics.json` in, numbers and tables out. Reads files, needs no model and no torch."""
 
+from ngdiff.scoring.audits import read_robustness
 from ngdiff.scoring.compare import Comparison, compare
 from ngdiff.scoring.distance_notes import distance_notes
 from ngdiff.scoring.formats import FORMATS
@@ -20,6 +21,7 @@ __all__ = [
     "over_forgotten_notes",
     "read_metrics",
     "read_records",
+    "read_robustness",
     "read_runs",
     "read_sets",
     "record_files",

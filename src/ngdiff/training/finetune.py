@@ -242,10 +242,15 @@ def train_and_report(
     )
 
 
+def auto_rate(model: torch.nn.Module) -> float:
+    """What `learning_rate="auto"` means: 2e-3 below 50 M trainable parameters, else 2e-5."""
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return _SMALL_RATE if trained < _SMALL_MODEL else _LARGE_RATE
+
+
 def _learning_rate(model: torch.nn.Module, config: FinetuneConfig) -> float:
     if config.learning_rate != "auto":
         return float(config.learning_rate)
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    rate = _SMALL_RATE if trained < _SMALL_MODEL else _LARGE_RATE
+    trained, rate = sum(p.numel() for p in model.parameters() if p.requires_grad), auto_rate(model)
     logger.info("learning rate %g for %d trained parameters", rate, trained)
     return rate

@@ -1,0 +1,21 @@
+"""Does it stay forgotten? Attacks on a model that has unlearned, and the same on one that never saw the rows."""
+
+from ngdiff.audit.attacks import ATTACKS
+from ngdiff.audit.base import Attack, Bed, NotApplicableError, Variant, variant_of
+from ngdiff.audit.compare import compared
+from ngdiff.audit.run import Budget, OutOfTimeError, run_attack
+from ngdiff.audit.target import Target
+
+__all__ = [
+    "ATTACKS",
+    "Attack",
+    "Bed",
+    "Budget",
+    "NotApplicableError",
+    "OutOfTimeError",
+    "Target",
+    "Variant",
+    "compared",
+    "run_attack",
+    "variant_of",
+]

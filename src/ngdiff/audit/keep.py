@@ -1,0 +1,48 @@
+"""Finished attacks on the disk, so that `--resume` does not repeat them. They hold texts and belong into `private/`."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from ngdiff.audit.base import Variant
+from ngdiff.errors import InputError
+from ngdiff.files import write_text
+
+
+def keep(path: Path, forms: Mapping[str, Variant]) -> None:
+    """Write the forms of an attack on one model; the file appears whole or not at all.
+
+    Raises:
+        WriteError: it cannot be written.
+    """
+    content = {
+        name: {
+            "leaks": {key: [None if x != x else x for x in values] for key, values in own.leaks.items()},
+            "shown": own.shown,
+            "records": list(own.records),
+        }
+        for name, own in forms.items()
+    }
+    write_text(path, json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n", private=True)
+
+
+def kept(path: Path) -> dict[str, Variant] | None:
+    """The forms that `keep` wrote; None where there are none.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            name: Variant(
+                {key: [float("nan") if x is None else x for x in values] for key, values in own["leaks"].items()},
+                own["shown"],
+                own["records"],
+            )
+            for name, own in content.items()
+        }
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is damaged; delete it, and --resume runs its attack again") from error

@@ -1,0 +1,54 @@
+"""Membership: are forget rows still told from holdout rows, which no model saw, by how probable they are?
+
+AUC of each score (`ngdiff.metrics.membership`), as the mean over forget rows of the share of holdout rows that look
+less familiar, ties counting half. What comes back is judged by the four scores of the field's Privacy; all are shown.
+The interval of what comes back takes the holdout rows as given; the AUC's own, which is shown, does not.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+
+from ngdiff.audit.base import Bed, NotApplicableError, Variant
+from ngdiff.audit.target import Target
+from ngdiff.data import EvaluationSet
+from ngdiff.evaluation import evaluate
+from ngdiff.metrics.aggregates import ATTACKS as JUDGED
+from ngdiff.metrics.membership import SCORES, values
+
+_LEAST = 2
+
+
+def tell_members(target: Target, bed: Bed) -> Iterator[tuple[str, Variant]]:
+    """One form for each score; its AUC and that one's interval are shown."""
+    if len(bed.holdout) < _LEAST or len(bed.forget) < _LEAST:
+        raise NotApplicableError("it needs --holdout, rows that no model saw: two at least, and two forget rows")
+    sets = {
+        name: EvaluationSet(rows, lowercase=True) for name, rows in (("forget", bed.forget), ("holdout", bed.holdout))
+    }
+    found = evaluate(
+        target.model,
+        bed.tokenizer,
+        sets,
+        bed.template,
+        max_length=bed.max_length,
+        generate=False,
+        tokens_per_batch=bed.tokens_per_batch,
+        show_progress=bed.show_progress,
+    )
+    kept = found.records["forget"] + found.records["holdout"]
+    for name, shown in found.scores["membership"].items():
+        if "auc" not in shown:
+            continue
+        placed = placements(*(values(SCORES[name], found.records[side]) for side in sets))
+        yield name, Variant({"AUC": placed} if name in JUDGED else {}, shown, kept)
+        kept = []  # once is enough
+
+
+def placements(members: Sequence[float], others: Sequence[float]) -> list[float]:
+    """Of each member the share of others with a higher value, ties counting half; the mean is the AUC.
+
+    >>> placements([1.0, 3.0], [2.0, 3.0])
+    [1.0, 0.25]
+    """
+    ranked = sorted(others)
+    return [1 - (bisect_left(ranked, value) + bisect_right(ranked, value)) / 2 / len(ranked) for value in members]

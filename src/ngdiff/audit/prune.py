@@ -1,0 +1,28 @@
+"""Pruning: the smallest weights of each linear layer become 0 (Han et al. 2015, arXiv 1506.02626), 30 % and 50 %."""
+
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from ngdiff.audit.base import Bed, Variant, variant_of
+from ngdiff.audit.linear import linear_weights
+from ngdiff.audit.target import Target
+
+PERCENT = (30, 50)
+
+
+def prune(target: Target, bed: Bed) -> Iterator[tuple[str, Variant]]:
+    """The model without its smallest weights."""
+    for percent in PERCENT:
+        target.restore()
+        for weight in linear_weights(target.model):
+            remove_smallest(weight, percent)
+        yield f"{percent} % of weights", variant_of(bed.ask(target.model, bed.forget))
+
+
+def remove_smallest(weight: Tensor, percent: int) -> None:
+    """Set `percent` of the values that are smallest in magnitude to 0, in place; of equal ones all."""
+    count = weight.numel() * percent // 100
+    if count:
+        magnitude = weight.abs()
+        weight[magnitude <= magnitude.flatten().float().kthvalue(count).values] = 0

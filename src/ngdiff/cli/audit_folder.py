@@ -1,0 +1,82 @@
+"""The output folder of an audit: `audit.json`, a manifest, and finished attacks with their texts in `private/`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ngdiff.audit import Variant
+from ngdiff.audit.keep import keep, kept
+from ngdiff.cli.options import resolved
+from ngdiff.cli.resume import refuse_other_run
+from ngdiff.cli.signals import SIGNALS
+from ngdiff.evaluation.write import private_folder
+from ngdiff.files import check_output, prepare_output, write_json
+from ngdiff.manifest import write_manifest
+from ngdiff.paths import user_path
+
+FILE = "audit.json"
+
+
+class AuditFolder:
+    """Checked when it is made, resumed or emptied by `begin`, finished by `finish`.
+
+    Args:
+        words: Those behind `ngdiff audit`.
+        options: With `output`, `overwrite` and `resume`.
+        inputs: Models and data sets as typed, which `--overwrite` must not delete.
+
+    Raises:
+        InputError: as `ngdiff.files.check_output`.
+    """
+
+    def __init__(self, words: Sequence[str], options: Any, inputs: Sequence[str | Path]) -> None:
+        self._words, self._options, self._settings = words, options, resolved(options)
+        self.path = user_path(options.output, "--output")
+        self._where: dict[str, Any] = {
+            "overwrite": options.overwrite,
+            "resume": options.resume,
+            "inputs": inputs,
+        }
+        self._contents: dict[str, Any] = {}
+        check_output(options.output, **self._where)
+
+    def begin(self, *, data: Mapping[str, Any], model: Mapping[str, Any], template: str, seed: int) -> None:
+        """All input is accepted: compare with the audit to go on with, or empty the folder.
+
+        Raises:
+            InputError: `--resume`, and the folder holds another audit.
+        """
+        if self._options.resume:
+            refuse_other_run(self._options.output, self._settings, data=data, model=model)
+        self._contents = {"data": data, "model": model, "template": template, "seed": seed}
+        prepare_output(self._options.output, **self._where)
+        SIGNALS.resumable = True
+        self._write_manifest(finished=False)
+        private_folder(self.path)
+
+    def kept(self, attack: str, role: str) -> dict[str, Variant] | None:
+        """A finished attack on one of the models; None where it is not done."""
+        return kept(self._file(attack, role))
+
+    def keep(self, attack: str, role: str, forms: Mapping[str, Variant]) -> None:
+        """Write a finished attack."""
+        keep(self._file(attack, role), forms)
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Write `audit.json` and the last manifest."""
+        write_json(self.path / FILE, result)
+        self._write_manifest(finished=not result["not_run"])
+
+    def _file(self, attack: str, role: str) -> Path:
+        return self.path / "private" / f"{attack}.{role}.json"
+
+    def _write_manifest(self, *, finished: bool) -> None:
+        made = [FILE, *(f"private/{path.name}" for path in (self.path / "private").glob("*.json"))]
+        write_manifest(
+            self.path,
+            command=["ngdiff", "audit", *self._words],
+            config=self._settings,
+            **self._contents,
+            extra={"finished": finished},
+            outputs=[name for name in made if (self.path / name).is_file()],
+        )

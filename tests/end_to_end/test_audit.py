@@ -1,0 +1,114 @@
+"""`ngdiff audit` from words to `audit.json`."""
+
+import json
+
+import pytest
+
+from ngdiff.audit import ATTACKS, run_attack
+
+from .runs import rows_of, run, succeeded, write_rows
+
+CHEAP = "--attacks=quantise,prefix"
+
+
+@pytest.fixture
+def words(material, tmp_path):
+    """The micro model beside itself."""
+    sets = ["--forget", material.forget, "--retain", material.retain]
+    return ["audit", material.model, *sets, "--output", tmp_path / "a", "--retrained", material.model]
+
+
+@pytest.fixture
+def no_attack(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("an attack was run")
+
+    monkeypatch.setattr("ngdiff.cli.audit.run_attack", refuse)
+
+
+def test_a_model_beside_itself_brings_nothing_back_and_no_text_leaves_the_private_folder(material, words, tmp_path):
+    out = succeeded(run(*words, CHEAP)).out
+    text = (tmp_path / "a" / "audit.json").read_text()
+    found = json.loads(text)
+    assert found["robustness"] == 1.0
+    assert found["reference"] == "retrained"
+    assert list(found["attacks"]) == ["quantise", "prefix"]
+    assert {own["comes_back"] for own in found["attacks"].values()} == {0.0}
+    assert found["not_run"].keys() == ATTACKS.keys() - {"quantise", "prefix"}
+    assert "Robustness 1.000, over quantise, prefix" in out
+    assert "not run: relearn: not asked for (--attacks)" in out
+    answers = [row["answer"] for row in rows_of(material.forget)]
+    assert not any(answer in text + out for answer in answers)
+    private = tmp_path / "a" / "private"
+    assert private.stat().st_mode & 0o777 == 0o700
+    forms = json.loads((private / "quantise.model.json").read_text()).values()
+    assert [[record["reference"] for record in form["records"]] for form in forms] == [answers] * 2
+    manifest = json.loads((tmp_path / "a" / "manifest.json").read_text())
+    assert {"audit.json", "private/prefix.retrained.json"} <= manifest["outputs"].keys()
+
+
+def test_resume_runs_what_is_missing_alone(words, tmp_path, monkeypatch):
+    succeeded(run(*words, "--attacks=quantise"))
+    first = (tmp_path / "a" / "audit.json").read_text()
+    asked = []
+
+    def watched(attack, *rest):
+        asked.append(attack)
+        return run_attack(attack, *rest)
+
+    monkeypatch.setattr("ngdiff.cli.audit.run_attack", watched)
+    succeeded(run(*words, CHEAP, "--resume"))
+    assert asked == [ATTACKS["prefix"]] * 2
+    found = json.loads((tmp_path / "a" / "audit.json").read_text())
+    assert found["attacks"]["quantise"] == json.loads(first)["attacks"]["quantise"]
+
+
+def test_another_audit_is_not_resumed(material, words, no_attack, tmp_path):
+    succeeded(run(*words, "--minutes=1e-9"))
+    fewer = write_rows(tmp_path / "fewer.jsonl", rows_of(material.retain)[1:])
+    other = [fewer if word == material.retain else word for word in words]
+    assert "--retain does not hold what it held" in run(*other, "--resume").error
+
+
+def test_what_the_budget_leaves_out_is_not_passed(words, no_attack, tmp_path):
+    out = succeeded(run(*words, "--minutes=1e-9")).out
+    found = json.loads((tmp_path / "a" / "audit.json").read_text())
+    assert (found["robustness"], found["attacks"]) == (None, {})
+    assert set(found["not_run"].values()) == {"the budget of --minutes 1e-09 was spent"}
+    assert out.count("not run: ") == len(ATTACKS)
+    assert json.loads((tmp_path / "a" / "manifest.json").read_text())["extra"]["finished"] is False
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--attacks", "relearn,guess"], "--attacks guess is not known; one of membership, "),
+        (["--attacks", ","], "--attacks , names none"),
+        (["--never-trained", "m"], "--retrained and --never-trained are both given"),
+        (["--minutes", "0"], "--minutes 0 is not from above 0"),
+    ],
+)
+def test_bad_options_are_refused_before_anything_is_read(words, no_attack, more, message):
+    assert message in run(*words, *more).error
+
+
+def test_paraphrased_rows_are_those_of_the_forget_set(material, words, no_attack, tmp_path):
+    assert "rows and --forget 4; one for each" in run(*words, "--paraphrased", material.retain).error
+    other = write_rows(tmp_path / "other.jsonl", [{"question": "Who?", "answer": f"Nobody {i}."} for i in range(4)])
+    assert "its answer is not that of" in run(*words, "--paraphrased", other).error
+
+
+def test_score_takes_the_robustness_of_an_audit(material, tmp_path):
+    rows = ["--forget", material.forget, "--retain", material.retain, "--no-generate"]
+    succeeded(run("evaluate", "--model", material.model, *rows, "--output", tmp_path / "e"))
+    (tmp_path / "audit.json").write_text('{"robustness": 0.75}')
+    out = succeeded(run("score", tmp_path / "e", "--audit", tmp_path, "--output", tmp_path / "m.json")).out
+    assert json.loads((tmp_path / "m.json").read_text())["aggregates"]["robustness"] == 0.75
+    assert "Robustness score" in out
+    for content, message in (
+        ("{}", "is no audit.json of ngdiff"),
+        ('{"robustness": 2}', "robustness is 2; it must be"),
+    ):
+        (tmp_path / "audit.json").write_text(content)
+        assert message in run("score", tmp_path / "e", "--audit", tmp_path).error
+    assert "there is no audit.json" in run("score", tmp_path / "e", "--audit", tmp_path / "none").error
