@@ -36,7 +36,7 @@ class Variant:
 
 def variant_of(records: Sequence[Record]) -> Variant:
     """Extraction strength and Verbmem of each record; the mean loss, nats a token, and further means beside them."""
-    values = row_values({"forget": records}).forget
+    values: Any = row_values({"forget": records}).forget  # lists of floats by measure
     shown: dict[str, Any] = {"loss": loss(records)}
     for name in _SHOWN:
         known = [value for value in values.get(name, ()) if value == value]

@@ -36,7 +36,8 @@ def compared(
     result: dict[str, Any] = {"forms": {name: _alone(variant) for name, variant in own.items()}}
     if reference is None:
         return result
-    found, all_differences = [], []
+    found: list[dict[str, Any]] = []
+    all_differences: list[list[float]] = []
     for name, variant in own.items():
         form, other = result["forms"][name], reference[name]
         form["reference"] = _numbers(other)

@@ -8,6 +8,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ngdiff.audit.base import Bed, NotApplicableError, Variant, variant_of
 from ngdiff.audit.begun import ask_begun, with_prompt
@@ -32,7 +33,7 @@ def ask_otherwise(target: Target, bed: Bed) -> Iterator[tuple[str, Variant]]:
         template = Opened(bed.template.name, bed.tokenizer, bed.template.verbatim_completions, opening)
         yield f'"{opening}"', variant_of(bed.ask(model, rows, template))
     for count in TOKENS:
-        if records := ask_begun(target, bed, lambda available, count=count: min(count, available)):
+        if records := ask_begun(target, bed, partial(min, count)):
             yield f"first {count} of the answer's tokens", variant_of(records)
     if (shown := _with_examples(rows, bed, bed.limit(model))) is not None:
         yield "retain rows as examples", variant_of(bed.ask(model, *shown))

@@ -97,8 +97,14 @@ def run(words: list[str]) -> None:
     }
     robustness = None if options.audit is None else read_robustness(options.audit)
     sets = {name: read_sets(own) for name, own in others.items()}
-    compared = {name: sets.get(name) for name in ("retrained", "before", "base")}
-    metrics = score(read_sets(files), **compared, robustness=robustness, **chosen)
+    metrics = score(
+        read_sets(files),
+        retrained=sets.get("retrained"),
+        before=sets.get("before"),
+        base=sets.get("base"),
+        robustness=robustness,
+        **chosen,
+    )
     columns = {"value": metrics}
     for name in sets.keys() & {"before", "retrained"}:
         columns[name] = score(sets[name], **chosen)
