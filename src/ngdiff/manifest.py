@@ -17,7 +17,6 @@ import yaml
 
 from ngdiff import __version__
 from ngdiff.data.rows import Row
-from ngdiff.errors import InputError
 from ngdiff.evidence.seal import CONFIG, sealed
 from ngdiff.files import MANIFEST, sha256_file, sha256_folder, write_json, write_text
 from ngdiff.paths import absolute_source, existing_path, user_path
@@ -118,50 +117,6 @@ def _hardware() -> dict[str, Any]:
         "accelerators": [torch.cuda.get_device_name(index) for index in gpus],
         "deterministic": torch.are_deterministic_algorithms_enabled(),
     }
-
-
-class DamagedRunError(InputError):
-    """`config.yaml` or `manifest.json` of a run is missing, or not as it was written."""
-
-
-def read_run(
-    folder: str | Path, *, config: str = CONFIG, manifest: str = MANIFEST
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Options and manifest that `write_manifest` wrote.
-
-    Args:
-        folder: where they lie.
-        config, manifest: their names.
-
-    Raises:
-        DamagedRunError: one of them is missing or is not as it was written; names it.
-    """
-    try:
-        content = json.loads(Path(folder, manifest).read_text(encoding="utf-8"))
-        options = Path(folder, config).read_bytes()
-    except OSError as error:
-        raise DamagedRunError(f"{error.filename} is missing or cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise DamagedRunError(f"{Path(folder, manifest)} is damaged: it is not JSON") from error
-    if not isinstance(content, dict) or content != sealed(content):
-        raise DamagedRunError(f"{Path(folder, manifest)} is damaged: it is not as it was written (its sha256 differs)")
-    expected, found = content["config_sha256"], hashlib.sha256(options).hexdigest()
-    if found != expected:
-        raise DamagedRunError(f"{Path(folder, config)} is damaged: expected SHA-256 {expected}, found {found}")
-    return yaml.safe_load(options), content
-
-
-def damaged_outputs(folder: str | Path, manifest: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the files that a finished run made, one text for each."""
-    wrong = []
-    for name, expected in manifest["outputs"].items():
-        path = Path(folder, name)
-        found = sha256_file(path) if path.is_file() else None
-        if found is None:
-            wrong.append(f"{name} is missing")
-        elif found != expected:
-            wrong.append(f"{name} is damaged: expected SHA-256 {expected}, found {found}")
-    return wrong
 
 
 def describe_data(source: str | Path | None, rows: Sequence[Row]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from ngdiff.cli import main
 from ngdiff.data.people import write_people
-from ngdiff.manifest import sealed
+from ngdiff.evidence.seal import sealed
 
 from .launch import launcher
 

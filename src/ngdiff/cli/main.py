@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("score", "recompute all metrics from the records of an evaluation, without a model"),
     "compare": ("compare", "put several evaluations into one table"),
     "audit": ("audit", "attack a model that has unlearned: does it stay forgotten?"),
+    "report": ("report", "one page on a request to forget, to hand over"),
     "finetune": ("finetune", "train a model on rows until it recites them"),
     "ledger": ("ledger", "list the requests to forget that led to an output"),
     "verify": ("verify", "hash again all that a run read and wrote"),

@@ -9,8 +9,9 @@ from ngdiff.checksums import LIST, wrong_files
 from ngdiff.cli.processes import say
 from ngdiff.cli.ruined import RUINED
 from ngdiff.errors import InputError, RuinedModelError
-from ngdiff.files import is_ours, is_unused
-from ngdiff.manifest import CONFIG, MANIFEST, DamagedRunError, damaged_outputs, read_run
+from ngdiff.evidence.read_run import DamagedRunError, damaged_outputs, read_run
+from ngdiff.evidence.seal import CONFIG
+from ngdiff.files import MANIFEST, is_ours, is_unused
 from ngdiff.paths import user_path
 from ngdiff.training.checkpoint import RUN_FILES, WholeCheckpoint, checkpoints_of, newest_whole
 from ngdiff.training.first_process import in_first_process

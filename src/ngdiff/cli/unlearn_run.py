@@ -31,6 +31,8 @@ def train(trainer: UnlearnTrainer, companion: Any, folder: RunFolder, checkpoint
     folder.add_model(files, outcome.ruined)
     parts = trainer.args.parts
     folder.extra["method"] = {"weighting": parts.weighting, "forget": parts.forget, "retain": parts.retain}
+    folder.extra["formulas"] = _formulas(trainer)
+    folder.extra["formulas"] = _formulas(trainer)
     folder.extra |= _as_extra(outcome)
     if is_first():
         folder.outputs.append("training_log.json")
@@ -53,6 +55,15 @@ def losses_of(trainer: UnlearnTrainer, outcome: Outcome) -> str:
         of = "" if rows == total else f" ({rows} of {total} rows, evenly spread)"
         lines.append(f"{role} loss{of}: {outcome.before[role]:.4f} before, {outcome.after[role]:.4f} after\n")
     return "".join(lines)
+
+
+def _formulas(trainer: UnlearnTrainer) -> dict[str, str]:
+    """For the manifest: what the parts of the method compute, in a line each."""
+    config = trainer.args
+    objectives = config.resolve_objectives()
+    parts = {"weighting": config.resolve_weighting().formula}
+    parts |= {f"{side} objective": objectives[side].formula for side in ("forget", "retain")}
+    return {name: formula for name, formula in parts.items() if formula}
 
 
 def _as_extra(outcome: Outcome) -> dict[str, Any]:

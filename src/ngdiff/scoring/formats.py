@@ -25,11 +25,12 @@ def to_text(table: Comparison) -> str:
 
 def to_markdown(table: Comparison) -> str:
     """A table of GitHub's Markdown; the best of each column is bold. Notes follow it."""
-    titles = [_markdown(title) for title in _with_arrows(table)]
+    titles = [escape_markdown(title) for title in _with_arrows(table)]
     rows = [["method", *titles], [":--", *["--:"] * len(titles)]]
     for name, cells in _rows(table):
-        rows.append([_markdown(name), *(f"**{shown(value)}**" if best else shown(value) for value, best in cells)])
-    notes = "".join(f"\n{_markdown(note)}\n" for note in table.notes)
+        numbers = [f"**{shown(value)}**" if best else shown(value) for value, best in cells]
+        rows.append([escape_markdown(name), *numbers])
+    notes = "".join(f"\n{escape_markdown(note)}\n" for note in table.notes)
     return "".join(f"| {' | '.join(row)} |\n" for row in rows) + notes
 
 
@@ -97,8 +98,12 @@ def _with_arrows(table: Comparison) -> list[str]:
     return [f"{title} {way}".rstrip() for title, way in zip(table.titles, table.ways, strict=True)]
 
 
-def _markdown(text: str) -> str:
-    """Text without anything that Markdown would act on, a `|` or a `*` say."""
+def escape_markdown(text: str) -> str:
+    r"""Text without anything that Markdown would act on, a `|` or a `*` say.
+
+    >>> print(escape_markdown("a|b <i>"))
+    a\|b \<i\>
+    """
     return re.sub(r"([\\`*_{}\[\]<>|~#&$])", r"\\\1", text)
 
 

@@ -27,8 +27,8 @@ def read_runs(words: Sequence[str]) -> dict[str, dict[str, Any]]:
     """
     runs: dict[str, dict[str, Any]] = {}
     for word in words:
-        name, place = _split(word)
-        path = _file(place)
+        name, place = name_and_place(word)
+        path = metrics_file(place)
         metrics = read_metrics(path)
         name = name or path.resolve().parent.name
         parts = {} if _has_sets(metrics) else metrics
@@ -42,8 +42,12 @@ def read_runs(words: Sequence[str]) -> dict[str, dict[str, Any]]:
     return runs
 
 
-def _split(word: str) -> tuple[str, Path]:
-    """Name (empty where none is given) and place; a path that exists may hold a `=`."""
+def name_and_place(word: str) -> tuple[str, Path]:
+    """Name (empty where none is given) and place of `FOLDER` or `NAME=FOLDER`; a path that exists may hold a `=`.
+
+    Raises:
+        InputError: an empty name, or what is no path.
+    """
     name, equals, place = word.partition("=")
     if equals and not user_path(word).exists():
         if not name.strip():
@@ -52,7 +56,12 @@ def _split(word: str) -> tuple[str, Path]:
     return "", user_path(word)
 
 
-def _file(place: Path) -> Path:
+def metrics_file(place: Path) -> Path:
+    """The `metrics.json` that a place stands for: the file itself, that in a folder, or the one in a folder of it.
+
+    Raises:
+        InputError: nothing there, or several.
+    """
     if place.is_file():
         return place
     if not place.is_dir():

@@ -1,0 +1,157 @@
+"""What was asked: rows, models, template and method of a run, by counts and hashes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ngdiff.report.folders import Run
+
+ROLES = {
+    "forget": "to be forgotten",
+    "retain": "to be kept",
+    "holdout": "never seen by the model, for comparison",
+    "full": "learned at first, forget and retain rows together",
+    "train": "learned",
+}
+# Files of a run that are no part of its model.
+_NO_MODEL = ("training_log.json", "curves.png", "README.md")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A set: what it is for, where from, how many rows, and hashes."""
+
+    role: str
+    meaning: str
+    source: str
+    count: int
+    sha256: str
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A model: where it came from or went to, and hashes of its files, or what else says which it is."""
+
+    title: str
+    source: str
+    files: Mapping[str, str]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The request as the run's manifest and options have it.
+
+    `facts`: of the run, by name. `method`: sentences. `formulas`: of its parts. `options`: all of them, as text.
+    """
+
+    rows: list[Rows]
+    models: list[ModelFiles]
+    template: str
+    method: list[str]
+    formulas: Mapping[str, str]
+    facts: Mapping[str, str]
+    options: Mapping[str, str]
+    ruined: str
+
+
+def asked(run: Run) -> Asked:
+    """What a run was asked, and how it was done."""
+    manifest, options = run.manifest, run.options
+    extra = manifest["extra"]
+    formulas = extra.get("formulas", {})
+    return Asked(
+        rows=[
+            Rows(
+                role,
+                ROLES.get(role, ""),
+                str(own.get("source", "made in memory")),
+                own["rows"],
+                own["rows_sha256"],
+                own.get("files", {}),
+            )
+            for role, own in manifest["data"].items()
+        ],
+        models=_models(run),
+        template=_template(manifest),
+        method=_sentences(options, extra),
+        formulas={str(name): str(formula) for name, formula in formulas.items()},
+        facts={
+            "finished": manifest["utc"],
+            "command": " ".join(manifest["command"]),
+            "seed": str(manifest["seed"]),
+            "device": manifest["device"],
+            "processes": str(extra.get("processes", 1)),
+        },
+        options={name: _text(value) for name, value in options.items()},
+        ruined=str(extra.get("ruined", "")),
+    )
+
+
+def _template(manifest: Mapping[str, Any]) -> str:
+    """In full where the manifest has it, else its name."""
+    if manifest["template"] is None:
+        return "none: images"
+    return str(manifest.get("template_text") or manifest["template"])
+
+
+def _models(run: Run) -> list[ModelFiles]:
+    model, outputs = run.manifest["model"], run.manifest["outputs"]
+    found = [_described("model before", model)] if model else []
+    found += [_described("its base model", model["base"])] if "base" in model else []
+    found += [_described("model before fine-tuning", model["base_model"])] if "base_model" in model else []
+    written = {name: digest for name, digest in outputs.items() if Path(name).name not in _NO_MODEL}
+    return [*found, ModelFiles("model after", str(run.folder), written)] if written else found
+
+
+def _described(title: str, model: Mapping[str, Any]) -> ModelFiles:
+    revision = model.get("revision")
+    note = "" if revision is None else f"revision {revision}"
+    if not model.get("files"):
+        note = note or "from the hub; its revision is not known"
+    return ModelFiles(title, str(model.get("source", model.get("shape", "not known"))), model.get("files", {}), note)
+
+
+def _sentences(options: Mapping[str, Any], extra: Mapping[str, Any]) -> list[str]:
+    """The method and its settings in words."""
+    parts = extra.get("method", {})
+    name = options.get("method", parts.get("weighting", "ngdiff"))
+    found = [f"Method {name}."]
+    if parts:
+        found.append(
+            f"Each step takes one gradient of rows to keep (objective {parts['retain']}) and one of rows to forget "
+            f"(objective {parts['forget']}), and follows both, weighed by {parts['weighting']}."
+        )
+    found.append(_rate(options))
+    if options.get("max_steps", -1) not in (-1, None):
+        found.append(f"{options['max_steps']} steps at most.")
+    elif "num_train_epochs" in options:
+        found.append(f"{options['num_train_epochs']:g} passes over the rows to forget.")
+    if "rows_per_step" in extra:
+        found.append(f"{extra['rows_per_step']} rows of each set in a step.")
+    if options.get("lora_rank"):
+        found.append(
+            f"An adapter (LoRA) of rank {options['lora_rank']} was trained; the model's own weights are untouched."
+        )
+    elif "lora_rank" in options:
+        found.append("All weights were trained.")
+    if options.get("forget_ceiling") is not None:
+        found.append(f"Forgetting ends at the ceiling {options['forget_ceiling']}.")
+    return found
+
+
+def _rate(options: Mapping[str, Any]) -> str:
+    if options.get("optimizer"):
+        return f"The optimizer {options['optimizer']} finds its own step size."
+    rate = options.get("learning_rate", "auto")
+    if rate in (None, "auto"):
+        return "The learning rate was found from the loss on the rows to keep."
+    return f"The learning rate was fixed at {rate}."
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,96 @@
+"""The result in sentences, for a reader who reads no table."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ngdiff.metrics import key_of
+from ngdiff.metrics.worst import ABOVE, COUNT
+from ngdiff.scoring.quantities import DISTANCES, at, numbers_of, shown_interval
+
+Columns = Mapping[str, Mapping[str, Any]]
+
+
+def findings(columns: Columns) -> list[str]:
+    """Sentences on what is left of what was to be forgotten, how near that is to never seen, and what it cost.
+
+    Args:
+        columns: metrics by `before`, `after` and `retrained`, the first and last where they are known.
+
+    >>> own = {"n": 4, "rouge_l_recall": 0.25, "rouge_l_recall_above_half": 1}
+    >>> print(*findings({"before": {"forget": {"n": 4, "rouge_l_recall": 1.0}}, "after": {"forget": own}}), sep="\\n")
+    Asked about the 4 rows to be forgotten, the model says 25 % of the words of their answers (before: 100 %).
+    Of 1 of these 4 rows it still says more than half.
+    """
+    after = columns["after"]
+    return [
+        line for line in (_said(columns), _above(after), *_distances(after), _kept(columns), _collateral(after)) if line
+    ]
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.3g} %"
+
+
+def _recall(metrics: Mapping[str, Any], name: str) -> float | None:
+    own = numbers_of(metrics, name)
+    return own.get(key_of("rouge_l_recall", own))
+
+
+def _beside(columns: Columns, name: str) -> str:
+    others = {"before": "before", "retrained": "a model that never saw them"}
+    known = {role: _recall(columns[role], name) for role in others if role in columns}
+    texts = [f"{others[role]}: {_percent(value)}" for role, value in known.items() if value is not None]
+    return f" ({'; '.join(texts)})" if texts else ""
+
+
+def _said(columns: Columns) -> str:
+    value = _recall(columns["after"], "forget")
+    if value is None:
+        return ""
+    n = numbers_of(columns["after"], "forget")["n"]
+    return (
+        f"Asked about the {n} rows to be forgotten, the model says {_percent(value)} of the words of their answers"
+        f"{_beside(columns, 'forget')}."
+    )
+
+
+def _above(metrics: Mapping[str, Any]) -> str:
+    own = numbers_of(metrics, "forget")
+    count = own.get(key_of("rouge_l_recall", own) + COUNT)
+    if count is None:
+        return ""
+    assert ABOVE == 0.5
+    if not count:
+        return f"Of none of these {own['n']} rows it says more than half."
+    return f"Of {count} of these {own['n']} rows it still says more than half."
+
+
+def _distances(metrics: Mapping[str, Any]) -> list[str]:
+    found = []
+    for key, title in DISTANCES.items():
+        value, ends, noise = (at(metrics, path) for path in ((key, "value"), ("confidence", key), (key, "noise")))
+        if value is None:
+            continue
+        interval = "" if ends is None else f" {shown_interval(ends)}"
+        within = noise is not None and value <= noise
+        told = ", which cannot be told from 0" if within else ""
+        found.append(
+            f"{title} is {value:.4f}{interval}{told}; 1 is the model before, 0 a model that never saw the rows."
+        )
+    return found
+
+
+def _kept(columns: Columns) -> str:
+    value = _recall(columns["after"], "retain")
+    if value is None:
+        return ""
+    others = {role: one for role, one in columns.items() if role == "before"}
+    beside = _beside({**others, "after": columns["after"]}, "retain")
+    return f"Of the answers to be kept it says {_percent(value)}{beside}."
+
+
+def _collateral(metrics: Mapping[str, Any]) -> str:
+    value = at(metrics, ("collateral", "holdout"))
+    if value is None:
+        return ""
+    return f"Rows in neither set, which should not change, are read with {value:+.3f} nats a token (0: as before)."

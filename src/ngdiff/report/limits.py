@@ -1,0 +1,47 @@
+"""What a page does not prove. As much a part of the result as its numbers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ngdiff.report.folders import Run
+from ngdiff.scoring.quantities import at, numbers_of
+
+Columns = Mapping[str, Mapping[str, Any]]
+
+
+def limits(columns: Columns, run: Run) -> list[str]:
+    """Sentences, those that always hold first; then what this evaluation lacks."""
+    after = columns["after"]
+    found = [
+        "It is about the one model whose hashes stand above: not about copies, backups, checkpoints, models made from "
+        "it, the training data, or logs of what a model said.",
+        "The model was changed so that it no longer says the answers; the rows were not removed from its training. "
+        "Training it further, even on other data, quantising it or attacking its weights can bring answers back, and "
+        "none of that was tried here.",
+        "The model was asked by one template and answered greedily. Other words, other languages, longer prompts or "
+        "sampling may bring answers that this page does not have.",
+        "Intervals say how far a number would move with other rows of the same kind. They say nothing of another seed.",
+        "It is a measurement, and no legal opinion on whether a duty to erase is met.",
+    ]
+    if "retrained" not in columns:
+        found.append(
+            "There is no retrained model to compare with: how a model would answer that never saw the rows is not "
+            "known, so neither is whether this one forgot too little or too much."
+        )
+    if "before" not in columns:
+        found.append("The model before unlearning was not measured: how much there was to forget is not known.")
+    if not numbers_of(after, "holdout"):
+        found.append(
+            "No rows were measured that the model never saw: whether the forgotten rows can be told from such rows "
+            "(membership inference), and what text in neither set lost, is not known."
+        )
+    elif (area := at(after, ("membership", "min-20%", "auc"))) is not None:
+        found.append(
+            f"An attack tells forgotten rows from rows never seen with an AUC of {area:.3f} (Min-20 %). 0.5 would be "
+            "none; near 0 they are known by how unlikely they are, near 1 by how likely."
+        )
+    if own := numbers_of(after, "forget").get("n_cut"):
+        found.append(f"{own} of the rows to be forgotten were longer than a row may be; their ends were not measured.")
+    if run.manifest["extra"].get("ruined"):
+        found.append("The run called its model ruined: it is of no use, whatever the numbers on forgetting say.")
+    return found

@@ -1,0 +1,107 @@
+"""What a page says of one request to forget: plain data, which the templates show."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ngdiff.errors import InputError
+from ngdiff.report.asked import Asked, asked
+from ngdiff.report.checks import Check, checks
+from ngdiff.report.curve_charts import curve_charts
+from ngdiff.report.distance_parts import DistanceTable, distance_tables
+from ngdiff.report.findings import findings
+from ngdiff.report.folders import Run, Subject
+from ngdiff.report.limits import limits
+from ngdiff.report.measured import Measured, measured
+from ngdiff.report.samples import Samples, samples
+from ngdiff.report.scores import Others, with_never_seen
+from ngdiff.report.svg import Chart
+from ngdiff.report.worst_rows import WorstRows, worst_rows
+from ngdiff.scoring import distance_notes, over_forgotten_notes
+from ngdiff.scoring.notes import row_notes
+from ngdiff.scoring.quantities import numbers_of, set_names
+
+
+@dataclass(frozen=True)
+class Request:
+    """One unlearning run with its evaluation.
+
+    Attributes:
+        name: of the run.
+        findings: the result in sentences.
+        asked: what was to be forgotten, by which model and method.
+        checks: what was compared with hashes.
+        measured: numbers before, after and retrained.
+        distances: D by its parts; none without D.
+        worst: the rows that a mean hides.
+        charts: the run over its steps.
+        samples: texts; None where they were not asked for.
+        limits: what the page does not prove.
+        notes: on the numbers.
+        versions: of programs, by name.
+    """
+
+    name: str
+    findings: list[str]
+    asked: Asked
+    checks: list[Check]
+    measured: Measured
+    distances: list[DistanceTable]
+    worst: list[WorstRows]
+    charts: list[Chart]
+    samples: Samples | None
+    limits: list[str]
+    notes: list[str]
+    versions: Mapping[str, str]
+
+
+def request(subject: Subject, others: Others, *, include_texts: bool = False) -> Request:
+    """The page of one request.
+
+    Args:
+        subject: a run of `ngdiff unlearn` (or `ngdiff demo`) with its evaluation.
+        others: evaluations that it is compared with.
+        include_texts: with prompts and answers, from the records.
+
+    Raises:
+        InputError: no run, or one that forgot nothing; records that are damaged, missing or of other rows.
+    """
+    run = _unlearning(subject)
+    metrics, notes = with_never_seen(subject.evaluation, others)
+    columns: dict[str, Mapping[str, Any]] = {"after": metrics}
+    columns |= {role: one.metrics for role, one in others.given().items() if role != "base"}
+    columns = {role: columns[role] for role in ("before", "after", "retrained") if role in columns}
+    retrained = {name: one for name, one in columns.items() if name == "retrained"}
+    notes += over_forgotten_notes({"the model": metrics}, retrained)
+    notes += distance_notes(metrics) if others.given() else []
+    notes += [note for name in set_names([metrics]) for note in row_notes(name, numbers_of(metrics, name))]
+    return Request(
+        name=subject.name,
+        findings=findings(columns),
+        asked=asked(run),
+        checks=checks(run, subject.evaluation),
+        measured=measured(columns),
+        distances=distance_tables(metrics),
+        worst=worst_rows(metrics),
+        charts=curve_charts(run),
+        samples=samples(subject.evaluation, others) if include_texts else None,
+        limits=limits(columns, run),
+        notes=[note.removeprefix("note: ") for note in notes],
+        versions=run.manifest["versions"],
+    )
+
+
+def _unlearning(subject: Subject) -> Run:
+    place = subject.evaluation.folder
+    if subject.run is None:
+        source = subject.evaluation.manifest.get("model", {}).get("source")
+        named = "says nothing of its model" if source is None else f"evaluates {source}, where no such run is"
+        raise InputError(
+            f"{place} {named}; a page on a request needs the folder of the ngdiff unlearn run: ngdiff report RUN "
+            f"--scores {place}"
+        )
+    if subject.run.command == "finetune":
+        raise InputError(
+            f"{subject.run.folder} is a run of ngdiff finetune; a page on a request is about ngdiff unlearn"
+        )
+    return subject.run

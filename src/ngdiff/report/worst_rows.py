@@ -1,0 +1,46 @@
+"""The rows that a mean hides: which of those to be forgotten the model still gives away, and how many."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ngdiff.metrics import metrics_of
+from ngdiff.metrics.worst import ABOVE, COUNT
+from ngdiff.scoring.quantities import numbers_of, shown
+
+
+class WorstRows(NamedTuple):
+    """Of one set and metric: how many of `n` rows exceed `limit`, and the worst as (number, origin, value)."""
+
+    set_name: str
+    title: str
+    above: int
+    n: int
+    limit: float
+    rows: list[tuple[str, str, str]]
+
+
+def worst_rows(metrics: Mapping[str, Any]) -> list[WorstRows]:
+    """A table for each metric of `worst_rows` in `metrics.json`.
+
+    >>> own = {"n": 9, "rouge_l_recall_above_half": 1, "n_rouge_l_recall": 9}
+    >>> rows = {"forget": {"rouge_l_recall": [{"index": 3, "value": 0.75}]}}
+    >>> worst_rows({"forget": own, "worst_rows": rows})[0].rows
+    [('3', '', '0.7500')]
+    """
+    found = []
+    for set_name, tables in (metrics.get("worst_rows") or {}).items():
+        own = numbers_of(metrics, set_name)
+        for key, rows in tables.items():
+            if key not in metrics_of(set_name):
+                continue
+            found.append(
+                WorstRows(
+                    set_name,
+                    metrics_of(set_name)[key].title,
+                    own.get(key + COUNT, 0),
+                    own.get(f"n_{key}", own.get("n", 0)),
+                    ABOVE,
+                    [(str(row["index"]), str(row.get("origin", "")), shown(float(row["value"]))) for row in rows],
+                )
+            )
+    return found

@@ -1,0 +1,129 @@
+"""Folders of runs and evaluations, made up: what the commands would write, without a model."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ngdiff.manifest import write_manifest
+
+WEIGHTS = "model.safetensors"
+ROWS = {"forget": "f" * 64, "retain": "e" * 64}
+
+
+def data(**hashes: str) -> dict[str, dict[str, Any]]:
+    return {
+        role: {"source": f"data/{role}.jsonl", "files": {f"{role}.jsonl": "a" * 64}, "rows": 4, "rows_sha256": digest}
+        for role, digest in {**ROWS, **hashes}.items()
+    }
+
+
+def make_run(folder: Path, weights: str = "weights", **changes: Any) -> Path:
+    """What `ngdiff unlearn` leaves, with a log of twelve steps."""
+    folder.mkdir(parents=True)
+    (folder / WEIGHTS).write_text(weights)
+    (folder / "config.json").write_text("{}")
+    steps = [
+        {
+            "step": step,
+            "loss_forget": 0.1 * step,
+            "loss_retain": 0.02,
+            "norm_forget": 1.0 + step,
+            "norm_retain": 0.5,
+            "learning_rate": 1e-3,
+        }
+        for step in range(1, 13)
+    ]
+    (folder / "training_log.json").write_text(json.dumps({"steps": steps, "probes": []}))
+    command = changes.pop("command", ["ngdiff", "unlearn", "--model", "target"])
+    extra = {
+        "finished": True,
+        "method": {"weighting": "ngdiff", "forget": "ce", "retain": "ce"},
+        "rows_per_step": 4,
+        **changes.pop("extra", {}),
+    }
+    options = {
+        "method": "ngdiff",
+        "learning_rate": "auto",
+        "num_train_epochs": 15.0,
+        "lora_rank": 0,
+        "output": str(folder),
+        **changes.pop("config", {}),
+    }
+    given: dict[str, Any] = {
+        "command": command,
+        "config": options,
+        "data": data(),
+        "model": {"source": "target", "files": {WEIGHTS: "b" * 64}},
+        "template": "plain",
+        "seed": 42,
+        "extra": extra,
+        "outputs": [WEIGHTS, "config.json", "training_log.json"],
+    }
+    write_manifest(folder, **{**given, **changes})
+    return folder
+
+
+def record(index: int, recall: float, loss: float, **more: Any) -> dict[str, Any]:
+    words = [f"word{index}{letter}" for letter in "abcd"]
+    said = words[: round(4 * recall)]
+    return {
+        "index": index,
+        "origin": f"data/forget.jsonl, line {index + 1}",
+        "prompt": f"Question {index}?",
+        "reference": " ".join(words),
+        "generated": " ".join(said),
+        "nll_sum": 5 * loss,
+        "n_tokens": 5,
+        "token_hit": [1] * round(4 * recall) + [0] * (5 - round(4 * recall)),
+        "n_end": 1,
+        **more,
+    }
+
+
+def make_evaluation(
+    folder: Path,
+    run: Path | None = None,
+    *,
+    recall: float = 0.25,
+    loss: float = 3.0,
+    holdout: bool = False,
+    records: bool = True,
+    change: Any = None,
+    **changes: Any,
+) -> Path:
+    """What `ngdiff evaluate` leaves: of the model of `run`, whose rows are recited by about `recall`.
+
+    Args:
+        change: applied to the records of the forget set.
+    """
+    from ngdiff.files import sha256_file
+    from ngdiff.metrics import score
+
+    sets = {
+        "forget": [record(i, recall if i else min(1.0, 4 * recall), loss + 0.1 * i) for i in range(4)],
+        "retain": [record(i, 1.0, 0.1 + 0.01 * i) for i in range(4)],
+    }
+    if holdout:
+        sets["holdout"] = [record(i + 9, 0.25, 3.0 + 0.2 * i) for i in range(4)]
+    if change is not None:
+        change(sets["forget"])
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text(json.dumps(score(sets, confidence=0.95)))
+    if records:
+        (folder / "private").mkdir()
+        for name, own in sets.items():
+            lines = "".join(json.dumps({"set": name, **one}) + "\n" for one in own)
+            (folder / "private" / f"records_{name}.jsonl").write_text(lines)
+    files = {} if run is None else {name: sha256_file(run / name) for name in (WEIGHTS, "config.json")}
+    given: dict[str, Any] = {
+        "command": ["ngdiff", "evaluate", "--model", str(run)],
+        "config": {"model": str(run)},
+        "data": data(),
+        "model": {"source": "target" if run is None else str(run), "files": files},
+        "template": "plain",
+        "seed": 0,
+        "extra": {"finished": True},
+        "outputs": ["metrics.json"],
+    }
+    write_manifest(folder, **{**given, **changes})
+    return folder
