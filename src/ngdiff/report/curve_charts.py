@@ -40,7 +40,7 @@ def curve_charts(run: Run) -> list[Chart]:
 
 
 def _points(rows: Sequence[Mapping[str, Any]], key: str) -> list[Point]:
-    own = [(row.get("step"), row.get(key)) for row in rows]
+    own: list[tuple[Any, Any]] = [(row.get("step"), row.get(key)) for row in rows]
     return [(float(a), float(b)) for a, b in own if _is_number(a) and _is_number(b)]
 
 

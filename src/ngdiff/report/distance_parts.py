@@ -44,15 +44,8 @@ def distance_tables(metrics: Mapping[str, Any]) -> list[DistanceTable]:
         if not parts:
             continue
         left_out = at(metrics, (key, "left_out")) or {}
-        rows = [
-            Part(
-                name,
-                *(shown(own.get(what)) for what in ("before", "now", "reference", "value")),
-                left_out.get(name, ""),
-            )
-            for name, own in parts.items()
-        ]
-        rows += [Part(name, *"----", why) for name, why in left_out.items() if name not in parts]
+        rows = [_part(name, own, left_out.get(name, "")) for name, own in parts.items()]
+        rows += [_part(name, {}, why) for name, why in left_out.items() if name not in parts]
         ends = at(metrics, ("confidence", key))
         tables.append(
             DistanceTable(
@@ -65,3 +58,8 @@ def distance_tables(metrics: Mapping[str, Any]) -> list[DistanceTable]:
             )
         )
     return tables
+
+
+def _part(name: str, own: Mapping[str, Any], why: str) -> Part:
+    before, now, reference, value = (shown(own.get(what)) for what in ("before", "now", "reference", "value"))
+    return Part(name, before, now, reference, value, why)
