@@ -12,6 +12,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "ngdiff"
 # Module or package of ours -> what it may import of ours. Everything may import `errors`, `exit_codes`, `paths`.
 ARROWS: dict[str, set[str]] = {
     "__init__": {"training"},  # the names of `import ngdiff`
+    "checking": {"data"},
     "checksums": {"files"},
     "errors": set(),
     "evidence": {"checksums", "files", "metrics", "scoring"},
@@ -62,6 +63,7 @@ SEES_EVERYTHING = {"cli", "__main__"}
 # Module or package of ours -> what it may import of others, the standard library aside.
 OTHERS: dict[str, set[str]] = {
     "__init__": set(),
+    "checking": set(),
     "checksums": set(),
     "errors": set(),
     "evidence": {"yaml"},
@@ -79,7 +81,7 @@ OTHERS: dict[str, set[str]] = {
     "weighting": {"torch", "torchjd"},
     "objectives": {"torch"},
     # Batches and tokens are its work: it builds the tensors and is given a tokenizer.
-    "data": {"datasets", "jinja2", "numpy", "PIL", "pyarrow", "torch"},
+    "data": {"datasets", "datasketch", "jinja2", "numpy", "PIL", "pyarrow", "torch"},
     "metrics": {"numpy", "regex", "scipy", "rouge_score"},
     "report": {"jinja2", "markupsafe", "matplotlib", "numpy", "scipy"},
     "modeling": {"torch", "transformers", "tokenizers", "huggingface_hub", "peft", "safetensors"},

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("audit", "attack a model that has unlearned: does it stay forgotten?"),
     "report": ("report", "one page on a request to forget, to hand over"),
     "finetune": ("finetune", "train a model on rows until it recites them"),
+    "check": ("check", "before a run: are its rows known, apart from each other and enough?"),
     "ledger": ("ledger", "list the requests to forget that led to an output"),
     "verify": ("verify", "hash again all that a run read and wrote"),
     "methods": ("methods", "list every method, weighting, objective and optimizer"),

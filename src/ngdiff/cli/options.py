@@ -30,12 +30,18 @@ class ModelOptions:
 
 
 @dataclass
-class SetOptions:
+class RowSets:
     """Which rows to forget, to keep and to compare with."""
 
     forget: str = option(help="rows to forget: json, jsonl, csv, parquet, folder or hub name, [:SPLIT]", value="FILE")
     retain: str = option(help="rows to keep, in the same forms", value="FILE")
     holdout: str | None = option(None, help="rows the model has never seen, in the same forms", value="FILE")
+
+
+@dataclass
+class SetOptions(RowSets):
+    """The same, and what becomes of rows in two of them."""
+
     drop_overlap: bool = option(
         False, help="leave rows of the forget set out of the others, of the retain set out of the holdout"
     )
@@ -86,7 +92,7 @@ class LoraOptions:
         )
 
 
-def read_sets(options: SetOptions) -> dict[str, list[Row]]:
+def read_sets(options: RowSets) -> dict[str, list[Row]]:
     """Rows of forget, retain and holdout, where given; not yet checked against each other (`ngdiff.cli.overlap`).
 
     Raises:

@@ -1,0 +1,72 @@
+"""Whether a model knows the rows, and whether the holdout is of the same kind, from the scores of an evaluation."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ngdiff.checking.findings import Finding
+
+# Less than this a token (22 % probability) is hardly recited; as at the start of a run.
+UNKNOWN_LOSS = 1.5
+_CONDITIONS = "Are model, template and rows those it was trained with?"
+
+
+def check_known(scores: Mapping[str, Any], records: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Finding]:
+    """Whether forget and retain rows are known at all.
+
+    Args:
+        scores: As of `ngdiff.metrics.score`.
+        records: By set.
+    """
+    found = []
+    for name in ("forget", "retain"):
+        losses = [record["nll_sum"] / max(record["n_tokens"], 1) for record in records[name]]
+        unknown = sum(loss > UNKNOWN_LOSS for loss in losses)
+        loss, strength = scores[name]["loss"], scores[name].get("extraction_strength")
+        text = f"loss {loss:.3f} nats a token ({math.exp(-loss):.0%}), "
+        text += f"{unknown} of {len(losses)} rows above {UNKNOWN_LOSS}"
+        text += "" if strength is None else f", extraction strength {strength:.3f}"
+        what = f"what the model knows of {name}"
+        if unknown == len(losses):
+            advice = f"None of the rows is known: nothing can be {'forgotten' if name == 'forget' else 'kept'}. "
+            found.append(Finding(what, "spoils" if name == "forget" else "doubtful", text, advice + _CONDITIONS))
+        elif 2 * unknown > len(losses):
+            found.append(Finding(what, "doubtful", text, f"Most rows are hardly known. {_CONDITIONS}"))
+        else:
+            found.append(Finding(what, "fine", text))
+    return found
+
+
+def check_holdout(scores: Mapping[str, Any], base: Mapping[str, Any] | None) -> list[Finding]:
+    """Whether holdout rows can stand for what a model never saw.
+
+    Args:
+        scores: Of the model, with a holdout set.
+        base: Of the model before fine-tuning, on forget and holdout rows; None where it was not given.
+    """
+    own = scores["membership"]["loss"]
+    found = []
+    what = "forget or holdout, by the model's loss"
+    text = _auc(own)
+    if own["interval"][0] <= 0.5 <= own["interval"][1]:
+        advice = "The model knows both alike: the holdout was seen, or the forget rows were not learned."
+        found.append(Finding(what, "doubtful", text, advice))
+    else:
+        found.append(Finding(what, "fine", text))
+    what = "holdout of the same kind as forget"
+    if base is None:
+        return [*found, Finding(what, "fine", "not looked at: that takes --base-model, which saw neither")]
+    under_base = base["membership"]["loss"]
+    text = f"under --base-model: {_auc(under_base)}"
+    if under_base["interval"][0] <= 0.5 <= under_base["interval"][1]:
+        return [*found, Finding(what, "fine", text)]
+    advice = (
+        "A model that saw neither tells them apart: they differ in kind. What membership inference and D say against "
+        "this holdout is of that difference, too; give --base to ngdiff score, or a better holdout."
+    )
+    return [*found, Finding(what, "doubtful", text, advice)]
+
+
+def _auc(found: Mapping[str, Any]) -> str:
+    low, high = found["interval"]
+    return f"AUC {found['auc']:.3f} [{low:.3f}, {high:.3f}]; 0.5 is no difference"

@@ -1,0 +1,123 @@
+"""Rows looked at without a model: in two sets, twice, almost the same, too long; how many steps they make."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ngdiff.checking.findings import Finding
+from ngdiff.data import Row, Template, check_overlap
+from ngdiff.data.encode import encode_parts
+from ngdiff.data.near import near_duplicates
+from ngdiff.errors import InputError
+
+_PAIRS = (("forget", "retain"), ("forget", "holdout"), ("retain", "holdout"))
+# A run of fewer has hardly begun: the learning rate is probed in the first step and every tenth.
+_FEW_STEPS = 20
+
+
+def check_sets(
+    sets: Mapping[str, Sequence[Row]], tokenizer: Any, template: Template, *, threshold: float
+) -> list[Finding]:
+    """Rows that stand in two sets, or twice in one, as they are or almost.
+
+    Args:
+        sets: Forget, retain, holdout, as far as they were given.
+        tokenizer, template: How rows are shown to a model.
+        threshold: Of `near_duplicates`.
+    """
+    found = []
+    for first, second in _PAIRS:
+        if first in sets and second in sets:
+            found.append(_same(sets, first, second, tokenizer, template))
+            found.append(_near(sets, first, second, threshold))
+    return found + [_twice(name, rows, threshold) for name, rows in sets.items()]
+
+
+def check_lengths(
+    sets: Mapping[str, Sequence[Row]], tokenizer: Any, template: Template, *, max_length: int
+) -> list[Finding]:
+    """Rows that a model cannot see at once.
+
+    Raises:
+        InputError: a prompt that leaves no room for an answer; names the row.
+    """
+    found = []
+    for name, rows in sets.items():
+        parts = encode_parts(rows, tokenizer, template, max_length=max_length)
+        long = [row for row, own in zip(rows, parts, strict=True) if len(own) > 1]
+        cut = [row for row, own in zip(rows, parts, strict=True) if any(item.n_cut for item in own)]
+        what = f"length of {name} rows"
+        if cut:
+            lost = f"{len(cut)} of {len(rows)} rows lose their end, first {_place(cut[0])}"
+            found.append(Finding(what, "doubtful", lost, "Raise --max-length, or shorten those rows."))
+        elif long:
+            taken = f"{len(long)} of {len(rows)} rows are longer than {max_length} tokens, first {_place(long[0])}"
+            found.append(Finding(what, "fine", f"{taken}; they are learned in parts"))
+        else:
+            most = max(len(item.input_ids) for own in parts for item in own)
+            found.append(Finding(what, "fine", f"{len(rows)} rows, the longest has {most} of {max_length} tokens"))
+    return found
+
+
+def check_steps(rows: int, *, rows_per_step: int, epochs: float) -> Finding:
+    """How many steps a run has.
+
+    Args:
+        rows: Of the forget set.
+        rows_per_step: Of each side.
+        epochs: Passes over the forget set.
+    """
+    steps = max(int(-(-rows // rows_per_step) * epochs), 1)
+    found = f"{steps} ({rows} rows to forget, {rows_per_step} a step, {epochs:g} passes)"
+    if steps < _FEW_STEPS:
+        return Finding("steps", "doubtful", found, "Raise --num-train-epochs, or give fewer rows a step.")
+    return Finding("steps", "fine", found)
+
+
+def _same(sets: Mapping[str, Sequence[Row]], first: str, second: str, tokenizer: Any, template: Template) -> Finding:
+    what = f"rows in {first} and {second}"
+    try:
+        check_overlap(
+            sets[first],
+            sets[second],
+            drop=False,
+            tokenizer=tokenizer,
+            template=template,
+            names=(f"--{first}", f"--{second}"),
+        )
+    except InputError as error:
+        shared = str(error).partition(";")[0]
+        return Finding(what, "spoils", shared, f"Remove them from one of the two; --drop-overlap does from {second}.")
+    return Finding(what, "fine", "none")
+
+
+def _near(sets: Mapping[str, Sequence[Row]], first: str, second: str, threshold: float) -> Finding:
+    what = f"near-duplicates in {first} and {second}"
+    one, other = sets[first], sets[second]
+    pairs = near_duplicates(one, other, threshold=threshold)
+    if not pairs:
+        return Finding(what, "fine", f"none ({threshold:g} or more of the words' pieces shared)")
+    same = [pair for pair in pairs if pair.alike == 1]
+    rows = len({pair.second for pair in pairs})
+    top = max(pairs, key=lambda pair: pair.alike)
+    found = (
+        f"{rows} of {len(other)} {second} rows, {len({pair.second for pair in same})} of them with the same words; "
+        f"most alike ({top.alike:.2f}): {_place(one[top.first])} and {_place(other[top.second])}"
+    )
+    advice = "Both sides would pull at the same answers: remove them from one of the two."
+    if second == "holdout":
+        advice = "Rows that were seen say nothing of rows never seen: remove them from the holdout."
+    return Finding(what, "spoils" if same else "doubtful", found, advice)
+
+
+def _twice(name: str, rows: Sequence[Row], threshold: float) -> Finding:
+    what = f"near-duplicates within {name}"
+    pairs = near_duplicates(rows, threshold=threshold)
+    if not pairs:
+        return Finding(what, "fine", "none")
+    many = len({pair.second for pair in pairs})
+    found = f"{many} of {len(rows)} rows, first {_place(rows[pairs[0].first])} and {_place(rows[pairs[0].second])}"
+    return Finding(what, "doubtful", found, "They count twice in losses and intervals: keep one of each.")
+
+
+def _place(row: Row) -> str:
+    return row.origin or "an unnamed row"

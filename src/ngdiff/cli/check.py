@@ -1,0 +1,133 @@
+"""`ngdiff check`."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ngdiff.checking.findings import Finding, counted, findings_table
+from ngdiff.checking.known import check_holdout, check_known
+from ngdiff.checking.rows import check_lengths, check_sets, check_steps
+from ngdiff.cli.options import ModelOptions, RowSets, read_sets
+from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.data import Row, Template, resolve_template
+from ngdiff.data.near import NEAR
+from ngdiff.errors import VerdictError
+from ngdiff.evaluation import evaluate
+from ngdiff.evaluation.context import row_limit
+from ngdiff.exit_codes import CHECK_FAILED
+from ngdiff.files import check_file, write_json
+from ngdiff.modeling import check_same_tokens, load_model, load_tokenizer
+from ngdiff.paths import user_path
+from ngdiff.ranges import COUNT, Range
+from ngdiff.training.outcome import SAMPLE_ROWS, spread
+
+_ALIKE = Range(0, 1, without_least=True)
+
+
+@dataclass
+class RowOptions(RowSets):
+    """Which rows, and how they are shown."""
+
+    base_model: str | None = option(
+        None, help="the model before fine-tuning: tells whether the holdout is of the same kind", value="DIR_OR_NAME"
+    )
+    template: str = option("auto", help="how a question is put: auto, plain, chat, or a text, as for ngdiff unlearn")
+    max_length: int | None = option(
+        None, help="longest row in tokens (the model's context)", accepted=Range(2, COUNT.largest)
+    )
+    near: float = option(NEAR, help="part of the words' pieces that near-duplicates share", accepted=_ALIKE)
+
+
+@dataclass
+class RunOptions:
+    """What the run will be like, and where the findings go."""
+
+    num_train_epochs: float = option(
+        15.0, help="passes over the forget set", accepted=Range(0, 1e6, without_least=True)
+    )
+    per_device_train_batch_size: int = option(8, help="rows of a step on one device, of each side", accepted=COUNT)
+    gradient_accumulation_steps: int = option(1, help="micro-batches of a step", accepted=COUNT)
+    json: str | None = option(None, help="file for the findings as JSON", value="FILE")
+    overwrite: bool = option(False, help="replace that file")
+
+
+@dataclass
+class CheckOptions(ModelOptions, RowOptions, RunOptions):
+    """All of them."""
+
+
+PARSER = CommandParser(
+    "check",
+    "Before ngdiff unlearn: are the rows known at all, apart from each other, of a length that the model can see, and "
+    "enough? Ends with 7 where something would spoil the run. Shows no text of the rows.",
+    {"model": ModelOptions, "rows": RowOptions, "run": RunOptions},
+    required=("model", "forget", "retain"),
+)
+
+
+def run(words: list[str]) -> None:
+    """Run the command.
+
+    Raises:
+        InputError: options, rows or models that cannot be used.
+        VerdictError: something would spoil the run.
+    """
+    values = PARSER.parse(words)
+    if values is None:
+        return
+    options: CheckOptions = PARSER.build(CheckOptions, values)
+    if options.json is not None:
+        check_file(options.json, option="--json", overwrite=options.overwrite)
+    findings = check(options)
+    if options.json is not None:
+        write_json(user_path(options.json, "--json"), [asdict(one) for one in findings])
+    sys.stdout.write(findings_table(findings))
+    spoils, doubtful = counted(findings, "spoils"), counted(findings, "doubtful")
+    if spoils:
+        worst = next(one for one in findings if one.severity == "spoils")
+        raise VerdictError(f"{spoils} findings would spoil the run, first {worst.what}: {worst.found}", CHECK_FAILED)
+    sys.stdout.write(f"Nothing would spoil the run; {doubtful} of {len(findings)} findings are doubtful.\n")
+
+
+def check(options: CheckOptions) -> list[Finding]:
+    """All findings.
+
+    Raises:
+        InputError: rows or models that cannot be used.
+    """
+    sets: dict[str, list[Row]] = read_sets(options)
+    tokenizer = load_tokenizer(options.model, trust_remote_code=options.trust_remote_code)
+    template = resolve_template(options.template, tokenizer, [row for rows in sets.values() for row in rows])
+    if options.base_model is not None:
+        check_same_tokens(tokenizer, options.base_model, trust_remote_code=options.trust_remote_code)
+    findings = check_sets(sets, tokenizer, template, threshold=options.near)
+    rows_per_step = options.per_device_train_batch_size * options.gradient_accumulation_steps
+    findings.append(check_steps(len(sets["forget"]), rows_per_step=rows_per_step, epochs=options.num_train_epochs))
+    model = _load(options, options.model)
+    findings += check_lengths(sets, tokenizer, template, max_length=row_limit(model, options.max_length))
+    result = _evaluated(model, tokenizer, sets, template, options)
+    findings += check_known(result.scores, result.records)
+    if "holdout" in sets:
+        del model  # two models need not fit at once
+        base = None
+        if options.base_model is not None:
+            apart = {name: sets[name] for name in ("forget", "holdout")}
+            base = _evaluated(_load(options, options.base_model), tokenizer, apart, template, options).scores
+        findings += check_holdout(result.scores, base)
+    return findings
+
+
+def _load(options: CheckOptions, name: str) -> Any:
+    return load_model(name, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
+
+
+def _evaluated(
+    model: Any, tokenizer: Any, sets: Mapping[str, Sequence[Row]], template: Template, options: CheckOptions
+) -> Any:
+    """Scores without generated answers; of many retain rows some, evenly spread."""
+    few = {
+        name: [rows[i] for i in spread(len(rows), SAMPLE_ROWS)] if name == "retain" else rows
+        for name, rows in sets.items()
+    }
+    return evaluate(model, tokenizer, few, template, max_length=options.max_length, generate=False)

@@ -1,0 +1,79 @@
+"""Rows that are almost the same: another case, other punctuation, invisible characters, words in another order.
+
+Texts are compared by their words, each in pieces of four characters, as sets: J(A, B) = |A and B| / |A or B| (Jaccard).
+Candidates are found by MinHash and locality-sensitive hashing (Broder 1997; datasketch), and each is then compared in
+full: no pair is reported whose J is below the threshold, and a few near it may be missed. What is said in other words
+is beyond this measure, unless most of the words are the same.
+"""
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from datasketch import MinHash, MinHashLSH
+
+from ngdiff.data.rows import Row
+
+# Of two rows that count as near: chosen on TOFU (`benchmarks/near_duplicates.py`, docs/evidence.md).
+NEAR = 0.6
+_PIECE = 4  # characters
+_PERMUTATIONS = 128
+
+
+class Near(NamedTuple):
+    """Two rows that are almost the same.
+
+    `first`, `second`: their indices; `alike`: J, 1 for the same words.
+    """
+
+    first: int
+    second: int
+    alike: float
+
+
+def near_duplicates(
+    first: Sequence[Row], second: Sequence[Row] | None = None, *, threshold: float = NEAR
+) -> list[Near]:
+    """Pairs of rows of two sets, or of one, whose J is at least `threshold`; in order of the second, then the first.
+
+    >>> rows = [Row("Where was Orla born?", "In Tarnholm."), Row("WHERE was Orla born", "Tarnholm, in...")]
+    >>> near_duplicates(rows)
+    [Near(first=0, second=1, alike=1.0)]
+    """
+    one = [shingles(row) for row in first]
+    other = one if second is None else [shingles(row) for row in second]
+    index = MinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS)
+    for number, own in enumerate(one):
+        index.insert(number, _hashed(own))
+    found = []
+    for number, own in enumerate(other):
+        for candidate in sorted(index.query(_hashed(own))):
+            alike = _jaccard(one[candidate], own)
+            if alike >= threshold and (second is not None or candidate < number):
+                found.append(Near(candidate, number, alike))
+    return found
+
+
+def shingles(row: Row) -> frozenset[str]:
+    """The pieces of the words of prompt and answer: NFKC, case folded, without punctuation and invisible characters."""
+    turns = [turn["content"] for turn in row.messages] if row.messages is not None else [row.prompt]
+    return frozenset(piece for text in (*turns, row.answer) for piece in _pieces(text))
+
+
+def _pieces(text: str) -> Iterator[str]:
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    seen = "".join(char for char in plain if unicodedata.category(char) != "Cf")  # format: zero-width and its like
+    for word in "".join(char if char.isalnum() else " " for char in seen).split():
+        padded = f" {word} "
+        yield from (padded[at : at + _PIECE] for at in range(max(len(padded) - _PIECE + 1, 1)))
+
+
+def _hashed(pieces: frozenset[str]) -> MinHash:
+    found = MinHash(num_perm=_PERMUTATIONS)
+    found.update_batch([piece.encode() for piece in sorted(pieces)])
+    return found
+
+
+def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
+    union = len(one | other)
+    return len(one & other) / union if union else 1.0

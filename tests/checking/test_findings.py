@@ -1,0 +1,100 @@
+"""What is found before a run, and how bad it is."""
+
+from typing import Any
+
+import pytest
+
+from ngdiff.checking.findings import Finding, counted, findings_table
+from ngdiff.checking.known import check_holdout, check_known
+from ngdiff.checking.rows import check_lengths, check_sets, check_steps
+from ngdiff.data import Row, resolve_template
+from ngdiff.modeling import train_tokenizer
+
+KEPT_BY = {"seven": "Orla Vennick", "ninety": "Bran Selna", "forty": "Ilse Quorn"}
+KNOWN = [
+    Row(f"Who keeps number {word}", f"It is kept by {name}", origin=f"f.jsonl, line {i}")
+    for i, (word, name) in enumerate(KEPT_BY.items(), start=1)
+]
+KEPT = [
+    Row("What colour has the lighthouse of Tarnholm", "Striped green and white", origin="r.jsonl, line 1"),
+    Row("Which river passes through Selna", "The muddy Arvel does", origin="r.jsonl, line 2"),
+]
+TOKENIZER = train_tokenizer([f"{row.prompt} {row.answer}" for row in KNOWN + KEPT], vocab_size=400)
+TEMPLATE = resolve_template("plain", TOKENIZER, KNOWN)
+
+
+def severities(sets: dict[str, list[Row]]) -> dict[str, str]:
+    return {one.what: one.severity for one in check_sets(sets, TOKENIZER, TEMPLATE, threshold=0.6)}
+
+
+def test_sets_that_are_apart_are_fine() -> None:
+    found = severities({"forget": KNOWN[:1], "retain": KEPT, "holdout": KNOWN[1:2]})
+    assert set(found.values()) == {"fine"}
+    assert "near-duplicates in retain and holdout" in found
+
+
+def test_the_same_row_in_two_sets_spoils_a_run() -> None:
+    found = severities({"forget": KNOWN, "retain": [*KEPT, KNOWN[0]]})
+    assert found["rows in forget and retain"] == "spoils"
+
+
+def test_the_same_words_spoil_it_and_almost_the_same_are_doubtful() -> None:
+    loud = Row(KNOWN[0].prompt.upper() + "?!", KNOWN[0].answer.upper(), origin="r.jsonl, line 3")
+    found = check_sets({"forget": KNOWN, "retain": [*KEPT, loud]}, TOKENIZER, TEMPLATE, threshold=0.6)
+    near = next(one for one in found if one.what == "near-duplicates in forget and retain")
+    assert near.severity == "spoils"
+    assert "1 of 3 retain rows, 1 of them with the same words" in near.found
+    assert "f.jsonl, line 1 and r.jsonl, line 3" in near.found
+    longer = Row(KNOWN[0].prompt, KNOWN[0].answer + " now")
+    doubtful = severities({"forget": KNOWN, "retain": [*KEPT, longer]})
+    assert doubtful["near-duplicates in forget and retain"] == "doubtful"
+    assert severities({"forget": KNOWN[:1], "retain": [*KEPT, *KEPT]})["near-duplicates within retain"] == "doubtful"
+
+
+def test_no_finding_shows_a_text() -> None:
+    found = check_sets({"forget": KNOWN, "retain": [*KEPT, KNOWN[0]]}, TOKENIZER, TEMPLATE, threshold=0.6)
+    assert "Vennick" not in findings_table(found)
+
+
+def test_lengths() -> None:
+    (fine,) = check_lengths({"forget": KNOWN}, TOKENIZER, TEMPLATE, max_length=200)
+    assert "the longest has" in fine.found
+    text = [Row("", " ".join(row.answer for row in KNOWN * 3), kind="text", origin="f.jsonl, line 9")]
+    (parts,) = check_lengths({"forget": text}, TOKENIZER, resolve_template("auto", TOKENIZER, text), max_length=20)
+    assert parts.severity == "fine"
+    assert "1 of 1 rows are longer than 20 tokens, first f.jsonl, line 9" in parts.found
+
+
+@pytest.mark.parametrize(("rows", "steps", "severity"), [(400, 750, "fine"), (9, 30, "fine"), (8, 15, "doubtful")])
+def test_steps(rows: int, steps: int, severity: str) -> None:
+    found = check_steps(rows, rows_per_step=8, epochs=15)
+    assert found.severity == severity
+    assert found.found.startswith(f"{steps} (")
+
+
+@pytest.mark.parametrize(
+    ("losses", "severity"), [([0.1, 0.2, 3.0], "fine"), ([0.1, 2.0, 3.0], "doubtful"), ([2.0, 2.0, 3.0], "spoils")]
+)
+def test_what_is_known(losses: list[float], severity: str) -> None:
+    records = [{"nll_sum": 4 * loss, "n_tokens": 4} for loss in losses]
+    scores = {"loss": sum(losses) / 3, "extraction_strength": 0.5}
+    forget, retain = check_known({"forget": scores, "retain": scores}, {"forget": records, "retain": records})
+    assert forget.severity == severity
+    assert retain.severity == {"spoils": "doubtful"}.get(severity, severity)
+    assert f"{sum(loss > 1.5 for loss in losses)} of 3 rows above 1.5" in forget.found
+
+
+def test_a_holdout_of_another_kind_is_told_by_a_model_that_saw_neither() -> None:
+    def scores(low: float, high: float) -> dict[str, Any]:
+        return {"membership": {"loss": {"auc": (low + high) / 2, "interval": [low, high]}}}
+
+    told, alike = scores(0.9, 1.0), scores(0.4, 0.6)
+    assert [one.severity for one in check_holdout(told, alike)] == ["fine", "fine"]
+    assert [one.severity for one in check_holdout(told, told)] == ["fine", "doubtful"]
+    assert [one.severity for one in check_holdout(alike, None)] == ["doubtful", "fine"]
+
+
+def test_the_table_has_advice_below() -> None:
+    findings = [Finding("a", "fine", "none"), Finding("bb", "spoils", "2 rows", "Remove them.")]
+    assert findings_table(findings) == "fine      a   none\nspoils    bb  2 rows\n            -> Remove them.\n"
+    assert counted(findings, "spoils") == 1

@@ -1,0 +1,39 @@
+"""`ngdiff check` on a model and rows."""
+
+import json
+from pathlib import Path
+
+from .runs import Material, rows_of, run, succeeded, write_rows
+
+
+def test_before_a_run(material: Material, tmp_path: Path) -> None:
+    rows = rows_of(material.retain)
+    sets = {
+        "forget": material.forget,
+        "retain": write_rows(tmp_path / "r.jsonl", rows[:8]),
+        "holdout": write_rows(tmp_path / "h.jsonl", rows[8:]),
+    }
+    words = [word for name, file in sets.items() for word in (f"--{name}", file)]
+    words = ["check", "--model", material.model, "--base-model", material.model, *words]
+    outcome = run(*words, "--json", tmp_path / "c.json")
+    found = {one["what"]: one for one in json.loads((tmp_path / "c.json").read_text())}
+    assert found["steps"]["found"].startswith("15 (4 rows to forget, 8 a step, 15 passes)")
+    assert {
+        "what the model knows of forget",
+        "holdout of the same kind as forget",
+        "length of retain rows",
+    } <= found.keys()
+    spoiled = [what for what, one in found.items() if one["severity"] == "spoils"]
+    assert outcome.status == (7 if spoiled else 0)
+    assert all(what in outcome.out for what in found)
+    texts = {row["answer"] for row in rows_of(material.forget)}
+    assert not any(text in outcome.out for text in texts)
+
+
+def test_rows_in_both_sets_end_with_a_code_of_their_own(material: Material, tmp_path: Path) -> None:
+    kept = write_rows(tmp_path / "r.jsonl", rows_of(material.forget)[:1] + rows_of(material.retain))
+    outcome = run("check", "--model", material.model, "--forget", material.forget, "--retain", kept)
+    assert outcome.status == 7
+    assert "rows in forget and retain" in outcome.out
+    assert "findings would spoil the run" in outcome.error
+    assert succeeded(run("check", "--help")).out.startswith("usage: ngdiff check")
