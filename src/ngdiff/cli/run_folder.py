@@ -11,9 +11,10 @@ from ngdiff.cli.resume import checkpoint_to_resume, is_done, refuse_other_run
 from ngdiff.cli.ruined import RUINED, drop_ruined, in_ruined
 from ngdiff.cli.signals import SIGNALS
 from ngdiff.evidence.ledger import read_retests, refuse_came_back
+from ngdiff.evidence.read_run import read_run
 from ngdiff.evidence.verdicts import read_verdicts, refuse_unmet
 from ngdiff.files import check_output, prepare_output
-from ngdiff.manifest import now, read_run, write_manifest
+from ngdiff.manifest import now, write_manifest
 from ngdiff.modeling.folders import MERGED_BASE
 from ngdiff.paths import user_path
 from ngdiff.training.checkpoint import WholeCheckpoint
