@@ -7,7 +7,7 @@ from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.errors import InputError
 from ngdiff.files import check_file, write_text
 from ngdiff.paths import user_path
-from ngdiff.scoring import FORMATS, compare, read_runs, sequences
+from ngdiff.scoring import FORMATS, compare, compare_groups, read_runs, references_in, sequences
 
 
 @dataclass
@@ -28,6 +28,9 @@ class CompareOptions:
         help="name of a run that never saw what is to be forgotten: the mark, never best itself; may be repeated",
         value="NAME",
     )
+    group: bool = option(
+        False, help="one row for runs whose names differ by their seed alone: mean, t-interval, number of runs"
+    )
     figure: str | None = option(
         None,
         help="PNG of the same numbers over K, of runs called METHOD@K: scalability, sustainability",
@@ -37,7 +40,8 @@ class CompareOptions:
 
 PARSER = CommandParser(
     "compare",
-    "Put several evaluations into one table, a row for each: folders with metrics.json, or NAME=FOLDER. Arrows say "
+    "Put several evaluations into one table, a row for each: folders with metrics.json, or NAME=FOLDER; the "
+    "folder of a sweep stands for all of its runs. Arrows say "
     "which way is better; the best of each column is bold, in text it has a *. Of what is to be forgotten, that is the "
     "nearest to --reference, a retrained model. D, where ngdiff score found one, says how far a model is from never "
     'having seen the rows: 1 before unlearning, 0 as if never seen. Distrust Verbmem alone: a model that answers "I do '
@@ -65,7 +69,9 @@ def run(words: list[str]) -> None:
         if getattr(options, name) is not None:
             check_file(getattr(options, name), option=f"--{name}", overwrite=options.overwrite)
     keys = None if options.metrics is None else [key.strip() for key in options.metrics.split(",") if key.strip()]
-    table = compare(read_runs(values["run"]), metrics=keys or None, references=options.reference or ())
+    references = options.reference or references_in(values["run"])
+    made = compare_groups if options.group else compare
+    table = made(read_runs(values["run"]), metrics=keys or None, references=references)
     text = FORMATS[options.format](table)
     if options.figure is not None:
         from ngdiff.report import plot_sequence  # matplotlib takes a while

@@ -4,16 +4,19 @@ from ngdiff.scoring.audits import read_robustness
 from ngdiff.scoring.compare import Comparison, compare
 from ngdiff.scoring.distance_notes import distance_notes
 from ngdiff.scoring.formats import FORMATS
+from ngdiff.scoring.groups import compare_groups
 from ngdiff.scoring.over_forgotten import over_forgotten, over_forgotten_notes
 from ngdiff.scoring.records import read_records, read_sets, record_files
-from ngdiff.scoring.runs import read_metrics, read_runs
+from ngdiff.scoring.runs import read_metrics, read_runs, references_in
 from ngdiff.scoring.sequence import sequences
+from ngdiff.scoring.sweeps import read_sweep
 from ngdiff.scoring.table import format_comparison, format_table
 
 __all__ = [
     "FORMATS",
     "Comparison",
     "compare",
+    "compare_groups",
     "distance_notes",
     "format_comparison",
     "format_table",
@@ -24,6 +27,8 @@ __all__ = [
     "read_robustness",
     "read_runs",
     "read_sets",
+    "read_sweep",
     "record_files",
+    "references_in",
     "sequences",
 ]

@@ -42,13 +42,20 @@ HEADLINE = (
 )
 
 
+class Spread(NamedTuple):
+    """What stands behind a mean: `half` of its t-interval, None of a single run; `n` runs have the number."""
+
+    half: float | None
+    n: int
+
+
 class Comparison(NamedTuple):
     """A table: one row per name, one column per quantity.
 
     `values[row][column]` is None where a run lacks the number; `best[row][column]` marks the best of a column.
     `titles` are unique. `ways`: which way is better, as `ngdiff.scoring.quantities.arrow` shows it. `over[row]`: the
     numbers of the run that are beyond the references' (`over_forgotten`); empty without these. `notes`: lines below
-    the table.
+    the table. Of groups of runs, whose values are means: `spreads[row][column]`, and `sizes[row]` runs in each.
     """
 
     names: list[str]
@@ -59,6 +66,8 @@ class Comparison(NamedTuple):
     ways: list[str]
     over: list[list[Beyond]]
     notes: list[str]
+    spreads: Sequence[Sequence[Spread | None]] = ()
+    sizes: Sequence[int] = ()
 
 
 def compare(

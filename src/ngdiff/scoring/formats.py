@@ -3,7 +3,8 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import NamedTuple
 
 from ngdiff.scoring.compare import Comparison
 from ngdiff.scoring.quantities import shown
@@ -13,11 +14,12 @@ def to_text(table: Comparison) -> str:
     """Aligned columns; the best of each has a `*`."""
     marked = any(map(any, table.best))
     rows = [["", *_with_arrows(table)]] + [
-        [name, *(f"{shown(value)}{'*' if best else ' ' if marked else ''}" for value, best in cells)]
+        [name, *(f"{_text(cell)}{'*' if cell.best else ' ' if marked else ''}" for cell in cells)]
         for name, cells in _rows(table)
     ]
     if marked:  # the titles end where the digits do
         rows[0][1:] = [f"{title} " for title in rows[0][1:]]
+    rows = _with_sizes(table, rows)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join([f"{r[0]:<{widths[0]}}", *map(str.rjust, r[1:], widths[1:])]).rstrip() for r in rows]
     return "\n".join([*lines, *(["* best of its column"] if marked else []), *table.notes]) + "\n"
@@ -26,10 +28,11 @@ def to_text(table: Comparison) -> str:
 def to_markdown(table: Comparison) -> str:
     """A table of GitHub's Markdown; the best of each column is bold. Notes follow it."""
     titles = [escape_markdown(title) for title in _with_arrows(table)]
-    rows = [["method", *titles], [":--", *["--:"] * len(titles)]]
+    rows = [["method", *titles]]
     for name, cells in _rows(table):
-        numbers = [f"**{shown(value)}**" if best else shown(value) for value, best in cells]
-        rows.append([escape_markdown(name), *numbers])
+        rows.append([escape_markdown(name), *(f"**{_text(cell)}**" if cell.best else _text(cell) for cell in cells)])
+    rows = _with_sizes(table, rows)
+    rows.insert(1, [":--", *["--:"] * (len(rows[0]) - 1)])
     notes = "".join(f"\n{escape_markdown(note)}\n" for note in table.notes)
     return "".join(f"| {' | '.join(row)} |\n" for row in rows) + notes
 
@@ -38,16 +41,23 @@ def to_csv(table: Comparison) -> str:
     """Comma-separated; columns are called by their keys, numbers are complete, a missing one is `-`.
 
     With references a last column, `over_forgotten`, has the keys of the numbers that are beyond theirs, apart by
-    spaces; `-` for none.
+    spaces; `-` for none. Of groups each number has two columns more: `KEY.half`, half of its t-interval, and `KEY.n`.
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
+    more = ("", ".half", ".n") if table.spreads else ("",)
     beyond = [" ".join(one.quantity.key for one in own) or "-" for own in table.over]
-    writer.writerow(
-        ["method", *(quantity.key for quantity in table.quantities), *(["over_forgotten"] if beyond else [])]
-    )
-    for row, (name, cells) in enumerate(_rows(table)):
-        writer.writerow([name, *("-" if value is None else repr(value) for value, _ in cells), *beyond[row : row + 1]])
+    keys = [quantity.key + end for quantity in table.quantities for end in more]
+    rows = [["method", *keys]]
+    for (name, cells), spreads in zip(_rows(table), table.spreads or [()] * len(table.names), strict=True):
+        parts = [(cell.value,) for cell in cells]
+        if table.spreads:
+            parts = [(*own, *(spread or (None, 0))) for own, spread in zip(parts, spreads, strict=True)]
+        rows.append([name, *("-" if value is None else repr(value) for part in parts for value in part)])
+    rows = _with_sizes(table, rows)
+    writer.writerow([*rows[0], *(["over_forgotten"] if beyond else [])])
+    for place, row in enumerate(rows[1:]):
+        writer.writerow([*row, *beyond[place : place + 1]])
     return file.getvalue()
 
 
@@ -55,16 +65,16 @@ def to_latex(table: Comparison) -> str:
     """A `tabular` with the rules of the package booktabs; the best of each column is bold. Notes are comments."""
     arrows = [_LATEX_ARROWS.get(way, _latex_target(way)) for way in table.ways]
     titles = [f"{_latex(title)} {way}".rstrip() for title, way in zip(table.titles, arrows, strict=True)]
+    rows = [["method", *titles]]
+    for name, cells in _rows(table):
+        rows.append([_latex(name), *map(_latex_cell, cells)])
+    head, *body = [f"{' & '.join(row)} \\\\" for row in _with_sizes(table, rows)]
     lines = [
         "% needs \\usepackage{booktabs}",
-        f"\\begin{{tabular}}{{l{'r' * len(titles)}}}",
-        "\\toprule",
-        f"{' & '.join(['method', *titles])} \\\\",
-        "\\midrule",
+        f"\\begin{{tabular}}{{l{'r' * (len(titles) + bool(table.sizes))}}}",
+        *("\\toprule", head, "\\midrule"),
+        *body,
     ]
-    for name, cells in _rows(table):
-        numbers = [_latex_number(value, bold=best) for value, best in cells]
-        lines.append(f"{' & '.join([_latex(name), *numbers])} \\\\")
     notes = [f"% {note}" for note in table.notes]
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", *notes]) + "\n"
 
@@ -87,11 +97,39 @@ _LATEX_SPECIAL = {
 }
 
 
-def _rows(table: Comparison) -> list[tuple[str, Sequence[tuple[float | None, bool]]]]:
-    return [
-        (name, list(zip(values, best, strict=True)))
-        for name, values, best in zip(table.names, table.values, table.best, strict=True)
-    ]
+class _Cell(NamedTuple):
+    """A number; of a group also `half` of its interval, and `n` where fewer of its runs have the number."""
+
+    value: float | None
+    best: bool
+    half: float | None = None
+    n: int | None = None
+
+
+def _rows(table: Comparison) -> list[tuple[str, list[_Cell]]]:
+    rows = []
+    for place, name in enumerate(table.names):
+        cells = list(map(_Cell, table.values[place], table.best[place]))
+        if table.spreads:
+            size = table.sizes[place]
+            cells = [
+                cell if spread is None else cell._replace(half=spread.half, n=None if spread.n == size else spread.n)
+                for cell, spread in zip(cells, table.spreads[place], strict=True)
+            ]
+        rows.append((name, cells))
+    return rows
+
+
+def _text(cell: _Cell) -> str:
+    half = "" if cell.half is None else f" ± {shown(cell.half)}"
+    return f"{shown(cell.value)}{half}{'' if cell.n is None else f' ({cell.n})'}"
+
+
+def _with_sizes(table: Comparison, rows: list[list[str]]) -> list[list[str]]:
+    """Of groups the number of runs behind the name; the first row holds the titles."""
+    if not table.sizes:
+        return rows
+    return [[row[0], size, *row[1:]] for row, size in zip(rows, ["n", *map(str, table.sizes)], strict=True)]
 
 
 def _with_arrows(table: Comparison) -> list[str]:
@@ -120,14 +158,19 @@ def _latex_target(way: str) -> str:
     return f"$\\to {way[1:]}$"
 
 
-def _latex_number(value: float | None, *, bold: bool) -> str:
+def _latex_cell(cell: _Cell) -> str:
+    text = _latex_number(cell.value)
+    if cell.half is not None:
+        text = f"${text.strip('$')} \\pm {_latex_number(cell.half).strip('$')}$"
+    if cell.best:
+        text = f"\\textbf{{\\boldmath {text}}}" if "$" in text else f"\\textbf{{{text}}}"
+    return text if cell.n is None else f"{text} ({cell.n})"
+
+
+def _latex_number(value: float | None) -> str:
     """A number with a minus that is one, and its exponent raised."""
     text = shown(value)
     if value is not None and "e" in text:
         digits, _, exponent = text.partition("e")
-        text = f"${digits} \\times 10^{{{int(exponent)}}}$"
-    elif value is not None and text.startswith("-"):
-        text = f"$-{text[1:]}$"
-    if not bold:
-        return text
-    return f"\\textbf{{\\boldmath {text}}}" if "$" in text else f"\\textbf{{{text}}}"
+        return f"${digits} \\times 10^{{{int(exponent)}}}$"
+    return f"$-{text[1:]}$" if value is not None and text.startswith("-") else text

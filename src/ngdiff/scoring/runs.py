@@ -9,6 +9,7 @@ from ngdiff.errors import InputError
 from ngdiff.paths import user_path
 from ngdiff.scoring.check_metrics import check_metrics
 from ngdiff.scoring.quantities import is_set
+from ngdiff.scoring.sweeps import SWEEP, read_sweep
 
 _FILE = "metrics.json"
 
@@ -20,7 +21,8 @@ def read_runs(words: Sequence[str]) -> dict[str, dict[str, Any]]:
         words: `FOLDER` or `NAME=FOLDER`. A folder holds `metrics.json`, or has exactly one folder in it that does,
             as an unlearning run with its evaluation inside; the file itself does, too. Without NAME a run is
             called as its folder. A file that holds several evaluations by name, as that of `ngdiff demo`, gives
-            one run for each, `NAME/evaluation`.
+            one run for each, `NAME/evaluation`. Of a sweep (`sweep.json` or its folder) all runs are there, as they are
+            called, `NAME/RUN` where a NAME is given.
 
     Raises:
         InputError: nothing there, a file that holds no metrics, or two runs of one name.
@@ -28,18 +30,43 @@ def read_runs(words: Sequence[str]) -> dict[str, dict[str, Any]]:
     runs: dict[str, dict[str, Any]] = {}
     for word in words:
         name, place = name_and_place(word)
+        if (sweep := _sweep(place)) is not None:
+            for own, numbers in read_sweep(sweep)[0].items():
+                _add(runs, f"{name}/{own}" if name else own, numbers)
+            continue
         path = metrics_file(place)
         metrics = read_metrics(path)
         name = name or path.resolve().parent.name
         parts = {} if _has_sets(metrics) else metrics
         several = {key: value for key, value in parts.items() if isinstance(value, dict) and _has_sets(value)}
         for own, numbers in {f"{name}/{key}": value for key, value in several.items()}.items() or [(name, metrics)]:
-            if own in runs:
-                raise InputError(f"two runs are called {own!r}; tell them apart with NAME=FOLDER")
             if not (_has_sets(numbers) or "lm_eval" in numbers):
                 raise InputError(f"{path} holds no metrics of a set; `ngdiff evaluate` and `ngdiff score` write some")
-            runs[own] = numbers
+            _add(runs, own, numbers)
     return runs
+
+
+def references_in(words: Sequence[str]) -> list[str]:
+    """The runs of retrained models, as far as sweeps among the words of `read_runs` say so, by the same names."""
+    found = []
+    for word in words:
+        name, place = name_and_place(word)
+        if (sweep := _sweep(place)) is not None:
+            found += [f"{name}/{own}" if name else own for own in read_sweep(sweep)[1]]
+    return found
+
+
+def _add(runs: dict[str, dict[str, Any]], name: str, metrics: dict[str, Any]) -> None:
+    if name in runs:
+        raise InputError(f"two runs are called {name!r}; tell them apart with NAME=FOLDER")
+    runs[name] = metrics
+
+
+def _sweep(place: Path) -> Path | None:
+    """The `sweep.json` that a word names; None where it names something else."""
+    if place.is_file():
+        return place if place.name == SWEEP else None
+    return place / SWEEP if (place / SWEEP).is_file() else None
 
 
 def name_and_place(word: str) -> tuple[str, Path]:
