@@ -35,6 +35,7 @@ ARROWS: dict[str, set[str]] = {
     "modeling": {"core", "files"},
     "speed": {"core", "modeling"},
     "scoring": {"files", "metrics"},
+    "sweep": {"files", "secrets"},
     "evaluation": {"data", "files", "metrics", "modeling", "scoring"},
     "tasks": {"core", "data", "evaluation", "modeling", "objectives", "option", "speed"},
     "training": {
@@ -86,7 +87,8 @@ OTHERS: dict[str, set[str]] = {
     "report": {"jinja2", "markupsafe", "matplotlib", "numpy", "scipy"},
     "modeling": {"torch", "transformers", "tokenizers", "huggingface_hub", "peft", "safetensors"},
     "speed": {"torch", "transformers", "cut_cross_entropy", "liger_kernel"},
-    "scoring": set(),
+    "scoring": {"scipy"},
+    "sweep": set(),
     # The last two are extras, imported where they are asked for.
     "evaluation": {"torch", "transformers", "accelerate", "tqdm", "yaml", "lm_eval", "vllm"},
     "tasks": {"torch"},

@@ -10,6 +10,7 @@
 | 5 | it was done, and a requirement that was set beforehand is not met (`--require`) |
 | 6 | it was done, and an earlier request came back (`unlearn --after`); the model is kept |
 | 7 | `check` found what would spoil a run |
+| 8 | commands of a `sweep` failed; all others are done |
 | 75 | a signal stopped it and a checkpoint is written: give the same command with `--resume` (`EX_TEMPFAIL`) |
 | 130 | Ctrl-C or another signal stopped it where there is nothing to resume; or Ctrl-C came twice |
 """
@@ -22,5 +23,6 @@ NOT_AS_WRITTEN = 4
 REQUIREMENT_NOT_MET = 5
 REQUEST_CAME_BACK = 6
 CHECK_FAILED = 7
+SWEEP_INCOMPLETE = 8
 STOPPED_RESUMABLE = 75
 INTERRUPTED = 130

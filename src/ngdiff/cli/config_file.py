@@ -11,37 +11,42 @@ _LARGEST = 1 << 16  # bytes of the file, of which a few hundred are usual
 _PARTS = 10_000  # values within values, repeated ones counted again: a few lines of YAML can stand for billions
 
 
-def read_config(file: str) -> dict[str, Any]:
+def read_config(file: str, option: str | None = "--config") -> dict[str, Any]:
     """Options by name, as the file has them; empty where it holds nothing.
+
+    Args:
+        file: as typed.
+        option: what it was given for, at the start of messages.
 
     Raises:
         InputError: no such file, no YAML, no `option: value` lines, an option that is given twice, or values without
             an end.
     """
-    path = user_path(file, "--config")
+    shown = file if option is None else f"{option} {file}"
+    path = user_path(file, option)
     if not path.exists():
-        raise InputError(f"--config {file}: no such file")
-    check_regular(path, f"--config {file}")
+        raise InputError(f"{shown}: no such file")
+    check_regular(path, shown)
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"--config {file}: cannot be read ({error.strerror or error})") from error
+        raise InputError(f"{shown}: cannot be read ({error.strerror or error})") from error
     if len(data) > _LARGEST:
-        raise InputError(f"--config {file}: {len(data):,} bytes; a file of options has at most {_LARGEST:,}")
+        raise InputError(f"{shown}: {len(data):,} bytes; a file of options has at most {_LARGEST:,}")
     try:
         content = yaml.load(data.decode("utf-8-sig"), _Loader)  # noqa: S506 - a SafeLoader
     except RecursionError as error:
-        raise InputError(f"--config {file} is not YAML: nested too deeply") from error
+        raise InputError(f"{shown} is not YAML: nested too deeply") from error
     # ValueError: text that is not UTF-8, dates that there are not, numbers of thousands of digits.
     except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"--config {file} is not YAML: {' '.join(str(error).split())}") from error
+        raise InputError(f"{shown} is not YAML: {' '.join(str(error).split())}") from error
     except (KeyError, AttributeError, IndexError, TypeError) as error:  # how PyYAML meets `!!bool x`
-        raise InputError(f"--config {file} is not YAML: a value is not what its tag says") from error
+        raise InputError(f"{shown} is not YAML: a value is not what its tag says") from error
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise InputError(f"--config {file} holds no `option: value` lines but a {type(content).__name__}")
-    _check_size(content, file)
+        raise InputError(f"{shown} holds no `option: value` lines but a {type(content).__name__}")
+    _check_size(content, shown)
     return {str(name): value for name, value in content.items()}
 
 
@@ -59,14 +64,14 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _check_size(content: dict[Any, Any], file: str) -> None:
+def _check_size(content: dict[Any, Any], shown: str) -> None:
     waiting: list[Any] = [content]
     count = 0
     while waiting:
         value = waiting.pop()
         count += 1
         if count > _PARTS:
-            raise InputError(f"--config {file}: more than {_PARTS:,} values, repeated ones counted again")
+            raise InputError(f"{shown}: more than {_PARTS:,} values, repeated ones counted again")
         if isinstance(value, dict):
             waiting += [*value.keys(), *value.values()]
         elif isinstance(value, list | tuple | set | frozenset):

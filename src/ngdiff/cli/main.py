@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("report", "one page on a request to forget, to hand over"),
     "finetune": ("finetune", "train a model on rows until it recites them"),
     "check": ("check", "before a run: are its rows known, apart from each other and enough?"),
+    "sweep": ("sweep", "unlearn with every combination of options, evaluate each, one table"),
     "ledger": ("ledger", "list the requests to forget that led to an output"),
     "verify": ("verify", "hash again all that a run read and wrote"),
     "methods": ("methods", "list every method, weighting, objective and optimizer"),

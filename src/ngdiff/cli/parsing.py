@@ -14,7 +14,7 @@ import re
 import sys
 import textwrap
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -117,7 +117,8 @@ class CommandParser:
         words, file = _take_config(list(words))
         refuse_repeated(self._parser, words)
         if file is not None:
-            words = self._words_of(file) + words  # the command line comes later and wins
+            known = self.words_of(read_config(file), f"--config {file}")
+            words = [word for own in known.values() for word in own] + words  # the command line comes later and wins
         for word in words:
             if not word.isascii():
                 try:
@@ -208,22 +209,29 @@ class CommandParser:
                 text += f"; off: --no-{_dashed(field.name)[2:]}"
         return _entry(f"{_dashed(field.name)} {value}".rstrip(), text)
 
-    def _words_of(self, file: str) -> list[str]:
-        """The options of a YAML file as words of a command line."""
-        words: list[str] = []
-        given: set[str] = set()
-        for key, value in read_config(file).items():
+    @property
+    def names(self) -> Collection[str]:
+        """Names of all options, with underscores."""
+        return self._actions.keys()
+
+    def words_of(self, options: Mapping[str, Any], place: str) -> dict[str, list[str]]:
+        """Options as words of a command line, by name; no words for one whose value is None or an empty list.
+
+        Args:
+            options: As a YAML file has them.
+            place: Where they stand, at the start of messages.
+
+        Raises:
+            InputError: no such option, one that is there twice, or a value that none can have.
+        """
+        words: dict[str, list[str]] = {}
+        for key, value in options.items():
             name = key.replace("-", "_")
             if name not in self._actions:
-                raise InputError(
-                    f"--config {file}: {key[:80]} is no option of ngdiff {self.command}{self._similar(key)}"
-                )
-            if name in given:
-                raise InputError(f"--config {file}: {key} is given twice")
-            given.add(name)
-            if value is None or value == []:
-                continue
-            words += self._words_for(name, value, f"--config {file}: {key}")
+                raise InputError(f"{place}: {key[:80]} is no option of ngdiff {self.command}{self._similar(key)}")
+            if name in words:
+                raise InputError(f"{place}: {key} is given twice")
+            words[name] = [] if value is None or value == [] else self._words_for(name, value, f"{place}: {key}")
         return words
 
     def _words_for(self, name: str, value: Any, place: str) -> list[str]:

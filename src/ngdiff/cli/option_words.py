@@ -1,0 +1,67 @@
+"""The words of a command line, taken apart into options."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from ngdiff.errors import InputError
+
+# Option -> its words, the option's name among them; none where it is left out.
+OptionWords = dict[str, list[str]]
+
+
+def take_options(words: Sequence[str], own: Collection[str]) -> tuple[list[str], list[str]]:
+    """The words of a command's own options and those before the first option; the words of all other options.
+
+    Args:
+        words: A command line.
+        own: Names of the options that are the command's own.
+
+    >>> take_options(["sweep.yaml", "--grid", "seed=0,1", "--max-steps", "3", "--jobs=2"], ["grid", "jobs"])
+    (['sweep.yaml', '--grid', 'seed=0,1', '--jobs=2'], ['--max-steps', '3'])
+    """
+    taken: list[str] = []
+    others: list[str] = []
+    into = taken
+    for word in words:
+        if _is_option(word):
+            into = taken if _name(word) in own or word == "-h" else others
+        into.append(word)
+    return taken, others
+
+
+def options_in(words: Sequence[str], known: Collection[str] = ()) -> OptionWords:
+    """Each option with its words.
+
+    Args:
+        words: A command line without other words.
+        known: Names of options; one with a `no-` in front that is not among them is that option, turned off.
+
+    Raises:
+        InputError: an option that stands there twice.
+
+    >>> options_in(["--max-steps", "3", "--no-generate"], ["max_steps", "generate"])
+    {'max_steps': ['--max-steps', '3'], 'generate': ['--no-generate']}
+    """
+    found: OptionWords = {}
+    own: list[str] = []
+    for word in words:
+        if _is_option(word):
+            name = _name(word)
+            name = name if name in known else name.removeprefix("no_")
+            if name in found:
+                raise InputError(f"--{name.replace('_', '-')} is given twice; give it once")
+            own = found[name] = []
+        own.append(word)
+    return found
+
+
+def as_words(options: Mapping[str, Sequence[str]]) -> list[str]:
+    """The words of all options, one after the other."""
+    return [word for own in options.values() for word in own]
+
+
+def _is_option(word: str) -> bool:
+    return word.startswith("--") or word == "-h"
+
+
+def _name(word: str) -> str:
+    return word.partition("=")[0].removeprefix("--").replace("-", "_")

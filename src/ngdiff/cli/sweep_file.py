@@ -1,0 +1,132 @@
+"""What a sweep is asked to do: a YAML file, `--grid`, and options of `ngdiff unlearn` on the command line."""
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ngdiff.cli.config_file import read_config
+from ngdiff.errors import InputError
+from ngdiff.secrets import is_secret
+from ngdiff.sweep import Axes, check_axes, read_axes
+
+_KEYS = ("grid", "options", "stages", "output", "jobs")
+_STAGES = ("target", "retrained", "evaluate", "score")
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What is done beside unlearning.
+
+    Attributes:
+        target: Options of `ngdiff finetune` for the model that forgets; None: `--model` is that model.
+        retrained: The model that never saw the forget set: its options of `ngdiff finetune`, or its folder or hub name.
+            True: as the target, on the retain set alone. None: there is none.
+        evaluate: Options of `ngdiff evaluate` beside those that follow from the run; None: nothing is evaluated.
+        score: The same of `ngdiff score`; None: no scores against the models before and retrained.
+    """
+
+    target: Mapping[str, Any] | None = None
+    retrained: Mapping[str, Any] | str | bool | None = None
+    evaluate: Mapping[str, Any] | None = field(default_factory=dict)
+    score: Mapping[str, Any] | None = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SweepFile:
+    """A sweep as it was asked for.
+
+    Attributes:
+        place: How messages name it.
+        axes: The grid.
+        options: Of `ngdiff unlearn`, for all runs.
+        stages: What is done beside.
+        output: Folder, where the file names one.
+        jobs: Processes at once, where the file says how many.
+    """
+
+    place: str
+    axes: Axes
+    options: Mapping[str, Any] = field(default_factory=dict)
+    stages: Stages = field(default_factory=Stages)
+    output: str | None = None
+    jobs: int | None = None
+
+    @property
+    def grid(self) -> str:
+        """How messages name the grid."""
+        return self.place if self.place == "--grid" else f"{self.place}: grid"
+
+    def as_json(self) -> dict[str, Any]:
+        """For `sweep.json`, without secrets."""
+        stages = {name: getattr(self.stages, name) for name in _STAGES}
+        return {"grid": dict(self.axes), "options": _shown(self.options), "stages": _shown(stages)}
+
+
+def read_sweep_file(file: str | None, grid: Sequence[str]) -> SweepFile:
+    """The sweep of a file, of `--grid`, or of both: an axis of `--grid` takes the place of the file's.
+
+    Raises:
+        InputError: a file that cannot be read, keys that it may not have, values of another kind, or no grid.
+    """
+    found = {} if file is None else read_config(file, None)
+    place = file or "--grid"
+    _known(found, _KEYS, place)
+    # None where a key stands alone: as if it were not there.
+    parts = {key: _mapping(found.get(key) or {}, f"{place}: {key}") for key in ("grid", "options", "stages")}
+    axes = {name.replace("-", "_"): values for name, values in parts["grid"].items()} | read_axes(grid)
+    check_axes(axes, place if file is None else f"{file}: grid")
+    output, jobs = found.get("output"), found.get("jobs")
+    if output is not None and not isinstance(output, str):
+        raise InputError(f"{place}: output is {output!r}, not a folder")
+    if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
+        raise InputError(f"{place}: jobs is {jobs!r}, not a number of processes, 1 or more")
+    return SweepFile(place, axes, parts["options"], _stages(parts["stages"], f"{place}: stages"), output, jobs)
+
+
+def _shown(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options in full, but for the values of those that hold a secret."""
+    return {
+        name: "***" if is_secret(name) else _shown(value) if isinstance(value, Mapping) else value
+        for name, value in options.items()
+    }
+
+
+def _stages(found: Mapping[str, Any], place: str) -> Stages:
+    _known(found, _STAGES, place)
+    chosen: dict[str, Any] = {}
+    for name in ("evaluate", "score"):
+        value = found.get(name)
+        if value is False:
+            chosen[name] = None
+        elif value is not None and value is not True:
+            chosen[name] = _mapping(value, f"{place}: {name}")
+    if (target := found.get("target")) is not None:
+        chosen["target"] = _mapping(target, f"{place}: target")
+    retrained = found.get("retrained")
+    if retrained is True and target is None:
+        raise InputError(
+            f"{place}: retrained is true, and there is no target to train it as; give its options of ngdiff finetune, "
+            "or its folder"
+        )
+    if isinstance(retrained, Mapping):
+        chosen["retrained"] = _mapping(retrained, f"{place}: retrained")
+    elif isinstance(retrained, bool | str | None):
+        chosen["retrained"] = retrained or None
+    else:
+        raise InputError(f"{place}: retrained is {retrained!r}, not true, a folder, or options of ngdiff finetune")
+    return Stages(**chosen)
+
+
+def _known(found: Mapping[str, Any], keys: Collection[str], place: str) -> None:
+    for key in found:
+        if key not in keys:
+            close = difflib.get_close_matches(key, keys, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(keys)}"
+            raise InputError(f"{place}: {key[:80]} is not known; {hint}")
+
+
+def _mapping(value: Any, place: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InputError(f"{place} is {value!r}, not options with their values")
+    return {str(key): own for key, own in value.items()}

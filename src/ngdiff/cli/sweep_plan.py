@@ -1,0 +1,255 @@
+"""The commands of a sweep, each checked by its own parser before the first one runs."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ngdiff.cli.option_words import OptionWords, as_words, options_in
+from ngdiff.cli.score import PARSER as SCORE
+from ngdiff.cli.score import ScoreOptions
+from ngdiff.cli.sweep_file import SweepFile
+from ngdiff.cli.task import task_of
+from ngdiff.cli.tasks import TASKS
+from ngdiff.data import read_rows
+from ngdiff.errors import InputError
+from ngdiff.sweep import Job, axes_that_matter, name_of, points_of
+from ngdiff.training import UnlearnConfig
+
+# What a sweep decides itself.
+_OF_THE_SWEEP = ("output", "output_dir", "overwrite", "resume", "dry_run")
+# Which images a model never saw; of texts it is the retain set that says it.
+_OF_IMAGES = ("forget_class", "forget_rows", "forget_seed")
+
+
+def plan(asked: SweepFile, shared: Sequence[str], folder: Path) -> tuple[list[Job], dict[str, dict[str, Any]]]:
+    """The commands in the order in which they run, and the rows of the table: what `Record` takes.
+
+    Every command line goes through the parser of its command, and every file of rows is read once.
+
+    Args:
+        asked: The sweep.
+        shared: Options of `ngdiff unlearn` from the command line; they win over those of the file.
+        folder: Of the sweep.
+
+    Raises:
+        InputError: what any of the commands would refuse; names the run.
+    """
+    return _Plan(asked, shared, folder).made()
+
+
+@dataclass
+class _Run:
+    """A point of the grid: the options of `ngdiff unlearn` there, as words and as its parser reads them."""
+
+    name: str
+    point: Mapping[str, Any]
+    words: OptionWords
+    options: Any = None
+    seed: int | None = None
+    evaluation: OptionWords | None = None
+
+
+class _Plan:
+    def __init__(self, asked: SweepFile, shared: Sequence[str], folder: Path) -> None:
+        self.asked, self.stages, self.axes, self.folder = asked, asked.stages, asked.axes, folder
+        if "task" in self.axes:
+            raise InputError(f"{asked.grid}: each task has options of its own; make a sweep for each")
+        task = asked.options.get("task")
+        self.task = task_of([*([] if task is None else [f"--task={task}"]), *shared])
+        self.kinds = TASKS[self.task]
+        self.fixed = self._fixed(shared)
+        self._rows_read: set[str] = set()
+
+    def made(self) -> tuple[list[Job], dict[str, dict[str, Any]]]:
+        """As `plan`."""
+        runs = [self._run(point) for point in points_of(self.axes)]
+        targets = self._targets(runs)
+        for run, target in zip(runs, targets, strict=True):
+            self._accept(run, target)
+        before = self._evaluations("before", runs, [run.words["model"] for run in runs], targets)
+        models, untouched = self._never_saw(runs, targets)
+        retrained = self._evaluations("retrained", runs, models, untouched)
+        jobs: dict[str, Job] = {}
+        table: dict[str, dict[str, Any]] = {}
+        for run, *shared in zip(runs, targets, before, untouched, retrained, strict=True):
+            own = self._own_jobs(run, shared[0], shared[1], shared[3])
+            jobs |= {job.name: job for job in [*filter(None, shared), *own]}
+            for role, job in (("before", shared[1]), ("retrained", shared[3])):
+                if job is not None:
+                    table[job.entry] = {"values": {}, "role": role, "metrics": "evaluation/metrics.json"}
+            numbers = {"unlearn": None, "evaluate": "evaluation/metrics.json", "score": "metrics.json"}
+            table[run.name] = {"values": dict(run.point), "role": "run", "metrics": numbers[own[-1].command]}
+        return list(jobs.values()), table
+
+    def _fixed(self, shared: Sequence[str]) -> OptionWords:
+        """The options that all runs share."""
+        parser, place = self.kinds.unlearn.parser, self.asked.place
+        given = options_in(shared, parser.names)
+        fixed = parser.words_of(self.asked.options, f"{place}: options") | given
+        for name in (*self.axes, *fixed):
+            where = self.asked.grid if name in self.axes else place
+            if name in _OF_THE_SWEEP:
+                raise InputError(f"{where}: {name} is for the sweep to say, not for its runs; leave it out")
+            if name in self.axes and name in fixed:
+                also = "on the command line" if name in given else "among the options"
+                raise InputError(f"{where}: {name} is there and {also}; leave one of them out")
+            if name == "model" and self.stages.target is not None:
+                raise InputError(f"{where}: model is what the stage target makes; leave one of the two out")
+        return fixed
+
+    def _run(self, point: Mapping[str, Any]) -> _Run:
+        parser = self.kinds.unlearn.parser
+        words = {**self.fixed, **parser.words_of(point, self.asked.grid)}
+        if self.stages.target is not None:
+            words["model"] = ["--model=target"]  # until the target has a name
+        name = name_of(point, self.axes)
+        with _named(name):
+            values = parser.parse([*as_words(words), f"--output={self.folder / name / 'model'}"])
+        assert values is not None, "no word asks for help"
+        return _Run(name, point, words, seed=values.get("seed"))
+
+    def _targets(self, runs: Sequence[_Run]) -> list[Job | None]:
+        """The models that forget, where the sweep makes them."""
+        if self.stages.target is None:
+            return [None] * len(runs)
+        parser = self.kinds.finetune.parser
+        words = parser.words_of(self.stages.target, f"{self.asked.place}: stages: target")
+        each = [self._finetuning(words, run) for run in runs]
+        found = self._shared("target", "finetune", each, [()] * len(runs), "model")
+        for job in {job.name: job for job in found}.values():
+            self._check_finetuning(job)
+        return [*found]
+
+    def _accept(self, run: _Run, target: Job | None) -> None:
+        """The run's options once through all that `ngdiff unlearn` checks before it reads; its rows."""
+        kind, output = self.kinds.unlearn, self.folder / run.name / "model"
+        if target is not None:
+            run.words["model"] = [f"--model={target.place(self.folder)}"]
+        with _named(run.name):
+            values = kind.parser.parse([*as_words(run.words), f"--output={output}"]) or {}
+            run.options = kind.accepted(values)
+            config = kind.parser.build(UnlearnConfig, values, output_dir=str(output))
+            evaluation = shlex.split(kind(run.options, config).evaluation())[2:]
+            for role in ("forget", "retain", "holdout"):
+                self._read(getattr(run.options, role, None), role)
+        if self.stages.evaluate is not None:
+            parser = self.kinds.evaluate.parser
+            more = parser.words_of(self.stages.evaluate, f"{self.asked.place}: stages: evaluate")
+            run.evaluation = options_in(evaluation, parser.names) | more
+
+    def _never_saw(
+        self, runs: Sequence[_Run], targets: Sequence[Job | None]
+    ) -> tuple[list[list[str] | None], list[Job | None]]:
+        """The words `--model=...` of the models that never saw what is to be forgotten; the jobs that make them."""
+        asked, nothing = self.stages.retrained, [None] * len(runs)
+        if asked is None:
+            return [*nothing], [*nothing]
+        if isinstance(asked, str):
+            return [[f"--model={asked}"] for _ in runs], [*nothing]
+        parser, place = self.kinds.finetune.parser, f"{self.asked.place}: stages: "
+        own = isinstance(asked, Mapping)
+        words = parser.words_of(asked if own else self.stages.target or {}, place + ("retrained" if own else "target"))
+        each, needs = [], []
+        for run, target in zip(runs, targets, strict=True):
+            kept = self._kept(run.options)
+            finetuning = self._finetuning({**kept, **words} if own else {**words, **kept}, run)
+            job = Job("retrained-model", "finetune", tuple(as_words(finetuning)), "model")
+            fresh = self._check_finetuning(job).fresh
+            need: tuple[str, ...] = ()
+            if fresh and self.task == "text" and target is not None and "tokenizer" not in finetuning:
+                # One trained on other rows would make other tokens: nothing of the two models would compare.
+                finetuning["tokenizer"], need = [f"--tokenizer={target.place(self.folder)}"], (target.name,)
+            each.append(finetuning)
+            needs.append(need)
+        found = self._shared("retrained-model", "finetune", each, needs, "model")
+        return [[f"--model={job.place(self.folder)}"] for job in found], [*found]
+
+    def _kept(self, options: Any) -> OptionWords:
+        """What a model is trained on that never saw what a run forgets."""
+        if self.task == "text":
+            return {"train": [f"--train={options.retain}"]}
+        given = {name: getattr(options, name) for name in _OF_IMAGES}
+        return {name: [f"--{name}={value}"] for name, value in given.items() if value is not None}
+
+    def _finetuning(self, words: OptionWords, run: _Run) -> OptionWords:
+        own = {"task": [f"--task={self.task}"], "seed": [f"--seed={run.seed}"]}
+        wanted = [name for name, on in (("task", self.task != "text"), ("seed", run.seed is not None)) if on]
+        return {**words, **{name: own[name] for name in wanted if name not in words}}
+
+    def _check_finetuning(self, job: Job) -> Any:
+        kind, output = self.kinds.finetune, job.place(self.folder)
+        with _named(job.entry):
+            values = kind.parser.parse([*job.words, f"--output={output}"]) or {}
+            options = kind.accepted(values)
+            self._read(getattr(options, "train", None), "train")
+            return kind(options, kind.arguments(values, output))
+
+    def _evaluations(
+        self, name: str, runs: Sequence[_Run], models: Sequence[list[str] | None], makers: Sequence[Job | None]
+    ) -> list[Job | None]:
+        """The evaluations of shared models on the sets of the runs."""
+        if self.stages.evaluate is None or None in models:
+            return [None] * len(runs)
+        each = [{**(run.evaluation or {}), "model": model or []} for run, model in zip(runs, models, strict=True)]
+        needs = [() if maker is None else (maker.name,) for maker in makers]
+        return [*self._shared(name, "evaluate", each, needs, "evaluation")]
+
+    def _shared(
+        self, name: str, command: str, each: Sequence[OptionWords], needs: Sequence[tuple[str, ...]], output: str
+    ) -> list[Job]:
+        """For each run the job that it shares with the others that need the same."""
+        keys = [(tuple(as_words(words)), need) for words, need in zip(each, needs, strict=True)]
+        matter = axes_that_matter(self.axes, keys)
+        # The only seed of a grid names what it decides, too: others may come.
+        alone = [need for _, need in keys] if "seed" not in matter else []
+        if alone and "seed" in self.axes and any("seed=" in text for text in (*keys[0][0], *keys[0][1])):
+            matter += ["seed"] if len(self.axes["seed"]) == 1 else []
+        jobs = []
+        for point, (words, need) in zip(points_of(self.axes), keys, strict=True):
+            part = name_of({option: point[option] for option in self.axes if option in matter}, self.axes)
+            jobs.append(Job(",".join(filter(None, (name, part))), command, words, output, need))
+        return jobs
+
+    def _own_jobs(self, run: _Run, target: Job | None, before: Job | None, retrained: Job | None) -> list[Job]:
+        """What is done for one run alone."""
+        needs = () if target is None else (target.name,)
+        jobs = [Job(run.name, "unlearn", tuple(as_words(run.words)), "model", needs)]
+        if run.evaluation is None:
+            return jobs
+        evaluation = {**run.evaluation, "model": [f"--model={jobs[0].place(self.folder)}"]}
+        jobs.append(Job(run.name, "evaluate", tuple(as_words(evaluation)), "evaluation", (jobs[0].name,)))
+        with _named(run.name):
+            kind = self.kinds.evaluate
+            kind(kind.accepted(kind.parser.parse([*jobs[1].words, f"--output={jobs[1].place(self.folder)}"]) or {}))
+        if self.stages.score is None:
+            return jobs
+        others = {name: job for name, job in (("before", before), ("retrained", retrained)) if job is not None}
+        against = {name: [f"--{name}={job.place(self.folder)}"] for name, job in others.items()}
+        words = {**against, **SCORE.words_of(self.stages.score, f"{self.asked.place}: stages: score")}
+        score = Job(
+            run.name,
+            "score",
+            (str(jobs[1].place(self.folder)), *as_words(words)),
+            "metrics.json",
+            (jobs[1].name, *(job.name for job in others.values())),
+        )
+        SCORE.build(ScoreOptions, SCORE.parse(score.words) or {})
+        return [*jobs, score]
+
+    def _read(self, source: str | None, role: str) -> None:
+        """Read rows once, so that a file that cannot be used is found now."""
+        if source is not None and source not in self._rows_read:
+            read_rows(source, role=f"--{role}")
+            self._rows_read.add(source)
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Name the run in what is refused."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error

@@ -1,0 +1,74 @@
+"""`sweep.json`: the grid, every command with its end, every run with its numbers."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ngdiff.errors import InputError
+from ngdiff.files import write_json
+from ngdiff.sweep.jobs import Job, Result
+
+SWEEP = "sweep.json"
+
+
+@dataclass
+class Record:
+    """What a sweep is and what became of it; `write` keeps it.
+
+    Attributes:
+        folder: Of the sweep.
+        head: Grid, options and stages as given.
+        runs: Name -> `values` (the point of the grid), `role` (run, before or retrained) and `metrics`, the name of the
+            file with its numbers.
+        jobs: In the order in which they start where nothing hinders them.
+        results: By name of the job.
+    """
+
+    folder: Path
+    head: Mapping[str, Any]
+    runs: Mapping[str, Mapping[str, Any]]
+    jobs: Sequence[Job]
+    results: dict[str, Result] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for job in self.jobs:
+            self.results.setdefault(job.name, Result())
+
+    def take_over(self) -> None:
+        """Count what an earlier call has done as done: the same words, its files there, and so all that it needs.
+
+        Raises:
+            InputError: the folder holds no record of a sweep.
+        """
+        path = self.folder / SWEEP
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))["jobs"]
+            known = {name: (job["words"], job["status"], job["seconds"]) for name, job in before.items()}
+        except FileNotFoundError:
+            known = {}  # it was killed before it wrote one: the runs know how far they are
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"--resume: {path} is no record of a sweep; choose another --output") from error
+        for job in self.jobs:
+            words, status, seconds = known.get(job.name, (None, None, None))
+            whole = status == "done" and words == job.as_json()["words"] and job.has_results(self.folder)
+            if whole and all(self.results[need].earlier for need in job.needs):
+                self.results[job.name] = Result("done", 0, seconds, earlier=True)
+
+    def write(self) -> None:
+        """Write `sweep.json`, whole or not at all."""
+        jobs = {job.name: {**job.as_json(), **self.results[job.name].as_json()} for job in self.jobs}
+        runs = {name: {**run, "metrics": self._metrics(name, run["metrics"])} for name, run in self.runs.items()}
+        write_json(self.folder / SWEEP, {**self.head, "runs": runs, "jobs": jobs})
+
+    def not_done(self) -> list[Job]:
+        """Jobs that failed, were stopped or left out, in their order."""
+        return [job for job in self.jobs if self.results[job.name].status != "done"]
+
+    def _metrics(self, name: str, file: str | None) -> Any:
+        """The numbers of a run; None where its jobs are not all done."""
+        own = [self.results[job.name].status for job in self.jobs if job.entry == name]
+        if file is None or any(status != "done" for status in own):
+            return None
+        return json.loads((self.folder / name / file).read_text(encoding="utf-8"))
