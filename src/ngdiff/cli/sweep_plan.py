@@ -150,8 +150,9 @@ class _Plan:
         if isinstance(asked, str):
             return [[f"--model={asked}"] for _ in runs], [*nothing]
         parser, place = self.kinds.finetune.parser, f"{self.asked.place}: stages: "
-        own = isinstance(asked, Mapping)
-        words = parser.words_of(asked if own else self.stages.target or {}, place + ("retrained" if own else "target"))
+        own = not isinstance(asked, bool)
+        given = self.stages.target or {} if isinstance(asked, bool) else asked
+        words = parser.words_of(given, place + ("retrained" if own else "target"))
         each, needs = [], []
         for run, target in zip(runs, targets, strict=True):
             kept = self._kept(run.options)
