@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ngdiff.errors import InputError
@@ -63,6 +63,7 @@ def test_names_that_a_person_can_read() -> None:
     ]
 
 
+@settings(deadline=None)  # no timed assertion on a busy machine
 @given(st.dictionaries(st.sampled_from(["a", "b_c", "seed"]), VALUES, min_size=1))
 def test_names_are_folders_and_differ(axes: dict[str, list[Any]]) -> None:
     names = [name_of(point, axes) for point in points_of(axes)]
