@@ -60,7 +60,7 @@ def test_an_input_that_the_model_does_not_take_is_named(tiny_model, random_rows,
 
 def test_a_task_makes_its_own_batches(tiny_model, random_rows, tmp_path):
     first = trainer_with(None, tiny_model, random_rows, tmp_path)
-    with pytest.raises(InputError, match="a task makes batches of its own"):
+    with pytest.raises(InputError, match="a task makes its own batches"):
         UnlearnTrainer(
             LlamaForCausalLM(LlamaConfig(num_hidden_layers=1, hidden_size=8, num_attention_heads=1, vocab_size=64)),
             first.args,

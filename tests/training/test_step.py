@@ -10,6 +10,7 @@ from torch import nn
 
 from ngdiff.core import Answers
 from ngdiff.objectives import FORGET_OBJECTIVES, RETAIN_OBJECTIVES
+from ngdiff.training.compared import Compared
 from ngdiff.training.gradients import OneBuffer, TwoBuffers
 from ngdiff.training.moments import unobserved
 from ngdiff.training.objective_pass import ObjectivePass
@@ -33,7 +34,9 @@ class Run:
         self.model = nn.Linear(4, 3).double()
         objectives = {"retain": RETAIN_OBJECTIVES["ce"], "forget": FORGET_OBJECTIVES["ce"]}
         task: Any = SimpleNamespace(forward=forward)
-        passes = ObjectivePass(task, objectives, None, model=self.model, processes=1, autocast=contextlib.nullcontext)
+        passes = ObjectivePass(
+            task, objectives, Compared(), model=self.model, processes=1, autocast=contextlib.nullcontext
+        )
         weigher = Weigher(WEIGHTINGS[weighting], objectives, 0, ceiling=ceiling, knows_cosine=kind is TwoBuffers)
         self.summed: list[torch.Tensor] = []
         self.step = TwoGradientStep(
