@@ -148,6 +148,7 @@ def test_what_two_began_one_ends(material, tmp_path, whole, copy_of):
     assert sum(r["grad_norm"] == 1234.5 for r in found) == 2  # taken from the files and not computed again
 
 
+@pytest.mark.slow
 def test_a_used_folder_is_refused_by_the_first_and_nobody_waits(material, whole, copy_of):
     folder = copy_of(whole)
     before = everything_in(folder)

@@ -51,7 +51,7 @@ def model_with_dropout(material, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
-@pytest.mark.parametrize("when", ["epoch", "steps"])
+@pytest.mark.parametrize("when", [pytest.param("epoch", marks=pytest.mark.slow), "steps"])
 def test_killed_and_resumed(material, model_with_dropout, tmp_path, when):
     if when == "epoch":
         options = {"per_device_train_batch_size": 2}
