@@ -16,8 +16,8 @@ def limits(columns: Columns, run: Run) -> list[str]:
         "It is about the one model whose hashes stand above: not about copies, backups, checkpoints, models made from "
         "it, the training data, or logs of what a model said.",
         "The model was changed so that it no longer says the answers; the rows were not removed from its training. "
-        "Training it further, even on other data, quantising it or attacking its weights can bring answers back, and "
-        "none of that was tried here.",
+        "Training it further, even on other data, quantising it or attacking its weights can bring answers back. This "
+        "page says nothing of that; `ngdiff audit` tries it.",
         "The model was asked by one template and answered greedily. Other words, other languages, longer prompts or "
         "sampling may bring answers that this page does not have.",
         "Intervals say how far a number would move with other rows of the same kind. They say nothing of another seed.",

@@ -11,6 +11,8 @@ from ngdiff.training.compared import Compared
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.levels import Levels
 from ngdiff.training.mean_loss import MeanLossTrainer
+from ngdiff.training.pairing import PairSampler
+from ngdiff.training.prepare import refresh_levels
 from ngdiff.training.step_log import StepLog
 
 logger = logging.getLogger(__name__)
@@ -23,12 +25,13 @@ class ArrivingTrainer(MeanLossTrainer):
     compared: Compared
     run_state: RunState
     step_log: StepLog
+    sampler: PairSampler
     arrival: Arrival | None = None  # of a run under way that ends by itself
 
     @property
     def steps_of_pass(self) -> int:
         """Steps of one pass over the forget rows."""
-        raise NotImplementedError
+        return len(self.sampler) // self.args.rows_per_step
 
     @contextmanager
     def until_arrived(self) -> Iterator[None]:
@@ -41,6 +44,10 @@ class ArrivingTrainer(MeanLossTrainer):
             yield
         finally:
             self.args.num_train_epochs, self.arrival = least, None
+
+    def start_step(self) -> None:
+        """Before a step: look at the levels again, where they are due."""
+        refresh_levels(self)
 
     def end_step(self) -> None:
         """After a step: has the forget loss come to its levels?"""

@@ -195,6 +195,7 @@ def _check_optim_args(args: Any, name: str) -> None:
     _settings(without, name)
     try:
         _of_trainer(args)
+    # How transformers says that it does not take them (a KeyError: one that an optimizer must have is missing).
     except (ValueError, TypeError, NotImplementedError, KeyError) as error:
         raise InputError(f"--optim-args {given} with --optim {name}: {error}") from error
 

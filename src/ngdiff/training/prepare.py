@@ -6,6 +6,7 @@
 from typing import Any
 
 import torch
+from torch import nn
 
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.objectives import forget_ceiling
@@ -13,6 +14,7 @@ from ngdiff.training.gradients import gradients_for
 from ngdiff.training.levels import unknown_hardness
 from ngdiff.training.notices import check_base_model, notice_start
 from ngdiff.training.objective_pass import ObjectivePass
+from ngdiff.training.references import References
 from ngdiff.training.sampled import prepare_sampled
 from ngdiff.training.sharding import fresh_weights
 from ngdiff.training.step import TwoGradientStep
@@ -65,7 +67,7 @@ def prepare_references(trainer: Any) -> None:
         InputError: a resumed run whose references are not there.
         WriteError: the disk is full.
     """
-    references, args = trainer.compared.references, trainer.args
+    references = trainer.compared.references
     if references is None:
         return
     if trainer.state.global_step > 0:  # the weights are no longer those before unlearning
@@ -73,16 +75,7 @@ def prepare_references(trainer: Any) -> None:
         return
     # Autocast: the frozen head computes in the precision of the model's own.
     with trainer.observe("references"), fresh_weights(trainer.model_wrapped), trainer.accelerator.autocast():
-        trainer.run_state.references = references.compute(
-            trainer.model_wrapped,
-            trainer.task.forward,
-            trainer.task.collate,
-            batch_size=args.per_device_eval_batch_size,
-            device=args.device,
-            process=args.process_index,
-            processes=args.world_size,
-            wait=trainer.accelerator.wait_for_everyone,
-        )
+        trainer.run_state.references = _ask(trainer, references, trainer.model_wrapped)
 
 
 def prepare_teacher(trainer: Any) -> None:
@@ -95,21 +88,27 @@ def prepare_teacher(trainer: Any) -> None:
         InputError: a base model of other tokens, or one that knows the rows.
         WriteError: the disk is full.
     """
-    teacher, args = trainer.compared.teacher, trainer.args
+    teacher = trainer.compared.teacher
     if teacher is None or (trainer.run_state.teacher and teacher.found(trainer.run_state.teacher)):
         return
-    base = load_base_model(trainer.compared.base_model).to(args.device)
+    base = load_base_model(trainer.compared.base_model).to(trainer.args.device)
     with trainer.observe("references"), trainer.accelerator.autocast():
-        trainer.run_state.teacher = teacher.compute(
-            base,
-            trainer.task.forward,
-            trainer.task.collate,
-            batch_size=args.per_device_eval_batch_size,
-            device=args.device,
-            process=args.process_index,
-            processes=args.world_size,
-            wait=trainer.accelerator.wait_for_everyone,
-        )
+        trainer.run_state.teacher = _ask(trainer, teacher, base)
+
+
+def _ask(trainer: Any, references: References, model: nn.Module) -> str:
+    """What a model says of the rows of `references`; identity of it (`References.compute`)."""
+    args = trainer.args
+    return references.compute(
+        model,
+        trainer.task.forward,
+        trainer.task.collate,
+        batch_size=args.per_device_eval_batch_size,
+        device=args.device,
+        process=args.process_index,
+        processes=args.world_size,
+        wait=trainer.accelerator.wait_for_everyone,
+    )
 
 
 def prepare_levels(trainer: Any) -> None:

@@ -38,7 +38,7 @@ from ngdiff.training.moments import Observer, unobserved
 from ngdiff.training.notices import notice_end
 from ngdiff.training.pairing import PairCollator, PairDataset, PairSampler
 from ngdiff.training.precision import GRADIENT_NOISE, LOSS_NOISE, precision_of, refuse_half_precision
-from ngdiff.training.prepare import make_step, prepare, refresh_levels
+from ngdiff.training.prepare import make_step, prepare
 from ngdiff.training.probing import Prober, figures_of
 from ngdiff.training.progress import StepProgress
 from ngdiff.training.sets import count_step, read_sets
@@ -241,7 +241,6 @@ class UnlearnTrainer(ArrivingTrainer):
         Returns:
             The retain objective of the step with its last micro-batch, 0 with the others.
         """
-
         taken, number = cast(TwoGradientStep, self._step), self.state.global_step + 1
 
         def run(side: Side, batch: Mapping[str, Any], factor: float) -> None:
@@ -282,15 +281,6 @@ class UnlearnTrainer(ArrivingTrainer):
         return known if grad_norm is None and known is not None else super()._get_grad_norm(model, grad_norm=grad_norm)
 
     # ---- the learning rate -----------------------------------------------------------------------------------------
-
-    @property
-    def steps_of_pass(self) -> int:
-        """Steps of one pass over the forget rows."""
-        return len(self.sampler) // self.args.rows_per_step
-
-    def start_step(self) -> None:
-        """Before a step: look at the levels again, where they are due."""
-        refresh_levels(self)
 
     def choose_learning_rate(self) -> None:
         """Probe and set the learning rate if this step asks for it. Gradients are final when this runs."""
