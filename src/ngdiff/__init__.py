@@ -4,7 +4,9 @@ The names most programs need; everything else stands in the packages below. They
 `import ngdiff` and `ngdiff --version` do not wait for torch.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ngdiff.lazy import make_lazy
 
 if TYPE_CHECKING:
     from ngdiff.training import UnlearnConfig, UnlearnTrainer
@@ -13,10 +15,4 @@ __version__ = "0.1.0"
 
 __all__ = ["UnlearnConfig", "UnlearnTrainer", "__version__"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in ("UnlearnConfig", "UnlearnTrainer"):
-        import ngdiff.training
-
-        return getattr(ngdiff.training, name)
-    raise AttributeError(f"module 'ngdiff' has no attribute {name!r}")
+make_lazy(__name__)

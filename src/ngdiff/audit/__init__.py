@@ -1,10 +1,15 @@
 """Does it stay forgotten? Attacks on a model that has unlearned, and the same on one that never saw the rows."""
 
-from ngdiff.audit.attacks import ATTACKS
-from ngdiff.audit.base import Attack, Bed, NotApplicableError, Variant, variant_of
-from ngdiff.audit.compare import compared
-from ngdiff.audit.run import Budget, OutOfTimeError, run_attack
-from ngdiff.audit.target import Target
+from typing import TYPE_CHECKING
+
+from ngdiff.lazy import make_lazy
+
+if TYPE_CHECKING:
+    from ngdiff.audit.attacks import ATTACKS
+    from ngdiff.audit.base import Attack, Bed, NotApplicableError, Variant, variant_of
+    from ngdiff.audit.compare import compared
+    from ngdiff.audit.run import Budget, OutOfTimeError, run_attack
+    from ngdiff.audit.target import Target
 
 __all__ = [
     "ATTACKS",
@@ -19,3 +24,5 @@ __all__ = [
     "run_attack",
     "variant_of",
 ]
+
+make_lazy(__name__)

@@ -1,12 +1,17 @@
 """Evaluation: predict once (model and rows to records), score often (records to metrics)."""
 
-from ngdiff.evaluation.evaluate import EvaluationResult, evaluate
-from ngdiff.evaluation.generation import generate_answers
-from ngdiff.evaluation.likelihood import TokenScores, token_nll, token_scores
-from ngdiff.evaluation.predict import predict
-from ngdiff.evaluation.records import Likelihood, Record
-from ngdiff.evaluation.write import write_evaluation
-from ngdiff.scoring.table import format_comparison, format_table
+from typing import TYPE_CHECKING
+
+from ngdiff.lazy import make_lazy
+
+if TYPE_CHECKING:
+    from ngdiff.evaluation.evaluate import EvaluationResult, evaluate
+    from ngdiff.evaluation.generation import generate_answers
+    from ngdiff.evaluation.likelihood import TokenScores, token_nll, token_scores
+    from ngdiff.evaluation.predict import predict
+    from ngdiff.evaluation.records import Likelihood, Record
+    from ngdiff.evaluation.write import write_evaluation
+    from ngdiff.scoring.table import format_comparison, format_table
 
 __all__ = [
     "EvaluationResult",
@@ -22,3 +27,5 @@ __all__ = [
     "token_scores",
     "write_evaluation",
 ]
+
+make_lazy(__name__)
