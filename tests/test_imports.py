@@ -87,7 +87,7 @@ OTHERS: dict[str, set[str]] = {
     # Batches and tokens are its work: it builds the tensors and is given a tokenizer.
     "data": {"datasets", "datasketch", "jinja2", "numpy", "PIL", "pyarrow", "torch"},
     "metrics": {"numpy", "regex", "scipy", "rouge_score"},
-    "report": {"jinja2", "markupsafe", "matplotlib", "numpy", "scipy"},
+    "report": {"huggingface_hub", "jinja2", "markupsafe", "matplotlib", "numpy", "scipy", "yaml"},
     "modeling": {"torch", "transformers", "tokenizers", "huggingface_hub", "peft", "safetensors"},
     "speed": {"torch", "transformers", "cut_cross_entropy", "liger_kernel"},
     "scoring": {"scipy"},

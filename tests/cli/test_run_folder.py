@@ -105,7 +105,9 @@ def test_the_last_manifest_holds_what_was_made_and_found(place):
     finish(place)
     last = manifest(place)
     assert last["extra"] == {"finished": True, "losses": 1.5, "processes": 1}
-    assert last["outputs"] == {name: sha256_file(place / name) for name in ("model.safetensors", "log.json")}
+    assert last["outputs"] == {
+        name: sha256_file(place / name) for name in ("model.safetensors", "log.json", "README.md")
+    }
 
 
 def test_a_run_that_fails_stays_unfinished(place):

@@ -7,6 +7,7 @@ from ngdiff.cli.run_folder import RunFolder
 from ngdiff.cli.signals import SIGNALS
 from ngdiff.cli.task import task_of
 from ngdiff.cli.tasks import TASKS
+from ngdiff.cli.unlearn_run import losses_as_extra
 from ngdiff.modeling import save_model
 from ngdiff.paths import user_path
 
@@ -46,6 +47,7 @@ def run(words: list[str]) -> None:
         result = material.train(callbacks=[AtBegin(begin)], resume=checkpoint or False, stop_request=SIGNALS.request)
         ruined = result.outcome.ruined
         place = folder.model_place(ruined)
+        folder.extra |= {"steps": result.steps, "epochs": result.epochs, **losses_as_extra(result.outcome)}
         folder.add_model(save_model(material.model, material.companion, place) if is_first() else [], ruined)
     if ruined:
         raise ruined_error(folder.path, result.outcome, "--max-loss")

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ngdiff import __version__
 from ngdiff.cli.options import OutputOptions, resolved
 from ngdiff.cli.processes import is_first, wait_for_all
 from ngdiff.cli.resume import checkpoint_to_resume, is_done, refuse_other_run
@@ -13,10 +14,11 @@ from ngdiff.cli.signals import SIGNALS
 from ngdiff.evidence.ledger import read_retests, refuse_came_back
 from ngdiff.evidence.read_run import read_run
 from ngdiff.evidence.verdicts import read_verdicts, refuse_unmet
-from ngdiff.files import check_output, prepare_output
+from ngdiff.files import check_output, prepare_output, write_text
 from ngdiff.manifest import now, write_manifest
 from ngdiff.modeling.folders import MERGED_BASE
 from ngdiff.paths import user_path
+from ngdiff.report.card import CARD, model_card
 from ngdiff.training.checkpoint import WholeCheckpoint
 
 
@@ -26,7 +28,8 @@ class RunFolder:
     The folder is checked when the object is made. `describe` says what the run is and, with `--resume`, compares it
     with the run that began there. As a context manager it lasts from there to the end: `begin` empties the folder and
     writes the first manifest, and where the block ends without an exception after `begin`, the last manifest is
-    written, with hashes of `outputs`. All processes of a run do the same; the first one reads and writes.
+    written, with hashes of `outputs`, after the card of the model. All processes of a run do the same; the first one
+    reads and writes.
 
     Args:
         command: Name of the command.
@@ -54,6 +57,8 @@ class RunFolder:
         self._where: dict[str, Any] = {"overwrite": options.overwrite, "resume": options.resume, "inputs": inputs}
         self._manifest: dict[str, Any] = {"command": ["ngdiff", command, *words], "seed": config.seed}
         self._always: dict[str, Any] = {}
+        self._model: list[str] = []  # names of its files
+        self._place = self.path
         if is_first():
             check_output(options.output, **self._where)
 
@@ -129,6 +134,7 @@ class RunFolder:
         """Count the files of the model, written to `model_place`, among the outputs."""
         if is_first() and not ruined:
             drop_ruined(self.path)
+        self._model, self._place = list(files), self.model_place(ruined)
         self.outputs += in_ruined(files) if ruined else files
         base = self.path / MERGED_BASE  # without which an adapter is nothing
         self.outputs += [f"{MERGED_BASE}/{file.name}" for file in base.iterdir()] if base.is_dir() else []
@@ -143,4 +149,15 @@ class RunFolder:
     ) -> None:
         if kind is None and self._begun and is_first():
             extra = {"finished": True, **self.extra, **self._always}
+            self._write_card(extra)
             write_manifest(self.path, **self._manifest, extra=extra, outputs=self.outputs)
+
+    def _write_card(self, extra: Mapping[str, Any]) -> None:
+        """Write the card beside the model, in the place of that of PEFT."""
+        if not self._model:
+            return
+        name = CARD if self._place == self.path else f"{RUINED}/{CARD}"
+        options = self._manifest["config"]
+        card = model_card(self.path.name, self._model, options, {**self._manifest, "extra": extra}, __version__)
+        write_text(self.path / name, card)
+        self.outputs += [name] if name not in self.outputs else []

@@ -32,8 +32,9 @@ def train(trainer: UnlearnTrainer, companion: Any, folder: RunFolder, checkpoint
     parts = trainer.args.parts
     folder.extra["method"] = {"weighting": parts.weighting, "forget": parts.forget, "retain": parts.retain}
     folder.extra["formulas"] = _formulas(trainer)
-    folder.extra["formulas"] = _formulas(trainer)
-    folder.extra |= _as_extra(outcome)
+    folder.extra["steps"] = trainer.state.global_step
+    folder.extra |= losses_as_extra(outcome)
+    folder.extra["max_retain_loss"] = outcome.bound if math.isfinite(outcome.bound) else None
     if is_first():
         folder.outputs.append("training_log.json")
         log = trainer.state.log_history
@@ -66,11 +67,10 @@ def _formulas(trainer: UnlearnTrainer) -> dict[str, str]:
     return {name: formula for name, formula in parts.items() if formula}
 
 
-def _as_extra(outcome: Outcome) -> dict[str, Any]:
+def losses_as_extra(outcome: Outcome) -> dict[str, Any]:
     """For the manifest: losses, and the rows that they are the means of."""
     return {
         "losses_before": without_nan(outcome.before),
         "losses_after": without_nan(outcome.after),
         "rows_of_losses": dict(outcome.rows),
-        "max_retain_loss": outcome.bound if math.isfinite(outcome.bound) else None,
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.report.folders import Run
+from ngdiff.report.method_words import method_in_words
 
 ROLES = {
     "forget": "to be forgotten",
@@ -76,7 +77,7 @@ def asked(run: Run) -> Asked:
         ],
         models=_models(run),
         template=_template(manifest),
-        method=_sentences(options, extra),
+        method=method_in_words(options, extra),
         formulas={str(name): str(formula) for name, formula in formulas.items()},
         facts={
             "finished": manifest["utc"],
@@ -112,43 +113,6 @@ def _described(title: str, model: Mapping[str, Any]) -> ModelFiles:
     if not model.get("files"):
         note = note or "from the hub; its revision is not known"
     return ModelFiles(title, str(model.get("source", model.get("shape", "not known"))), model.get("files", {}), note)
-
-
-def _sentences(options: Mapping[str, Any], extra: Mapping[str, Any]) -> list[str]:
-    """The method and its settings in words."""
-    parts = extra.get("method", {})
-    name = options.get("method", parts.get("weighting", "ngdiff"))
-    found = [f"Method {name}."]
-    if parts:
-        found.append(
-            f"Each step takes one gradient of rows to keep (objective {parts['retain']}) and one of rows to forget "
-            f"(objective {parts['forget']}), and follows both, weighed by {parts['weighting']}."
-        )
-    found.append(_rate(options))
-    if options.get("max_steps", -1) not in (-1, None):
-        found.append(f"{options['max_steps']} steps at most.")
-    elif "num_train_epochs" in options:
-        found.append(f"{options['num_train_epochs']:g} passes over the rows to forget.")
-    if "rows_per_step" in extra:
-        found.append(f"{extra['rows_per_step']} rows of each set in a step.")
-    if options.get("lora_rank"):
-        found.append(
-            f"An adapter (LoRA) of rank {options['lora_rank']} was trained; the model's own weights are untouched."
-        )
-    elif "lora_rank" in options:
-        found.append("All weights were trained.")
-    if options.get("forget_ceiling") is not None:
-        found.append(f"Forgetting ends at the ceiling {options['forget_ceiling']}.")
-    return found
-
-
-def _rate(options: Mapping[str, Any]) -> str:
-    if options.get("optimizer"):
-        return f"The optimizer {options['optimizer']} finds its own step size."
-    rate = options.get("learning_rate", "auto")
-    if rate in (None, "auto"):
-        return "The learning rate was found from the loss on the rows to keep."
-    return f"The learning rate was fixed at {rate}."
 
 
 def _text(value: Any) -> str:

@@ -1,0 +1,150 @@
+"""The card of a model that a run has written: its `README.md`, in the form of the Hugging Face hub."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from huggingface_hub import ModelCard, ModelCardData
+
+from ngdiff.evidence.chain import Retest
+from ngdiff.evidence.ledger import read_retests
+from ngdiff.evidence.requirements import Verdict
+from ngdiff.evidence.verdicts import read_verdicts
+from ngdiff.report.base_card import CARD as CARD  # for those who write it
+from ngdiff.report.base_card import Base, base_of, short_name
+from ngdiff.report.limits import NO_OPINION, NOT_REMOVED
+from ngdiff.report.loading import Block, loading, serving
+from ngdiff.report.method_words import finetuning_in_words, method_in_words
+from ngdiff.report.page import page
+from ngdiff.scoring.quantities import shown
+
+ADAPTER_CONFIG = "adapter_config.json"
+_ROLES = {
+    "forget": "to be forgotten",
+    "retain": "to be kept",
+    "holdout": "never seen, for comparison",
+    "train": "learned",
+}
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the text of a card shows; see `templates/card.md.j2`."""
+
+    title: str
+    what: str
+    ruined: str
+    rows: list[tuple[str, str, str, str]]
+    method: list[str]
+    formulas: Mapping[str, str]
+    losses: list[tuple[str, str, str, str]]
+    verdicts: list[tuple[str, str, str, str, str]]
+    earlier: list[tuple[str, str, str, str]]
+    code: str
+    template: str | None
+    template_text: str | None
+    serving: list[Block]
+    limits: list[str]
+    facts: Mapping[str, str]
+
+
+def model_card(
+    name: str, files: Sequence[str], options: Mapping[str, Any], manifest: Mapping[str, Any], version: str
+) -> str:
+    """The `README.md` of a model: YAML head and Markdown.
+
+    It holds counts and hashes of rows, no text of them, and of paths the last part of a folder's name alone, in one
+    line, escaped and cut. The licence is that of the base model, where its own card or config names one.
+
+    Args:
+        name: of the output folder.
+        files: names of the model's files.
+        options: all of the run, as `config.yaml` has them.
+        manifest: of the run: `command`, `data`, `model`, `template`, `template_text`, `seed` and `extra` are used.
+        version: of ngdiff.
+    """
+    extra, template = manifest["extra"], manifest["template"]
+    adapter = ADAPTER_CONFIG in files
+    base = base_of(manifest["model"] or {}, adapter=adapter)
+    unlearned = manifest["command"][1] == "unlearn"
+    serve = []
+    if template is not None:
+        serve = serving(template=template, adapter=adapter, base=base.repository, rank=options.get("lora_rank") or None)
+    text = manifest.get("template_text")
+    content = Card(
+        title=short_name(name),
+        what=_what(base, manifest["data"], unlearned=unlearned, adapter=adapter, version=version),
+        ruined=str(extra.get("ruined", "")),
+        rows=[_row(role, own) for role, own in manifest["data"].items()],
+        method=(method_in_words if unlearned else finetuning_in_words)(options, extra),
+        formulas={str(key): str(value) for key, value in extra.get("formulas", {}).items()},
+        losses=_losses(extra),
+        verdicts=[_verdict(one) for one in read_verdicts(extra)],
+        earlier=[_earlier(one) for one in read_retests(extra)],
+        code=loading(
+            template=template, template_text=text, adapter=adapter, own_code=bool(options.get("trust_remote_code"))
+        ),
+        template=template,
+        template_text=text,
+        serving=serve,
+        limits=_limits(unlearned=unlearned),
+        facts={"seed": str(manifest["seed"]), "processes": str(extra.get("processes", 1))},
+    )
+    body = page("card", "markdown", own=content)
+    head = _head(base, adapter=adapter, image=template is None, unlearned=unlearned)
+    return str(ModelCard(f"---\n{head.to_yaml()}\n---\n\n{body}"))
+
+
+def _head(base: Base, *, adapter: bool, image: bool, unlearned: bool) -> ModelCardData:
+    tags = ["ngdiff", *(["unlearning", "machine-unlearning"] if unlearned else []), *(["lora"] if adapter else [])]
+    more: dict[str, Any] = dict(base.licence)
+    if base.repository:
+        more["base_model_relation"] = "adapter" if adapter else "finetune"
+    return ModelCardData(
+        base_model=base.repository,
+        library_name="peft" if adapter else "transformers",
+        pipeline_tag="image-classification" if image else "text-generation",
+        tags=tags,
+        **more,
+    )
+
+
+def _what(base: Base, data: Mapping[str, Any], *, unlearned: bool, adapter: bool, version: str) -> str:
+    subject = f"An adapter for “{base.name}”" if adapter else "A model"
+    source = "" if adapter else f" from “{base.name}”" if base.name else ""
+    if not unlearned:
+        return f"{subject}, made{source} by ngdiff {version}: trained on {data.get('train', {}).get('rows', '?')} rows."
+    count = data.get("forget", {}).get("rows", "?")
+    return f"{subject}, made{source} by ngdiff {version}: {count} rows were forgotten, the rest kept."
+
+
+def _row(role: str, own: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    return role, _ROLES.get(role, ""), str(own.get("rows", "-")), str(own.get("rows_sha256", "-"))
+
+
+def _losses(extra: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    before, after = extra.get("losses_before", {}), extra.get("losses_after", {})
+    rows = extra.get("rows_of_losses", {})
+    return [(role, str(rows.get(role, "-")), shown(value), shown(after.get(role))) for role, value in before.items()]
+
+
+def _verdict(one: Verdict) -> tuple[str, str, str, str, str]:
+    met = {True: "yes", False: "no", None: "open"}[one.met]
+    return one.require, shown(one.before), shown(one.value), shown(one.bound), met
+
+
+def _earlier(one: Retest) -> tuple[str, str, str, str]:
+    return shown(one.before), shown(one.after), shown(one.now), one.state
+
+
+def _limits(*, unlearned: bool) -> list[str]:
+    if unlearned:
+        return [
+            NOT_REMOVED,
+            "A mean loss hides single rows, and does not say what the model answers when it is asked.",
+            NO_OPINION,
+        ]
+    return [
+        "This model was trained, not unlearned: it may recite the rows that it learned.",
+        "A loss is no measure of how useful a model is.",
+    ]

@@ -1,0 +1,77 @@
+"""The method of a run and its settings in words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def method_in_words(options: Mapping[str, Any], extra: Mapping[str, Any]) -> list[str]:
+    """Sentences on a run of `ngdiff unlearn`.
+
+    Args:
+        options: its `config.yaml`.
+        extra: of its manifest.
+
+    >>> print(*method_in_words({"learning_rate": 1e-4, "max_steps": 3}, {}), sep="\\n")
+    Method ngdiff.
+    The learning rate was fixed at 0.0001.
+    3 steps at most.
+    """
+    parts = extra.get("method", {})
+    name = options.get("method", parts.get("weighting", "ngdiff"))
+    found = ["Method auto: what was given decides." if name == "auto" else f"Method {name}."]
+    if parts:
+        found.append(
+            f"Each step takes one gradient of rows to keep (objective {parts['retain']}) and one of rows to forget "
+            f"(objective {parts['forget']}), and follows both, weighed by {parts['weighting']}."
+        )
+    found.append(_rate(options))
+    found += _length(options, "rows to forget")
+    if "rows_per_step" in extra:
+        found.append(f"{extra['rows_per_step']} rows of each set in a step.")
+    found += _taken(extra)
+    found += _trained(options)
+    if options.get("forget_ceiling") is not None:
+        found.append(f"Forgetting ends at the ceiling {options['forget_ceiling']}.")
+    return found
+
+
+def finetuning_in_words(options: Mapping[str, Any], extra: Mapping[str, Any]) -> list[str]:
+    """Sentences on a run of `ngdiff finetune`; arguments as of `method_in_words`.
+
+    >>> print(*finetuning_in_words({"num_train_epochs": 8.0, "lora_rank": 0}, {}), sep="\\n")
+    Trained by cross-entropy of the answers.
+    8 passes over the rows at most.
+    All weights were trained.
+    """
+    images = options.get("task") == "image"
+    found = [f"Trained by cross-entropy of the {'classes' if images else 'answers'}."]
+    if options.get("learning_rate") not in (None, "auto"):
+        found.append(f"The learning rate was {options['learning_rate']}.")
+    found += [line.replace(" rows.", " rows at most.") for line in _length(options, "rows")]
+    return found + _taken(extra) + _trained(options)
+
+
+def _rate(options: Mapping[str, Any]) -> str:
+    if options.get("optimizer"):
+        return f"The optimizer {options['optimizer']} finds its own step size."
+    rate = options.get("learning_rate", "auto")
+    if rate in (None, "auto"):
+        return "The learning rate was found from the loss on the rows to keep."
+    return f"The learning rate was fixed at {rate}."
+
+
+def _length(options: Mapping[str, Any], over: str) -> list[str]:
+    if options.get("max_steps", -1) not in (-1, None):
+        return [f"{options['max_steps']} steps at most."]
+    return [f"{options['num_train_epochs']:g} passes over the {over}."] if "num_train_epochs" in options else []
+
+
+def _taken(extra: Mapping[str, Any]) -> list[str]:
+    return [f"{extra['steps']} steps were taken."] if "steps" in extra else []
+
+
+def _trained(options: Mapping[str, Any]) -> list[str]:
+    rank = options.get("lora_rank")
+    if rank:
+        return [f"An adapter (LoRA) of rank {rank} was trained; the model's own weights are untouched."]
+    return ["All weights were trained."] if "lora_rank" in options else []
