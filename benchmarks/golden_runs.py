@@ -18,9 +18,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
+import torch.distributed as dist
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.distributed import DistributedConfig
 
+from ngdiff import UnlearnConfig, UnlearnTrainer
 from ngdiff.cli import main as ngdiff
+from ngdiff.core.shards import whole
 from ngdiff.data.people import write_people
 from ngdiff.modeling.cifar_resnet import CifarResNetConfig
 
@@ -93,15 +98,54 @@ def made(folder: Path) -> Path:
 
 
 def run(words: list[str], processes: int = 1) -> None:
-    """One command; it must end well."""
+    """Run one command of ngdiff; end this program if it fails."""
     words = words if "--resume" in words else [*words, "--overwrite"]
     if processes == 1:
         status = ngdiff(words)
+        if status:
+            raise SystemExit(f"ngdiff {' '.join(words)} ended with {status}")
     else:
-        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-        status = subprocess.run([*launcher, "-m", "ngdiff", *words], timeout=300).returncode
+        launch(processes, "-m", "ngdiff", *words)
+
+
+def launch(processes: int, *words: str) -> None:
+    """Run a Python program in several processes with torchrun; end this program if it fails."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    status = subprocess.run([*launcher, *words], timeout=300).returncode
     if status:
-        raise SystemExit(f"ngdiff {' '.join(words)} ended with {status}")
+        raise SystemExit(f"{' '.join(words)} ended with {status}")
+
+
+def train_sharded(model: Path, data: Path, output: Path) -> None:
+    """One process of an unlearning run whose weights are sharded by FSDP2.
+
+    From Python, because accelerate shards nothing on a CPU, so that `--fsdp` is refused there.
+    """
+    dist.init_process_group("gloo")
+    config = DistributedConfig(fsdp_size=dist.get_world_size())
+    trainer = UnlearnTrainer(
+        AutoModelForCausalLM.from_pretrained(model, distributed_config=config, dtype=torch.float32),
+        UnlearnConfig(
+            str(output / "run"),
+            max_steps=11,
+            per_device_train_batch_size=2,
+            use_cpu=True,
+            save_strategy="no",
+            report_to=[],
+        ),
+        data / "forget.jsonl",
+        data / "retain.jsonl",
+        processing_class=AutoTokenizer.from_pretrained(model),
+    )
+    trainer.train()
+    weights = {name: whole(weight).detach().clone() for name, weight in trainer.model.named_parameters()}
+    if dist.get_rank() == 0:
+        save_file(weights, output / "model.safetensors")
+        log = {"steps": trainer.state.log_history, "probes": trainer.run_state.probes}
+        (output / "training_log.json").write_text(json.dumps(log))
+    dist.barrier()
+    sys.stdout.flush()
+    os._exit(0)  # gloo may abort when the interpreter shuts down, after everything is written
 
 
 def take(folder: Path, only: str) -> None:
@@ -127,6 +171,9 @@ def take(folder: Path, only: str) -> None:
     if only in "two processes":
         words = ["--use-cpu", "--per-device-train-batch-size", "2", "--output", str(folder / "two processes")]
         run([*text, *words], processes=2)
+    if only in "sharded":
+        (folder / "sharded").mkdir(exist_ok=True)
+        launch(2, __file__, str(folder / "sharded"), "--sharded", str(target), str(place / "data"))
     image = ["--task", "image", "--model", str(images), "--dataset", str(place / "images.npz"), "--forget-class", "bee"]
     for name, more in {"images": [], "images, batch statistics": ["--batch-norm", "train"]}.items():
         if only in name:
@@ -181,7 +228,10 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="folder for the runs")
     parser.add_argument("--against", type=Path, help="such a folder of another state of the code")
     parser.add_argument("--only", default="", help="runs whose name holds this word")
+    parser.add_argument("--sharded", type=Path, nargs=2, metavar=("MODEL", "DATA"), help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.sharded:
+        train_sharded(*options.sharded, options.output)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
     take(options.output.absolute(), options.only)
