@@ -97,12 +97,12 @@ def test_a_retrained_model_of_other_rows_is_refused(evaluation: Path, tmp_path: 
     few = write(tmp_path / "few", {"forget": SETS["forget"][:4]})
     target = tmp_path / "metrics.json"
     assert fails(capsys, evaluation, "--retrained", few, "--output", target) == (
-        "forget quality compares two models on the same rows, and there are records of 6 rows of the model and of 4 of "
+        "forget quality compares two models on the same rows, but there are records of 6 rows of the model and of 4 of "
         "the retrained one; evaluate both on the same file"
     )
     rows = [{**row, "reference": "a bird"} if i == 4 else row for i, row in enumerate(SETS["forget"])]
     other = write(tmp_path / "other", {"forget": rows})
-    assert "and 1 of 6 rows of the model are not among those of the retrained one, the first of them record 0" in fails(
+    assert "but 1 of 6 rows of the model are not among those of the retrained one (first: record 0" in fails(
         capsys, evaluation, "--retrained", other, "--output", target
     )
     assert not target.exists()

@@ -39,7 +39,7 @@ def test_the_order_and_the_inputs_stay() -> None:
 
 
 def test_what_has_no_auc() -> None:
-    with pytest.raises(InputError, match="an AUC needs values of both sides, found no others"):
+    with pytest.raises(InputError, match="an AUC needs values on both sides, found no others"):
         auc([1.0], [])
     with pytest.raises(InputError, match="found no members"):
         auc([], [1.0])

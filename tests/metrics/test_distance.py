@@ -204,11 +204,11 @@ def test_the_interval_holds_the_truth_also_at_0() -> None:
     [
         (
             RowValues({"loss": [1.0, 2.0, 3.0]}),
-            r"same forget rows, and there are values of 3 \(loss of the model\), 12",
+            r"same forget rows, but the numbers of values are 3 \(loss of the model\), 12",
         ),
         (
             RowValues({"rouge": [1.0] * 12}),
-            "forget rows of the model: values called 'rouge' are not known; one of verb",
+            "forget rows of the model: values named 'rouge' are unknown; use verb",
         ),
         (
             RowValues({"loss": [1.0] * 11 + [math.inf]}),

@@ -116,7 +116,7 @@ def test_what_rounding_put_outside_counts_as_the_end() -> None:
 def test_what_is_refused() -> None:
     with pytest.raises(InputError, match="a confidence interval needs at least 2 examples, found 1"):
         mean_interval([0.5])
-    with pytest.raises(InputError, match=r"value 1 is 2\.5; this interval is of fractions, between 0 and 1"):
+    with pytest.raises(InputError, match=r"value 1 is 2\.5; this interval is for fractions, between 0 and 1"):
         mean_interval([0.5, 2.5])
     with pytest.raises(InputError, match=r"value 0 is nan"):
         mean_interval([float("nan"), 0.5])

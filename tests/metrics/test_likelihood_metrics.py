@@ -111,7 +111,7 @@ def test_what_cannot_be_scored_is_named() -> None:
         loss([empty])
     with pytest.raises(InputError, match="record 4 of set 'retain': nll_sum is NaN"):
         probability([{**likelihood(math.nan), "set": "retain", "index": 4}])
-    with pytest.raises(InputError, match="row 1: a truth ratio needs perturbed answers, and this record has none"):
+    with pytest.raises(InputError, match="row 1: a truth ratio needs perturbed answers, but this record has none"):
         forget_truth_ratio([{**likelihood(1.0), "origin": "row 1", "perturbed": []}])
     with pytest.raises(InputError, match="row 1: no perturbed answers to compare the answer with"):
         choice_probability([{**likelihood(1.0), "origin": "row 1"}])

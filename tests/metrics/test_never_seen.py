@@ -138,7 +138,7 @@ def test_the_interval_of_collateral_pairs_the_rows() -> None:
     now = [{"nll_sum": row["nll_sum"] + 2.0, "n_tokens": 4} for row in before]
     assert collateral(now, before) == pytest.approx(0.5)
     assert collateral_interval(now, before) == pytest.approx((0.5, 0.5))
-    with pytest.raises(InputError, match="the same rows, and there are 30 now and 29 before"):
+    with pytest.raises(InputError, match="the same rows, but there are 30 now and 29 before"):
         collateral_interval(now, before[1:])
 
 

@@ -33,5 +33,5 @@ def test_privleak_of_what_is_known_as_it_should_be_and_too_little() -> None:
     assert privleak(0.5, 0.5) == 0.0
     assert privleak(1.0, 0.5) == 100.0
     assert privleak(0.0009000000000000008, AUC_RETRAIN["news"]) == pytest.approx(-99.8113998323554, abs=1e-10)
-    with pytest.raises(InputError, match=r"divides by the AUC of the retrained model, and it is 0\.0"):
+    with pytest.raises(InputError, match=r"divides by the AUC of the retrained model, which is 0\.0"):
         privleak(0.5, 0.0)

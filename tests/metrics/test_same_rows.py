@@ -33,13 +33,13 @@ def test_another_reference_is_found(pairs: list[tuple[str, str]], place: int) ->
     place %= len(pairs)
     other = rows(pairs)
     other[place]["reference"] += "!"
-    with pytest.raises(InputError, match=rf"x compares .* and 1 of {len(pairs)} rows of the model are not among those"):
+    with pytest.raises(InputError, match=rf"x compares .* but 1 of {len(pairs)} rows of the model are not among those"):
         check_same_rows(rows(pairs), other, "x")
 
 
 def test_other_questions_with_the_same_answers_are_found() -> None:
     own, other = [("Who is A?", "yes"), ("Who is B?", "no")], [("Who is A?", "yes"), ("Who is C?", "no")]
-    with pytest.raises(InputError, match=r"the first of them f\.jsonl, line 2; evaluate both on the same file"):
+    with pytest.raises(InputError, match=r"\(first: f\.jsonl, line 2\); evaluate both on the same file"):
         check_same_rows(rows(own), rows(other), "x")
 
 

@@ -118,7 +118,7 @@ def test_privleak_against_the_published_model_and_against_records() -> None:
 
     # a retrained model with an AUC of 0 leaves nothing to divide by
     entirely = {**sets, "muse_privleak_forget": passages(0, -30.0)}
-    with pytest.raises(InputError, match=r"the AUC of the retrained model, and it is 0\.0: its forget set is entirely"):
+    with pytest.raises(InputError, match=r"the AUC of the retrained model, which is 0\.0: that model knows"):
         score(sets, retrained=entirely)
 
 

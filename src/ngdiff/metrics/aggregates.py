@@ -1,6 +1,6 @@
 """The field's four aggregates (OpenUnlearning, arXiv 2506.12618): Memorisation, Privacy, Utility, Robustness.
 
-Each is a harmonic mean of fractions, higher is better, and one bad part makes the whole bad. Robustness comes from an
+Each is a harmonic mean of fractions: higher is better, and one low part keeps the whole low. Robustness comes from an
 audit of the model (`ngdiff.metrics.robustness`).
 """
 
@@ -13,19 +13,19 @@ from ngdiff.metrics.memorisation import exact_memorisations, extraction_strength
 from ngdiff.metrics.probability import probabilities
 from ngdiff.metrics.truth_ratio import has_perturbed, log_truth_ratio
 
-# Attacks of the Privacy score, in the table of membership scores.
+# Membership scores (`ngdiff.metrics.membership.SCORES`) that the Privacy score averages.
 ATTACKS = ("loss", "loss/zlib", "min-40%", "min-40%++")
 
 Records = Sequence[Mapping[str, Any]]
 
 
 def memorisation_score(records: Records) -> float | None:
-    """Harmonic mean of `1 - x`, x being the means of extraction strength, exact memorisation, probability of the
-    paraphrased answer, and truth ratio as that source has it: `p_right / (p_right + p_wrong) = 1 / (1 + R)`, R
-    geometric.
+    """Harmonic mean of `1 - x` over four means x: extraction strength, exact memorisation, probability of the
+    paraphrased answer, and truth ratio in OpenUnlearning's form, `p_right / (p_right + p_wrong) = 1 / (1 + R)` with
+    the geometric R.
 
-    1: nothing is memorised. A model that never saw the rows is not at 1 either. None where no record has one of the
-    four.
+    1 means that nothing is memorised; a model that never saw the rows also scores below 1. None if no record has the
+    fields of one of the four.
 
     >>> other = {"nll_sum": 2.0, "n_tokens": 1}
     >>> row = {"token_hit": [1, 0], "paraphrased": other, "perturbed": [other]}
@@ -49,13 +49,13 @@ def memorisation_score(records: Records) -> float | None:
 def privacy_score(
     membership: Mapping[str, Mapping[str, Any]], retrained: Mapping[str, Mapping[str, Any]]
 ) -> float | None:
-    """Harmonic mean over `ATTACKS` of `1 - |A - A_r| / max(A_r, 1 - A_r)`, A the AUC of the attack on the model and
-    `A_r` on the retrained one: 1 where the attack finds what it finds there, 0 where it is as far off as it can be.
+    """Harmonic mean over `ATTACKS` of `1 - |A - A_r| / max(A_r, 1 - A_r)`, where A is the AUC of the attack on the
+    model and `A_r` its AUC on the retrained model: 1 where both are equal, 0 where they differ as much as they can.
 
-    None where an attack has no AUC on one of them.
+    None if an attack has no AUC on one of the two models.
 
     Args:
-        membership, retrained: as `ngdiff.metrics.membership` gives them.
+        membership, retrained: what `ngdiff.metrics.membership` returned for each model.
 
     >>> half, sure = ({name: {"auc": area} for name in ATTACKS} for area in (0.5, 1.0))
     >>> privacy_score(half, half), privacy_score(sure, half)
@@ -75,10 +75,10 @@ def aggregates(
     model_utility: float | None,
     robustness: float | None = None,
 ) -> dict[str, float | None]:
-    """`memorisation`, `privacy`, `utility` and `robustness`; None for what is not known.
+    """`memorisation`, `privacy`, `utility` and `robustness`; None for those that are unknown.
 
-    The source's Utility is the harmonic mean of model utility and fluency, which it takes from a classifier on the hub;
-    without one it is model utility alone.
+    OpenUnlearning's Utility is the harmonic mean of model utility and of the fluency that a classifier from the hub
+    assigns. No classifier is used here: Utility is model utility alone.
     """
     return {
         "memorisation": memorisation_score(forget),

@@ -1,4 +1,4 @@
-"""Area under the ROC curve of a membership score, exactly, and its confidence interval."""
+"""Exact area under the ROC curve of a membership score, and its confidence interval."""
 
 from collections.abc import Sequence
 
@@ -14,8 +14,8 @@ _BLOCK = 2_000_000  # weights held in memory at a time
 def auc(members: Sequence[float], others: Sequence[float]) -> float:
     """`P(member < other) + P(member = other) / 2` over all pairs: 1 when every member has a lower value.
 
-    Lower is more like a member, as a loss is. Pairs are counted in integers, so the value is the correctly
-    rounded one. Infinite values are ordered as any other.
+    Lower values indicate membership, as with a loss. Pairs are counted in integers, so the result is correctly rounded.
+    Infinite values are ordered like any others.
 
     Raises:
         InputError: one side is empty, or a value is NaN.
@@ -31,12 +31,12 @@ def auc(members: Sequence[float], others: Sequence[float]) -> float:
 
 
 def auc_ends(members: Sequence[float], others: Sequence[float], *, seed: Seed = 0, draws: int = DRAWS) -> Ends:
-    """Draws of the AUC with its worst cases: weights for the values of each side, uniform among those that sum to 1.
+    """Low and high draws of the AUC, with random weights for the values of each side (Dirichlet, all parameters 1).
 
-    `A* = sum_ij w_i v_j ([m_i < o_j] + [m_i = o_j] / 2)`. The smaller side has one more value, which was not seen: it
-    is on the wrong side of all others in the low draws, on the right side in the high ones. That is
-    `ngdiff.metrics.gaffke` carried over to pairs; it assumes nothing of the scores' distributions, so that sides
-    of unequal size and spread may be compared. Pairs with the same sizes and seed share their weights.
+    `A* = sum_ij w_i v_j ([m_i < o_j] + [m_i = o_j] / 2)`. The smaller side gets one additional, unobserved value: it
+    loses against all values of the other side in the low draws and wins against all in the high draws. This extends
+    `ngdiff.metrics.gaffke` to pairs. It assumes nothing about the distributions of the scores, so the sides may differ
+    in size and spread. Calls with the same sizes and seed use the same weights.
 
     Raises:
         InputError: as `auc`.
@@ -62,7 +62,7 @@ def auc_ends(members: Sequence[float], others: Sequence[float], *, seed: Seed = 
 def weighted_auc(
     members: Sequence[float] | Array, others: Sequence[float] | Array, w_bm: Array, v_bn: Array
 ) -> NDArray[np.float64]:
-    """`sum_ij w_i v_j ([m_i < o_j] + [m_i = o_j] / 2)` for every row of weights, shape (B,).
+    """`sum_ij w_i v_j ([m_i < o_j] + [m_i = o_j] / 2)` for each of B draws of weights, shape (B,).
 
     Args:
         members, others: m and n values.
@@ -89,7 +89,7 @@ def auc_interval(
     """Interval of the AUC (`auc_ends`).
 
     Raises:
-        InputError: as `auc`, or a level out of range.
+        InputError: as `auc`, or a confidence level out of range.
 
     >>> low, high = auc_interval(range(20), range(20, 420))
     >>> 0.82 < low < 0.84, high
@@ -101,16 +101,16 @@ def auc_interval(
 def _sides(
     members: Sequence[float] | Array, others: Sequence[float] | Array
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Both sides as new arrays, checked."""
+    """Both sides, validated, as new arrays."""
     low, high = np.array(members, dtype=float), np.array(others, dtype=float)
     for name, values in (("members", low), ("others", high)):
         if not values.size:
-            raise InputError(f"an AUC needs values of both sides, found no {name}")
+            raise InputError(f"an AUC needs values on both sides, found no {name}")
         if np.isnan(values).any():
             raise InputError(f"an AUC needs numbers; value {int(np.isnan(values).argmax())} of the {name} is NaN")
     return low, high
 
 
 def _places(low: NDArray[np.float64], high: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Per value of `low`: how many of the sorted `high` are below it, and how many not above."""
+    """For each value of `low`: how many values of the sorted `high` are below it, and how many are not above it."""
     return np.searchsorted(high, low, side="left"), np.searchsorted(high, low, side="right")

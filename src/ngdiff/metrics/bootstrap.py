@@ -1,4 +1,4 @@
-"""Confidence interval of a mean that has no upper bound, such as a loss in nats, by resampling the examples."""
+"""Bootstrap confidence interval of a mean without an upper bound, such as a loss in nats."""
 
 from collections.abc import Sequence
 
@@ -22,23 +22,23 @@ def ratio_interval(
     seed: int | Sequence[int] = 0,
     resamples: int = RESAMPLES,
 ) -> tuple[float, float] | None:
-    """Bootstrap-t interval of `r = sum(sums) / sum(counts)` of non-negative sums; None where there is none.
+    """Bootstrap-t interval of `r = sum(sums) / sum(counts)` for non-negative sums; None if there is none.
 
-    With residuals `e_i = s_i - r c_i` the standard error of r is `sqrt(n / (n - 1) sum e_i^2) / sum c_i`. Every
-    resample of the examples has an r* and a standard error of its own; the quantiles `q` of `(r* - r) / se*` give
-    `[r - q_high se, r - q_low se]`, not below 0. Sources: Efron and Tibshirani 1993, "An Introduction to the
+    With residuals `e_i = s_i - r c_i` the standard error of r is `se = sqrt(n / (n - 1) sum e_i^2) / sum c_i`. Each
+    resample of the examples has its own ratio r* and standard error se*. The quantiles `q` of `(r* - r) / se*` give the
+    interval `[r - q_high se, r - q_low se]`, cut off at 0. Sources: Efron and Tibshirani 1993, "An Introduction to the
     Bootstrap", Section 12.5; Cochran 1977, "Sampling Techniques", Section 2.11 (standard error of a ratio).
 
-    Unlike the t interval it follows the skew of the values. No interval of a mean without bounds always holds
-    (Bahadur and Savage 1956); how often this one does stands in `docs/evaluation.md`. There is none where the
-    examples do not differ, or so few do that resamples without them decide: their spread says nothing.
+    Unlike the t interval, this one follows the skew of the values. No interval of an unbounded mean has guaranteed
+    coverage (Bahadur and Savage 1956); `docs/evaluation.md` reports the measured coverage. There is no interval if all
+    examples have the same value, or if so few differ that many resamples miss them: the spread is then unknown.
 
     Args:
-        sums, counts: per example the sum over its units, and how many units that is.
+        sums, counts: for each example, the sum over its units and their number.
         seed: of `numpy.random.default_rng`.
 
     Raises:
-        InputError: fewer than two examples, or a level out of range.
+        InputError: fewer than two examples, or a confidence level out of range.
 
     >>> low, high = ratio_interval([1.0, 2.0, 4.0, 3.0] * 10, [1] * 40)
     >>> 2.0 < low < 2.2 and 2.8 < high < 3.0
@@ -56,7 +56,7 @@ def ratio_interval(
     residuals = own - ratio * units
     columns = np.stack([residuals, units, residuals**2, residuals * units, units**2], axis=1)
     error = float(_distance_and_error(columns.sum(axis=0)[None], n)[1][0])
-    # Below this the residuals are rounding.
+    # Below this, the residuals are rounding errors.
     if error <= 1e-12 * ratio:
         return None
     rng = np.random.default_rng(seed)
@@ -69,7 +69,7 @@ def ratio_interval(
         spread[spread <= 1e-12 * ratio] = 0.0
         with np.errstate(divide="ignore", invalid="ignore"):
             found[part] = np.where(distance == 0, 0.0, distance / spread)
-    # Quantiles that are values: between an infinite one and its neighbour there is nothing to interpolate.
+    # No interpolation: some of the values may be infinite.
     q_low = float(np.quantile(found, (1 - confidence) / 2, method="lower"))
     q_high = float(np.quantile(found, (1 + confidence) / 2, method="higher"))
     low, high = ratio - q_high * error, ratio - q_low * error
@@ -79,10 +79,10 @@ def ratio_interval(
 
 
 def _distance_and_error(totals: Array, n: int) -> tuple[Array, Array]:
-    """How far a resample's ratio is from r, and its standard error; one row of totals for each resample.
+    """`r* - r` and the standard error of r* for each resample.
 
     Args:
-        totals: sums of e, c, e^2, e c and c^2 over the n examples, e being the residuals about r.
+        totals: one row for each resample: the sums of e, c, e^2, e c and c^2 over the n examples, with residuals e.
     """
     e, c, ee, ec, cc = totals.T
     distance = e / c

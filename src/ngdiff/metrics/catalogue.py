@@ -1,7 +1,7 @@
-"""Which numbers describe which set: plain tables of metrics, each a function of records.
+"""Which metrics describe which set: plain tables, each metric a function of records.
 
-`METRICS[kind][name]`: the kind of a set is its key; a set with any other key is kept data and uses the table of
-"retain". A new metric is one function and one line.
+`METRICS[set][name]`; a set that has no table of its own uses that of "retain". A new metric is one function and one
+line.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,26 +23,26 @@ from ngdiff.metrics.truth_ratio import (
 )
 from ngdiff.metrics.words import need_unicode
 
-# Follows the key of a number by `rouge_score` in that of the same number by words of Unicode.
+# Suffix of the key of a ROUGE metric over Unicode words; without it, the words are those of `rouge_score`.
 UNICODE = "_unicode"
 
 Records = Sequence[Mapping[str, Any]]
 Values = Callable[[Records], Sequence[float]]
-Way = Literal["lower", "higher"]
+Direction = Literal["lower", "higher"]
 
 
 class Metric(NamedTuple):
-    """One number of one set: a mean over its records.
+    """One metric of one set: a mean over its records.
 
-    `values`: one number per record. `better`: which way is better; None for a set that is only a yardstick.
-    `applies`: the records it is taken over; `n_<name>` is reported beside it, and the number is left out when no
-    record applies. `counts`: for a mean over units of which a record has several, their number per record;
-    `values` are sums over them then. `fraction`: a record's number lies in [0, 1]; the interval of the mean depends
-    on it. `wanted`: the sets it is taken of, by all records it applies to; None: every one.
+    `values`: one number for each record. `better`: the direction that is better; None for a set that only serves as a
+    reference. `applies`: whether a record has what the metric needs; `n_<name>` reports how many do, and without any
+    the metric is left out. `counts`: for a mean over units, such as tokens, how many each record has; `values` are then
+    sums over these units. `fraction`: each value lies in [0, 1], which decides the kind of confidence interval.
+    `wanted`: whether the metric is computed for a set, given the records to which it applies; None means always.
     """
 
     values: Values
-    better: Way | None
+    better: Direction | None
     title: str
     description: str
     applies: Callable[[Mapping[str, Any]], bool]
@@ -51,43 +51,45 @@ class Metric(NamedTuple):
     wanted: Callable[[Records], bool] | None = None
 
     def function(self, records: Records) -> float:
-        """The mean over records that all apply.
+        """The mean over records to all of which the metric applies.
 
         Raises:
-            InputError: no records, a value that is not finite, or what `values` raises.
+            InputError: no records, a value that is not finite, or an error of `values`.
         """
         if self.counts is None:
             return mean(self.values(records), self.title)
         return ratio_of_sums(self.values(records), self.counts(records), self.title)
 
 
-def _text(better: Way, rouge_title: str) -> dict[str, Metric]:
-    """What any set of questions and answers has."""
+def _text(better: Direction, rouge_title: str) -> dict[str, Metric]:
+    """Metrics of any set of questions and answers."""
     return {
         **_rouge("rouge_l_recall", rouge_l_recalls, better, rouge_title, "ROUGE-L recall, stemmer on (NGDiff, TOFU)"),
         **_likelihood(better),
     }
 
 
-def _rouge(key: str, function: Callable[..., Sequence[float]], better: Way, title: str, what: str) -> dict[str, Metric]:
-    """A number by `rouge_score`, and by words of Unicode where the texts are of scripts that it does not read."""
+def _rouge(
+    key: str, function: Callable[..., Sequence[float]], better: Direction, title: str, what: str
+) -> dict[str, Metric]:
+    """A ROUGE metric, and its variant over Unicode words for texts in scripts that `rouge_score` does not support."""
     return {
         key: Metric(function, better, title, what, has_generated),
         key + UNICODE: Metric(
             partial(function, words="unicode"),
             better,
             f"{title}, Unicode",
-            f"{what.partition(', stemmer')[0]} by words of Unicode",
+            f"{what.partition(', stemmer')[0]} over Unicode words",
             has_generated,
             wanted=need_unicode,
         ),
     }
 
 
-def _likelihood(better: Way) -> dict[str, Metric]:
-    """What any set has, be it of texts or of images."""
+def _likelihood(better: Direction) -> dict[str, Metric]:
+    """Metrics of any set, of texts or of images."""
     return {
-        "accuracy": Metric(accuracies, better, "accuracy", "fraction of right classes", has_label),
+        "accuracy": Metric(accuracies, better, "accuracy", "fraction of correct classes", has_label),
         "probability": Metric(
             probabilities, better, "probability", "mean exp(-loss of the answer) (TOFU)", has_likelihood
         ),
@@ -101,13 +103,13 @@ def _likelihood(better: Way) -> dict[str, Metric]:
             fraction=False,
         ),
         "exact_memorisation": Metric(
-            exact_memorisations, better, "exact memorisation", "fraction of tokens that are the first choice", has_hits
+            exact_memorisations, better, "exact memorisation", "fraction of tokens predicted correctly", has_hits
         ),
         "extraction_strength": Metric(
             extraction_strengths,
             better,
             "extraction strength",
-            "longest end of the answer that greedy decoding reproduces, as a fraction",
+            "longest suffix of the answer that greedy decoding reproduces, as a fraction",
             has_hits,
         ),
         "exact_memorisation_with_end": Metric(
@@ -127,8 +129,8 @@ def _likelihood(better: Way) -> dict[str, Metric]:
     }
 
 
-def _muse(f: Values, recall: Values, better: Way, title: str, sources: tuple[str, str]) -> dict[str, Metric]:
-    """MUSE's number, the NGDiff paper's beside it under its own name, and what any set has."""
+def _muse(f: Values, recall: Values, better: Direction, title: str, sources: tuple[str, str]) -> dict[str, Metric]:
+    """MUSE's F-measure, the NGDiff paper's recall, and the metrics of any set."""
     muse, ngdiff = sources
     return {
         **_rouge("rouge_l_f", f, better, f"{title}, F", f"ROUGE-L F, stemmer off (MUSE {muse})"),
@@ -171,7 +173,7 @@ _RETAIN: dict[str, Metric] = {
     ),
 }
 
-# What an unlearned model should show on rows it never saw is what it shows there: no way is better.
+# Holdout rows are the reference: neither direction is better.
 _HOLDOUT: dict[str, Metric] = {
     name: metric._replace(better=None, title=metric.title.replace("Utility", "ROUGE-L recall"))
     for name, metric in _RETAIN.items()
@@ -195,7 +197,7 @@ _VERBMEM = _muse(verbmem_f, verbmem_recall, "lower", "VerbMem", ("C1", "8"))
 _KNOWMEM_FORGET = _muse(knowmem_f, knowmem_recall, "lower", "KnowMem forget", ("C2", "9"))
 _KNOWMEM_RETAIN = _muse(knowmem_f, knowmem_recall, "higher", "KnowMem retain", ("C4", "10"))
 
-# PrivLeak compares these sets with each other (`ngdiff.metrics.privleak`); alone none is better either way.
+# PrivLeak compares these sets with each other (`ngdiff.metrics.privleak`); on their own, neither direction is better.
 _PASSAGES: dict[str, Metric] = {name: metric._replace(better=None) for name, metric in _likelihood("higher").items()}
 
 METRICS: dict[str, dict[str, Metric]] = {
@@ -213,17 +215,17 @@ METRICS: dict[str, dict[str, Metric]] = {
 }
 
 
-# Sets that are to be forgotten: less is better, down to what a model shows that never saw them, and no further.
+# Sets to be forgotten: lower is better, down to the value of a model that never saw them.
 FORGOTTEN = ("forget", "muse_verbmem", "muse_knowmem_forget")
 
 
 def metrics_of(set_name: str) -> dict[str, Metric]:
-    """The table of a set: its own, else that of "retain"."""
+    """The metrics of a set: its own table, or that of "retain"."""
     return METRICS.get(set_name, METRICS["retain"])
 
 
 def key_of(key: str, numbers: Mapping[str, Any]) -> str:
-    """The key under which the numbers of a set have what `key` names: that by words of Unicode where they have it.
+    """The key of a metric in the numbers of a set: of its variant over Unicode words where the set has that.
 
     >>> key_of("rouge_l_recall", {"rouge_l_recall": 0.0, "rouge_l_recall_unicode": 0.9})
     'rouge_l_recall_unicode'

@@ -1,4 +1,4 @@
-"""Collateral: what unlearning does to text that is in neither set, and that the model should read as well as before."""
+"""Collateral: how unlearning changes the loss on texts in neither set, which should stay the same."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,14 @@ from ngdiff.metrics.gaffke import DRAWS, Seed, dirichlet
 from ngdiff.metrics.levels import check_confidence
 from ngdiff.metrics.probability import loss, nll_sums, token_counts
 
-# Sets whose loss should stay what it was.
+# Sets whose loss should not change.
 PROTECTED = ("holdout", "protect")
 
 Records = Sequence[Mapping[str, Any]]
 
 
 def collateral(now: Records, before: Records) -> float:
-    """Change of the token mean loss, now minus before, in nats a token; above 0: the model reads the rows less well.
+    """Change of the token mean loss, now minus before, in nats per token; above 0, the model has become worse.
 
     Raises:
         InputError: as `ngdiff.metrics.loss`.
@@ -32,13 +32,13 @@ def collateral(now: Records, before: Records) -> float:
 def collateral_interval(
     now: Records, before: Records, *, confidence: float = 0.95, seed: Seed = 0, draws: int = DRAWS
 ) -> tuple[float, float]:
-    """Percentile interval of `collateral` from random weights of the rows (Rubin 1981), the same for both models.
+    """Percentile interval of `collateral`: Bayesian bootstrap (Rubin 1981) with the same weights for both models.
 
     Args:
         now, before: the same rows in the same order.
 
     Raises:
-        InputError: fewer than two rows, other numbers of them, or a level out of range.
+        InputError: fewer than two rows, different numbers of rows, or a confidence level out of range.
 
     >>> rows = [{"nll_sum": float(i), "n_tokens": 2} for i in range(20)]
     >>> collateral_interval(rows, rows)
@@ -46,7 +46,7 @@ def collateral_interval(
     """
     check_confidence(confidence)
     if len(now) != len(before):
-        raise InputError(f"collateral is of the same rows, and there are {len(now)} now and {len(before)} before")
+        raise InputError(f"collateral compares the same rows, but there are {len(now)} now and {len(before)} before")
     if len(now) < 2:
         raise InputError(f"a confidence interval needs at least 2 examples, found {len(now)}")
     weights = dirichlet(len(now), draws, np.random.default_rng(seed))

@@ -1,17 +1,17 @@
-"""How far the rows to be forgotten stand from where rows never seen stand: 1 before unlearning, 0 as if never seen.
+"""D, the distance of the forget rows from rows never seen: 1 before unlearning, 0 as if they had never been seen.
 
-Plain arrays in, one number for each row (`RowValues`), so that it serves while a model is trained, too;
-`ngdiff.metrics.row_values` makes them of records. With `v_k` the forget rows' value of a measure k and `r_k` its
-reference, where rows never seen stand,
+The input is plain arrays with one number for each row (`RowValues`), so that D can also be computed during training;
+`ngdiff.metrics.row_values` makes them from records. With `v_k` the value of measure k on the forget rows and `r_k` its
+reference value, that of rows never seen,
 
     d_k = (v_k - r_k) / (v_k - r_k of the model before unlearning),        D = mean_k |d_k|
 
-`d_k` is 1 before unlearning, 0 at the reference, and negative beyond it: over-forgotten. It is not clipped: a loss of
-70 nats where the reference has 8 is no success. The measures are `MEANS` of the forget rows, and `AREAS`: the AUC with
-which an attack tells forget rows from holdout rows, which none of the models saw.
+`d_k` is 1 before unlearning, 0 at the reference, and negative beyond it (over-forgetting). It is not clipped: a loss of
+70 nats where the reference is 8 is no success. The measures are `MEANS`, over the forget rows, and `AREAS`, the AUC of
+attacks that distinguish forget rows from holdout rows, which none of the models saw.
 
-The reference is a model retrained without the rows (`distance`: the truth), or holdout rows on the same model
-(`distance_from_holdout`: what is known without retraining).
+The reference is a model retrained without the forget rows (`distance`, the ground truth), or holdout rows on the same
+model (`distance_from_holdout`, which needs no retraining).
 """
 
 from collections.abc import Mapping
@@ -27,15 +27,15 @@ __all__ = ["Distance", "Part", "RowValues", "distance", "distance_from_holdout"]
 
 CONFIDENCE = 0.95
 _BLOCK = 2_000_000  # weights held in memory at a time
-_LEAST = 1e-9  # a unit below is rounding
+_LEAST = 1e-9  # a smaller unit is a rounding error
 _NOW, _BEFORE, _RETRAINED, _BASE = "the model", "the model before", "the retrained model", "the base model"
 
 
 class Part(NamedTuple):
-    """One measure: `now`, of the forget rows; `reference`, where rows never seen stand.
+    """One measure: `now`, its value on the forget rows; `reference`, its value on rows never seen.
 
-    `before`: of the forget rows before unlearning; `value`: `d_k`. None without the model before, `value` also where
-    before and reference cannot be told apart.
+    `before`: its value on the forget rows before unlearning; `value`: `d_k`. Both are None without the model before;
+    `value` is also None if the values before and at the reference do not differ significantly.
     """
 
     now: float
@@ -45,12 +45,13 @@ class Part(NamedTuple):
 
 
 class Distance(NamedTuple):
-    """D and what it is made of.
+    """D and its parts.
 
-    `value`: D; None where no measure has a unit. `noise`: how far off it may be by the choice of rows, at the level
-    asked for; a D of no more cannot be told from 0; None where the units are too uncertain. `parts`: by measure; those
-    with a `value` are in D. `left_out`: measures that are not in D, and why. `uncorrected`: measures whose holdout rows
-    are taken as they are, without a base model that says how they differ from the forget rows by themselves.
+    `value`: D; None if no measure has a unit. `noise`: the error of D due to the choice of rows, at the requested
+    confidence level; a D that is no larger does not differ significantly from 0; None if the units are too uncertain.
+    `parts`: by measure; those with a `value` enter D. `left_out`: measures that do not enter D, and why. `uncorrected`:
+    measures whose holdout reference is used without correction, because no base model shows how forget and holdout
+    rows differ on a model that saw neither.
     """
 
     value: float | None
@@ -76,24 +77,24 @@ def distance(
     seed: Seed = 0,
     draws: int = DRAWS,
 ) -> Distance:
-    """D against a model that never saw the forget rows: the truth.
+    """D against a model that never saw the forget rows: the ground truth.
 
-    A measure whose unit, before minus retrained, has an interval that holds 0 says nothing and is left out. That does
-    not depend on `now`: D of several runs is over the same measures. Without `before` there are no units and no D.
+    A measure is left out if the confidence interval of its unit, before minus retrained, contains 0. This does not
+    depend on `now`, so that D uses the same measures for several runs. Without `before` there are no units and no D.
 
-    Noise: the rows get random weights, uniform among those that sum to 1 (Rubin 1981), the same for all models and
-    measures; that gives draws `d*_k`. D is off by no more than `mean_k |d*_k - d_k|` (triangle inequality), and the
-    noise is the quantile of that at `confidence`. A percentile interval would never reach 0, where draws of a mean of
-    magnitudes are all larger than the truth. Another seed of training is not in it.
+    Noise: a Bayesian bootstrap (Rubin 1981) gives the rows random weights, the same for all models and measures, and
+    so draws `d*_k`. The error of D is at most `mean_k |d*_k - d_k|` (triangle inequality); the noise is the quantile of
+    that bound at `confidence`. A percentile interval would never contain 0: every draw of a mean of magnitudes is
+    positive. The noise does not cover the variation between training seeds.
 
     Args:
-        now, retrained, before: of the same rows in the same order. AUC are taken where all have holdout rows.
+        now, retrained, before: values of the same rows in the same order. AUC need holdout rows of all of them.
         confidence: level of the noise, and of the intervals of the units.
         seed: of the draws.
-        draws: how many.
+        draws: their number.
 
     Raises:
-        InputError: as `RowStatistics`; a level out of range.
+        InputError: as `RowStatistics`; a confidence level out of range.
 
     >>> before, retrained = RowValues({"loss": [0.0, 0.1, 0.2]}), RowValues({"loss": [4.0, 4.1, 4.2]})
     >>> found = distance(RowValues({"loss": [2.0, 2.1, 2.2]}), retrained, before)
@@ -122,19 +123,19 @@ def distance_from_holdout(
     seed: Seed = 0,
     draws: int = DRAWS,
 ) -> Distance:
-    """D against holdout rows on the same model: what is known without a retrained one.
+    """D against holdout rows on the same model: needs no retrained model.
 
-    The reference of a model is where its own holdout rows stand, `r_k = h_k`, and 0.5 for an AUC. Two sets may differ
-    by themselves; a model that saw neither, `base`, such as that before fine-tuning, says by how much:
-    `r_k = h_k + f_k(base) - h_k(base)`, kept within [0, 1] (a loss: not below 0), and the AUC of the base model in the
-    place of 0.5.
+    The reference of a model is the value on its own holdout rows, `r_k = h_k`, and 0.5 for an AUC. The two sets may
+    differ even for a model that saw neither. With such a model, `base` (for example that before fine-tuning), the
+    reference is corrected: `r_k = h_k + f_k(base) - h_k(base)`, clipped to [0, 1] (a loss: to at least 0), and for an
+    AUC that of the base model instead of 0.5.
 
-    A model that has lost all it knew treats both sets alike and is near: read D beside Utility and the change of loss
-    on holdout rows (`ngdiff.metrics.collateral`).
+    A ruined model treats both sets alike and has a small D: read D together with Utility and the change of loss on
+    holdout rows (`ngdiff.metrics.collateral`).
 
     Args:
-        now, before, base: forget and holdout rows, the same in the same order.
-        confidence, seed, draws: as in `distance`; forget and holdout rows are drawn independently.
+        now, before, base: values of the same forget and holdout rows in the same order.
+        confidence, seed, draws: as in `distance`; forget and holdout rows get independent weights.
 
     Raises:
         InputError: as `distance`.
@@ -165,14 +166,14 @@ def distance_from_holdout(
 
 
 class _Measure(NamedTuple):
-    """The forget rows and their reference, of the model now and before unlearning."""
+    """Values of forget rows and of their reference, for the model now and before unlearning."""
 
     now: tuple[Statistic, Statistic]
     before: tuple[Statistic, Statistic] | None = None
 
 
 def _own_reference(rows: RowStatistics, name: str, model: str, compared: list[str]) -> Statistic:
-    """Where holdout rows of the model stand, corrected where the base model is among those compared."""
+    """The value of the model's holdout rows, corrected if the base model is among those compared."""
     if name in AREAS:
         if _BASE in compared:
             return rows.statistic(name, _BASE, compared)

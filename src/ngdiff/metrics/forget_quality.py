@@ -1,4 +1,4 @@
-"""Forget quality: can the unlearned model be told from one that never saw the forget set?"""
+"""Forget quality: can the unlearned model be distinguished from one that never saw the forget set?"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from ngdiff.metrics.truth_ratio import log_truth_ratio
 
 
 class ForgetQuality(NamedTuple):
-    """`statistic`: the largest distance of the two distribution functions, in [0, 1]; `pvalue`: the score."""
+    """`statistic`: the largest distance between the two distribution functions, in [0, 1]; `pvalue`: the score."""
 
     statistic: float
     pvalue: float
@@ -20,8 +20,8 @@ def forget_quality(unlearned: Sequence[Mapping[str, Any]], retrained: Sequence[M
     """Two-sided two-sample Kolmogorov-Smirnov test between the truth ratios of the forget set under both
     models.
 
-    The test sees only the order of the values, so `log R` gives the statistic and p-value of `R` and of `1/R`
-    without overflow. A p-value near 1 says that the two cannot be told apart. It is often shown as its
+    The test depends only on the order of the values, so `log R` gives the statistic and p-value of `R` and of `1/R`
+    without overflow. A p-value near 1 means that the two are indistinguishable. It is often reported as its
     logarithm. Source: TOFU (arXiv 2401.06121) Section 2.2.
 
     Args:

@@ -1,6 +1,6 @@
-"""Confidence intervals of means of fractions that hold from few examples on, and near 0 and 1.
+"""Confidence intervals of means of fractions that keep their coverage with few examples, and near 0 and 1.
 
-n examples of m metrics, B draws.
+Shapes: n examples, m metrics, B draws.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ Seed = int | Sequence[int]
 
 
 class Ends(NamedTuple):
-    """Draws of a mean with its worst cases: `low` with a value of 0 that was not seen, `high` with one of 1."""
+    """Draws of a mean with one additional, unobserved value: 0 in `low`, 1 in `high`."""
 
     low: Array
     high: Array
@@ -29,31 +29,31 @@ class Ends(NamedTuple):
         """Quantile `(1 - c) / 2` of the low and `(1 + c) / 2` of the high draws.
 
         Raises:
-            InputError: a level out of range.
+            InputError: a confidence level out of range.
         """
         check_confidence(confidence)
         return float(np.quantile(self.low, (1 - confidence) / 2)), float(np.quantile(self.high, (1 + confidence) / 2))
 
 
 def dirichlet(n: int, draws: int, rng: np.random.Generator) -> Array:
-    """Weights of n values that are all as likely, shape (draws, n): uniform among those that sum to 1."""
+    """Random weights of n values, shape (draws, n): uniform over all non-negative weights that sum to 1."""
     drawn = rng.standard_exponential((draws, n))
     drawn /= drawn.sum(axis=1, keepdims=True)
     return drawn
 
 
 def mean_ends(values_nm: Array, *, seed: Seed, draws: int = DRAWS) -> tuple[Array, Array]:
-    """Low and high draws of the mean of each column, shape (B, m) each; the columns share their weights.
+    """Low and high draws of the mean of each column, shape (B, m) each; all columns use the same weights.
 
-    With `w` uniform among the n + 1 weights that sum to 1: `low = sum_i w_i x_i`, `high = low + w_(n+1)`. That is the
-    Bayesian bootstrap (Rubin 1981) with one more value, the worst there can be. Its quantiles are the interval of
-    Gaffke 2005 ("Three test statistics for a nonparametric one-sided hypothesis on the mean of a nonnegative
-    variable"); Learned-Miller and Thomas 2020 (arXiv 1905.06208) state it as here. For values of 0 and 1 alone it is
-    that of Clopper and Pearson. That it always holds is a conjecture, and simulation agrees with it
+    With `w` uniform over the n + 1 weights that sum to 1: `low = sum_i w_i x_i`, `high = low + w_(n+1)`. That is the
+    Bayesian bootstrap (Rubin 1981) with one additional value, the lowest or highest possible. Its quantiles are the
+    interval of Gaffke 2005 ("Three test statistics for a nonparametric one-sided hypothesis on the mean of a
+    nonnegative variable"), in the form of Learned-Miller and Thomas 2020 (arXiv 1905.06208). For values that are all 0
+    or 1 it is the Clopper-Pearson interval. Its coverage is a conjecture that simulation supports
     (`docs/evaluation.md`).
 
     Args:
-        values_nm: fractions; what rounding has put outside of [0, 1] counts as 0 or 1.
+        values_nm: fractions; values that rounding has moved outside [0, 1] are clipped.
         seed: of `numpy.random.default_rng`.
         draws: B.
     """
@@ -77,7 +77,7 @@ def mean_interval(
     """Interval of the mean of fractions in [0, 1] (`mean_ends`).
 
     Raises:
-        InputError: fewer than two values, one outside of [0, 1], or a level out of range.
+        InputError: fewer than two values, a value outside [0, 1], or a confidence level out of range.
 
     >>> low, high = mean_interval([1.0] * 20)
     >>> 0.82 < low < 0.84, high  # Clopper and Pearson: 0.025 ** (1 / 20) = 0.8316
@@ -87,6 +87,6 @@ def mean_interval(
         raise InputError(f"a confidence interval needs at least 2 examples, found {len(values)}")
     for index, value in enumerate(values):
         if not 0 <= value <= 1:
-            raise InputError(f"value {index} is {value}; this interval is of fractions, between 0 and 1")
+            raise InputError(f"value {index} is {value}; this interval is for fractions, between 0 and 1")
     low, high = mean_ends(np.asarray(values, dtype=float)[:, None], seed=seed, draws=draws)
     return Ends(low[:, 0], high[:, 0]).interval(confidence)

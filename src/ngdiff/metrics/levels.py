@@ -1,4 +1,4 @@
-"""Levels of confidence."""
+"""Confidence levels."""
 
 import math
 
@@ -6,7 +6,7 @@ from ngdiff.errors import InputError
 
 
 def check_confidence(confidence: float) -> None:
-    """Refuse what is no confidence level.
+    """Refuse a number that is not a confidence level.
 
     Raises:
         InputError: not within (0, 1).

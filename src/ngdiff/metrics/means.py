@@ -1,4 +1,4 @@
-"""Means that say why when they cannot be taken."""
+"""Means that raise an error with the reason if they are undefined."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -14,8 +14,7 @@ def mean(values: Iterable[float], what: str) -> float:
         what: the name of the quantity, for the error message.
 
     Raises:
-        InputError: there are no values, or one of them is not finite: a NaN in a table would not say where it
-            is from.
+        InputError: there are no values, or one of them is not finite: a NaN in a table would not show its cause.
 
     >>> mean([0.1] * 10, "rouge")
     0.1
@@ -30,11 +29,11 @@ def mean(values: Iterable[float], what: str) -> float:
 
 
 def ratio_of_sums(sums: Sequence[float], counts: Sequence[float], what: str) -> float:
-    """`sum(sums) / sum(counts)`, each sum correctly rounded: a mean over units of which each example has several.
+    """`sum(sums) / sum(counts)`, each sum correctly rounded: a mean over units, of which each example has several.
 
     Args:
-        sums: per example the sum over its units, finite.
-        counts: per example how many units that is, positive.
+        sums: for each example, the sum over its units, finite.
+        counts: for each example, the number of its units, positive.
         what: the name of the quantity, for the error message.
 
     Raises:
@@ -43,7 +42,7 @@ def ratio_of_sums(sums: Sequence[float], counts: Sequence[float], what: str) -> 
     >>> ratio_of_sums([1.0, 2.0], [1, 5], "loss")
     0.5
     """
-    mean(sums, what)  # names what is missing or not finite
+    mean(sums, what)  # raises if a sum is missing or not finite
     return math.fsum(sums) / math.fsum(counts)
 
 

@@ -1,10 +1,10 @@
-"""Membership inference: can rows that were to be forgotten be told from rows the model never saw?
+"""Membership inference: can forget rows be distinguished from rows the model never saw?
 
-Each score is a number of one record, **lower for what the model was trained on**. Its AUC
-(`ngdiff.metrics.auc`) is taken with the forget set as members and the holdout set as others: 1 when every
-forgotten row still looks trained on, 0.5 when the two cannot be told apart, below 0.5 when the forgotten rows
-look less familiar than unseen ones (over-unlearning). What a model retrained without the forget set shows is
-the mark to aim at; it need not be 0.5 where the sets differ by themselves.
+Each score is a number for one record, **lower for rows the model was trained on**. Its AUC
+(`ngdiff.metrics.auc`) takes the forget set as members and the holdout set as non-members: 1 if every forget row
+still looks trained on, 0.5 if the two are indistinguishable, below 0.5 if forget rows look less familiar than
+unseen ones (over-forgetting). The target is the AUC of a model retrained without the forget set, which differs
+from 0.5 if the distributions of the two sets differ.
 """
 
 import math
@@ -23,9 +23,10 @@ PERCENTAGES = (5, 10, 20, 30, 40, 50, 60)
 
 
 class Score(NamedTuple):
-    """One score: `function` of a record, and `needs`, the fields without which a record has none.
+    """One score: a `function` of a record, and `needs`, the fields it requires.
 
-    `per_token`: the field whose values but those of the end are looked at; a record that has no others has no score.
+    `per_token`: the field with one value for each token, of which those of the end are ignored; a record without any
+    other values has no score.
     """
 
     function: Callable[[Record], float]
@@ -46,37 +47,37 @@ def loss(record: Record) -> float:
 
 
 def loss_over_lower(record: Record) -> float:
-    """Loss over the loss of the lower-cased text (Carlini et al. 2021, Section 5.2)."""
+    """Loss divided by the loss of the lower-cased text (Carlini et al. 2021, Section 5.2)."""
     return _ratio(loss(record), answer_loss(record["lowercase"], record_name(record)))
 
 
 def loss_over_zlib(record: Record) -> float:
-    """Loss over the bytes of the text when compressed by zlib: text that is simple in itself is no evidence.
+    """Loss divided by the zlib-compressed size of the text in bytes, so that simple texts do not look like members.
 
-    Carlini et al. 2021, Section 5.2, as MUSE computes it: mean loss over the length of `zlib.compress` of the
+    Carlini et al. 2021, Section 5.2, in MUSE's form: mean loss divided by the length of `zlib.compress` of the
     UTF-8 bytes.
     """
     text = str(record["reference"])
-    if record.get("n_given"):  # the beginning of the text stands in the prompt; the loss is over all of it
+    if record.get("n_given"):  # the text begins in the prompt; the loss covers all of it
         text = str(record.get("prompt") or "") + text
     return loss(record) / len(zlib.compress(text.encode("utf-8", "surrogatepass")))
 
 
 def loss_over_reference(record: Record) -> float:
-    """Loss over the loss under another model, such as the one before fine-tuning (Carlini et al. 2021)."""
+    """Loss divided by the loss under a reference model, such as the one before fine-tuning (Carlini et al. 2021)."""
     return _ratio(loss(record), _reference_loss(record))
 
 
 def loss_minus_reference(record: Record) -> float:
-    """Loss minus the loss under another model, nats per token: the calibrated loss of Watson et al. 2022."""
+    """Loss minus the loss under a reference model, nats per token: the calibrated loss of Watson et al. 2022."""
     return loss(record) - _reference_loss(record)
 
 
 def min_k(record: Record, percent: int, *, with_end: bool = False) -> float:
     """Minus the mean log-probability of the `int(percent / 100 * n)` least probable of the n tokens.
 
-    Min-K% Prob (Shi et al. 2024, arXiv 2310.16789), in MUSE's form. At least one token: where the original
-    takes none, its mean of nothing is NaN. The end token is no part of a text: it counts `with_end` only.
+    Min-K% Prob (Shi et al. 2024, arXiv 2310.16789), in MUSE's form, but with at least one token: without any, the
+    original gives NaN. The end token is not part of the text and counts only `with_end`.
 
     >>> min_k({"token_nll": [0.1, 5.0, 0.2, 3.0]}, 50)
     4.0
@@ -85,10 +86,10 @@ def min_k(record: Record, percent: int, *, with_end: bool = False) -> float:
 
 
 def min_k_plus_plus(record: Record, percent: int, *, with_end: bool = False) -> float:
-    """Minus the mean of the `int(percent / 100 * n)` smallest `token_z`, at least one of them; end token as in `min_k`.
+    """Minus the mean of the `int(percent / 100 * n)` smallest `token_z`, at least one; the end token as in `min_k`.
 
-    `z_t = (log p(y_t) - mu_t) / sigma_t`, mu and sigma over the vocabulary under p: Min-K%++ (Zhang et al. 2024,
-    arXiv 2404.02936, Equation 3).
+    `z_t = (log p(y_t) - mu_t) / sigma_t`, with the mean mu and standard deviation sigma of log p over the vocabulary
+    under p: Min-K%++ (Zhang et al. 2024, arXiv 2404.02936, Equation 3).
     """
     return _mean_of_largest(record, "token_z", -1.0, percent, with_end)
 
@@ -100,10 +101,10 @@ def grad_norm(record: Record) -> float:
 
 SCORES: dict[str, Score] = {
     "loss": Score(loss, "mean loss", ("nll_sum",)),
-    "loss/lower": Score(loss_over_lower, "loss over that of the lower-cased text", ("nll_sum", "lowercase")),
-    "loss/zlib": Score(loss_over_zlib, "loss over compressed length", ("nll_sum", "reference")),
-    "loss/reference": Score(loss_over_reference, "loss over that of a reference model", ("nll_sum", "base_model")),
-    "loss-reference": Score(loss_minus_reference, "loss minus that of a reference model", ("nll_sum", "base_model")),
+    "loss/lower": Score(loss_over_lower, "loss / loss of the lower-cased text", ("nll_sum", "lowercase")),
+    "loss/zlib": Score(loss_over_zlib, "loss / compressed length", ("nll_sum", "reference")),
+    "loss/reference": Score(loss_over_reference, "loss / loss of a reference model", ("nll_sum", "base_model")),
+    "loss-reference": Score(loss_minus_reference, "loss - loss of a reference model", ("nll_sum", "base_model")),
     **{f"min-{k}%": Score(partial(min_k, percent=k), f"Min-{k}%", ("token_nll",), "token_nll") for k in PERCENTAGES},
     **{
         f"min-{k}%++": Score(partial(min_k_plus_plus, percent=k), f"Min-{k}%++", ("token_z",), "token_z")
@@ -121,7 +122,7 @@ SCORES: dict[str, Score] = {
 
 
 def values(score: Score, records: Sequence[Record]) -> list[float]:
-    """The score of every record that has what it needs.
+    """The score of every record to which it applies.
 
     Raises:
         InputError: a value is NaN; the message names the record.
@@ -139,10 +140,10 @@ def values(score: Score, records: Sequence[Record]) -> list[float]:
 def membership(
     forget: Sequence[Record], holdout: Sequence[Record], *, confidence: float | None = None, seed: int = 0
 ) -> dict[str, dict[str, Any]]:
-    """Per score of `SCORES`: its `auc`, and over how many records of each side, `n_forget` and `n_holdout`; with
-    `confidence` and two records of each side its `interval` [low, high] (`auc_interval`).
+    """For each score of `SCORES`: the numbers of records that have it, `n_forget` and `n_holdout`, and its `auc`; with
+    `confidence` and two records on each side also its `interval` [low, high] (`auc_interval`).
 
-    A score that no record of one side has is left out but for these counts.
+    If no record of one side has the score, only the numbers of records are given.
 
     >>> low, high = {"nll_sum": 1.0, "n_tokens": 4}, {"nll_sum": 8.0, "n_tokens": 4}
     >>> membership([low, low], [low, high])["loss"]
@@ -161,7 +162,7 @@ def membership(
 
 
 def _ratio(own: float, other: float) -> float:
-    """`own / other`; equal losses give 1 also where both are 0, and a loss over 0 is infinite."""
+    """`own / other`; 1 if both are equal, also if both are 0; infinite if only `other` is 0."""
     if own == other:
         return 1.0
     return own / other if other else math.inf

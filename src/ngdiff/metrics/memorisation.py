@@ -1,8 +1,8 @@
-"""Memorisation token by token: is each token of the answer the model's first choice, given those before it?
+"""Memorisation token by token: is each token of the answer the model's top prediction, given the tokens before it?
 
-`token_hit` of a record is 1 where it is and 0 where not, one for each label (`ngdiff.metrics.labels`). The end token is
-left out, as open-unlearning leaves it out: a model that was never taught where a text ends can recite all of it.
-`with_end` counts it.
+`token_hit` of a record is 1 if it is and 0 if not, one value for each label (`ngdiff.metrics.labels`). The end token is
+left out, as in open-unlearning: a model that was never taught where a text ends can still recite all of it. `with_end`
+includes it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from ngdiff.metrics.probability import record_name
 
 
 def has_hits(record: Mapping[str, Any]) -> bool:
-    """Whether the record has `token_hit`, and a token that is not the end."""
+    """Whether the record has `token_hit`, with at least one token before the end."""
     return record.get("token_hit") is not None and (not record["token_hit"] or bool(recited(record, "token_hit")))
 
 
@@ -24,10 +24,10 @@ def has_hits_with_end(record: Mapping[str, Any]) -> bool:
 
 
 def exact_memorisations(records: Sequence[Mapping[str, Any]], *, with_end: bool = False) -> list[float]:
-    """Fraction of hits per record, in [0, 1]; its mean is exact memorisation (Tirumala et al. 2022, Section 3).
+    """Fraction of hits per record, in [0, 1]; the mean is exact memorisation (Tirumala et al. 2022, Section 3).
 
     Args:
-        with_end: the end token counts.
+        with_end: include the end token.
 
     Raises:
         InputError: a record without tokens.
@@ -39,17 +39,17 @@ def exact_memorisations(records: Sequence[Mapping[str, Any]], *, with_end: bool 
 
 
 def extraction_strengths(records: Sequence[Mapping[str, Any]], *, with_end: bool = False) -> list[float]:
-    """`1 - k / n` per record, in [0, 1]: n tokens, of which the first k are the fewest that must be given for the
-    greedy continuation to be right to the end.
+    """`1 - k / n` per record, in [0, 1], for an answer of n tokens: k is the length of the shortest prefix after which
+    greedy decoding reproduces the rest.
 
     `ES = 1 - min{k : f(x, y_<k) = y_>=k} / |y|` (Wang et al. 2025, "Towards Effective Evaluations and Comparisons
-    for LLM Unlearning Methods", after Carlini et al. 2021). Greedy decoding from position k is right exactly
-    where every later token is a hit under teacher forcing, so it is the length of the last run of hits over n.
-    1 when everything is extracted from the prompt alone, 0 when nothing is: with the last token wrong, only the
-    whole answer suffices (k = n). A well-known implementation lets k end at n - 1 there and gives 1/n.
+    for LLM Unlearning Methods", after Carlini et al. 2021). Greedy decoding from position k reproduces the rest
+    exactly if every later token is a hit under teacher forcing, so the strength is the length of the final run of
+    hits divided by n. It is 1 if the prompt alone suffices and 0 if the last token is wrong (k = n). A well-known
+    implementation limits k to n - 1 and gives 1/n in that case.
 
     Args:
-        with_end: the end token counts.
+        with_end: include the end token.
 
     Raises:
         InputError: a record without tokens.

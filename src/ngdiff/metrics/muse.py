@@ -1,11 +1,11 @@
-"""MUSE's two measures of text: VerbMem and KnowMem, and the recall that the NGDiff paper reports instead.
+"""MUSE's two text metrics, VerbMem and KnowMem, and the recall that the NGDiff paper reports instead.
 
 Both are ROUGE-L with the stemmer **off** between the reference and the generated text. MUSE (Shi et al. 2024,
 arXiv 2407.06460, Section 3.1) takes the F-measure, the NGDiff paper (arXiv 2410.22086, Equations 8 to 10) the
 recall; they are different numbers and have different names here. Unit: a fraction in [0, 1]; MUSE prints it
 times 100.
 
-The generated text of KnowMem is cut where the model begins a question of its own (`cut_answer`).
+The generated text of KnowMem is cut where the model starts to write a question (`cut_answer`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,9 +21,9 @@ def cut_answer(text: str) -> str:
     """The text before the first blank line, then before the first `Question` that starts a line, then before
     the first `Question:`; whitespace stays.
 
-    A model that was shown ten questions with answers goes on to ask the next one. As muse_bench does it, for
-    KnowMem only. Cutting twice changes nothing. A text that was stripped before may be cut at another place: what
-    follows a leading blank line is dropped by MUSE.
+    After ten questions with answers in its prompt, a model answers and then writes the next question. As in muse_bench,
+    for KnowMem only. Cutting is idempotent. Do not strip the text first: MUSE drops everything after a leading blank
+    line.
 
     >>> cut_answer("In Leeds.\\nQuestion: Who?"), cut_answer("\\n\\nIn Leeds.")
     ('In Leeds.', '')
@@ -34,7 +34,7 @@ def cut_answer(text: str) -> str:
 
 
 def verbmem_f(records: Sequence[Mapping[str, Any]], *, words: Words = "rouge-score") -> list[float]:
-    """ROUGE-L F-measure per record, stemmer off: MUSE's VerbMem (C1) is its mean."""
+    """ROUGE-L F-measure per record, stemmer off; the mean is MUSE's VerbMem (C1)."""
     return _rouge_l(records, "fmeasure", cut=False, words=words)
 
 
@@ -44,8 +44,8 @@ def verbmem_recall(records: Sequence[Mapping[str, Any]], *, words: Words = "roug
 
 
 def knowmem_f(records: Sequence[Mapping[str, Any]], *, words: Words = "rouge-score") -> list[float]:
-    """ROUGE-L F-measure per record of the cut answer, stemmer off: MUSE's KnowMem (C2 forget, C4 retain) is its
-    mean."""
+    """ROUGE-L F-measure per record of the cut answer, stemmer off; the mean is MUSE's KnowMem (C2 forget, C4
+    retain)."""
     return _rouge_l(records, "fmeasure", cut=True, words=words)
 
 

@@ -1,4 +1,4 @@
-"""The entries of `metrics.json` that say how near a model is to one that never saw the rows, and whom that cost."""
+"""Entries of `metrics.json` on the distance from a model that never saw the rows, and on collateral."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,15 +25,17 @@ def never_seen(
     """Numbers and their intervals, by key of `metrics.json`:
 
     - `distance`, `distance_holdout`: D against the retrained model and against the model's own holdout rows
-      (`ngdiff.metrics.distance`), each where there are two rows of what it compares: {`value`, `noise`,
+      (`ngdiff.metrics.distance`), if there are at least two rows to compare: {`value`, `noise`,
       `parts`: {measure: {`now`, `reference`, `before`, `value`}}, `left_out`: {measure: why},
       `uncorrected`: [measure, ...]};
-    - `collateral`: {set: change of its loss since before}, of `PROTECTED` sets.
+    - `collateral`: {set: change of its loss since before}, for the `PROTECTED` sets.
 
     Args:
-        sets, retrained, before, base: records of the model, of one that never saw the forget set, of that before
-            unlearning, and of one that saw neither forget nor holdout set; without `base`, what the records themselves
-            say of one (`base_model`).
+        sets: records of the model.
+        retrained: records of a model that never saw the forget set.
+        before: records of the model before unlearning.
+        base: records of a model that saw neither the forget nor the holdout set; by default, the `base_model` fields of
+            the model's own records.
 
     Raises:
         InputError: records of other rows, or that a metric cannot use.
@@ -71,7 +73,7 @@ def _distances(
 
 
 def _aligned(sets: Sets, other: Sets, model: str) -> Sets:
-    """The other model's records of these sets, in the order of ours."""
+    """The other model's records of these sets, in the order of `sets`."""
     return {
         side: same_rows(own, other[side], f"the distance from never seen, by {side},", model)
         for side, own in sets.items()

@@ -1,9 +1,9 @@
-"""MUSE's PrivLeak: does membership inference tell forgotten passages from unseen ones as it should?
+"""MUSE's PrivLeak: how membership inference on forgotten passages compares with that on a retrained model.
 
 MUSE (Shi et al. 2024, arXiv 2407.06460, Section 3.1, C3). Its AUC of the ordered pair (A, B) has label 1 for B
 and minus the value as score, so that `AUC = P(value_B < value_A) + P(value_B = value_A) / 2`. For the pair
 (forget, holdout) label 1 is *holdout*: a model that still knows the forget set has an AUC near 0. The usual
-orientation, in which the forget set are the members (`ngdiff.metrics.membership`), is one minus it.
+orientation, with the forget set as members (`ngdiff.metrics.membership`), is one minus that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,22 +27,21 @@ MUSE_SCORES: dict[str, Score] = {
 }
 
 # AUC of (forget, holdout) by Min-40 % of the models that MUSE retrained without the forget set; published in
-# muse_bench, `constants.py`, and used for every PrivLeak of the paper's Table 3.
+# muse_bench, `constants.py`, and used for every PrivLeak in the paper's Table 3.
 AUC_RETRAIN: dict[str, float] = {"news": 0.47719999999999996, "books": 0.5393}
 
 
 def muse_values(records: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
-    """Values of MUSE's scores, over the records that have what a score needs; scores of none are left out."""
+    """Values of MUSE's scores over the records to which each applies; scores that apply to none are left out."""
     found = {name: values(score, records) for name, score in MUSE_SCORES.items()}
     return {name: own for name, own in found.items() if own}
 
 
 def pair_aucs(splits: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, dict[str, float]]:
-    """The AUC of every ordered pair of splits and every score both have, as `{"A_B": {score: AUC}}`.
+    """The AUC of every ordered pair of splits and every score that both have, as `{"A_B": {score: AUC}}`.
 
     Args:
-        splits: per split ("forget", "retain", "holdout") the values of its passages by score, as `muse_values`
-            gives them.
+        splits: for each split ("forget", "retain", "holdout"), what `muse_values` returned for its passages.
 
     >>> pair_aucs({"forget": {"PPL": [1.0]}, "holdout": {"PPL": [2.0]}})["forget_holdout"]
     {'PPL': 0.0}
@@ -55,24 +54,24 @@ def pair_aucs(splits: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, 
 
 
 def privleak(area: float, retrained: float) -> float:
-    """`100 (AUC - AUC_retrain) / AUC_retrain`, in percent; 0 is what retraining would give.
+    """`100 (AUC - AUC_retrain) / AUC_retrain`, in percent; 0 for a retrained model.
 
-    -100: the forget set is as recognisable as it can be. Large and positive: over-unlearning.
+    -100: the forget set is fully recognisable. Large and positive: over-forgetting.
 
     Args:
         area: AUC of (forget, holdout) in MUSE's orientation.
-        retrained: that of the retrained model: a value of `AUC_RETRAIN`, or from its own records.
+        retrained: AUC of the retrained model: a value of `AUC_RETRAIN`, or from its own records.
 
     Raises:
-        InputError: `retrained` is not positive, which leaves nothing to divide by.
+        InputError: `retrained` is not positive, so the ratio is undefined.
 
     >>> privleak(0.0, 0.4772)
     -100.0
     """
     if not retrained > 0:
         raise InputError(
-            f"PrivLeak divides by the AUC of the retrained model, and it is {retrained}: "
-            "its forget set is entirely known, which is no model that never saw it"
+            f"PrivLeak divides by the AUC of the retrained model, which is {retrained}: that model knows the forget "
+            "set, so it is not one that never saw it"
         )
     return 100 * (area - retrained) / retrained
 
@@ -84,18 +83,18 @@ def privleak_interval(
     confidence: float,
     seed: int = 0,
 ) -> tuple[float, float] | None:
-    """Interval of PrivLeak by Min-40 %, in percent; None where a split has one passage only.
+    """Interval of PrivLeak by Min-40 %, in percent; None if a split has only one passage.
 
-    Against records of the retrained model both AUC are drawn with the same weights of the passages
-    (`ngdiff.metrics.auc.auc_ends`), the low draws of one over the high ones of the other. A published AUC comes
-    without records and is taken as known.
+    With records of the retrained model, both AUC are drawn with the same weights of the passages
+    (`ngdiff.metrics.auc.auc_ends`), and the low draws of one are divided by the high draws of the other. A published
+    AUC has no records and is taken as exact.
 
     Args:
         passages: as in `pair_aucs`.
         retrained: the same of the retrained model, over the same passages, or its published AUC.
 
     Raises:
-        InputError: a level out of range.
+        InputError: a confidence level out of range.
     """
     sides = [[splits[name][SCORE] for name in ("holdout", "forget")] for splits in (passages, retrained)
              if not isinstance(splits, float)]  # fmt: skip

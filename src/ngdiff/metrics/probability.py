@@ -1,4 +1,4 @@
-"""Loss and probability of the answers, from sums and counts."""
+"""Loss and probability of answers, from sums and counts."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from ngdiff.metrics.means import mean, ratio_of_sums
 
 
 def record_name(record: Mapping[str, Any]) -> str:
-    """How error messages name a record: where its row came from, else its set and index."""
+    """The name of a record in error messages: the origin of its row, or else its set and index."""
     return str(record.get("origin") or f"record {record.get('index', '?')} of set {record.get('set', '?')!r}")
 
 
@@ -19,7 +19,7 @@ def answer_loss(likelihood: Mapping[str, Any], name: str = "the record") -> floa
 
     Args:
         likelihood: a record, or one of its `paraphrased` / `perturbed` parts.
-        name: how an error names it.
+        name: its name in error messages.
 
     Raises:
         InputError: the answer has no token, or its loss is NaN.
@@ -32,7 +32,7 @@ def answer_loss(likelihood: Mapping[str, Any], name: str = "the record") -> floa
         raise InputError(f"{name}: the answer has {n_tokens} tokens; a loss needs at least one")
     nll_sum = float(likelihood["nll_sum"])
     if math.isnan(nll_sum):
-        raise InputError(f"{name}: nll_sum is NaN; the model that made this record gave no probability")
+        raise InputError(f"{name}: nll_sum is NaN; the model that wrote this record gave no probability")
     return nll_sum / float(n_tokens)
 
 
@@ -43,7 +43,7 @@ def losses(records: Sequence[Mapping[str, Any]]) -> list[float]:
 
 def nll_sums(records: Sequence[Mapping[str, Any]]) -> list[float]:
     """Negative log-likelihood of the whole reference answer per record, nats."""
-    losses(records)  # names the record that has no tokens or is NaN
+    losses(records)  # raises for a record without tokens or with NaN
     return [float(record["nll_sum"]) for record in records]
 
 
@@ -60,8 +60,8 @@ def has_likelihood(record: Mapping[str, Any]) -> bool:
 def loss(records: Sequence[Mapping[str, Any]]) -> float:
     """Token mean over the whole set, `sum nll_sum / sum n_tokens`, in nats per token.
 
-    This is the quantity training logs and the forget ceiling is compared with. TOFU averages the per-example
-    losses instead, which weighs a short answer's token more.
+    This is the quantity that training logs and that is compared with the forget ceiling. TOFU averages the losses of
+    the examples instead, which gives tokens of short answers more weight.
 
     >>> loss([{"nll_sum": 1.0, "n_tokens": 1}, {"nll_sum": 2.0, "n_tokens": 5}])
     0.5
@@ -86,11 +86,11 @@ def probability(records: Sequence[Mapping[str, Any]]) -> float:
 def choice_probabilities(records: Sequence[Mapping[str, Any]]) -> list[float]:
     """`p / (p + sum_j p_j)` per record: the answer against its perturbed answers, `p = exp(-loss)`.
 
-    TOFU's probability for real authors and world facts, where the question is a choice. Computed from loss
-    differences, so it is exact where every p underflows.
+    TOFU's probability for real authors and world facts, which are multiple-choice questions. Computed from loss
+    differences, so that it is exact even if every p underflows.
 
     Raises:
-        InputError: a record has no perturbed answers, or every choice is impossible (probability 0).
+        InputError: a record has no perturbed answers, or every choice has probability 0.
 
     >>> other = {"nll_sum": 2.0, "n_tokens": 2}
     >>> choice_probabilities([{"nll_sum": 1.0, "n_tokens": 1, "perturbed": [other]}])

@@ -1,14 +1,14 @@
-"""Robustness: how little attacks bring back beyond what they bring out of a model that never saw the rows.
+"""Robustness: how little attacks recover beyond what they recover from a model that never saw the rows.
 
-With `x_i` how much of forget row i an attack gets out of the model, a fraction, and `r_i` the same of the reference,
-what comes back by one form of the attack is `b = max(0, mean_i(x_i - r_i))`: what the attack itself teaches, and what
-any model guesses, is in both. An attacker takes the form that works best, so of an attack counts the largest `b`;
+Let `x_i` be the fraction of forget row i that an attack recovers from the model, and `r_i` the fraction that it
+recovers from the reference. One form of an attack recovers `b = max(0, mean_i(x_i - r_i))`: what the attack itself
+teaches, and what any model guesses, cancels. An attacker uses the form that works best, so the largest `b` counts:
 
     Robustness = harmonic mean over attacks of 1 - max over forms of b
 
-1: no attack brings back more than it brings out of the reference. A maximum over noisy forms is above 0 by chance:
-read how probable that is (`chance`). The field's form (OpenUnlearning, arXiv 2506.12618) takes ratios to the values
-before the attack, by relearning and quantisation alone; a ratio of two values near 0 is noise.
+1: no attack recovers more than from the reference. A maximum over noisy forms exceeds 0 by chance; `chance` gives the
+probability. The common definition (OpenUnlearning, arXiv 2506.12618) uses ratios to the values before the attack, for
+relearning and quantisation only; a ratio of two values near 0 is noise.
 """
 
 import math
@@ -26,7 +26,7 @@ _ROUNDING = 1e-12
 
 
 class Beyond(NamedTuple):
-    """`value`: mean of `x_i - r_i`, in [-1, 1]; `interval`: None with fewer than two rows; `n`: rows that both have."""
+    """`value`: mean of `x_i - r_i`, in [-1, 1]; `interval`: None with fewer than two rows; `n`: rows with both."""
 
     value: float
     interval: tuple[float, float] | None
@@ -36,15 +36,15 @@ class Beyond(NamedTuple):
 def beyond(
     own: Sequence[float], reference: Sequence[float], *, confidence: float = 0.95, seed: Seed = 0
 ) -> Beyond | None:
-    """How much more comes out of the model than of the reference, row by row; None where no row is known of both.
+    """How much more an attack recovers from the model than from the reference; None if no row has both values.
 
     Args:
-        own, reference: fractions of the same rows in the same order; NaN where a row has none.
-        confidence: level of the interval (`ngdiff.metrics.mean_interval`), of this one alone.
+        own, reference: fractions of the same rows in the same order; NaN if a row has none.
+        confidence: level of this one interval (`ngdiff.metrics.mean_interval`), without a correction for several.
         seed: of the draws.
 
     Raises:
-        InputError: different numbers of rows, or a level out of range.
+        InputError: different numbers of rows, or a confidence level out of range.
 
     >>> found = beyond([1.0, 1.0, 0.5, 0.5], [0.0, 0.0, 0.5, 0.5])
     >>> found.value, found.n
@@ -62,7 +62,7 @@ def beyond(
 
 
 def differences(own: Sequence[float], reference: Sequence[float]) -> list[float]:
-    """`x_i - r_i`; NaN where one is not known.
+    """`x_i - r_i`; NaN if one of them is unknown.
 
     Raises:
         InputError: different numbers of rows.
@@ -73,14 +73,15 @@ def differences(own: Sequence[float], reference: Sequence[float]) -> list[float]
 
 
 def chance(forms: Sequence[Sequence[float]], *, draws: int = 10_000, seed: Seed = 0) -> float:
-    """Probability that the largest mean of differences over all forms is as large as it is, or larger, if model and
-    reference were alike: the p-value of a sign-flip test of the maximum, which pays for looking at many forms.
+    """p-value of the largest mean difference over all forms, under the hypothesis that model and reference are alike:
+    a sign-flip test of the maximum, which corrects for the number of forms.
 
-    If neither knows the rows, `x_i - r_i` is as often `r_i - x_i`. Forms over as many rows flip the same rows together.
+    Under the hypothesis, `x_i - r_i` and `r_i - x_i` are equally probable. Forms with the same number of rows share
+    their signs.
 
     Args:
-        forms: `differences` of each form; NaN counts nothing.
-        draws: of signs.
+        forms: `differences` of each form; NaN is ignored.
+        draws: number of random sign vectors.
         seed: of the draws.
 
     >>> round(chance([[0.5] * 10, [0.0] * 10]), 2), chance([[0.0, 0.0]])
@@ -102,10 +103,10 @@ def chance(forms: Sequence[Sequence[float]], *, draws: int = 10_000, seed: Seed 
 
 
 def robustness(come_back: Mapping[str, float]) -> float | None:
-    """Harmonic mean of `1 - b` over attacks; None without an attack.
+    """Harmonic mean of `1 - b` over attacks; None without any attack.
 
     Args:
-        come_back: by attack its largest `b`, a fraction.
+        come_back: by attack, its largest `b`, a fraction.
 
     >>> robustness({"quantise": 0.0, "relearn": 0.5})
     0.6666666666666666

@@ -43,18 +43,18 @@ def rouge(
 ) -> float:
     """ROUGE between two texts, as `rouge_score` computes it (Lin 2004); unit: a fraction in [0, 1].
 
-    With LCS the longest common subsequence of the two word lists, ROUGE-L recall is `LCS / words(reference)`,
-    precision `LCS / words(generated)`, fmeasure their harmonic mean. Words are lower-cased runs of a-z and
-    0-9; the stemmer (Porter) shortens those of more than three letters. Texts are neither stripped nor cut.
+    With LCS the length of the longest common subsequence of the two word lists, ROUGE-L recall is
+    `LCS / words(reference)`, precision `LCS / words(generated)`, fmeasure their harmonic mean. Words are lower-cased
+    runs of a-z and 0-9; the (Porter) stemmer shortens those of more than three letters. Texts are neither stripped nor
+    cut.
 
     The defaults, recall with the stemmer on, are what TOFU (Maini et al. 2024) and the NGDiff paper report.
-    MUSE (Shi et al. 2024) takes the fmeasure with the stemmer off.
+    MUSE (Shi et al. 2024) uses the fmeasure with the stemmer off.
 
-    Texts in other scripts hold no such words, or only their numbers: `words="unicode"` compares those of
-    `ngdiff.metrics.words.unicode_words`, without a stemmer, whatever `stemmer` says.
+    Texts in other scripts contain no such words, or only their numbers: `words="unicode"` compares the words of
+    `ngdiff.metrics.words.unicode_words`, always without a stemmer.
 
-    0 when either text holds no word: nothing was reproduced. See `ngdiff.metrics.words.has_words` for references
-    that can only give 0.
+    ROUGE is 0 if either text contains no word. `ngdiff.metrics.words.has_words` finds references that can only give 0.
 
     Args:
         kind: `rougeL`, `rougeLsum` or `rouge1` to `rouge9`.

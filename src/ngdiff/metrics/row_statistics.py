@@ -1,4 +1,4 @@
-"""Means and AUC of several models over the same rows, as functions of the rows' weights."""
+"""Means and AUC of several models over the same rows, as functions of row weights."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -9,27 +9,27 @@ from numpy.typing import ArrayLike, NDArray
 from ngdiff.errors import InputError
 from ngdiff.metrics.auc import weighted_auc
 
-# Means over rows; of "loss" the token mean where rows say how many "n_tokens" they have.
+# Means over rows; for "loss", the token mean if "n_tokens" is given.
 MEANS = ("verbmem", "probability", "loss", "extraction_strength", "exact_memorisation", "truth_ratio")
-# AUC of forget rows, as members, against holdout rows by these values; lower is more like a member.
+# AUC of forget rows, as members, against holdout rows by these values; lower values indicate membership.
 AREAS = {"auc_loss": "loss", "auc_min-20%": "min-20%"}
-MEASURES = {**{name: name for name in MEANS}, **AREAS}  # measure -> the values that it is taken of
+MEASURES = {**{name: name for name in MEANS}, **AREAS}  # measure -> the values it is computed from
 VALUES = (*MEANS, "min-20%", "n_tokens")
 SIDES = ("forget", "holdout")
 
-_MOST = 1e250  # sums and quotients of more would not be numbers
+_MOST = 1e250  # sums and quotients of larger values would overflow
 
 Array = NDArray[np.float64]
-Weights = tuple[Array, Array]  # of the forget and of the holdout rows; one row for each draw
+Weights = tuple[Array, Array]  # for the forget and the holdout rows, shape (draws, rows)
 Statistic = Callable[[Weights], Array]
 
 
 class RowValues(NamedTuple):
-    """What one model shows: by name of `VALUES` one number for each row of the forget and of the holdout set.
+    """Values of one model: for each name of `VALUES`, one number for each row of the forget and of the holdout set.
 
-    NaN: the row has no such value; the measure leaves it out in all models. Rows stand in the same order in all models.
-    "loss" and "min-20%" are in nats per token, "verbmem" is ROUGE-L recall, "truth_ratio" `min(R, 1/R)`, all as in
-    `ngdiff.metrics`. What a model lacks is not there: a name, or the whole holdout set.
+    NaN: the row has no such value; the measure then omits it in all models. Rows have the same order in all models.
+    "loss" and "min-20%" are in nats per token, "verbmem" is ROUGE-L recall, "truth_ratio" is `min(R, 1/R)`, all as in
+    `ngdiff.metrics`. A name, or the whole holdout set, may be missing.
     """
 
     forget: Mapping[str, ArrayLike]
@@ -37,13 +37,13 @@ class RowValues(NamedTuple):
 
 
 class RowStatistics:
-    """The values of several models over the same rows, checked.
+    """The validated values of several models over the same rows.
 
     Args:
-        models: by the name that messages use.
+        models: values by the name of the model in messages.
 
     Raises:
-        InputError: values with another name, infinite or near it, or of other numbers of rows; one row only.
+        InputError: an unknown name, a value that is infinite or too large, different numbers of rows, or only one row.
     """
 
     def __init__(self, models: Mapping[str, RowValues]) -> None:
@@ -54,10 +54,10 @@ class RowStatistics:
         self.sizes = {side: self._size(side) for side in SIDES}
 
     def lacking(self, measure: str, models: Sequence[str], *, of_holdout: bool = False) -> str:
-        """What is missing for a measure of these models, in words; empty where nothing is.
+        """A description of what these models lack for a measure; empty if nothing.
 
         Args:
-            of_holdout: it is taken of the holdout rows, too.
+            of_holdout: the measure also needs holdout rows.
         """
         value = MEASURES[measure]
         sides = SIDES if of_holdout or measure in AREAS else SIDES[:1]
@@ -68,7 +68,7 @@ class RowStatistics:
         return f"fewer than two {few[0]} rows have {value} in all models" if few else ""
 
     def statistic(self, measure: str, model: str, models: Sequence[str], side: str = "forget") -> Statistic:
-        """A measure of one model over the rows that all `models` have: the mean of one side, or an AUC of both."""
+        """A measure of one model over the rows that all `models` have: the mean over one side, or an AUC of both."""
         if measure in AREAS:
             return self._area(AREAS[measure], model, models)
         own, kept = self._values[model][side], self._shared(measure, side, models)
@@ -108,7 +108,7 @@ class RowStatistics:
         }
         if len(set(sizes.values())) > 1:
             listed = ", ".join(f"{size} ({name})" for name, size in sizes.items())
-            raise InputError(f"models are compared on the same {side} rows, and there are values of {listed}")
+            raise InputError(f"models are compared on the same {side} rows, but the numbers of values are {listed}")
         size = next(iter(sizes.values()), 0)
         if size == 1:
             raise InputError(f"a distance needs at least two {side} rows, found 1")
@@ -119,7 +119,7 @@ def _arrays(values: Mapping[str, ArrayLike], place: str) -> dict[str, Array]:
     found = {}
     for name, given in values.items():
         if name not in VALUES:
-            raise InputError(f"{place}: values called {name!r} are not known; one of {', '.join(VALUES)}")
+            raise InputError(f"{place}: values named {name!r} are unknown; use {', '.join(VALUES)}")
         array = np.asarray(given, dtype=float)
         if array.ndim != 1:
             raise InputError(f"{place}: {name} has {array.ndim} dimensions; it must be one number for each row")

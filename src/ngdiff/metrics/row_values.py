@@ -1,4 +1,4 @@
-"""What `ngdiff.metrics.distance` compares, from records."""
+"""The input of `ngdiff.metrics.distance`, made from records."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -19,10 +19,10 @@ _MIN_K = SCORES["min-20%"]
 
 
 def row_values(sets: Sets) -> RowValues:
-    """The values of the sets "forget" and "holdout", both by the rules of what is to be forgotten.
+    """The values of the sets "forget" and "holdout", both computed as for a forget set.
 
-    ROUGE is by words of Unicode where a set needs that (`ngdiff.metrics.words`). A row without what a value needs has
-    NaN; a value of no row is not there.
+    ROUGE uses Unicode words where a set needs them (`ngdiff.metrics.words`). A row that lacks the fields of a value has
+    NaN; a value that no row has is omitted.
 
     Raises:
         InputError: a record that a metric cannot use.
@@ -34,7 +34,7 @@ def row_values(sets: Sets) -> RowValues:
 
 
 def base_row_values(sets: Sets) -> RowValues:
-    """The same of the model whose losses the records hold as `base_model`: loss and probability only."""
+    """The same for the model whose losses the records hold as `base_model`: only loss and probability."""
     return row_values({side: [record.get("base_model") or {} for record in sets.get(side, ())] for side in SIDES})
 
 

@@ -1,4 +1,4 @@
-"""Two models are compared on the same rows, or not at all."""
+"""Checks that two models are compared on the same rows."""
 
 import os.path
 from collections import Counter, deque
@@ -12,22 +12,22 @@ Records = Sequence[Mapping[str, Any]]
 
 
 def check_same_rows(own: Records, other: Records, what: str, model: str = "the retrained one") -> None:
-    """Refuse records of two models that are not of the same rows, in whatever order.
+    """Refuse records of two models that are not of the same rows; their order may differ.
 
-    A row is known by its reference and its prompt. Models may put the same question by other templates: what all
-    prompts of a side begin and end with counts as the template's. Records without references are known by their
-    origin, those without that by their index.
+    A row is identified by its reference and its prompt. The models may use different templates: a prefix or suffix
+    common to all prompts of one side is taken for the template and ignored. Records without references are identified
+    by their origin, or else by their index.
 
     Args:
-        what: the number that would be wrong, for the message.
-        model: whose the other records are, for the message.
+        what: the metric that compares them, for the message.
+        model: the model of the other records, for the message.
 
     Raises:
-        InputError: says how many rows differ, and where the first is from; no text of the data.
+        InputError: the rows differ; the message says how many and the origin of the first, without texts of the data.
     """
     if len(own) != len(other):
         raise InputError(
-            f"{what} compares two models on the same rows, and there are records of {len(own)} rows of the model and "
+            f"{what} compares two models on the same rows, but there are records of {len(own)} rows of the model and "
             f"of {len(other)} of {model}; evaluate both on the same file"
         )
     first, second = _both_keys(own, other)
@@ -35,13 +35,13 @@ def check_same_rows(own: Records, other: Records, what: str, model: str = "the r
     if missing:
         place = next(i for i, key in enumerate(first) if key in missing)
         raise InputError(
-            f"{what} compares two models on the same rows, and {missing.total()} of {len(own)} rows of the model are "
-            f"not among those of {model}, the first of them {record_name(own[place])}; evaluate both on the same file"
+            f"{what} compares two models on the same rows, but {missing.total()} of {len(own)} rows of the model are "
+            f"not among those of {model} (first: {record_name(own[place])}); evaluate both on the same file"
         )
 
 
 def same_rows(own: Records, other: Records, what: str, model: str = "the retrained one") -> list[Mapping[str, Any]]:
-    """The other model's records in the order of ours, checked; rows that are alike stay in their order.
+    """The other model's records, checked, in the order of `own`; identical rows keep their order.
 
     Args:
         what, model: as in `check_same_rows`.
@@ -67,7 +67,7 @@ def _both_keys(own: Records, other: Records) -> tuple[list[tuple[Any, ...]], lis
 
 
 def _known_by(records: Records) -> tuple[str, ...]:
-    """The fields that all records have."""
+    """The fields that identify a row: the best that all records have."""
     for fields in (("reference", "prompt"), ("reference",), ("origin",), ("index",)):
         if all(record.get(field) is not None for record in records for field in fields):
             return fields
@@ -82,7 +82,7 @@ def _keys(records: Records, fields: Sequence[str]) -> list[tuple[Any, ...]]:
 
 
 def _bare(prompts: Sequence[str]) -> list[str]:
-    """Prompts without what all of them begin and end with.
+    """Prompts without their common prefix and suffix.
 
     >>> _bare(["Question: Who? Answer:", "Question: Where? Answer:"]), _bare(["Who?", "Where?"])
     (['o', 'ere'], ['o', 'ere'])

@@ -1,4 +1,4 @@
-"""The values behind a mean, kept so that its interval need not compute them again."""
+"""The values behind a mean, kept for its confidence interval."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,9 +8,9 @@ from ngdiff.metrics.means import ratio_of_sums
 
 
 class Sample(NamedTuple):
-    """One metric of one set: per record a sum over its units and their number (1 for a plain mean).
+    """One metric of one set: for each record, a sum over its units and their number (1 for a plain mean).
 
-    `fraction`: all sums lie in [0, 1], and all counts are 1.
+    `fraction`: all sums lie in [0, 1] and all counts are 1.
     """
 
     title: str
@@ -28,7 +28,7 @@ class Sample(NamedTuple):
 
 
 def samples_of(set_name: str, records: Sequence[Mapping[str, Any]]) -> dict[str, Sample]:
-    """The sample of every metric that the set wants, over the records it applies to; possibly of none."""
+    """The sample of every metric of the set, over the records to which it applies, which may be none."""
     found = {}
     for name, metric in metrics_of(set_name).items():
         usable = [record for record in records if metric.applies(record)]

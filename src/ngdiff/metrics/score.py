@@ -1,4 +1,4 @@
-"""Everything that records of one model say, and what they say beside a retrained model's."""
+"""All metrics of an evaluation, from the records of one model and of those it is compared with."""
 
 import zlib
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ from ngdiff.metrics.worst import worst_rows
 
 Sets = Mapping[str, Sequence[Mapping[str, Any]]]
 
-CONFIDENCE = 0.95  # level of the intervals, unless said otherwise
+CONFIDENCE = 0.95  # default level of the intervals
 
 METHOD = {
     "fractions, AUC, model utility, PrivLeak": f"Dirichlet weights with a worst-case value (Gaffke), {DRAWS} draws",
@@ -42,7 +42,7 @@ METHOD = {
     "distance, collateral": f"Dirichlet weights of the rows, {DRAWS} draws",
 }
 
-# Names at the top of a `metrics.json` that are no sets.
+# Top-level keys of `metrics.json` that are not sets.
 RESERVED = (
     "verbmem",
     "utility",
@@ -75,38 +75,37 @@ def score(
     confidence: float | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """The contents of `metrics.json` from the records of an evaluation; no model, no torch.
+    """The contents of `metrics.json`, from the records of an evaluation; needs no model and no torch.
 
-    Keys, each where the records allow it:
+    Keys, each present if the records allow it:
 
-    - those of `headline`, and one per set, what `summarize` gives;
+    - those of `headline`, and one for each set with what `summarize` returns;
     - `forget_quality`, `forget_quality_statistic`: `ngdiff.metrics.forget_quality` of the sets "forget";
     - `membership`: `ngdiff.metrics.membership` of the sets "forget" and "holdout";
     - `privleak_auc`: `pair_aucs` of MUSE's three sets `muse_privleak_*`; `privleak`, in percent, against the model
       named in `privleak_retrained`: {`source`, `auc`, and for a model with records `privleak` by every score whose
       AUC is not 0 there};
     - `distance`, `distance_holdout`, `collateral`: `ngdiff.metrics.never_seen`;
-    - `aggregates`: `ngdiff.metrics.aggregates`, where one of them is known;
+    - `aggregates`: `ngdiff.metrics.aggregates`, if at least one of them is known;
     - `worst_rows`: {set: {metric: [{`index`, `origin`, `value`}, ...]}} of sets to be forgotten, worst first;
     - `confidence`: {`level`, `method`, `seed`, `sets`: {set: {metric: [low, high]}}, `model_utility`, `privleak`,
-      `distance`, `distance_holdout`, `collateral`: {set: [low, high]}}:
-      of every mean of at least two records, by `gaffke.mean_ends` for fractions and `bootstrap.ratio_interval` for
-      losses; `model_utility` from the draws of its nine, sets drawn independently of each other;
-      `privleak_interval`.
+      `distance`, `distance_holdout`, `collateral`: {set: [low, high]}}: intervals of every mean of at least two
+      records, by `gaffke.mean_ends` for fractions and `bootstrap.ratio_interval` for losses; `model_utility` from the
+      draws of its nine parts, with independent draws for each set; `privleak` by `privleak_interval`.
 
     Args:
         sets: records by set name.
-        retrained: those of a model that never saw the forget set.
-        before: those of the model before unlearning, the unit of both distances.
-        base: those of a model that saw neither forget nor holdout set, such as that before fine-tuning.
-        robustness: of an audit of the model, for the aggregates.
-        corpus: "news" or "books": which of MUSE's retrained models stands in where `retrained` has no MUSE sets.
-        confidence: level of the intervals; None: none.
+        retrained: records of a model that never saw the forget set.
+        before: records of the model before unlearning, which gives the unit of both distances.
+        base: records of a model that saw neither the forget nor the holdout set, such as that before fine-tuning.
+        robustness: result of an audit of the model, for the aggregates.
+        corpus: "news" or "books": which of MUSE's retrained models is used if `retrained` has no MUSE sets.
+        confidence: level of the intervals; None for no intervals.
         seed: of the draws.
 
     Raises:
-        InputError: no sets, an empty one, a set with a name of another number, a record that a metric cannot
-            use, or records of another model that are of other rows, where the two are compared.
+        InputError: no sets, an empty set, a set with a reserved name, a record that a metric cannot use, or records
+            of other rows in a comparison of two models.
     """
     _check(sets, corpus)
     if confidence is not None:
@@ -144,7 +143,7 @@ def _check(sets: Sets, corpus: str) -> None:
         raise InputError("there are no records to score")
     for name in sets:
         if name in RESERVED:
-            raise InputError(f"a set may not be named {name!r}: a number of that name stands beside the sets")
+            raise InputError(f"a set may not be named {name!r}: metrics.json has a number of that name")
     if corpus not in AUC_RETRAIN:
         raise InputError(f"MUSE corpus {corpus!r} is unknown; one of {', '.join(AUC_RETRAIN)}")
 
@@ -168,7 +167,7 @@ def _aggregates(sets: Sets, retrained: Sets, result: Mapping[str, Any], robustne
         result.get("model_utility"),
         robustness,
     )
-    known = [found[name] for name in found if name != "utility"]  # which is there as `model_utility`
+    known = [found[name] for name in found if name != "utility"]  # `model_utility` is a key of its own
     return {"aggregates": found} if any(value is not None for value in known) else {}
 
 
@@ -232,7 +231,7 @@ def _intervals(
 
 
 def _ends(samples: Mapping[str, Sample], seed: Sequence[int]) -> dict[str, Ends]:
-    """Draws of every fraction of a set; metrics over as many records share their weights."""
+    """Draws of every fraction of a set; metrics over the same number of records share their weights."""
     by_size: dict[int, list[str]] = {}
     for name, sample in samples.items():
         if sample.fraction:
@@ -248,7 +247,7 @@ def _ends(samples: Mapping[str, Sample], seed: Sequence[int]) -> dict[str, Ends]
 
 
 def _harmonic(draws: Sequence[Array]) -> Array:
-    """Harmonic mean draw by draw; 0 where one is 0."""
+    """Harmonic mean for each draw; 0 if one value is 0."""
     with np.errstate(divide="ignore"):
         inverse: Array = np.sum([1 / one for one in draws], axis=0)
     return len(draws) / inverse

@@ -1,4 +1,4 @@
-"""All numbers of a set, and the few of the whole evaluation, from records alone."""
+"""All metrics of a set, and the headline numbers of an evaluation, from records."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,13 +14,14 @@ from ngdiff.metrics.worst import worst_numbers
 def summarize(set_name: str, records: Sequence[Mapping[str, Any]]) -> dict[str, float | int]:
     """The metrics of one set by name, with counts.
 
-    `n` is the number of records, `n_<metric>` the number a metric was taken over (a metric that no record can
-    serve is left out, its count says 0), `n_no_words` the number of references in which ROUGE (by words of Unicode
-    where the set is compared in these) sees no word and which therefore can only score 0, `n_end_unknown` (only where
-    there are any) the number of records with `token_hit` that do not say which label is the end token, as none did
-    before they had `n_end`: it counts in memorisation and min-k then. Where records say so: `n_cut`, how many rows were
-    cut because they were too long; `n_pieces` and `n_in_pieces`, how many records are pieces of a long text, and of how
-    many texts. Of sets to be forgotten also `worst_numbers`.
+    - `n`: number of records;
+    - `n_<metric>`: number of records to which a metric applies; if 0, the metric is left out;
+    - `n_no_words`: number of references without a word that ROUGE recognises, which can only score 0;
+    - `n_end_unknown`, if above 0: number of records with `token_hit` but without `n_end`, as earlier versions wrote
+      them; memorisation and min-k then include their end token;
+    - `n_cut`, if the records have that field: number of rows that were cut because they were too long;
+    - `n_pieces` and `n_in_pieces`, if any: number of records that are pieces of a long text, and of such texts;
+    - for sets to be forgotten, `worst_numbers`.
 
     Raises:
         InputError: no records, or a record that a metric cannot use (see the metric).
@@ -31,7 +32,7 @@ def summarize(set_name: str, records: Sequence[Mapping[str, Any]]) -> dict[str, 
 def summarize_samples(
     set_name: str, records: Sequence[Mapping[str, Any]], samples: Mapping[str, Sample]
 ) -> dict[str, float | int]:
-    """`summarize` from samples that are known already."""
+    """`summarize`, given the samples."""
     if not records:
         raise InputError(f"set {set_name!r} has no records to score")
     result: dict[str, float | int] = {"n": len(records)}
@@ -55,14 +56,14 @@ def summarize_samples(
 
 
 def headline(numbers: Mapping[str, Mapping[str, float | int]]) -> dict[str, float]:
-    """The numbers of the NGDiff paper's tables, and TOFU's model utility where its three sets are there.
+    """The numbers of the NGDiff paper's tables, and TOFU's model utility if its three sets are present.
 
-    Keys, each only where the sets allow it: `verbmem` (forget ROUGE-L recall, by words of Unicode where the set has
-    that), `utility` (the same of retain), `truth_ratio` (of the forget set), `model_utility` (only where every record
-    served every one of the nine).
+    Keys, each present if the sets allow it: `verbmem` (ROUGE-L recall of the forget set, over Unicode words where the
+    set needs them), `utility` (the same for the retain set), `truth_ratio` (of the forget set), `model_utility` (only
+    if each of its nine parts applies to all records of its set).
 
     Args:
-        numbers: per set what `summarize` gives.
+        numbers: by set, what `summarize` returned.
 
     >>> headline({"forget": {"n": 2, "rouge_l_recall": 0.25, "n_rouge_l_recall": 2}})
     {'verbmem': 0.25}

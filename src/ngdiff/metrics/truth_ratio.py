@@ -1,17 +1,17 @@
-"""Truth ratio: how a wrong answer's probability compares with a right one's.
+"""Truth ratio: the probability of wrong answers relative to that of a correct one.
 
-With `l` the loss per token of an answer (nats), `p` the paraphrased right answer and `1..m` the perturbed
+With `l` the loss per token of an answer (nats), `p` the paraphrased correct answer and `1..m` the perturbed
 wrong ones:
 
-- geometric `R = exp(l_p - mean_j l_j)`, the geometric mean of the wrong answers' probabilities over the right
-  one's. TOFU's published results use it (`aggregate_eval_stat.py`), although the paper prints the other.
-- arithmetic `R = mean_j exp(-l_j) / exp(-l_p)`, the formula in the paper (arXiv 2401.06121, Section 2.2).
+- geometric `R = exp(l_p - mean_j l_j)`: the geometric mean of the wrong answers' probabilities divided by the
+  correct one's. TOFU's published results use this form (`aggregate_eval_stat.py`), although the paper prints the other.
+- arithmetic `R = mean_j exp(-l_j) / exp(-l_p)`: the formula in the paper (arXiv 2401.06121, Section 2.2).
 
-The two are different numbers. Aggregates: forget `mean min(R, 1/R)` (1 = right and wrong are alike), every
-other set `mean max(0, 1 - R)` (1 = the right answer is certain). Higher is better in both.
+The two differ. A set is summarised as `mean min(R, 1/R)` for the forget set (1: correct and wrong answers are equally
+probable) and as `mean max(0, 1 - R)` for any other set (1: the correct answer is certain). Higher is better in both.
 
-A record without a paraphrased answer uses its reference answer, as TOFU does for real authors and world
-facts. Everything is computed from `log R`, so a ratio that over- or underflows costs nothing.
+If a record has no paraphrased answer, its reference answer is used, as TOFU does for real authors and world facts.
+Everything is computed from `log R`, so that overflow and underflow of R do no harm.
 """
 
 import math
@@ -24,14 +24,14 @@ from ngdiff.metrics.probability import answer_loss, record_name
 
 
 def has_perturbed(record: Mapping[str, Any]) -> bool:
-    """Whether the record has what a truth ratio needs."""
+    """Whether the record has the perturbed answers that a truth ratio needs."""
     return bool(record.get("perturbed"))
 
 
 def _answer_losses(record: Mapping[str, Any]) -> tuple[float, list[float]]:
     name = record_name(record)
     if not has_perturbed(record):
-        raise InputError(f"{name}: a truth ratio needs perturbed answers, and this record has none")
+        raise InputError(f"{name}: a truth ratio needs perturbed answers, but this record has none")
     right = answer_loss(record.get("paraphrased") or record, name)
     wrong = [answer_loss(other, name) for other in record["perturbed"]]
     if math.isinf(right) or any(math.isinf(value) for value in wrong):
@@ -61,7 +61,7 @@ def log_truth_ratio_arithmetic(record: Mapping[str, Any]) -> float:
 
 
 def truth_ratios(records: Sequence[Mapping[str, Any]]) -> list[float]:
-    """Geometric `R` per record; infinite where it exceeds the largest float."""
+    """Geometric `R` per record; infinite if it exceeds the largest float."""
     return [_exp(log_truth_ratio(record)) for record in records]
 
 

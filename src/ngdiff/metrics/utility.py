@@ -1,4 +1,4 @@
-"""Model utility of nine: what TOFU reports for everything that is not to be forgotten."""
+"""TOFU's model utility: the harmonic mean of nine metrics of the sets to be kept."""
 
 from collections.abc import Mapping
 
@@ -13,12 +13,12 @@ PARTS = ("probability", "rouge_l_recall", "truth_ratio")
 def model_utility(numbers: Mapping[str, Mapping[str, float]]) -> float:
     """Harmonic mean of {probability, ROUGE-L recall, truth ratio} x {retain, real authors, world facts}.
 
-    ROUGE is that by words of Unicode where a set has it. Probability is the answer's own on the retain set and the one
-    among the choices on the other two; the truth ratio is the geometric `mean max(0, 1 - R)`. 0 when one of the nine is
-    0. Source: TOFU (arXiv 2401.06121) Section 2.2.
+    ROUGE is over Unicode words where a set needs them. Probability is that of the answer for the retain set, and that
+    of the answer among the choices for the other two; the truth ratio is the geometric `mean max(0, 1 - R)`. Model
+    utility is 0 if one of the nine is 0. Source: TOFU (arXiv 2401.06121) Section 2.2.
 
     Args:
-        numbers: per set what `ngdiff.metrics.summarize` gives; other sets and numbers are ignored.
+        numbers: by set, what `ngdiff.metrics.summarize` returned; other sets and numbers are ignored.
 
     Raises:
         InputError: one of the nine is missing.

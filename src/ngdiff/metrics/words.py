@@ -1,4 +1,4 @@
-"""Words of a text for ROUGE: those of `rouge_score`, which knows a-z and 0-9, and those of any script."""
+"""Words of a text for ROUGE: those of `rouge_score`, which only knows a-z and 0-9, and Unicode words of any script."""
 
 import functools
 import unicodedata
@@ -8,7 +8,7 @@ from typing import Any, Literal
 import regex
 from rouge_score.tokenizers import DefaultTokenizer
 
-# Scripts that are written without spaces between words.
+# Scripts without spaces between words.
 _UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
 _LETTER = r"[\p{L}\p{N}]"
 _WORD = regex.compile(rf"(?={_LETTER}){_UNSPACED}\p{{M}}*|(?:(?!{_UNSPACED}){_LETTER}\p{{M}}*)+")
@@ -20,7 +20,7 @@ Words = Literal["rouge-score", "unicode"]
 
 def unicode_words(text: str) -> list[str]:
     """Runs of letters and digits of any script with their marks, normalised (NFKC) and case-folded; in scripts
-    without spaces between words (Han, Kana, Bopomofo, Thai, Lao, Khmer, Burmese, Tibetan) every letter is a word.
+    without spaces between words (Han, Kana, Bopomofo, Thai, Lao, Khmer, Burmese, Tibetan), each letter is a word.
 
     >>> unicode_words("Born in 1961, родился в Москве: 東京")
     ['born', 'in', '1961', 'родился', 'в', 'москве', '東', '京']
@@ -29,7 +29,7 @@ def unicode_words(text: str) -> list[str]:
 
 
 def has_words(text: str, words: Words = "rouge-score") -> bool:
-    """Whether ROUGE sees a word in the text; without one it is 0 whatever was generated.
+    """Whether ROUGE recognises a word in the text; if not, ROUGE against it is always 0.
 
     >>> has_words("Zürich"), has_words("東京"), has_words("東京", "unicode"), has_words("?!", "unicode")
     (True, False, True, False)
@@ -38,11 +38,11 @@ def has_words(text: str, words: Words = "rouge-score") -> bool:
 
 
 def is_of_other_script(text: str) -> bool:
-    """Whether more than half of the words have neither a Latin letter nor a digit 0 to 9: `rouge_score`, which cuts
-    words down to a-z and 0-9, judges the text by what is left.
+    """Whether more than half of the words contain neither a Latin letter nor a digit 0 to 9, so that `rouge_score`,
+    which keeps only a-z and 0-9, would ignore most of the text.
 
-    A Latin word is one of its words also where it has letters beyond a-z, so that German, Turkish or Vietnamese stay
-    with `rouge_score`, as in the literature.
+    Words with Latin letters beyond a-z count as Latin, so that German, Turkish or Vietnamese texts stay with
+    `rouge_score`, as in the literature.
 
     >>> is_of_other_script("Он родился в 1961 году"), is_of_other_script("Grüße aus 東京"), is_of_other_script("?!")
     (True, False, False)
@@ -54,13 +54,13 @@ def is_of_other_script(text: str) -> bool:
 
 
 def need_unicode(records: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the reference of any record is of another script than ROUGE's: then its set is compared in words of
-    Unicode, all of it, since a mean of two measures is none."""
+    """Whether the reference of any record is in a script that ROUGE does not support. The whole set is then compared
+    over Unicode words: a mean must not mix two metrics."""
     return any(is_of_other_script(record["reference"]) for record in records)
 
 
 class Stems:
-    """Words as `rouge_score` makes them with its stemmer, each stem worked out once: 70 % of the time otherwise."""
+    """The words of `rouge_score` with its stemmer, and a cache of stems: stemming would take 70 % of the time."""
 
     def __init__(self) -> None:
         self._words = DefaultTokenizer(use_stemmer=False)
@@ -71,7 +71,7 @@ class Stems:
 
 
 class UnicodeWords:
-    """`unicode_words` for `rouge_score`; no stemmer, which there is for English only."""
+    """`unicode_words` as a tokenizer for `rouge_score`; without a stemmer, which exists only for English."""
 
     def tokenize(self, text: str) -> list[str]:
         return unicode_words(text)
