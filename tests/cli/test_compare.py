@@ -36,8 +36,8 @@ def test_the_table_is_printed(runs: list[str], capsys) -> None:
         "        Verbmem ↓  model utility ↑",
         "gdiff      0.5000                -",
         "ngdiff     0.2500           0.5000",
-        "note: no --reference, a model that never saw what is to be forgotten: of that nothing is best, since less "
-        "than such a model shows is no better",
+        "note: without a --reference, a model that never saw the forget set, no value of a forget set is best: lower "
+        "than that of such a model is no better",
     ]
 
 
@@ -102,7 +102,7 @@ def test_what_cannot_be_used(runs: list[str], tmp_path: Path, capsys) -> None:
         fails(capsys, *runs, "--output", there) == f"--output {there} exists; choose another file, or give --overwrite."
     )
     assert fails(capsys, *runs, "--figure", there).startswith(f"--figure {there} exists")
-    assert fails(capsys, *runs, "--figure", tmp_path / "k.png").startswith("run 'gdiff': a curve needs runs called")
+    assert fails(capsys, *runs, "--figure", tmp_path / "k.png").startswith("run 'gdiff': a curve needs runs named")
     assert not (tmp_path / "k.png").exists()
     assert there.read_text() == "mine"
     assert main(["compare", "--overwrite", *runs, "--output", str(there)]) == 0

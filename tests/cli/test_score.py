@@ -185,7 +185,9 @@ def test_what_only_a_model_can_tell_outlives_another_scoring(evaluation: Path, c
     assert json.loads(target.read_text()) == {**score(read_sets([evaluation]), confidence=0.95), "lm_eval": tasks}
     capsys.readouterr()
     target.write_text("a letter to my aunt")
-    assert fails(capsys, evaluation, "--output", target, "--overwrite").startswith(f"{target} is no metrics.json")
+    assert fails(capsys, evaluation, "--output", target, "--overwrite").startswith(
+        f"{target} is not a valid metrics.json"
+    )
     assert target.read_text() == "a letter to my aunt"
 
 

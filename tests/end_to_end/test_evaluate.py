@@ -259,4 +259,4 @@ def test_unlearn_a_running_text_and_score_its_passages(material, tmp_path):
     assert manifest["data"]["forget"]["rows"] == 4
     command = outcome.out.strip().splitlines()[-1].split()[1:]
     found = succeeded(run(*command, "--no-generate"))
-    assert "texts in pieces, being longer than a row may be (--max-length): 4, measured in 9 pieces" in found.out
+    assert "texts longer than --max-length: 4 were split into 9 pieces" in found.out

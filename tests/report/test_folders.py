@@ -87,7 +87,7 @@ def test_runs_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing: no such file or folder"):
         read_subject(str(tmp_path / "nothing"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"empty holds no metrics\.json"):
+    with pytest.raises(InputError, match=r"empty and its folders contain no metrics\.json"):
         read_subject(str(tmp_path / "empty"))
     damaged = make_run(tmp_path / "damaged")
     manifest = json.loads((damaged / "manifest.json").read_text())

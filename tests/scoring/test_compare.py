@@ -28,8 +28,8 @@ def test_a_table_of_methods_and_metrics() -> None:
     # of what is to be forgotten nothing is best without a reference; alone in its column, nobody is
     assert table.best == [[False, True, False], [False, False, False]]
     assert table.notes == [
-        "note: no --reference, a model that never saw what is to be forgotten: of that nothing is best, since less "
-        "than such a model shows is no better"
+        "note: without a --reference, a model that never saw the forget set, no value of a forget set is best: lower "
+        "than that of such a model is no better"
     ]
 
 
@@ -65,8 +65,8 @@ def test_of_what_is_to_be_forgotten_the_nearest_to_the_reference_is_best() -> No
     aucs = {"a": 0.0, "b": 0.52, "retrained": 0.45}
     members = {name: {**run(), "membership": {"loss": {"auc": value}}} for name, value in aucs.items()}
     assert best_of(members, "membership.loss", references=["retrained"]) == ["b"]
-    assert compare(runs, references=["retrained"]).ways == ["→0.32", "↑"]
-    assert compare(runs).ways == ["↓", "↑"]
+    assert compare(runs, references=["retrained"]).arrows == ["→0.32", "↑"]
+    assert compare(runs).arrows == ["↓", "↑"]
     with pytest.raises(InputError, match="the reference 'gold' is not among the runs; one of destroyed, a, b, retrain"):
         compare(runs, references=["retrained", "gold"])
 
@@ -80,7 +80,7 @@ def test_several_references_are_a_range() -> None:
     runs = {"a": run(0.1), "b": run(0.25), "c": run(0.28), "A": run(0.2), "B": run(0.3)}
     assert best_of(runs, "forget.rouge_l_recall", references=["A", "B"]) == ["b", "c"]  # both as never seen
     assert best_of({**runs, "b": run(0.4), "c": run(0.35)}, "forget.rouge_l_recall", references=["A", "B"]) == ["c"]
-    assert compare(runs, references=["A", "B"]).ways == ["→0.2..0.3"]
+    assert compare(runs, references=["A", "B"]).arrows == ["→0.2..0.3"]
 
 
 def with_interval(verbmem: float, low: float, high: float) -> dict[str, Any]:
@@ -100,16 +100,16 @@ def test_over_forgetting_is_said_in_words() -> None:
     more = {**runs, "other": with_interval(0.1, 0.0, 0.3)}
     assert compare(more, references=["retrained", "other"]).notes == [no_d]
     note, _ = compare({**runs, "retrained": run(0.32)}, references=["retrained"]).notes
-    assert (
-        note == "note: retrained: no confidence intervals, so over-forgetting cannot be told; ngdiff score makes them"
-    )
+    assert note == "note: retrained: no confidence intervals, so over-forgetting is unknown; ngdiff score adds them"
 
 
 def test_numbers_of_other_rows_are_said() -> None:
     runs = {"a": run(0.2, 0.5), "b": run(0.1, 0.5)}
     runs["b"]["forget"]["n"] = 7
     notes = compare(runs).notes
-    assert notes[-1] == "note: forget has other rows from run to run (2 in a, 7 in b): its numbers do not compare"
+    assert (
+        notes[-1] == "note: forget has different rows in different runs (2 in a, 7 in b): its values are not comparable"
+    )
 
 
 @given(st.lists(st.none() | st.floats(0, 1), min_size=2, max_size=6), st.lists(st.floats(0, 1), max_size=2))
@@ -164,7 +164,7 @@ def test_titles_are_unique() -> None:
 
 
 def test_entries_that_are_no_numbers() -> None:
-    with pytest.raises(InputError, match=r"forget\.rouge_l_recall is no number but str"):
+    with pytest.raises(InputError, match=r"forget\.rouge_l_recall is not a number but str"):
         compare({"a": {"forget": {"n": 1, "rouge_l_recall": "high"}}})
     with pytest.raises(InputError, match="a comparison needs at least one run, found none"):
         compare({})
@@ -176,7 +176,7 @@ def test_curves_over_k() -> None:
         "Verbmem ↓": {"ngdiff": [(1, 0.1), (2, 0.2), (10, 0.3)], "gdiff": [(1, 0.5)]},
         "Utility ↑": {"ngdiff": [(1, 0.9), (2, 0.8), (10, 0.7)], "gdiff": [(1, None)]},
     }
-    with pytest.raises(InputError, match="run 'ngdiff': a curve needs runs called METHOD@K, such as ngdiff@2=FOLDER"):
+    with pytest.raises(InputError, match="run 'ngdiff': a curve needs runs named METHOD@K, such as ngdiff@2=FOLDER"):
         sequences(compare({"ngdiff": run(0.1)}))
     with pytest.raises(InputError, match="run 'ngdiff@01': there are two runs of ngdiff with K = 1"):
         sequences(compare({"ngdiff@1": run(0.1), "ngdiff@01": run(0.1)}))
@@ -236,6 +236,6 @@ def test_the_nearest_by_distance_is_best_and_named() -> None:
     assert not any("no D" in note for note in notes)
     other = with_distance(0.5, {"truth_ratio": "no truth_ratio of forget rows of the model"})
     assert (
-        "note: D (retrained) of c is over other measures than that of b: they do not compare"
+        "note: D (retrained) of c uses other measures than that of b: they are not comparable"
         in compare({**runs, "c": other}, references=["retrained"]).notes
     )

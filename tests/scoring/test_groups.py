@@ -56,7 +56,7 @@ def test_best_is_so_by_the_mean() -> None:
     """Run a,seed=1 has the nearest Verbmem of all, and group a the nearest mean."""
     table = compare_groups(seeds(), references=["retrained"])
     assert table.best == [[True, False], [False, True], [False, False]]
-    assert table.ways == ["→0.25", "↑"]
+    assert table.arrows == ["→0.25", "↑"]
 
 
 def test_a_number_that_some_runs_lack() -> None:
@@ -132,5 +132,5 @@ def test_a_sweep_stands_for_its_runs(tmp_path: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize("content", ["{", "[]", '{"runs": {"a": 1}}', '{"runs": {"a": {"role": "run", "metrics": 3}}}'])
 def test_files_that_are_no_sweep(content: str, tmp_path: Path) -> None:
     (tmp_path / "sweep.json").write_text(content)
-    with pytest.raises(InputError, match=r"sweep\.json is no sweep\.json"):
+    with pytest.raises(InputError, match=r"sweep\.json is not a valid sweep\.json"):
         read_runs([str(tmp_path)])

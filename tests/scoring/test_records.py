@@ -47,8 +47,8 @@ def test_records_come_back_as_they_were_written(tmp_path: Path) -> None:
         ("{", "not a JSON record: Expecting property name"),
         ("[1]", "a record is a JSON object, found a list of 1"),
         ("null", "a record is a JSON object, found missing"),
-        ('{"nll_sum": NaN, "n_tokens": 1}', "not a JSON record: NaN is no number; a model whose loss is not finite"),
-        ('{"nll_sum": -Infinity, "n_tokens": 1}', "not a JSON record: -Infinity is no number"),
+        ('{"nll_sum": NaN, "n_tokens": 1}', "not a JSON record: NaN is not a number; a model whose loss is not finite"),
+        ('{"nll_sum": -Infinity, "n_tokens": 1}', "not a JSON record: -Infinity is not a number"),
         ('{"nll_sum": 1e999, "n_tokens": 1}', "nll_sum is inf; it must be a number of nats, 0 or more"),
         ("[" * 100000, "nested too deeply for a record"),
         ("{}", "a record needs nll_sum and n_tokens; or reference and generated; or label and predicted"),
@@ -85,7 +85,7 @@ def test_lines_that_are_no_records(tmp_path: Path, line: str, message: str) -> N
         ("token_hit", [1, 2], "token_hit is a list of 2; it must be a list of 0 and 1"),
         ("n_end", -1, "n_end is -1; it must be a whole number, 0 or more"),
         ("n_given", 1.5, "n_given is 1.5; it must be a whole number, 0 or more"),
-        ("n_end", 3, "n_given and n_end are labels among those of the answer, and they are 3; n_tokens is 2"),
+        ("n_end", 3, "n_given and n_end count labels of the answer, but they are 3; n_tokens is 2"),
         ("token_hit", [1], "token_hit has 1 entries; it must have one per token, and n_tokens is 2"),
         ("grad_norm", -0.5, "grad_norm is -0.5; it must be a number, 0 or more"),
         ("label", "cat", "label is a text; it must be a whole number, the class"),
@@ -154,7 +154,7 @@ def test_sets_that_cannot_be_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.jsonl and .*b\.jsonl are both of the set 'forget'; score the records of"):
         read_sets([first, second])
     odd = write(tmp_path / "my set.jsonl", LIKELIHOOD)
-    with pytest.raises(InputError, match="set name 'my set' is not of letters, digits, - and _"):
+    with pytest.raises(InputError, match="set name 'my set' has characters other than letters, digits, - and _"):
         read_sets([odd])
 
 

@@ -48,9 +48,9 @@ def test_an_evaluation_of_general_abilities_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("metrics", "message"),
     [
-        ("{", r"metrics\.json is no metrics\.json: Expecting"),
-        ('{"forget": {"n": 1, "loss": NaN}}', "NaN is no number"),
-        ("[]", "it holds no object"),
+        ("{", r"metrics\.json is not a valid metrics\.json: Expecting"),
+        ('{"forget": {"n": 1, "loss": NaN}}', "NaN is not a number"),
+        ("[]", "it contains no object"),
         ({"verbmem": 0.5}, "holds no metrics of a set; `ngdiff evaluate` and `ngdiff score` write some"),
     ],
 )
@@ -62,10 +62,10 @@ def test_files_that_are_none(tmp_path: Path, metrics: Any, message: str) -> None
 def test_places_and_names_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere: no such file or folder"):
         read_runs([str(tmp_path / "nowhere")])
-    with pytest.raises(InputError, match=r"holds no metrics\.json, nor does a folder in it"):
+    with pytest.raises(InputError, match=r"and its folders contain no metrics\.json"):
         read_runs([str(tmp_path)])
     run = write(tmp_path / "run")
     with pytest.raises(InputError, match="the name before = is empty"):
         read_runs([f"={run}"])
-    with pytest.raises(InputError, match="two runs are called 'run'; tell them apart with NAME=FOLDER"):
+    with pytest.raises(InputError, match="two runs are named 'run'; give them different names with NAME=FOLDER"):
         read_runs([str(run), str(run)])

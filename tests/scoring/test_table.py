@@ -57,7 +57,7 @@ def test_answers_that_rouge_cannot_read_are_said_once() -> None:
     lines = format_comparison({"before": odd, "after": odd}).splitlines()
     notes = [line for line in lines if line.startswith("note:")]
     assert notes == [
-        "note: 7 of 20 forget answers hold no word that ROUGE knows (a-z, 0-9); they count as 0 whatever the model says"
+        "note: 7 of 20 forget answers contain no word that ROUGE recognises (a-z, 0-9); they count as 0 whatever the model answers"
     ]
 
 
@@ -77,9 +77,9 @@ def test_the_measure_of_other_scripts_is_said() -> None:
         "                       value",
         "forget (20)",
         "  Verbmem, Unicode ↓  0.8750",
-        "note: 1 of 20 forget answers hold no word; they count as 0 whatever the model says",
-        "note: forget answers are in scripts that rouge-score does not read (it would give 0.0000): Verbmem, Unicode "
-        "compares words of Unicode",
+        "note: 1 of 20 forget answers contain no word; they count as 0 whatever the model answers",
+        "note: forget answers are in scripts that rouge-score does not support (it would give 0.0000): Verbmem, Unicode "
+        "compares Unicode words",
     ]
 
 
@@ -153,11 +153,11 @@ def test_a_published_reference_is_said() -> None:
     *_, row, note = format_comparison({"a": metrics, "b": metrics}).splitlines()
     assert row == "  PrivLeak % →0  5.0000  5.0000"
     assert note == (
-        "note: PrivLeak is taken against the model that MUSE retrained (MUSE news, published); "
+        "note: PrivLeak is relative to the model that MUSE retrained (MUSE news, published); "
         "other models need --retrained"
     )
 
 
 def test_an_entry_that_is_no_number() -> None:
-    with pytest.raises(InputError, match=r"forget\.loss is no number but bool"):
+    with pytest.raises(InputError, match=r"forget\.loss is not a number but bool"):
         format_table({"forget": {"n": 1, "loss": True}})

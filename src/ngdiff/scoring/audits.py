@@ -1,4 +1,4 @@
-"""What `ngdiff score` takes from an audit."""
+"""The result of an audit that `ngdiff score` includes."""
 
 import json
 from pathlib import Path
@@ -10,13 +10,13 @@ _FILE = "audit.json"
 
 
 def read_robustness(source: str | Path) -> float | None:
-    """Robustness of an audit, a fraction; None where it had no reference.
+    """Robustness from an audit, a fraction; None if the audit had no reference.
 
     Args:
-        source: the folder that `ngdiff audit` wrote, or its `audit.json`.
+        source: the output folder of `ngdiff audit`, or its `audit.json`.
 
     Raises:
-        InputError: there is none, or it holds no such number.
+        InputError: the file is missing or contains no robustness.
     """
     place = user_path(source, "--audit")
     path = place / _FILE if place.is_dir() else place
@@ -26,7 +26,7 @@ def read_robustness(source: str | Path) -> float | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         value = content["robustness"]
     except (ValueError, RecursionError, KeyError, TypeError) as error:
-        raise InputError(f"--audit: {path} is no {_FILE} of ngdiff; run `ngdiff audit` again") from error
+        raise InputError(f"--audit: {path} is not an {_FILE} of ngdiff; run `ngdiff audit` again") from error
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:

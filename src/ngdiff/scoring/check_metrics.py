@@ -1,4 +1,4 @@
-"""The contents of a `metrics.json`, checked before anything is made of them."""
+"""Validation of the contents of a `metrics.json`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,16 +18,16 @@ _NUMBERS = (
 
 
 def check_metrics(metrics: Mapping[str, Any], place: str) -> None:
-    """Refuse numbers that are none, and entries of another kind than `ngdiff score` writes.
+    """Refuse values that are not numbers, and entries of another type than `ngdiff score` writes.
 
-    Entries that are not known are left alone, but for their names and numbers. A file with several evaluations, as
-    that of `ngdiff demo`, is checked one by one.
+    Of unknown entries, only names and numbers are checked. Of a file with several evaluations, such as that of
+    `ngdiff demo`, each is checked.
 
     Args:
         place: the file, for messages.
 
     Raises:
-        InputError: names the file, the entry, what was found and what would be accepted.
+        InputError: with the file, the entry, the value found and the values accepted.
     """
     _check_leaves(metrics, place, "")
     _check_one(metrics, place)

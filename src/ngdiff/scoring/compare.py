@@ -1,4 +1,4 @@
-"""Methods against metrics in one table, and which method is best at what."""
+"""A table of runs and metrics, with the best run for each metric."""
 
 import difflib
 from collections import Counter
@@ -24,7 +24,7 @@ from ngdiff.scoring.quantities import (
     shown,
 )
 
-# What a table shows unasked, as far as the runs have it, after `HEAD`: the numbers of the field's own tables.
+# Default columns after `HEAD`, where the runs have them: the metrics of the tables in the literature.
 HEADLINE = (
     "forget.rouge_l_recall",
     "forget.extraction_strength",
@@ -43,19 +43,19 @@ HEADLINE = (
 
 
 class Spread(NamedTuple):
-    """What stands behind a mean: `half` of its t-interval, None of a single run; `n` runs have the number."""
+    """The spread of a mean over n runs: `half` the length of its t-interval; None for a single run."""
 
     half: float | None
     n: int
 
 
 class Comparison(NamedTuple):
-    """A table: one row per name, one column per quantity.
+    """A table: one row for each run, one column for each quantity.
 
-    `values[row][column]` is None where a run lacks the number; `best[row][column]` marks the best of a column.
-    `titles` are unique. `ways`: which way is better, as `ngdiff.scoring.quantities.arrow` shows it. `over[row]`: the
-    numbers of the run that are beyond the references' (`over_forgotten`); empty without these. `notes`: lines below
-    the table. Of groups of runs, whose values are means: `spreads[row][column]`, and `sizes[row]` runs in each.
+    `values[row][column]` is None if a run lacks the number; `best[row][column]` marks the best of a column. `titles`
+    are unique. `arrows`: the direction that is better, as in `ngdiff.scoring.quantities.arrow`. `over[row]`: the numbers
+    of the run beyond those of the references (`over_forgotten`); empty without references. `notes`: lines below the
+    table. For groups of runs, whose values are means: `spreads[row][column]`, and `sizes[row]`, the number of runs.
     """
 
     names: list[str]
@@ -63,7 +63,7 @@ class Comparison(NamedTuple):
     titles: list[str]
     values: list[list[float | None]]
     best: list[list[bool]]
-    ways: list[str]
+    arrows: list[str]
     over: list[list[Beyond]]
     notes: list[str]
     spreads: Sequence[Sequence[Spread | None]] = ()
@@ -75,21 +75,21 @@ def compare(
 ) -> Comparison:
     """The table of several evaluations.
 
-    The best of a column is the lowest, the highest, or the nearest to a mark, whichever the metric says, among the
-    numbers **as they are shown**: numbers that look alike are all best. No number is best in a column without a
-    direction, or where fewer than two runs have one.
+    The best of a column is the lowest or highest value, or the nearest to a target, depending on the metric. **Displayed**
+    values are compared: values that look equal are all best. No value is best in a column without a direction, or if
+    fewer than two runs have one.
 
-    Of what is to be forgotten, the best is the nearest to the references, models that never saw it (of several: to
-    their range): less than these show is no better. Without references nothing is best there.
+    For metrics of forget sets, the best value is the nearest to those of the references, models that never saw the
+    forget set (to their range, if there are several): a lower value is no better. Without references, none is best.
 
     Args:
         runs: contents of `metrics.json` by name.
-        metrics: keys of the columns, such as `forget.loss`; "all" is every number; None: those of `HEAD` and
-            `HEADLINE`, or all where no run has one of these.
-        references: runs that are never best, retrained models.
+        metrics: keys of the columns, such as `forget.loss`; "all" for every number; None for those of `HEAD` and
+            `HEADLINE`, or all if no run has any of these.
+        references: retrained models, which are never marked as best.
 
     Raises:
-        InputError: no runs; a key or a reference that is not there; an entry that is no number.
+        InputError: no runs, an unknown key or reference, or an entry that is not a number.
     """
     if not runs:
         raise InputError("a comparison needs at least one run, found none")
@@ -112,8 +112,8 @@ def compare(
     notes = over_forgotten_notes({name: one for name, one in runs.items() if name not in references}, others)
     if not references and len(runs) > 1 and any(map(is_of_forgetting, chosen)):
         notes.append(
-            "note: no --reference, a model that never saw what is to be forgotten: of that nothing is best, since less "
-            "than such a model shows is no better"
+            "note: without a --reference, a model that never saw the forget set, no value of a forget set is best: lower "
+            "than that of such a model is no better"
         )
     notes += nearest_notes({name: one for name, one in runs.items() if name not in references})
     if references and not any(at(one, (key, "value")) is not None for one in evaluations for key in DISTANCES):
@@ -121,19 +121,19 @@ def compare(
             "note: no D; ngdiff score RUN --retrained RUN --before RUN --output FILE adds it to a metrics.json"
         )
     notes += _unequal_rows(runs, {quantity.group for quantity in chosen})
-    ways = [_way(quantity, mark) for quantity, mark in zip(chosen, marks, strict=True)]
-    return Comparison(list(runs), chosen, _titles(chosen), values, best, ways, over, notes)
+    arrows = [_arrow(quantity, mark) for quantity, mark in zip(chosen, marks, strict=True)]
+    return Comparison(list(runs), chosen, _titles(chosen), values, best, arrows, over, notes)
 
 
 def _marks(quantity: Quantity, references: Sequence[Mapping[str, Any]]) -> list[float] | None:
-    """The references' numbers, to come near to, of what is to be forgotten; None for a number with a way of its own."""
+    """The values of the references, which are the target for a metric of a forget set; None for other metrics."""
     if not is_of_forgetting(quantity):
         return None
     found = [quantity.value(reference) for reference in references]
     return [float(shown(value)) for value in found if value is not None]
 
 
-def _way(quantity: Quantity, marks: Sequence[float] | None) -> str:
+def _arrow(quantity: Quantity, marks: Sequence[float] | None) -> str:
     if not marks:
         return arrow(quantity.better)
     least, most = (f"{value:.4g}" for value in (min(marks), max(marks)))
@@ -141,14 +141,14 @@ def _way(quantity: Quantity, marks: Sequence[float] | None) -> str:
 
 
 def _unequal_rows(runs: Mapping[str, Mapping[str, Any]], groups: Collection[str]) -> list[str]:
-    """Where numbers of a set stand side by side that are of other numbers of rows."""
+    """Notes on sets whose numbers of rows differ between runs."""
     notes = []
     for name in set_names(list(runs.values())):
         counts = {run: at(metrics, (name, "n")) for run, metrics in runs.items()}
         known = {run: count for run, count in counts.items() if count is not None}
         if name in groups and len(set(known.values())) > 1:
             listed = ", ".join(f"{count} in {run}" for run, count in known.items())
-            notes.append(f"note: {name} has other rows from run to run ({listed}): its numbers do not compare")
+            notes.append(f"note: {name} has different rows in different runs ({listed}): its values are not comparable")
     return notes
 
 
@@ -174,7 +174,7 @@ def _choose(
 
 
 def _forms(key: str) -> Iterator[str]:
-    """A number, the same by words of Unicode, and the worst rows of each."""
+    """The keys of a metric, of its variant over Unicode words, and of the worst rows of each."""
     for one in (key, key + UNICODE):
         yield from (one, one + MAX, one + COUNT)
 
@@ -192,6 +192,6 @@ def _best(quantity: Quantity, column: Sequence[float | None], marks: Sequence[fl
 
 
 def _titles(chosen: Sequence[Quantity]) -> list[str]:
-    """Titles; with the set where several columns would have the same."""
+    """Titles, followed by the set if several columns would have the same title."""
     times = Counter(quantity.title for quantity in chosen)
     return [f"{one.title} ({one.group})" if times[one.title] > 1 else one.title for one in chosen]

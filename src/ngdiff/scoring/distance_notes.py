@@ -1,4 +1,4 @@
-"""What a table says below of D: what it is over, what it leaves out, who is nearest."""
+"""Notes on D below a table: measures left out, missing units, and the run with the smallest D."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from ngdiff.scoring.quantities import DISTANCES, Metrics, at, shown, shown_inter
 
 
 def distance_notes(metrics: Metrics) -> list[str]:
-    """Lines about each D of one evaluation: measures left out and why, no unit, sets taken as they are.
+    """Notes on each D of one evaluation: measures left out and why, missing units, uncorrected measures.
 
     >>> found = {"value": None, "left_out": {"loss": "no unit: no records of the model before"}}
     >>> print(*distance_notes({"distance": found}))
@@ -32,14 +32,14 @@ def distance_notes(metrics: Metrics) -> list[str]:
             notes.append(f"note: {title} leaves out {names}: {why}")
         if found.get("value") is not None and (uncorrected := found.get("uncorrected")):
             notes.append(
-                f"note: {title} takes forget and holdout rows for alike by {', '.join(map(str, uncorrected))}; a model "
-                "that saw neither says how they differ (--base)"
+                f"note: {title} assumes that forget and holdout rows are alike in {', '.join(map(str, uncorrected))}; a "
+                "model that saw neither corrects for a difference (--base)"
             )
     return notes
 
 
 def nearest_notes(runs: Mapping[str, Metrics]) -> list[str]:
-    """Which run is nearest to a model that never saw the rows, by each D, and where two D are over other measures.
+    """The run with the smallest D, for each kind of D, and runs whose D uses other measures.
 
     >>> runs = {name: {"distance": {"value": value}} for name, value in (("a", 0.44), ("b", 0.17))}
     >>> print(*nearest_notes(runs))
@@ -58,7 +58,7 @@ def nearest_notes(runs: Mapping[str, Metrics]) -> list[str]:
         others = [run for run, own in measures.items() if own != measures[name]]
         if others:
             notes.append(
-                f"note: {title} of {', '.join(others)} is over other measures than that of {name}: they do not compare"
+                f"note: {title} of {', '.join(others)} uses other measures than that of {name}: they are not comparable"
             )
     return notes
 

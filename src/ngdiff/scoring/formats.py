@@ -11,7 +11,7 @@ from ngdiff.scoring.quantities import shown
 
 
 def to_text(table: Comparison) -> str:
-    """Aligned columns; the best of each has a `*`."""
+    """Aligned columns; a `*` marks the best value of each."""
     marked = any(map(any, table.best))
     rows = [["", *_with_arrows(table)]] + [
         [name, *(f"{_text(cell)}{'*' if cell.best else ' ' if marked else ''}" for cell in cells)]
@@ -26,7 +26,7 @@ def to_text(table: Comparison) -> str:
 
 
 def to_markdown(table: Comparison) -> str:
-    """A table of GitHub's Markdown; the best of each column is bold. Notes follow it."""
+    """A table in GitHub's Markdown, followed by the notes; the best value of each column is bold."""
     titles = [escape_markdown(title) for title in _with_arrows(table)]
     rows = [["method", *titles]]
     for name, cells in _rows(table):
@@ -38,10 +38,10 @@ def to_markdown(table: Comparison) -> str:
 
 
 def to_csv(table: Comparison) -> str:
-    """Comma-separated; columns are called by their keys, numbers are complete, a missing one is `-`.
+    """Comma-separated values in full precision, with their keys as headers; a missing value is `-`.
 
-    With references a last column, `over_forgotten`, has the keys of the numbers that are beyond theirs, apart by
-    spaces; `-` for none. Of groups each number has two columns more: `KEY.half`, half of its t-interval, and `KEY.n`.
+    With references, a last column `over_forgotten` lists the keys of the numbers beyond theirs, separated by spaces; `-`
+    for none. For groups, each number has two more columns: `KEY.half`, half its t-interval, and `KEY.n`.
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -62,8 +62,8 @@ def to_csv(table: Comparison) -> str:
 
 
 def to_latex(table: Comparison) -> str:
-    """A `tabular` with the rules of the package booktabs; the best of each column is bold. Notes are comments."""
-    arrows = [_LATEX_ARROWS.get(way, _latex_target(way)) for way in table.ways]
+    """A `tabular` with the rules of booktabs, with the notes as comments; the best value of each column is bold."""
+    arrows = [_LATEX_ARROWS.get(way, _latex_target(way)) for way in table.arrows]
     titles = [f"{_latex(title)} {way}".rstrip() for title, way in zip(table.titles, arrows, strict=True)]
     rows = [["method", *titles]]
     for name, cells in _rows(table):
@@ -98,7 +98,7 @@ _LATEX_SPECIAL = {
 
 
 class _Cell(NamedTuple):
-    """A number; of a group also `half` of its interval, and `n` where fewer of its runs have the number."""
+    """A number; for a group also `half` its interval, and `n` if not all of its runs have the number."""
 
     value: float | None
     best: bool
@@ -126,18 +126,18 @@ def _text(cell: _Cell) -> str:
 
 
 def _with_sizes(table: Comparison, rows: list[list[str]]) -> list[list[str]]:
-    """Of groups the number of runs behind the name; the first row holds the titles."""
+    """For groups, a column with the number of runs after the name; the first row holds the titles."""
     if not table.sizes:
         return rows
     return [[row[0], size, *row[1:]] for row, size in zip(rows, ["n", *map(str, table.sizes)], strict=True)]
 
 
 def _with_arrows(table: Comparison) -> list[str]:
-    return [f"{title} {way}".rstrip() for title, way in zip(table.titles, table.ways, strict=True)]
+    return [f"{title} {way}".rstrip() for title, way in zip(table.titles, table.arrows, strict=True)]
 
 
 def escape_markdown(text: str) -> str:
-    r"""Text without anything that Markdown would act on, a `|` or a `*` say.
+    r"""Text with the special characters of Markdown, such as `|` or `*`, escaped.
 
     >>> print(escape_markdown("a|b <i>"))
     a\|b \<i\>
@@ -146,7 +146,7 @@ def escape_markdown(text: str) -> str:
 
 
 def _latex(text: str) -> str:
-    """Text without anything that LaTeX would act on.
+    """Text with the special characters of LaTeX escaped.
 
     >>> print(_latex("50%_a&b"))
     50\\%\\_a\\&b
@@ -168,7 +168,7 @@ def _latex_cell(cell: _Cell) -> str:
 
 
 def _latex_number(value: float | None) -> str:
-    """A number with a minus that is one, and its exponent raised."""
+    """A number with a minus sign instead of a hyphen, and its exponent as a power of ten."""
     text = shown(value)
     if value is not None and "e" in text:
         digits, _, exponent = text.partition("e")

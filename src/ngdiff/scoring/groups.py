@@ -1,4 +1,4 @@
-"""Runs that differ by their seed alone, as one row: mean, t-interval and number of runs."""
+"""Runs that differ only by their seed, as one row: mean, t-interval and number of runs."""
 
 import math
 import re
@@ -12,7 +12,7 @@ from ngdiff.scoring.compare import Comparison, Spread, compare
 from ngdiff.scoring.quantities import Metrics, Quantity, at, quantities, set_names
 
 _SEED = re.compile(r"(?P<before>^|[-_,.:;/@ ]+)seed[-_= ]?\d+(?P<after>$|(?=[-_,.:;/@ ]))", re.IGNORECASE)
-_ALL = "all seeds"  # of runs whose name is the seed alone
+_ALL = "all seeds"  # for runs whose name is only a seed
 
 
 def group_of(name: str) -> str:
@@ -28,8 +28,8 @@ def group_of(name: str) -> str:
 def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float | None]:
     """The mean of n values and half the length of its t-interval, `t(n-1) s / sqrt(n)`; None for one value.
 
-    `s` is the standard deviation with n - 1 below, t the quantile at (1 + confidence) / 2. It supposes that the values
-    are drawn from a normal distribution, as means over many rows nearly are.
+    `s` is the sample standard deviation (n - 1), t the quantile at (1 + confidence) / 2. The interval assumes normally
+    distributed values, as means over many rows approximately are.
 
     >>> mean, half = mean_interval([1.0, 2.0, 3.0])
     >>> mean, round(half, 4)
@@ -50,15 +50,15 @@ def compare_groups(
     references: Sequence[str] = (),
     confidence: float = CONFIDENCE,
 ) -> Comparison:
-    """As `compare`, a row for the runs whose names differ by their seed alone.
+    """`compare` with one row for all runs whose names differ only by their seed.
 
-    What is best, nearest or over-forgotten is so by the means; the intervals that notes speak of are those over seeds,
-    of a single run its own over rows.
+    The means decide what is best, nearest or over-forgotten. The intervals in the notes are over seeds, or for a single
+    run over rows.
 
     Args:
         runs: contents of `metrics.json` by name.
-        metrics: keys of the columns, as of `compare`.
-        references: runs or groups that are never best, retrained models.
+        metrics: keys of the columns, as in `compare`.
+        references: retrained models, runs or groups that are never marked as best.
         confidence: level of the t-intervals.
 
     Raises:
@@ -88,7 +88,7 @@ def _spread(quantity: Quantity, runs: Sequence[Metrics], confidence: float) -> S
 
 
 def _mean(runs: Sequence[Metrics], found: Sequence[Quantity], confidence: float) -> dict[str, Any]:
-    """Means in the place of numbers, t-intervals in the place of intervals; numbers of rows where they are alike."""
+    """Metrics of a group: means with t-intervals, and numbers of rows if all runs agree on them."""
     made: dict[str, Any] = {}
     for name in set_names(runs):
         counts = {at(metrics, (name, "n")) for metrics in runs} - {None}
@@ -102,7 +102,7 @@ def _mean(runs: Sequence[Metrics], found: Sequence[Quantity], confidence: float)
             _put(made, quantity.interval, [mean - half, mean + half])
     if "confidence" in made:
         made["confidence"]["level"] = confidence
-    for key in ("distance", "distance_holdout"):  # what a D is over
+    for key in ("distance", "distance_holdout"):  # the measures of a D
         if key in made and (left_out := at(runs[0], (key, "left_out"))) is not None:
             made[key]["left_out"] = left_out
     return made

@@ -1,4 +1,4 @@
-"""Forgetting beyond what a model shows that never saw the rows: no success, and said in words."""
+"""Over-forgetting: values beyond those of models that never saw the rows."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from ngdiff.scoring.quantities import (
 
 
 class Beyond(NamedTuple):
-    """A number that lies beyond the intervals of the references, on the side of forgetting."""
+    """A number beyond the intervals of all references, in the direction of forgetting."""
 
     quantity: Quantity
     value: float
@@ -31,16 +31,15 @@ class Beyond(NamedTuple):
 
 
 def is_of_forgetting(quantity: Quantity) -> bool:
-    """Whether the number says how much is left of what is to be forgotten: the references' own is the one to reach."""
+    """Whether the quantity measures what is left of a forget set, so that the value of the references is the target."""
     return quantity.group in (*FORGOTTEN, MEMBERSHIP) or quantity.path == ("aggregates", "memorisation")
 
 
 def over_forgotten(metrics: Metrics, references: Sequence[Metrics]) -> list[Beyond]:
-    """The numbers of a run that lie beyond the confidence intervals of all references, on the side of forgetting:
-    ROUGE, probability, memorisation and the AUC of membership below them, the loss above.
+    """The numbers of a run beyond the confidence intervals of all references, in the direction of forgetting: ROUGE,
+    probability, memorisation and membership AUC below them, losses above.
 
-    A truth ratio is not among them: it has no side on which more is forgotten. Neither is a number without an
-    interval.
+    Truth ratios are excluded, because neither direction means more forgetting, and so are numbers without an interval.
     """
     if not references:
         return []
@@ -59,7 +58,7 @@ def over_forgotten(metrics: Metrics, references: Sequence[Metrics]) -> list[Beyo
 
 
 def over_forgotten_notes(runs: Mapping[str, Metrics], references: Mapping[str, Metrics]) -> list[str]:
-    """Lines below a table: which runs are over-forgotten, by which numbers, or that this cannot be told.
+    """Notes below a table: which runs are over-forgotten, and by which numbers, or that this is unknown.
 
     >>> made = {"level": 0.95, "sets": {"forget": {"loss": [2, 5]}}}
     >>> retrained = {"forget": {"n": 9, "loss": 3.0}, "confidence": made}
@@ -71,7 +70,7 @@ def over_forgotten_notes(runs: Mapping[str, Metrics], references: Mapping[str, M
     named = ", ".join(references)
     levels = [at(reference, ("confidence", "level")) for reference in references.values()]
     if not all(isinstance(level, int | float) for level in levels):
-        return [f"note: {named}: no confidence intervals, so over-forgetting cannot be told; ngdiff score makes them"]
+        return [f"note: {named}: no confidence intervals, so over-forgetting is unknown; ngdiff score adds them"]
     shown_levels = " and ".join(dict.fromkeys(f"{100 * level:g} %" for level in levels))
     notes = []
     for name, metrics in runs.items():

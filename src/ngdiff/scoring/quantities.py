@@ -1,4 +1,4 @@
-"""Every number that a table can show: where it stands in `metrics.json`, its title, and which way is better."""
+"""Every number that a table can show: its place in `metrics.json`, its title, and the direction that is better."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -12,9 +12,9 @@ from ngdiff.metrics.worst import ABOVE, COUNT, MAX
 
 Metrics = Mapping[str, Any]
 
-# In metrics.json and on request only: beside the usual one it would be taken for it.
+# Shown only on request: easily confused with the usual form of the metric.
 LEFT_OUT = {"truth_ratio_arithmetic", "exact_memorisation_with_end", "extraction_strength_with_end"}
-# What a table begins with where an evaluation has several of them.
+# The first lines of a table, if an evaluation has several of them.
 HEAD = (
     "forget.rouge_l_recall",
     "forget.extraction_strength",
@@ -23,25 +23,26 @@ HEAD = (
     "retain.rouge_l_recall",
     *(f"collateral.{name}" for name in PROTECTED),
 )
-# What lm-evaluation-harness measures; `ngdiff evaluate` shows it in the harness's own form.
+# Results of lm-evaluation-harness; `ngdiff evaluate` shows them in the harness's own format.
 ABILITIES = "general abilities"
 # D against a retrained model, and against holdout rows.
 DISTANCES = {"distance": "D (retrained)", "distance_holdout": "D (holdout)"}
-# Whether forgotten rows can be told from rows never seen.
+# Whether membership inference can distinguish forget rows from holdout rows.
 MEMBERSHIP = "forget or holdout?"
-# How near to a model that never saw the rows, and what that cost.
+# Distance from a model that never saw the rows, and its cost.
 NEVER_SEEN = "as if never seen"
-# The field's harmonic means.
+# Harmonic means (`ngdiff.metrics.aggregates`).
 AGGREGATES = "aggregates"
-# Of the many membership scores one of each kind; Min-20 % is the choice of its authors.
+# One membership score of each kind; Min-20 % is the authors' choice of K.
 _MEMBERSHIP = ("loss", "loss/zlib", "loss-reference", "min-20%", "min-20%++", "grad-norm")
 
 
 class Quantity(NamedTuple):
     """One number of an evaluation.
 
-    `path`: the keys that lead to it in `metrics.json`; `interval`: to its confidence interval. `group`: the set, or
-    what else it is of. `better`: which way is better; a number is a mark, the nearer the better; None: no way is.
+    `path`: the keys that lead to it in `metrics.json`; `interval`: those that lead to its confidence interval. `group`:
+    its set, or the part of the table. `better`: the direction that is better; a number is a target, to which nearer is
+    better; None: no direction is better.
     """
 
     group: str
@@ -59,21 +60,21 @@ class Quantity(NamedTuple):
         return ".".join(path).removesuffix(",none").replace(",", ":")  # a comma separates keys
 
     def value(self, metrics: Metrics) -> float | None:
-        """The number; None where the evaluation lacks it.
+        """The number; None if the evaluation lacks it.
 
         Raises:
-            InputError: something else stands in its place.
+            InputError: the value is not a number.
         """
         found = at(metrics, self.path)
         if found is not None and (isinstance(found, bool) or not isinstance(found, int | float)):
-            raise InputError(f"{self.key} is no number but {type(found).__name__}")
+            raise InputError(f"{self.key} is not a number but {type(found).__name__}")
         return found
 
     def badness(self, value: float, marks: Sequence[float] = ()) -> float | None:
-        """The less, the better; None where no way is better.
+        """A number that is lower for better values; None if no direction is better.
 
         Args:
-            marks: where there are any, the nearer to their range the better.
+            marks: targets; if there are any, values nearer to their range are better.
         """
         if marks:
             return max(min(marks) - value, value - max(marks), 0.0)
@@ -85,7 +86,7 @@ class Quantity(NamedTuple):
 
 
 def quantities(evaluations: Sequence[Metrics]) -> list[Quantity]:
-    """Those that at least one of the evaluations has, sets first, in the order of the sets found."""
+    """The quantities that at least one evaluation has, sets first, in order of appearance."""
     found: list[Quantity] = []
     for name in set_names(evaluations):
         for key, metric in metrics_of(name).items():
@@ -110,7 +111,7 @@ def quantities(evaluations: Sequence[Metrics]) -> list[Quantity]:
         Quantity(NEVER_SEEN, title, "lower", (key, "value"), ("confidence", key)) for key, title in DISTANCES.items()
     ]
     for key, title in DISTANCES.items():
-        for name in MEASURES:  # from 1, as before unlearning, over 0 to below
+        for name in MEASURES:  # 1 before unlearning, 0 at the reference, negative beyond it
             found.append(Quantity(f"{title} by measure", f"{title}: {name}", 0.0, (key, "parts", name, "value"), ()))
     for name in PROTECTED:
         path = ("collateral", name)
@@ -136,20 +137,20 @@ def _abilities(evaluations: Iterable[Metrics]) -> list[Quantity]:
 
 
 def _way(name: str) -> Literal["lower", "higher"] | None:
-    """Which way is better by the harness's name of a number; None for one that is not known here."""
+    """The better direction of a metric of the harness, by its name; None if unknown."""
     if name.startswith(("acc", "exact_match", "f1", "em,", "mcc", "bleu", "rouge", "pass@")):
         return "higher"
     return "lower" if "perplexity" in name or name.startswith("bits_per_byte") else None
 
 
 def head(found: Sequence[Quantity]) -> list[Quantity]:
-    """Those of `HEAD`, in its order; each in words of Unicode where it is there in these."""
+    """The quantities of `HEAD`, in its order, each followed by its variant over Unicode words if there is one."""
     by_key = {quantity.key: quantity for quantity in found}
     return [by_key[key] for name in HEAD for key in (name, name + UNICODE) if key in by_key]
 
 
 def full_title(quantity: Quantity) -> str:
-    """The title, with the set where it does not say which one it is of.
+    """The title, followed by the set unless the title implies it.
 
     >>> full_title(Quantity("forget", "loss", "higher", ("forget", "loss"), ()))
     'loss (forget)'
@@ -161,7 +162,7 @@ def full_title(quantity: Quantity) -> str:
 
 
 def is_shown(quantity: Quantity) -> bool:
-    """Whether the table of an evaluation shows it."""
+    """Whether the table of an evaluation shows the quantity by default."""
     if quantity.group == ABILITIES:
         return False
     if quantity.path[0] == "membership":
@@ -170,8 +171,8 @@ def is_shown(quantity: Quantity) -> bool:
 
 
 def in_force(found: Sequence[Quantity], evaluations: Sequence[Metrics]) -> list[Quantity]:
-    """Without those by `rouge_score` of texts that it does not read, where each evaluation has the same by words of
-    Unicode."""
+    """The quantities without those that every evaluation also has over Unicode words, because `rouge_score` does not
+    support their script."""
 
     def replaced(quantity: Quantity) -> bool:
         better = (*quantity.path[:-1], quantity.path[-1] + UNICODE)
@@ -181,7 +182,7 @@ def in_force(found: Sequence[Quantity], evaluations: Sequence[Metrics]) -> list[
 
 
 def set_names(evaluations: Iterable[Metrics]) -> list[str]:
-    """The sets of all evaluations, in the order they are met."""
+    """The sets of all evaluations, in order of appearance."""
     return list(dict.fromkeys(name for metrics in evaluations for name, value in metrics.items() if is_set(value)))
 
 
@@ -191,13 +192,13 @@ def is_set(value: object) -> bool:
 
 
 def numbers_of(metrics: Metrics, name: str) -> Mapping[str, Any]:
-    """The numbers of a set; none where the evaluation lacks it."""
+    """The numbers of a set; empty if the evaluation lacks it."""
     found = metrics.get(name)
     return found if isinstance(found, Mapping) and is_set(found) else {}
 
 
 def at(metrics: Metrics, path: Sequence[str]) -> Any:
-    """What stands at the end of a path of keys; None where it breaks off."""
+    """The value at a path of keys; None if one of them is missing."""
     found: Any = metrics if path else None
     for key in path:
         found = found.get(key) if isinstance(found, Mapping) else None
@@ -205,7 +206,7 @@ def at(metrics: Metrics, path: Sequence[str]) -> Any:
 
 
 def arrow(better: Literal["lower", "higher"] | float | None) -> str:
-    """`↓` lower is better, `↑` higher, `→0.5` the nearer to 0.5, nothing for none."""
+    """`↓`: lower is better; `↑`: higher; `→0.5`: nearer to 0.5; empty for no direction."""
     if better is None:
         return ""
     if isinstance(better, str):
@@ -214,7 +215,7 @@ def arrow(better: Literal["lower", "higher"] | float | None) -> str:
 
 
 def shown(value: float | None) -> str:
-    """Four decimals; a number too small for them in scientific form; a whole one as it is; `-` for one that is missing.
+    """A number with four decimals, or in scientific notation if too small for them; integers as they are; `-` for None.
 
     >>> shown(0.5), shown(0.0), shown(1.25e-20), shown(3), shown(None)
     ('0.5000', '0.0000', '1.2e-20', '3', '-')
@@ -227,7 +228,7 @@ def shown(value: float | None) -> str:
 
 
 def shown_interval(ends: Sequence[float] | None) -> str:
-    """Both ends as `shown`, rounded outwards, so that what is shown holds the interval; `-` for one that is missing.
+    """Both ends as in `shown`, rounded outwards, so that the interval shown contains the exact one; `-` for None.
 
     >>> shown_interval([0.83156, 1.0]), shown_interval([0.999999, 0.9999999])
     ('[0.8315, 1.0000]', '[0.9999, 1.0000]')

@@ -1,4 +1,4 @@
-"""Records from files, every line checked before anything is computed from it."""
+"""Records from files, with every line validated."""
 
 import json
 import re
@@ -14,25 +14,23 @@ _FILES = "records_*.jsonl"
 _LIKELIHOODS = ("paraphrased", "lowercase", "base_model")
 _PER_TOKEN = ("token_nll", "token_z", "token_hit")
 _NOT_RECITED = ("n_given", "n_end")
-# What a record must at least have one of to be worth anything.
+# A record needs all fields of at least one of these.
 _CONTENTS = (("nll_sum", "n_tokens"), ("reference", "generated"), ("label", "predicted"))
-# A loss is never negative; sums of rounded log-probabilities may fall short of 0 by this much.
+# A loss is never negative; rounding may take sums of log-probabilities this far below 0.
 _ROUNDING = 1e-3
 
 
 def read_sets(sources: Sequence[str | Path]) -> dict[str, list[dict[str, Any]]]:
     """The records of every set, by set name, in the order of `ngdiff.metrics.METRICS`; other sets follow.
 
-    A set's name is the `set` of its records; where they have none, it is that of the file,
-    `records_<set>.jsonl`.
+    The name of a set is the `set` field of its records, or else that in the file name, `records_<set>.jsonl`.
 
     Args:
         sources: files of records (JSON lines), or folders: that of an evaluation, with `private/records_*.jsonl`,
-            or one that holds `records_*.jsonl` itself.
+            or one that contains `records_*.jsonl`.
 
     Raises:
-        InputError: nothing there, a line that is no record (file, line and what is wrong with it), or two files of
-            one set.
+        InputError: a missing file, an invalid line (with file, line and reason), or two files of one set.
     """
     sets: dict[str, list[dict[str, Any]]] = {}
     origin: dict[str, Path] = {}
@@ -50,7 +48,7 @@ def read_sets(sources: Sequence[str | Path]) -> dict[str, list[dict[str, Any]]]:
 
 
 def record_files(source: str | Path) -> list[Path]:
-    """The files of records that a file or folder stands for.
+    """The files of records that a path names: itself, or those in a folder.
 
     Raises:
         InputError: there is no such file or folder, or no records in it.
@@ -70,7 +68,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     """The records of one file.
 
     Raises:
-        InputError: no records, or a line that is none; file and line are named.
+        InputError: no records, or an invalid line; with file and line.
     """
     records = []
     try:
@@ -90,7 +88,7 @@ def _record(line: str, place: str) -> dict[str, Any]:
         record = json.loads(line, parse_constant=_refuse_constant)
     except RecursionError as error:
         raise InputError(f"{place}: nested too deeply for a record") from error
-    except ValueError as error:  # not JSON, or a number that is none
+    except ValueError as error:  # not JSON, or NaN or infinity
         raise InputError(f"{place}: not a JSON record: {error}") from error
     if not isinstance(record, dict):
         raise InputError(f"{place}: a record is a JSON object, found {_shown(record)}")
@@ -99,12 +97,12 @@ def _record(line: str, place: str) -> dict[str, Any]:
 
 
 def check_record(record: Mapping[str, Any], place: str) -> None:
-    """Refuse a record with fields of the wrong kind.
+    """Refuse a record with fields of the wrong type.
 
-    Fields that are absent or null are left to the metrics, which take only records that have what they need.
+    Absent fields and null are accepted: each metric uses only the records that have its fields.
 
     Raises:
-        InputError: names the place, the field, what was found and what would be accepted.
+        InputError: with the place, the field, the value found and the values accepted.
     """
     if not any(all(record.get(field) is not None for field in fields) for fields in _CONTENTS):
         ways = "; or ".join(" and ".join(fields) for fields in _CONTENTS)
@@ -128,7 +126,7 @@ def check_record(record: Mapping[str, Any], place: str) -> None:
     outside = sum(record.get(field) or 0 for field in _NOT_RECITED)
     if outside and outside > (record.get("n_tokens") or 0):
         raise InputError(
-            f"{place}: {' and '.join(_NOT_RECITED)} are labels among those of the answer, and they are {outside}; "
+            f"{place}: {' and '.join(_NOT_RECITED)} count labels of the answer, but they are {outside}; "
             f"n_tokens is {record.get('n_tokens')}"
         )
 
@@ -178,7 +176,7 @@ def _is_piece(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(map(_is_count, value)) and bool(value[0] <= value[1])
 
 
-# Field -> whether it accepts a value, and how that is said.
+# Field -> a check of its value, and a description of the accepted values.
 _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "set": (_is_name, "letters, digits, - and _"),
     "index": (lambda value: _is_integer(value) and value >= 0, "a whole number, 0 or more"),
@@ -207,17 +205,18 @@ def _set_name(records: Sequence[Mapping[str, Any]], path: Path) -> str:
     name = names.pop() if names else path.stem.removeprefix("records_")
     if not _is_name(name):
         raise InputError(
-            f"{path}: set name {name!r} is not of letters, digits, - and _; name the file records_SET.jsonl"
+            f"{path}: set name {name!r} has characters other than letters, digits, - and _; name the file "
+            "records_SET.jsonl"
         )
     return str(name)
 
 
 def _refuse_constant(text: str) -> float:
-    raise ValueError(f"{text} is no number; a model whose loss is not finite cannot be scored")
+    raise ValueError(f"{text} is not a number; a model whose loss is not finite cannot be scored")
 
 
 def _shown(value: Any) -> str:
-    """A value for a message, without the texts of the data."""
+    """A value for a message, without texts of the data."""
     if value is None:
         return "missing"
     if isinstance(value, str):

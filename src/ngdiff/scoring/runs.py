@@ -18,14 +18,14 @@ def read_runs(words: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The metrics of every run, by name, in the order given.
 
     Args:
-        words: `FOLDER` or `NAME=FOLDER`. A folder holds `metrics.json`, or has exactly one folder in it that does,
-            as an unlearning run with its evaluation inside; the file itself does, too. Without NAME a run is
-            called as its folder. A file that holds several evaluations by name, as that of `ngdiff demo`, gives
-            one run for each, `NAME/evaluation`. Of a sweep (`sweep.json` or its folder) all runs are there, as they are
-            called, `NAME/RUN` where a NAME is given.
+        words: `FOLDER` or `NAME=FOLDER`. A folder contains `metrics.json`, or exactly one folder that does, such as an
+            unlearning run with its evaluation inside; a `metrics.json` itself is also accepted. Without NAME, a run has
+            the name of its folder. A file with several evaluations by name, such as that of `ngdiff demo`, gives one
+            run for each, `NAME/evaluation`. A sweep (`sweep.json` or its folder) gives all its runs by their names, or
+            `NAME/RUN` with a NAME.
 
     Raises:
-        InputError: nothing there, a file that holds no metrics, or two runs of one name.
+        InputError: a missing file, a file without metrics, or two runs with one name.
     """
     runs: dict[str, dict[str, Any]] = {}
     for word in words:
@@ -47,7 +47,7 @@ def read_runs(words: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def references_in(words: Sequence[str]) -> list[str]:
-    """The runs of retrained models, as far as sweeps among the words of `read_runs` say so, by the same names."""
+    """The names, as in `read_runs`, of the retrained models in the sweeps among `words`."""
     found = []
     for word in words:
         name, place = name_and_place(word)
@@ -58,22 +58,22 @@ def references_in(words: Sequence[str]) -> list[str]:
 
 def _add(runs: dict[str, dict[str, Any]], name: str, metrics: dict[str, Any]) -> None:
     if name in runs:
-        raise InputError(f"two runs are called {name!r}; tell them apart with NAME=FOLDER")
+        raise InputError(f"two runs are named {name!r}; give them different names with NAME=FOLDER")
     runs[name] = metrics
 
 
 def _sweep(place: Path) -> Path | None:
-    """The `sweep.json` that a word names; None where it names something else."""
+    """The `sweep.json` of a sweep; None for any other path."""
     if place.is_file():
         return place if place.name == SWEEP else None
     return place / SWEEP if (place / SWEEP).is_file() else None
 
 
 def name_and_place(word: str) -> tuple[str, Path]:
-    """Name (empty where none is given) and place of `FOLDER` or `NAME=FOLDER`; a path that exists may hold a `=`.
+    """Name (empty if not given) and path of `FOLDER` or `NAME=FOLDER`; a path that exists may contain a `=`.
 
     Raises:
-        InputError: an empty name, or what is no path.
+        InputError: an empty name, or an invalid path.
     """
     name, equals, place = word.partition("=")
     if equals and not user_path(word).exists():
@@ -84,10 +84,10 @@ def name_and_place(word: str) -> tuple[str, Path]:
 
 
 def metrics_file(place: Path) -> Path:
-    """The `metrics.json` that a place stands for: the file itself, that in a folder, or the one in a folder of it.
+    """The `metrics.json` of a path: the file itself, the one in a folder, or the only one in its subfolders.
 
     Raises:
-        InputError: nothing there, or several.
+        InputError: none, or several.
     """
     if place.is_file():
         return place
@@ -101,7 +101,7 @@ def metrics_file(place: Path) -> Path:
             f"{place} holds several evaluations: {', '.join(str(path.parent) for path in found)}; name one"
         )
     if not found:
-        raise InputError(f"{place} holds no {_FILE}, nor does a folder in it; `ngdiff evaluate --output` writes one")
+        raise InputError(f"{place} and its folders contain no {_FILE}; `ngdiff evaluate --output` writes one")
     return found[0]
 
 
@@ -109,14 +109,14 @@ def read_metrics(path: Path) -> dict[str, Any]:
     """The contents of a `metrics.json`.
 
     Raises:
-        InputError: it is none.
+        InputError: it is not a valid one.
     """
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no {_FILE}: {error}") from error
+        raise InputError(f"{path} is not a valid {_FILE}: {error}") from error
     if not isinstance(metrics, dict):
-        raise InputError(f"{path} is no {_FILE}: it holds no object")
+        raise InputError(f"{path} is not a valid {_FILE}: it contains no object")
     check_metrics(metrics, str(path))
     return metrics
 
@@ -126,4 +126,4 @@ def _has_sets(metrics: Mapping[str, Any]) -> bool:
 
 
 def _refuse_constant(text: str) -> float:
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text} is not a number")

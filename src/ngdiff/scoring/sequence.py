@@ -1,4 +1,4 @@
-"""Scalability and sustainability: the numbers of a method by how much it was asked to forget."""
+"""Scalability and sustainability: metrics of a method by the amount of data it had to forget."""
 
 import re
 
@@ -9,22 +9,22 @@ _NAME = re.compile(r"(.+)@(\d+)")
 
 
 def sequences(table: Comparison) -> dict[str, dict[str, list[tuple[int, float | None]]]]:
-    """Per metric (with its arrow) and method the pairs (k, value) in order of k, from runs called `METHOD@K`.
+    """For each metric (with its arrow) and method, the pairs (k, value) in order of k, from runs named `METHOD@K`.
 
     MUSE (arXiv 2407.06460, Section 3.1): *scalability* (C5) evaluates the model that forgot the union of k folds,
-    *sustainability* (C6) the model after the k-th of several requests. Either is this table; what differs is how
+    *sustainability* (C6) the model after the k-th of several requests. Both have the same table and differ only in how
     the models were made.
 
     Raises:
-        InputError: a run with another kind of name, or two with one method and k.
+        InputError: a run with another form of name, or two with one method and k.
     """
     found: dict[str, dict[str, list[tuple[int, float | None]]]] = {
-        f"{title} {way}".rstrip(): {} for title, way in zip(table.titles, table.ways, strict=True)
+        f"{title} {way}".rstrip(): {} for title, way in zip(table.titles, table.arrows, strict=True)
     }
     for name, values in zip(table.names, table.values, strict=True):
         match = _NAME.fullmatch(name)
         if match is None:
-            raise InputError(f"run {name!r}: a curve needs runs called METHOD@K, such as ngdiff@2=FOLDER")
+            raise InputError(f"run {name!r}: a curve needs runs named METHOD@K, such as ngdiff@2=FOLDER")
         method, k = match[1], int(match[2])
         for own, value in zip(found.values(), values, strict=True):
             points = own.setdefault(method, [])

@@ -23,10 +23,10 @@ from ngdiff.scoring.quantities import (
 
 
 def format_table(metrics: Mapping[str, Any], *, column: str = "value") -> str:
-    """One evaluation as text: what counts first, then a block per set; an arrow at each number for which way is better.
+    """One evaluation as text: the headline numbers, then a block for each set; arrows show which direction is better.
 
     Args:
-        metrics: per set the numbers of `ngdiff.metrics.summarize`, or the contents of a `metrics.json`.
+        metrics: by set, what `ngdiff.metrics.summarize` returned, or the contents of a `metrics.json`.
 
     >>> print(format_table({"forget": {"n": 20, "rouge_l_recall": 0.0123, "loss": 8.25}}))
                   value
@@ -40,14 +40,14 @@ def format_table(metrics: Mapping[str, Any], *, column: str = "value") -> str:
 def format_comparison(columns: Mapping[str, Mapping[str, Any]]) -> str:
     """Several evaluations as the columns of one table, in the order given.
 
-    A number that an evaluation lacks is shown as `-`. Where an evaluation has confidence intervals they stand in
-    a column of their own. An arrow to a number says that the nearest to it is best.
+    A number that an evaluation lacks is shown as `-`. Confidence intervals have a column of their own. An arrow to a
+    number means that values nearer to it are better.
 
     Args:
         columns: metrics as in `format_table` by column name, such as before, after, retrained.
 
     Raises:
-        InputError: no columns, or an entry that is no number.
+        InputError: no columns, or an entry that is not a number.
 
     >>> before = {"forget": {"n": 2, "rouge_l_recall": 0.98}}
     >>> print(format_comparison({"before": before, "after": {"forget": {"n": 2, "rouge_l_recall": 0.01}}}))
@@ -64,7 +64,7 @@ def format_comparison(columns: Mapping[str, Mapping[str, Any]]) -> str:
         by_group.setdefault(quantity.group, []).append(quantity)
     lines = _head(evaluations)
     if lines:
-        by_group.pop(NEVER_SEEN, None)  # all of it stands there
+        by_group.pop(NEVER_SEEN, None)  # the head contains all of it
     for group, own in by_group.items():
         lines.append(_heading(group, evaluations) if group in sets else _Line(group))
         lines += [_line(quantity, evaluations) for quantity in own]
@@ -76,11 +76,11 @@ def format_comparison(columns: Mapping[str, Mapping[str, Any]]) -> str:
 class _Line(NamedTuple):
     label: str
     arrow: str = ""
-    cells: Sequence[str] = ()  # one per column; none for a heading
+    cells: Sequence[str] = ()  # one for each column; empty for a heading
 
 
 def _head(evaluations: Sequence[Mapping[str, Any]]) -> list[_Line]:
-    """The numbers that count, before all others; none where there are those of one set only, which follow."""
+    """The headline numbers; none if all are of one set, whose block follows anyway."""
     own = head(in_force(quantities(evaluations), evaluations))
     if len({quantity.group for quantity in own}) < 2:
         return []
@@ -105,7 +105,7 @@ def _heading(set_name: str, evaluations: Sequence[Mapping[str, Any]]) -> _Line:
 
 
 def _line(quantity: Quantity, evaluations: Sequence[Mapping[str, Any]], *, counted: bool = True) -> _Line:
-    """A number of all evaluations; where it is `counted`, with the rows it is of if these are not all of its set."""
+    """One quantity of all evaluations; if `counted`, with its number of rows unless that is the whole set."""
     cells, over = [], set()
     for metrics in evaluations:
         value = quantity.value(metrics)
@@ -126,7 +126,7 @@ def _retrained_note(metrics: Mapping[str, Any]) -> str:
     source = at(metrics, ("privleak_retrained", "source"))
     if metrics.get("privleak") is None or source in (None, "records"):
         return ""
-    return f"note: PrivLeak is taken against the model that MUSE retrained ({source}); other models need --retrained"
+    return f"note: PrivLeak is relative to the model that MUSE retrained ({source}); other models need --retrained"
 
 
 def _align(names: Sequence[str], lines: Sequence[_Line]) -> list[str]:
