@@ -57,7 +57,8 @@ def test_answers_that_rouge_cannot_read_are_said_once() -> None:
     lines = format_comparison({"before": odd, "after": odd}).splitlines()
     notes = [line for line in lines if line.startswith("note:")]
     assert notes == [
-        "note: 7 of 20 forget answers contain no word that ROUGE recognises (a-z, 0-9); they count as 0 whatever the model answers"
+        "note: 7 of 20 forget answers contain no word that ROUGE recognises (a-z, 0-9); they count as 0 "
+        "whatever the model answers"
     ]
 
 
@@ -78,8 +79,8 @@ def test_the_measure_of_other_scripts_is_said() -> None:
         "forget (20)",
         "  Verbmem, Unicode ↓  0.8750",
         "note: 1 of 20 forget answers contain no word; they count as 0 whatever the model answers",
-        "note: forget answers are in scripts that rouge-score does not support (it would give 0.0000): Verbmem, Unicode "
-        "compares Unicode words",
+        "note: forget answers are in scripts that rouge-score does not support (it would give 0.0000): Verbmem, "
+        "Unicode compares Unicode words",
     ]
 
 
