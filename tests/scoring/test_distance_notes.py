@@ -26,8 +26,8 @@ def test_what_is_left_out_is_named_once_for_each_reason() -> None:
 
 def test_sets_that_are_taken_for_alike_are_said() -> None:
     assert distance_notes({"distance_holdout": found(0.5, uncorrected=["verbmem", "auc_loss"])}) == [
-        "note: D (holdout) assumes that forget and holdout rows are alike in verbmem, auc_loss; a model that saw neither "
-        "corrects for a difference (--base)"
+        "note: D (holdout) assumes that forget and holdout rows are alike in verbmem, auc_loss; a model that saw "
+        "neither corrects for a difference (--base)"
     ]
 
 

@@ -53,9 +53,9 @@ class Comparison(NamedTuple):
     """A table: one row for each run, one column for each quantity.
 
     `values[row][column]` is None if a run lacks the number; `best[row][column]` marks the best of a column. `titles`
-    are unique. `arrows`: the direction that is better, as in `ngdiff.scoring.quantities.arrow`. `over[row]`: the numbers
-    of the run beyond those of the references (`over_forgotten`); empty without references. `notes`: lines below the
-    table. For groups of runs, whose values are means: `spreads[row][column]`, and `sizes[row]`, the number of runs.
+    are unique. `arrows`: the better direction, as in `ngdiff.scoring.quantities.arrow`. `over[row]`: the numbers of the
+    run beyond those of the references (`over_forgotten`); empty without references. `notes`: lines below the table.
+    For groups of runs, whose values are means: `spreads[row][column]`, and `sizes[row]`, the number of runs.
     """
 
     names: list[str]
@@ -75,9 +75,9 @@ def compare(
 ) -> Comparison:
     """The table of several evaluations.
 
-    The best of a column is the lowest or highest value, or the nearest to a target, depending on the metric. **Displayed**
-    values are compared: values that look equal are all best. No value is best in a column without a direction, or if
-    fewer than two runs have one.
+    The best of a column is the lowest or highest value, or the nearest to a target, depending on the metric. The values
+    **as displayed** are compared: those that look equal are all best. No value is best in a column without a direction,
+    or if fewer than two runs have one.
 
     For metrics of forget sets, the best value is the nearest to those of the references, models that never saw the
     forget set (to their range, if there are several): a lower value is no better. Without references, none is best.
@@ -112,8 +112,8 @@ def compare(
     notes = over_forgotten_notes({name: one for name, one in runs.items() if name not in references}, others)
     if not references and len(runs) > 1 and any(map(is_of_forgetting, chosen)):
         notes.append(
-            "note: without a --reference, a model that never saw the forget set, no value of a forget set is best: lower "
-            "than that of such a model is no better"
+            "note: without a --reference, a model that never saw the forget set, no value of a forget set is best: "
+            "lower than that of such a model is no better"
         )
     notes += nearest_notes({name: one for name, one in runs.items() if name not in references})
     if references and not any(at(one, (key, "value")) is not None for one in evaluations for key in DISTANCES):

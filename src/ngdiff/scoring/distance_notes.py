@@ -32,8 +32,8 @@ def distance_notes(metrics: Metrics) -> list[str]:
             notes.append(f"note: {title} leaves out {names}: {why}")
         if found.get("value") is not None and (uncorrected := found.get("uncorrected")):
             notes.append(
-                f"note: {title} assumes that forget and holdout rows are alike in {', '.join(map(str, uncorrected))}; a "
-                "model that saw neither corrects for a difference (--base)"
+                f"note: {title} assumes that forget and holdout rows are alike in {', '.join(map(str, uncorrected))}; "
+                "a model that saw neither corrects for a difference (--base)"
             )
     return notes
 

@@ -40,8 +40,8 @@ def to_markdown(table: Comparison) -> str:
 def to_csv(table: Comparison) -> str:
     """Comma-separated values in full precision, with their keys as headers; a missing value is `-`.
 
-    With references, a last column `over_forgotten` lists the keys of the numbers beyond theirs, separated by spaces; `-`
-    for none. For groups, each number has two more columns: `KEY.half`, half its t-interval, and `KEY.n`.
+    With references, a last column `over_forgotten` lists the keys of the numbers beyond theirs, separated by spaces;
+    `-` for none. For groups, each number has two more columns: `KEY.half`, half its t-interval, and `KEY.n`.
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")

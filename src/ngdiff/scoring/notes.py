@@ -29,8 +29,8 @@ def row_notes(set_name: str, numbers: Mapping[str, Any]) -> list[str]:
             )
     if cut := numbers.get("n_cut"):
         notes.append(
-            f"note: {set_name} rows longer than --max-length: {cut} of {numbers['n']} were cut; what was cut off is not "
-            "measured"
+            f"note: {set_name} rows longer than --max-length: {cut} of {numbers['n']} were cut; what was cut off is "
+            "not measured"
         )
     if pieces := numbers.get("n_pieces"):
         notes.append(
