@@ -6,7 +6,7 @@
 | 1 | it failed: a full disk, a loss that is no longer a number, a fault of ours |
 | 2 | the input cannot be used: nothing was started |
 | 3 | it was done, and the model is ruined: kept under another name, see the message |
-| 4 | a file is not as the run wrote or read it (`verify`) |
+| 4 | a file is not as the run wrote or read it (`verify`, `push`) |
 | 5 | it was done, and a requirement that was set beforehand is not met (`--require`) |
 | 6 | it was done, and an earlier request came back (`unlearn --after`); the model is kept |
 | 7 | `check` found what would spoil a run |

@@ -18,7 +18,6 @@ from ngdiff.files import check_output, prepare_output, write_text
 from ngdiff.manifest import now, write_manifest
 from ngdiff.modeling.folders import MERGED_BASE
 from ngdiff.paths import user_path
-from ngdiff.report.card import CARD, model_card
 from ngdiff.training.checkpoint import WholeCheckpoint
 
 
@@ -156,6 +155,8 @@ class RunFolder:
         """Write the card beside the model, in the place of that of PEFT."""
         if not self._model:
             return
+        from ngdiff.report.card import CARD, model_card  # jinja2 and the hub's client take a while
+
         name = CARD if self._place == self.path else f"{RUINED}/{CARD}"
         options = self._manifest["config"]
         card = model_card(self.path.name, self._model, options, {**self._manifest, "extra": extra}, __version__)

@@ -11,6 +11,8 @@ import yaml
 from huggingface_hub import hf_hub_download, metadata_load, try_to_load_from_cache
 from huggingface_hub.utils import validate_repo_id
 
+from ngdiff.hub_errors import HUB_ERRORS
+
 CARD = "README.md"
 _LONGEST_NAME = 80
 _SECONDS = 5  # to ask the hub for a card
@@ -81,7 +83,7 @@ def _on_hub(name: str, revision: str | None) -> Mapping[str, Any]:
     if not isinstance(path, str):
         try:
             path = hf_hub_download(name, CARD, revision=revision, etag_timeout=_SECONDS)
-        except (OSError, ValueError):  # no network, no such card, not allowed to read it
+        except HUB_ERRORS:  # no network, no such card, not allowed to read it
             return {}
     return _metadata(Path(path))
 

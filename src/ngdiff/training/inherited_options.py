@@ -51,7 +51,7 @@ _EVALUATION = frozenset(
     }
 )
 
-_HUB = "a run uploads nothing; upload the finished model with `hf upload REPOSITORY OUTPUT`"
+_HUB = "a run uploads nothing; upload the finished model with `ngdiff push OUTPUT REPOSITORY`"
 _PREDICTIONS = "the evaluation within a run keeps losses and no predictions; `ngdiff evaluate` measures the model"
 _CUT = "batches are cut as --per-device-train-batch-size, --gradient-accumulation-steps and the processes say"
 _REFUSED = {

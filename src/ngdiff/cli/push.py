@@ -1,0 +1,187 @@
+"""`ngdiff push`."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.errors import InputError, VerdictError
+from ngdiff.evidence.seal import read_sealed
+from ngdiff.evidence.verify import outputs_of
+from ngdiff.exit_codes import NOT_AS_WRITTEN
+from ngdiff.files import MANIFEST
+from ngdiff.paths import user_path
+
+ADAPTER_CONFIG, CARD = "adapter_config.json", "README.md"
+_BASE = "base_model_name_or_path"
+# What a run writes beside its model.
+_NO_MODEL = ("training_log.json", "curves.png")
+
+
+@dataclass
+class PushOptions:
+    """Where on the hub, and what is put in place of the run's own files."""
+
+    private: bool = option(False, help="make a private repository; one that is there must be private")
+    revision: str | None = option(
+        None, help="branch to upload to; it is made where there is none (main)", value="BRANCH"
+    )
+    base_model: str | None = option(
+        None, help="of an adapter: where on the hub its base model is, in place of the folder it was", value="NAME"
+    )
+    card: str | None = option(None, help="a card of your own in place of the run's README.md", value="FILE")
+
+
+PARSER = CommandParser(
+    "push",
+    "Upload the model that ngdiff unlearn or ngdiff finetune wrote to OUTPUT, and its card, to REPOSITORY on the "
+    "Hugging Face hub: those files alone, no texts, no log, no manifest, no checkpoint. The output is verified first. "
+    "The token is that of `hf auth login` or HF_TOKEN.",
+    {"push": PushOptions},
+    required=(),
+    words="output repository",
+)
+
+
+def run(words: list[str]) -> None:
+    """Run the command.
+
+    Raises:
+        InputError: options or an output that cannot be used, or a repository that the hub refuses.
+        VerdictError: a file is not as the run wrote it.
+        OSError: the hub cannot be reached, or failed.
+    """
+    values = PARSER.parse(words)
+    if values is None:
+        return
+    options: PushOptions = PARSER.build(PushOptions, values)
+    if len(values["output repository"]) != 2:
+        raise InputError(f"ngdiff push takes OUTPUT and REPOSITORY, and {len(values['output repository'])} were given")
+    place, repository = values["output repository"]
+    folder = user_path(place)
+    names = _model_files(folder)
+    contents = _contents(folder, names, options)
+    sys.stdout.write(f"{_upload(repository, contents, options)}\n")
+
+
+def _model_files(folder: Path) -> list[str]:
+    """Names of the files of the model, the card among them, all as the run wrote them."""
+    if not (folder / MANIFEST).is_file():
+        raise InputError(f"{folder} holds no {MANIFEST} of a run of ngdiff")
+    manifest, fault = read_sealed(folder / MANIFEST)
+    if fault:
+        raise VerdictError(f"{folder / MANIFEST}: {fault}; nothing was uploaded", NOT_AS_WRITTEN)
+    if manifest["command"][1] not in ("unlearn", "finetune"):
+        raise InputError(f"{folder} is of ngdiff {manifest['command'][1]}; push takes what unlearn or finetune wrote")
+    extra = manifest["extra"]
+    if extra.get("finished") is not True:
+        raise InputError(f"the run in {folder} has not ended; go on with --resume, then push")
+    if ruined := extra.get("ruined"):
+        raise InputError(f"the model of {folder} is ruined, and nothing was uploaded: {ruined}")
+    faults = outputs_of(folder, manifest).faults
+    if faults:
+        hint = "; a card of your own goes to --card FILE" if faults[0].startswith(f"{CARD} ") else ""
+        raise VerdictError(
+            f"{folder} is not as its run wrote it, and nothing was uploaded: {'; '.join(faults)}{hint}", NOT_AS_WRITTEN
+        )
+    names = [name for name in manifest["outputs"] if "/" not in name and name not in _NO_MODEL]
+    if CARD not in names:
+        raise InputError(f"{folder} has no card ({CARD}): an earlier version of ngdiff wrote it; run it again")
+    return names
+
+
+def _contents(folder: Path, names: list[str], options: PushOptions) -> dict[str, str | bytes]:
+    """By its name the place of each file, or what is uploaded in its place."""
+    contents: dict[str, str | bytes] = {name: str(folder / name) for name in names}
+    if options.card is not None:
+        contents[CARD] = _read(options.card)
+    if ADAPTER_CONFIG in contents:
+        contents |= _adapter(folder, contents, options)
+    elif options.base_model is not None:
+        raise InputError(f"--base-model {options.base_model} is for an adapter; {folder} holds a whole model")
+    return contents
+
+
+def _read(card: str) -> bytes:
+    try:
+        content = user_path(card, "--card").read_bytes()
+        content.decode()
+    except OSError as error:
+        raise InputError(f"--card {card}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise InputError(f"--card {card}: is no text in UTF-8") from error
+    return content
+
+
+def _adapter(folder: Path, contents: Mapping[str, str | bytes], options: PushOptions) -> dict[str, str | bytes]:
+    """Config and card of an adapter with a base that others can load."""
+    config: dict[str, Any] = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+    base = str(config.get(_BASE))
+    if options.base_model is None:
+        if Path(base).is_absolute() or user_path(base).exists():
+            raise InputError(
+                f"the adapter in {folder} is for a model in a folder of this machine ({base}), so that nobody else "
+                "could load it; upload that model, too, and give its name with --base-model"
+            )
+        return {}
+    _check_name(options.base_model, "--base-model")
+    import yaml
+    from huggingface_hub import ModelCard
+
+    from ngdiff.hub_errors import hub_reason
+
+    given = contents[CARD]
+    try:
+        card = ModelCard((given if isinstance(given, bytes) else Path(given).read_bytes()).decode())
+    except (ValueError, yaml.YAMLError) as error:
+        raise InputError(f"--card {options.card}: its head is no YAML of a card: {hub_reason(error)}") from error
+    head: Any = card.data
+    head.base_model, head.base_model_relation = options.base_model, "adapter"
+    text = json.dumps({**config, _BASE: options.base_model}, indent=2, ensure_ascii=False) + "\n"
+    return {ADAPTER_CONFIG: text.encode(), CARD: str(card).encode()}
+
+
+def _check_name(name: str, what: str) -> None:
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except ValueError as error:
+        raise InputError(f"{what} {name} is no name on the hub ({' '.join(str(error).split())})") from error
+
+
+def _upload(repository: str, contents: Mapping[str, str | bytes], options: PushOptions) -> str:
+    """Upload in one commit; what to say."""
+    from huggingface_hub import CommitOperationAdd, HfApi, get_token
+
+    from ngdiff import __version__
+    from ngdiff.hub_errors import HUB_ERRORS, hub_reason, status_of
+
+    _check_name(repository, "REPOSITORY")
+    if get_token() is None:
+        raise InputError("the hub needs a token to write: hf auth login, or HF_TOKEN")
+    api = HfApi(library_name="ngdiff", library_version=__version__)
+    operations = [CommitOperationAdd(name, content) for name, content in contents.items()]
+    try:
+        # None leaves the choice to the owner's settings on the hub
+        made = api.create_repo(repository, private=options.private or None, exist_ok=True)
+        if options.private and not api.repo_info(made.repo_id).private:
+            raise InputError(f"--private: {made.repo_id} is there already, and public; nothing was uploaded")
+        if options.revision is not None:
+            api.create_branch(made.repo_id, branch=options.revision, exist_ok=True)
+        commit = api.create_commit(
+            made.repo_id, operations, commit_message=f"Model written by ngdiff {__version__}", revision=options.revision
+        )
+    except InputError:
+        raise
+    except HUB_ERRORS as error:
+        status, reason = status_of(error), hub_reason(error)
+        if status is not None and 400 <= status < 500:
+            raise InputError(f"the hub refuses {repository} ({status}): {reason}") from None
+        raise OSError(f"nothing was uploaded to {repository}: {reason}") from None
+    return f"{len(contents)} files are in {commit.repo_url}" + (
+        f", branch {options.revision}" if options.revision else ""
+    )
