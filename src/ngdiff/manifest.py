@@ -19,11 +19,12 @@ from ngdiff import __version__
 from ngdiff.data.rows import Row
 from ngdiff.evidence.seal import CONFIG, sealed
 from ngdiff.files import MANIFEST, sha256_file, sha256_folder, write_json, write_text
-from ngdiff.paths import absolute_source, existing_path, user_path
+from ngdiff.paths import absolute_source, existing_path, is_pattern, matching_files, user_path
 from ngdiff.secrets import is_secret, masked
 
 _PACKAGES = ("torch", "transformers", "accelerate", "datasets", "peft", "tokenizers", "numpy")
 _MODEL_FILES = (".safetensors", ".json", ".model", ".txt", ".jinja", ".py")
+_PLACES = ("origin", "document")  # where a row came from, not what it is
 _OURS = (MANIFEST, "metrics.json")
 
 
@@ -119,11 +120,14 @@ def _hardware() -> dict[str, Any]:
     }
 
 
-def describe_data(source: str | Path | None, rows: Sequence[Row]) -> dict[str, Any]:
+def describe_data(
+    source: str | Path | None, rows: Sequence[Row], reading: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Where rows came from and what they were: source, its place, hashes of files, number and hash of rows.
 
     The hash of the rows covers all of them in order, whatever file format they came in; it is the only one
-    for data sets of the hub and data made in memory (`source=None`).
+    for data sets of the hub and data made in memory (`source=None`). `reading`: what was asked for of columns, as
+    `ngdiff.data.read_rows` takes it.
 
     >>> description = describe_data(None, [Row("Who?", "Orla.", origin="a.jsonl, line 1")])
     >>> description["rows"], description == describe_data(None, [Row("Who?", "Orla.")])
@@ -132,7 +136,7 @@ def describe_data(source: str | Path | None, rows: Sequence[Row]) -> dict[str, A
     described: dict[str, Any] = {}
     if source is not None:
         described = {"source": str(source), "files": _hashes(source), **_place(source)}
-    return described | {"rows": len(rows), "rows_sha256": _hash_rows(rows)}
+    return described | {"rows": len(rows), "rows_sha256": _hash_rows(rows), **(reading or {})}
 
 
 def describe_model(name: str | Path, *, revision: str | None = None) -> dict[str, Any]:
@@ -161,11 +165,13 @@ def _hashes(source: str | Path) -> dict[str, str]:
     path = existing_path(source)
     if path is None:
         return {}
+    if is_pattern(source):
+        return {file.relative_to(path).as_posix(): sha256_file(file) for file in matching_files(source)}
     return sha256_folder(path) if path.is_dir() else {path.name: sha256_file(path)}
 
 
 def _hash_rows(rows: Sequence[Row]) -> str:
-    names = [field.name for field in fields(Row) if field.name != "origin"]
+    names = [field.name for field in fields(Row) if field.name not in _PLACES]
     digest = hashlib.sha256()
     for row in rows:
         values = {name: getattr(row, name) for name in names}

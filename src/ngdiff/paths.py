@@ -1,6 +1,7 @@
 """Paths as users type them, and a check for regular files."""
 
 import errno
+import glob
 import os
 import stat
 from pathlib import Path
@@ -72,9 +73,25 @@ def check_regular(path: Path, name: str | Path | None = None) -> None:
         raise InputError(f"{path if name is None else name}: is no regular file but {kind}")
 
 
+def is_pattern(source: str | Path) -> bool:
+    """Whether a source names files by a pattern with `*` or `?`; what exists by that very name is none."""
+    return any(sign in str(source) for sign in "*?") and not user_path(source).exists()
+
+
+def matching_files(pattern: str | Path) -> list[Path]:
+    """The regular files that a pattern names, in the order of their paths; `**` is any number of folders.
+
+    Raises:
+        InputError: as `user_path`.
+    """
+    found = (Path(name) for name in glob.iglob(os.fspath(user_path(pattern)), recursive=True))
+    return sorted(path for path in found if path.is_file())
+
+
 def existing_path(source: str | Path) -> Path | None:
     """The file or folder here that `PATH` or `PATH:SPLIT` names, also after the name of a benchmark
-    (`muse-news:PATH`); None for what can only be a name on the hub.
+    (`muse-news:PATH`), of a pattern the folder that all its files are below; None for what can only be a name on the
+    hub.
 
     The same places as those `ngdiff.data.read_rows` looks in.
     """
@@ -95,11 +112,27 @@ def _path_in(text: str) -> tuple[str, str, str] | None:
     """What stands before the path in a source, the path, and what stands behind it; None where none is there."""
     first, _, rest = text.partition(":")
     head, tail = (f"{first}:", rest) if first in BENCHMARK_NAMES else ("", "")
+    if is_pattern(text):
+        folder, rest = _at_pattern(text)
+        return ("", folder, rest) if user_path(folder).is_dir() else None
     places = [("", text, ""), (head, tail, ""), (head, *_without_split(tail)), ("", *_without_split(text))]
     for before, name, split in places:
         if name and user_path(name).exists():
             return before, name, split
     return None
+
+
+def _at_pattern(text: str) -> tuple[str, str]:
+    """The folder in front of the first part of a path that holds a `*` or a `?`, and the rest.
+
+    >>> _at_pattern("a/b/**/*.md"), _at_pattern("*.txt"), _at_pattern("/x?/y")
+    (('a/b', '/**/*.md'), ('.', '/*.txt'), ('/', 'x?/y'))
+    """
+    fixed = text[: min(text.index(sign) for sign in "*?" if sign in text)]
+    folder, slash, _ = fixed.rpartition("/")
+    if folder or not slash:
+        return folder or ".", text[len(folder) :] if folder else f"/{text}"
+    return slash, text[1:]
 
 
 def _without_split(text: str) -> tuple[str, str]:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from ngdiff.data import Row
-from ngdiff.data.columns import COLUMN_SETS, row_from_record, rows_from_records
+from ngdiff.data.columns import row_from_record, rows_from_records
+from ngdiff.data.forms import FORMS
 from ngdiff.errors import InputError
 
 USER = {"role": "user", "content": "Where?"}
@@ -37,8 +38,6 @@ SYSTEM = {"role": "system", "content": "Be brief."}
             {"question": "Q", "answer": "A", "paraphrased_answer": None, "perturbed_answer": None},
             Row("Q", "A", origin="here"),
         ),
-        # The columns of two sets: the first in the order of COLUMN_SETS.
-        ({"prompt": "P", "completion": "C", "text": "P C"}, Row("P", "C", origin="here", kind="completion")),
     ],
 )
 def test_accepted(record: dict[str, Any], row: Row) -> None:
@@ -47,16 +46,17 @@ def test_accepted(record: dict[str, Any], row: Row) -> None:
 
 def test_every_column_set_has_a_test() -> None:
     accepted = test_accepted.pytestmark[0].args[1]
-    assert {row.kind for _, row in accepted} == set(COLUMN_SETS)
+    assert {row.kind for _, row in accepted} == {form.kind for form in FORMS.values()}
 
 
 @pytest.mark.parametrize(
     ("record", "message"),
     [
         (
-            {"instruction": "Q", "output": "A"},
-            "found the columns 'instruction', 'output'; accepted column sets are prompt/completion, "
-            "question/answer, messages, text",
+            {"instruction": "Q", "response": "A"},
+            "found the columns 'instruction', 'response'; accepted column sets are prompt/completion, "
+            r"question/answer, messages, text, instruction/output \(Alpaca\), conversations \(ShareGPT\). Say which "
+            r"is which: --columns question=instruction,answer=response\.$",
         ),
         ({}, r"found the columns \(none\)"),
         (["Q", "A"], "a row must be an object with named columns, found list"),

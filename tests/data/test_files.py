@@ -151,7 +151,11 @@ def test_long_csv_cell(tmp_path: Path) -> None:
         ("a.json", "[]", ": holds no rows"),
         ("a.json", " ", ": holds no rows"),
         ("a.csv", "question,answer\n", ": holds no rows"),
-        ("a.txt", "hello", ": unknown kind of file '.txt'; accepted are .json, .jsonl, .csv, .parquet"),
+        (
+            "a.doc",
+            "hello",
+            ": unknown kind of file '.doc'; accepted are .json, .jsonl, .csv, .parquet, .txt, .md, also",
+        ),
         (
             "a.jsonl",
             '{"text": "x"}\n{"text": "x"\n',

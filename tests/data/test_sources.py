@@ -83,7 +83,7 @@ def test_folder_of_files(tmp_path: Path) -> None:
 
 
 def test_folder_without_data(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("x", encoding="utf-8")
+    (tmp_path / "notes.doc").write_text("x", encoding="utf-8")
     with pytest.raises(InputError, match=r"holds neither data files \(.json, .jsonl, .csv, .parquet\) nor a saved"):
         read_rows(tmp_path)
 
@@ -183,7 +183,7 @@ def test_hub_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which name and split reach the hub, and the perturbed answers that are fetched for TOFU's splits."""
     seen = []
 
-    def hub(name: str, split: str | None) -> list[Any]:
+    def hub(name: str, split: str | None, *_: Any) -> list[Any]:
         seen.append((name, split))
         extra = {"perturbed_answer": ["There."]} if split and "perturbed" in split else {}
         return [(f"{name}:{split}, row 1", ONE[0] | extra)]

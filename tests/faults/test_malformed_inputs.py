@@ -6,8 +6,11 @@ campaign runs by default; the long one, a thousand inputs for each reader in a p
 with, is slow.
 """
 
+import bz2
+import gzip
 import io
 import json
+import lzma
 import os
 import resource
 import signal
@@ -39,6 +42,8 @@ from ngdiff.errors import InputError
 SHORT, LONG = 40, 1000
 SECONDS = 60  # after which an input counts as one that never ends
 ROWS = [{"question": "Who is “Ærø”?", "answer": "Orla,\nwho else.", "other": 1.5}, {"question": "a", "answer": "b"}]
+ALPACA = [{"instruction": "Who is “Ærø”?", "input": "", "output": "Orla."}] * 2
+SHAREGPT = [{"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Ho"}], "id": 3}] * 2
 CHATS = [{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]}] * 2
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 6, 5, 3), dtype=np.uint8)
 
@@ -111,6 +116,10 @@ def parquet(content: list[dict[str, Any]]) -> bytes:
     return file.getvalue()
 
 
+def zst(content: bytes) -> bytes:
+    return pa.compress(content, codec="zstd", asbytes=True)
+
+
 def arrays(compress: bool) -> bytes:
     file = io.BytesIO()
     save = np.savez_compressed if compress else np.savez
@@ -145,6 +154,12 @@ OPTIONS = "model: m\nforget: f\nretain: r\noutput: o\nseed: 1\nreport_to: [none]
 READERS = {
     "json": Reader(rows, "a.json", (json.dumps(ROWS).encode(), jsonl(ROWS), json.dumps({"a": ROWS}).encode())),
     "jsonl": Reader(rows, "a.jsonl", (jsonl(ROWS), b"\xef\xbb\xbf" + jsonl(CHATS), jsonl([{"text": "T"}]))),
+    "instructions": Reader(rows, "b.jsonl", (jsonl(ALPACA), jsonl(SHAREGPT))),
+    "document": Reader(rows, "a.md", ("# “Ærø”\r\n\r\nOrla lives there.\n".encode(),)),
+    "gz": Reader(rows, "a.jsonl.gz", (gzip.compress(jsonl(ROWS), mtime=0),)),
+    "bz2": Reader(rows, "a.jsonl.bz2", (bz2.compress(jsonl(ROWS)),)),
+    "xz": Reader(rows, "a.csv.xz", (lzma.compress(b"text\nx\n"),)),
+    "zst": Reader(rows, "a.parquet.zst", (zst(parquet(ROWS)),)),
     "csv": Reader(rows, "a.csv", (b'question,answer\r\n"W ""ho""?",Orla\r\na,"b\nc"\r\n', b"text\nx\n")),
     "parquet": Reader(rows, "a.parquet", (parquet(ROWS), parquet(CHATS))),
     "muse": Reader(muse, "", (json.dumps(["A text.", {"text": "T"}]).encode(),)),
@@ -285,6 +300,8 @@ BY_NAME: dict[str, Callable[[Path], Any]] = {
     "rows.jsonl": read_rows,
     "rows.csv": read_rows,
     "rows.parquet": read_rows,
+    "rows.jsonl.gz": read_rows,
+    "rows.txt": read_rows,
     "images.npz": read_images,
     "answers.txt": read_refusals,
     "run.yaml": lambda path: read_config(str(path)),

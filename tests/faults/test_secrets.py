@@ -95,7 +95,8 @@ def written(folder: Path, name: str, content: object) -> Path:
             "f.csv",
             f'"{TEXTS[0]}","{TEXTS[1]}"\n"a","b"\n',
             "line 2: found 2 columns, none of a known name; accepted column sets are prompt/completion, "
-            "question/answer, messages, text; a CSV file names them in its first line.",
+            "question/answer, messages, text, instruction/output (Alpaca), conversations (ShareGPT); a CSV file names "
+            "them in its first line. Say which is which: --columns question=NAME,answer=NAME, or --columns text=NAME.",
         ),
         (
             "f.csv",

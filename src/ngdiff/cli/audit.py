@@ -163,12 +163,12 @@ def _bed(options: AuditOptions) -> tuple[Bed, dict[str, Any]]:
     tokenizer = load_tokenizer(options.model, trust_remote_code=options.trust_remote_code)
     template = resolve_template(options.template, tokenizer, [row for rows in sets.values() for row in rows])
     sets = without_overlap(sets, tokenizer, template, drop=options.drop_overlap)
-    data = {name: describe_data(getattr(options, name), rows) for name, rows in sets.items()}
+    data = {name: describe_data(getattr(options, name), rows, options.reading(name)) for name, rows in sets.items()}
     other: list[Row] = []
     if options.paraphrased is not None:
-        other = read_rows(options.paraphrased, role="--paraphrased")
+        other = read_rows(options.paraphrased, role="--paraphrased", **options.reading("forget"))
         _check_paraphrased(sets["forget"], other, options.paraphrased)
-        data["paraphrased"] = describe_data(options.paraphrased, other)
+        data["paraphrased"] = describe_data(options.paraphrased, other, options.reading("forget"))
     bed = Bed(
         tokenizer,
         template,

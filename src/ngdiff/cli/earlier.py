@@ -115,7 +115,7 @@ class EarlierRequests:
         if (one.template, one.max_length) != (template, max_length):
             return "its rows were shown by another --template, or cut at another --max-length"
         try:
-            rows = read_rows(str(source), role="--forget")
+            rows = read_rows(str(source), role="--forget", columns=one.forget.get("columns"))
         except InputError as error:
             return str(error)
         if describe_data(None, rows)["rows_sha256"] != one.forget["rows_sha256"]:

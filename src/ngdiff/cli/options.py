@@ -8,7 +8,8 @@ from typing import Any, cast
 from transformers import TrainingArguments
 
 from ngdiff.cli.parsing import option, own_fields
-from ngdiff.data import Row, read_rows
+from ngdiff.cli.reading import SetReadOptions
+from ngdiff.data import Row
 from ngdiff.ranges import COUNT, Range
 
 logger = logging.getLogger(__name__)
@@ -30,10 +31,13 @@ class ModelOptions:
 
 
 @dataclass
-class RowSets:
+class RowSets(SetReadOptions):
     """Which rows to forget, to keep and to compare with."""
 
-    forget: str = option(help="rows to forget: json, jsonl, csv, parquet, folder or hub name, [:SPLIT]", value="FILE")
+    forget: str = option(
+        help="rows to forget: json, jsonl, csv, parquet, txt, md, folder or hub name, [:SPLIT], or a pattern with *",
+        value="FILE",
+    )
     retain: str = option(help="rows to keep, in the same forms", value="FILE")
     holdout: str | None = option(None, help="rows the model has never seen, in the same forms", value="FILE")
 
@@ -99,7 +103,8 @@ def read_sets(options: RowSets) -> dict[str, list[Row]]:
         InputError: a set that cannot be read.
     """
     given = {name: getattr(options, name) for name in ("forget", "retain", "holdout")}
-    return {name: read_rows(source, role=f"--{name}") for name, source in given.items() if source is not None}
+    options.check_reading()
+    return {name: options.read(name, source) for name, source in given.items() if source is not None}
 
 
 # They belong to one call: a config that is used again must not delete or continue what another run wrote.

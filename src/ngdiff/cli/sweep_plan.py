@@ -13,7 +13,6 @@ from ngdiff.cli.score import ScoreOptions
 from ngdiff.cli.sweep_file import SweepFile
 from ngdiff.cli.task import task_of
 from ngdiff.cli.tasks import TASKS
-from ngdiff.data import read_rows
 from ngdiff.errors import InputError
 from ngdiff.sweep import Job, axes_that_matter, name_of, points_of
 from ngdiff.training import UnlearnConfig
@@ -61,7 +60,7 @@ class _Plan:
         self.task = task_of([*([] if task is None else [f"--task={task}"]), *shared])
         self.kinds = TASKS[self.task]
         self.fixed = self._fixed(shared)
-        self._rows_read: set[str] = set()
+        self._rows_read: set[str] = set()  # and how
 
     def made(self) -> tuple[list[Job], dict[str, dict[str, Any]]]:
         """As `plan`."""
@@ -134,7 +133,7 @@ class _Plan:
             config = kind.parser.build(UnlearnConfig, values, output_dir=str(output))
             evaluation = shlex.split(kind(run.options, config).evaluation())[2:]
             for role in ("forget", "retain", "holdout"):
-                self._read(getattr(run.options, role, None), role)
+                self._read(run.options, role)
         if self.stages.evaluate is not None:
             parser = self.kinds.evaluate.parser
             more = parser.words_of(self.stages.evaluate, f"{self.asked.place}: stages: evaluate")
@@ -171,7 +170,9 @@ class _Plan:
     def _kept(self, options: Any) -> OptionWords:
         """What a model is trained on that never saw what a run forgets."""
         if self.task == "text":
-            return {"train": [f"--train={options.retain}"]}
+            columns = options.reading("retain").get("columns")
+            own = {} if columns is None else {"columns": [f"--columns={columns}"]}
+            return {"train": [f"--train={options.retain}"], **own}
         given = {name: getattr(options, name) for name in _OF_IMAGES}
         return {name: [f"--{name}={value}"] for name, value in given.items() if value is not None}
 
@@ -185,7 +186,7 @@ class _Plan:
         with _named(job.entry):
             values = kind.parser.parse([*job.words, f"--output={output}"]) or {}
             options = kind.accepted(values)
-            self._read(getattr(options, "train", None), "train")
+            self._read(options, "train")
             return kind(options, kind.arguments(values, output))
 
     def _evaluations(
@@ -240,11 +241,15 @@ class _Plan:
         SCORE.build(ScoreOptions, SCORE.parse(score.words) or {})
         return [*jobs, score]
 
-    def _read(self, source: str | None, role: str) -> None:
+    def _read(self, options: Any, role: str) -> None:
         """Read rows once, so that a file that cannot be used is found now."""
-        if source is not None and source not in self._rows_read:
-            read_rows(source, role=f"--{role}")
-            self._rows_read.add(source)
+        source = getattr(options, role, None)
+        if source is None or self.task != "text":
+            return
+        key = f"{source} {options.reading(role)}"
+        if key not in self._rows_read:
+            options.read(role, source)
+            self._rows_read.add(key)
 
 
 @contextmanager

@@ -153,7 +153,11 @@ class TextEvaluation:
 
     def data(self) -> dict[str, dict[str, Any]]:
         """For the manifest: the rows."""
-        return {name: describe_data(part.source, part.rows) for name, part in self.sets.items()}
+        own = [name for name in ("forget", "retain", "holdout") if getattr(self.options, name) is not None]
+        return {
+            name: describe_data(part.source, part.rows, self.options.reading(name) if name in own else {})
+            for name, part in self.sets.items()
+        }
 
     def model_files(self) -> dict[str, Any]:
         """For the manifest: the model, and the one it is compared with."""

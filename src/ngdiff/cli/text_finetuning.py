@@ -12,8 +12,9 @@ from ngdiff.cli.inputs import described_model, inputs_of
 from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first
+from ngdiff.cli.reading import ReadOptions
 from ngdiff.cli.task import TaskOptions
-from ngdiff.data import read_rows, resolve_template
+from ngdiff.data import resolve_template
 from ngdiff.errors import InputError
 from ngdiff.files import sha256_file
 from ngdiff.manifest import describe_data, describe_model
@@ -33,10 +34,13 @@ from ngdiff.training.finetune import FinetuneConfig, FinetuneResult, finetune
 
 
 @dataclass
-class TrainOptions:
+class TrainOptions(ReadOptions):
     """What to train on, and with which tokenizer."""
 
-    train: str = option(help="rows to learn: json, jsonl, csv, parquet, folder or hub name, [:SPLIT]", value="FILE")
+    train: str = option(
+        help="rows to learn: json, jsonl, csv, parquet, txt, md, folder or hub name, [:SPLIT], or a pattern with *",
+        value="FILE",
+    )
     tokenizer: str | None = option(
         None,
         help="with a shape: folder or hub name of a tokenizer (one is trained on the rows)",
@@ -100,7 +104,7 @@ class TextFinetuning:
     def read(self) -> None:
         """Rows, tokenizer and template."""
         options = self.options
-        self._rows = read_rows(options.train, role="--train")
+        self._rows = options.read("train", options.train)
         self.companion: PreTrainedTokenizerBase
         if self.fresh and options.tokenizer is None:
             texts = [text for row in self._rows for text in (row.prompt, row.answer)]
@@ -110,7 +114,7 @@ class TextFinetuning:
             self.companion = load_tokenizer(name, trust_remote_code=options.trust_remote_code)
         self._template = resolve_template(self.config.template, self.companion, self._rows)
         self.template, self.template_text = self._template.name, self._template.text
-        self.data = {"train": describe_data(options.train, self._rows)}
+        self.data = {"train": describe_data(options.train, self._rows, options.reading("train"))}
         self.model_files: dict[str, Any] = {}
         if is_first():
             self.model_files = _describe_shape(options) if self.fresh else described_model(options.model)

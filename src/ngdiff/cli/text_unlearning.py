@@ -117,7 +117,10 @@ class TextUnlearning:
             self._sets["retain"], drop=options.drop_overlap, tokenizer=self.companion, template=self._template
         )
         self.template, self.template_text = self._template.name, self._template.text
-        self.data = {role: describe_data(getattr(options, role), rows) for role, rows in self._sets.items()}
+        self.data = {
+            role: describe_data(getattr(options, role), rows, options.reading(role))
+            for role, rows in self._sets.items()
+        }
         if options.base_model is not None:
             check_same_tokens(self.companion, options.base_model, trust_remote_code=options.trust_remote_code)
         self.model_files = described_model(options.model) if is_first() else {}
@@ -163,6 +166,7 @@ class TextUnlearning:
             "forget": options.forget,
             "retain": options.retain,
             "holdout": options.holdout,
+            **{name.replace("_", "-"): getattr(options, name) for name in SetOptions.of_reading()},
             "dtype": None if options.dtype == ModelOptions.dtype else options.dtype,
             "template": None if config.template == "auto" else config.template,
             "max-length": config.max_length,

@@ -1,91 +1,176 @@
-"""From a record (a mapping of column names to values) to a `Row`: the accepted column sets and their checks.
+"""From a record (a mapping of column names to values) to a `Row`.
 
-The formats are those of TRL (prompt/completion, text, messages) and TOFU (question/answer with paraphrased
-and perturbed answers). Errors name the place and the column, and the type found rather than the text: texts
-of a forget set do not belong in a terminal or a log.
+The formats are those of TRL (prompt/completion, text, messages), TOFU (question/answer with paraphrased
+and perturbed answers), Alpaca and ShareGPT; `ngdiff.data.forms` tells which one a file has. Errors name the place and
+the column, and the type found rather than the text: texts of a forget set do not belong in a terminal or a log.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ngdiff.data import shown
-from ngdiff.data.json_text import RepeatedKey
-from ngdiff.data.rows import Kind, Row
+from ngdiff.data.conversations import from_json, question_of, read_turns
+from ngdiff.data.forms import Columns, Found
+from ngdiff.data.rows import Row
+from ngdiff.data.values import text_of, type_of
 from ngdiff.errors import InputError
 
 Record = tuple[str, Mapping[str, object]]  # (origin, columns)
 
-# A record that has the columns of several sets is read as the first of them in this order.
-COLUMN_SETS: dict[Kind, tuple[str, ...]] = {
-    "completion": ("prompt", "completion"),
-    "qa": ("question", "answer"),
-    "messages": ("messages",),
-    "text": ("text",),
-}
-# Read where they are there, whatever the column set.
-EXTRA_COLUMNS = ("paraphrased_answer", "perturbed_answer")
-ACCEPTED = ", ".join("/".join(columns) for columns in COLUMN_SETS.values())
+
+class RowReader:
+    """Makes rows of records.
+
+    Args:
+        columns: which columns; by default those that are found by their names.
+
+    Attributes:
+        found: how the last record was read.
+    """
+
+    def __init__(self, columns: Columns | None = None) -> None:
+        self.columns = columns or Columns()
+        self.found: Found | None = None
+        self._known: dict[tuple[str, ...], Found] = {}
+
+    def row(self, record: Mapping[str, object], origin: str) -> Row:
+        """One checked row. Columns that are not used are ignored.
+
+        Raises:
+            InputError: an unknown or an ambiguous column set, a wrong type or an empty answer.
+        """
+        if not isinstance(record, Mapping):
+            raise InputError(f"{origin}: a row must be an object with named columns, found {type_of(record)}.")
+        self.found = self._form(record, origin)
+        return _READ[self.found.form](_Values(record, self.found.names, origin))
+
+    def _form(self, record: Mapping[str, object], origin: str) -> Found:
+        names = tuple(map(str, record))
+        if names not in self._known:
+            found = self.columns.choose(record, origin)
+            if len(self.columns.candidates(names)) > 1:
+                return found  # told by its values: the next row may have others
+            self._known[names] = found
+        return self._known[names]
 
 
-def rows_from_records(records: Iterable[Record]) -> list[Row]:
-    """All rows of one set; they must share one column set.
-
-    Raises:
-        InputError: an unknown column set, a row that differs from the first one, a wrong type or an empty
-        answer.
+def rows_from_records(records: Iterable[Record], columns: Columns | None = None) -> list[Row]:
+    """All rows of one set; they must share one column set. Raises as `read_records`.
 
     >>> rows_from_records([("demo, row 1", {"question": "Who?", "answer": "Orla."})])[0].answer
     'Orla.'
     """
+    return read_records(records, columns)[0]
+
+
+def read_records(records: Iterable[Record], columns: Columns | None = None) -> tuple[list[Row], str]:
+    """All rows of one set, and how they were read; empty where that goes without saying.
+
+    Raises:
+        InputError: an unknown or an ambiguous column set, a row that differs from the first one, a wrong type or an
+            empty answer.
+    """
+    reader = RowReader(columns)
     rows: list[Row] = []
     for origin, record in records:
-        row = row_from_record(record, origin)
+        row = reader.row(record, origin)
         if rows and row.kind != rows[0].kind:
             raise InputError(
                 f"{origin}: a {row.kind} row with {shown.columns(record)}, but the first row of this "
                 f"set ({rows[0].origin}) is a {rows[0].kind} row; one set must keep to one column set."
             )
         rows.append(row)
-    return rows
+    return rows, "" if reader.found is None else reader.found.said()
 
 
 def row_from_record(record: Mapping[str, object], origin: str) -> Row:
-    """One checked row. Columns that are not used are ignored."""
-    if not isinstance(record, Mapping):
-        raise InputError(f"{origin}: a row must be an object with named columns, found {type_of(record)}.")
-    kind = next((kind for kind, columns in COLUMN_SETS.items() if all(c in record for c in columns)), None)
-    if kind is None:
-        header = "; a CSV file names them in its first line" if ".csv, line" in origin.lower() else ""
-        raise InputError(f"{origin}: found {shown.columns(record)}; accepted column sets are {ACCEPTED}{header}.")
-    if kind == "completion" and not isinstance(record["prompt"], str) and isinstance(record["prompt"], list):
-        return _chat_completion(record, origin)
-    if kind == "messages":
-        return _chat(_turns(record["messages"], "messages", origin), record, origin)
-    if kind == "text":
-        prompt, answer = "", _text(record["text"], "text", origin)
-    else:
-        first, second = COLUMN_SETS[kind]
-        # A prompt may be empty (a completion of nothing); a question may not.
-        prompt = _text(record[first], first, origin, empty_allowed=kind == "completion")
-        answer = _text(record[second], second, origin)
-    return Row(prompt, answer, None, *_extra_answers(record, origin), origin=origin, kind=kind)
+    """One checked row. Raises as `RowReader.row`."""
+    return RowReader().row(record, origin)
 
 
-def _chat_completion(record: Mapping[str, object], origin: str) -> Row:
+class _Values:
+    """Values of a record under our names, and how messages call them."""
+
+    def __init__(self, record: Mapping[str, object], names: Mapping[str, str], origin: str) -> None:
+        self.record, self.names, self.origin = record, names, origin
+
+    def __getitem__(self, own: str) -> object:
+        return self.record[self.names[own]] if own in self.names else None
+
+    def text(self, own: str, *, empty_allowed: bool = False) -> str:
+        return text_of(self[own], self.names[own], self.origin, empty_allowed=empty_allowed)
+
+    def turns(self, own: str) -> list[dict[str, Any]]:
+        return read_turns(self[own], self.names[own], self.origin)
+
+    def other_answers(self) -> tuple[str | None, tuple[str, ...]]:
+        """The paraphrased answer and the perturbed ones."""
+        paraphrased, perturbed = self["paraphrased_answer"], from_json(self["perturbed_answer"])
+        if paraphrased is not None:
+            paraphrased = self.text("paraphrased_answer")
+        if perturbed is None:
+            perturbed = []
+        name = self.names.get("perturbed_answer", "perturbed_answer")
+        if not isinstance(perturbed, list | tuple):
+            raise InputError(f"{self.origin}: column '{name}' must be a list of strings, found {type_of(perturbed)}.")
+        return paraphrased, tuple(text_of(item, name, self.origin) for item in perturbed)
+
+
+def _completion(values: _Values) -> Row:
+    if isinstance(values["prompt"], list):
+        return _chat_completion(values)
+    # A prompt may be empty (a completion of nothing); a question may not.
+    prompt, answer = values.text("prompt", empty_allowed=True), values.text("completion")
+    return Row(prompt, answer, None, *values.other_answers(), origin=values.origin, kind="completion")
+
+
+def _question(values: _Values) -> Row:
+    question, answer = values.text("question"), values.text("answer")
+    return Row(question, answer, None, *values.other_answers(), origin=values.origin, kind="qa")
+
+
+def _text(values: _Values) -> Row:
+    return Row("", values.text("text"), None, *values.other_answers(), origin=values.origin, kind="text")
+
+
+def _alpaca(values: _Values) -> Row:
+    """Instruction and input, where there is one, with a blank line between them (Taori et al. 2023)."""
+    question = values.text("instruction")
+    if values["input"] is not None:
+        given = values.text("input", empty_allowed=True)
+        question += f"\n\n{given}" if given.strip() else ""
+    return Row(question, values.text("output"), None, *values.other_answers(), origin=values.origin, kind="qa")
+
+
+def _messages(values: _Values) -> Row:
+    return _chat(values.turns("messages"), values)
+
+
+def _sharegpt(values: _Values) -> Row:
+    turns = values.turns("conversations")
+    if values["system"] is not None and (system := values.text("system", empty_allowed=True)).strip():
+        if turns[0]["role"] == "system":
+            raise InputError(f"{values.origin}: a system turn stands both in the conversation and beside it.")
+        turns = [{"role": "system", "content": system}, *turns]
+    return _chat(turns, values)
+
+
+def _chat_completion(values: _Values) -> Row:
     """TRL's conversational prompt/completion: two lists of turns, the second of one assistant turn.
 
     TRL trains on every turn of a longer completion; here a row has one answer, so a longer one is refused.
     """
-    prompt = _turns(record["prompt"], "prompt", origin)
-    completion = _turns(record["completion"], "completion", origin)
+    prompt, completion = values.turns("prompt"), values.turns("completion")
     if len(completion) != 1:
         raise InputError(
-            f"{origin}: column 'completion' must hold one assistant turn, found {len(completion)} turns; "
-            "move the earlier ones to 'prompt'."
+            f"{values.origin}: column '{values.names['completion']}' must hold one assistant turn, found "
+            f"{len(completion)} turns; move the earlier ones to '{values.names['prompt']}'."
         )
-    return _chat(prompt + completion, record, origin)
+    return _chat(prompt + completion, values)
 
 
-def _chat(turns: list[dict[str, str]], record: Mapping[str, object], origin: str) -> Row:
+def _chat(turns: list[dict[str, Any]], values: _Values) -> Row:
+    origin = values.origin
     *before, last = turns
     if last["role"] != "assistant":
         raise InputError(f"{origin}: the last turn must be the assistant's, found {shown.role(last['role'])}.")
@@ -93,67 +178,15 @@ def _chat(turns: list[dict[str, str]], record: Mapping[str, object], origin: str
         raise InputError(f"{origin}: a conversation needs at least one turn before the assistant's answer.")
     if not last["content"].strip():
         raise InputError(f"{origin}: the final assistant turn is empty.")
-    question = next((turn["content"] for turn in reversed(before) if turn["role"] == "user"), "")
-    extra = _extra_answers(record, origin)
-    return Row(question, last["content"], tuple(before), *extra, origin=origin, kind="messages")
+    other = values.other_answers()
+    return Row(question_of(before), last["content"], tuple(before), *other, origin=origin, kind="messages")
 
 
-def _turns(value: object, column: str, origin: str) -> list[dict[str, str]]:
-    if not isinstance(value, list | tuple) or not value:
-        found = "an empty list" if isinstance(value, list | tuple) else type_of(value)
-        raise InputError(f"{origin}: column '{column}' must be a list of role/content turns, found {found}.")
-    turns = []
-    for number, turn in enumerate(value, start=1):
-        place = f"turn {number} of column '{column}'"
-        if not isinstance(turn, Mapping) or turn.get("role") is None or turn.get("content") is None:
-            raise InputError(f"{origin}: {place} needs the keys role and content.")
-        # Other keys (a speaker's name, say) go to the template; a value it would have to render otherwise,
-        # such as a tool call, is refused rather than dropped. Tables fill keys that a turn lacks with null.
-        kept = {str(key): item for key, item in turn.items() if item is not None}
-        for index, (key, item) in enumerate(kept.items(), start=1):
-            if not isinstance(item, str):
-                named = f"key '{key}'" if shown.is_name(key) else f"key {index}"
-                raise InputError(f"{origin}: {named} of {place} must be a string, found {type_of(item)}.")
-            check_encodable(item, column, origin)
-        turns.append({key: str(item) for key, item in kept.items()})
-    return turns
-
-
-def _extra_answers(record: Mapping[str, object], origin: str) -> tuple[str | None, tuple[str, ...]]:
-    paraphrased, perturbed = record.get("paraphrased_answer"), record.get("perturbed_answer")
-    if paraphrased is not None:
-        paraphrased = _text(paraphrased, "paraphrased_answer", origin)
-    if perturbed is None:
-        perturbed = []
-    if not isinstance(perturbed, list | tuple):
-        raise InputError(f"{origin}: column 'perturbed_answer' must be a list of strings, found {type_of(perturbed)}.")
-    return paraphrased, tuple(_text(item, "perturbed_answer", origin) for item in perturbed)
-
-
-def _text(value: object, column: str, origin: str, *, empty_allowed: bool = False) -> str:
-    if not isinstance(value, str):
-        raise InputError(f"{origin}: column '{column}' must be a string, found {type_of(value)}.")
-    if not empty_allowed and not value.strip():
-        raise InputError(f"{origin}: column '{column}' is empty.")
-    check_encodable(value, column, origin)
-    return value
-
-
-def check_encodable(value: str, column: str, origin: str) -> None:
-    """Refuse a text that no tokenizer takes.
-
-    Raises:
-        InputError: half a surrogate pair.
-    """
-    # JSON can spell half a surrogate pair ("\ud83d"); no tokenizer takes it.
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(f"{origin}: column '{column}' has half a surrogate pair at character {error.start}.") from None
-
-
-def type_of(value: object) -> str:
-    """What messages call a value, which they never show."""
-    if isinstance(value, RepeatedKey):
-        return "several values, as the key occurs more than once"
-    return "null" if value is None else type(value).__name__
+_READ = {
+    "completion": _completion,
+    "qa": _question,
+    "messages": _messages,
+    "text": _text,
+    "alpaca": _alpaca,
+    "sharegpt": _sharegpt,
+}

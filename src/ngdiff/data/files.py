@@ -1,4 +1,4 @@
-"""Read one data file into records, each with its line: `.json`, `.jsonl`, `.csv`, `.parquet`.
+"""Read one data file into records, each with its line: `.json`, `.jsonl`, `.csv`, `.parquet`; also compressed.
 
 JSON and CSV are read here rather than by `datasets` because an error must name the line, and because nothing
 is then copied into a cache outside the user's folders. UTF-8 with or without a byte order mark, LF or CRLF.
@@ -12,17 +12,17 @@ from pathlib import Path
 
 from ngdiff.data import shown
 from ngdiff.data.columns import Record
+from ngdiff.data.compressed import OPENERS, read_bytes, stem_and_kind
+from ngdiff.data.forms import Columns
 from ngdiff.data.json_text import JSONError, decode, decode_all, skip_space
 from ngdiff.data.parquet import read_parquet
 from ngdiff.errors import InputError
 from ngdiff.paths import check_regular
 
-# In a CSV cell a list is written as JSON.
-LIST_COLUMNS = ("messages", "perturbed_answer")
-OPTIONAL_COLUMNS = ("paraphrased_answer", "perturbed_answer")
+_DOCUMENTS = (".txt", ".md")  # of which a file is one row: `ngdiff.data.documents`
 
 
-def read_file(path: Path, split: str | None = None) -> list[Record]:
+def read_file(path: Path, split: str | None = None, *, columns: Columns | None = None) -> list[Record]:
     """The records of one file.
 
     A file has one split, called `train` as `datasets` calls it, except for a `.json` file that holds one
@@ -31,12 +31,16 @@ def read_file(path: Path, split: str | None = None) -> list[Record]:
     Raises:
         InputError: missing, empty, unreadable or malformed file, an unknown suffix or split.
     """
-    if path.suffix.lower() not in READERS:
-        raise InputError(f"{path}: unknown kind of file '{path.suffix}'; accepted are {', '.join(READERS)}.")
+    kind = stem_and_kind(path)[1]
+    if kind not in READERS:
+        raise InputError(
+            f"{path}: unknown kind of file '{kind or path.suffix}'; accepted are {', '.join((*READERS, *_DOCUMENTS))}, "
+            f"also compressed ({', '.join(OPENERS)})."
+        )
     try:
         check_regular(path)  # before its size is looked at, which says nothing of a pipe
         empty = path.stat().st_size == 0
-        splits = {} if empty else READERS[path.suffix.lower()](path)
+        splits = {} if empty else READERS[kind](path, columns or Columns())
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
     if empty:
@@ -55,14 +59,13 @@ def read_file(path: Path, split: str | None = None) -> list[Record]:
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file, without its byte order mark.
+    """The text of a UTF-8 file, compressed or not, without its byte order mark.
 
     Raises:
-        InputError: no regular file, or not UTF-8.
+        InputError: no regular file, a damaged one, or not UTF-8.
         OSError: it cannot be read.
     """
-    check_regular(path)
-    data = path.read_bytes()
+    data = read_bytes(path)
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise InputError(f"{path}: this is UTF-16 or UTF-32 text; save it as UTF-8.")
     try:
@@ -72,7 +75,7 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path}, line {line}: not UTF-8 text (byte {data[error.start]:#04x}).") from None
 
 
-def _read_json(path: Path) -> dict[str, list[Record]]:
+def _read_json(path: Path, columns: Columns) -> dict[str, list[Record]]:
     """A JSON array, one object of arrays, or JSON Lines under the name `.json` (as TOFU's files are)."""
     text = read_text(path)
     start = skip_space(text, 0)
@@ -81,7 +84,7 @@ def _read_json(path: Path) -> dict[str, list[Record]]:
     try:
         value, end = decode(text, start)
     except JSONError:
-        return _read_jsonl(path)  # Malformed in either form; the line reader says where.
+        return _read_jsonl(path, columns)  # Malformed in either form; the line reader says where.
     alone = skip_space(text, end) == len(text)
     if alone and isinstance(value, dict) and value and all(_is_array_of_objects(v) for v in value.values()):
         return {
@@ -93,7 +96,7 @@ def _read_json(path: Path) -> dict[str, list[Record]]:
         }
     if alone and isinstance(value, dict):
         return {"train": [(f"{path}, line {text.count(chr(10), 0, start) + 1}", value)]}
-    return _read_jsonl(path)
+    return _read_jsonl(path, columns)
 
 
 def _is_array_of_objects(value: object) -> bool:
@@ -133,7 +136,7 @@ def _decode(text: str, position: int, path: Path) -> tuple[object, int]:
         raise InputError(f"{path}, line {line}: not valid JSON ({error}).") from None
 
 
-def _read_jsonl(path: Path) -> dict[str, list[Record]]:
+def _read_jsonl(path: Path, _: Columns) -> dict[str, list[Record]]:
     records: list[Record] = []
     # Not str.splitlines: a JSON string may hold U+2028 and other characters that it takes for line ends.
     for number, line in enumerate(read_text(path).split("\n"), start=1):
@@ -157,20 +160,28 @@ def _object(value: object, origin: str) -> Mapping[str, object]:
     return value
 
 
-def _read_csv(path: Path) -> dict[str, list[Record]]:
+def _read_csv(path: Path, columns: Columns) -> dict[str, list[Record]]:
     text = read_text(path)
     # The limit on a cell's length (131072 by default) is meant for streams; here the text is in memory
     # already.
     previous_limit = csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     try:
-        return {"train": list(_csv_records(path, text))}
+        return {"train": list(_csv_records(path, text, columns))}
     finally:
         csv.field_size_limit(previous_limit)
 
 
-def _csv_records(path: Path, text: str) -> Iterator[Record]:
+def _csv_records(path: Path, text: str, columns: Columns) -> Iterator[Record]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header: list[str] | None = None
+    lists: set[str] = set()
+    optional: set[str] = set()
+
+    def value_of(name: str, cell: str, origin: str) -> object:
+        if name in optional and not cell.strip():
+            return None
+        return _list(name, cell, origin) if name in lists else cell
+
     first_line = 1
     while True:
         try:
@@ -187,17 +198,14 @@ def _csv_records(path: Path, text: str) -> Iterator[Record]:
             if len(set(header)) < len(header):
                 names = ", ".join(shown.column(name, number) for number, name in enumerate(header, start=1))
                 raise InputError(f"{origin}: a column name occurs twice: {names}.")
+            lists, optional = columns.lists(header), columns.may_be_empty(header)
         elif len(cells) != len(header):
             raise InputError(f"{origin}: found {len(cells)} cells, the header has {len(header)} columns.")
         else:
-            yield origin, {name: _cell(name, cell, origin) for name, cell in zip(header, cells, strict=True)}
+            yield origin, {name: value_of(name, cell, origin) for name, cell in zip(header, cells, strict=True)}
 
 
-def _cell(name: str, cell: str, origin: str) -> object:
-    if name in OPTIONAL_COLUMNS and not cell.strip():
-        return None
-    if name not in LIST_COLUMNS:
-        return cell
+def _list(name: str, cell: str, origin: str) -> object:
     try:
         return decode_all(cell)
     except JSONError:
@@ -212,11 +220,11 @@ def _is_encodable(text: str) -> bool:
     return True
 
 
-def _read_parquet(path: Path) -> dict[str, list[Record]]:
-    return {"train": read_parquet(path)}
+def _read_parquet(path: Path, columns: Columns) -> dict[str, list[Record]]:
+    return {"train": read_parquet(path, columns)}
 
 
-READERS: dict[str, Callable[[Path], dict[str, list[Record]]]] = {
+READERS: dict[str, Callable[[Path, Columns], dict[str, list[Record]]]] = {
     ".json": _read_json,
     ".jsonl": _read_jsonl,
     ".csv": _read_csv,

@@ -1,50 +1,93 @@
 """Read a local folder: one written by `datasets.save_to_disk`, or one of data files named by split."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ngdiff.data.columns import Record
+from ngdiff.data.compressed import stem_and_kind
 from ngdiff.data.files import READERS, read_file
-from ngdiff.data.parquet import used_columns
+from ngdiff.data.forms import Columns
 from ngdiff.errors import InputError
+
+_USED = Columns().used
+# Files of a data set's card, in which there are no rows.
+_NO_ROWS = ("dataset_infos.json", "dataset_info.json", "config.json")
+_SHARD = re.compile(r"(?P<split>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})")
 
 # What `datasets.load_from_disk` raises for files that are not as it wrote them; the last three: JSON of another shape.
 SAVED_DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError)
 
 
+def split_files(folder: Path) -> dict[str, list[Path]]:
+    """The files of each split: `SPLIT.jsonl` and its like, or `SPLIT-00000-of-00002.parquet`, as the hub has them; in
+    the folder or in `data/` below it.
+
+    Raises:
+        InputError: a split with files of its own twice, or one that lacks a part.
+    """
+    found: dict[str, list[Path]] = {}
+    for place in (folder, folder / "data"):
+        for path in sorted(place.iterdir()) if place.is_dir() else ():
+            stem, kind = stem_and_kind(path)
+            if kind not in READERS or path.name in _NO_ROWS or path.name.startswith(".") or not path.is_file():
+                continue
+            shard = _SHARD.fullmatch(stem)
+            found.setdefault(shard["split"] if shard else stem, []).append(path)
+    return {name: found[name] for name in sorted(found)}
+
+
+def _parts(folder: Path, split: str, paths: list[Path]) -> list[Path]:
+    """The files of a split in order, all of them."""
+    if len(paths) == 1 and not _SHARD.fullmatch(stem_and_kind(paths[0])[0]):
+        return paths
+    shards = [_SHARD.fullmatch(stem_and_kind(path)[0]) for path in paths]
+    counts = {int(shard["count"]) for shard in shards if shard}
+    numbers = [int(shard["number"]) for shard in shards if shard]
+    if None in shards or len(counts) > 1 or len(set(numbers)) < len(numbers):
+        names = ", ".join(path.relative_to(folder).as_posix() for path in paths)
+        raise InputError(f"{folder}: split '{split}' exists more than once ({names}); name the file itself.")
+    missing = sorted(set(range(min(counts))) - set(numbers))
+    if missing:
+        raise InputError(
+            f"{folder}: split '{split}' lacks {len(missing)} of its {min(counts)} files, the first "
+            f"{split}-{missing[0]:05d}-of-{min(counts):05d}."
+        )
+    return [path for _, path in sorted(zip(numbers, paths, strict=True))]
+
+
 def split_file(folder: Path, split: str) -> Path | None:
-    """`FOLDER/SPLIT.{json,jsonl,csv,parquet}`, or None where there is none.
+    """The only file of a split, or None where there is none.
 
     Raises:
         InputError: the split exists in two formats.
     """
-    found = [path for suffix in READERS if (path := folder / f"{split}{suffix}").is_file()]
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise InputError(f"{folder}: split '{split}' exists more than once ({names}); name the file itself.")
-    return found[0] if found else None
+    paths = split_files(folder).get(split)
+    return None if paths is None else _parts(folder, split, paths)[0]
 
 
-def read_folder(folder: Path, split: str | None) -> list[Record]:
+def read_folder(folder: Path, split: str | None, columns: Columns | None = None) -> list[Record]:
     """The records of one split of a folder. Without a split the folder must have exactly one.
 
     Raises:
         InputError: no data in the folder, no such split, or several and none named.
     """
     if is_saved_dataset(folder):
-        return _read_saved(folder, split)
-    names = sorted({path.stem for path in folder.iterdir() if path.is_file() and path.suffix.lower() in READERS})
-    if not names:
-        raise InputError(f"{folder}: holds neither data files ({', '.join(READERS)}) nor a saved data set.")
+        return _read_saved(folder, split, columns or Columns())
+    found = split_files(folder)
+    if not found:
+        raise InputError(
+            f"{folder}: holds neither data files ({', '.join(READERS)}) nor a saved data set nor documents (.txt, .md)."
+        )
+    names = ", ".join(found)
     if split is None:
-        if len(names) > 1:
-            raise InputError(f"{folder}: holds several splits ({', '.join(names)}); name one as {folder}:SPLIT.")
-        split = names[0]
-    path = split_file(folder, split)
-    if path is None:
-        raise InputError(f"{folder}: has no split '{split}'; it has {', '.join(names)}.")
-    return read_file(path)
+        if len(found) > 1:
+            raise InputError(f"{folder}: holds several splits ({names}); name one as {folder}:SPLIT.")
+        split = next(iter(found))
+    if split not in found:
+        raise InputError(f"{folder}: has no split '{split}'; it has {names}.")
+    return [record for path in _parts(folder, split, found[split]) for record in read_file(path, columns=columns)]
 
 
 def is_saved_dataset(folder: Path) -> bool:
@@ -52,7 +95,7 @@ def is_saved_dataset(folder: Path) -> bool:
     return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
 
 
-def _read_saved(folder: Path, split: str | None) -> list[Record]:
+def _read_saved(folder: Path, split: str | None, columns: Columns) -> list[Record]:
     import datasets
 
     try:
@@ -64,34 +107,34 @@ def _read_saved(folder: Path, split: str | None) -> list[Record]:
     if isinstance(loaded, datasets.Dataset):
         if split not in (None, "train"):
             raise InputError(f"{folder}: has no split '{split}'; it holds a single set.")
-        return dataset_records(loaded, str(folder))
+        return dataset_records(loaded, str(folder), columns.used)
     names = [str(name) for name in loaded]
     if split is None and len(names) > 1:
         raise InputError(f"{folder}: holds several splits ({', '.join(names)}); name one as {folder}:SPLIT.")
     name = names[0] if split is None else split
     if name not in names:
         raise InputError(f"{folder}: has no split '{name}'; it has {', '.join(names)}.")
-    return dataset_records(loaded[name], f"{folder}:{name}")
+    return dataset_records(loaded[name], f"{folder}:{name}", columns.used)
 
 
-def dataset_records(dataset: Any, name: str, columns: Sequence[str] | None = None) -> list[Record]:
+def dataset_records(dataset: Any, name: str, used: Callable[[Sequence[str]], list[str]] = _USED) -> list[Record]:
     """The records of a `datasets.Dataset`, numbered from 1; columns that are not used are None.
 
     Args:
         dataset: the data set.
         name: what it is called in messages.
-        columns: those that are used; by default what a row is made of.
+        used: of the names of all columns those whose values are read; by default what a row may be made of.
 
     Raises:
         InputError: values that Python cannot hold in a column that is used.
     """
     names = dataset.column_names
-    used = used_columns(names) if columns is None else [column for column in columns if column in names]
-    if not used:  # the names say what is wrong; one row is enough to say it of
+    wanted = used(names)
+    if not wanted:  # the names say what is wrong; one row is enough to say it of
         first: Record = (f"{name}, row 1", dict.fromkeys(names))
         return [first][: len(dataset)]
-    others = dict.fromkeys(column for column in names if column not in used)
-    plain = dataset.select_columns(used).with_format(None)  # Python values, whatever tensor format the caller has set
+    others = dict.fromkeys(column for column in names if column not in wanted)
+    plain = dataset.select_columns(wanted).with_format(None)  # Python values, whatever tensor format the caller has set
     records: list[Record] = []
     try:
         for record in plain:

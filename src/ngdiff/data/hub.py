@@ -1,20 +1,22 @@
 """Read a data set of the Hugging Face hub by name."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ngdiff.data.columns import Record
 from ngdiff.data.folders import dataset_records
+from ngdiff.data.forms import Columns
 from ngdiff.errors import InputError
 
+_USED = Columns().used
 HUB_NAME = re.compile(r"(?P<name>[\w.-]+(?:/[\w.-]+)?)(?::(?P<split>[^/\\]+))?")
 
 
-def read_hub(name: str, split: str | None, columns: Sequence[str] | None = None) -> list[Record]:
+def read_hub(name: str, split: str | None, used: Callable[[Sequence[str]], list[str]] = _USED) -> list[Record]:
     """The records of `name`, split `split`.
 
     `split` is a split or a configuration with a single split (TOFU's `forget10` is one), `CONFIG:SPLIT` names
-    both. The slices of `datasets` work, too: `train[:100]`. No code from the hub is run. `columns`: see
+    both. The slices of `datasets` work, too: `train[:100]`. No code from the hub is run. `used`: see
     `dataset_records`.
 
     Raises:
@@ -37,7 +39,7 @@ def read_hub(name: str, split: str | None, columns: Sequence[str] | None = None)
         if len(names) > 1:
             raise InputError(f"{full_name}: has several splits ({', '.join(names)}); name one as {full_name}:SPLIT.")
         loaded = loaded[names[0]]
-    records = dataset_records(loaded, full_name, columns)
+    records = dataset_records(loaded, full_name, used)
     if not records:
         raise InputError(f"{full_name}: holds no rows.")
     return records

@@ -15,13 +15,14 @@ A list of passages is a JSON array of strings, or of objects with `text`.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ngdiff.data.columns import Record, check_encodable, type_of
+from ngdiff.data.columns import Record
 from ngdiff.data.corpus import JOINT
 from ngdiff.data.files import read_text
 from ngdiff.data.hub import read_hub
 from ngdiff.data.json_text import JSONError, decode_all
 from ngdiff.data.rows import Row
 from ngdiff.data.sets import EvaluationSet
+from ngdiff.data.values import check_encodable, type_of
 from ngdiff.errors import InputError
 from ngdiff.paths import user_path
 
@@ -140,6 +141,10 @@ def _columns(origin: str, record: Mapping[str, object], names: tuple[str, ...]) 
     return found
 
 
+def _used(names: Sequence[str]) -> list[str]:
+    return [name for name in _COLUMNS if name in names]
+
+
 def _local(where: str | None) -> Path | None:
     folder = None if where is None else user_path(where)
     return folder if folder is not None and folder.is_dir() else None
@@ -155,7 +160,7 @@ def _records(where: str | None, config: str, name: str) -> list[Record]:
     if folder is None:
         if where is not None and where.startswith((".", "/", "~")):
             raise InputError(f"{PREFIX}:{where}: no such folder.")
-        return read_hub(where or HUB_ID, f"{config}:{name}", _COLUMNS)
+        return read_hub(where or HUB_ID, f"{config}:{name}", _used)
     path = folder / config / f"{name}.json"
     try:
         content = decode_all(read_text(path))

@@ -4,14 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ngdiff.data.columns import COLUMN_SETS, EXTRA_COLUMNS, Record
+from ngdiff.data.columns import Record
+from ngdiff.data.compressed import OPENERS, read_bytes
+from ngdiff.data.forms import Columns
 from ngdiff.data.unpacked import check_unpacked
 from ngdiff.errors import InputError
 
 _BATCH = 256  # rows: few enough that one value repeated in all of them does not fill the memory
 
 
-def read_parquet(path: Path) -> list[Record]:
+def read_parquet(path: Path, columns: Columns | None = None) -> list[Record]:
     """The records of a Parquet file, numbered from 1. Columns that are not used are None.
 
     What is in those columns does no harm: texts that are not UTF-8, dates that Python does not know.
@@ -23,10 +25,12 @@ def read_parquet(path: Path) -> list[Record]:
     import pyarrow
     import pyarrow.parquet
 
+    packed = path.suffix.lower() in OPENERS
+    source = pyarrow.BufferReader(read_bytes(path)) if packed else path
     try:
-        with pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
+        with pyarrow.parquet.ParquetFile(source, page_checksum_verification=True) as file:
             names = file.schema_arrow.names
-            used = used_columns(names)
+            used = (columns or Columns()).used(names)
             repeated = next((name for name in used if names.count(name) > 1), None)
             if repeated is not None:
                 raise InputError(f"{path}: two columns of the name '{repeated}'; there must be one.")
@@ -35,12 +39,6 @@ def read_parquet(path: Path) -> list[Record]:
         raise
     except (pyarrow.ArrowException, ValueError, LookupError) as error:  # damaged names are met in Python
         raise InputError(f"{path}: not a readable Parquet file ({str(error).partition(chr(10))[0]}).") from error
-
-
-def used_columns(names: list[str]) -> list[str]:
-    """The names among `names` whose values a row is made of: one column set, and what may stand beside it."""
-    chosen = next((columns for columns in COLUMN_SETS.values() if all(name in names for name in columns)), None)
-    return [] if chosen is None else [*chosen, *(name for name in EXTRA_COLUMNS if name in names)]
 
 
 def _records(path: Path, file: Any, used: list[str], names: list[str]) -> Iterator[Record]:

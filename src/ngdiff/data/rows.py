@@ -28,6 +28,7 @@ class Row:
             rows need a chat template. `raw` rows are taken to the letter: the prompt keeps a space at its end,
             and no end token follows the answer. `corpus` rows are the passages of a running text: each is
             scored like a raw row without a prompt; training reads them as chunks (`ngdiff.data.corpus`).
+        document: the name of the document that a text row is, or is a part of; "" for rows of a table.
 
     Raises:
         InputError: an answer that is empty or not a string, or turns that do not fit `kind`.
@@ -43,6 +44,7 @@ class Row:
     perturbed_answers: tuple[str, ...] = ()
     origin: str = ""
     kind: Kind = "qa"
+    document: str = ""
 
     def __post_init__(self) -> None:
         where = self.origin or "Row"

@@ -1,14 +1,18 @@
 """`read_rows`: from whatever names a data set to its rows."""
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ngdiff.data.columns import Record, row_from_record, rows_from_records
+from ngdiff.data.columns import Record, RowReader, read_records, rows_from_records
+from ngdiff.data.compressed import stem_and_kind
+from ngdiff.data.documents import DOCUMENTS, documents_in, is_document, read_documents
 from ngdiff.data.files import READERS, read_file
-from ngdiff.data.folders import dataset_records, is_saved_dataset, read_folder, split_file
+from ngdiff.data.folders import dataset_records, is_saved_dataset, read_folder, split_file, split_files
+from ngdiff.data.forms import Columns, parse_columns
 from ngdiff.data.hub import HUB_NAME, read_hub
 from ngdiff.data.muse import PREFIX as MUSE
 from ngdiff.data.muse import muse_rows
@@ -16,18 +20,23 @@ from ngdiff.data.overlap import check_overlap
 from ngdiff.data.rows import Row
 from ngdiff.data.tofu import COMPANIONS, HUB_ID, PARTIAL, join_perturbed
 from ngdiff.errors import InputError
-from ngdiff.paths import user_path
+from ngdiff.paths import is_pattern, matching_files, user_path
 
 __all__ = ["check_overlap", "read_rows"]
 
+logger = logging.getLogger(__name__)
 
-def read_rows(source: Any, *, role: str = "--forget") -> list[Row]:
+
+def read_rows(source: Any, *, role: str = "--forget", columns: Columns | str | None = None) -> list[Row]:
     """The rows of a data set, checked.
 
     Args:
         source: one of
-            - `FILE`: `.json` (an array, or JSON Lines), `.jsonl`, `.csv` or `.parquet`;
-            - `FOLDER` or `FOLDER:SPLIT`: written by `datasets.save_to_disk`, or with files `SPLIT.json` etc.;
+            - `FILE`: `.json` (an array, or JSON Lines), `.jsonl`, `.csv` or `.parquet`, or a document, `.txt` or `.md`;
+              also compressed, with `.gz`, `.bz2`, `.xz` or `.zst` behind;
+            - `FOLDER` or `FOLDER:SPLIT`: written by `datasets.save_to_disk`; with files `SPLIT.json` etc., in parts
+              (`SPLIT-00000-of-00002.parquet`) or whole, there or in `data/` below, as on the hub; or with documents;
+            - a pattern with `*` or `?`, of files of rows or of documents, such as `notes/**/*.md`;
             - a hub name, `OWNER/NAME`, `OWNER/NAME:SPLIT` or `OWNER/NAME:CONFIG:SPLIT`;
             - `muse-news:SPLIT` or `muse-news:FOLDER:SPLIT`: passages of MUSE-News (`ngdiff.data.muse`), which training
               reads as one running text;
@@ -37,6 +46,7 @@ def read_rows(source: Any, *, role: str = "--forget") -> list[Row]:
             For the splits of TOFU (`locuslab/TOFU:forget10`, or a folder of its files) the paraphrased and
             perturbed answers are joined where they exist.
         role: what the source is, at the start of messages: the option it was given for, such as "--forget".
+        columns: which columns rows are made of, as `--columns` takes them (`ngdiff.data.forms`); None: found by name.
 
     Returns:
         At least one row, all of the same column set (see `ngdiff.data.columns`).
@@ -47,15 +57,15 @@ def read_rows(source: Any, *, role: str = "--forget") -> list[Row]:
     >>> read_rows([{"question": "Who?", "answer": "Orla."}])[0].origin
     '--forget, row 1'
     """
+    chosen = columns if isinstance(columns, Columns) else parse_columns(columns)
     if isinstance(source, str | os.PathLike):
-        return _read_named(os.fspath(source), role)
+        return _read_named(os.fspath(source), role, chosen)
     if isinstance(source, Sequence) and not isinstance(source, bytes | bytearray):
-        return _read_sequence(source, role)
+        return _read_sequence(source, role, chosen)
     import datasets
 
     if isinstance(source, datasets.Dataset):
-        rows = rows_from_records(dataset_records(source, role))
-        return _not_empty(rows, role)
+        return _not_empty(_read_as(dataset_records(source, role, chosen.used), role, chosen), role)
     if isinstance(source, datasets.DatasetDict):
         raise InputError(f"{role}: a DatasetDict with the splits {', '.join(map(str, source))}; pass one of them.")
     raise InputError(
@@ -64,14 +74,15 @@ def read_rows(source: Any, *, role: str = "--forget") -> list[Row]:
     )
 
 
-def _read_sequence(source: Sequence[Mapping[str, object] | Row], role: str) -> list[Row]:
+def _read_sequence(source: Sequence[Mapping[str, object] | Row], role: str, columns: Columns) -> list[Row]:
     rows: list[Row] = []
+    reader = RowReader(columns)
     for number, item in enumerate(source, start=1):
         origin = f"{role}, row {number}"
         if isinstance(item, Row):
             rows.append(item if item.origin else replace(item, origin=origin))
         else:
-            rows.append(row_from_record(item, origin))
+            rows.append(reader.row(item, origin))
         if rows[-1].kind != rows[0].kind:
             raise InputError(
                 f"{origin}: a {rows[-1].kind} row, but the first row of this set is a {rows[0].kind} row; "
@@ -86,34 +97,66 @@ def _not_empty(rows: list[Row], role: str) -> list[Row]:
     return rows
 
 
-def _read_named(source: str, role: str) -> list[Row]:
-    path, split = _locate(source)
-    if path is None and source.startswith(f"{MUSE}:"):
-        where, _, name = source.removeprefix(f"{MUSE}:").rpartition(":")
-        return muse_rows(where or None, name)
-    if path is not None:
-        if not path.is_dir():
-            return rows_from_records(read_file(path, split))
-        rows = rows_from_records(_not_empty_records(read_folder(path, split), source))
-        if split in COMPANIONS and not is_saved_dataset(path):
-            companion = split_file(path, COMPANIONS[split])
-            if companion is not None:
-                rows = _join(rows, read_file(companion), split)
-        return rows
-    match = HUB_NAME.fullmatch(source)
-    if match is None or _looks_like_path(source):
-        raise InputError(f"{role} {source or repr(source)}: no such file or folder")
-    name, split = match["name"], match["split"]
-    rows = rows_from_records(read_hub(name, split))
-    if name.lower() == HUB_ID.lower() and split in COMPANIONS:
-        rows = _join(rows, read_hub(name, COMPANIONS[split]), split)
+def _read_as(records: list[Record], name: str, columns: Columns) -> list[Row]:
+    """Rows of records; says how they are read where that does not go without saying."""
+    rows, said = read_records(records, columns)
+    if said:
+        logger.info("%s: read as %s.", name, said)
     return rows
 
 
-def _not_empty_records(records: list[Record], source: str) -> list[Record]:
-    if not records:
-        raise InputError(f"{source}: holds no rows.")
-    return records
+def _read_named(source: str, role: str, columns: Columns) -> list[Row]:
+    path, split = _locate(source)
+    name = f"{role} {source}"
+    if path is None and source.startswith(f"{MUSE}:"):
+        where, _, part = source.removeprefix(f"{MUSE}:").rpartition(":")
+        return muse_rows(where or None, part)
+    if path is None and is_pattern(source):
+        return _read_files(matching_files(source), name, columns)
+    if path is not None and not path.is_dir():
+        if is_document(path) and split is None:
+            return _read_files([path], name, columns)
+        return _read_as(read_file(path, split, columns=columns), name, columns)
+    if path is not None:
+        return _read_folder(path, split, name, columns)
+    match = HUB_NAME.fullmatch(source)
+    if match is None or _looks_like_path(source):
+        raise InputError(f"{role} {source or repr(source)}: no such file or folder")
+    hub, split = match["name"], match["split"]
+    rows = _read_as(read_hub(hub, split, columns.used), name, columns)
+    if hub.lower() == HUB_ID.lower() and split in COMPANIONS:
+        rows = _join(rows, read_hub(hub, COMPANIONS[split]), split)
+    return rows
+
+
+def _read_files(paths: Sequence[Path], name: str, columns: Columns) -> list[Row]:
+    """The rows of several files, which are all documents or none."""
+    documents = [path for path in paths if is_document(path)]
+    if not paths:
+        raise InputError(f"{name}: no file has a name like that")
+    if not documents:
+        return _read_as([record for path in paths for record in read_file(path, columns=columns)], name, columns)
+    if other := next((path for path in paths if not is_document(path)), None):
+        raise InputError(f"{name}: {documents[0]} is a document and {other} is none; name them by two patterns")
+    if columns.given is not None:
+        raise InputError(f"{columns.option} {columns.given}: {name} holds documents, which have no columns")
+    logger.info("%s: read as %d document%s.", name, len(documents), "s" if len(documents) > 1 else "")
+    return read_documents(documents)
+
+
+def _read_folder(folder: Path, split: str | None, name: str, columns: Columns) -> list[Row]:
+    if not is_saved_dataset(folder) and not split_files(folder) and (documents := documents_in(folder)):
+        if split is not None:
+            raise InputError(f"{name}: {folder} holds documents, which have no splits; there is no '{split}'")
+        return _read_files(documents, name, columns)
+    rows = _read_as(read_folder(folder, split, columns), name, columns)
+    if not rows:
+        raise InputError(f"{folder}: holds no rows.")
+    if split in COMPANIONS and not is_saved_dataset(folder):
+        companion = split_file(folder, COMPANIONS[split])
+        if companion is not None:
+            rows = _join(rows, read_file(companion), split)
+    return rows
 
 
 def _join(rows: list[Row], perturbed: list[Record], split: str) -> list[Row]:
@@ -136,4 +179,4 @@ def _locate(source: str) -> tuple[Path | None, str | None]:
 
 def _looks_like_path(source: str) -> bool:
     base = source.partition(":")[0] or source
-    return base.startswith((".", "/", "~")) or Path(base).suffix.lower() in READERS
+    return base.startswith((".", "/", "~")) or stem_and_kind(Path(base))[1] in (*READERS, *DOCUMENTS)

@@ -1,0 +1,46 @@
+"""Files as people have them, from the command line."""
+
+import csv
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from .runs import Material, rows_of, run, succeeded
+
+
+def write_csv(file: Path, names: list[str], rows: list[dict[str, Any]]) -> Path:
+    with file.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.writer(out)
+        writer.writerow(names)
+        writer.writerows([row["question"], row["answer"]] for row in rows)
+    return file
+
+
+def test_columns_are_named_once_and_kept(material: Material, tmp_path: Path) -> None:
+    """The manifest, the next command, the next request and the sets of an evaluation know them."""
+    forget = write_csv(tmp_path / "f.csv", ["title", "reply"], rows_of(material.forget))
+    retain = write_csv(tmp_path / "r.csv", ["Question", "Answer"], rows_of(material.retain)[:6])
+    words = material.words(tmp_path / "u", forget=forget, retain=retain, max_steps=1)
+    outcome = run(*words)
+    assert outcome.status == 2
+    assert "say which is which: --columns question=title,answer=reply" in outcome.error.lower()
+    named = "--forget-columns=question=title,answer=reply"
+    out = succeeded(run(*words, named)).out
+    data = json.loads((tmp_path / "u" / "manifest.json").read_text())["data"]
+    assert data["forget"]["columns"] == "question=title,answer=reply"
+    assert "columns" not in data["retain"]
+    command = shlex.split(out.rstrip().rpartition("\n")[2])
+    assert "question=title,answer=reply" in command
+    succeeded(run(*command[1:], "--no-generate"))
+    later = write_csv(tmp_path / "f2.csv", ["prompt", "completion"], rows_of(material.retain)[6:8])
+    more = ["--forget", later, "--retain", retain, "--output", tmp_path / "u2", "--max-steps", 1]
+    succeeded(run("unlearn", "--after", tmp_path / "u", *more))
+    again = json.loads((tmp_path / "u2" / "manifest.json").read_text())["extra"]["earlier_requests"]
+    assert again[0]["now"] is not None
+
+
+def test_named_columns_are_refused_before_any_file_is_read(material: Material, tmp_path: Path) -> None:
+    outcome = run(*material.words(tmp_path / "u", forget="no.csv"), "--retain-columns=reply=a")
+    assert outcome.status == 2
+    assert outcome.error.startswith("--retain-columns reply=a: reply is no column of ours; accepted is OURS=COLUMN")
