@@ -24,7 +24,7 @@ from ngdiff.secrets import is_secret, masked
 
 _PACKAGES = ("torch", "transformers", "accelerate", "datasets", "peft", "tokenizers", "numpy")
 _MODEL_FILES = (".safetensors", ".json", ".model", ".txt", ".jinja", ".py")
-_PLACES = ("origin", "document")  # where a row came from, not what it is
+_PLACES = ("origin", "document", "chunk")  # where a row came from and how it is learned, not what it is
 _OURS = (MANIFEST, "metrics.json")
 
 
@@ -136,7 +136,7 @@ def describe_data(
     described: dict[str, Any] = {}
     if source is not None:
         described = {"source": str(source), "files": _hashes(source), **_place(source)}
-    return described | {"rows": len(rows), "rows_sha256": _hash_rows(rows), **(reading or {})}
+    return described | {"rows": len(rows), "rows_sha256": _hash_rows(rows), **(reading or {}), **_chunks(rows)}
 
 
 def describe_model(name: str | Path, *, revision: str | None = None) -> dict[str, Any]:
@@ -168,6 +168,14 @@ def _hashes(source: str | Path) -> dict[str, str]:
     if is_pattern(source):
         return {file.relative_to(path).as_posix(): sha256_file(file) for file in matching_files(source)}
     return sha256_folder(path) if path.is_dir() else {path.name: sha256_file(path)}
+
+
+def _chunks(rows: Sequence[Row]) -> dict[str, int]:
+    """How texts are taken to pieces, and of how many documents they are, where that was decided by row."""
+    chunk = next((row.chunk for row in rows if row.chunk is not None), None)
+    documents = len({row.document for row in rows if row.document})
+    found = {} if chunk is None else {"chunk_tokens": chunk.tokens, "chunk_overlap": chunk.overlap}
+    return {**found, **({"documents": documents} if documents else {})}
 
 
 def _hash_rows(rows: Sequence[Row]) -> str:

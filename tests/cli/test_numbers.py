@@ -22,6 +22,7 @@ STRANGE = ("nan", "inf", "-inf", "-1", "0", HUGE, "1e300")
 
 # What a strange value means where it is taken; all others are refused.
 NOUGHT = {
+    "chunk_overlap": "no context",
     **dict.fromkeys(("seed", "data_seed", "forget_seed"), "one seed among others"),
     **dict.fromkeys(("adam_beta1", "adam_beta2", "autolr_inertia"), "no memory of what was before"),
     **dict.fromkeys(("weight_decay", "max_grad_norm", "label_smoothing_factor", "neftune_noise_alpha"), "off"),

@@ -44,3 +44,23 @@ def test_named_columns_are_refused_before_any_file_is_read(material: Material, t
     outcome = run(*material.words(tmp_path / "u", forget="no.csv"), "--retain-columns=reply=a")
     assert outcome.status == 2
     assert outcome.error.startswith("--retain-columns reply=a: reply is no column of ours; accepted is OURS=COLUMN")
+
+
+def test_documents_are_the_unit_of_the_report(material: Material, tmp_path: Path) -> None:
+    for name, rows in (("forget", rows_of(material.forget)), ("retain", rows_of(material.retain))):
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            text = "\n".join(row["answer"] for row in rows[number::2])
+            (tmp_path / name / f"{number}.md").write_text(text, encoding="utf-8")
+    sets = ["--forget", tmp_path / "forget", "--retain", f"{tmp_path}/retain/*.md", "--chunk-tokens", 40]
+    succeeded(run("unlearn", "--model", material.model, *sets, "--max-steps", 1, "--output", tmp_path / "u"))
+    forget = json.loads((tmp_path / "u" / "manifest.json").read_text())["data"]["forget"]
+    assert (forget["rows"], forget["documents"], forget["chunk_tokens"], forget["chunk_overlap"]) == (2, 2, 40, 5)
+    assert list(forget["files"]) == ["0.md", "1.md"]
+    evaluation = succeeded(run("evaluate", "--model", tmp_path / "u", *sets, "--output", tmp_path / "e"))
+    numbers = json.loads((tmp_path / "e" / "metrics.json").read_text())
+    assert numbers["forget"]["n"] > numbers["forget"]["n_documents"] == 2
+    assert "forget rows are chunks of 2 documents" in evaluation.out
+    page = tmp_path / "page.md"
+    succeeded(run("report", tmp_path / "u", "--scores", tmp_path / "e", "--output", page, "--format", "markdown"))
+    assert "2 documents" in page.read_text(encoding="utf-8")

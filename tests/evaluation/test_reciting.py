@@ -9,7 +9,7 @@ import pytest
 from tokenizers import processors
 
 from ngdiff.data.encode import encode_parts, encode_rows
-from ngdiff.data.rows import Row
+from ngdiff.data.rows import Chunk, Row
 from ngdiff.data.sets import EvaluationSet
 from ngdiff.data.template import Template
 from ngdiff.errors import InputError
@@ -243,3 +243,25 @@ def test_texts_with_little_to_say(any_tokenizer: Any, text: str) -> None:
     result = recited([Row("", text, kind="text")], any_tokenizer, Template("plain", any_tokenizer), max_length=60)
     assert 1 <= len(result.records["forget"]) <= 3
     assert result.scores["forget"]["extraction_strength"] == 1.0
+
+
+@pytest.mark.parametrize("prompt_tokens", [None, 0, 5, 30])
+def test_chunks_of_a_document(any_tokenizer: Any, prompt_tokens: int | None) -> None:
+    """Each goes on from the end of the one before, and all but the first tokens of the document are asked for."""
+    text = words(120, 3)
+    row = Row("", text, kind="text", origin="a.md", document="a.md", chunk=Chunk(80, 20))
+    result = recited([row], any_tokenizer, Template("plain"), prompt_tokens=prompt_tokens)
+    records, numbers = result.records["forget"], result.scores["forget"]
+    assert numbers["n"] == numbers["n_pieces"] == len(records) > 4
+    assert numbers["n_documents"] == 1
+    assert {record["document"] for record in records} == {"a.md"}
+    assert all(record["prompt"] for record in records[1:])
+    assert all(record["prompt"] + record["reference"] in text for record in records)
+    if prompt_tokens == 5:  # no more than the context holds
+        said = "".join(record["reference"] for record in records)
+        assert text == records[0]["prompt"] + said
+    assert sum(record["n_tokens"] for record in records) >= len(any_tokenizer(text)["input_ids"]) - 1
+    if prompt_tokens != 0:
+        assert result.scores["verbmem"] == 1.0
+        assert numbers["extraction_strength"] == 1.0
+    assert result.scores["worst_rows"]["forget"]["rouge_l_recall"][0]["document"] == "a.md"

@@ -59,3 +59,16 @@ def test_of_other_scripts_the_number_that_can_be_read_is_told() -> None:
     numbers = summarize("forget", rows)
     assert numbers["rouge_l_recall_unicode_max"] == 1.0
     assert "rouge_l_recall_max" not in numbers
+
+
+def test_a_document_counts_once_whatever_its_chunks() -> None:
+    rows = [record(right, [1], index=i, origin=f"a, piece {i}", document="a.md") for i, right in enumerate((1, 4, 3))]
+    rows += [record(1, [1], index=3, document="b.md"), record(4, [1], index=4, origin="f, line 1")]
+    found = score({"forget": rows})
+    assert found["forget"]["n_documents"] == 2
+    assert found["forget"]["rouge_l_recall_above_half"] == 2
+    assert found["worst_rows"]["forget"]["rouge_l_recall"] == [
+        {"index": 1, "document": "a.md", "chunks": 2, "value": 1.0},
+        {"index": 4, "origin": "f, line 1", "value": 1.0},
+        {"index": 3, "document": "b.md", "chunks": 0, "value": 0.25},
+    ]

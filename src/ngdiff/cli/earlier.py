@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ngdiff.cli.parsing import option
+from ngdiff.cli.reading import READING
 from ngdiff.cli.task import value_in
 from ngdiff.data import Row, Template, check_overlap, read_rows
 from ngdiff.errors import InputError
@@ -115,7 +116,7 @@ class EarlierRequests:
         if (one.template, one.max_length) != (template, max_length):
             return "its rows were shown by another --template, or cut at another --max-length"
         try:
-            rows = read_rows(str(source), role="--forget", columns=one.forget.get("columns"))
+            rows = read_rows(str(source), role="--forget", **{name: one.forget.get(name) for name in READING})
         except InputError as error:
             return str(error)
         if describe_data(None, rows)["rows_sha256"] != one.forget["rows_sha256"]:

@@ -5,23 +5,40 @@ from typing import Any
 
 from ngdiff.cli.parsing import option
 from ngdiff.data import Row, read_rows
+from ngdiff.data.documents import check_chunk
 from ngdiff.data.forms import Columns, parse_columns
+from ngdiff.ranges import COUNT, COUNT_OR_NONE, Range
 
 _COLUMNS = "question=COLUMN,answer=COLUMN, or prompt=,completion=, text=, messages=; alpaca; sharegpt (found by name)"
 
 
+READING = ("columns", "chunk_tokens", "chunk_overlap")  # of `ngdiff.data.read_rows`, as the manifest has them
+
+
 @dataclass
 class ReadOptions:
-    """What the columns of a file are."""
+    """What the columns of a file are, and how its texts are taken to pieces."""
 
     columns: str | None = option(
         None, help=f"which columns of the files rows are made of: {_COLUMNS}", value="OURS=COLUMN,..."
     )
 
+    chunk_tokens: int | None = option(
+        None,
+        help="most tokens of a chunk of a document or other text without a prompt (512 of a document; else as many as "
+        "the model sees at once)",
+        accepted=Range(2, COUNT.largest),
+    )
+    chunk_overlap: int | None = option(
+        None,
+        help="tokens of a chunk that are the end of the one before, shown but not learned again (an eighth)",
+        accepted=COUNT_OR_NONE,
+    )
+
     def reading(self, role: str) -> dict[str, Any]:
         """What was asked for of one set, for the manifest and for `ngdiff.data.read_rows`."""
-        columns = self._columns(role).given
-        return {} if columns is None else {"columns": columns}
+        asked = {"columns": self._columns(role).given, **self._chunks()}
+        return {name: value for name, value in asked.items() if value is not None}
 
     def read(self, role: str, source: str) -> list[Row]:
         """The rows of one set.
@@ -33,16 +50,20 @@ class ReadOptions:
         Raises:
             InputError: as `ngdiff.data.read_rows`.
         """
-        return read_rows(source, role=f"--{role}", columns=self._columns(role))
+        return read_rows(source, role=f"--{role}", columns=self._columns(role), **self._chunks())
 
     def check_reading(self) -> None:
         """Refuse what cannot be meant, before any file is read.
 
         Raises:
-            InputError: column names.
+            InputError: column names, or an overlap that is not below half of a chunk.
         """
+        check_chunk(self.chunk_tokens, self.chunk_overlap)
         for role in ("forget", "retain", "holdout"):
             self._columns(role)
+
+    def _chunks(self) -> dict[str, int | None]:
+        return {"chunk_tokens": self.chunk_tokens, "chunk_overlap": self.chunk_overlap}
 
     def _columns(self, role: str) -> Columns:
         own = getattr(self, f"{role}_columns", None)

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from ngdiff.data.compressed import stem_and_kind
 from ngdiff.data.files import read_text
-from ngdiff.data.rows import Row
+from ngdiff.data.rows import Chunk, Row
 from ngdiff.data.values import text_of
 from ngdiff.errors import InputError
 
 DOCUMENTS = (".txt", ".md")
+CHUNK = Chunk(tokens=512, overlap=64)
 
 
 def is_document(path: Path) -> bool:
@@ -23,16 +24,33 @@ def documents_in(folder: Path) -> list[Path]:
     return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
-def read_documents(paths: Sequence[Path]) -> list[Row]:
-    """A row of each file, in order.
+def check_chunk(tokens: int | None, overlap: int | None) -> Chunk | None:
+    """How texts are taken to pieces, where that was asked for.
+
+    Raises:
+        InputError: a length below 2, or an overlap beyond half of it.
+
+    >>> check_chunk(400, None), check_chunk(None, 10)
+    (Chunk(tokens=400, overlap=50), None)
+    """
+    size = CHUNK.tokens if tokens is None else tokens
+    if size < 2:
+        raise InputError(f"--chunk-tokens {size} is not 2 or more")
+    if overlap is not None and not 0 <= overlap <= size // 2:
+        raise InputError(f"--chunk-overlap {overlap} is not from 0 to half of --chunk-tokens, {size // 2}")
+    return None if tokens is None else Chunk(tokens, tokens // 8 if overlap is None else overlap)
+
+
+def read_documents(paths: Sequence[Path], chunk: Chunk = CHUNK) -> list[Row]:
+    """A row of each file, in order, which is learned and measured in chunks.
 
     Raises:
         InputError: a file that cannot be read, is not UTF-8, or holds no text; names it.
     """
-    return [_read(path) for path in paths]
+    return [_read(path, chunk) for path in paths]
 
 
-def _read(path: Path) -> Row:
+def _read(path: Path, chunk: Chunk) -> Row:
     try:
         text = read_text(path)
     except OSError as error:
@@ -40,4 +58,5 @@ def _read(path: Path) -> Row:
     if not text.strip():
         raise InputError(f"{path}: the file is empty; leave it out.")
     # A text file has a line end at its end, which is no part of the text.
-    return Row("", text_of(text.rstrip("\r\n"), "text", str(path)), origin=str(path), kind="text", document=str(path))
+    text = text_of(text.rstrip("\r\n"), "text", str(path))
+    return Row("", text, origin=str(path), kind="text", document=str(path), chunk=chunk)

@@ -14,8 +14,8 @@ from typing import Any
 
 from ngdiff.data.chat import special_texts
 from ngdiff.data.corpus import corpus_chunks
-from ngdiff.data.pieces import is_text, pieces
-from ngdiff.data.rows import VERBATIM, Row
+from ngdiff.data.pieces import chunks, is_text
+from ngdiff.data.rows import VERBATIM, Chunk, Row
 from ngdiff.data.template import Template
 from ngdiff.data.tokens import tokens_of
 from ngdiff.data.windows import windows
@@ -30,13 +30,15 @@ class Encoded:
     """Token ids of prompt, answer and end token; `labels` are the same ids, -100 on the prompt.
 
     `n_end`: how many of the last labels only end the answer and hold nothing of it: the end token, and what a template
-    writes before it. `n_cut`: how many ids the row lost at its end, because it was too long.
+    writes before it. `n_cut`: how many ids the row lost at its end, because it was too long. `n_context`: how many of
+    the ids before the first label are the end of the piece before.
     """
 
     input_ids: list[int]
     labels: list[int]
     n_end: int = 0
     n_cut: int = 0
+    n_context: int = 0
 
     @property
     def prompt_ids(self) -> list[int]:
@@ -114,7 +116,8 @@ def encode_named(
     else:
         cut = encode_answers(rows, tokenizer, template, max_length=max_length, answers=answers)
         by_row = [[item] for item in cut]
-    _say_what_is_long(by_row, [is_text(row, template) for row in rows], max_length, f"{role}: " if role else "")
+    kinds = [_kind_of(row, template) for row in rows]
+    _say_what_is_long(by_row, kinds, max_length, f"{role}: " if role else "")
     return [
         (row.origin or f"row {i} (from 0)", {"input_ids": item.input_ids, "labels": item.labels})
         for i, (row, own) in enumerate(zip(rows, by_row, strict=True))
@@ -122,16 +125,35 @@ def encode_named(
     ]
 
 
-def _say_what_is_long(by_row: list[list[Encoded]], texts: list[bool], max_length: int, role: str) -> None:
-    for of_texts, kind, parts in (
-        (True, "texts", "rows"),
-        (False, "rows with a prompt", "windows, to the end of their answers"),
-    ):
-        parted = [own for own, text in zip(by_row, texts, strict=True) if len(own) > 1 and text == of_texts]
+# What rows are called that are too long, and what they become; of chunks the length stands in the row.
+_LONG = {
+    "text": ("texts", "--max-length", "rows"),
+    "chunked": ("texts", "--chunk-tokens", "chunks"),
+    "document": ("documents", "--chunk-tokens", "chunks"),
+    "prompted": ("rows with a prompt", "--max-length", "windows, to the end of their answers"),
+}
+
+
+def _kind_of(row: Row, template: Template) -> tuple[str, Chunk | None]:
+    if not is_text(row, template):
+        return "prompted", None
+    if row.chunk is None:
+        return "text", None
+    return "document" if row.document else "chunked", row.chunk
+
+
+def _say_what_is_long(
+    by_row: list[list[Encoded]], kinds: list[tuple[str, Chunk | None]], max_length: int, role: str
+) -> None:
+    for kind, chunk in sorted(dict.fromkeys(kinds), key=lambda found: list(_LONG).index(found[0])):
+        parted = [own for own, other in zip(by_row, kinds, strict=True) if len(own) > 1 and other == (kind, chunk)]
         if parted:
+            name, option, parts = _LONG[kind]
+            limit = max_length if chunk is None else chunk.tokens
+            option, limit = (option, limit) if limit <= max_length else ("--max-length", max_length)
             logger.info(
-                "%s%d of %d %s are longer than --max-length %d; they become %d %s.",
-                role, len(parted), texts.count(of_texts), kind, max_length, sum(map(len, parted)), parts,
+                "%s%d of %d %s are longer than %s %d; they become %d %s.",
+                role, len(parted), kinds.count((kind, chunk)), name, option, limit, sum(map(len, parted)), parts,
             )  # fmt: skip
     cut = [item for own in by_row for item in own if item.n_cut]
     if cut:
@@ -172,14 +194,18 @@ def _in_windows(row: Row, item: Encoded, max_length: int) -> list[Encoded]:
 
 
 def _in_pieces(row: Row, item: Encoded, max_length: int) -> list[Encoded]:
+    size, overlap = (max_length, 0) if row.chunk is None else (min(row.chunk.tokens, max_length), row.chunk.overlap)
     front, end = item.prompt_ids, item.input_ids[len(item.input_ids) - item.n_end :]
     text = item.input_ids[len(front) : len(item.input_ids) - item.n_end]
-    if len(item.input_ids) <= max_length or max(len(front), 1) >= max_length:
-        return [_cut(row, item, max_length)]
-    found = [Encoded(front + ids, [IGNORED] * len(front) + ids) for ids in pieces(text, max_length - len(front))]
+    if len(item.input_ids) <= size or max(len(front), 1) >= size:
+        return [_cut(row, item, size)]
+    found = [
+        Encoded(front + context + ids, [IGNORED] * len(front + context) + ids, n_context=len(context))
+        for context, ids in chunks(text, size - len(front), overlap)
+    ]
     last = found[-1]
     if len(last.input_ids) + len(end) <= max_length:
-        found[-1] = Encoded(last.input_ids + end, last.labels + end, n_end=len(end))
+        found[-1] = Encoded(last.input_ids + end, last.labels + end, n_end=len(end), n_context=last.n_context)
     return found
 
 

@@ -23,6 +23,29 @@ def is_text(row: Row, template: Template) -> bool:
     return row.kind == "text" or (row.kind in UNTEMPLATED and row.prompt == "")
 
 
+def chunks(ids: Sequence[int], size: int, overlap: int) -> list[tuple[list[int], list[int]]]:
+    """`pieces` of at most `size - overlap` tokens, each behind the last `overlap` of those before it.
+
+    Every token is in one piece: what is shown as context is neither learned nor counted twice.
+
+    Args:
+        ids: tokens of a text.
+        size: most tokens of a piece with its context, at least 1.
+        overlap: of the context; more than half of `size` count as half.
+
+    >>> chunks(range(7), 4, 1)
+    [([], [0, 1]), ([1], [2, 3]), ([3], [4, 5, 6])]
+    """
+    overlap = min(overlap, size // 2)
+    if len(ids) <= size:
+        return [([], list(ids))]
+    found, begin = [], 0
+    for piece in pieces(ids, size - overlap):
+        found.append((list(ids[max(begin - overlap, 0) : begin]), piece))
+        begin += len(piece)
+    return found
+
+
 def pieces(ids: Sequence[int], size: int) -> list[list[int]]:
     """`ids` in order, in as few pieces of at most `size` as hold them, of equal length but for one token.
 

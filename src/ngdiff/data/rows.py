@@ -2,13 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ngdiff.errors import InputError
 
 Kind = Literal["qa", "completion", "text", "messages", "raw", "corpus"]
 # Kinds that no template touches and no end token follows.
 VERBATIM: tuple[Kind, ...] = ("raw", "corpus")
+
+
+class Chunk(NamedTuple):
+    """How a text is taken to pieces: `tokens`, the most of one; `overlap`, how many of them are the end of the one
+    before, shown as context and not learned again."""
+
+    tokens: int
+    overlap: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,7 @@ class Row:
             and no end token follows the answer. `corpus` rows are the passages of a running text: each is
             scored like a raw row without a prompt; training reads them as chunks (`ngdiff.data.corpus`).
         document: the name of the document that a text row is, or is a part of; "" for rows of a table.
+        chunk: how a text is taken to pieces; None: into as few as a model can see whole, without overlap.
 
     Raises:
         InputError: an answer that is empty or not a string, or turns that do not fit `kind`.
@@ -45,6 +54,7 @@ class Row:
     origin: str = ""
     kind: Kind = "qa"
     document: str = ""
+    chunk: Chunk | None = None
 
     def __post_init__(self) -> None:
         where = self.origin or "Row"

@@ -9,7 +9,7 @@ from typing import Any
 
 from ngdiff.data.columns import Record, RowReader, read_records, rows_from_records
 from ngdiff.data.compressed import stem_and_kind
-from ngdiff.data.documents import DOCUMENTS, documents_in, is_document, read_documents
+from ngdiff.data.documents import CHUNK, DOCUMENTS, check_chunk, documents_in, is_document, read_documents
 from ngdiff.data.files import READERS, read_file
 from ngdiff.data.folders import dataset_records, is_saved_dataset, read_folder, split_file, split_files
 from ngdiff.data.forms import Columns, parse_columns
@@ -17,7 +17,7 @@ from ngdiff.data.hub import HUB_NAME, read_hub
 from ngdiff.data.muse import PREFIX as MUSE
 from ngdiff.data.muse import muse_rows
 from ngdiff.data.overlap import check_overlap
-from ngdiff.data.rows import Row
+from ngdiff.data.rows import Chunk, Row
 from ngdiff.data.tofu import COMPANIONS, HUB_ID, PARTIAL, join_perturbed
 from ngdiff.errors import InputError
 from ngdiff.paths import is_pattern, matching_files, user_path
@@ -27,7 +27,14 @@ __all__ = ["check_overlap", "read_rows"]
 logger = logging.getLogger(__name__)
 
 
-def read_rows(source: Any, *, role: str = "--forget", columns: Columns | str | None = None) -> list[Row]:
+def read_rows(
+    source: Any,
+    *,
+    role: str = "--forget",
+    columns: Columns | str | None = None,
+    chunk_tokens: int | None = None,
+    chunk_overlap: int | None = None,
+) -> list[Row]:
     """The rows of a data set, checked.
 
     Args:
@@ -47,6 +54,9 @@ def read_rows(source: Any, *, role: str = "--forget", columns: Columns | str | N
             perturbed answers are joined where they exist.
         role: what the source is, at the start of messages: the option it was given for, such as "--forget".
         columns: which columns rows are made of, as `--columns` takes them (`ngdiff.data.forms`); None: found by name.
+        chunk_tokens: most tokens of a chunk of a text without a prompt; None: 512 of documents, of other texts as many
+            as a model sees at once.
+        chunk_overlap: how many of them are the end of the chunk before, which is not learned again; None: an eighth.
 
     Returns:
         At least one row, all of the same column set (see `ngdiff.data.columns`).
@@ -58,6 +68,18 @@ def read_rows(source: Any, *, role: str = "--forget", columns: Columns | str | N
     '--forget, row 1'
     """
     chosen = columns if isinstance(columns, Columns) else parse_columns(columns)
+    chunk = check_chunk(chunk_tokens, chunk_overlap)
+    rows = _read(source, role, chosen)
+    return [_chunked(row, chunk, chunk_overlap) for row in rows] if rows[0].kind == "text" else rows
+
+
+def _chunked(row: Row, chunk: Chunk | None, overlap: int | None) -> Row:
+    if chunk is None and row.document and overlap is not None:
+        chunk = CHUNK._replace(overlap=overlap)
+    return row if chunk is None else replace(row, chunk=chunk)
+
+
+def _read(source: Any, role: str, chosen: Columns) -> list[Row]:
     if isinstance(source, str | os.PathLike):
         return _read_named(os.fspath(source), role, chosen)
     if isinstance(source, Sequence) and not isinstance(source, bytes | bytearray):

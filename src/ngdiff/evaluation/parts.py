@@ -26,12 +26,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Part:
-    """A row, or a piece of one.
+    """A row, or a piece of one. A chunk of a document goes on from the end of the one before, its context.
 
     Attributes:
         row: with the reference that is compared: of a row that was cut, what is left of the answer; of a text, what
             follows its prompt.
         prompt: the text's beginning, or None: what the template makes of the row.
+        context: of a chunk of a text the end of the one before, which the model is given, too.
         sequences: of the reference, then paraphrased, perturbed, lower-cased answers, as far as they are asked for.
         prompt_ids: what generation starts from; empty: from nothing.
         n_given: how many of the reference's labels (that at position 0 is none) the prompt holds.
@@ -46,6 +47,7 @@ class Part:
     n_given: int = 0
     piece: tuple[int, int] | None = None
     text: bool = False
+    context: str = ""
 
     @property
     def n_cut(self) -> int:
@@ -97,7 +99,7 @@ def parts_of(
     in_pieces = iter(_texts(texts, tokenizer, template, max_length, lowercase))
     by_row = [[next(with_prompt)] if own else next(in_pieces) for own in chosen]
     parts = [part for own in by_row for part in own]
-    short = [part for part in parts if part.text and prompt_tokens and len(_text_ids(part)) <= prompt_tokens]
+    short = [part for part in parts if part.text and prompt_tokens and _is_short(part, prompt_tokens)]
     if short:
         logger.warning(
             "%d of %d texts have no more than --prompt-tokens %d; they are prompted with half of their tokens.",
@@ -177,18 +179,27 @@ def _texts(
 
 def _with_text(items: list[Encoded], tokenizer: Any) -> list[Encoded]:
     """Without pieces that hold only white space and special tokens: there is nothing in them to recite."""
-    return [item for item in items if decode(tokenizer, item.input_ids, _NO_END).strip()] or items[:1]
+    return [item for item in items if decode(tokenizer, _own_ids(item), _NO_END).strip()] or items[:1]
 
 
 def _piece(row: Row, item: Encoded, number: int, count: int, tokenizer: Any) -> Row:
     return replace(
         row,
-        answer=decode(tokenizer, item.input_ids, _NO_END),
+        answer=decode(tokenizer, _own_ids(item), _NO_END),
         paraphrased_answer=None,
         perturbed_answers=(),
         origin=f"{row.origin or 'a text'}, piece {number} of {count}",
         kind=row.kind if item.n_end else "raw",
     )
+
+
+def _is_short(part: Part, prompt_tokens: int) -> bool:
+    return part.sequences[0].n_context == 0 and len(_text_ids(part)) <= prompt_tokens
+
+
+def _own_ids(item: Encoded) -> list[int]:
+    """Without the context of a chunk."""
+    return item.input_ids[len(item.prompt_ids) :] if item.n_context else item.input_ids
 
 
 def _text_ids(part: Part) -> list[int]:
@@ -200,11 +211,15 @@ def _prompted(part: Part, tokenizer: Any, prompt_tokens: int | None) -> Part:
     """With its first tokens as prompt, and the rest as reference."""
     item = part.sequences[0]
     front, text = len(item.prompt_ids), _text_ids(part)
-    length, head, rest = _beginning(part.row.answer, text, _prompt_length(len(text), prompt_tokens), tokenizer)
+    # The context of a chunk is a prompt as good as its first tokens.
+    count = max(_prompt_length(len(text), prompt_tokens) - item.n_context, 0)
+    length, head, rest = _beginning(part.row.answer, text, count, tokenizer)
+    context = item.input_ids[front - item.n_context : front]
     return replace(
         part,
         row=replace(part.row, answer=rest),
         prompt=head,
+        context=decode(tokenizer, context, _NO_END) if context else "",
         prompt_ids=tuple(item.input_ids[: front + length]),
         n_given=max(front + length - max(front, 1), 0),
     )

@@ -313,7 +313,7 @@ def _record(
         set=name,
         index=index,
         origin=row.origin,
-        prompt=template.render(row)[0] if part.prompt is None else part.prompt,
+        prompt=template.render(row)[0] if part.prompt is None else part.context + part.prompt,
         reference=row.answer,
         generated=generated,
         nll_sum=_likelihood(reference)["nll_sum"],
@@ -329,6 +329,8 @@ def _record(
     )
     if part.piece is not None:
         record["piece"] = list(part.piece)
+    if row.document:
+        record["document"] = row.document
     if own.lowercase is not None:
         record["lowercase"] = _likelihood(scores[own.lowercase])
     if own.reference in norms:

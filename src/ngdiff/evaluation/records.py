@@ -33,6 +33,7 @@ class Record(TypedDict):
     labels stand in the prompt of a text. `n_end`: how many of the last labels only end the answer: the end token, and
     what a template writes before it; 0 where the row was cut or has none. `n_cut`: how many tokens the longest of the
     row's answers lost, because it was too long. `piece`: of a text that was too long, [number, of how many].
+    `document`: name of the document that the row is, or is a piece of.
     `paraphrased`, `perturbed`: likelihoods of the row's other answers; None and empty where the row has none.
 
     `token_nll`, `token_z`, `token_hit`: of each label of the reference, `ngdiff.evaluation.likelihood.TokenScores`;
@@ -58,6 +59,7 @@ class Record(TypedDict):
     token_z: list[float]
     token_hit: list[int]
     piece: NotRequired[list[int]]
+    document: NotRequired[str]
     lowercase: NotRequired[Likelihood]
     base_model: NotRequired[Likelihood]
     grad_norm: NotRequired[float]

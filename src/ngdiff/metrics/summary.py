@@ -21,6 +21,7 @@ def summarize(set_name: str, records: Sequence[Mapping[str, Any]]) -> dict[str, 
       them; memorisation and min-k then include their end token;
     - `n_cut`, if the records have that field: number of rows that were cut because they were too long;
     - `n_pieces` and `n_in_pieces`, if any: number of records that are pieces of a long text, and of such texts;
+    - `n_documents`, if any: number of documents that the records are chunks of;
     - for sets to be forgotten, `worst_numbers`.
 
     Raises:
@@ -40,7 +41,7 @@ def summarize_samples(
         if sample.sums:
             result[name] = sample.mean()
         result[f"n_{name}"] = len(sample.sums)
-    result.update(worst_numbers(set_name, samples))
+    result.update(worst_numbers(set_name, records, samples))
     references = [record["reference"] for record in records if record.get("reference") is not None]
     words: Words = "unicode" if any(map(is_of_other_script, references)) else "rouge-score"
     result["n_no_words"] = sum(not has_words(reference, words) for reference in references)
@@ -49,6 +50,8 @@ def summarize_samples(
     if pieces := [record["piece"] for record in records if record.get("piece")]:
         result["n_pieces"] = len(pieces)
         result["n_in_pieces"] = sum(number == 1 for number, _ in pieces)
+    if documents := {record["document"] for record in records if record.get("document")}:
+        result["n_documents"] = len(documents)
     unknown = sum(record.get("token_hit") is not None and record.get("n_end") is None for record in records)
     if unknown:
         result["n_end_unknown"] = unknown

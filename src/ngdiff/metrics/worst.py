@@ -23,13 +23,15 @@ def watched(set_name: str) -> list[str]:
     return [key for key in table if key.removesuffix(UNICODE) in _WATCHED and table[key].better == "lower"]
 
 
-def worst_numbers(set_name: str, samples: Mapping[str, Sample]) -> dict[str, float | int]:
+def worst_numbers(
+    set_name: str, records: Sequence[Mapping[str, Any]], samples: Mapping[str, Sample]
+) -> dict[str, float | int]:
     """For each watched metric that has records, the largest value, `<metric>_max`, and the number of values above 0.5,
-    `<metric>_above_half`."""
+    `<metric>_above_half`; of documents, the number of those with a chunk above 0.5."""
     found: dict[str, float | int] = {}
     for key, sample in _watched_samples(set_name, samples).items():
         found[key + MAX] = float(max(sample.sums))
-        found[key + COUNT] = sum(value > ABOVE for value in sample.sums)
+        found[key + COUNT] = sum(sample.sums[own[0]] > ABOVE for own in _units(set_name, key, records, sample))
     return found
 
 
@@ -37,14 +39,29 @@ def worst_rows(
     set_name: str, records: Sequence[Mapping[str, Any]], samples: Mapping[str, Sample]
 ) -> dict[str, list[dict[str, Any]]]:
     """For each watched metric, the ten rows with the largest values above 0, worst first: `index` (or else the
-    position), `origin` if the record has one, and `value`; no texts of the data."""
+    position), `origin` if the record has one, and `value`; no texts of the data. A document is listed once, as its
+    worst chunk: `document` replaces `origin`, and `chunks` is the number of its chunks above 0.5."""
     found = {}
     for key, sample in _watched_samples(set_name, samples).items():
-        applies = metrics_of(set_name)[key].applies
-        usable = [(place, record) for place, record in enumerate(records) if applies(record)]
-        order = sorted(range(len(usable)), key=lambda i: -sample.sums[i])[:LISTED]
-        found[key] = [_entry(*usable[i], sample.sums[i]) for i in order if sample.sums[i] > 0]
+        usable = _usable(set_name, key, records)
+        order = sorted(_units(set_name, key, records, sample), key=lambda own: -sample.sums[own[0]])[:LISTED]
+        found[key] = [
+            _entry(*usable[own[0]], [sample.sums[i] for i in own]) for own in order if sample.sums[own[0]] > 0
+        ]
     return found
+
+
+def _usable(set_name: str, key: str, records: Sequence[Mapping[str, Any]]) -> list[tuple[int, Mapping[str, Any]]]:
+    applies = metrics_of(set_name)[key].applies
+    return [(place, record) for place, record in enumerate(records) if applies(record)]
+
+
+def _units(set_name: str, key: str, records: Sequence[Mapping[str, Any]], sample: Sample) -> list[list[int]]:
+    """Indices in a sample: each row by itself, the chunks of a document together, the worst first."""
+    units: dict[Any, list[int]] = {}
+    for i, (place, record) in enumerate(_usable(set_name, key, records)):
+        units.setdefault(record.get("document") or place, []).append(i)
+    return [sorted(own, key=lambda i: -sample.sums[i]) for own in units.values()]
 
 
 def _watched_samples(set_name: str, samples: Mapping[str, Sample]) -> dict[str, Sample]:
@@ -52,7 +69,9 @@ def _watched_samples(set_name: str, samples: Mapping[str, Sample]) -> dict[str, 
     return {key: samples[key] for key in keys if key + UNICODE not in keys}
 
 
-def _entry(place: int, record: Mapping[str, Any], value: float) -> dict[str, Any]:
+def _entry(place: int, record: Mapping[str, Any], values: Sequence[float]) -> dict[str, Any]:
     index = record.get("index")
     origin = {} if record.get("origin") is None else {"origin": record["origin"]}
-    return {"index": place if index is None else index, **origin, "value": float(value)}
+    if record.get("document"):
+        origin = {"document": record["document"], "chunks": sum(value > ABOVE for value in values)}
+    return {"index": place if index is None else index, **origin, "value": float(values[0])}

@@ -47,9 +47,9 @@ def _said(columns: Columns) -> str:
     value = _recall(columns["after"], "forget")
     if value is None:
         return ""
-    n = numbers_of(columns["after"], "forget")["n"]
+    units = _units(numbers_of(columns["after"], "forget"))
     return (
-        f"Asked about the {n} rows to be forgotten, the model says {_percent(value)} of the words of their answers"
+        f"Asked about the {units} to be forgotten, the model says {_percent(value)} of the words of their answers"
         f"{_beside(columns, 'forget')}."
     )
 
@@ -61,8 +61,12 @@ def _above(metrics: Mapping[str, Any]) -> str:
         return ""
     assert ABOVE == 0.5
     if not count:
-        return f"Of none of these {own['n']} rows it says more than half."
-    return f"Of {count} of these {own['n']} rows it still says more than half."
+        return f"Of none of these {_units(own)} it says more than half."
+    return f"Of {count} of these {_units(own)} it still says more than half."
+
+
+def _units(own: Mapping[str, Any]) -> str:
+    return f"{own['n_documents']} documents" if "n_documents" in own else f"{own['n']} rows"
 
 
 def _distances(metrics: Mapping[str, Any]) -> list[str]:

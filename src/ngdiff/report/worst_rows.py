@@ -9,7 +9,8 @@ from ngdiff.scoring.quantities import numbers_of, shown
 
 
 class WorstRows(NamedTuple):
-    """Of one set and metric: how many of `n` rows exceed `limit`, and the worst as (number, origin, value)."""
+    """Of one set and metric: how many of `n` rows, or documents, exceed `limit`, and the worst as (number, origin,
+    value)."""
 
     set_name: str
     title: str
@@ -17,6 +18,7 @@ class WorstRows(NamedTuple):
     n: int
     limit: float
     rows: list[tuple[str, str, str]]
+    unit: str = "rows"
 
 
 def worst_rows(metrics: Mapping[str, Any]) -> list[WorstRows]:
@@ -38,9 +40,17 @@ def worst_rows(metrics: Mapping[str, Any]) -> list[WorstRows]:
                     set_name,
                     metrics_of(set_name)[key].title,
                     own.get(key + COUNT, 0),
-                    own.get(f"n_{key}", own.get("n", 0)),
+                    own.get("n_documents", own.get(f"n_{key}", own.get("n", 0))),
                     ABOVE,
-                    [(str(row["index"]), str(row.get("origin", "")), shown(float(row["value"]))) for row in rows],
+                    [(str(row["index"]), _origin(row), shown(float(row["value"]))) for row in rows],
+                    "documents" if "n_documents" in own else "rows",
                 )
             )
     return found
+
+
+def _origin(row: Mapping[str, Any]) -> str:
+    if "document" in row:
+        above = f" ({row['chunks']} of its chunks above {ABOVE})" if row.get("chunks") else ""
+        return f"{row['document']}{above}"
+    return str(row.get("origin", ""))

@@ -32,7 +32,12 @@ def row_notes(set_name: str, numbers: Mapping[str, Any]) -> list[str]:
             f"note: {set_name} rows longer than --max-length: {cut} of {numbers['n']} were cut; what was cut off is "
             "not measured"
         )
-    if pieces := numbers.get("n_pieces"):
+    if documents := numbers.get("n_documents"):
+        notes.append(
+            f"note: the {numbers['n']} {set_name} rows are chunks of {documents} documents; means and their intervals "
+            "are over chunks, the worst are named by document"
+        )
+    elif pieces := numbers.get("n_pieces"):
         notes.append(
             f"note: {set_name} texts longer than --max-length: {numbers.get('n_in_pieces', 'some')} were split into "
             f"{pieces} pieces, each of which counts as a row"

@@ -181,6 +181,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "set": (_is_name, "letters, digits, - and _"),
     "index": (lambda value: _is_integer(value) and value >= 0, "a whole number, 0 or more"),
     "origin": (_is_text, "a text"),
+    "document": (_is_text, "a text"),
     "prompt": (_is_text, "a text"),
     "reference": (_is_text, "a text"),
     "generated": (_is_text, "a text, or null where nothing was generated"),
