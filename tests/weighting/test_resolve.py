@@ -140,11 +140,11 @@ def test_a_weighting_says_of_itself_whether_it_reads_the_dot_product(own):
         ("nothing", "has no nothing; it has .*plain"),
         ("required", "needs top, which has no default"),
         ("required(top=1.5)", "top = 1.5 is not a whole number"),
-        ("everything(side=3)", "side = 3 is not a text in quotes"),
+        ("everything(side=3)", "side = 3 is not a string in quotes"),
         ("everything(powr=3)", r"takes no powr; its parameters are: power \(default 1.0\), side"),
-        ("one_number", "gave 1.0; two numbers are wanted"),
+        ("one_number", "returned 1.0; it must return two numbers"),
         ("too_few", r"cannot be called as f\(losses, gramian\)"),
-        ("number", "a int is neither a function nor a ngdiff.weighting.Weighting"),
+        ("number", "is of type int, neither a function nor an ngdiff.weighting.Weighting"),
     ],
 )
 def test_what_is_wrong_with_it_is_said_before_the_run(own, name, message):

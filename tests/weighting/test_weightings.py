@@ -332,7 +332,7 @@ def test_weights_that_are_no_two_numbers_are_refused(answer):
     from dataclasses import replace
 
     broken = replace(WEIGHTINGS["gd"], function=lambda losses, gramian: answer, name="mine")
-    with pytest.raises(NotWeightsError, match=r"the weighting mine gave .*; two numbers are wanted"):
+    with pytest.raises(NotWeightsError, match=r"the weighting mine returned .*; it must return two numbers"):
         weigh(broken, LOSSES, Gramian(1.0, 0.0, 1.0))
 
 

@@ -1,4 +1,4 @@
-"""How much each of the two gradients counts. A new weighting is one file and one line in `table.py`."""
+"""Weightings of the two gradients. A new one is one file and one line in `table.py`."""
 
 from typing import TYPE_CHECKING
 

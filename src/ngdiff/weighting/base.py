@@ -1,4 +1,4 @@
-"""What a weighting is: losses and a Gramian in, two weights out."""
+"""The interface of a weighting: losses and a Gramian in, two weights out."""
 
 import inspect
 import math
@@ -28,15 +28,15 @@ class Weights(NamedTuple):
 
 
 class NotWeightsError(ValueError):
-    """A weighting gave something other than two finite numbers."""
+    """A weighting returned something other than two finite numbers."""
 
 
 class NotTwoNumbersError(NotWeightsError, InputError):
-    """A weighting gave something other than two numbers."""
+    """A weighting returned something other than two numbers."""
 
 
 class NotFiniteError(NotWeightsError, FloatingPointError):
-    """A weighting gave a number that is not finite."""
+    """A weighting returned a number that is not finite."""
 
 
 WeightingFunction = Callable[..., Weights]
@@ -44,20 +44,20 @@ WeightingFunction = Callable[..., Weights]
 
 @dataclass(frozen=True, slots=True)
 class Weighting:
-    """A weighting and what is told of it.
+    """A weighting with its description.
 
     Args:
-        function: `(losses, gramian, *, step, seed, state, **parameters) -> Weights`. It takes those of the
-            keywords that it names. `state` is a dict of its own, empty at first, saved with every checkpoint: plain
-            numbers, texts, lists and dicts. Draws of chance come from `(seed, step)` alone, so that all processes
-            and a resumed run agree.
+        function: `(losses, gramian, *, step, seed, state, **parameters) -> Weights`. It receives only the keyword
+            arguments that its signature names. `state` is a dict of its own, empty at first and saved in every
+            checkpoint: plain numbers, strings, lists and dicts. Random draws depend only on `(seed, step)`, so that all
+            processes and a resumed run agree.
         formula: The weights, in one line.
-        source: Where it comes from.
-        uses_dot: Whether it reads `gramian.s`. Where it does not, `s` may be any number.
-        name: What it is called in messages; by default the function's name.
-        bound: Values of its parameters; what is not here has the function's default.
-        entries: Of each entry of the two gradients, whose counts before they are weighed and added (`core.by_entries`);
-            None: both everywhere. The rule does not apply where a side has weight 0.
+        source: Its publication.
+        uses_dot: Whether it reads `gramian.s`. If not, `s` may be any number.
+        name: Its name in messages; by default the name of the function.
+        bound: Values of its parameters; the others have the function's defaults.
+        entries: A rule that selects, for each entry, whether the retain and the forget gradient count, before they are
+            weighted and added (`core.by_entries`); None if all entries count. It is skipped if one side has weight 0.
     """
 
     function: WeightingFunction
@@ -70,12 +70,12 @@ class Weighting:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The method's own parameters and their values, e.g. `{"c": 0.5}`."""
+        """The weighting's own parameters and their values, e.g. `{"c": 0.5}`."""
         return {name: self.bound.get(name, p.default) for name, p in own_parameters(self.function).items()}
 
     @property
     def needs_both_gradients(self) -> bool:
-        """Whether the two gradients have to be held at once: for their inner product, or for their entries."""
+        """Whether both gradients must be in memory at once: for their inner product, or for their entries."""
         return self.uses_dot or self.entries is not None
 
     def __str__(self) -> str:
@@ -92,16 +92,16 @@ def weigh(
     state: dict[str, Any] | None = None,
     parameters: Mapping[str, Any] | None = None,
 ) -> Weights:
-    """The weights of one step, with the rule for vanished gradients that all weightings share.
+    """The weights of one step, with a rule for zero gradients that applies to all weightings.
 
-    A side whose gradient is exactly zero gets weight 0 and is never divided by: the weighting is asked as if
-    that side's gradient had the other's norm and stood at a right angle to it, and as if its loss were the other's
-    (a KL that starts at 0 would otherwise have all of `lossnorm`'s weight, and nothing would ever move). A weighting
-    with a state of its own sees the losses as they are.
+    A side whose gradient is exactly zero gets weight 0, and no weighting divides by its norm: the weighting is called
+    as if that gradient were orthogonal to the other, with the same norm, and as if both losses were equal. (Otherwise a
+    KL, which starts at 0, would get all the weight of `lossnorm`, and the weights of the model would never change.) A
+    weighting with a state receives the actual losses.
 
     Raises:
-        ValueError: a parameter that the weighting does not take.
-        NotWeightsError: the weighting gave something else than two finite numbers.
+        ValueError: a parameter that the weighting does not have.
+        NotWeightsError: the weighting returned something other than two finite numbers.
 
     Example:
         >>> from ngdiff.weighting import WEIGHTINGS
@@ -134,11 +134,11 @@ def weigh(
         weights = Weights(float(w_r), float(w_f))
     except (TypeError, ValueError) as error:
         raise NotTwoNumbersError(
-            f"{place}the weighting {weighting} gave {found!r}; two numbers are wanted, the weights of the retain and "
-            "the forget gradient"
+            f"{place}the weighting {weighting} returned {found!r}; it must return two numbers, the weights of the "
+            "retain and the forget gradient"
         ) from error
     if not (math.isfinite(weights.retain) and math.isfinite(weights.forget)):
         raise NotFiniteError(
-            f"{place}the weighting {weighting} gave {weights} for {losses} and {gramian}; weights must be finite"
+            f"{place}the weighting {weighting} returned {weights} for {losses} and {gramian}; weights must be finite"
         )
     return Weights(0.0 if gramian.a == 0.0 else weights.retain, 0.0 if gramian.b == 0.0 else weights.forget)

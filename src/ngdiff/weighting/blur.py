@@ -1,4 +1,4 @@
-"""BLUR: forgetting has priority; of the retain gradient counts what does not touch it."""
+"""BLUR: forgetting has priority; only the part of the retain gradient orthogonal to the forget gradient counts."""
 
 from ngdiff.core.gramian import Gramian
 from ngdiff.errors import InputError
@@ -6,20 +6,20 @@ from ngdiff.weighting.base import Losses, Weights
 
 
 def blur(losses: Losses, gramian: Gramian, *, gamma: float = 1.0) -> Weights:
-    """`w = (1, gamma - s/b)`: the retain gradient projected off the forget gradient, and `gamma` of the latter.
+    """`w = (1, gamma - s/b)`: the retain gradient projected off the forget gradient, plus `gamma` times the latter.
 
     Both losses are minimised here (`l_f = -CE` by default), as in the paper's bi-level problem, so no sign changes. The
-    part of `g_r` at a right angle to `g_f` is `p = g_r - (s/b) g_f`, and the step follows
+    component of `g_r` orthogonal to `g_f` is `p = g_r - (s/b) g_f`, and the step follows
 
         d = p + gamma g_f = g_r + (gamma - s/b) g_f.
 
-    It is projected always, whether the two agree or not. Then `g_f . d = gamma b`: the forget objective falls as fast
-    as if there were no retain set. `g_r . d = a - s^2/b + gamma s`, whose first part is not negative: where the
-    gradients conflict the retain loss may rise. `w_f` is negative where `s > gamma b`: `g_r` then holds more of `g_f`
-    than is wanted.
+    The projection always applies, whether or not the gradients conflict. Then `g_f . d = gamma b`: the forget objective
+    falls as fast as without a retain set. `g_r . d = a - s^2/b + gamma s`, where `a - s^2/b >= 0`: if the gradients
+    conflict, the retain loss may rise. `w_f` is negative if `s > gamma b`, that is, if the component of `g_r` along
+    `g_f` exceeds `gamma g_f`.
 
     Args:
-        gamma: How much of the forget gradient is taken, above 0.
+        gamma: Factor of the forget gradient, above 0.
 
     Source: Reisizadeh et al. 2026 (BLUR, EACL; arXiv 2506.08164), and its published code.
 

@@ -1,4 +1,4 @@
-"""Gradient descent on the retain set alone: forgetting by going on without the forget set."""
+"""Gradient descent on the retain set alone: forgetting by continued training without the forget set."""
 
 from ngdiff.core.gramian import Gramian
 from ngdiff.weighting.base import Losses, Weights

@@ -1,4 +1,4 @@
-"""IMTL-G: the step projects equally on both unit gradients."""
+"""IMTL-G: the step has equal projections onto both unit gradients."""
 
 from ngdiff.core.gramian import Gramian
 from ngdiff.weighting.base import Losses, Weights
@@ -7,10 +7,9 @@ from ngdiff.weighting.base import Losses, Weights
 def imtl_g(losses: Losses, gramian: Gramian) -> Weights:
     """`w = (|g_f|, |g_r|) / (|g_r| + |g_f|)`.
 
-    The printed `c = g_f . (u_f - u_r) / ((g_f - g_r) . (u_f - u_r))`, `u = g/|g|`, comes to this for two tasks,
-    because numerator and denominator share the factor `1 - cos`, which drops out: also where the gradients are
-    parallel, where the printed form is 0/0. The direction is NGDiff's; the length is `|g_r| |g_f| / (|g_r| + |g_f|)`
-    times that of NGDiff.
+    For two tasks, the printed `c = g_f . (u_f - u_r) / ((g_f - g_r) . (u_f - u_r))`, `u = g/|g|`, reduces to this,
+    because the factor `1 - cos` cancels. This form is also defined for parallel gradients, for which the printed one is
+    0/0. The direction is that of NGDiff; the length is `|g_r| |g_f| / (|g_r| + |g_f|)` times that of NGDiff.
 
     Source: Liu et al. 2021 (Towards Impartial Multi-task Learning, ICLR); NGDiff (arXiv 2410.22086), item 7 of
     its weightings.

@@ -1,4 +1,4 @@
-"""LossNorm: each side weighs as little as its loss is large."""
+"""LossNorm: weights inversely proportional to the losses."""
 
 from ngdiff.core.gramian import Gramian
 from ngdiff.weighting.base import Losses, Weights
@@ -7,8 +7,8 @@ from ngdiff.weighting.base import Losses, Weights
 def lossnorm(losses: Losses, gramian: Gramian) -> Weights:
     """`w = (|l_f|, |l_r|) / (|l_r| + |l_f|)`: `(1/|l_r|, 1/|l_f|)` scaled to sum 1.
 
-    In this form nothing is divided by a single loss. A loss of exactly 0 takes all the weight, which is the limit;
-    two of them share it equally, as any two equal losses do.
+    This form does not divide by a single loss. A side with a loss of exactly 0 gets all the weight, which is the limit;
+    if both losses are 0, the weights are equal, as for any two equal losses.
 
     Source: NGDiff (arXiv 2410.22086), list of weightings, item 4, where `c/(1-c) = |L_F|/|L_R|`.
 

@@ -1,4 +1,4 @@
-"""NGDiff: both gradients at length one (paper Section 3.2)."""
+"""NGDiff: the sum of both gradients, normalised (paper Section 3.2)."""
 
 from ngdiff.core.gramian import Gramian
 from ngdiff.weighting.base import Losses, Weights
@@ -8,8 +8,8 @@ def ngdiff(losses: Losses, gramian: Gramian) -> Weights:
     """`w = (1/|g_r|, 1/|g_f|)`, so that `d = g_r/|g_r| + g_f/|g_f|`.
 
     In the paper's signs, `g_R/|g_R| - g_F/|g_F|`. Lemma 4: `g_r . d >= 0` and `g_f . d >= 0` for every pair of
-    gradients, so that to first order neither loss rises. `|d| = sqrt(2 + 2 cos)` is at most 2. The
-    direction is that of IMTL-G, whose length differs.
+    gradients, so that to first order neither loss rises. `|d| = sqrt(2 + 2 cos)` is at most 2. IMTL-G has the same
+    direction, but another length.
 
     Source: NGDiff (arXiv 2410.22086), Section 3.2 and Lemma 4.
 

@@ -1,4 +1,4 @@
-"""A method's own parameters: which there are, and whether given values fit them."""
+"""Parameters of a weighting: their names, and validation of given values."""
 
 import inspect
 import math
@@ -8,20 +8,20 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from ngdiff.errors import InputError
 
-# What `weigh` hands to a weighting that names it; everything else after losses and Gramian is a parameter.
+# Arguments that `weigh` supplies; all others after losses and Gramian are parameters.
 CONTEXT = ("step", "seed", "state")
 
 _NAMES: dict[Any, str] = {
     float: "a finite number",
     int: "a whole number",
     bool: "True or False",
-    str: "a text in quotes",
+    str: "a string in quotes",
     type(None): "None",
 }
 
 
 def own_parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """Parameters that may be given by name, without losses, Gramian and context."""
+    """The keyword parameters of a function, without losses, Gramian and the arguments that `weigh` supplies."""
     named = list(inspect.signature(function).parameters.values())[2:]
     return {p.name: p for p in named if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD) and p.name not in CONTEXT}
 
@@ -29,17 +29,17 @@ def own_parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]
 def check_parameters(
     accepted: Mapping[str, inspect.Parameter], hints: Mapping[str, Any], given: Mapping[str, Any], where: str
 ) -> dict[str, Any]:
-    """The given values, whole numbers made floats where floats are meant.
+    """The given values, validated, with integers converted to floats where floats are expected.
 
     Args:
-        accepted: By name.
-        hints: Types by name; what has none is not checked.
+        accepted: Parameters by name.
+        hints: Types by name; values without a type are not checked.
         given: Values by name.
         where: The start of messages.
 
     Raises:
-        InputError: a name that is not accepted, a value of another type, a number that is not finite, or a parameter
-            without default that was not given.
+        InputError: an unknown name, a value of another type, a number that is not finite, or a missing value for a
+            parameter without a default.
     """
     unknown = sorted(set(given) - set(accepted))
     if unknown:
@@ -53,7 +53,7 @@ def check_parameters(
 
 
 def type_hints(function: Callable[..., Any]) -> dict[str, Any]:
-    """Annotations of a function or of a callable object; none where they name what cannot be found."""
+    """Annotations of a function or of a callable object; empty if one of them cannot be resolved."""
     try:
         return get_type_hints(function if inspect.isroutine(function) else type(function).__call__)
     except (NameError, TypeError):
@@ -67,7 +67,7 @@ def _listed(accepted: Mapping[str, inspect.Parameter]) -> str:
 def _fitted(value: Any, hint: Any, where: str) -> Any:
     choices = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     if not set(choices) <= set(_NAMES):
-        return value  # none of the plain types: for the function itself to judge
+        return value  # not a plain type: the function itself checks it
     for kind in choices:
         if kind is float and type(value) in (int, float) and math.isfinite(value):
             return float(value)

@@ -1,4 +1,4 @@
-"""PCGrad: where the two gradients conflict, what pulls against the other is projected away."""
+"""PCGrad: if the two gradients conflict, the conflicting component is projected away."""
 
 from ngdiff.core.gramian import Gramian
 from ngdiff.weighting.base import Losses, Weights
@@ -29,7 +29,7 @@ def pcgrad(losses: Losses, gramian: Gramian) -> Weights:
 
 
 def pcgrad_symmetric(losses: Losses, gramian: Gramian) -> Weights:
-    """`w = (1 - min(s, 0)/a, 1 - min(s, 0)/b)`: each gradient projected off the other, the two added.
+    """`w = (1 - min(s, 0)/a, 1 - min(s, 0)/b)`: the sum of both gradients, each projected off the other.
 
     Then `g_r . d = a - s^2/b >= 0` and `g_f . d = b - s^2/a >= 0` where `s < 0` (Cauchy-Schwarz): neither loss rises
     to first order. With two tasks the random order of the original makes no difference.

@@ -1,4 +1,4 @@
-"""From a word such as `gdiff(c=0.9)` or `my_module:my_function` to a weighting with parameters bound and checked."""
+"""Resolve a specification such as `gdiff(c=0.9)` or `my_module:my_function` to a weighting with its parameters."""
 
 import difflib
 import inspect
@@ -18,21 +18,21 @@ _FORMS = "torchjd:NAME for one of TorchJD's, my_module:my_function for your own"
 
 
 def resolve_weighting(text: str, *, option: str = "--weighting", **parameters: Any) -> Weighting:
-    """The weighting that a word names.
+    """The weighting that `text` specifies.
 
-    It is called once, on two gradients of length one at a right angle, so that a value out of range and a function
-    that returns no two numbers are found now and not in the first step.
+    It is called once, on two orthogonal gradients of length one, so that a value out of range, or a function that does
+    not return two numbers, is found before the first step.
 
     Args:
         text: `NAME` or `NAME(key=value, ...)`, where `NAME` is one of `WEIGHTINGS`, `torchjd:NAME`, or
             `my_module:my_function`: a function `(losses, gramian, *, ...) -> (w_r, w_f)` or a `Weighting`. A function
-            is taken to read the dot product; a `Weighting` says whether it does.
-        option: What the word was given for, at the start of messages.
-        parameters: More of them, given elsewhere (`--c 0.9`).
+            is assumed to read the dot product; a `Weighting` says whether it does.
+        option: The option to which `text` was given, at the start of messages.
+        parameters: Further parameters, given by other options (`--c 0.9`).
 
     Raises:
-        InputError: no such weighting or parameter, a value of another type or out of range, a parameter given twice, a
-            package that is not installed, or a function that does not give two numbers.
+        InputError: an unknown weighting or parameter, a value of another type or out of range, a parameter given twice,
+            a package that is not installed, or a function that does not return two numbers.
 
     Example:
         >>> resolve_weighting("gdiff", c=0.75).parameters
@@ -73,7 +73,8 @@ def _own(found: Any, name: str, where: str) -> Weighting:
     if isinstance(found, Weighting):
         return found
     if not callable(found):
-        raise InputError(f"{where}: a {type(found).__name__} is neither a function nor a ngdiff.weighting.Weighting")
+        kind = type(found).__name__
+        raise InputError(f"{where}: is of type {kind}, neither a function nor an ngdiff.weighting.Weighting")
     try:
         inspect.signature(found).bind_partial(Losses(1.0, -1.0), Gramian(1.0, 0.0, 1.0))
     except TypeError as error:

@@ -1,4 +1,4 @@
-"""RLW: weights drawn at random in every step."""
+"""RLW: random weights in every step."""
 
 import math
 import random
@@ -11,8 +11,8 @@ from ngdiff.weighting.base import Losses, Weights
 def rlw(losses: Losses, gramian: Gramian, *, step: int, seed: int) -> Weights:
     """`w = softmax(z)` with `z` two draws from N(0, 1).
 
-    The draws are a pure function of `(seed, step)`: the same on every process, and the same again after a resume.
-    They touch no generator of the run.
+    The draws are a pure function of `(seed, step)`: the same in every process and after a resume. They use none of the
+    run's random generators.
 
     Source: Lin et al. 2022 (arXiv 2111.10603), Algorithm 2; NGDiff, item 5.
 
@@ -23,8 +23,8 @@ def rlw(losses: Losses, gramian: Gramian, *, step: int, seed: int) -> Weights:
         >>> one.retain + one.forget
         1.0
     """
-    draw = random.Random(f"rlw of seed {seed}, step {step}")  # a text is hashed: near seeds give unrelated draws
-    # From bits, by the inverse of the distribution: Python promises neither for its own normal draws across versions.
+    draw = random.Random(f"rlw of seed {seed}, step {step}")  # strings are hashed: similar seeds give unrelated draws
+    # Inverse transform sampling from bits: Python does not guarantee its own normal draws across versions.
     z_r, z_f = (NormalDist().inv_cdf((draw.getrandbits(52) + 0.5) / 2**52) for _ in range(2))
     w_r = 1.0 / (1.0 + math.exp(z_f - z_r))
     return Weights(w_r, 1.0 - w_r)

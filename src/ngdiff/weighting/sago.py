@@ -1,4 +1,4 @@
-"""SAGO: entry by entry, the forget gradient only where it pulls the way of the retain gradient."""
+"""SAGO: entry by entry, the forget gradient only where its sign agrees with that of the retain gradient."""
 
 import torch
 from torch import Tensor
@@ -8,15 +8,15 @@ from ngdiff.weighting.base import Losses, Weights
 
 
 def sago(losses: Losses, gramian: Gramian) -> Weights:
-    """`w = (1, 1)`, of entries that a rule of signs has chosen.
+    """`w = (1, 1)`, applied to entries that are selected by their signs.
 
-    Not a function of the Gramian: `d_j = g_r,j` where the signs of `g_r,j` and `g_f,j` are opposite, `g_f,j` elsewhere
-    (`forget_where_signs_agree`), or `g_r,j + g_f,j` elsewhere (`sum_where_signs_agree`, the variant that the published
-    code calls "prefer retain"). Every term of `g_r . d` is then at least 0: the retain loss rises along no entry. The
-    forget objective may rise: `g_f . d` holds the negative `g_r,j g_f,j` of the entries with opposite signs.
+    Not a function of the Gramian: `d_j = g_r,j` where the signs of `g_r,j` and `g_f,j` are opposite, and elsewhere
+    `g_f,j` (`forget_where_signs_agree`) or `g_r,j + g_f,j` (`sum_where_signs_agree`, the variant that the published
+    code calls "prefer retain"). Every term of `g_r . d` is then at least 0: no entry raises the retain loss. The forget
+    objective may rise: `g_f . d` contains the negative `g_r,j g_f,j` of the entries with opposite signs.
 
-    A zero has no sign that another could be opposite to, as in the published code. What only the retain gradient moves,
-    such as an embedding's rows of tokens that the forget rows do not hold, therefore rests in `sago`, and does not in
+    As in the published code, a zero is not opposite to any sign. Entries where only the retain gradient is nonzero,
+    such as embeddings of tokens that the forget rows do not contain, are therefore fixed in `sago`, but not in
     `sago-sum`.
 
     Source: Xiao et al. 2026 (SAGO, ACL; arXiv 2604.14808), and its published code.
@@ -53,4 +53,4 @@ def sum_where_signs_agree(r: Tensor, f: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _opposite(r: Tensor, f: Tensor) -> Tensor:
-    return ((r > 0) & (f < 0)) | ((r < 0) & (f > 0))  # a product of two small numbers would be 0
+    return ((r > 0) & (f < 0)) | ((r < 0) & (f > 0))  # a product of small numbers may underflow to 0

@@ -34,7 +34,7 @@ WEIGHTINGS: dict[str, Weighting] = {
     "imtl-g": Weighting(imtl_g, "w = (|g_f|, |g_r|) / (|g_r| + |g_f|)", "Liu et al. 2021; NGDiff, item 7"),
     "gradnorm": Weighting(
         gradnorm,
-        "w learnt: minimises sum_i |w_i |g_i| - mean_j(w_j |g_j|) r_i^alpha|",
+        "w learned: minimises sum_i |w_i |g_i| - mean_j(w_j |g_j|) r_i^alpha|",
         "Chen et al. 2018, Algorithm 1; NGDiff, Algorithm 3",
     ),
     "blur": Weighting(

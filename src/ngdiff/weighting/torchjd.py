@@ -22,7 +22,7 @@ _INSTALL = 'pip install "ngdiff[torchjd]"'
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A weighting of the library: its class, what it does, its source, whether it reads the dot product."""
+    """A weighting of the library: its class, formula and source, and whether it reads the dot product."""
 
     kind: str
     formula: str
@@ -51,18 +51,18 @@ TORCHJD: dict[str, _Row] = {
     "random": _Row("RandomWeighting", "w = softmax of two draws from N(0, 1)", "Lin et al. 2022", uses_dot=False),
 }
 
-_MATRIX = "wants the whole matrix of gradients; a weighting sees their three inner products only"
-_STATE = "keeps a state inside that a checkpoint cannot restore, so that a resumed run would differ"
+_MATRIX = "needs the whole matrix of gradients; a weighting gets only their three inner products"
+_STATE = "has an internal state that a checkpoint cannot restore, so that a resumed run would differ"
 
-# Of the library, but not usable here. Name, without "Weighting", dashes and capitals, and the reason.
+# Weightings of the library that are not usable here: name, without "Weighting", dashes and capitals -> reason.
 REFUSED: dict[str, str] = {
     "nashmtl": f"{_MATRIX}, and keeps the weights of the last step",
     "config": _MATRIX,
     "graddrop": _MATRIX,
     "trimmedmean": _MATRIX,
     "excessmtl": _MATRIX,
-    "modo": "wants the products of gradients of two independent batches; a step has one",
-    "sdmgrad": "wants the products of gradients of two independent batches; a step has one",
+    "modo": "needs inner products of gradients of two independent batches; a step has one",
+    "sdmgrad": "needs inner products of gradients of two independent batches; a step has one",
     "krum": "chooses among at least three gradients; there are two",
     "gradvac": _STATE,
     "pcd": _STATE,
@@ -71,7 +71,7 @@ REFUSED: dict[str, str] = {
 
 
 def torchjd_weighting(spec: Spec, where: str) -> Weighting:
-    """The library's weighting of that name, its parameters given to its constructor.
+    """The library's weighting of that name, with the parameters of its constructor.
 
     Args:
         spec: `torchjd:NAME`, a key of `TORCHJD` or the library's class name, and the constructor's arguments. A vector
@@ -79,8 +79,8 @@ def torchjd_weighting(spec: Spec, where: str) -> Weighting:
         where: The start of messages.
 
     Raises:
-        InputError: no such weighting, one that needs more than a Gramian, a package that is missing, or parameters that
-            the library does not accept.
+        InputError: an unknown weighting, one that needs more than a Gramian, a missing package, or parameters that the
+            library does not accept.
     """
     row = _row(spec.name.removeprefix(PREFIX), where)
     try:
@@ -110,15 +110,15 @@ def torchjd_weighting(spec: Spec, where: str) -> Weighting:
 
 @dataclass(frozen=True, slots=True)
 class _FromLibrary:
-    """Calls the library with the Gramian scaled by its larger diagonal entry.
+    """Calls the library with the Gramian divided by its larger diagonal entry.
 
-    The library compares with fixed thresholds: UPGrad takes a Gramian with a trace below 1e-4 for zero. Scaling both
-    gradients by one factor changes no weights, except FairGrad's: `K w = w^(-1/alpha)` makes them proportional to
-    `K^(-alpha/(1+alpha))`.
+    The library has fixed thresholds: UPGrad treats a Gramian with a trace below 1e-4 as zero. Scaling both gradients by
+    the same factor does not change the weights, except for FairGrad, where `K w = w^(-1/alpha)` makes them proportional
+    to `K^(-alpha/(1+alpha))`.
 
     Args:
         peer: The library's object.
-        exponent: `alpha/(1+alpha)` of FairGrad, otherwise 0.
+        exponent: `alpha/(1+alpha)` for FairGrad, otherwise 0.
     """
 
     peer: Any
@@ -127,9 +127,9 @@ class _FromLibrary:
     def __call__(self, losses: Losses, gramian: Gramian, *, step: int, seed: int) -> Weights:
         largest = max(gramian.a, gramian.b)
         a, s, b = gramian.a / largest, gramian.s / largest, gramian.b / largest
-        # Its own generator: draws depend on (seed, step) alone, and the run's are left as they were.
+        # A separate random state: draws depend only on (seed, step), and the run's generators do not change.
         with torch.random.fork_rng(devices=[]), torch.no_grad():
-            # Not torch.manual_seed, which would seed the accelerator's as well.
+            # Not torch.manual_seed, which would also seed the accelerators.
             torch.default_generator.manual_seed(random.Random(f"seed {seed}, step {step}").getrandbits(63))
             w_r, w_f = self.peer(torch.tensor([[a, s], [s, b]], dtype=torch.float64)).tolist()
         scale = largest**-self.exponent
@@ -155,7 +155,7 @@ def _plain(name: str) -> str:
 def _arguments(kind: Any, given: Mapping[str, Any], where: str) -> dict[str, Any]:
     own = kind.__init__ is not torch.nn.Module.__init__ and "__init__" in vars(kind)
     accepted = dict(list(inspect.signature(kind.__init__).parameters.items())[1:]) if own else {}
-    accepted.pop("projector", None)  # an object, which a word cannot name
+    accepted.pop("projector", None)  # an object, which cannot be given as text
     hints = get_type_hints(kind.__init__) if own else {}
     arguments = check_parameters(accepted, hints, given, where)
     return {
