@@ -98,7 +98,7 @@ def test_what_cannot_be_used_is_named(own, text, message):
 def test_an_unknown_need_is_refused():
     with pytest.raises(InputError, match="an objective needs magic; known are logits"):
         Objective(lambda answers: answers.nll.sum(), "token", "", "", needs=frozenset({"magic"}))
-    with pytest.raises(InputError, match=r"an objective that needs sampled, .* needs alternate, too"):
+    with pytest.raises(InputError, match=r"an objective that needs sampled, .* also needs alternate"):
         Objective(lambda answers: answers.nll.sum(), "token", "", "", needs=frozenset({"sampled"}))
 
 

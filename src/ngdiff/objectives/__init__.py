@@ -1,4 +1,4 @@
-"""What each side minimises. A new objective is one file and one line here."""
+"""The objectives that each side minimises. A new one is one file and one line here."""
 
 from ngdiff.objectives.base import NEEDS, Objective
 from ngdiff.objectives.ceiling import forget_ceiling
@@ -38,7 +38,7 @@ FORGET_OBJECTIVES: dict[str, Objective] = {
     "altpo": Objective(
         dpo,
         unit="sequence",
-        formula="-(2/beta) log sigmoid(beta (log-ratio of an answer made up by the model - of the answer)), beta 0.1",
+        formula="-(2/beta) log sigmoid(beta (log-ratio of an answer sampled from the model - of the answer)), beta 0.1",
         source="Mekala et al. 2025, AltPO",
         needs=frozenset({"reference", "alternate", "sampled"}),
     ),

@@ -1,4 +1,4 @@
-"""What an objective is: the answers of one batch in, a sum to be minimised out."""
+"""The interface of an objective: the answers of one batch in, a sum to be minimised out."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -14,38 +14,38 @@ from ngdiff.imports import place_of_function
 
 ObjectiveFunction = Callable[..., Tensor]
 
-# What an objective may ask for beside the token losses -> what that is.
+# Inputs that an objective may need in addition to the token losses -> their description.
 NEEDS = {
     "logits": "logits of the answer tokens",
-    "hidden": "hidden states after one layer, where the answer tokens are predicted",
+    "hidden": "hidden states after one layer, at the positions that predict the answer tokens",
     "reference": "token losses of the model before unlearning",
     "reference_logits": "log-probabilities of all choices of the model before unlearning",
     "teacher_logits": "log-probabilities of all choices of the base model, the one before fine-tuning",
-    "level": "the loss that each answer token would have in a model that never saw the rows",
-    "alternate": "the same rows with another answer (`I don't know`)",
-    "sampled": "with `alternate`: other answers that the model before unlearning makes up, not `I don't know`",
+    "level": "the loss that each answer token would have under a model that never saw the rows",
+    "alternate": "the same rows with an alternative answer (`I don't know`)",
+    "sampled": "with `alternate`: alternative answers sampled from the model before unlearning, not `I don't know`",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """An objective and what the trainer must know of it.
+    """An objective, with the properties that the trainer needs.
 
     Args:
         function: `(answers, **parameters)` -> scalar *sum* over the batch's units, to be minimised. The trainer divides
             by the number of units in the whole effective batch, so that neither gradient accumulation nor the
             number of processes changes the value.
-        unit: What the sum runs over: answer `token`s, `sequence`s (rows with an answer), or `later_token`s (tokens
-            after the first of their answer).
+        unit: What the sum runs over: answer `token`s, `sequence`s (rows with an answer), or `later_token`s (all tokens
+            of an answer but the first).
         formula: One line.
-        source: Where it comes from.
-        needs: What it reads of `Answers` beside `nll`, `row`, `rows` and `labels`: keys of `NEEDS`.
+        source: Its publication.
+        needs: What it reads from `Answers` in addition to `nll`, `row`, `rows` and `labels`: keys of `NEEDS`.
         noise_floor: Norm of the gradient in fp32 below which it is rounding noise; the side then gets weight 0.
             Needed by objectives that start at their minimum.
-        own_answers: Whether its gradient goes through the rows' own answers; those of `alternate` alone otherwise.
+        own_answers: Whether its gradient depends on the rows' own answers; if not, only on those of `alternate`.
         has_token_loss: Whether it raises or lowers the answers' token losses, so that a forget ceiling on them makes
-        sense.
-        ends: Whether its minimum is where forgetting is to end, so that it needs no ceiling.
+            sense.
+        ends: Whether forgetting should end at its minimum, so that it needs no ceiling.
         layer: For `hidden`: `number of layers -> number of the layer`, from 1. The parameter `layer` replaces it.
     """
 
@@ -65,13 +65,13 @@ class Objective:
         if unknown:
             raise InputError(f"an objective needs {', '.join(unknown)}; known are {', '.join(NEEDS)}")
         if "sampled" in self.needs and "alternate" not in self.needs:
-            raise InputError("an objective that needs sampled, other answers of the model's own, needs alternate, too")
+            raise InputError("an objective that needs sampled, answers sampled from the model, also needs alternate")
 
     def __call__(self, answers: Answers) -> Tensor:
         """The sum over the units of a batch.
 
         Raises:
-            InputError: the function gave something else.
+            InputError: the function returned something else.
         """
         found: Any = self.function(answers)
         if isinstance(found, Tensor) and found.ndim == 0 and found.is_floating_point():
@@ -113,7 +113,7 @@ class Objective:
             if not isinstance(number, int) or isinstance(number, bool) or number < 1:
                 raise InputError(f"{name}(layer={number!r}) is not the number of a layer, from 1")
             layer = partial(_the_layer, number)
-        # The one parameter that changes what a sum runs over.
+        # The only parameter that changes what a sum runs over.
         unit: Unit = "later_token" if own.get("skip_first") else self.unit
         return replace(self, function=partial(self.function, **own), unit=unit, layer=layer)
 
@@ -125,7 +125,7 @@ def _the_layer(number: int, layers: int) -> int:
 
 
 def _check_like(default: Any, value: Any, where: str) -> None:
-    """Numbers stay numbers, truth values truth values; where a default is positive, so must the value be."""
+    """Refuse a value whose type or sign differs from that of the default."""
     if isinstance(default, bool):
         if not isinstance(value, bool):
             raise InputError(f"{where} is neither True nor False")

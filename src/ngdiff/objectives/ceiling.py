@@ -1,10 +1,10 @@
-"""Where forgetting ends: the forget loss above which the forget gradient counts for nothing.
+"""The forget ceiling: a forget loss above which the forget gradient gets weight 0.
 
-Not in the paper, needed in practice: a normalised gradient never fades, so that the forget loss would run on long
-past that of a model that never saw the rows, and every further step costs what is to be kept.
+Not in the paper, but needed in practice: a normalised gradient does not become small, so the forget loss would rise far
+beyond that of a model that never saw the rows, at the expense of the retain set.
 
 The trainer compares the ceiling with the forget loss of the step's own effective batch. A mean over several steps would
-lag behind a loss that rises by up to a nat a step, and let it run further past the ceiling.
+lag behind a loss that rises by up to one nat per step, and overshoot the ceiling further.
 """
 
 import math
@@ -13,12 +13,12 @@ from ngdiff.errors import InputError
 
 
 def forget_ceiling(option: str | float | None, *, vocabulary: int, holdout_loss: float | None = None) -> float | None:
-    """The ceiling in nats a token, or None for no ceiling.
+    """The ceiling in nats per token, or None for no ceiling.
 
     Args:
         option: `random`: the loss of uniform guessing, `ln(vocabulary)`; `holdout`: the mean loss on data never
             seen; `none`: no ceiling; or a positive number.
-        vocabulary: Number of tokens the model chooses from.
+        vocabulary: Size of the vocabulary.
         holdout_loss: Mean loss on the holdout set before unlearning, if there is one.
 
     Raises:
@@ -42,6 +42,6 @@ def forget_ceiling(option: str | float | None, *, vocabulary: int, holdout_loss:
         ceiling = math.nan
     if not (math.isfinite(ceiling) and ceiling > 0):
         raise InputError(
-            f"--forget-ceiling {option} is none of random, holdout, none or a positive number of nats a token"
+            f"--forget-ceiling {option} is none of random, holdout, none or a positive number of nats per token"
         )
     return ceiling

@@ -1,4 +1,4 @@
-"""CE-U: cross-entropy to the model's own guess with the answer ruled out."""
+"""CE-U: cross-entropy to the model's own distribution without the answer token."""
 
 import torch
 from torch import Tensor
@@ -9,16 +9,16 @@ from ngdiff.core.answers import Answers
 def ceu(answers: Answers, *, skip_first: bool = False) -> Tensor:
     """`sum_t CE(stopgrad(softmax(z_t with z_t[y_t] = -inf)), softmax(z_t))` over the answer tokens.
 
-    Instead of pushing the right token down without end, its probability is handed to the others in the proportions in
-    which the model already holds them. Per token the gradient with respect to the right token's logit is its
-    probability p, so it fades as the token is forgotten.
+    Instead of lowering the correct token without bound, its probability is distributed over the other tokens in
+    proportion to their own. For each token, the gradient with respect to the correct token's logit is its probability
+    p, so it fades as the token is forgotten.
 
     Source: Yang 2025, CE-U (arXiv 2503.01224). The published code skips the first token of every answer by default;
-    here that is the option `skip_first`, and the mean then runs over the tokens that are left.
+    here that is the option `skip_first`, and the mean then runs over the remaining tokens.
 
     Args:
         answers: With `logits`.
-        skip_first: Leave the first token of each answer alone.
+        skip_first: Skip the first token of each answer.
 
     Example:
         >>> import math, torch

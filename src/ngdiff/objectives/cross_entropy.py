@@ -1,4 +1,4 @@
-"""Cross-entropy of the answers: minimised to retain them, maximised to forget them."""
+"""Cross-entropy of the answers: minimised to keep them, maximised to forget them."""
 
 from torch import Tensor
 
@@ -17,7 +17,7 @@ def cross_entropy(answers: Answers) -> Tensor:
 
 
 def ascent(answers: Answers) -> Tensor:
-    """`-cross_entropy`: minimised, it makes the answers ever less likely (Jang et al. 2023).
+    """`-cross_entropy`: minimising it makes the answers less and less likely (Jang et al. 2023).
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""KL: what is kept stays what the model said before unlearning, right or wrong."""
+"""KL: keep the predictions of the model before unlearning, whether correct or not."""
 
 from torch import Tensor
 
@@ -9,7 +9,7 @@ def kl(answers: Answers) -> Tensor:
     """`sum_t KL(p_ref_t || p_theta_t)` over the answer tokens, in nats.
 
     0 at the start of a run, where its gradient is rounding noise: the trainer gives the side weight 0 below its
-    `noise_floor`. Summed over answer tokens alone: public code that averages over prompt and padding measures mostly
+    `noise_floor`. The sum runs only over answer tokens; code that averages over prompt and padding mostly measures
     those.
 
     Source: TOFU (Maini et al. 2024, arXiv 2401.06121), Section 3, "KL minimization".

@@ -1,4 +1,4 @@
-"""NPO: negative preference optimization, ascent that fades where the model has moved away from its reference."""
+"""NPO: negative preference optimization, gradient ascent that fades as the model moves away from its reference."""
 
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -10,14 +10,14 @@ def npo(answers: Answers, *, beta: float = 0.1) -> Tensor:
     """`-(2/beta) sum_i log sigmoid(beta (NLL_i - NLL_ref_i))` over the rows with an answer.
 
     `NLL_i` is the *sum* over a row's answer tokens, under the model and under the model before unlearning. The value
-    starts at `(2/beta) ln 2` a row, where its gradient is that of `-NLL_i`, and both fade as the answer is forgotten;
+    starts at `(2/beta) ln 2` per row, where its gradient is that of `-NLL_i`, and both fade as the answer is forgotten;
     as beta -> 0 the gradient becomes that of plain ascent.
 
     Source: Zhang et al. 2024 (arXiv 2404.05868), Eq. 7. Their code averages over rows; so does the trainer.
 
     Args:
         answers: With `reference`.
-        beta: Inverse temperature, positive: how soon a row is left alone.
+        beta: Inverse temperature, positive: how soon the gradient of a row fades.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Teach another answer, such as "I don't know", in place of the one to be forgotten: IDK, DPO, AltPO."""
+"""Teach an alternative answer, such as "I don't know", instead of the one to be forgotten: IDK, DPO, AltPO."""
 
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -7,11 +7,12 @@ from ngdiff.core.answers import Answers
 
 
 def idk(answers: Answers) -> Tensor:
-    """`sum_t -log p(y_t)` over the tokens of the alternate answers: cross-entropy on "I don't know".
+    """`sum_t -log p(y_t)` over the tokens of the alternative answers: cross-entropy on "I don't know".
 
-    The rows' own answers enter no gradient. The sum runs over the alternate answers' tokens, and so does the mean.
+    The gradient does not depend on the rows' own answers. Both the sum and the mean run over the tokens of the
+    alternative answers.
 
-    Source: TOFU (Maini et al. 2024, arXiv 2401.06121), Section 3, where it is joined with the retain loss as `IDK`.
+    Source: TOFU (Maini et al. 2024, arXiv 2401.06121), Section 3, where it is combined with the retain loss as `IDK`.
 
     Args:
         answers: With `alternate`.
@@ -29,12 +30,12 @@ def idk(answers: Answers) -> Tensor:
 def dpo(answers: Answers, *, beta: float = 0.1) -> Tensor:
     """`-(2/beta) sum_i log sigmoid(beta (r_alternate_i - r_own_i))`, `r = log p_theta - log p_ref` of a whole answer.
 
-    The alternate answer is preferred, the row's own rejected. Starts at `(2/beta) ln 2` a row.
+    The alternative answer is preferred, the row's own is rejected. Starts at `(2/beta) ln 2` per row.
 
     Source: Rafailov et al. 2023 (arXiv 2305.18290), Eq. 7, with TOFU's pairs. The factor 2/beta is that of NPO (Zhang
-    et al. 2024), which makes the initial gradient one of the log-ratios whatever beta is; DPO itself has factor 1.
-    AltPO (Mekala et al. 2025, arXiv 2409.13474) is the same, factor included, with preferred answers that the model
-    before unlearning has made up itself (`ngdiff.tasks.sampled`).
+    et al. 2024), which makes the initial gradient that of the log-ratios for any beta; DPO itself has factor 1. AltPO
+    (Mekala et al. 2025, arXiv 2409.13474) is the same, including the factor, with preferred answers sampled from the
+    model before unlearning (`ngdiff.tasks.sampled`).
 
     Args:
         answers: With `alternate`, and with `reference` of both.

@@ -1,4 +1,4 @@
-"""From what the user types to an objective: `npo`, `npo(beta=0.2)`, `my_module:MyObjective`."""
+"""Resolve a specification such as `npo`, `npo(beta=0.2)` or `my_module:MyObjective` to an objective."""
 
 import difflib
 import inspect
@@ -12,17 +12,17 @@ from ngdiff.spec import parse_spec
 
 
 def resolve_objective(text: str, table: Mapping[str, Objective], option: str) -> Objective:
-    """The objective that `text` names, its parameters bound and checked.
+    """The objective that `text` specifies, with its parameters bound and validated.
 
     Args:
-        text: A name of `table`, or `MODULE:NAME` of the user's own: an `Objective`, a function `answers -> sum over
-            the answer tokens`, or a class whose instances are such functions and may state `unit` and `needs`. Either
-            may be followed by parameters in brackets.
+        text: A name of `table`, or `MODULE:NAME` of a user's module: an `Objective`, a function `answers -> sum over
+            the answer tokens`, or a class whose instances are such functions and may have `unit` and `needs`.
+            Parameters in brackets may follow.
         table: `FORGET_OBJECTIVES` or `RETAIN_OBJECTIVES`.
         option: Name of the option, for messages.
 
     Raises:
-        InputError: an unknown name or parameter, or something that is no objective.
+        InputError: an unknown name or parameter, or an object that is not an objective.
     """
     spec = parse_spec(text, option)
     if ":" in spec.name:

@@ -1,4 +1,4 @@
-"""RMU: steer the hidden states of what is to be forgotten to a fixed random direction."""
+"""RMU: steer the hidden states of forget rows towards a fixed random direction."""
 
 import torch
 from torch import Tensor
@@ -9,14 +9,14 @@ from ngdiff.core.answers import Answers
 def rmu(answers: Answers, *, coefficient: float = 20.0, direction_seed: int = 0) -> Tensor:
     """`sum_t mean_k (h_t[k] - coefficient u[k])^2` over the positions that predict the answer tokens.
 
-    `h_t` is the hidden state after one layer, `u` a random direction of length 1 with entries >= 0, the same through
-    the whole run (drawn from `direction_seed` and the width alone).
+    `h_t` is the hidden state after one layer; `u` is a random direction of length 1 with entries >= 0, fixed for the
+    whole run (it depends only on `direction_seed` and the width).
 
     Source: Li et al. 2024, WMDP (arXiv 2403.03218), Section 5. Departures: their loss runs over all tokens of a text,
-    here over those where an answer is predicted; they train three layers' weights, here whatever is trainable is
-    trained; the layer is the one a quarter up the stack (their 7 of 32, counted from 0) unless an `Objective` says
-    otherwise; what is kept has its own objective (`ce`, `kl`) in place of their second hidden-state loss. It has no
-    token loss, so no forget ceiling applies.
+    here over the positions that predict an answer; they train the weights of three layers, here all trainable weights
+    are trained; the layer is the one at a quarter of the depth (their 7 of 32, counted from 0) unless an `Objective`
+    says otherwise; the retain side has its own objective (`ce`, `kl`) instead of their second hidden-state loss. RMU
+    has no token loss, so no forget ceiling applies.
 
     Args:
         answers: With `hidden`.
@@ -39,7 +39,7 @@ def rmu(answers: Answers, *, coefficient: float = 20.0, direction_seed: int = 0)
 
 
 def quarter_up(layers: int) -> int:
-    """Number of the layer a quarter up a stack of `layers`, from 1.
+    """Number, from 1, of the layer at a quarter of the depth of `layers` layers.
 
     Example:
         >>> quarter_up(32), quarter_up(2)

@@ -1,4 +1,4 @@
-"""UNDIAL: distil from the model before unlearning with the answer's own logit lowered."""
+"""UNDIAL: distillation from the model before unlearning, with the answer token's logit lowered."""
 
 import torch
 from torch import Tensor
@@ -9,15 +9,15 @@ from ngdiff.core.answers import Answers
 def undial(answers: Answers, *, beta: float = 10.0) -> Tensor:
     """`sum_t CE(softmax(z_ref_t - beta onehot(y_t)), softmax(z_t))` over the answer tokens.
 
-    The target is what the model before unlearning would say if the logit of the right token were lower by beta; the
-    model learns it as in distillation, so that the value has a minimum and cannot run away.
+    The target is the distribution of the model before unlearning with the logit of the correct token lowered by beta.
+    The model learns it as in distillation, so the objective has a minimum and cannot diverge.
 
-    Source: Dong et al. 2024 (arXiv 2402.10052), Eq. 3 and 4, beta as in their TOFU runs. Two known defects of public
-    code are not repeated: a label of -100 used as an index into the vocabulary, and a mean over prompt and padding.
+    Source: Dong et al. 2024 (arXiv 2402.10052), Eq. 3 and 4, beta as in their TOFU runs. Two known defects of published
+    code are avoided: a label of -100 used as an index into the vocabulary, and a mean over prompt and padding.
 
     Args:
         answers: With `logits` and log-probabilities in `reference`.
-        beta: How far the right token's logit is lowered, positive.
+        beta: How far the correct token's logit is lowered, positive.
 
     Example:
         >>> import math, torch

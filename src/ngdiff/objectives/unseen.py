@@ -1,4 +1,4 @@
-"""Towards where a model stands that never saw the rows, in place of away from what they say."""
+"""Objectives towards the predictions of a model that never saw the rows, instead of away from the rows' answers."""
 
 import torch
 from torch import Tensor
@@ -7,17 +7,17 @@ from torch.nn.functional import huber_loss
 from ngdiff.core.answers import Answers
 from ngdiff.errors import InputError
 
-_MOST = 1.0 - 1e-6  # a probability of 1 would leave nothing for all others
+_MOST = 1.0 - 1e-6  # a probability of 1 would leave none for the other tokens
 
 
 def teacher(answers: Answers) -> Tensor:
     """`sum_t CE(p_base_t, p_theta_t)` over the answer tokens, in nats.
 
-    The base model never saw the rows: what it says instead is what is learned, so that the value has a minimum and
-    forgetting ends by itself. Cross-entropy hardly cares how small a small probability is: the answers' own tokens stay
-    more probable than in a model that never saw them (`unseen`).
+    The base model never saw the rows. Its predictions are the target, so the objective has a minimum at which
+    forgetting ends. Cross-entropy is insensitive to the exact value of small probabilities: the rows' own tokens remain
+    more probable than under a model that never saw them, which `unseen` corrects.
 
-    Source: knowledge distillation (Hinton et al. 2015, arXiv 1503.02531) with the roles of unlearning.
+    Source: knowledge distillation (Hinton et al. 2015, arXiv 1503.02531), applied to unlearning.
 
     Args:
         answers: With `logits`, and log-probabilities in `teacher`.
@@ -38,10 +38,10 @@ def teacher(answers: Answers) -> Tensor:
 
 
 def level(answers: Answers, *, delta: float = 1.0) -> Tensor:
-    """`sum_t huber(NLL_t - level_t)` over the answer tokens: every loss goes to where it would be in a model that never
-    saw the rows (`ngdiff.training.levels`), up or down.
+    """`sum_t huber(NLL_t - level_t)` over the answer tokens: moves every loss, up or down, to its value under a model
+    that never saw the rows (`ngdiff.training.levels`).
 
-    Quadratic up to `delta` nats from the level, then linear, so that no gradient is longer than that of ascent.
+    Quadratic up to `delta` nats from the level, then linear, so that no gradient exceeds that of ascent.
 
     Args:
         answers: With `level`.
@@ -60,13 +60,13 @@ def level(answers: Answers, *, delta: float = 1.0) -> Tensor:
 def unseen(answers: Answers, *, weight: float = 1.0, share: float = 0.5) -> Tensor:
     """`share teacher + (1 - share) own + weight level`, with `own` as in `lowered`.
 
-    The base model never saw the rows, nor anything else of the fine-tuning; the model before unlearning did. A model
-    that was fine-tuned without the rows is in between.
+    The base model saw neither the rows nor the rest of the fine-tuning data; the model before unlearning saw both. A
+    model fine-tuned without the rows lies in between.
 
     Args:
         answers: With `logits`, `labels`, log-probabilities in `teacher` and in `reference`, and `level`.
-        weight: Of the level, positive.
-        share: Of the base model, positive, at most 1.
+        weight: Weight of the level, positive.
+        share: Share of the base model, positive, at most 1.
 
     Raises:
         InputError: `share` above 1.
@@ -77,12 +77,12 @@ def unseen(answers: Answers, *, weight: float = 1.0, share: float = 0.5) -> Tens
 
 
 def lowered(answers: Answers, *, weight: float = 1.0) -> Tensor:
-    """`sum_t CE(q_t, p_theta_t) + weight level`, where there is no base model.
+    """`sum_t CE(q_t, p_theta_t) + weight level`, which needs no base model.
 
-    `q_t` is what the model before unlearning says, with the probability of the right token lowered to `exp(-level_t)`
-    and those of all others raised alike.
+    `q_t` is the distribution of the model before unlearning, with the probability of the correct token lowered to
+    `exp(-level_t)` and all others scaled up by the same factor.
 
-    Source: UNDIAL (Dong et al. 2024, arXiv 2402.10052), with a level for each token in the place of one beta.
+    Source: UNDIAL (Dong et al. 2024, arXiv 2402.10052), with a level for each token instead of a constant beta.
 
     Args:
         answers: With `logits`, `labels`, log-probabilities in `reference`, and `level`.

@@ -1,7 +1,7 @@
-"""Gradient ascent that looks where there is still something to forget: WGA and SatImp.
+"""Gradient ascent weighted towards tokens that are not yet forgotten: WGA and SatImp.
 
-Both weigh each token by a function of its probability, held constant (detached): with its gradient the weight
-would turn the sign of the step for tokens whose loss is above 1.
+Both weight each token by a function of its probability, held constant (detached): otherwise, the gradient of the weight
+would reverse the sign of the step for tokens whose loss is above 1.
 """
 
 from torch import Tensor
@@ -10,13 +10,13 @@ from ngdiff.core.answers import Answers
 
 
 def wga(answers: Answers, *, beta: float = 1.0) -> Tensor:
-    """`-sum_t stopgrad(p_t^beta) CE_t`: tokens already forgotten no longer count.
+    """`-sum_t stopgrad(p_t^beta) CE_t`: the weight of forgotten tokens vanishes.
 
     Source: Wang et al. 2025, weighted gradient ascent.
 
     Args:
         answers: Token losses of a batch.
-        beta: 0 is plain ascent; larger values leave forgotten tokens alone sooner.
+        beta: 0 is plain ascent; the larger, the sooner the weight of forgotten tokens vanishes.
 
     Example:
         >>> import torch
@@ -29,15 +29,15 @@ def wga(answers: Answers, *, beta: float = 1.0) -> Tensor:
 
 
 def satimp(answers: Answers, *, beta1: float = 5.0, beta2: float = 1.0) -> Tensor:
-    """`-sum_t stopgrad(p_t^beta1 (1 - p_t)^beta2) CE_t`: neither forgotten nor certain tokens count most.
+    """`-sum_t stopgrad(p_t^beta1 (1 - p_t)^beta2) CE_t`: both forgotten and certain tokens have little weight.
 
     Source: Yang et al. 2025, saturation and importance combined.
 
     Args:
         answers: Token losses of a batch.
-        beta1: How soon forgotten tokens are left alone.
-        beta2: How little certain tokens count. A token of probability 1 has weight 0: a model that recites perfectly
-            starts slowly.
+        beta1: The larger, the sooner the weight of forgotten tokens vanishes.
+        beta2: The larger, the lower the weight of certain tokens. A token of probability 1 has weight 0, so a model
+            that recites perfectly starts slowly.
     """
     p = (-answers.nll).exp().detach()
     return -(p**beta1 * (1.0 - p) ** beta2 * answers.nll).sum()
