@@ -158,7 +158,7 @@ def test_an_output_that_is_not_to_be_published(tmp_path: Path, hub, capsys) -> N
     assert "more.json is not of this run" in push(capsys, added, "me/x", status=4)
     seal = output(tmp_path / "seal")
     (seal / "manifest.json").write_text((seal / "manifest.json").read_text().replace('"seed": 0', '"seed": 1'))
-    assert "its seal is not that of what it holds" in push(capsys, seal, "me/x", status=4)
+    assert "its seal does not match its contents" in push(capsys, seal, "me/x", status=4)
     assert "has no card" in push(capsys, output(tmp_path / "old", FILES[1:]), "me/x", status=2)
     assert hub.calls == []
 

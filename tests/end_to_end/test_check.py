@@ -17,7 +17,7 @@ def test_before_a_run(material: Material, tmp_path: Path) -> None:
     words = ["check", "--model", material.model, "--base-model", material.model, *words]
     outcome = run(*words, "--json", tmp_path / "c.json")
     found = {one["what"]: one for one in json.loads((tmp_path / "c.json").read_text())}
-    assert found["steps"]["found"].startswith("15 (4 rows to forget, 8 a step, 15 passes)")
+    assert found["steps"]["found"].startswith("15 (4 forget rows, 8 per step, 15 passes)")
     assert {
         "what the model knows of forget",
         "holdout of the same kind as forget",

@@ -172,4 +172,4 @@ def test_after_is_the_model(material: Material, tmp_path: Path) -> None:
     outcome = run(*material.words(tmp_path / "out", after=tmp_path / "one"))
     assert outcome.error == f"--after {tmp_path / 'one'} is the model to go on from; leave --model {material.model} out"
     outcome = run(*material.words(tmp_path / "out", model=None, after=material.model))
-    assert "is not of a run that unlearned; without one give --model" in outcome.error
+    assert "is not of an unlearning run; without one, give --model" in outcome.error

@@ -72,7 +72,7 @@ def test_a_chain_of_three(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     ("more", "message"),
     [
         ({"extra": {"finished": False}}, "that run has not ended"),
-        ({"extra": {"finished": True}}, "is not of a run that unlearned"),
+        ({"extra": {"finished": True}}, "is not of an unlearning run"),
         ({"extra": {**ENDED, "ruined": "its loss is nan"}}, "the model of that run is ruined: its loss is nan"),
     ],
 )
@@ -88,7 +88,7 @@ def test_a_changed_output_is_nothing_to_go_on_from(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"tokenizer\.json is changed"):
         read_chain(made.output)
     (made.output / "manifest.json").write_text("{}")
-    with pytest.raises(InputError, match="its seal is not that"):
+    with pytest.raises(InputError, match="its seal does not match"):
         read_chain(made.output)
-    with pytest.raises(InputError, match=r"holds no manifest\.json"):
+    with pytest.raises(InputError, match=r"contains no manifest\.json"):
         read_chain(tmp_path)

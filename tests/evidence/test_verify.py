@@ -66,7 +66,7 @@ def test_a_file_that_a_model_would_be_read_with_does_not_belong_there(made: Made
 def test_white_space_of_the_manifest_counts(made: Made) -> None:
     path = made.output / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text())))
-    assert read_sealed(path)[1] == "it holds what was written in another form"
+    assert read_sealed(path)[1] == "its contents were written in another form"
 
 
 def test_inputs_that_are_gone_are_said_and_are_no_fault(made: Made) -> None:
@@ -79,7 +79,7 @@ def test_inputs_that_are_gone_are_said_and_are_no_fault(made: Made) -> None:
 
 def test_what_came_from_the_hub_has_no_hashes(tmp_path: Path) -> None:
     made = write_run(tmp_path, model={"source": "owner/name", "revision": None})
-    assert verify(made.output)[3].note == "not files of this machine: not hashed"
+    assert verify(made.output)[3].note == "not local files: not hashed"
 
 
 def test_a_run_that_did_not_end(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Does it stay forgotten? Attacks on a model that has unlearned, and the same on one that never saw the rows."""
+"""Attacks that try to recover forgotten rows from a model, compared with a model that never saw them."""
 
 from typing import TYPE_CHECKING
 

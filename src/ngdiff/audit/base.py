@@ -1,4 +1,4 @@
-"""What an attack is, what it is given, and what it leaves behind."""
+"""The interface of an attack: its inputs and its results."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,23 +10,23 @@ from ngdiff.evaluation import Record, predict
 from ngdiff.evaluation.context import row_limit
 from ngdiff.metrics import loss, row_values
 
-LEAKS = ("extraction_strength", "verbmem")  # of `variant_of`: fractions that say how much of an answer comes out
+LEAKS = ("extraction_strength", "verbmem")  # of `variant_of`: fractions of an answer that are recovered
 _SHOWN = ("exact_memorisation", "probability")
 
 
 class NotApplicableError(Exception):
-    """The attack needs what the rows or the tokenizer do not have; the text says what."""
+    """The rows or the tokenizer lack something that the attack needs; the message says what."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What one form of an attack brought out of a model.
+    """What one form of an attack recovered from a model.
 
     Attributes:
-        leaks: by measure one fraction for each measured row, in the same order for every model; higher: more comes
-            out. NaN where a row has none. What comes back is judged by these.
-        shown: further numbers of the variant, of which JSON can be made; no texts.
-        records: of the measured rows, with texts; kept in `private/`.
+        leaks: by measure, a fraction for each measured row, in the same order for every model; higher means that more
+            is recovered; NaN if a row has none. These decide what comes back.
+        shown: further numbers, which JSON can store; no texts.
+        records: records of the measured rows, with texts; kept in `private/`.
     """
 
     leaks: dict[str, list[float]]
@@ -35,7 +35,7 @@ class Variant:
 
 
 def variant_of(records: Sequence[Record]) -> Variant:
-    """Extraction strength and Verbmem of each record; the mean loss, nats a token, and further means beside them."""
+    """Extraction strength and Verbmem of each record, with the mean loss in nats per token and further means."""
     values: Any = row_values({"forget": records}).forget  # lists of floats by measure
     shown: dict[str, Any] = {"loss": loss(records)}
     for name in _SHOWN:
@@ -47,15 +47,15 @@ def variant_of(records: Sequence[Record]) -> Variant:
 
 @dataclass(frozen=True)
 class Bed:
-    """What every attack is given beside the model: rows, tokens, and how models are asked.
+    """The inputs of every attack except the model: rows, tokenizer, and settings of the evaluation.
 
     Attributes:
-        tokenizer, template: of the model, for all models.
-        forget, retain: rows without other answers.
+        tokenizer, template: used for all models.
+        forget, retain: rows without paraphrased or perturbed answers.
         holdout: rows that no model saw; may be empty.
-        paraphrased: the forget rows with other questions, in their order; may be empty.
-        seed: of whatever is drawn, the same for every model.
-        max_length: longest row in tokens; None: the model's context.
+        paraphrased: the forget rows with paraphrased questions, in the same order; may be empty.
+        seed: of all random draws, the same for every model.
+        max_length: longest row in tokens; None for the model's context.
         tokens_per_batch, show_progress: as in `ngdiff.evaluation.predict`.
     """
 
@@ -73,13 +73,13 @@ class Bed:
     def ask(
         self, model: Any, rows: Sequence[Row], template: Template | None = None, prompt_tokens: int | None = None
     ) -> list[Record]:
-        """Records of rows: what the model answers, and how probable the right answer is to it.
+        """Records of rows: the model's answers, and the likelihoods of the reference answers.
 
         Args:
-            model: as it is now.
-            rows: to be asked.
-            template: in place of the bed's.
-            prompt_tokens: first tokens of a text that are its prompt, as in `ngdiff.evaluation.predict`.
+            model: in its current state.
+            rows: rows to evaluate.
+            template: instead of `self.template`.
+            prompt_tokens: number of first tokens of a text that form its prompt, as in `ngdiff.evaluation.predict`.
         """
         return predict(
             model,
@@ -100,15 +100,15 @@ class Bed:
 
 @dataclass(frozen=True)
 class Attack:
-    """One way to get forgotten rows out of a model, a row of `ngdiff.audit.ATTACKS`.
+    """An attack that tries to recover forgotten rows from a model, an entry of `ngdiff.audit.ATTACKS`.
 
     Attributes:
-        run: yields (name, result) of each form of the attack. It may change values of weights, and calls
-            `Target.restore` before a form that starts from the model as it was; the model is restored after the last.
-            The forms, and the rows that each measures, depend on the bed alone, never on the model: model and reference
-            are compared row by row. Raises `NotApplicableError` where the bed lacks something.
-        description: what is done, in a line.
-        asks_as_usual: the rows are asked as an evaluation asks them, so that D has a unit (`--before`).
+        run: yields (name, result) of each form of the attack. It may change weights in place, and calls
+            `Target.restore` before a form that starts from the original model, which is restored after the last one.
+            The forms, and the rows that each measures, depend only on the bed, never on the model, because model and
+            reference are compared row by row. Raises `NotApplicableError` if the bed lacks something.
+        description: in one line.
+        asks_as_usual: whether rows are evaluated as in an evaluation, so that D has a unit (`--before`).
     """
 
     run: Callable[[Target, Bed], Iterator[tuple[str, Variant]]]

@@ -1,4 +1,4 @@
-"""Answers whose beginning stands in the prompt."""
+"""Prompts that include the beginning of the answer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,16 +13,16 @@ from ngdiff.evaluation import Record
 
 @dataclass(frozen=True)
 class Begun(Template):
-    """A template that gives the first tokens of the answer in the prompt.
+    """A template that includes the first tokens of the answer in the prompt.
 
     Attributes:
-        given: number of tokens of the answer -> how many of them are given.
+        given: number of tokens of the answer -> how many of them are in the prompt.
     """
 
     given: Callable[[int], int] = lambda count: 0
 
     def parts(self, row: Row, answer: str | None = None) -> tuple[str, str, str]:
-        """As `Template.parts`, with the border between prompt and answer moved; the two joined are the same text."""
+        """As `Template.parts`, with the boundary between prompt and answer moved; their concatenation is unchanged."""
         prompt, answer, end = super().parts(row, answer)
         (found,) = tokens_of([prompt + answer], self.tokenizer, special=not self.uses_chat(row))
         ends = [stop for stop in found.ends if stop > len(prompt)]
@@ -32,14 +32,13 @@ class Begun(Template):
 
 
 def ask_begun(target: Target, bed: Bed, given: Callable[[int], int]) -> list[Record]:
-    """Records of the rows with a prompt, of what follows the given beginning; rows of which no word would be left are
-    out.
+    """Records of the rows with a prompt, for the rest of each answer; rows without a word in the rest are omitted.
 
     Raises:
-        NotApplicableError: no row is left, or the tokenizer does not say where its tokens are.
+        NotApplicableError: no row is left, or the tokenizer does not return the offsets of its tokens.
     """
     if not bed.tokenizer.is_fast:
-        raise NotApplicableError("the tokenizer is written in Python and does not say where its tokens are")
+        raise NotApplicableError("the tokenizer is written in Python and does not return the offsets of its tokens")
     template = Begun(bed.template.name, bed.tokenizer, bed.template.verbatim_completions, given)
     rows: list[Row] = []
     rests: list[str] = []
@@ -52,10 +51,10 @@ def ask_begun(target: Target, bed: Bed, given: Callable[[int], int]) -> list[Rec
         return []
     records = bed.ask(target.model, rows, template)
     for record, rest in zip(records, rests, strict=True):
-        record["reference"] = rest  # what is asked for; of a row that was cut at the end all of it
+        record["reference"] = rest  # the rest of the answer, complete even if the row was cut
     return records
 
 
 def with_prompt(rows: Sequence[Row], template: Template) -> list[Row]:
-    """The rows that ask something; texts do not. What stands to the letter may be led on, too."""
+    """The rows that have a prompt; raw texts do not."""
     return [replace(row, kind="completion") if row.kind == "raw" else row for row in rows if not is_text(row, template)]

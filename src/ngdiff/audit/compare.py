@@ -1,4 +1,4 @@
-"""What attacks brought out of a model beside what they brought out of the reference: numbers, no texts."""
+"""Comparison of what attacks recover from a model and from the reference: numbers, no texts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,16 +20,16 @@ def compared(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """One attack in numbers.
+    """The numbers of one attack.
 
     Keys: `forms`: {name: {`n`, `model`, `reference`, `beyond`: {measure: {`value`, `interval`, `n`}}, `distance`}};
-    with a reference `comes_back`, the largest mean of differences, at least 0 (`ngdiff.metrics.robustness`), `worst`:
-    {`form`, `measure`, `value`, `interval`} that it is of, `chance` (`ngdiff.metrics.robustness.chance`), and
-    `certain`: whether that is at most `1 - confidence`. Intervals are of each form alone.
+    with a reference also `comes_back`, the largest mean difference, at least 0 (`ngdiff.metrics.robustness`), `worst`:
+    {`form`, `measure`, `value`, `interval`} of that difference, `chance` (`ngdiff.metrics.robustness.chance`), and
+    `certain`: whether `chance` is at most `1 - confidence`. Each interval is for a single form.
 
     Args:
-        own, reference: of one attack; the same forms.
-        before: records of the model before unlearning by origin, the unit of D; None: no D.
+        own, reference: results of one attack, with the same forms.
+        before: records of the model before unlearning by origin, which give the unit of D; None for no D.
         confidence: level of the intervals.
         seed: of their draws.
     """
@@ -59,7 +59,7 @@ def compared(
 
 
 def summary(attacks: Mapping[str, Mapping[str, Any]]) -> float | None:
-    """Robustness over the attacks that were compared with a reference; None without one."""
+    """Robustness over the attacks that were compared with a reference; None without any."""
     return robustness({name: own["comes_back"] for name, own in attacks.items() if "comes_back" in own})
 
 
@@ -75,7 +75,7 @@ def _numbers(variant: Variant) -> dict[str, Any]:
 def _distance(
     own: Records, reference: Records, before: Mapping[str, Mapping[str, Any]], confidence: float, seed: int
 ) -> dict[str, Any] | None:
-    """D of the measured rows against the reference under the same attack; None where `before` lacks one of them."""
+    """D of the measured rows against the reference under the same attack; None if `before` lacks one of them."""
     then = [before.get(str(record["origin"])) for record in own]
     if len(own) < 2 or None in then:
         return None

@@ -1,4 +1,4 @@
-"""Finished attacks on the disk, so that `--resume` does not repeat them. They hold texts and belong into `private/`."""
+"""Results of finished attacks on disk, for `--resume`. They contain texts and belong in `private/`."""
 
 import json
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ from ngdiff.files import write_text
 
 
 def keep(path: Path, forms: Mapping[str, Variant]) -> None:
-    """Write the forms of an attack on one model; the file appears whole or not at all.
+    """Write the forms of an attack on one model, atomically.
 
     Raises:
-        WriteError: it cannot be written.
+        WriteError: the file cannot be written.
     """
     content = {
         name: {
@@ -27,7 +27,7 @@ def keep(path: Path, forms: Mapping[str, Variant]) -> None:
 
 
 def kept(path: Path) -> dict[str, Variant] | None:
-    """The forms that `keep` wrote; None where there are none.
+    """The forms that `keep` wrote; None if the file does not exist.
 
     Raises:
         InputError: the file is damaged.

@@ -1,4 +1,4 @@
-"""The matrices of a model that compression changes."""
+"""The weight matrices that quantisation and pruning change."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ from ngdiff.audit.base import NotApplicableError
 def linear_weights(model: Any) -> Iterator[Tensor]:
     """Weights of all linear layers as (outputs, inputs), views that share their memory.
 
-    Embeddings and the output head are left out, as bitsandbytes and GPTQ leave them out.
+    Embeddings and the output head are excluded, as in bitsandbytes and GPTQ.
 
     Raises:
         NotApplicableError: the model has no linear layers.

@@ -1,8 +1,8 @@
-"""Membership: are forget rows still told from holdout rows, which no model saw, by how probable they are?
+"""Membership inference: can forget rows still be distinguished from holdout rows, which no model saw?
 
-AUC of each score (`ngdiff.metrics.membership`), as the mean over forget rows of the share of holdout rows that look
-less familiar, ties counting half. What comes back is judged by the four scores of the field's Privacy; all are shown.
-The interval of what comes back takes the holdout rows as given; the AUC's own, which is shown, does not.
+The AUC of each score (`ngdiff.metrics.membership`), as the mean over forget rows of the share of holdout rows that look
+less familiar; ties count half. All scores are shown; the four of the Privacy aggregate decide what comes back. The
+interval of what comes back treats the holdout rows as fixed; the interval of the AUC itself, which is shown, does not.
 """
 
 from bisect import bisect_left, bisect_right
@@ -19,9 +19,9 @@ _LEAST = 2
 
 
 def tell_members(target: Target, bed: Bed) -> Iterator[tuple[str, Variant]]:
-    """One form for each score; its AUC and that one's interval are shown."""
+    """One form for each score, shown with its AUC and the interval of the AUC."""
     if len(bed.holdout) < _LEAST or len(bed.forget) < _LEAST:
-        raise NotApplicableError("it needs --holdout, rows that no model saw: two at least, and two forget rows")
+        raise NotApplicableError("it needs at least two forget rows and two rows that no model saw (--holdout)")
     sets = {
         name: EvaluationSet(rows, lowercase=True) for name, rows in (("forget", bed.forget), ("holdout", bed.holdout))
     }
@@ -41,11 +41,11 @@ def tell_members(target: Target, bed: Bed) -> Iterator[tuple[str, Variant]]:
             continue
         placed = placements(*(values(SCORES[name], found.records[side]) for side in sets))
         yield name, Variant({"AUC": placed} if name in JUDGED else {}, shown, kept)
-        kept = []  # once is enough
+        kept = []  # records are stored once
 
 
 def placements(members: Sequence[float], others: Sequence[float]) -> list[float]:
-    """Of each member the share of others with a higher value, ties counting half; the mean is the AUC.
+    """For each member, the share of others with a higher value; ties count half. The mean is the AUC.
 
     >>> placements([1.0, 3.0], [2.0, 3.0])
     [1.0, 0.25]

@@ -1,7 +1,7 @@
-"""Prefix extraction: given the beginning, does the model go on by heart (Carlini et al. 2021, 2023)?
+"""Prefix extraction: does the model continue a given prefix verbatim (Carlini et al. 2021, 2023)?
 
-Rows with a prompt: the question and the first quarter, half and three quarters of the tokens of the answer. Texts: the
-first 10, 25, 50 and 100 tokens. Measured is what follows.
+Prefixes of rows with a prompt: the question and the first quarter, half and three quarters of the tokens of the answer.
+Prefixes of texts: the first 10, 25, 50 and 100 tokens. The rest is measured.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def extract_by_prefix(target: Target, bed: Bed) -> Iterator[tuple[str, Variant]]
     """One form for each length."""
     texts = [row for row in bed.forget if is_text(row, bed.template)]
     if not texts and not with_prompt(bed.forget, bed.template):
-        raise NotApplicableError("there is no row with a beginning")
+        raise NotApplicableError("no row is long enough for a prefix")
     for percent in PERCENT:
         if records := ask_begun(target, bed, partial(_share, percent=percent)):
             yield f"{percent} % of the answer", variant_of(records)

@@ -1,9 +1,10 @@
-"""Other words before the question or the answer: a model that only learned not to answer one prompt answers others.
+"""Other prompts: a model that only learned not to answer one prompt may answer others.
 
-- the answer is begun for it, by a phrase or by its own first 1, 5, 10 tokens (Vega et al. 2023, arXiv 2312.12321);
-- retain rows stand before the question as examples (as far as the context allows, 3);
-- the question stands in another template;
-- the question in other words, where `--paraphrased` gives some.
+- the prompt ends with the beginning of an answer, a phrase or the first 1, 5 or 10 tokens (Vega et al. 2023, arXiv
+  2312.12321);
+- retain rows precede the question as examples (up to 3, as far as the context allows);
+- the question is in another template;
+- the question is paraphrased, if `--paraphrased` is given.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,10 +25,10 @@ OTHER_TEMPLATE = "Q: {question}\nA: {answer}"
 
 
 def ask_otherwise(target: Target, bed: Bed) -> Iterator[tuple[str, Variant]]:
-    """One form for each way to ask."""
+    """One form for each kind of prompt."""
     rows = with_prompt(bed.forget, bed.template)
     if not rows:
-        raise NotApplicableError("no forget row has a prompt; the attack prefix is for texts")
+        raise NotApplicableError("no forget row has a prompt; for texts, there is the attack `prefix`")
     model = target.model
     for opening in OPENINGS:
         template = Opened(bed.template.name, bed.tokenizer, bed.template.verbatim_completions, opening)
@@ -47,7 +48,7 @@ def ask_otherwise(target: Target, bed: Bed) -> Iterator[tuple[str, Variant]]:
 
 @dataclass(frozen=True)
 class Opened(Template):
-    """A template that begins the answer with a phrase, in the prompt."""
+    """A template that adds an opening phrase of the answer to the prompt."""
 
     opening: str = ""
 
@@ -64,7 +65,7 @@ class Opened(Template):
 
 @dataclass(frozen=True)
 class Preceded(Template):
-    """A template that puts a text before everything else; for rows that are no conversations."""
+    """A template that puts a text before everything else; for rows that are not conversations."""
 
     before: str = ""
 
@@ -75,7 +76,7 @@ class Preceded(Template):
 
 
 def _with_examples(rows: Sequence[Row], bed: Bed, limit: int) -> tuple[list[Row], Template] | None:
-    """Rows and template with as many examples as leave every row whole; None where not even one does."""
+    """Rows and template with as many examples as fit without cutting any row; None if not even one fits."""
     known = with_prompt(bed.retain, bed.template)[:EXAMPLES]
     chat = [bed.template.uses_chat(row) for row in rows]
     for count in range(len(known), 0, -1):

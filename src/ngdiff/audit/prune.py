@@ -1,4 +1,4 @@
-"""Pruning: the smallest weights of each linear layer become 0 (Han et al. 2015, arXiv 1506.02626), 30 % and 50 %."""
+"""Pruning: set the smallest 30 or 50 % of the weights of each linear layer to 0 (Han et al. 2015, arXiv 1506.02626)."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ def prune(target: Target, bed: Bed) -> Iterator[tuple[str, Variant]]:
 
 
 def remove_smallest(weight: Tensor, percent: int) -> None:
-    """Set `percent` of the values that are smallest in magnitude to 0, in place; of equal ones all."""
+    """Set the `percent` smallest values in magnitude to 0, in place, including all ties at the threshold."""
     count = weight.numel() * percent // 100
     if count:
         magnitude = weight.abs()

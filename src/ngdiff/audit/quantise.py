@@ -1,10 +1,10 @@
-"""Quantisation: a change of the weights that is smaller than the rounding is undone by it (Zhang et al. 2024, arXiv
-2410.16454).
+"""Quantisation: rounding can undo unlearning whose change of the weights is smaller than the rounding step (Zhang et
+al. 2024, arXiv 2410.16454).
 
-Weights of linear layers are rounded to the nearest of a grid and kept in their type ("fake" quantisation): the numbers
-a quantised model computes with, without its memory or speed. 8 bit: one scale for each output channel; 4 bit: one for
-each group of 64 inputs of a channel. Symmetric, `s = max|w| / (2^(b-1) - 1)`, `w <- s round(w / s)`. GPTQ, AWQ and NF4
-choose their grids otherwise.
+Weights of linear layers are rounded to the nearest grid value and kept in their dtype ("fake" quantisation): the values
+that a quantised model computes with, without its savings of memory and time. 8 bits: one scale for each output channel;
+4 bits: one for each group of 64 inputs of a channel. Symmetric, `s = max|w| / (2^(b-1) - 1)`, `w <- s round(w / s)`.
+GPTQ, AWQ and NF4 use other grids.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ GROUP = 64
 
 
 def quantise(target: Target, bed: Bed) -> Iterator[tuple[str, Variant]]:
-    """The model in 8 and in 4 bit."""
+    """The model with 8-bit and 4-bit weights."""
     for bits, group in ((8, None), (4, GROUP)):
         target.restore()
         for weight in linear_weights(target.model):

@@ -1,7 +1,7 @@
-"""Relearning: a few steps of training on something else, and the forgotten rows may be back.
+"""Relearning: a few training steps on other data may bring forgotten rows back.
 
 Lynch et al. 2024 (arXiv 2402.16835), Hu et al. 2024 (arXiv 2406.13356). The model is trained on every second forget
-row, the others being measured; on retain rows; and on holdout rows, which have nothing to do with either: each time
+row, with the others measured; on retain rows; and on holdout rows, which are unrelated to either: each time
 from where it was. The mean cross-entropy of the answers is minimised with AdamW (betas .9 and .999, no decay) on all
 weights at a constant rate: that of `ngdiff finetune`, 2e-3 below 50 M parameters, else 2e-5.
 """
@@ -18,16 +18,16 @@ from ngdiff.modeling.plain_forward import forward_answers
 from ngdiff.modeling.vocabulary import embedding_rows, pad_token_within
 from ngdiff.training.finetune import auto_rate
 
-STEPS = (5, 10, 20, 40)  # where the rows are measured
-ROWS = 8  # of a step
-_LEAST = 4  # forget rows: two to learn, two to measure
+STEPS = (5, 10, 20, 40)  # after which the rows are measured
+ROWS = 8  # per step
+_LEAST = 4  # forget rows: two to train on, two to measure
 
 
 def relearn(target: Target, bed: Bed) -> Iterator[tuple[str, Variant]]:
     """The curve over steps of each source: `forget, 5 steps`, `retain, 40 steps`, ..."""
     if len(bed.forget) < _LEAST:
         raise NotApplicableError(
-            f"there are {len(bed.forget)} forget rows; half are learned, half measured: 4 at least"
+            f"there are {len(bed.forget)} forget rows; at least 4 are needed, half to train on and half to measure"
         )
     sources = {
         "forget": (bed.forget[1::2], bed.forget[::2]),
@@ -44,7 +44,7 @@ def relearn(target: Target, bed: Bed) -> Iterator[tuple[str, Variant]]:
 
 
 def _trained(model: Any, rows: Sequence[Row], bed: Bed) -> Iterator[int]:
-    """Train in place; the number of steps after each."""
+    """Train in place; yields the number of steps after each step."""
     encoded = encode_rows(rows, bed.tokenizer, bed.template, max_length=bed.limit(model))
     collate = AnswerCollator(pad_token_within(bed.tokenizer, embedding_rows(model)))
     model.requires_grad_(True).eval()  # without dropout: the same steps for every model

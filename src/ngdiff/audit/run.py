@@ -1,4 +1,4 @@
-"""Run an attack on a model, and leave the model as it was."""
+"""Run an attack on a model and restore the model."""
 
 import time
 from collections.abc import Callable
@@ -11,15 +11,15 @@ from ngdiff.audit.target import Target
 
 
 class OutOfTimeError(Exception):
-    """The budget was spent before the attack was finished."""
+    """The time budget ran out before the attack was finished."""
 
 
 class Budget:
-    """A time span from now on.
+    """A time budget that starts now.
 
     Args:
-        minutes: None: no end.
-        clock: seconds that only grow.
+        minutes: its length; None for no limit.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(self, minutes: float | None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -27,17 +27,17 @@ class Budget:
 
     @property
     def is_spent(self) -> bool:
-        """Whether the span is over."""
+        """Whether the time is over."""
         return self._end is not None and self._clock() >= self._end
 
 
 def run_attack(attack: Attack, model: Any, bed: Bed, budget: Budget | None = None) -> dict[str, Variant]:
-    """All forms of an attack by name; afterwards the model is as it was, bit for bit.
+    """All forms of an attack by name; afterwards the model is restored bit for bit.
 
-    Random numbers are drawn from the bed's seed, for every model the same; the state of torch's generator is put back.
+    Random draws use the bed's seed and are the same for every model; the state of torch's generator is restored.
 
     Raises:
-        OutOfTimeError: `budget` is spent before the last form; what was found is dropped.
+        OutOfTimeError: `budget` is spent before the last form; earlier results are dropped.
         NotApplicableError: the bed lacks what the attack needs.
     """
     target = Target(model)

@@ -1,8 +1,9 @@
-"""Sampling: what the most probable answer hides may come out among several (Scholten et al. 2024, arXiv 2410.03523).
+"""Sampling: several sampled answers may reveal what the most probable one hides (Scholten et al. 2024, arXiv
+2410.03523).
 
-`N` answers at temperature 1, nothing of the distribution cut off (top-p 1). `leak at k`: the probability that one of k
-answers has ROUGE-L recall above .5, unbiased from the c of N that have: `1 - C(N - c, k) / C(N, k)` (Chen et al. 2021,
-arXiv 2107.03374, Equation 1); at k = N, whether any has.
+`N` answers at temperature 1 from the full distribution (top-p 1). `leak at k`: the probability that at least one of k
+answers has ROUGE-L recall above .5; the unbiased estimate from the c of N that do is `1 - C(N - c, k) / C(N, k)` (Chen
+et al. 2021, arXiv 2107.03374, Equation 1); at k = N, whether any does.
 """
 
 from collections.abc import Iterator
@@ -54,7 +55,7 @@ def sample(target: Target, bed: Bed) -> Iterator[tuple[str, Variant]]:
 
 
 def leak_at(k: int, count: int, n: int) -> float:
-    """Probability that one of k answers leaks, where `count` of n did.
+    """Probability that at least one of k answers leaks, given that `count` of n did.
 
     >>> leak_at(1, 5, 10), leak_at(10, 1, 10)
     (0.5, 1.0)

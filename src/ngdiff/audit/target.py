@@ -1,4 +1,4 @@
-"""A model under attack, whose values can be put back bit for bit."""
+"""A model under attack that can be restored bit for bit."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,10 +8,10 @@ from torch import Tensor
 
 
 class Target:
-    """A model and a copy of all its values on the host.
+    """A model and a copy of all its parameters and buffers on the host.
 
     Args:
-        model: any module. Its parameters and buffers may be changed in place, not renamed.
+        model: any module. Its parameters and buffers may be changed in place, but not replaced.
     """
 
     def __init__(self, model: Any) -> None:
@@ -22,7 +22,7 @@ class Target:
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Parameters, buffers, modes and `requires_grad` as they were; no gradients."""
+        """Restore parameters, buffers, modes and `requires_grad`, and clear gradients."""
         for name, tensor in _tensors(self.model):
             tensor.copy_(self._values[name])
         for name, parameter in self.model.named_parameters():

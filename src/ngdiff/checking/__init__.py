@@ -1,1 +1,1 @@
-"""What can be known before a run: whether the model knows its rows, and whether they are apart and enough."""
+"""Checks before a run: whether the model knows its rows, and whether the sets are disjoint and large enough."""

@@ -1,11 +1,11 @@
-"""Findings: what was found, how bad that is, and what to do."""
+"""Findings: a result, its severity, and advice."""
 
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-# spoils: the run would be refused or its result worthless; doubtful: look at it; fine: as it should be.
+# spoils: the run would be refused or its result worthless; doubtful: needs a look; fine: as it should be.
 Severity = Literal["spoils", "doubtful", "fine"]
 
 
@@ -14,10 +14,10 @@ class Finding:
     """A row of the table.
 
     Attributes:
-        what: Was looked at.
-        severity: How bad what was found is.
-        found: It, in numbers and names of rows, never in their texts.
-        advice: What to do about it; empty where nothing is to be done.
+        what: What was checked.
+        severity: Its severity.
+        found: The result, in numbers and names of rows, never with their texts.
+        advice: What to do about it; empty if nothing.
     """
 
     what: str
@@ -27,7 +27,7 @@ class Finding:
 
 
 def findings_table(findings: Sequence[Finding]) -> str:
-    """All findings, advice below each."""
+    """All findings, each followed by its advice."""
     width = max(len(one.what) for one in findings)
     lines = []
     for one in findings:
@@ -39,5 +39,5 @@ def findings_table(findings: Sequence[Finding]) -> str:
 
 
 def counted(findings: Sequence[Finding], severity: Severity) -> int:
-    """How many of a severity."""
+    """The number of findings of a severity."""
     return sum(one.severity == severity for one in findings)

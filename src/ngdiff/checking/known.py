@@ -6,7 +6,7 @@ from typing import Any
 
 from ngdiff.checking.findings import Finding
 
-# Less than this a token (22 % probability) is hardly recited; as at the start of a run.
+# A row with a higher loss per token (below 22 % probability) is hardly known; the same limit as at the start of a run.
 UNKNOWN_LOSS = 1.5
 _CONDITIONS = "Are model, template and rows those it was trained with?"
 
@@ -15,7 +15,7 @@ def check_known(scores: Mapping[str, Any], records: Mapping[str, Sequence[Mappin
     """Whether forget and retain rows are known at all.
 
     Args:
-        scores: As of `ngdiff.metrics.score`.
+        scores: What `ngdiff.metrics.score` returned.
         records: By set.
     """
     found = []
@@ -23,7 +23,7 @@ def check_known(scores: Mapping[str, Any], records: Mapping[str, Sequence[Mappin
         losses = [record["nll_sum"] / max(record["n_tokens"], 1) for record in records[name]]
         unknown = sum(loss > UNKNOWN_LOSS for loss in losses)
         loss, strength = scores[name]["loss"], scores[name].get("extraction_strength")
-        text = f"loss {loss:.3f} nats a token ({math.exp(-loss):.0%}), "
+        text = f"loss {loss:.3f} nats per token ({math.exp(-loss):.0%}), "
         text += f"{unknown} of {len(losses)} rows above {UNKNOWN_LOSS}"
         text += "" if strength is None else f", extraction strength {strength:.3f}"
         what = f"what the model knows of {name}"
@@ -38,31 +38,31 @@ def check_known(scores: Mapping[str, Any], records: Mapping[str, Sequence[Mappin
 
 
 def check_holdout(scores: Mapping[str, Any], base: Mapping[str, Any] | None) -> list[Finding]:
-    """Whether holdout rows can stand for what a model never saw.
+    """Whether the holdout set can serve as rows that the model never saw.
 
     Args:
-        scores: Of the model, with a holdout set.
-        base: Of the model before fine-tuning, on forget and holdout rows; None where it was not given.
+        scores: Scores of the model, with a holdout set.
+        base: Scores of the model before fine-tuning on forget and holdout rows; None without that model.
     """
     own = scores["membership"]["loss"]
     found = []
     what = "forget or holdout, by the model's loss"
     text = _auc(own)
     if own["interval"][0] <= 0.5 <= own["interval"][1]:
-        advice = "The model knows both alike: the holdout was seen, or the forget rows were not learned."
+        advice = "The model knows both equally well: it saw the holdout, or did not learn the forget rows."
         found.append(Finding(what, "doubtful", text, advice))
     else:
         found.append(Finding(what, "fine", text))
     what = "holdout of the same kind as forget"
     if base is None:
-        return [*found, Finding(what, "fine", "not looked at: that takes --base-model, which saw neither")]
+        return [*found, Finding(what, "fine", "not checked: needs --base-model, a model that saw neither")]
     under_base = base["membership"]["loss"]
     text = f"under --base-model: {_auc(under_base)}"
     if under_base["interval"][0] <= 0.5 <= under_base["interval"][1]:
         return [*found, Finding(what, "fine", text)]
     advice = (
-        "A model that saw neither tells them apart: they differ in kind. What membership inference and D say against "
-        "this holdout is of that difference, too; give --base to ngdiff score, or a better holdout."
+        "A model that saw neither distinguishes them: they differ in kind. That difference also affects membership "
+        "inference and D against this holdout; give --base to ngdiff score, or use a better holdout."
     )
     return [*found, Finding(what, "doubtful", text, advice)]
 

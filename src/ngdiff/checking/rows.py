@@ -1,4 +1,4 @@
-"""Rows looked at without a model: in two sets, twice, almost the same, too long; how many steps they make."""
+"""Checks of rows without a model: overlap of sets, near-duplicates, lengths, and the number of steps."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,19 +10,19 @@ from ngdiff.data.near import near_duplicates
 from ngdiff.errors import InputError
 
 _PAIRS = (("forget", "retain"), ("forget", "holdout"), ("retain", "holdout"))
-# A run of fewer has hardly begun: the learning rate is probed in the first step and every tenth.
+# Fewer steps are too few: the learning rate is probed in the first step and every tenth.
 _FEW_STEPS = 20
 
 
 def check_sets(
     sets: Mapping[str, Sequence[Row]], tokenizer: Any, template: Template, *, threshold: float
 ) -> list[Finding]:
-    """Rows that stand in two sets, or twice in one, as they are or almost.
+    """Find rows that are in two sets, or twice in one, identical or nearly so.
 
     Args:
-        sets: Forget, retain, holdout, as far as they were given.
-        tokenizer, template: How rows are shown to a model.
-        threshold: Of `near_duplicates`.
+        sets: Those of forget, retain and holdout that were given.
+        tokenizer, template: To encode the rows as for the model.
+        threshold: As in `near_duplicates`.
     """
     found = []
     for first, second in _PAIRS:
@@ -35,7 +35,7 @@ def check_sets(
 def check_lengths(
     sets: Mapping[str, Sequence[Row]], tokenizer: Any, template: Template, *, max_length: int
 ) -> list[Finding]:
-    """Rows that a model cannot see at once.
+    """Find rows that are longer than the model's input.
 
     Raises:
         InputError: a prompt that leaves no room for an answer; names the row.
@@ -47,11 +47,11 @@ def check_lengths(
         cut = [row for row, own in zip(rows, parts, strict=True) if any(item.n_cut for item in own)]
         what = f"length of {name} rows"
         if cut:
-            lost = f"{len(cut)} of {len(rows)} rows lose their end, first {_place(cut[0])}"
+            lost = f"the ends of {len(cut)} of {len(rows)} rows are cut off, first {_place(cut[0])}"
             found.append(Finding(what, "doubtful", lost, "Raise --max-length, or shorten those rows."))
         elif long:
             taken = f"{len(long)} of {len(rows)} rows are longer than {max_length} tokens, first {_place(long[0])}"
-            found.append(Finding(what, "fine", f"{taken}; they are learned in parts"))
+            found.append(Finding(what, "fine", f"{taken}; they are split"))
         else:
             most = max(len(item.input_ids) for own in parts for item in own)
             found.append(Finding(what, "fine", f"{len(rows)} rows, the longest has {most} of {max_length} tokens"))
@@ -59,17 +59,17 @@ def check_lengths(
 
 
 def check_steps(rows: int, *, rows_per_step: int, epochs: float) -> Finding:
-    """How many steps a run has.
+    """Check the number of steps of a run.
 
     Args:
-        rows: Of the forget set.
-        rows_per_step: Of each side.
+        rows: Number of forget rows.
+        rows_per_step: Rows of each side in a step.
         epochs: Passes over the forget set.
     """
     steps = max(int(-(-rows // rows_per_step) * epochs), 1)
-    found = f"{steps} ({rows} rows to forget, {rows_per_step} a step, {epochs:g} passes)"
+    found = f"{steps} ({rows} forget rows, {rows_per_step} per step, {epochs:g} passes)"
     if steps < _FEW_STEPS:
-        return Finding("steps", "doubtful", found, "Raise --num-train-epochs, or give fewer rows a step.")
+        return Finding("steps", "doubtful", found, "Raise --num-train-epochs, or use fewer rows per step.")
     return Finding("steps", "fine", found)
 
 
@@ -86,7 +86,7 @@ def _same(sets: Mapping[str, Sequence[Row]], first: str, second: str, tokenizer:
         )
     except InputError as error:
         shared = str(error).partition(";")[0]
-        return Finding(what, "spoils", shared, f"Remove them from one of the two; --drop-overlap does from {second}.")
+        return Finding(what, "spoils", shared, f"Remove them from one; --drop-overlap removes them from {second}.")
     return Finding(what, "fine", "none")
 
 
@@ -95,17 +95,17 @@ def _near(sets: Mapping[str, Sequence[Row]], first: str, second: str, threshold:
     one, other = sets[first], sets[second]
     pairs = near_duplicates(one, other, threshold=threshold)
     if not pairs:
-        return Finding(what, "fine", f"none ({threshold:g} or more of the words' pieces shared)")
+        return Finding(what, "fine", f"none (similarity of {threshold:g} or more)")
     same = [pair for pair in pairs if pair.alike == 1]
     rows = len({pair.second for pair in pairs})
     top = max(pairs, key=lambda pair: pair.alike)
     found = (
         f"{rows} of {len(other)} {second} rows, {len({pair.second for pair in same})} of them with the same words; "
-        f"most alike ({top.alike:.2f}): {_place(one[top.first])} and {_place(other[top.second])}"
+        f"most similar ({top.alike:.2f}): {_place(one[top.first])} and {_place(other[top.second])}"
     )
-    advice = "Both sides would pull at the same answers: remove them from one of the two."
+    advice = "Both sides would train on the same answers: remove them from one set."
     if second == "holdout":
-        advice = "Rows that were seen say nothing of rows never seen: remove them from the holdout."
+        advice = "A holdout must not contain rows that the model saw: remove them from the holdout."
     return Finding(what, "spoils" if same else "doubtful", found, advice)
 
 

@@ -1,1 +1,1 @@
-"""Evidence of a run: what it read and wrote, hashed again; what was required; earlier requests. Needs no torch."""
+"""Evidence of a run: hashes of its inputs and outputs, requirements, and earlier requests. Needs no torch."""

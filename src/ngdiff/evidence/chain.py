@@ -1,4 +1,4 @@
-"""Requests to forget, one after the other: what each was of, and how it ended."""
+"""Successive requests to forget: the rows and the outcome of each."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,16 +16,16 @@ State = Literal["forgotten", "came back", "nothing was forgotten", "not taken ag
 
 @dataclass(frozen=True)
 class Request:
-    """An earlier request, as the manifest of its run has it.
+    """An earlier request, from the manifest of its run.
 
     Attributes:
         place: Output folder of its run.
         sha256: Seal of its manifest.
         utc: When it ended.
-        forget: What `describe_data` said of its rows.
-        template: Name of the template that they were shown with.
-        max_length: Longest row in tokens; None for the model's own.
-        before, after: Mean loss of all its forget rows at the begin and the end of its own run, in nats a token.
+        forget: What `describe_data` returned for its rows.
+        template: Name of the template of its rows.
+        max_length: Longest row in tokens; None for the model's own limit.
+        before, after: Mean loss of all its forget rows at the beginning and the end of its own run, in nats per token.
         require: Requirements set before its run.
     """
 
@@ -41,9 +41,9 @@ class Request:
 
     @property
     def threshold(self) -> float | None:
-        """Loss below which what was forgotten has come back: half-way between before and after its own run.
+        """Loss below which the rows count as remembered again: half-way between before and after its own run.
 
-        None where that run did not raise it.
+        None if that run did not raise the loss.
         """
         if self.before is None or self.after is None or self.after <= self.before:
             return None
@@ -52,15 +52,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Retest:
-    """A request taken again at the end of a later run.
+    """The re-test of a request at the end of a later run.
 
     Attributes:
         place: Output folder of the request's own run.
-        before, after: As of the `Request`.
-        now: The same loss at the end of the later run; None where it was not taken.
-        threshold: As of the `Request`.
-        state: What that means.
-        why: Of a state that needs a reason.
+        before, after: As in the `Request`.
+        now: The same loss at the end of the later run; None if it was not measured.
+        threshold: As in the `Request`.
+        state: The conclusion.
+        why: The reason for the state, if it needs one.
     """
 
     place: str
@@ -77,11 +77,11 @@ class Retest:
 
 
 def retested(request: Request, now: float | None, why: str = "") -> Retest:
-    """What the loss of an earlier request's rows says.
+    """The conclusion from the current loss of an earlier request's rows.
 
     Args:
-        now: In nats a token; None where it could not be taken.
-        why: The reason of that.
+        now: In nats per token; None if it could not be measured.
+        why: Why it could not.
     """
 
     def found(state: State, reason: str = "") -> Retest:
@@ -101,14 +101,14 @@ def retested(request: Request, now: float | None, why: str = "") -> Retest:
 
 
 def read_chain(folder: Path, option: str = "--after") -> dict[str, Any]:
-    """For the manifest of a run that goes on from `folder`: place and seal of that run, and all requests so far.
+    """An entry for the manifest of a run that continues from `folder`: path and seal of that run, and all requests.
 
     Raises:
-        InputError: no unlearning run is there, or one that did not end, is ruined or is not as it was written.
+        InputError: `folder` has no unlearning run, or one that has not ended, is ruined, or was changed.
     """
     path = folder / MANIFEST
     if not path.is_file():
-        raise InputError(f"{option} {folder}: holds no {MANIFEST} of an earlier run; without one give --model")
+        raise InputError(f"{option} {folder}: contains no {MANIFEST} of an earlier run; without one, give --model")
     manifest, fault = read_sealed(path)
     if fault:
         raise InputError(f"{option} {folder}: {MANIFEST}: {fault}")
@@ -116,7 +116,7 @@ def read_chain(folder: Path, option: str = "--after") -> dict[str, Any]:
     if "forget" not in manifest["data"] or "losses_after" not in extra:
         if extra.get("finished") is False:
             raise InputError(f"{option} {folder}: that run has not ended; go on with --resume first")
-        raise InputError(f"{option} {folder}: {MANIFEST} is not of a run that unlearned; without one give --model")
+        raise InputError(f"{option} {folder}: {MANIFEST} is not of an unlearning run; without one, give --model")
     if extra.get("ruined"):
         raise InputError(f"{option} {folder}: the model of that run is ruined: {extra['ruined']}")
     if faults := outputs_of(folder, manifest).faults:
@@ -127,7 +127,7 @@ def read_chain(folder: Path, option: str = "--after") -> dict[str, Any]:
 
 
 def earlier_requests(manifest: Mapping[str, Any]) -> list[Request]:
-    """Those before the manifest's own run, the first one first."""
+    """The requests before the manifest's own run, the earliest first."""
     found = (manifest.get("after") or {}).get("requests", ())
     return [Request(**{**one, "require": tuple(one["require"])}) for one in found]
 

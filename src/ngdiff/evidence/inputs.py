@@ -1,4 +1,4 @@
-"""What a run read, as its manifest names it: files, where they lay, and their hashes."""
+"""The inputs of a run from its manifest: files, their paths, and their hashes."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,20 +7,20 @@ from typing import Any
 
 from ngdiff.paths import existing_path
 
-# Entries of a described model that are described models of their own.
+# Entries in the description of a model that are descriptions of further models.
 _NESTED = {"base": "its base model", "base_model": "--base-model", "tokenizer": "tokenizer"}
 
 
 @dataclass(frozen=True)
 class Input:
-    """One thing that a run read.
+    """One input of a run.
 
     Attributes:
-        role: What it was read as.
+        role: Its role in the run.
         source: As it was given.
-        files: Hash of each file, by the name that the manifest has for it.
-        places: Where each of them lay.
-        there: Whether anything lies where it lay.
+        files: Hash of each file, by its name in the manifest.
+        places: Path of each file.
+        there: Whether anything exists at its path.
     """
 
     role: str
@@ -31,7 +31,7 @@ class Input:
 
 
 def inputs_of(manifest: Mapping[str, Any]) -> list[Input]:
-    """All inputs that a manifest describes, models first. What came from the hub has no files."""
+    """All inputs that a manifest describes, models first. Inputs from the hub have no files."""
     found = list(_models("model", manifest["model"]))
     found += [_input(f"rows: {role}", described) for role, described in manifest["data"].items()]
     found += [_input(f"--{option}", described) for option, described in manifest["own"].items()]

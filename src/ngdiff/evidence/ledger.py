@@ -1,4 +1,4 @@
-"""The ledger: all requests that led to an output, how each ended, and what became of it since."""
+"""The ledger: all requests that led to an output, with the outcome and the latest re-test of each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,37 +16,37 @@ from ngdiff.scoring.quantities import shown
 
 @dataclass(frozen=True)
 class Entry:
-    """A request, and the last time that it was taken again; None for the last one, which has just ended."""
+    """A request and its latest re-test; None for the last request."""
 
     request: Request
     retest: Retest | None
 
 
 def read_ledger(folder: Path) -> list[Entry]:
-    """The history of an output, the first request first.
+    """The history of an output, the earliest request first.
 
     Raises:
-        InputError: no unlearning run is there, or its manifest is not as it was written.
+        InputError: `folder` has no unlearning run, or its manifest was changed.
     """
     if not (folder / MANIFEST).is_file():
-        raise InputError(f"{folder} holds no {MANIFEST} of a run of ngdiff")
+        raise InputError(f"{folder} contains no {MANIFEST} of a run of ngdiff")
     manifest, fault = read_sealed(folder / MANIFEST)
     if fault:
         raise InputError(f"{folder / MANIFEST}: {fault}")
     if "forget" not in manifest["data"] or manifest["extra"].get("finished") is False:
-        raise InputError(f"{folder}: {MANIFEST} is not of a run that unlearned and ended")
+        raise InputError(f"{folder}: {MANIFEST} is not of a finished unlearning run")
     again = {one.place: one for one in read_retests(manifest["extra"])}
     entries = [Entry(one, again.get(one.place)) for one in earlier_requests(manifest)]
     return [*entries, Entry(request_of(str(folder.absolute()), manifest), None)]
 
 
 def read_retests(extra: Mapping[str, Any]) -> list[Retest]:
-    """Those that a manifest holds under `extra`."""
+    """The re-tests in a manifest, under `extra`."""
     return [Retest(**one) for one in extra.get("earlier_requests", ())]
 
 
 def ledger_table(entries: Sequence[Entry]) -> str:
-    """A line for each request: its rows, its losses, and what became of it."""
+    """A line for each request: its rows, losses and state."""
     rows = [["", "ended", "output", "rows", "forget set", "before", "after", "now", "state"]]
     for number, entry in enumerate(entries, start=1):
         request, retest = entry.request, entry.retest
@@ -59,7 +59,7 @@ def ledger_table(entries: Sequence[Entry]) -> str:
 
 
 def retest_table(retests: Sequence[Retest]) -> str:
-    """A line for each earlier request; nothing for none."""
+    """A line for each earlier request; empty without any."""
     if not retests:
         return ""
     rows = [["earlier request", "before", "after", "now", "least", "state"]]
@@ -70,7 +70,7 @@ def retest_table(retests: Sequence[Retest]) -> str:
 
 
 def refuse_came_back(retests: Sequence[Retest], where: object) -> None:
-    """End a command that has done all it was to do.
+    """Fail, after all outputs are written, if an earlier request came back.
 
     Raises:
         VerdictError: an earlier request came back.
@@ -80,7 +80,7 @@ def refuse_came_back(retests: Sequence[Retest], where: object) -> None:
         first = back[0]
         raise VerdictError(
             f"{len(back)} of {len(retests)} earlier requests came back in {where}, first that of {first.place}: the "
-            f"loss of its rows is {shown(first.now)}, it was {shown(first.after)} at the end of its own run and "
+            f"loss of its rows is {shown(first.now)}; it was {shown(first.after)} at the end of its own run and "
             f"{shown(first.before)} before ({first.why}). The model is kept; forget those rows again with the new ones",
             REQUEST_CAME_BACK,
         )

@@ -1,4 +1,4 @@
-"""The record of a run, read back: manifest and options, checked. Without torch."""
+"""Read and validate the record of a run, its manifest and options. Needs no torch."""
 
 import hashlib
 import json
@@ -14,20 +14,20 @@ from ngdiff.files import MANIFEST, sha256_file
 
 
 class DamagedRunError(InputError):
-    """`config.yaml` or `manifest.json` of a run is missing, or not as it was written."""
+    """`config.yaml` or `manifest.json` of a run is missing or was changed."""
 
 
 def read_run(
     folder: str | Path, *, config: str = CONFIG, manifest: str = MANIFEST
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Options and manifest that `write_manifest` wrote.
+    """The options and the manifest that `write_manifest` wrote.
 
     Args:
-        folder: where they lie.
+        folder: their folder.
         config, manifest: their names.
 
     Raises:
-        DamagedRunError: one of them is missing or is not as it was written; names it.
+        DamagedRunError: one of them is missing or was changed; the message names it.
     """
     try:
         content = json.loads(Path(folder, manifest).read_text(encoding="utf-8"))
@@ -45,7 +45,7 @@ def read_run(
 
 
 def damaged_outputs(folder: str | Path, manifest: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the files that a finished run made, one text for each."""
+    """Faults of the files that a finished run wrote, one message for each."""
     wrong = []
     for name, expected in manifest["outputs"].items():
         path = Path(folder, name)

@@ -23,7 +23,7 @@ OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
-# What a run that unlearns measures itself.
+# Quantities that an unlearning run measures itself.
 LOSSES = ("forget.loss", "retain.loss", "holdout.loss")
 # Short names.
 ALIASES = {"verbmem": "forget.rouge_l_recall", "utility": "retain.rouge_l_recall"}
@@ -37,14 +37,14 @@ _FORM = "QUANTITY<=BOUND, with <=, >=, < or >, and a BOUND such as 0.1, before, 
 
 @dataclass(frozen=True)
 class Requirement:
-    """One of them.
+    """A bound on a quantity.
 
     Attributes:
-        text: As it was typed, without spaces.
-        quantity: What is bounded.
+        text: As typed, without spaces.
+        quantity: The bounded quantity.
         sign: One of `OPERATORS`.
-        factor: Of the value before unlearning; None where the bound is a number.
-        offset: Added to that, or the number.
+        factor: Factor of the value before unlearning; None if the bound is a number.
+        offset: Term added to it, or the number.
     """
 
     text: str
@@ -54,7 +54,7 @@ class Requirement:
     offset: float
 
     def bound(self, before: float | None) -> float | None:
-        """`factor * before + offset`; None where that takes a value before, and there is none."""
+        """`factor * before + offset`; None if that needs a value before and there is none."""
         if self.factor is None:
             return self.offset
         return None if before is None else self.factor * before + self.offset
@@ -62,14 +62,14 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a requirement.
+    """The result of checking a requirement.
 
     Attributes:
         require: Its text.
-        value: What was measured; None where it was not.
-        before: The same before unlearning, where that is known.
-        bound: What it must not pass.
-        met: Whether it does not; None where this run cannot tell.
+        value: The measured value; None if it was not measured.
+        before: The value before unlearning, if known.
+        bound: The bound.
+        met: Whether the value satisfies the bound; None if this run cannot decide it.
     """
 
     require: str
@@ -79,7 +79,7 @@ class Verdict:
     met: bool | None
 
     def as_json(self) -> dict[str, Any]:
-        """For the manifest: infinities and NaN, which JSON lacks, become None."""
+        """For the manifest; infinities and NaN become None."""
         return {
             name: None if isinstance(value, float) and not math.isfinite(value) else value
             for name, value in asdict(self).items()
@@ -87,10 +87,10 @@ class Verdict:
 
 
 def parse_requirements(text: str | None, option: str = "--require") -> list[Requirement]:
-    """The requirements of a text, separated by commas; none of None.
+    """The requirements in a text, separated by commas; empty for None.
 
     Raises:
-        InputError: another form, a quantity that is not known, one that is required twice in the same direction.
+        InputError: another form, an unknown quantity, or two bounds for a quantity in the same direction.
 
     >>> [one] = parse_requirements("retain.loss <= 1.1*before + 0.05")
     >>> one.text, one.quantity, one.bound(2.0)
@@ -128,12 +128,12 @@ def _parse(text: str, option: str) -> Requirement:
 
 
 def is_known(quantity: str) -> bool:
-    """Whether an evaluation may have it."""
+    """Whether an evaluation can have the quantity."""
     return quantity in _names() or re.fullmatch(r"lm_eval(\.[^.\s]+){2,}", quantity) is not None
 
 
 def _names() -> list[str]:
-    """All quantities but those of lm-evaluation-harness."""
+    """All quantities except those of lm-evaluation-harness."""
     names = [*ALIASES, "model_utility", "forget_quality", "privleak", *DISTANCES]
     names += [f"{key}.{measure}" for key in DISTANCES for measure in MEASURES]
     names += [f"collateral.{name}" for name in PROTECTED]
@@ -150,7 +150,7 @@ def _similar(quantity: str) -> str:
 
 
 def _known() -> str:
-    """The quantities in few words."""
+    """A short list of the quantities, for messages."""
     keys = [key for key in metrics_of("forget") if not key.endswith(UNICODE)]
     sets = list(dict.fromkeys([*METRICS, *PROTECTED]))
     rest = [*ALIASES, "model_utility", "forget_quality", "privleak", *DISTANCES]
@@ -159,14 +159,14 @@ def _known() -> str:
 
 
 def numbers_of_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Every quantity that `metrics.json` holds, by its name in a requirement."""
+    """Every quantity in `metrics.json`, by its name in a requirement."""
     found = {}
     for quantity in quantities([metrics]):
         value = quantity.value(metrics)
         if value is not None:
             found[quantity.key] = value
     for name, key in ALIASES.items():
-        for own in (key + UNICODE, key):  # ROUGE by words of Unicode, where the texts need it
+        for own in (key + UNICODE, key):  # ROUGE over Unicode words, where the texts need it
             if own in found:
                 found.setdefault(name, found[own])
     return found
@@ -179,12 +179,12 @@ def judge(
     *,
     must_be_measured: bool,
 ) -> list[Verdict]:
-    """What became of each.
+    """Check each requirement.
 
     Args:
-        values: What was measured, by quantity.
-        before: The same of the model before unlearning.
-        must_be_measured: One that cannot be told is not met; else it is left open.
+        values: The measured values, by quantity.
+        before: Those of the model before unlearning.
+        must_be_measured: Whether a requirement without a value counts as not met; otherwise it stays open.
     """
     verdicts = []
     for one in requirements:

@@ -1,4 +1,4 @@
-"""The seal of a manifest: the hash of all the rest of it."""
+"""The seal of a manifest: the hash of its other contents."""
 
 import hashlib
 import json
@@ -13,15 +13,15 @@ SEAL = "sha256"
 
 
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """A manifest with the SHA-256 of all the rest of it as its last entry."""
+    """A manifest with the SHA-256 of its contents added as the last entry."""
     rest = {name: value for name, value in content.items() if name != SEAL}
     return {**rest, SEAL: hashlib.sha256(json.dumps(rest).encode()).hexdigest()}
 
 
 def read_sealed(path: Path) -> tuple[dict[str, Any], str]:
-    """A manifest, and what is wrong with it; empty for one that is byte for byte as it was written.
+    """A manifest and its fault; the fault is empty if the file is byte for byte as it was written.
 
-    White space is looked at, too: a change that JSON does not see is a change.
+    Changes of white space, which do not affect the JSON value, are also found.
     """
     try:
         text = path.read_bytes().decode()
@@ -29,9 +29,9 @@ def read_sealed(path: Path) -> tuple[dict[str, Any], str]:
     except OSError as error:
         return {}, f"cannot be read ({error.strerror})"
     except (ValueError, RecursionError):
-        return {}, "is no JSON"
+        return {}, "is not JSON"
     if not isinstance(content, dict) or content != sealed(content):
-        return {}, "its seal is not that of what it holds"
+        return {}, "its seal does not match its contents"
     if text != json_text(content):
-        return {}, "it holds what was written in another form"
+        return {}, "its contents were written in another form"
     return content, ""

@@ -1,10 +1,10 @@
-"""Tables of words."""
+"""Plain-text tables."""
 
 from collections.abc import Sequence
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:
-    """Rows with their columns below each other, two spaces between them.
+    """Rows with aligned columns, separated by two spaces.
 
     >>> print(columns([["set", "rows"], ["forget", "4"]]), end="")
     set     rows

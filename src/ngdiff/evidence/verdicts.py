@@ -1,4 +1,4 @@
-"""Verdicts told: the table of them, and the end of a command where one is not met."""
+"""Output of verdicts: a table, and the failure of a command if a requirement is not met."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from ngdiff.scoring.quantities import shown
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> str:
-    """A line for each; nothing for none."""
+    """A line for each verdict; empty without any."""
     if not verdicts:
         return ""
     rows = [["required", "before", "found", "bound", "met"]]
@@ -21,10 +21,10 @@ def verdict_table(verdicts: Sequence[Verdict]) -> str:
 
 
 def refuse_unmet(verdicts: Sequence[Verdict], where: object) -> None:
-    """End a command that has done all it was to do.
+    """Fail, after all outputs are written, if a requirement is not met.
 
     Args:
-        where: what was judged.
+        where: the run or evaluation that was checked.
 
     Raises:
         VerdictError: one of the requirements is not met.
@@ -32,26 +32,26 @@ def refuse_unmet(verdicts: Sequence[Verdict], where: object) -> None:
     unmet = [one for one in verdicts if one.met is False]
     if unmet:
         first = unmet[0]
-        why = f"{shown(first.value)} was found, the bound is {shown(first.bound)}"
+        why = f"the value is {shown(first.value)}, the bound {shown(first.bound)}"
         if first.value is None:
             why = "it was not measured"
         elif first.bound is None:
-            why = "the value before is not known; give --before RUN, an evaluation of the model before unlearning"
+            why = "the value before is unknown; give --before RUN, an evaluation of the model before unlearning"
         raise VerdictError(
             f"{len(unmet)} of {len(verdicts)} requirements are not met in {where}, first {first.require}: {why}. "
-            "All is written",
+            "All outputs are written",
             REQUIREMENT_NOT_MET,
         )
 
 
 def read_verdicts(extra: Mapping[str, Any]) -> list[Verdict]:
-    """Those that a manifest holds under `extra`."""
+    """The verdicts in a manifest, under `extra`."""
     return [Verdict(**one) for one in extra.get("verdicts", ())]
 
 
 def _met(verdict: Verdict) -> str:
     if verdict.met is None:
-        return "open: ngdiff evaluate and ngdiff score judge it"
+        return "open: ngdiff evaluate and ngdiff score check it"
     if verdict.met:
         return "yes"
     return "NO" if verdict.value is not None and verdict.bound is not None else "NO: not measured"

@@ -1,4 +1,4 @@
-"""`ngdiff verify`: everything that a run wrote and read, hashed again and compared with its manifest."""
+"""`ngdiff verify`: hash all inputs and outputs of a run again and compare them with its manifest."""
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ from ngdiff.evidence.inputs import Input, inputs_of
 from ngdiff.evidence.seal import CONFIG, SEAL, read_sealed
 from ngdiff.files import MANIFEST, sha256_file
 
-# Beside a model these are read with it: one that the run did not write does not belong there.
+# Files that are loaded with a model: none may be there that the run did not write.
 _READ_WITH_A_MODEL = (".safetensors", ".json", ".model", ".jinja", ".py", ".bin")
 
 
@@ -21,9 +21,9 @@ class Check:
     """A row of the table: some files of one kind.
 
     Attributes:
-        what: They are.
+        what: Their description.
         files: How many were compared.
-        faults: What is not as it was written or read, a text for each.
+        faults: Files that differ from the manifest, one message for each.
         note: What could not be compared, and why.
     """
 
@@ -34,19 +34,20 @@ class Check:
 
 
 def verify(folder: Path) -> list[Check]:
-    """Compare what a run wrote and read, and the runs it went on from, with what their manifests say.
+    """Compare the inputs and outputs of a run, and of the runs that it continued from, with their manifests.
 
-    The hashes are SHA-256. The seal of a manifest is a hash beside what it is of: it finds damage and careless changes.
-    Who changes files on purpose can make a new one; against that compare the seal with one kept elsewhere.
+    The hashes are SHA-256. A manifest contains its own seal, which detects damage and accidental changes. It does not
+    detect deliberate ones, because anyone can compute a new seal: for that, compare the seal with a copy kept
+    elsewhere.
 
     Args:
-        folder: What the run wrote.
+        folder: The output folder of the run.
 
     Raises:
-        InputError: no manifest is there, or that of a run that did not end.
+        InputError: no manifest, or that of a run that has not ended.
     """
     if not (folder / MANIFEST).is_file():
-        raise InputError(f"{folder} holds no {MANIFEST} of a run of ngdiff")
+        raise InputError(f"{folder} contains no {MANIFEST} of a run of ngdiff")
     checks, seen, number = [], {folder.resolve()}, 0
     place, expected, name = folder, None, ""
     while True:
@@ -60,12 +61,12 @@ def verify(folder: Path) -> list[Check]:
         if not (place / MANIFEST).is_file():
             return [*checks, Check(f"{name}{place}", 0, note="no longer there")]
         if place.resolve() in seen:
-            return [*checks, Check(f"{name}{place}", 0, ("the chain of requests goes in a circle",))]
+            return [*checks, Check(f"{name}{place}", 0, ("the chain of requests is circular",))]
         seen.add(place.resolve())
 
 
 def _verify_one(folder: Path, expected: str | None, name: str) -> tuple[Mapping[str, Any], list[Check]]:
-    """One run of a chain: its manifest, and its rows of the table."""
+    """One run of a chain: its manifest and its rows of the table."""
     manifest, fault = read_sealed(folder / MANIFEST)
     if not fault and expected is not None and manifest[SEAL] != expected:
         fault = f"its seal is not the one that the later run names: {expected}"
@@ -73,7 +74,7 @@ def _verify_one(folder: Path, expected: str | None, name: str) -> tuple[Mapping[
         return {}, [Check(f"{name}seal of {folder / MANIFEST}", 1, (f"{MANIFEST}: {fault}",))]
     if manifest["extra"].get("finished") is False:
         raise InputError(
-            f"the run in {folder} has not ended, so that its files have no hashes yet; go on with --resume"
+            f"the run in {folder} has not ended, so its files have no hashes yet; continue it with --resume"
         )
     checks = [
         Check(f"{name}seal of {MANIFEST}", 1),
@@ -85,12 +86,12 @@ def _verify_one(folder: Path, expected: str | None, name: str) -> tuple[Mapping[
 
 
 def outputs_of(folder: Path, manifest: Mapping[str, Any], name: str = "") -> Check:
-    """What a run wrote beside its manifest.
+    """Check the outputs of a run.
 
     Args:
-        folder: Where it lies.
-        manifest: Of the run.
-        name: Which run of a chain that is.
+        folder: The output folder.
+        manifest: The manifest of the run.
+        name: The run's name in a chain.
     """
     outputs = {**manifest["outputs"], CONFIG: manifest["config_sha256"]}
     faults = _compare({item: folder / item for item in outputs}, outputs)
@@ -99,7 +100,7 @@ def outputs_of(folder: Path, manifest: Mapping[str, Any], name: str = "") -> Che
 
 
 def _listed(folder: Path, name: str) -> Iterator[Check]:
-    """Checkpoints, and whatever else has a list of its own."""
+    """Check the checkpoints and other folders that have checksum lists of their own."""
     for path in sorted(folder.rglob(LIST)):
         files = path.read_bytes().count(b"\n")
         yield Check(f"{name}{path.parent.relative_to(folder)}", files, tuple(wrong_files(path.parent)))
@@ -108,7 +109,7 @@ def _listed(folder: Path, name: str) -> Iterator[Check]:
 def _of_input(one: Input, name: str) -> Check:
     what = f"{name}{one.role}: {one.source}"
     if not one.files:
-        return Check(what, 0, note="not files of this machine: not hashed")
+        return Check(what, 0, note="not local files: not hashed")
     if not one.there:
         return Check(what, 0, note="no longer where it was")
     return Check(what, len(one.files), tuple(_compare(one.places, one.files)))
@@ -116,7 +117,7 @@ def _of_input(one: Input, name: str) -> Check:
 
 def _compare(places: Mapping[str, Path], expected: Mapping[str, str]) -> list[str]:
     there = [name for name in expected if places[name].is_file()]
-    with ThreadPoolExecutor() as pool:  # hashing lets other threads run
+    with ThreadPoolExecutor() as pool:  # hashing releases the GIL
         found = dict(zip(there, pool.map(lambda name: sha256_file(places[name]), there), strict=True))
     wrong = [f"{name} is missing" for name in expected if name not in found]
     return wrong + [
@@ -127,7 +128,7 @@ def _compare(places: Mapping[str, Path], expected: Mapping[str, str]) -> list[st
 
 
 def _added(folder: Path, outputs: Mapping[str, Any]) -> list[str]:
-    """Files that a model would be read with and that the run did not write."""
+    """Files that would be loaded with a model but that the run did not write."""
     places = {Path(name).parent.as_posix() for name in outputs}
     found = (path for place in places for path in (folder / place).glob("*") if path.is_file())
     names = {path.relative_to(folder).as_posix() for path in found if path.suffix in _READ_WITH_A_MODEL}

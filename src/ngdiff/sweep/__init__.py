@@ -1,4 +1,4 @@
-"""Sweeps: the points of a grid of options, the commands that they need, and these commands run, each once."""
+"""Sweeps: the points of a grid of options, and the commands that they need, each run once."""
 
 from ngdiff.sweep.grid import Axes, Point, axes_that_matter, check_axes, name_of, points_of, read_axes
 from ngdiff.sweep.jobs import Job, Result

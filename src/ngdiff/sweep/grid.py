@@ -8,7 +8,7 @@ from typing import Any
 
 from ngdiff.errors import InputError
 
-# Option -> its values; option -> its value at one place of the grid.
+# Option -> its values; option -> its value at one point of the grid.
 Axes = Mapping[str, Sequence[Any]]
 Point = Mapping[str, Any]
 
@@ -17,7 +17,7 @@ _BRACKETS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
 
 
 def read_axes(words: Sequence[str]) -> dict[str, list[str]]:
-    """Axes from words `OPTION=VALUE,VALUE,...`; a comma in brackets separates no values.
+    """Axes from arguments `OPTION=VALUE,VALUE,...`; commas within brackets do not separate values.
 
     Raises:
         InputError: another form, or an option that is given twice.
@@ -38,14 +38,14 @@ def read_axes(words: Sequence[str]) -> dict[str, list[str]]:
 
 
 def check_axes(axes: Axes, place: str) -> None:
-    """Refuse a grid without points, and one that has a point twice.
+    """Refuse a grid without points, or with a point that occurs twice.
 
     Args:
         axes: The grid.
-        place: How messages name where it stands.
+        place: Its source, for messages.
 
     Raises:
-        InputError: no axes; one without values, with an empty one, or with one that is there twice.
+        InputError: no axes, or an axis without values, with an empty value, or with a repeated one.
     """
     if not axes:
         raise InputError(f"{place} has no option; give some, each with its values, such as seed with 0, 1, 2")
@@ -71,10 +71,10 @@ def points_of(axes: Axes) -> list[dict[str, Any]]:
 
 
 def name_of(point: Point, axes: Axes) -> str:
-    """A name for a point that is a folder's, too; other points of the grid have other names.
+    """A unique name for a point of the grid, which is also the name of its folder.
 
-    A path is called by its last part. What a shell or a file system would act on becomes a `-`; where this makes two
-    values of an axis alike, or a value is long, six digits of its SHA-256 follow.
+    A path is represented by its last component. Special characters of shells and file systems are replaced by `-`. If
+    two values of an axis become equal, or a value is long, six digits of its SHA-256 are added.
 
     >>> axes = {"method": ["npo+ngdiff", "simnpo(beta=3)"], "forget": ["data/a.jsonl"], "learning_rate": [1e-05]}
     >>> [name_of(point, axes) for point in points_of(axes)][1]
@@ -86,11 +86,11 @@ def name_of(point: Point, axes: Axes) -> str:
 
 
 def axes_that_matter(axes: Axes, outcomes: Sequence[Hashable]) -> list[str]:
-    """The options on which something depends: those whose change alone changes it somewhere.
+    """The options on which outcomes depend: those that change the outcome at some point if they alone are changed.
 
     Args:
         axes: The grid.
-        outcomes: What there is at each of `points_of(axes)`.
+        outcomes: The outcome at each of `points_of(axes)`.
 
     >>> axes_that_matter({"method": ["a", "b"], "seed": [0, 1]}, ["x", "y", "x", "y"])
     ['seed']
@@ -127,7 +127,7 @@ def _shown(value: Any, others: Sequence[Any]) -> str:
 
 
 def _plain(value: Any) -> str:
-    """A value without what a shell or a file system acts on."""
+    """A value without special characters of shells and file systems."""
     if value is None:
         return "none"
     if isinstance(value, list | tuple):
@@ -138,7 +138,7 @@ def _plain(value: Any) -> str:
 
 
 def _same(value: Any) -> str:
-    """Equal for equal values alone: 1 is no true, and "1" is what YAML's 1 becomes on a command line."""
+    """A text that is equal only for equal values: 1 differs from true, but equals "1" as on a command line."""
     return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else repr(value)
 
 

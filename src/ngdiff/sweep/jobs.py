@@ -1,4 +1,4 @@
-"""One command of a sweep, and how it ended."""
+"""One command of a sweep and its result."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from ngdiff.secrets import masked
 
-# The file without which what a command made is not whole.
+# The file that a command writes last: without it, the results are incomplete.
 _LAST_FILE = {"finetune": "manifest.json", "unlearn": "manifest.json", "evaluate": "metrics.json"}
 
 
@@ -15,10 +15,10 @@ class Job:
     """One command.
 
     Attributes:
-        entry: Folder of what it belongs to, in the folder of the sweep: a run, or a shared model or evaluation.
+        entry: Folder, within that of the sweep, of the run or the shared model or evaluation to which it belongs.
         command: Name of the command.
-        words: Its options but `--output`.
-        output: Where its results go, below the folder of the entry.
+        words: Its options except `--output`.
+        output: Folder of its results, within that of the entry.
         needs: Names of the jobs whose results it reads.
     """
 
@@ -34,20 +34,20 @@ class Job:
         return f"{self.command} {self.entry}"
 
     def place(self, folder: Path) -> Path:
-        """Where its results go."""
+        """Folder of its results."""
         return folder / self.entry / self.output
 
     def log(self, folder: Path) -> Path:
-        """Where what it says goes."""
+        """File with its output."""
         return folder / self.entry / f"{self.command}.log"
 
     def left_results(self, folder: Path) -> bool:
-        """Whether its results are there, whole or not."""
+        """Whether there are results, complete or not."""
         place = self.place(folder)
         return place.is_file() or (place.is_dir() and any(place.iterdir()))
 
     def has_results(self, folder: Path) -> bool:
-        """Whether the last of its files is there."""
+        """Whether there are complete results."""
         last = _LAST_FILE.get(self.command)
         return (self.place(folder) if last is None else self.place(folder) / last).is_file()
 
@@ -68,14 +68,14 @@ Status = Literal["waiting", "done", "failed", "left out", "stopped"]
 
 @dataclass
 class Result:
-    """How a job ended.
+    """The result of a job.
 
     Attributes:
-        status: `left out`: a job failed that it needs.
-        code: Exit code; None where it did not run.
-        seconds: From its start to its end.
-        end: The last lines it said, where it failed.
-        earlier: Whether an earlier call did it.
+        status: `left out` means that a job it needs failed.
+        code: Exit code; None if it did not run.
+        seconds: Duration.
+        end: The last lines of its output, if it failed.
+        earlier: Whether it was done by an earlier call.
     """
 
     status: Status = "waiting"

@@ -1,4 +1,4 @@
-"""`sweep.json`: the grid, every command with its end, every run with its numbers."""
+"""`sweep.json`: the grid, every command with its result, every run with its metrics."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,14 +15,14 @@ SWEEP = "sweep.json"
 
 @dataclass
 class Record:
-    """What a sweep is and what became of it; `write` keeps it.
+    """The definition and the state of a sweep; `write` stores both.
 
     Attributes:
-        folder: Of the sweep.
+        folder: Folder of the sweep.
         head: Grid, options and stages as given.
-        runs: Name -> `values` (the point of the grid), `role` (run, before or retrained) and `metrics`, the name of the
-            file with its numbers.
-        jobs: In the order in which they start where nothing hinders them.
+        runs: Name -> `values` (the point of the grid), `role` (run, before or retrained) and `metrics`, the name of its
+            metrics file.
+        jobs: In the preferred order.
         results: By name of the job.
     """
 
@@ -37,19 +37,19 @@ class Record:
             self.results.setdefault(job.name, Result())
 
     def take_over(self) -> None:
-        """Count what an earlier call has done as done: the same words, its files there, and so all that it needs.
+        """Mark jobs as done that an earlier call completed: same options, complete results, and all it needs done.
 
         Raises:
-            InputError: the folder holds no record of a sweep.
+            InputError: the record in the folder is not valid.
         """
         path = self.folder / SWEEP
         try:
             before = json.loads(path.read_text(encoding="utf-8"))["jobs"]
             known = {name: (job["words"], job["status"], job["seconds"]) for name, job in before.items()}
         except FileNotFoundError:
-            known = {}  # it was killed before it wrote one: the runs know how far they are
+            known = {}  # killed before the first record: the runs themselves know how far they are
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"--resume: {path} is no record of a sweep; choose another --output") from error
+            raise InputError(f"--resume: {path} is not the record of a sweep; choose another --output") from error
         for job in self.jobs:
             words, status, seconds = known.get(job.name, (None, None, None))
             whole = status == "done" and words == job.as_json()["words"] and job.has_results(self.folder)
@@ -57,17 +57,17 @@ class Record:
                 self.results[job.name] = Result("done", 0, seconds, earlier=True)
 
     def write(self) -> None:
-        """Write `sweep.json`, whole or not at all."""
+        """Write `sweep.json` atomically."""
         jobs = {job.name: {**job.as_json(), **self.results[job.name].as_json()} for job in self.jobs}
         runs = {name: {**run, "metrics": self._metrics(name, run["metrics"])} for name, run in self.runs.items()}
         write_json(self.folder / SWEEP, {**self.head, "runs": runs, "jobs": jobs})
 
     def not_done(self) -> list[Job]:
-        """Jobs that failed, were stopped or left out, in their order."""
+        """Jobs that failed or were stopped or left out, in order."""
         return [job for job in self.jobs if self.results[job.name].status != "done"]
 
     def _metrics(self, name: str, file: str | None) -> Any:
-        """The numbers of a run; None where its jobs are not all done."""
+        """The metrics of a run; None unless all its jobs are done."""
         own = [self.results[job.name].status for job in self.jobs if job.entry == name]
         if file is None or any(status != "done" for status in own):
             return None

@@ -1,4 +1,4 @@
-"""The commands of a sweep, run in processes of their own, several at once if asked for."""
+"""Run the commands of a sweep in processes of their own, several at once if requested."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from ngdiff.sweep.jobs import Job, Result
 from ngdiff.sweep.record import Record
 
 PROGRAM = (sys.executable, "-m", "ngdiff")
-_LINES = 8  # of a log, shown where a command failed
+_LINES = 8  # of the log of a failed command, shown to the user
 _PAUSE = 0.05  # seconds between two looks at the processes
 
 
@@ -22,18 +22,18 @@ def work(
 ) -> None:
     """Run the jobs of a sweep that are not done, and write its record after each.
 
-    The first of those whose needs are met starts, so that a run is finished before the next begins. A failure keeps
-    back those that need the job, and no other. A job whose folder is there goes on in it (`--resume`); it starts anew
-    (`--overwrite`) where what it reads was made in this call.
+    The first job whose needs are met starts, so that a run is finished before the next begins. If a job fails, only the
+    jobs that need it are left out. A job with an output folder continues in it (`--resume`), or starts again
+    (`--overwrite`) if its inputs were made in this call.
 
     Args:
-        record: Of the sweep; its folder is there.
+        record: Record of the sweep, whose folder exists.
         tell: Called at the end of each job.
-        at_once: Processes. With several, each computes with its share of the cores.
-        program: What runs a command.
+        at_once: Number of processes. Several share the cores.
+        program: Command line that runs ngdiff.
 
     Raises:
-        KeyboardInterrupt: as it was raised in here, after all processes were asked to stop and have ended.
+        KeyboardInterrupt: raised again after all processes were asked to stop and have ended.
     """
     by_name = {job.name: job for job in record.jobs}
     place = {name: number for number, name in enumerate(by_name)}
@@ -74,7 +74,7 @@ def work(
 
 
 def _stop(processes: Sequence["Process"]) -> None:
-    """Ask them to stop, as a batch system would, and wait: they keep what is done. Ctrl-C once more ends them."""
+    """Ask the processes to stop, as a batch system would, and wait while they save. A second Ctrl-C ends them."""
     try:
         for process in processes:
             process.send(signal.SIGTERM)
@@ -86,7 +86,7 @@ def _stop(processes: Sequence["Process"]) -> None:
 
 
 class Process:
-    """A job that is running. Its own session: Ctrl-C in a terminal reaches it once, through `_stop`."""
+    """A running job, in a session of its own, so that Ctrl-C in a terminal reaches it only through `_stop`."""
 
     def __init__(self, job: Job, record: Record, program: list[str], at_once: int) -> None:
         self._log, self._begun = job.log(record.folder), time.monotonic()
@@ -99,28 +99,28 @@ class Process:
             )  # fmt: skip
 
     def has_ended(self) -> bool:
-        """Whether it has ended; does not wait."""
+        """Whether it has ended, without waiting."""
         return self._process.poll() is not None
 
     def send(self, number: int) -> None:
-        """Send a signal, if there is still somebody."""
+        """Send a signal, if it is still running."""
         if not self.has_ended():
             self._process.send_signal(number)
 
     def result(self) -> Result:
-        """How it ended; waits for that."""
+        """Wait for its end; its result."""
         code, seconds = self._process.wait(), round(time.monotonic() - self._begun, 1)
         if code == DONE:
             return Result("done", code, seconds)
         if code in (STOPPED_RESUMABLE, INTERRUPTED):
             return Result("stopped", code, seconds)
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-        # Of a progress bar only what it showed last.
+        # Only the last state of a progress bar.
         return Result("failed", code, seconds, "\n".join(line.rsplit("\r", 1)[-1] for line in lines[-_LINES:]))
 
 
 def going_on(job: Job, record: Record) -> list[str]:
-    """What a command is told of the results that an earlier call left."""
+    """The option for results of an earlier call: `--resume`, `--overwrite` or none."""
     if not job.left_results(record.folder):
         return []
     made_now = any(not record.results[need].earlier for need in job.needs)
@@ -129,7 +129,7 @@ def going_on(job: Job, record: Record) -> list[str]:
 
 def _environment(at_once: int) -> dict[str, str]:
     environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false"}
-    if at_once > 1:  # as many thread pools as processes, each as large as the machine, would slow each other down
+    if at_once > 1:  # several thread pools of the size of the machine would slow each other down
         environment.setdefault("OMP_NUM_THREADS", str(max(1, _cores() // at_once)))
     return environment
 
