@@ -172,9 +172,7 @@ def test_a_grid_that_grew(place: Place) -> None:
 
 def test_a_record_that_is_none(place: Place) -> None:
     (place.folder / SWEEP).write_text('{"jobs": []}')
-    with pytest.raises(
-        InputError, match=r"--resume: .*sweep\.json is not the record of a sweep; choose another"
-    ):
+    with pytest.raises(InputError, match=r"--resume: .*sweep\.json is not the record of a sweep; choose another"):
         place.record(jobs(), resume=True)
 
 
