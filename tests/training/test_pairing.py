@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ngdiff.data import AnswerCollator
+from ngdiff.tasks.alternates import choices
 from ngdiff.training.pairing import PairCollator, PairDataset, PairSampler, permutation, retain_rows
 
 
@@ -47,6 +48,17 @@ def test_seeds_epochs_and_streams_differ():
         for cycle in (0, 1)
     }
     assert len(orders) == 8
+
+
+def test_each_epoch_draws_its_own_alternative_answers():
+    sampler = PairSampler(20, 20, batch=4, seed=3, alternates=10)
+    drawn = []
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        of_row = {row: choice for row, _, choice in sampler}
+        assert [of_row[row] for row in range(20)] == choices(20, 10, seed=3, epoch=epoch)
+        drawn.append(of_row)
+    assert drawn[0] != drawn[1]
 
 
 def test_the_stream_can_be_entered_anywhere():
