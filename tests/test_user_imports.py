@@ -1,11 +1,12 @@
 """Objects of the user's own, by name."""
 
 import sys
+from contextlib import ExitStack
 
 import pytest
 
-from ngdiff.errors import InputError
-from ngdiff.imports import import_object
+from ngdiff.errors import InputError, VerdictError
+from ngdiff.imports import import_object, own_code_named
 
 
 @pytest.fixture
@@ -28,6 +29,17 @@ def test_a_module_of_the_current_folder(module):
 
 def test_a_module_of_a_package():
     assert import_object("os.path:join", "--weighting") is __import__("os").path.join
+
+
+def test_errors_in_pythons_own_code_are_not_the_users():
+    import_object("os.path:join", "--weighting")
+    with pytest.raises(KeyError), own_code_named(), ExitStack() as stack:
+        stack.push(lambda *_: {}["missing"])
+
+
+def test_verdicts_pass():
+    with pytest.raises(VerdictError), own_code_named():
+        raise VerdictError("not met", 5)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.errors import NO_SPACE, InputError, WriteError
-from ngdiff.paths import existing_path, user_path
+from ngdiff.paths import check_regular, existing_path, user_path
 
 MANIFEST = "manifest.json"
 MANIFEST_COPY = "run_manifest.json"  # in each checkpoint of a run
@@ -125,7 +125,7 @@ def check_file(
         inputs: files that are read, and therefore never replaced.
 
     Raises:
-        InputError: it exists and is not to be replaced, is a folder or an input, or its folder does not exist.
+        InputError: it exists and is not to be replaced, is a folder, device or input, or its folder does not exist.
     """
     path = user_path(file, option)
     if path.is_dir():
@@ -133,6 +133,8 @@ def check_file(
     if not path.parent.is_dir():
         raise InputError(f"{option} {file}: the folder {path.parent} does not exist.")
     _check_writable(path.parent, f"{option} {file}")
+    if path.exists():
+        check_regular(path, f"{option} {file}")  # a device would be replaced by a file
     if path.exists() and any(path.resolve() == Path(other).resolve() for other in inputs):
         raise InputError(f"{option} {file} is a file that is read; choose another.")
     if path.exists() and not overwrite:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ngdiff.errors import InputError, RuinedModelError, StoppedBySignal, WriteError
+from ngdiff.errors import InputError, RuinedModelError, StoppedBySignal, VerdictError, WriteError
 
 # Set in the environment, it shows the traceback of an error in the user's own code.
 TRACEBACK = "NGDIFF_TRACEBACK"
@@ -85,7 +85,7 @@ def own_code_named() -> Iterator[None]:
     """
     try:
         yield
-    except (InputError, RuinedModelError, StoppedBySignal, WriteError):
+    except (InputError, RuinedModelError, StoppedBySignal, VerdictError, WriteError):
         raise
     except Exception as error:
         place = place_of(error)
@@ -148,9 +148,10 @@ def _is_nobodys(file: str) -> bool:
 
 
 def _place_of_module(top: ModuleType) -> Path:
-    """The folder of a package, or what lies beside a module; of one that is installed, the module alone."""
+    """The folder of a package, or what lies beside a module; the module alone where it is Python's or installed."""
     file = Path(getattr(top, "__file__", None) or Path.cwd() / "none").resolve()
-    return file if file.name != "__init__.py" and _INSTALLED & set(file.parts) else file.parent
+    alone = _INSTALLED & set(file.parts) or file.parent in _NOT_OWN
+    return file if file.name != "__init__.py" and alone else file.parent
 
 
 def _short(file: str) -> str:

@@ -14,10 +14,11 @@ import psutil
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import parse_args, run
 
-from ngdiff.exit_codes import BAD_INPUT, DONE, FAILED, INTERRUPTED, RUINED_MODEL, STOPPED_RESUMABLE
+from ngdiff import exit_codes
+from ngdiff.exit_codes import DONE
 
 # With these the processes have said what there is to say.
-_SAID = (FAILED, BAD_INPUT, RUINED_MODEL, STOPPED_RESUMABLE, INTERRUPTED)
+_SAID = {code for name, code in vars(exit_codes).items() if name.isupper()}
 _HANDED_ON = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
 
 

@@ -191,11 +191,20 @@ def test_json_that_is_none_is_named():
 
 @pytest.mark.parametrize(
     ("rank", "alpha", "message"),
-    [(-1, None, "--lora-rank -1 is not from 0 to 65,536"), (2, 0, "--lora-alpha 0 is not from 1 to 1,000,000,000")],
+    [
+        (-1, None, "--lora-rank -1 is not from 0 to 65,536"),
+        (2, 0, "--lora-alpha 0 is not from 1 to 1,000,000,000"),
+        (0, 8, "--lora-alpha changes nothing without --lora-rank"),
+    ],
 )
 def test_bad_adapters(rank, alpha, message):
     with pytest.raises(InputError, match=message):
         LoraOptions(lora_rank=rank, lora_alpha=alpha).peft_config()
+
+
+def test_layers_without_an_adapter():
+    with pytest.raises(InputError, match="--lora-target-modules changes nothing without --lora-rank"):
+        LoraOptions(lora_target_modules=["q_proj"]).peft_config()
 
 
 def test_adapters():

@@ -218,3 +218,9 @@ def test_torch_is_not_imported(place: Path, tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_run_from_python_has_its_page(tmp_path: Path) -> None:
+    """`ngdiff.training.save_with_evidence` writes no `ngdiff unlearn` as the command."""
+    make_evaluation(tmp_path / "scores", make_run(tmp_path / "run", command=["python"]))
+    assert "What was asked" in page_of(tmp_path / "page.html", tmp_path / "run")

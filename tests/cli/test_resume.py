@@ -12,7 +12,7 @@ from ngdiff.manifest import write_manifest
 from ngdiff.training.checkpoint import keep_run_files
 
 SETTINGS = {"method": "ngdiff", "max_steps": 4}
-RUN = {"data": {"forget": {"rows_sha256": "ab"}}, "model": {"source": "owner/name"}}
+RUN = {"data": {"forget": {"rows": 2, "rows_sha256": "ab"}}, "model": {"source": "owner/name"}}
 
 
 @pytest.fixture

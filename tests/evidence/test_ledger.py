@@ -64,8 +64,19 @@ def test_a_chain_of_three(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert lines[1].endswith("1.0000  5.0000  1.5000  came back: more than half-way")
     assert lines[3].endswith("the last one")
     entries = json.loads((tmp_path / "ledger.json").read_text())
-    assert [entry["retest"] is None for entry in entries] == [False, True, True]
+    assert [(entry["retest"] or {}).get("state") for entry in entries] == ["came back", "not taken again", None]
+    assert lines[2].endswith("5.0000  -       not taken again: the last run did not")
     assert main(["verify", str(third.output)]) == 0
+
+
+def test_a_ruined_run_has_not_taken_earlier_requests_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = write_run(tmp_path, "one", extra=ENDED)
+    extra = {**ENDED, "ruined": "its loss is nan"}
+    second = write_run(tmp_path, "two", forget="second.jsonl", after=read_chain(first.output), extra=extra)
+    assert main(["ledger", str(second.output)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].endswith("5.0000  -       not taken again: the model of the last run is ruined")
+    assert lines[2].endswith("5.0000  5.0000  the last one; ruined")
 
 
 @pytest.mark.parametrize(

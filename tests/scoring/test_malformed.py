@@ -73,6 +73,7 @@ FORGET = {
     "n_in_pieces": 1,
 }
 METRICS: dict[str, Any] = {
+    "worst_rows": {"forget": {"extraction_strength": [{"index": 0, "origin": "", "value": 0.5}]}},
     "verbmem": 0.5,
     "model_utility": 0.5,
     "forget_quality": 0.1,
@@ -194,6 +195,12 @@ def test_many(tmp_path: Path, record: tuple[Any, ...], metrics: tuple[Any, ...],
         (("distance", "left_out"), [], "distance.left_out is a list; it must be an object"),
         (("collateral", "holdout"), [], "collateral.holdout is a list; it must be a number"),
         (("aggregates",), 3, "aggregates is 3; it must be an object"),
+        (("worst_rows",), {"forget": {"loss": 3}}, "worst_rows.forget.loss is 3; it must be a list of rows"),
+        (
+            ("worst_rows",),
+            {"forget": {"loss": [[]]}},
+            "worst_rows.forget.loss[0] is no row; it must be an object with index and value",
+        ),
         (("confidence", "distance"), 3, "confidence.distance is 3; it must be two numbers"),
         (("confidence", "collateral", "holdout"), 3, "confidence.collateral.holdout is 3; it must be two numbers"),
     ],

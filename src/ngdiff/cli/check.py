@@ -9,6 +9,7 @@ from ngdiff.checking.findings import Finding, counted, findings_table
 from ngdiff.checking.known import check_holdout, check_known
 from ngdiff.checking.rows import check_lengths, check_sets, check_steps
 from ngdiff.cli.options import ModelOptions, RowSets, read_sets
+from ngdiff.cli.output_file import check_output_file
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.data import Row, Template, resolve_template
 from ngdiff.data.near import NEAR
@@ -16,7 +17,7 @@ from ngdiff.errors import VerdictError
 from ngdiff.evaluation import evaluate
 from ngdiff.evaluation.context import row_limit
 from ngdiff.exit_codes import CHECK_FAILED
-from ngdiff.files import check_file, write_json
+from ngdiff.files import write_json
 from ngdiff.modeling import check_same_tokens, load_model, load_tokenizer
 from ngdiff.paths import user_path
 from ngdiff.ranges import COUNT, Range
@@ -78,7 +79,9 @@ def run(words: list[str]) -> None:
         return
     options: CheckOptions = PARSER.build(CheckOptions, values)
     if options.json is not None:
-        check_file(options.json, option="--json", overwrite=options.overwrite)
+        named = (options.model, options.base_model, options.forget, options.retain, options.holdout)
+        inputs = [name for name in named if name is not None]
+        check_output_file(options.json, option="--json", overwrite=options.overwrite, inputs=inputs)
     findings = check(options)
     if options.json is not None:
         write_json(user_path(options.json, "--json"), [asdict(one) for one in findings])

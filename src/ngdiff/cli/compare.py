@@ -3,11 +3,12 @@
 import sys
 from dataclasses import dataclass
 
+from ngdiff.cli.output_file import check_output_file
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.errors import InputError
-from ngdiff.files import check_file, write_text
+from ngdiff.files import write_text
 from ngdiff.paths import user_path
-from ngdiff.scoring import FORMATS, compare, compare_groups, read_runs, references_in, sequences
+from ngdiff.scoring import FORMATS, compare, compare_groups, files_of, read_runs, references_in, sequences
 
 
 @dataclass
@@ -67,7 +68,12 @@ def run(words: list[str]) -> None:
         raise InputError(f"--format {options.format} is not known; one of {', '.join(FORMATS)}")
     for name in ("output", "figure"):
         if getattr(options, name) is not None:
-            check_file(getattr(options, name), option=f"--{name}", overwrite=options.overwrite)
+            check_output_file(
+                getattr(options, name),
+                option=f"--{name}",
+                overwrite=options.overwrite,
+                inputs=files_of(values["run"]),
+            )
     keys = None if options.metrics is None else [key.strip() for key in options.metrics.split(",") if key.strip()]
     references = options.reference or references_in(values["run"])
     made = compare_groups if options.group else compare

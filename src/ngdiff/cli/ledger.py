@@ -3,10 +3,12 @@
 import sys
 from dataclasses import asdict, dataclass
 
+from ngdiff.cli.output_file import check_output_file
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.errors import InputError
+from ngdiff.evidence.inputs import files_read
 from ngdiff.evidence.ledger import ledger_table, read_ledger
-from ngdiff.files import check_file, write_json
+from ngdiff.files import MANIFEST, write_json
 from ngdiff.paths import user_path
 
 
@@ -40,9 +42,12 @@ def run(words: list[str]) -> None:
     options: LedgerOptions = PARSER.build(LedgerOptions, values)
     if len(values["folder"]) != 1:
         raise InputError(f"ngdiff ledger takes one folder, not {len(values['folder'])}")
+    folder = user_path(values["folder"][0])
     if options.json is not None:
-        check_file(options.json, option="--json", overwrite=options.overwrite)
-    entries = read_ledger(user_path(values["folder"][0]))
+        check_output_file(
+            options.json, option="--json", overwrite=options.overwrite, inputs=files_read(folder / MANIFEST)
+        )
+    entries = read_ledger(folder)
     if options.json is not None:
         write_json(user_path(options.json, "--json"), [asdict(entry) for entry in entries])
     sys.stdout.write(ledger_table(entries))

@@ -10,6 +10,7 @@ from transformers import TrainingArguments
 from ngdiff.cli.parsing import option, own_fields
 from ngdiff.cli.reading import SetReadOptions
 from ngdiff.data import Row
+from ngdiff.errors import InputError
 from ngdiff.ranges import COUNT, Range
 
 logger = logging.getLogger(__name__)
@@ -79,12 +80,15 @@ class LoraOptions:
         """The `LoraConfig`, or None where all weights are trained.
 
         Raises:
-            InputError: a rank or a scale out of range.
+            InputError: a rank or a scale out of range, or what only an adapter has, without a rank.
         """
         _RANK.check(self.lora_rank, "--lora-rank")
         if self.lora_alpha is not None:
             COUNT.check(self.lora_alpha, "--lora-alpha")
         if self.lora_rank == 0:
+            given = {"--lora-alpha": self.lora_alpha, "--lora-target-modules": self.lora_target_modules}
+            if idle := next((name for name, value in given.items() if value is not None), None):
+                raise InputError(f"{idle} changes nothing without --lora-rank: no new adapter is made")
             return None
         from peft import LoraConfig
 

@@ -4,9 +4,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from ngdiff.cli.output_file import check_output_file
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.errors import InputError
-from ngdiff.files import check_file, write_text
+from ngdiff.evidence.inputs import files_read
+from ngdiff.files import MANIFEST, write_text
 from ngdiff.paths import user_path
 from ngdiff.report.folders import read_evaluation, read_subject
 from ngdiff.report.page import FORMATS, page
@@ -62,7 +64,7 @@ def run(words: list[str]) -> None:
         return
     options: ReportOptions = PARSER.build(ReportOptions, values)
     target, form = user_path(options.output, "--output"), _form(options)
-    check_file(options.output, overwrite=options.overwrite)
+    check_output_file(options.output, overwrite=options.overwrite)
     if len(values["run"]) > 1:
         raise InputError(f"ngdiff report makes a page on one run, and {len(values['run'])} were given")
     subject = read_subject(values["run"][0], options.scores)
@@ -72,6 +74,9 @@ def run(words: list[str]) -> None:
         "base": options.base,
     }
     others = Others(**{role: None if place is None else read_evaluation(place) for role, place in places.items()})
+    read = [subject.evaluation.file, *(one.file for one in others.given().values())]
+    read += [] if subject.run is None else files_read(subject.run.folder / MANIFEST)
+    check_output_file(options.output, overwrite=options.overwrite, inputs=read)
     own = request(subject, others, include_texts=options.include_texts)
     write_text(target, page("request", form, own=own))
     sys.stdout.write(f"Written to {options.output}\n")

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ngdiff.cli.output_file import check_output_file
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.require import Judge, RequireOptions, tell
 from ngdiff.errors import InputError
-from ngdiff.files import check_file, write_json
+from ngdiff.evidence.scored import ABILITIES, METRICS, record_scoring, sealed_evaluation
+from ngdiff.files import write_json
 from ngdiff.metrics import AUC_RETRAIN, CONFIDENCE, score
 from ngdiff.paths import user_path
 from ngdiff.ranges import SEED, Range
@@ -21,6 +23,7 @@ from ngdiff.scoring import (
     read_sets,
     record_files,
 )
+from ngdiff.secrets import masked
 
 _LEVEL = Range(0, 1, without_least=True, without_largest=True)
 
@@ -88,8 +91,12 @@ def run(words: list[str]) -> None:
     given = {name: getattr(options, name) for name in ("retrained", "before", "base")}
     others = {name: record_files(source) for name, source in given.items() if source is not None}
     if options.output is not None:
-        inputs = [*files, *(file for own in others.values() for file in own)]
-        check_file(options.output, overwrite=options.overwrite, inputs=inputs)
+        check_output_file(
+            options.output,
+            overwrite=options.overwrite,
+            inputs=[*files, *(file for own in others.values() for file in own)],
+            may_replace=(METRICS,),
+        )
     chosen: dict[str, Any] = {
         "corpus": options.muse_corpus,
         "confidence": options.confidence,
@@ -118,7 +125,11 @@ def run(words: list[str]) -> None:
         columns[name].pop("confidence", None)  # a column of its own would be too much
     if options.output is not None:
         target = user_path(options.output, "--output")
-        write_json(target, {**metrics, **_of_a_model(target)})
+        numbers = {**metrics, **_of_a_model(target)}
+        manifest = sealed_evaluation(target, files, numbers)
+        write_json(target, numbers)
+        if manifest is not None:
+            record_scoring(target, manifest, masked(["ngdiff", "score", *words]), others)
     sys.stdout.write("\n".join([format_comparison(columns), *notes]) + "\n")
     if "retrained" in sets and not _compared(metrics):
         sys.stdout.write(
@@ -139,8 +150,8 @@ def _of_a_model(target: Path) -> dict[str, Any]:
     """
     if not target.exists():
         return {}
-    abilities = read_metrics(target).get("lm_eval")
-    return {} if abilities is None else {"lm_eval": abilities}
+    abilities = read_metrics(target).get(ABILITIES)
+    return {} if abilities is None else {ABILITIES: abilities}
 
 
 def _compared(metrics: dict[str, Any]) -> bool:

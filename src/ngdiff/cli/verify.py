@@ -4,12 +4,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from ngdiff.cli.output_file import check_output_file
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.errors import InputError, VerdictError
+from ngdiff.evidence.inputs import files_read
 from ngdiff.evidence.table import columns
 from ngdiff.evidence.verify import Check, verify
 from ngdiff.exit_codes import NOT_AS_WRITTEN
-from ngdiff.files import check_file, write_json
+from ngdiff.files import MANIFEST, write_json
 from ngdiff.paths import user_path
 
 
@@ -46,7 +48,9 @@ def run(words: list[str]) -> None:
         raise InputError(f"ngdiff verify takes one folder, not {len(values['folder'])}")
     folder = user_path(values["folder"][0])
     if options.json is not None:
-        check_file(options.json, option="--json", overwrite=options.overwrite)
+        check_output_file(
+            options.json, option="--json", overwrite=options.overwrite, inputs=files_read(folder / MANIFEST)
+        )
     checks = verify(folder)
     if options.json is not None:
         write_json(user_path(options.json, "--json"), [asdict(check) for check in checks])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ngdiff.evidence.seal import read_sealed
 from ngdiff.paths import existing_path
 
 # Entries in the description of a model that are descriptions of further models.
@@ -38,6 +39,13 @@ def inputs_of(manifest: Mapping[str, Any]) -> list[Input]:
     return found
 
 
+def files_read(manifest: Path) -> list[Path]:
+    """The files that a run read, as far as they are there; none of a manifest that is not as it was written."""
+    content, fault = read_sealed(manifest)
+    found = [] if fault else [path for one in inputs_of(content) for path in one.places.values()]
+    return [path for path in found if path.exists()]
+
+
 def _models(role: str, described: Mapping[str, Any]) -> Iterator[Input]:
     if described:
         yield _input(role, described)
@@ -50,7 +58,8 @@ def _input(role: str, described: Mapping[str, Any]) -> Input:
     source = str(described.get("source") or described.get("shape") or "in memory")
     if "places" in described:  # modules, each a file of its own
         places = {name: Path(place) for name, place in described["places"].items()}
-        return Input(role, source, described["files"], places, any(path.exists() for path in places.values()))
+        files = {name: digest for name, digest in (described.get("files") or {}).items() if name in places}
+        return Input(role, source, files, places, any(path.exists() for path in places.values()))
     place = existing_path(described["place"]) if described.get("place") else None
     files = described.get("files") or {}
     single = described.get("file_sha256") or described.get("sha256") if described.get("place") else None

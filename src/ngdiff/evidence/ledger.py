@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.errors import InputError, VerdictError
-from ngdiff.evidence.chain import Request, Retest, earlier_requests, request_of
+from ngdiff.evidence.chain import Request, Retest, earlier_requests, request_of, retested
 from ngdiff.evidence.seal import read_sealed
 from ngdiff.evidence.table import columns
 from ngdiff.exit_codes import REQUEST_CAME_BACK
@@ -16,10 +16,14 @@ from ngdiff.scoring.quantities import shown
 
 @dataclass(frozen=True)
 class Entry:
-    """A request and its latest re-test; None for the last request."""
+    """A request and its latest re-test; None for the last request.
+
+    `ruined`: whether its run ended with a ruined model.
+    """
 
     request: Request
     retest: Retest | None
+    ruined: bool = False
 
 
 def read_ledger(folder: Path) -> list[Entry]:
@@ -36,8 +40,10 @@ def read_ledger(folder: Path) -> list[Entry]:
     if "forget" not in manifest["data"] or manifest["extra"].get("finished") is False:
         raise InputError(f"{folder}: {MANIFEST} is not of a finished unlearning run")
     again = {one.place: one for one in read_retests(manifest["extra"])}
-    entries = [Entry(one, again.get(one.place)) for one in earlier_requests(manifest)]
-    return [*entries, Entry(request_of(str(folder.absolute()), manifest), None)]
+    ruined = bool(manifest["extra"].get("ruined"))
+    why = "the model of the last run is ruined" if ruined else "the last run did not"
+    entries = [Entry(one, again.get(one.place) or retested(one, None, why)) for one in earlier_requests(manifest)]
+    return [*entries, Entry(request_of(str(folder.absolute()), manifest), None, ruined)]
 
 
 def read_retests(extra: Mapping[str, Any]) -> list[Retest]:
@@ -50,7 +56,7 @@ def ledger_table(entries: Sequence[Entry]) -> str:
     rows = [["", "ended", "output", "rows", "forget set", "before", "after", "now", "state"]]
     for number, entry in enumerate(entries, start=1):
         request, retest = entry.request, entry.retest
-        state = "the last one" if retest is None else _state(retest)
+        state = "the last one" + ("; ruined" if entry.ruined else "") if retest is None else _state(retest)
         now = request.after if retest is None else retest.now
         source = str(request.forget.get("source", "in memory"))
         losses = [shown(value) for value in (request.before, request.after, now)]

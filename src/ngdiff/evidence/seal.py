@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ngdiff.evidence.shape import fault_of_shape
 from ngdiff.files import json_text
 
 CONFIG = "config.yaml"
@@ -23,6 +24,8 @@ def read_sealed(path: Path) -> tuple[dict[str, Any], str]:
 
     Changes of white space, which do not affect the JSON value, are also found.
     """
+    if path.exists() and not path.is_file():
+        return {}, "is no regular file"
     try:
         text = path.read_bytes().decode()
         content = json.loads(text)
@@ -34,4 +37,6 @@ def read_sealed(path: Path) -> tuple[dict[str, Any], str]:
         return {}, "its seal does not match its contents"
     if text != json_text(content):
         return {}, "its contents were written in another form"
+    if fault := fault_of_shape(content):
+        return {}, fault
     return content, ""

@@ -13,7 +13,7 @@ from ngdiff.evidence.seal import CONFIG, SEAL, read_sealed
 from ngdiff.files import MANIFEST, sha256_file
 
 # Files that are loaded with a model: none may be there that the run did not write.
-_READ_WITH_A_MODEL = (".safetensors", ".json", ".model", ".jinja", ".py", ".bin")
+READ_WITH_A_MODEL = (".safetensors", ".json", ".model", ".jinja", ".py", ".bin")
 
 
 @dataclass(frozen=True)
@@ -131,5 +131,5 @@ def _added(folder: Path, outputs: Mapping[str, Any]) -> list[str]:
     """Files that would be loaded with a model but that the run did not write."""
     places = {Path(name).parent.as_posix() for name in outputs}
     found = (path for place in places for path in (folder / place).glob("*") if path.is_file())
-    names = {path.relative_to(folder).as_posix() for path in found if path.suffix in _READ_WITH_A_MODEL}
+    names = {path.relative_to(folder).as_posix() for path in found if path.suffix in READ_WITH_A_MODEL}
     return sorted(name for name in names - outputs.keys() - {MANIFEST} if not Path(name).name.startswith("."))

@@ -13,7 +13,7 @@ from ngdiff.scoring.runs import metrics_file, name_and_place, read_metrics
 
 METRICS = "metrics.json"
 _WEIGHTS = ".safetensors"
-_TRAINING = ("unlearn", "finetune", "demo")
+_TRAINING = ("unlearn", "finetune", "demo", "python")
 # Folders of `ngdiff demo`.
 _DEMO = {"before": "target", "after": "unlearned", "retrained": "retrained"}
 
@@ -34,8 +34,8 @@ class Run:
 
     @property
     def command(self) -> str:
-        """`unlearn`, `finetune` or `demo`."""
-        return str(self.manifest["command"][1])
+        """`unlearn`, `finetune` or `demo`; `python` for `ngdiff.training.save_with_evidence`."""
+        return _command(self.manifest)
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def read_evaluation(place: str | Path) -> Evaluation:
     if not (file.parent / MANIFEST).is_file():
         return Evaluation(file, metrics)
     options, manifest = read_run(file.parent)
-    if manifest["command"][1:2] != ["evaluate"]:
+    if _command(manifest) != "evaluate":
         return Evaluation(file, metrics)
     return Evaluation(file, metrics, options, manifest)
 
@@ -143,12 +143,17 @@ def are_of_one_model(run: Run, evaluation: Evaluation) -> bool | None:
     return written == measured if written and measured else None
 
 
+def _command(manifest: Mapping[str, Any]) -> str:
+    """The word behind `ngdiff`, or the only one."""
+    return str(manifest["command"][:2][-1])
+
+
 def _run_in(place: Path) -> Run | None:
     """The run that wrote a folder; None for a folder of something else."""
     if not (place / MANIFEST).is_file():
         return None
     options, manifest = read_run(place)
-    if manifest["command"][1] not in _TRAINING:
+    if _command(manifest) not in _TRAINING:
         return None
     if manifest["extra"].get("finished") is False:
         raise InputError(f"the run in {place} is not finished; go on with --resume, and evaluate its model")

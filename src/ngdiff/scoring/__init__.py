@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ngdiff.scoring.groups import compare_groups
     from ngdiff.scoring.over_forgotten import over_forgotten, over_forgotten_notes
     from ngdiff.scoring.records import read_records, read_sets, record_files
-    from ngdiff.scoring.runs import read_metrics, read_runs, references_in
+    from ngdiff.scoring.runs import files_of, read_metrics, read_runs, references_in
     from ngdiff.scoring.sequence import sequences
     from ngdiff.scoring.sweeps import read_sweep
     from ngdiff.scoring.table import format_comparison, format_table
@@ -23,6 +23,7 @@ __all__ = [
     "compare",
     "compare_groups",
     "distance_notes",
+    "files_of",
     "format_comparison",
     "format_table",
     "over_forgotten",

@@ -74,7 +74,19 @@ def _check_one(metrics: Mapping[str, Any], place: str) -> None:
     for key in ("collateral", "aggregates"):
         for name, value in _mapping(metrics.get(key), place, key).items():
             _check_number(value, place, f"{key}.{name}")
+    _check_worst_rows(metrics.get("worst_rows"), place)
     _check_confidence(metrics.get("confidence"), place)
+
+
+def _check_worst_rows(found: Any, place: str) -> None:
+    for name, tables in _mapping(found, place, "worst_rows").items():
+        for key, rows in _mapping(tables, place, f"worst_rows.{name}").items():
+            path = f"worst_rows.{name}.{key}"
+            if not isinstance(rows, list):
+                raise InputError(f"{place}: {path} is {_shown(rows)}; it must be a list of rows")
+            for index, row in enumerate(rows):
+                if not isinstance(row, Mapping) or not _is_number(row.get("value")) or "index" not in row:
+                    raise InputError(f"{place}: {path}[{index}] is no row; it must be an object with index and value")
 
 
 def _check_confidence(found: Any, place: str) -> None:

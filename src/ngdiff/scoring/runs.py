@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.errors import InputError
-from ngdiff.paths import user_path
+from ngdiff.paths import check_regular, user_path
 from ngdiff.scoring.check_metrics import check_metrics
 from ngdiff.scoring.quantities import is_set
 from ngdiff.scoring.sweeps import SWEEP, read_sweep
@@ -54,6 +54,16 @@ def references_in(words: Sequence[str]) -> list[str]:
         if (sweep := _sweep(place)) is not None:
             found += [f"{name}/{own}" if name else own for own in read_sweep(sweep)[1]]
     return found
+
+
+def files_of(words: Sequence[str]) -> list[Path]:
+    """The files that `read_runs` reads.
+
+    Raises:
+        InputError: nothing there.
+    """
+    places = [name_and_place(word)[1] for word in words]
+    return [_sweep(place) or metrics_file(place) for place in places]
 
 
 def _add(runs: dict[str, dict[str, Any]], name: str, metrics: dict[str, Any]) -> None:
@@ -111,6 +121,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
     Raises:
         InputError: it is not a valid one.
     """
+    check_regular(path)
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:

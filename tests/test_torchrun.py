@@ -1,0 +1,19 @@
+"""`python -m ngdiff.torchrun`: the exit code of the processes, which have said why."""
+
+import pytest
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+
+from ngdiff import exit_codes, torchrun
+
+CODES = [code for name, code in vars(exit_codes).items() if name.isupper() and code]
+
+
+@pytest.mark.parametrize("code", [*CODES, 77, -9])
+def test_what_the_processes_have_said_is_not_said_again(code: int, tmp_path, monkeypatch, capsys) -> None:
+    def run(args: object) -> None:
+        failure = ProcessFailure(local_rank=0, pid=1, exitcode=code, error_file=str(tmp_path / "none"))
+        raise ChildFailedError("ngdiff", {0: failure})
+
+    monkeypatch.setattr(torchrun, "run", run)
+    assert torchrun.main(["--nproc-per-node", "2", "unlearn"]) == (code if code > 0 else 128 - code)
+    assert (capsys.readouterr().err == "") is (code in CODES)
