@@ -56,7 +56,7 @@ def test_a_whole_page(place: Path, tmp_path: Path) -> None:
         assert text in page
     said, before = (json.loads((place / name / "metrics.json").read_text())["verbmem"] for name in ("scores", "before"))
     assert f"says {100 * said:.3g} % of the words of their answers (before: {100 * before:.3g} %;" in page
-    assert page.count("<svg") == 4
+    assert page.count('<figure class="chart">') == 5
     assert len(page.encode()) < 100_000
 
 

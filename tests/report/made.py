@@ -22,18 +22,7 @@ def make_run(folder: Path, weights: str = "weights", **changes: Any) -> Path:
     folder.mkdir(parents=True)
     (folder / WEIGHTS).write_text(weights)
     (folder / "config.json").write_text("{}")
-    steps = [
-        {
-            "step": step,
-            "loss_forget": 0.1 * step,
-            "loss_retain": 0.02,
-            "norm_forget": 1.0 + step,
-            "norm_retain": 0.5,
-            "learning_rate": 1e-3,
-        }
-        for step in range(1, 13)
-    ]
-    (folder / "training_log.json").write_text(json.dumps({"steps": steps, "probes": []}))
+    write_log(folder)
     command = changes.pop("command", ["ngdiff", "unlearn", "--model", "target"])
     extra = {
         "finished": True,
@@ -60,6 +49,50 @@ def make_run(folder: Path, weights: str = "weights", **changes: Any) -> Path:
         "outputs": [WEIGHTS, "config.json", "training_log.json"],
     }
     write_manifest(folder, **{**given, **changes})
+    return folder
+
+
+def write_log(folder: Path, steps: int = 12, scale: float = 1.0) -> None:
+    """A log as a run leaves it, with a probe of the learning rate at its first step."""
+    rows = [
+        {
+            "step": step,
+            "loss_forget": 0.1 * scale * step,
+            "loss_retain": 0.02,
+            "norm_forget": scale + step,
+            "norm_retain": 0.5 * scale,
+            "learning_rate": 1e-3 * scale,
+        }
+        for step in range(1, steps + 1)
+    ]
+    fit = {"rho": 1e-3, "behind": 2.25, "here": 1.0, "ahead": 0.5}
+    probe = {"step": 1, "before": 1e-4, "after": 1.2e-3 * scale, "accepted": True, "fits": [fit]}
+    (folder / "training_log.json").write_text(json.dumps({"steps": rows, "probes": [probe]}))
+
+
+def make_sweep(folder: Path, methods: tuple[str, ...] = ("ngdiff", "npo", "gd"), seeds: int = 3) -> Path:
+    """What `ngdiff sweep` leaves: methods over seeds, the model before and a retrained one for each seed."""
+    from ngdiff.metrics import score
+
+    folder.mkdir(parents=True)
+    runs: dict[str, Any] = {}
+    for place, method in enumerate(methods):
+        for seed in range(seeds):
+            name = f"method={method},seed={seed}"
+            run = make_run(folder / name / "model", config={"method": method}, seed=seed)
+            write_log(run, scale=1 + place + 0.1 * seed)
+            sets = {
+                "forget": [record(i, 0.25 * (place % 3), 2.0 + 0.1 * i + 0.3 * seed) for i in range(4)],
+                "retain": [record(i, 1.0 - 0.25 * (place % 4 + seed % 2) / 2, 0.2) for i in range(4)],
+            }
+            own = {"value": 0.1 + 0.08 * place + 0.02 * seed, "noise": 0.1, "parts": {}, "left_out": {}}
+            metrics = {**score(sets, confidence=0.95), "distance": own}
+            runs[name] = {"values": {"method": method, "seed": seed}, "role": "run", "metrics": metrics}
+    for seed in range(seeds):
+        for role, recall, loss in (("before", 1.0, 0.1), ("retrained", 0.25, 3.0)):
+            sets = {name: [record(i, recall, loss) for i in range(4)] for name in ("forget", "retain")}
+            runs[f"{role},seed={seed}"] = {"values": {}, "role": role, "metrics": score(sets, confidence=0.95)}
+    (folder / "sweep.json").write_text(json.dumps({"runs": runs, "jobs": {}}))
     return folder
 
 

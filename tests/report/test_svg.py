@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from ngdiff.report.svg import HEIGHT, WIDTH, Line, Mark, line_chart, scatter, thinned
+from ngdiff.report.scatter import Mark, scatter
+from ngdiff.report.svg import HEIGHT, WIDTH, Line, line_chart, thinned
 
 
 def test_a_line_goes_from_corner_to_corner() -> None:
@@ -57,10 +58,28 @@ def test_a_long_line_keeps_its_peaks() -> None:
     assert (kept[0], kept[-1]) == (points[0], points[-1])
 
 
+def test_lines_of_one_name_are_one_entry_of_the_legend() -> None:
+    lines = [Line(name, [(1.0, 0.1), (2.0, 0.3)], style) for name, style in (("a", 0), ("a", 0), ("b", 1))]
+    chart = line_chart("t", [*lines, Line("c", [(1.0, 0.2), (2.0, 0.2)], 2, dots=True)], y_label="y")
+    assert chart is not None
+    assert chart.legend == (("a", 0, False), ("b", 1, False), ("c", 2, True))
+    assert (len(chart.lines), len(chart.marks)) == (3, 2)
+
+
 def test_marks_of_a_scatter_and_their_front() -> None:
-    marks = [Mark("a", (0.1, 0.9), 0, "1"), Mark("b", (0.5, 0.95), 1, "2"), Mark("c", (0.9, 0.2), 2, "3")]
+    marks = [Mark("a", (0.1, 0.9)), Mark("b", (0.5, 0.95), 1), Mark("c", (0.9, 0.2), 2, (0.1, 99.0))]
     chart = scatter("t", marks, x_label="D", y_label="Utility", front=[(0.5, 0.95), (0.1, 0.9)])
     assert chart is not None
-    assert [mark.label for mark in chart.marks] == ["1", "2", "3"]
+    assert [mark.label for mark in chart.marks] == ["a", "b", "c"]
     assert chart.marks[0].x < chart.marks[1].x < chart.marks[2].x
     assert chart.lines[0].path.startswith(f"M{chart.marks[0].x:.1f}")
+    assert chart.marks[2].path.endswith(f"{chart.bottom:.1f}V{chart.top:.1f}")  # cut at the edges
+
+
+def test_names_that_would_cover_each_other_are_left_out() -> None:
+    chart = scatter("t", [Mark(f"model {i}", (0.5, 0.5)) for i in range(9)], x_label="x", y_label="y")
+    assert chart is not None
+    shown = [mark for mark in chart.marks if mark.label]
+    assert 1 <= len(shown) < 9
+    assert len({(mark.label_x, mark.label_y) for mark in shown}) == len(shown)
+    assert len(chart.table) == 10  # all of them stand there

@@ -4,16 +4,20 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from ngdiff import __version__
 from ngdiff.cli.output_file import check_output_file
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.errors import InputError
 from ngdiff.evidence.inputs import files_read
 from ngdiff.files import MANIFEST, write_text
 from ngdiff.paths import user_path
-from ngdiff.report.folders import read_evaluation, read_subject
+from ngdiff.report.comparison import comparison
+from ngdiff.report.entries import is_comparison, read_entries
+from ngdiff.report.folders import Evaluation, Run, read_evaluation, read_subject
 from ngdiff.report.page import FORMATS, page
 from ngdiff.report.request import request
 from ngdiff.report.scores import Others
+from ngdiff.scoring.runs import name_and_place, sweep_file
 
 
 @dataclass
@@ -37,6 +41,11 @@ class ReportOptions:
         help="evaluation of a model that saw neither forget nor holdout set: for D against holdout rows",
         value="RUN",
     )
+    reference: list[str] | None = option(  # noqa: RUF009 - `option` is a `dataclasses.field`
+        None,
+        help="of a comparison: name of a run that never saw the forget set, the mark; may be repeated",
+        value="NAME",
+    )
     include_texts: bool = option(
         False, help="with prompts and answers of all rows, from the private records: whoever has the page can read them"
     )
@@ -44,12 +53,14 @@ class ReportOptions:
 
 PARSER = CommandParser(
     "report",
-    "One page to hand over: what was asked, which model went in and came out, what is left of what was to be "
-    "forgotten, what it cost, and what that does not prove. RUN is the folder of ngdiff unlearn, "
-    "ngdiff evaluate or ngdiff demo.",
+    "One page to hand over. Of one RUN, a request to forget: what was asked, which model went in and came out, what is "
+    "left of what was to be forgotten, what it cost, and what that does not prove. Of several, or of a sweep, a "
+    "comparison: tables, what forgetting cost, curves. RUN is the folder of ngdiff unlearn, evaluate, demo or sweep; "
+    "NAME=RUN names it.",
     {"report": ReportOptions},
     required=("output",),
     words="run",
+    repeated=("reference",),
 )
 
 
@@ -65,21 +76,55 @@ def run(words: list[str]) -> None:
     options: ReportOptions = PARSER.build(ReportOptions, values)
     target, form = user_path(options.output, "--output"), _form(options)
     check_output_file(options.output, overwrite=options.overwrite)
-    if len(values["run"]) > 1:
-        raise InputError(f"ngdiff report makes a page on one run, and {len(values['run'])} were given")
-    subject = read_subject(values["run"][0], options.scores)
-    places: dict[str, str | Path | None] = {
-        "before": options.before or subject.before,
-        "retrained": options.retrained or subject.retrained,
-        "base": options.base,
-    }
-    others = Others(**{role: None if place is None else read_evaluation(place) for role, place in places.items()})
-    read = [subject.evaluation.file, *(one.file for one in others.given().values())]
-    read += [] if subject.run is None else files_read(subject.run.folder / MANIFEST)
-    check_output_file(options.output, overwrite=options.overwrite, inputs=read)
-    own = request(subject, others, include_texts=options.include_texts)
-    write_text(target, page("request", form, own=own))
+    made = _comparison if is_comparison(values["run"]) else _request
+    write_text(target, made(values["run"], options, form))
     sys.stdout.write(f"Written to {options.output}\n")
+
+
+def _request(words: list[str], options: ReportOptions, form: str) -> str:
+    """The page of one run."""
+    if options.reference:
+        raise InputError(f"--reference {options.reference[0]} is for a comparison; of one run give --retrained RUN")
+    subject = read_subject(words[0], options.scores)
+    others = _others(options, before=subject.before, retrained=subject.retrained)
+    _keep_inputs(words, options, others, [subject.evaluation], [subject.run])
+    own = request(subject, others, include_texts=options.include_texts)
+    return page("request", form, own=own)
+
+
+def _comparison(words: list[str], options: ReportOptions, form: str) -> str:
+    """The page of several runs."""
+    if options.scores is not None:
+        raise InputError(
+            f"--scores {options.scores} is for one run; in a comparison name each evaluation itself, NAME=EVALUATION"
+        )
+    if options.include_texts:
+        raise InputError("--include-texts is for one run; a comparison shows no texts")
+    others = _others(options)
+    entries, notes = read_entries(words, others, options.reference or ())
+    _keep_inputs(words, options, others, [entry.evaluation for entry in entries], [entry.run for entry in entries])
+    return page("comparison", form, own=comparison(entries, notes), version=__version__)
+
+
+def _keep_inputs(
+    words: list[str],
+    options: ReportOptions,
+    others: Others,
+    evaluations: list[Evaluation | None],
+    runs: list[Run | None],
+) -> None:
+    """Refuse a page in the place of anything that it is made of."""
+    sweeps = [sweep_file(name_and_place(word)[1]) for word in words]
+    read = [file for file in sweeps if file is not None]
+    read += [one.file for one in (*evaluations, *others.given().values()) if one is not None]
+    read += [file for one in runs if one is not None for file in files_read(one.folder / MANIFEST)]
+    check_output_file(options.output, overwrite=options.overwrite, inputs=read)
+
+
+def _others(options: ReportOptions, **usual: Path | None) -> Others:
+    """The evaluations that runs are compared with: those given, else those that belong to a run."""
+    given = {role: getattr(options, role) or usual.get(role) for role in ("before", "retrained", "base")}
+    return Others(**{role: None if place is None else read_evaluation(place) for role, place in given.items()})
 
 
 def _form(options: ReportOptions) -> str:
@@ -89,6 +134,8 @@ def _form(options: ReportOptions) -> str:
         raise InputError(
             f"--output {options.output}: the suffix says no format; one of {', '.join(FORMATS)}, or --format"
         )
+    if form == "latex":
+        raise InputError("--format latex: the table of a paper is ngdiff compare --format latex")
     if form not in known:
         raise InputError(f"--format {form} is not known; one of {', '.join(known)}")
     return form

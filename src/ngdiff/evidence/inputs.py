@@ -9,12 +9,7 @@ from ngdiff.evidence.seal import read_sealed
 from ngdiff.paths import existing_path
 
 # Entries in the description of a model that are descriptions of further models.
-_NESTED = {
-    "base": "its base model",
-    "base_model": "--base-model",
-    "tokenizer": "tokenizer",
-    "chat_template": "--chat-template",
-}
+_NESTED = {"base": "its base model", "base_model": "--base-model", "tokenizer": "tokenizer"}
 
 
 @dataclass(frozen=True)

@@ -1,48 +1,57 @@
-"""The curves of an unlearning run as charts of a page: losses, gradient norms, learning rate."""
+"""The curves of unlearning runs as charts of a page: losses, gradient norms, learning rate."""
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import NamedTuple
 
-from ngdiff.errors import InputError
-from ngdiff.report.folders import Run
-from ngdiff.report.svg import Chart, Line, Point, line_chart
+from ngdiff.report.logs import Log
+from ngdiff.report.svg import MOST_POINTS, STYLES, Chart, Line, line_chart
 
-LOG = "training_log.json"
+MOST_GROUPS = STYLES  # more lines than that cannot be told apart
+_ALL_POINTS = 40_000  # of all charts together: 600 kB
+_CURVES = (
+    ("loss_forget", "Loss of the rows to be forgotten", "nats a token"),
+    ("loss_retain", "Loss of the rows to be kept", "nats a token"),
+    ("norm_forget", "Length of the gradient: rows to be forgotten", "norm"),
+    ("norm_retain", "Length of the gradient: rows to be kept", "norm"),
+    ("learning_rate", "Learning rate", "rate"),
+)
 
 
-def curve_charts(run: Run) -> list[Chart]:
-    """Forget and retain loss, each on a scale of its own, both norms, and the rate; those that were logged.
+class Named(NamedTuple):
+    """The log of a run. `group`: what the runs are called that differ from it by their seed alone."""
 
-    Raises:
-        InputError: `training_log.json` is there and is none.
-    """
-    path = run.folder / LOG
-    if not path.is_file():
-        return []
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["steps"]
-        usable = all(isinstance(row, dict) for row in rows)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(f"{path} is damaged: it is no log of a run ({error})") from error
-    if not usable:
-        raise InputError(f"{path} is damaged: a step is no object")
-    forget, retain = _points(rows, "loss_forget"), _points(rows, "loss_retain")
-    norms = [Line("forget", _points(rows, "norm_forget"), 0), Line("retain", _points(rows, "norm_retain"), 1)]
-    rate = [Line("learning rate", _points(rows, "learning_rate"), 2, stepped=True)]
+    group: str
+    log: Log
+
+
+def curve_charts(log: Log) -> list[Chart]:
+    """One run: forget and retain loss, each on a scale of its own, both norms, and the rate; those that were logged."""
+    norms = [Line("forget", log.points("norm_forget"), 0), Line("retain", log.points("norm_retain"), 1)]
+    rate = [Line("learning rate", log.points("learning_rate"), 2, stepped=True)]
+    (_, forget, unit), (_, retain, _) = _CURVES[:2]
     charts = [
-        line_chart("Loss of the rows to be forgotten", [Line("forget", forget, 0)], y_label="nats a token", zero=True),
-        line_chart("Loss of the rows to be kept", [Line("retain", retain, 1)], y_label="nats a token", zero=True),
+        line_chart(forget, [Line("forget", log.points("loss_forget"), 0)], y_label=unit, zero=True),
+        line_chart(retain, [Line("retain", log.points("loss_retain"), 1)], y_label=unit, zero=True),
         line_chart("Length of the gradients", norms, y_label="norm", log=True),
         line_chart("Learning rate", rate, y_label="rate", log=True),
     ]
     return [chart for chart in charts if chart is not None]
 
 
-def _points(rows: Sequence[Mapping[str, Any]], key: str) -> list[Point]:
-    own: list[tuple[Any, Any]] = [(row.get("step"), row.get(key)) for row in rows]
-    return [(float(a), float(b)) for a, b in own if _is_number(a) and _is_number(b)]
+def compared_curves(runs: Sequence[Named]) -> tuple[list[Chart], list[str]]:
+    """Several runs in one chart for each number: a style for each group, a line for each run.
 
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    Returns:
+        The charts, and the groups that are not drawn, since there are more than `MOST_GROUPS`.
+    """
+    known = [run for run in runs if run.log.steps]
+    groups = list(dict.fromkeys(run.group for run in known))
+    styles: Mapping[str, int] = {group: place for place, group in enumerate(groups[:MOST_GROUPS])}
+    drawn = [run for run in known if run.group in styles]
+    most = max(20, min(MOST_POINTS, _ALL_POINTS // max(1, len(drawn) * len(_CURVES))))
+    charts = []
+    for key, title, unit in _CURVES:
+        rate, loss = key == "learning_rate", key.startswith("loss")
+        lines = [Line(run.group, run.log.points(key), styles[run.group], stepped=rate) for run in drawn]
+        charts.append(line_chart(title, lines, y_label=unit, log=not loss, zero=loss, most=most))
+    return [chart for chart in charts if chart is not None], groups[MOST_GROUPS:]

@@ -98,12 +98,12 @@ def read_subject(word: str, scores: str | None = None) -> Subject:
     """
     name, place = name_and_place(word)
     name = name or place.resolve().name
-    run = _run_in(place)
+    run = run_in(place)
     if run is None:
         if scores is not None:
             raise InputError(f"--scores {scores} is for the folder of a run, and {place} is none: it is an evaluation")
         evaluation = read_evaluation(place)
-        return Subject(name if place.is_dir() else evaluation.folder.resolve().name, evaluation, _run_of(evaluation))
+        return Subject(name if place.is_dir() else evaluation.folder.resolve().name, evaluation, run_of(evaluation))
     if run.command == "demo" and scores is None:
         places = {role: place / folder for role, folder in _DEMO.items()}
         evaluation = read_evaluation(places["after"])
@@ -148,7 +148,7 @@ def _command(manifest: Mapping[str, Any]) -> str:
     return str(manifest["command"][:2][-1])
 
 
-def _run_in(place: Path) -> Run | None:
+def run_in(place: Path) -> Run | None:
     """The run that wrote a folder; None for a folder of something else."""
     if not (place / MANIFEST).is_file():
         return None
@@ -208,13 +208,19 @@ def _is_at(evaluation: Evaluation, folder: Path) -> bool:
     return source is not None and Path(source).resolve() == folder.resolve()
 
 
-def _run_of(evaluation: Evaluation) -> Run | None:
+def run_of(evaluation: Evaluation) -> Run | None:
+    """The run that wrote the model of an evaluation: where its manifest says that the model lies, or beside; None where
+    there is none.
+
+    Raises:
+        InputError: the model lies there, and its weights are others than those evaluated.
+    """
     source = evaluation.manifest.get("model", {}).get("source")
     if source is None:
         return None
     own = evaluation.folder.resolve()
     for place in (user_path(source), own.parent, own.parent / Path(source).name):
-        run = _run_in(place)
+        run = run_in(place)
         if run is None:
             continue
         if are_of_one_model(run, evaluation):

@@ -12,7 +12,9 @@ from ngdiff.report.distance_parts import DistanceTable, distance_tables
 from ngdiff.report.findings import findings
 from ngdiff.report.folders import Run, Subject
 from ngdiff.report.limits import limits
+from ngdiff.report.logs import read_log
 from ngdiff.report.measured import Measured, measured
+from ngdiff.report.probe_charts import probe_chart
 from ngdiff.report.samples import Samples, samples
 from ngdiff.report.scores import Others, with_never_seen
 from ngdiff.report.svg import Chart
@@ -83,12 +85,19 @@ def request(subject: Subject, others: Others, *, include_texts: bool = False) ->
         measured=measured(columns),
         distances=distance_tables(metrics),
         worst=worst_rows(metrics),
-        charts=curve_charts(run),
+        charts=_charts(run),
         samples=samples(subject.evaluation, others) if include_texts else None,
         limits=limits(columns, run),
         notes=[note.removeprefix("note: ") for note in notes],
         versions=run.manifest["versions"],
     )
+
+
+def _charts(run: Run) -> list[Chart]:
+    """The curves over the steps, and the loss along the last direction that a probe took."""
+    log = read_log(run.folder)
+    probe = probe_chart(log)
+    return [*curve_charts(log), *([] if probe is None else [probe])]
 
 
 def _unlearning(subject: Subject) -> Run:

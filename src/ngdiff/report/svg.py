@@ -4,33 +4,31 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-WIDTH, HEIGHT = 640.0, 260.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 20.0, 16.0, 36.0
+from ngdiff.report.axis import Axis, Tick
+
+WIDTH, HEIGHT = 480.0, 270.0
+LEFT, RIGHT, TOP, BOTTOM = 62.0, 14.0, 24.0, 40.0
+STYLES = 8  # of lines; the style sheet has as many
 MOST_POINTS = 400  # of a line; more cannot be seen
 
 Point = tuple[float, float]
 
 
 class Line(NamedTuple):
-    """A named line: its points in data, and which style it has (a colour and a dash, told apart in grey, too)."""
+    """A named line: its points in data, and which style it has (a colour and a dash, told apart in grey, too).
+
+    Lines of one name are one entry of the legend. `dots`: the points alone.
+    """
 
     name: str
     points: Sequence[Point]
     style: int = 0
     stepped: bool = False
-
-
-class Mark(NamedTuple):
-    """A named point of a scatter; `shape`: which of the marks. `label`: beside it."""
-
-    name: str
-    point: Point
-    shape: int
-    label: str
+    dots: bool = False
 
 
 class Drawn(NamedTuple):
-    """A line as an SVG path, or a mark at a place."""
+    """A line as an SVG path, or a mark at a place; `path` is then that of its intervals."""
 
     name: str
     path: str
@@ -39,17 +37,16 @@ class Drawn(NamedTuple):
     y: float = 0.0
     label: str = ""
     anchor: str = "start"
-
-
-class Tick(NamedTuple):
-    """A tick: where, and what is written there."""
-
-    place: float
-    text: str
+    label_x: float = 0.0
+    label_y: float = 0.0
 
 
 class Chart(NamedTuple):
-    """A chart, ready to be drawn. `table`: a few of its numbers, for those who read no picture."""
+    """A chart, ready to be drawn.
+
+    `legend`: of its lines, where there are several, the name, the style, and whether they are dots. `table`: a few of
+    its numbers, for those who read no picture. `shapes`: the style of a mark is its shape.
+    """
 
     title: str
     x_label: str
@@ -60,62 +57,14 @@ class Chart(NamedTuple):
     lines: list[Drawn]
     marks: list[Drawn]
     table: list[tuple[str, ...]]
+    legend: Sequence[tuple[str, int, bool]] = ()
+    shapes: bool = False
     width: float = WIDTH
     height: float = HEIGHT
-    left: float = _LEFT
-    right: float = WIDTH - _RIGHT
-    top: float = _TOP
-    bottom: float = HEIGHT - _BOTTOM
-
-
-class _Axis:
-    """One direction: data to pixels, with a few ticks at round numbers."""
-
-    def __init__(
-        self, values: Sequence[float], start: float, end: float, *, log: bool = False, zero: bool = False
-    ) -> None:
-        self._log, self._start, self._end = log, start, end
-        low, high = float(min(values)), float(max(values))
-        low = min(low, 0.0) if zero else low
-        if log:
-            low, high = math.log10(low), math.log10(high)
-            if high - low < 1:
-                low, high = (low + high - 1) / 2, (low + high + 1) / 2
-        elif high - low <= 1e-12 * max(abs(high), abs(low), 1e-300):
-            low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
-        margin = 0.04 * (high - low)
-        self._low, self._high = low - (0 if zero and low == 0 else margin), high + margin
-
-    def __call__(self, value: float) -> float:
-        value = math.log10(value) if self._log else value
-        return self._start + (value - self._low) / (self._high - self._low) * (self._end - self._start)
-
-    def ticks(self, count: int = 5, *, whole: bool = False) -> list[Tick]:
-        if self._log:
-            found = [10.0**e for e in range(math.ceil(self._low), math.floor(self._high) + 1)]
-            if len(found) < 2:
-                found = [
-                    m * 10.0**e
-                    for e in range(math.floor(self._low), math.ceil(self._high) + 1)
-                    for m in (1, 2, 5)
-                    if self._low <= math.log10(m * 10.0**e) <= self._high
-                ]
-            every = max(1, math.ceil(len(found) / 6))
-            return [Tick(self(value), f"{value:g}") for value in found[::every]]
-        step = round_step((self._high - self._low) / count)
-        step = max(1.0, step) if whole else step
-        first = math.ceil(self._low / step)
-        return [Tick(self(i * step), f"{i * step:.6g}") for i in range(first, math.floor(self._high / step) + 1)]
-
-
-def round_step(least: float) -> float:
-    """The smallest of 1, 2 and 5 times a power of ten that is not below.
-
-    >>> round_step(0.03), round_step(7)
-    (0.05, 10.0)
-    """
-    power = 10.0 ** math.floor(math.log10(least))
-    return next(m * power for m in (1, 2, 5, 10) if m * power >= least * (1 - 1e-9))
+    left: float = LEFT
+    right: float = WIDTH - RIGHT
+    top: float = TOP
+    bottom: float = HEIGHT - BOTTOM
 
 
 def line_chart(
@@ -126,47 +75,45 @@ def line_chart(
     x_label: str = "step",
     log: bool = False,
     zero: bool = False,
+    whole: bool = True,
+    most: int = MOST_POINTS,
 ) -> Chart | None:
     """Lines over steps; None where there is nothing to draw. Values that are not finite are left out, and those that
     are not positive on a logarithmic axis.
 
     Args:
-        zero: the axis begins at 0 or below.
+        log, zero: of the axis of values, as of `Axis`.
+        whole: ticks of the other axis are at whole numbers.
+        most: points of a line.
     """
     drawn = [line._replace(points=_usable(line.points, positive=log)) for line in lines]
     drawn = [line for line in drawn if line.points]
     if not drawn:
         return None
     every = [point for line in drawn for point in line.points]
-    x = _Axis([point[0] for point in every], _LEFT, WIDTH - _RIGHT)
-    y = _Axis([point[1] for point in every], HEIGHT - _BOTTOM, _TOP, log=log, zero=zero)
+    x = Axis([point[0] for point in every], LEFT, WIDTH - RIGHT)
+    y = Axis([point[1] for point in every], HEIGHT - BOTTOM, TOP, log=log, zero=zero)
     paths, marks = [], []
     for line in drawn:
-        points = [(x(a), y(b)) for a, b in thinned(line.points)]
-        if len(points) == 1:
-            marks.append(Drawn(line.name, "", line.style, *points[0]))
+        points = [(x(a), y(b)) for a, b in thinned(line.points, most)]
+        if len(points) == 1 or line.dots:
+            marks += [Drawn(line.name, "", line.style, *point) for point in points]
         else:
-            paths.append(Drawn(line.name, _path(points, stepped=line.stepped), line.style))
+            paths.append(Drawn(line.name, path_of(points, stepped=line.stepped), line.style))
+    legend = tuple({(line.name, line.style, line.dots): None for line in drawn})
     ends = "; ".join(f"{line.name} from {line.points[0][1]:.4g} to {line.points[-1][1]:.4g}" for line in drawn)
     return Chart(
-        title, x_label, y_label, f"{title}: {ends}.", x.ticks(6, whole=True), y.ticks(), paths, marks, _table(drawn)
+        title,
+        x_label,
+        y_label,
+        f"{title}: {ends}.",
+        x.ticks(6, whole=whole),
+        y.ticks(),
+        paths,
+        marks,
+        _table(drawn),
+        legend if len(legend) > 1 else (),
     )
-
-
-def scatter(
-    title: str, marks: Sequence[Mark], *, x_label: str, y_label: str, front: Sequence[Point] = ()
-) -> Chart | None:
-    """Marks in a plane, and a front through some of them; None where there are none."""
-    if not marks:
-        return None
-    x = _Axis([mark.point[0] for mark in marks], _LEFT, WIDTH - _RIGHT - 70)
-    y = _Axis([mark.point[1] for mark in marks], HEIGHT - _BOTTOM, _TOP)
-    placed = [Drawn(mark.name, "", mark.shape, x(mark.point[0]), y(mark.point[1]), mark.label) for mark in marks]
-    lines = []
-    if len(front) > 1:
-        lines.append(Drawn("Pareto front", _path([(x(a), y(b)) for a, b in sorted(front)], stepped=False), 2))
-    table: list[tuple[str, ...]] = [(mark.name, f"{mark.point[0]:.4f}", f"{mark.point[1]:.4f}") for mark in marks]
-    return Chart(title, x_label, y_label, f"{title}: {len(marks)} models.", x.ticks(), y.ticks(), lines, placed, table)
 
 
 def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
@@ -189,7 +136,8 @@ def _usable(points: Sequence[Point], *, positive: bool) -> list[Point]:
     return [(a, b) for a, b in points if math.isfinite(a) and math.isfinite(b) and (b > 0 or not positive)]
 
 
-def _path(points: Sequence[Point], *, stepped: bool) -> str:
+def path_of(points: Sequence[Point], *, stepped: bool) -> str:
+    """The `d` of an SVG path through points in pixels; `stepped`: along first, then up or down."""
     words = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
     for a, b in points[1:]:
         words.append(f"H{a:.1f}V{b:.1f}" if stepped else f"L{a:.1f} {b:.1f}")

@@ -30,7 +30,7 @@ def read_runs(words: Sequence[str]) -> dict[str, dict[str, Any]]:
     runs: dict[str, dict[str, Any]] = {}
     for word in words:
         name, place = name_and_place(word)
-        if (sweep := _sweep(place)) is not None:
+        if (sweep := sweep_file(place)) is not None:
             for own, numbers in read_sweep(sweep)[0].items():
                 _add(runs, f"{name}/{own}" if name else own, numbers)
             continue
@@ -51,7 +51,7 @@ def references_in(words: Sequence[str]) -> list[str]:
     found = []
     for word in words:
         name, place = name_and_place(word)
-        if (sweep := _sweep(place)) is not None:
+        if (sweep := sweep_file(place)) is not None:
             found += [f"{name}/{own}" if name else own for own in read_sweep(sweep)[1]]
     return found
 
@@ -63,7 +63,7 @@ def files_of(words: Sequence[str]) -> list[Path]:
         InputError: nothing there.
     """
     places = [name_and_place(word)[1] for word in words]
-    return [_sweep(place) or metrics_file(place) for place in places]
+    return [sweep_file(place) or metrics_file(place) for place in places]
 
 
 def _add(runs: dict[str, dict[str, Any]], name: str, metrics: dict[str, Any]) -> None:
@@ -72,7 +72,7 @@ def _add(runs: dict[str, dict[str, Any]], name: str, metrics: dict[str, Any]) ->
     runs[name] = metrics
 
 
-def _sweep(place: Path) -> Path | None:
+def sweep_file(place: Path) -> Path | None:
     """The `sweep.json` of a sweep; None for any other path."""
     if place.is_file():
         return place if place.name == SWEEP else None

@@ -24,18 +24,18 @@ for (const table of document.querySelectorAll("table.sortable")) {
 }
 const search = document.getElementById("search");
 if (search) {
-  const samples = [...document.querySelectorAll(".sample")];
-  const texts = samples.map((one) => one.textContent.toLowerCase());
+  const rows = [...document.querySelectorAll("[data-searched]")];
+  const texts = rows.map((one) => one.textContent.toLowerCase());
   const found = document.getElementById("found");
   const show = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     let count = 0;
-    samples.forEach((one, i) => {
+    rows.forEach((one, i) => {
       const match = words.every((word) => texts[i].includes(word));
       one.hidden = !match;
       count += match;
     });
-    found.textContent = count + " of " + samples.length + " rows";
+    found.textContent = count + " of " + rows.length + " rows";
   };
   search.addEventListener("input", show);
   document.getElementById("controls").hidden = false;

@@ -1,0 +1,50 @@
+"""The log of an unlearning run, read back: what each step and each probe of the learning rate saw."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ngdiff.errors import InputError
+from ngdiff.report.svg import Point
+
+LOG = "training_log.json"
+Rows = Sequence[Mapping[str, Any]]
+
+
+class Log(NamedTuple):
+    """`steps`: a line for each; `probes`: of the learning rate, as `ngdiff.core.autolr.Probe` has them."""
+
+    steps: Rows = ()
+    probes: Rows = ()
+
+    def points(self, key: str) -> list[Point]:
+        """A number of the steps that have it, as (step, value)."""
+        own: list[tuple[Any, Any]] = [(row.get("step"), row.get(key)) for row in self.steps]
+        return [(float(a), float(b)) for a, b in own if is_number(a) and is_number(b)]
+
+
+def read_log(folder: Path) -> Log:
+    """The log in the folder of a run; an empty one where there is none.
+
+    Raises:
+        InputError: `training_log.json` is there and is none.
+    """
+    path = folder / LOG
+    if not path.is_file():
+        return Log()
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        rows, probes = content["steps"], content.get("probes", [])
+        usable = all(isinstance(row, dict) for row in (*rows, *probes))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path} is damaged: it is no log of a run ({error})") from error
+    if not usable:
+        raise InputError(f"{path} is damaged: a step is no object")
+    return Log(rows, probes)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value of a log is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,35 @@
+"""The loss along the direction of a step."""
+
+from typing import Any
+
+import pytest
+
+from ngdiff.report.logs import Log
+from ngdiff.report.probe_charts import probe_chart
+
+
+def probe(accepted: bool = True, **changes: Any) -> dict[str, Any]:
+    fit = {"rho": 0.5, "behind": 2.25, "here": 1.0, "ahead": 0.25}  # (1 - x)^2
+    return {"step": 1, "after": 1.0, "accepted": accepted, "fits": [{**fit, **changes}]}
+
+
+def test_the_parabola_goes_through_what_was_measured_and_on_to_the_rate() -> None:
+    chart = probe_chart(Log((), [probe()]), "ngdiff")
+    assert chart is not None
+    assert chart.title == "ngdiff: the loss along step 1"
+    assert [name for name, *_ in chart.legend] == ["parabola", "measured", "rate taken"]
+    assert "parabola from 2.25 to 0;" in chart.description  # (1 - 1)^2
+    assert len(chart.marks) == 3
+
+
+def test_the_last_accepted_probe_is_drawn() -> None:
+    probes = [{**probe(), "step": 1}, {**probe(), "step": 10}, {**probe(accepted=False), "step": 20}]
+    chart = probe_chart(Log((), probes))
+    assert chart is not None
+    assert chart.title == "The loss along step 10"
+
+
+@pytest.mark.parametrize("broken", [{"rho": 0.0}, {"here": None}, {"ahead": "x"}, {"behind": float("nan")}])
+def test_a_probe_without_usable_losses_is_passed_over(broken: dict[str, Any]) -> None:
+    assert probe_chart(Log((), [probe(**broken)])) is None
+    assert probe_chart(Log((), [{"fits": []}, {"fits": 3}, {"fits": [3]}, {}])) is None
