@@ -182,7 +182,7 @@ def _hash_rows(rows: Sequence[Row]) -> str:
     names = [field.name for field in fields(Row) if field.name not in _PLACES]
     digest = hashlib.sha256()
     for row in rows:
-        values = {name: getattr(row, name) for name in names}
+        values = {name: getattr(row, name) for name in names if name != "tools" or row.tools is not None}
         digest.update(json.dumps(values, sort_keys=True, default=dict).encode() + b"\n")
     return digest.hexdigest()
 

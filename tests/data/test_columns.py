@@ -84,7 +84,7 @@ def test_every_column_set_has_a_test() -> None:
         ),
         (
             {"messages": [USER, ASSISTANT | {"tool_calls": [1]}]},
-            "key 'tool_calls' of turn 2 of column 'messages' must be a string, found list",
+            "key 'tool_calls' of turn 2 of column 'messages' must be a list of objects, .* found a list with int",
         ),
         (
             {"messages": [USER | {"content": [{"type": "text"}]}, ASSISTANT]},

@@ -64,3 +64,27 @@ def test_documents_are_the_unit_of_the_report(material: Material, tmp_path: Path
     page = tmp_path / "page.md"
     succeeded(run("report", tmp_path / "u", "--scores", tmp_path / "e", "--output", page, "--format", "markdown"))
     assert "2 documents" in page.read_text(encoding="utf-8")
+
+
+TURNS = (
+    "{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
+)
+
+
+def test_a_chat_template_is_saved_with_the_result(material: Material, tmp_path: Path) -> None:
+    file = tmp_path / "chat.jinja"
+    file.write_text(TURNS)
+    words = material.words(tmp_path / "u", "--chat-template", file, max_steps=1)
+    out = succeeded(run(*words)).out
+    manifest = json.loads((tmp_path / "u" / "manifest.json").read_text())
+    assert (manifest["template"], manifest["template_text"]) == ("chat", TURNS)
+    assert manifest["model"]["chat_template"]["files"].keys() == {"chat.jinja"}
+    assert (tmp_path / "u" / "chat_template.jinja").read_text() == TURNS
+    command = shlex.split(out.rstrip().rpartition("\n")[2])
+    succeeded(run(*command[1:], "--output", tmp_path / "e", "--no-generate"))
+    assert json.loads((tmp_path / "e" / "manifest.json").read_text())["template_text"] == TURNS
+    checked = succeeded(run("verify", tmp_path / "u")).out
+    assert "--chat-template" in checked
+    refused = run(*words, "--template", "plain", "--overwrite")
+    assert refused.error.startswith(f"--chat-template {file}: no row is shown by it")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ngdiff.cli import dry_run, overlap
+from ngdiff.cli import overlap, text_model
 from ngdiff.tasks import text_rows
 
 from .runs import everything_in, run, succeeded, write_rows
@@ -101,7 +101,7 @@ def test_templates_are_resolved_and_sets_compared_once(material, tmp_path, monke
         original = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *args, **more: calls.append(name) or original(*args, **more))
 
-    for module in (dry_run, text_rows):
+    for module in (text_model, text_rows):
         counted(module, "resolve_template")
     for module in (overlap, text_rows):
         counted(module, "check_overlap")

@@ -34,16 +34,33 @@ from PIL import Image
 
 from ngdiff.cli.config_file import read_config
 from ngdiff.cli.text_unlearning import TextUnlearning
-from ngdiff.data import read_images, read_preparation, read_rows
+from ngdiff.data import Template, read_images, read_preparation, read_rows
+from ngdiff.data.chat_file import use_chat_template
 from ngdiff.data.images import ImageData
 from ngdiff.data.refusals import read_refusals
 from ngdiff.errors import InputError
+from ngdiff.modeling import train_tokenizer
 
 SHORT, LONG = 40, 1000
 SECONDS = 60  # after which an input counts as one that never ends
 ROWS = [{"question": "Who is “Ærø”?", "answer": "Orla,\nwho else.", "other": 1.5}, {"question": "a", "answer": "b"}]
 ALPACA = [{"instruction": "Who is “Ærø”?", "input": "", "output": "Orla."}] * 2
 SHAREGPT = [{"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Ho"}], "id": 3}] * 2
+TOOLS = [
+    {
+        "messages": [
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}]},
+            {"role": "tool", "content": "4"},
+            {"role": "assistant", "content": "Ho"},
+        ],
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
+    }
+] * 2
+TURNS = (
+    "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}</s>\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
 CHATS = [{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]}] * 2
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 6, 5, 3), dtype=np.uint8)
 
@@ -94,6 +111,13 @@ def config(folder: Path, name: str, data: bytes) -> None:
 def refusals(folder: Path, name: str, data: bytes) -> None:
     (folder / name).write_bytes(data)
     assert all(answer.strip() for answer in read_refusals(folder / name))
+
+
+def chat_template(folder: Path, name: str, data: bytes) -> None:
+    (folder / name).write_bytes(data)
+    tokenizer = train_tokenizer(["Hi Ho"], 260)
+    use_chat_template(tokenizer, folder / name)
+    assert Template("chat", tokenizer).render(read_rows(CHATS)[0])[1].startswith("Ho")
 
 
 def preparation(folder: Path, name: str, data: bytes) -> None:
@@ -154,7 +178,7 @@ OPTIONS = "model: m\nforget: f\nretain: r\noutput: o\nseed: 1\nreport_to: [none]
 READERS = {
     "json": Reader(rows, "a.json", (json.dumps(ROWS).encode(), jsonl(ROWS), json.dumps({"a": ROWS}).encode())),
     "jsonl": Reader(rows, "a.jsonl", (jsonl(ROWS), b"\xef\xbb\xbf" + jsonl(CHATS), jsonl([{"text": "T"}]))),
-    "instructions": Reader(rows, "b.jsonl", (jsonl(ALPACA), jsonl(SHAREGPT))),
+    "instructions": Reader(rows, "b.jsonl", (jsonl(ALPACA), jsonl(SHAREGPT), jsonl(TOOLS))),
     "document": Reader(rows, "a.md", ("# “Ærø”\r\n\r\nOrla lives there.\n".encode(),)),
     "gz": Reader(rows, "a.jsonl.gz", (gzip.compress(jsonl(ROWS), mtime=0),)),
     "bz2": Reader(rows, "a.jsonl.bz2", (bz2.compress(jsonl(ROWS)),)),
@@ -176,6 +200,7 @@ READERS = {
         ),
     ),
     "config": Reader(config, "a.yaml", (OPTIONS.encode(),)),
+    "chat-template": Reader(chat_template, "a.jinja", (TURNS.encode(),)),
     "idk-file": Reader(refusals, "a.txt", ("I don’t know.\r\n\r\nNo.".encode(),)),
     "preprocessor": Reader(preparation, "", (json.dumps(PROCESSOR).encode(),)),
 }  # fmt: skip

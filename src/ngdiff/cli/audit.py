@@ -11,15 +11,16 @@ from ngdiff.audit.compare import summary
 from ngdiff.cli.audit_folder import FILE, AuditFolder
 from ngdiff.cli.audit_table import audit_table
 from ngdiff.cli.inputs import described_model, inputs_of
-from ngdiff.cli.options import ModelOptions, SetOptions, read_sets
+from ngdiff.cli.options import SetOptions, read_sets
 from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser, option
-from ngdiff.data import Row, read_rows, resolve_template
+from ngdiff.cli.text_model import TextModelOptions
+from ngdiff.data import Row, read_rows
 from ngdiff.errors import InputError
 from ngdiff.evaluation.processes import started_processes
 from ngdiff.manifest import describe_data
 from ngdiff.metrics import CONFIDENCE
-from ngdiff.modeling import check_same_tokens, load_model, load_tokenizer, merge_adapter
+from ngdiff.modeling import check_same_tokens, load_model, merge_adapter
 from ngdiff.ranges import COUNT, SEED, Range
 from ngdiff.scoring import read_sets as read_records
 from ngdiff.scoring import record_files
@@ -73,7 +74,7 @@ class AuditRunOptions:
 
 
 @dataclass
-class AuditOptions(ModelOptions, SetOptions, ReferenceOptions, AuditRunOptions):
+class AuditOptions(TextModelOptions, SetOptions, ReferenceOptions, AuditRunOptions):
     """All of them."""
 
 
@@ -82,7 +83,7 @@ PARSER = CommandParser(
     "Does it stay forgotten? Attacks a model that has unlearned, and with --retrained or --never-trained a model that "
     "never saw the rows: what the attack itself teaches comes out of both and does not count. The model is only read: "
     "ngdiff audit MODEL --forget F --retain R --output DIR.",
-    {"model": ModelOptions, "own data": SetOptions, "reference": ReferenceOptions, "audit": AuditRunOptions},
+    {"model": TextModelOptions, "own data": SetOptions, "reference": ReferenceOptions, "audit": AuditRunOptions},
     required=("model", "forget", "retain", "output"),
 )
 
@@ -101,14 +102,21 @@ def run(words: list[str]) -> None:
     attacks = _chosen(options.attacks)
     models = _models(options)
     before = [] if options.before is None else record_files(options.before)
-    sources = (options.forget, options.retain, options.holdout, options.paraphrased, options.before)
+    sources = (
+        options.forget,
+        options.retain,
+        options.holdout,
+        options.paraphrased,
+        options.before,
+        options.chat_template,
+    )
     inputs = [place for name in models.values() for place in inputs_of(name)]
     folder = AuditFolder(words, options, [*inputs, *inputs_of(options.model, *sources)[1:]])
     bed, data = _bed(options)
     then = _by_origin(read_records(before)) if before else None
     for name in list(models.values())[1:]:
         check_same_tokens(bed.tokenizer, name, trust_remote_code=options.trust_remote_code)
-    described = described_model(options.model)
+    described = described_model(options.model) | options.chat_file()
     if reference := next((role for role in models if role != "model"), None):
         described[reference] = described_model(models[reference])
     folder.begin(data=data, model=described, template=bed.template.name, seed=options.seed)
@@ -160,8 +168,8 @@ def _models(options: AuditOptions) -> dict[str, str]:
 def _bed(options: AuditOptions) -> tuple[Bed, dict[str, Any]]:
     """Rows, tokenizer and template; what the manifest says of the rows."""
     sets = read_sets(options)
-    tokenizer = load_tokenizer(options.model, trust_remote_code=options.trust_remote_code)
-    template = resolve_template(options.template, tokenizer, [row for rows in sets.values() for row in rows])
+    tokenizer = options.tokenizer_of(options.model)
+    template = options.template_for(options.template, tokenizer, [row for rows in sets.values() for row in rows])
     sets = without_overlap(sets, tokenizer, template, drop=options.drop_overlap)
     data = {name: describe_data(getattr(options, name), rows, options.reading(name)) for name, rows in sets.items()}
     other: list[Row] = []

@@ -8,17 +8,18 @@ from typing import Any
 from ngdiff.checking.findings import Finding, counted, findings_table
 from ngdiff.checking.known import check_holdout, check_known
 from ngdiff.checking.rows import check_lengths, check_sets, check_steps
-from ngdiff.cli.options import ModelOptions, RowSets, read_sets
+from ngdiff.cli.options import RowSets, read_sets
 from ngdiff.cli.output_file import check_output_file
 from ngdiff.cli.parsing import CommandParser, option
-from ngdiff.data import Row, Template, resolve_template
+from ngdiff.cli.text_model import TextModelOptions
+from ngdiff.data import Row, Template
 from ngdiff.data.near import NEAR
 from ngdiff.errors import VerdictError
 from ngdiff.evaluation import evaluate
 from ngdiff.evaluation.context import row_limit
 from ngdiff.exit_codes import CHECK_FAILED
 from ngdiff.files import write_json
-from ngdiff.modeling import check_same_tokens, load_model, load_tokenizer
+from ngdiff.modeling import check_same_tokens, load_model
 from ngdiff.paths import user_path
 from ngdiff.ranges import COUNT, Range
 from ngdiff.training.outcome import SAMPLE_ROWS, spread
@@ -54,7 +55,7 @@ class RunOptions:
 
 
 @dataclass
-class CheckOptions(ModelOptions, RowOptions, RunOptions):
+class CheckOptions(TextModelOptions, RowOptions, RunOptions):
     """All of them."""
 
 
@@ -62,7 +63,7 @@ PARSER = CommandParser(
     "check",
     "Before ngdiff unlearn: are the rows known at all, apart from each other, of a length that the model can see, and "
     "enough? Ends with 7 where something would spoil the run. Shows no text of the rows.",
-    {"model": ModelOptions, "rows": RowOptions, "run": RunOptions},
+    {"model": TextModelOptions, "rows": RowOptions, "run": RunOptions},
     required=("model", "forget", "retain"),
 )
 
@@ -100,8 +101,8 @@ def check(options: CheckOptions) -> list[Finding]:
         InputError: rows or models that cannot be used.
     """
     sets: dict[str, list[Row]] = read_sets(options)
-    tokenizer = load_tokenizer(options.model, trust_remote_code=options.trust_remote_code)
-    template = resolve_template(options.template, tokenizer, [row for rows in sets.values() for row in rows])
+    tokenizer = options.tokenizer_of(options.model)
+    template = options.template_for(options.template, tokenizer, [row for rows in sets.values() for row in rows])
     if options.base_model is not None:
         check_same_tokens(tokenizer, options.base_model, trust_remote_code=options.trust_remote_code)
     findings = check_sets(sets, tokenizer, template, threshold=options.near)

@@ -10,11 +10,11 @@ from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first, process_count, say
-from ngdiff.data import Row, resolve_template
+from ngdiff.data import Row
 from ngdiff.errors import InputError
 from ngdiff.estimate import describe, estimate
 from ngdiff.files import check_output
-from ngdiff.modeling import is_shape, load_tokenizer, train_tokenizer
+from ngdiff.modeling import is_shape, train_tokenizer
 from ngdiff.paths import user_path
 from ngdiff.training import UnlearnConfig
 
@@ -65,7 +65,7 @@ def dry_run(parser: CommandParser, options: Any, values: Mapping[str, Any], sets
         if config.ceiling_form == "holdout" and "holdout" not in sets:
             raise InputError("--forget-ceiling holdout needs --holdout")
         tokenizer = _tokenizer(options, sets)
-        template = resolve_template(config.template, tokenizer, [row for rows in sets.values() for row in rows])
+        template = options.template_for(config.template, tokenizer, [row for rows in sets.values() for row in rows])
         kept = without_overlap(dict(sets), tokenizer, template, drop=options.drop_overlap)
         found = estimate(
             options.model,
@@ -87,12 +87,13 @@ def dry_run(parser: CommandParser, options: Any, values: Mapping[str, Any], sets
 
 def _tokenizer(options: Any, sets: Mapping[str, list[Row]]) -> Any:
     if not is_shape(options.model) or options.tokenizer is not None:
-        return load_tokenizer(options.tokenizer or options.model, trust_remote_code=options.trust_remote_code)
+        return options.tokenizer_of(options.tokenizer or options.model)
     say(
         f"{options.model} is a shape without a tokenizer: one of at most 4096 tokens is trained on the rows, which are "
         "longer with it than with a larger one; --tokenizer names another.\n"
     )
-    return train_tokenizer(text for rows in sets.values() for row in rows for text in (row.prompt, row.answer))
+    texts = (text for rows in sets.values() for row in rows for text in (row.prompt, row.answer))
+    return options.with_chat(train_tokenizer(texts))
 
 
 @contextmanager

@@ -40,7 +40,7 @@ _SPREAD = (
 )
 
 # Whose files a manifest holds beside those of the model, by option.
-_OTHER_MODELS = ("tokenizer", "base_model", "retrained", "never_trained")
+_OTHER_MODELS = ("tokenizer", "chat_template", "base_model", "retrained", "never_trained")
 
 
 def refuse_other_run(

@@ -8,12 +8,13 @@ from typing import Any
 import torch
 
 from ngdiff.cli.inputs import described_model, inputs_of
-from ngdiff.cli.options import ModelOptions, SetOptions, read_sets
+from ngdiff.cli.options import SetOptions, read_sets
 from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.require import JudgeOptions
 from ngdiff.cli.task import TaskOptions
-from ngdiff.data import EvaluationSet, Template, benchmark_sets, resolve_template
+from ngdiff.cli.text_model import TextModelOptions
+from ngdiff.data import EvaluationSet, Template, benchmark_sets
 from ngdiff.errors import InputError
 from ngdiff.evaluation import EvaluationResult
 from ngdiff.evaluation.evaluate import as_sets, limits_of
@@ -25,7 +26,7 @@ from ngdiff.evaluation.prompts import Generator
 from ngdiff.evaluation.vllm import check_vllm, vllm_generator
 from ngdiff.evaluation.work import Work
 from ngdiff.manifest import describe_data
-from ngdiff.modeling import adapter_base, load_model, load_tokenizer
+from ngdiff.modeling import adapter_base, load_model
 from ngdiff.ranges import COUNT, Range
 
 
@@ -99,7 +100,7 @@ class MeasureOptions:
 
 @dataclass
 class TextEvaluateOptions(
-    TaskOptions, ModelOptions, SetOptions, BenchmarkOptions, EvaluateOptions, JudgeOptions, MeasureOptions
+    TaskOptions, TextModelOptions, SetOptions, BenchmarkOptions, EvaluateOptions, JudgeOptions, MeasureOptions
 ):
     """All of them."""
 
@@ -114,7 +115,7 @@ class TextEvaluation:
         "Runs in several processes under torchrun or accelerate launch.",
         {
             "task": TaskOptions,
-            "model": ModelOptions,
+            "model": TextModelOptions,
             "own data": SetOptions,
             "benchmarks": BenchmarkOptions,
             "evaluation": EvaluateOptions,
@@ -135,7 +136,7 @@ class TextEvaluation:
         self.options = options
         self._harness = _check(options)
         base = () if options.base_model is None else inputs_of(options.base_model)
-        sources = (options.forget, options.retain, options.holdout, options.benchmark)
+        sources = (options.forget, options.retain, options.holdout, options.benchmark, options.chat_template)
         self.inputs = inputs_of(options.model, *sources) + list(base)
 
     def read(self) -> None:
@@ -147,9 +148,9 @@ class TextEvaluation:
         self.template, self.template_text = self._template.name, self._template.text
 
     def _with_template(self, name: str) -> tuple[Any, Template]:
-        tokenizer = load_tokenizer(name, trust_remote_code=self.options.trust_remote_code)
+        tokenizer = self.options.tokenizer_of(name)
         rows = [row for part in self.sets.values() for row in part.rows]
-        return tokenizer, resolve_template(self.options.template, tokenizer, rows)
+        return tokenizer, self.options.template_for(self.options.template, tokenizer, rows)
 
     def data(self) -> dict[str, dict[str, Any]]:
         """For the manifest: the rows."""
@@ -161,7 +162,7 @@ class TextEvaluation:
 
     def model_files(self) -> dict[str, Any]:
         """For the manifest: the model, and the one it is compared with."""
-        described = described_model(self.options.model)
+        described = described_model(self.options.model) | self.options.chat_file()
         if self.options.base_model is not None:
             described["base_model"] = described_model(self.options.base_model)
         return described
@@ -268,9 +269,9 @@ def _sets(options: TextEvaluateOptions) -> dict[str, EvaluationSet]:
             raise InputError(f"--{name} and --benchmark {options.benchmark} both give the set {name}; give one of them")
     published = {name: part.rows for name, part in found.items()}
     if own and (len(own) > 1 or published):
-        tokenizer = load_tokenizer(options.model, trust_remote_code=options.trust_remote_code)
+        tokenizer = options.tokenizer_of(options.model)
         rows = [row for part in (*own.values(), *published.values()) for row in part]
-        template = resolve_template(options.template, tokenizer, rows)
+        template = options.template_for(options.template, tokenizer, rows)
         own = without_overlap(own, tokenizer, template, drop=options.drop_overlap, published=published)
     found = {name: EvaluationSet(rows, source=getattr(options, name)) for name, rows in own.items()} | found
     for name in options.sets or ():

@@ -9,12 +9,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ngdiff.cli.adapters import check_adapter_options, prepared
 from ngdiff.cli.inputs import described_model, inputs_of
-from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions
+from ngdiff.cli.options import LoraOptions, OutputOptions
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first
 from ngdiff.cli.reading import ReadOptions
 from ngdiff.cli.task import TaskOptions
-from ngdiff.data import resolve_template
+from ngdiff.cli.text_model import TextModelOptions
 from ngdiff.errors import InputError
 from ngdiff.files import sha256_file
 from ngdiff.manifest import describe_data, describe_model
@@ -52,7 +52,7 @@ class TrainOptions(ReadOptions):
 
 
 @dataclass
-class TextFinetuneOptions(TaskOptions, ModelOptions, TrainOptions, OutputOptions, LoraOptions):
+class TextFinetuneOptions(TaskOptions, TextModelOptions, TrainOptions, OutputOptions, LoraOptions):
     """Everything that is not an argument of the trainer."""
 
 
@@ -65,7 +65,7 @@ class TextFinetuning:
         f"the forget set. --model may be a shape with random weights ({', '.join(SHAPES)}) or a config.json.",
         {
             "task": TaskOptions,
-            "model": ModelOptions,
+            "model": TextModelOptions,
             "data": TrainOptions,
             "output": OutputOptions,
             "adapter": LoraOptions,
@@ -99,7 +99,7 @@ class TextFinetuning:
             )
         if not self.fresh and options.tokenizer is not None:
             raise InputError(f"--tokenizer is for shapes with random weights; {options.model} has its own")
-        self.inputs = inputs_of(options.model, options.train, options.tokenizer)
+        self.inputs = inputs_of(options.model, options.train, options.tokenizer, options.chat_template)
 
     def read(self) -> None:
         """Rows, tokenizer and template."""
@@ -112,12 +112,14 @@ class TextFinetuning:
         else:
             name = options.tokenizer or options.model
             self.companion = load_tokenizer(name, trust_remote_code=options.trust_remote_code)
-        self._template = resolve_template(self.config.template, self.companion, self._rows)
+        options.with_chat(self.companion)
+        self._template = options.template_for(self.config.template, self.companion, self._rows)
         self.template, self.template_text = self._template.name, self._template.text
         self.data = {"train": describe_data(options.train, self._rows, options.reading("train"))}
         self.model_files: dict[str, Any] = {}
         if is_first():
             self.model_files = _describe_shape(options) if self.fresh else described_model(options.model)
+            self.model_files |= options.chat_file()
 
     def load(self, output: Path) -> None:
         """The model, with its adapter if there is one."""

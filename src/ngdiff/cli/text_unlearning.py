@@ -13,16 +13,16 @@ from ngdiff.cli.at_begin import AtBegin
 from ngdiff.cli.dry_run import DryRunOptions, dry_run
 from ngdiff.cli.earlier import AfterOptions, EarlierRequests
 from ngdiff.cli.inputs import described_model, inputs_of
-from ngdiff.cli.options import LoraOptions, ModelOptions, OutputOptions, SetOptions, read_sets
+from ngdiff.cli.options import LoraOptions, OutputOptions, SetOptions, read_sets
 from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first
 from ngdiff.cli.require import RequireOptions
 from ngdiff.cli.task import TaskOptions
-from ngdiff.data import resolve_template
+from ngdiff.cli.text_model import TextModelOptions
 from ngdiff.errors import InputError
 from ngdiff.manifest import describe_data
-from ngdiff.modeling import check_same_tokens, check_savable, load_model, load_tokenizer
+from ngdiff.modeling import check_same_tokens, check_savable, load_model
 from ngdiff.tasks import TextTask
 from ngdiff.tasks.text_options import TextOptions
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
@@ -45,7 +45,7 @@ class BaseModelOptions:
 @dataclass
 class TextUnlearnOptions(
     TaskOptions,
-    ModelOptions,
+    TextModelOptions,
     AfterOptions,
     BaseModelOptions,
     SetOptions,
@@ -66,7 +66,7 @@ class TextUnlearning:
         "nothing needs tuning.",
         {
             "task": TaskOptions,
-            "model": ModelOptions,
+            "model": TextModelOptions,
             "earlier requests": AfterOptions,
             "base model": BaseModelOptions,
             "data": SetOptions,
@@ -102,15 +102,15 @@ class TextUnlearning:
         config.know(base_model=options.base_model is not None, holdout=options.holdout is not None)
         self.inputs = inputs_of(options.model, options.forget, options.retain, options.holdout, config.idk_file)
         self.inputs += [] if options.base_model is None else inputs_of(options.base_model)
-        self.inputs += self.earlier.sources
+        self.inputs += [*self.earlier.sources, *([options.chat_template] if options.chat_template else [])]
 
     def read(self) -> None:
         """Rows, tokenizer, template; no row is left in two sets."""
         options = self.options
         sets = read_sets(options)
-        self.companion = load_tokenizer(options.model, trust_remote_code=options.trust_remote_code)
+        self.companion = options.tokenizer_of(options.model)
         rows = [row for part in sets.values() for row in part]
-        self._template = resolve_template(self.config.template, self.companion, rows)
+        self._template = options.template_for(self.config.template, self.companion, rows)
         self._sets = without_overlap(sets, self.companion, self._template, drop=options.drop_overlap)
         self.earlier.read(self._template.name, self.config.max_length)
         self._sets["retain"] = self.earlier.keep_apart(
@@ -123,7 +123,7 @@ class TextUnlearning:
         }
         if options.base_model is not None:
             check_same_tokens(self.companion, options.base_model, trust_remote_code=options.trust_remote_code)
-        self.model_files = described_model(options.model) if is_first() else {}
+        self.model_files = described_model(options.model) | options.chat_file() if is_first() else {}
         if options.base_model is not None and is_first():
             self.model_files["base_model"] = described_model(options.base_model)
 
@@ -167,7 +167,7 @@ class TextUnlearning:
             "retain": options.retain,
             "holdout": options.holdout,
             **{name.replace("_", "-"): getattr(options, name) for name in SetOptions.of_reading()},
-            "dtype": None if options.dtype == ModelOptions.dtype else options.dtype,
+            "dtype": None if options.dtype == TextModelOptions.dtype else options.dtype,
             "template": None if config.template == "auto" else config.template,
             "max-length": config.max_length,
         }

@@ -1,6 +1,7 @@
 """A conversation through the tokenizer's chat template, cut into prompt and answer."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ngdiff.data.rows import Row
@@ -30,7 +31,12 @@ def render_chat(row: Row, tokenizer: Any, answer: str, specials: Collection[str]
     before = row.messages if row.messages is not None else ({"role": "user", "content": row.prompt},)
     marked = _apply(row, tokenizer, [*before, {"role": "assistant", "content": MARK}])
     full = _apply(row, tokenizer, [*before, {"role": "assistant", "content": answer}])
-    generation = _apply(row, tokenizer, before, add_generation_prompt=True)
+    generation = _apply(row, tokenizer, before, True)
+    if row.tools is not None and generation == _apply(replace(row, tools=None), tokenizer, before, True):
+        raise InputError(
+            f"{row.origin or 'a row'}: the tokenizer's chat template does not show the row's tools; give one that does "
+            "(--chat-template FILE), or leave the tools out (--columns messages)."
+        )
     prompt, mark, end = marked.rpartition(MARK)
     spoken = next((text for text in (answer, answer.strip()) if full == prompt + text + end), None)
     if not mark or spoken is None:
@@ -61,17 +67,25 @@ def _first_special(end: str, specials: Collection[str]) -> str:
     return end[: start + len(text)]
 
 
-def _apply(row: Row, tokenizer: Any, turns: Sequence[Any], *, add_generation_prompt: bool = False) -> str:
+# What a template may raise beside errors of its own: it calculates with what it is given.
+_TEMPLATE_ERRORS = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
+
+
+def _apply(row: Row, tokenizer: Any, turns: Sequence[Any], add_generation_prompt: bool = False) -> str:
     from jinja2 import TemplateError
 
     try:
         text = tokenizer.apply_chat_template(
-            [dict(turn) for turn in turns], tokenize=False, add_generation_prompt=add_generation_prompt
+            [dict(turn) for turn in turns],
+            tools=None if row.tools is None else [dict(tool) for tool in row.tools],
+            tokenize=False,
+            add_generation_prompt=add_generation_prompt,
         )
-    except TemplateError as error:
+    except (TemplateError, *_TEMPLATE_ERRORS) as error:
         # A template may put what it refuses into its message.
-        quoted = any(text and text in str(error) for turn in turns for key, text in dict(turn).items() if key != "role")
-        reason = type(error).__name__ if quoted else error
+        texts = [text for turn in turns for key, text in dict(turn).items() if key != "role"]
+        quoted = any(text and (not isinstance(text, str) or text in str(error)) for text in texts)
+        reason = type(error).__name__ if quoted or not isinstance(error, TemplateError) else error
         raise InputError(f"{row.origin or 'a row'}: the tokenizer's chat template refuses it ({reason}).") from error
     assert isinstance(text, str)
     return text

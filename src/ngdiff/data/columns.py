@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ngdiff.data import shown
-from ngdiff.data.conversations import from_json, question_of, read_turns
+from ngdiff.data.conversations import question_of, read_turns
 from ngdiff.data.forms import Columns, Found
 from ngdiff.data.rows import Row
-from ngdiff.data.values import text_of, type_of
+from ngdiff.data.tools import read_tools
+from ngdiff.data.values import from_json, text_of, type_of
 from ngdiff.errors import InputError
 
 Record = tuple[str, Mapping[str, object]]  # (origin, columns)
@@ -176,10 +177,12 @@ def _chat(turns: list[dict[str, Any]], values: _Values) -> Row:
         raise InputError(f"{origin}: the last turn must be the assistant's, found {shown.role(last['role'])}.")
     if not before:
         raise InputError(f"{origin}: a conversation needs at least one turn before the assistant's answer.")
+    if "tool_calls" in last:
+        raise InputError(f"{origin}: the final assistant turn calls tools; it must be a text, which can be forgotten.")
     if not last["content"].strip():
         raise InputError(f"{origin}: the final assistant turn is empty.")
-    other = values.other_answers()
-    return Row(question_of(before), last["content"], tuple(before), *other, origin=origin, kind="messages")
+    other, tools = values.other_answers(), read_tools(values["tools"], values.names.get("tools", "tools"), origin)
+    return Row(question_of(before), last["content"], tuple(before), *other, origin=origin, kind="messages", tools=tools)
 
 
 _READ = {

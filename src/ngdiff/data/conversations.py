@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ngdiff.data import shown
-from ngdiff.data.json_text import JSONError, decode_all
-from ngdiff.data.values import check_encodable, type_of
+from ngdiff.data.tools import read_calls
+from ngdiff.data.values import check_encodable, from_json, type_of
 from ngdiff.errors import InputError
 
 # Who speaks in ShareGPT's files -> the role of a message.
@@ -45,16 +45,6 @@ def read_turns(value: object, column: str, origin: str) -> list[dict[str, Any]]:
     ]
 
 
-def from_json(value: object) -> object:
-    """A list that a table holds as its JSON text; any other value as it is."""
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            return decode_all(value)
-        except JSONError:
-            return value
-    return value
-
-
 def _is_sharegpt(turn: object) -> bool:
     return isinstance(turn, Mapping) and turn.get("from") is not None and turn.get("role") is None
 
@@ -73,17 +63,23 @@ def _spoken(turn: Mapping[str, object], place: str, origin: str) -> dict[str, An
 
 
 def _turn(turn: object, place: str, column: str, origin: str) -> dict[str, Any]:
+    calls = None
+    if isinstance(turn, Mapping):
+        calls = read_calls(turn.get("tool_calls"), f"key 'tool_calls' of {place}", origin)
+        turn = {key: item for key, item in turn.items() if key != "tool_calls"}
+        if calls is not None and turn.get("content") is None:  # as OpenAI's programs write a turn that only calls
+            turn["content"] = ""
     if not isinstance(turn, Mapping) or turn.get("role") is None or turn.get("content") is None:
         raise InputError(f"{origin}: {place} needs the keys role and content.")
-    # Other keys (a speaker's name, say) go to the template; a value it would have to render otherwise,
-    # such as a tool call, is refused rather than dropped. Tables fill keys that a turn lacks with null.
+    # Other keys (a speaker's name, say) go to the template; a value it would have to render otherwise is refused
+    # rather than dropped. Tables fill keys that a turn lacks with null.
     kept = {str(key): item for key, item in turn.items() if item is not None}
     for index, (key, item) in enumerate(kept.items(), start=1):
         if not isinstance(item, str):
             named = f"key '{key}'" if shown.is_name(key) else f"key {index}"
             raise InputError(f"{origin}: {named} of {place} must be a string, found {type_of(item)}.")
         check_encodable(item, column, origin)
-    return {key: str(item) for key, item in kept.items()}
+    return {**{key: str(item) for key, item in kept.items()}, **({} if calls is None else {"tool_calls": calls})}
 
 
 def question_of(turns: Sequence[Mapping[str, Any]]) -> str:

@@ -6,6 +6,7 @@ shown the same tokens of both, whatever columns they came in: a question and its
 completion, and the whole as plain text are one row. A begin token in front and the end token behind do not count.
 """
 
+import json
 from array import array
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -109,10 +110,18 @@ def _packed(ids: Any) -> bytes:
 def _text_key(row: Row) -> tuple[str, ...]:
     """Equal for equal rows. A conversation of a single user turn equals the same question and answer."""
     turns = row.messages or ()
-    if row.messages is None or (len(turns) == 1 and turns[0]["role"] == "user"):
+    if row.messages is None or (row.tools is None and len(turns) == 1 and turns[0]["role"] == "user"):
         return (_squeeze(row.prompt), _squeeze(row.answer))
-    before = tuple(part for turn in turns for part in (turn["role"], _squeeze(turn["content"])))
-    return (*before, "assistant", _squeeze(row.answer))
+    before = tuple(part for turn in turns for part in (turn["role"], _squeeze(turn["content"]), *_calls(turn)))
+    return (*_as_text(row.tools), *before, "assistant", _squeeze(row.answer))
+
+
+def _calls(turn: Mapping[str, Any]) -> tuple[str, ...]:
+    return _as_text(turn.get("tool_calls"))
+
+
+def _as_text(value: Any) -> tuple[str, ...]:
+    return () if value is None else (json.dumps(value, sort_keys=True),)
 
 
 def _squeeze(text: str) -> str:

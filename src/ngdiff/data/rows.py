@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ngdiff.errors import InputError
 
@@ -27,7 +27,9 @@ class Row:
         prompt: the question, or the text that the answer continues; `""` for plain-text rows. For chat rows
             the text of the last user turn.
         answer: the answer; for chat rows the final assistant turn, for text rows the whole text.
-        messages: chat rows only: the turns before the final assistant turn, each with `role` and `content`.
+        messages: chat rows only: the turns before the final assistant turn, each with `role` and `content`, and maybe
+            `tool_calls`.
+        tools: chat rows only: what the template is given of tools.
         paraphrased_answer: the answer in other words (TOFU's truth ratio).
         perturbed_answers: wrong answers in the same wording (TOFU's truth ratio).
         origin: where the row was read, such as `forget.jsonl, line 17`; errors and records name it.
@@ -48,13 +50,14 @@ class Row:
 
     prompt: str
     answer: str
-    messages: tuple[Mapping[str, str], ...] | None = None
+    messages: tuple[Mapping[str, Any], ...] | None = None
     paraphrased_answer: str | None = None
     perturbed_answers: tuple[str, ...] = ()
     origin: str = ""
     kind: Kind = "qa"
     document: str = ""
     chunk: Chunk | None = None
+    tools: tuple[Mapping[str, Any], ...] | None = None
 
     def __post_init__(self) -> None:
         where = self.origin or "Row"

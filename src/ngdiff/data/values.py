@@ -1,6 +1,6 @@
 """Values of a record, checked; messages name them by their type and never show them."""
 
-from ngdiff.data.json_text import RepeatedKey
+from ngdiff.data.json_text import JSONError, RepeatedKey, decode_all
 from ngdiff.errors import InputError
 
 
@@ -15,6 +15,16 @@ def text_of(value: object, column: str, origin: str, *, empty_allowed: bool = Fa
     if not empty_allowed and not value.strip():
         raise InputError(f"{origin}: column '{column}' is empty.")
     check_encodable(value, column, origin)
+    return value
+
+
+def from_json(value: object) -> object:
+    """A list that a table holds as its JSON text; any other value as it is."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            return decode_all(value)
+        except JSONError:
+            return value
     return value
 
 

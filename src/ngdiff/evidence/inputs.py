@@ -9,7 +9,12 @@ from ngdiff.evidence.seal import read_sealed
 from ngdiff.paths import existing_path
 
 # Entries in the description of a model that are descriptions of further models.
-_NESTED = {"base": "its base model", "base_model": "--base-model", "tokenizer": "tokenizer"}
+_NESTED = {
+    "base": "its base model",
+    "base_model": "--base-model",
+    "tokenizer": "tokenizer",
+    "chat_template": "--chat-template",
+}
 
 
 @dataclass(frozen=True)
