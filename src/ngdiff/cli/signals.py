@@ -6,6 +6,7 @@ The second Ctrl-C always ends at once. Only Ctrl-C counts twice: launchers and b
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # help must not wait for torch
 
 # SIGHUP is left alone: without its terminal a run cannot write its progress; that is what nohup and tmux are for.
 _NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
+_SOON = 0.02  # seconds
 _IN_STEPS = "the run ends after this step, with a checkpoint (Ctrl-C once more: at once)"
 _AFTER = "the last step is done: the run ends when all is written (Ctrl-C once more: at once)"
 
@@ -38,7 +40,9 @@ class Signals:
     def __init__(self) -> None:
         self.resumable = self.at_once = False
         self._by: str | None = None
-        self._process = 0
+        self._number = self._process = 0
+        self._again: threading.Timer | None = None
+        self._hook = sys.unraisablehook
         self._request: StopRequest | None = None
 
     @property
@@ -69,9 +73,13 @@ class Signals:
             # One that is ignored stays so, as of a command in the background of a script.
             if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
                 before[number] = signal.signal(number, self._hear)
+        self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
         try:
             yield
         finally:
+            sys.unraisablehook = self._hook
+            if self._again is not None:
+                self._again.cancel()
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -80,13 +88,23 @@ class Signals:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
+    def _unraisable(self, lost: "sys.UnraisableHookArgs") -> None:
+        """Python drops an exception raised while it collects an object: send the signal once more, a bit later."""
+        if not issubclass(lost.exc_type, KeyboardInterrupt) or os.getpid() != self._process:
+            return self._hook(lost)
+        if not self.at_once:
+            self._by = None
+        self._again = threading.Timer(_SOON, os.kill, (self._process, self._number))
+        self._again.daemon = True
+        return self._again.start()
+
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:  # a worker of a data loader: it ends with the process that it works for
             if number == signal.SIGTERM:
                 signal.signal(number, signal.SIG_DFL)
                 os.kill(os.getpid(), number)
             return
-        again = self._by is not None
+        again, self._number = self._by is not None, number
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         if again and number == signal.SIGINT:
             self.at_once = True
