@@ -167,6 +167,22 @@ def test_the_map_in_the_documentation_shows_the_rooms_and_their_arrows() -> None
     assert drawn == {room: ARROWS[room] & rooms for room in rooms}
 
 
+def test_the_documentation_names_files_that_exist() -> None:
+    text = (SOURCE.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z_/]+\.py)`", text)) - {"tests/test_imports.py"}
+    there = {path.relative_to(SOURCE).as_posix() for path in FILES}
+    assert all(any(f"/{path}".endswith(f"/{name}") for path in there) for name in named)
+    assert {path for path in there if "/" not in path} - {"__init__.py", "__main__.py"} <= named
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_private_names_stay_in_their_files(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "ngdiff":
+            private = [alias.name for alias in node.names if re.match("_(?!_)", alias.name)]
+            assert not private, f"{node.module}: {', '.join(private)}"
+
+
 def test_arrows_have_no_cycle() -> None:
     graph = {part: set(targets) - {"__init__"} for part, targets in ARROWS.items()}
     while graph:

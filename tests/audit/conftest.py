@@ -4,14 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from ngdiff.audit import Bed
 from ngdiff.data import Row, Template, encode
 from ngdiff.modeling import train_tokenizer
 
 from ..evaluation.reciter import Reciter
+from ..tiny import llama
 
 NAMES = ["Orla", "Ivo", "Lena", "Bram", "Suri", "Tove", "Nils", "Ada", "Kit", "Mona", "Pim", "Rhea", "Udo", "Vera"]
 PLACES = [
@@ -63,17 +62,13 @@ def tiny(bed: Bed) -> Callable[[int], Any]:
     """A Llama with random weights by its seed."""
 
     def make(seed: int) -> Any:
-        torch.manual_seed(seed)
-        config = LlamaConfig(
+        return llama(
+            seed,
             vocab_size=len(bed.tokenizer),
-            hidden_size=32,
-            intermediate_size=64,
             num_hidden_layers=1,
-            num_attention_heads=4,
             num_key_value_heads=4,
             max_position_embeddings=256,
             initializer_range=0.08,
-        )
-        return LlamaForCausalLM(config).eval()
+        ).eval()
 
     return make

@@ -14,20 +14,11 @@ from ngdiff.cli import main
 from ngdiff.data.people import write_people
 from ngdiff.evidence.seal import sealed
 
+from ..tiny import SHAPE
 from .launch import launcher
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch", "--config_file"]
-SHAPE = {
-    "model_type": "llama",
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 4,
-    "max_position_embeddings": 256,
-    "tie_word_embeddings": False,
-}
 
 
 def run(beginning: list[str], *words: Any) -> "subprocess.CompletedProcess[str]":

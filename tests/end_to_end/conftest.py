@@ -10,20 +10,10 @@ import pytest
 
 from ngdiff.data.people import write_people
 
+from .. import tiny
 from .runs import Material, evaluate_words, run, succeeded
 
-# Runs in milliseconds; the weights take 120 KB and the optimizer's state twice that.
-SHAPE = {
-    "model_type": "llama",
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 4,
-    "max_position_embeddings": 256,
-    "tie_word_embeddings": False,
-    "initializer_range": 0.08,
-}
+SHAPE = {**tiny.SHAPE, "initializer_range": 0.08}
 
 
 @pytest.fixture(scope="session")

@@ -15,18 +15,13 @@ from ngdiff.estimate.live import LiveBytes
 from ngdiff.estimate.rehearsal import RehearsalTrainer, rehearsal_options
 from ngdiff.training import UnlearnConfig
 
+from ..tiny import SIZES
+
 VOCABULARY = 96
 
 CONFIGS = {
-    "llama": {
-        "hidden_size": 32,
-        "intermediate_size": 80,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 64,
-    },
-    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
+    "llama": {**SIZES, "vocab_size": VOCABULARY, "intermediate_size": 80},
+    "gpt2": {"vocab_size": VOCABULARY, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
 }
 
 
@@ -44,7 +39,7 @@ def config_file(tmp_path_factory):
 
     def make(kind: str = "llama"):
         folder = tmp_path_factory.mktemp(kind)
-        AutoConfig.for_model(kind, vocab_size=VOCABULARY, **CONFIGS[kind]).save_pretrained(folder)
+        AutoConfig.for_model(kind, **CONFIGS[kind]).save_pretrained(folder)
         return folder / "config.json"
 
     return make

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from ngdiff.data.encode import encode_rows
 from ngdiff.data.rows import Row
 from ngdiff.data.template import Template
+
+from ..tiny import llama
 
 PLAIN = Template("plain")
 ROWS = [
@@ -64,23 +66,17 @@ def tokenizer(make_tokenizer: Callable[..., Any]) -> Any:
     return make_tokenizer()
 
 
-def llama(vocabulary: int, *, context: int = 256, std: float = 0.3, seed: int = 0) -> Any:
+def wide_llama(vocabulary: int, *, context: int = 256, std: float = 0.3, seed: int = 0) -> Any:
     """Random weights, drawn wide so that the most probable token is far from the next."""
-    torch.manual_seed(seed)
-    config = LlamaConfig(
+    return llama(
+        seed,
         vocab_size=vocabulary,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
         max_position_embeddings=context,
         initializer_range=std,
         attention_dropout=0.5,
         bos_token_id=None,
         eos_token_id=None,
-    )
-    return LlamaForCausalLM(config).train()
+    ).train()
 
 
 def gpt2(vocabulary: int, *, context: int = 256, seed: int = 0) -> Any:
@@ -99,7 +95,7 @@ def gpt2(vocabulary: int, *, context: int = 256, seed: int = 0) -> Any:
     return GPT2LMHeadModel(config).train()
 
 
-MODELS: dict[str, Callable[..., Any]] = {"llama": llama, "gpt2": gpt2}
+MODELS: dict[str, Callable[..., Any]] = {"llama": wide_llama, "gpt2": gpt2}
 
 
 @pytest.fixture(scope="session")

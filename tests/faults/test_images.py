@@ -8,8 +8,8 @@ import pytest
 from ngdiff.exit_codes import RUINED_MODEL
 
 from ..end_to_end.runs import run, succeeded
+from .full_disk import assert_told, disk, one_of, run_on
 from .images import finetune_words, images, unlearn_words
-from .test_full_disk import assert_told, disk, one_of, run_on
 
 __all__ = ["disk", "images"]
 

@@ -9,11 +9,9 @@ from ngdiff.data import AnswerCollator
 from ngdiff.data.collate import LabelPositions
 from ngdiff.modeling.plain_forward import forward_answers
 
-_SMALL = {
-    "vocab_size": 50, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "max_position_embeddings": 64, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
-    "initializer_range": 0.3,
-}  # fmt: skip
+from ..tiny import SIZES, TOKENS
+
+_SMALL = {**SIZES, **TOKENS, "vocab_size": 50, "intermediate_size": 48, "initializer_range": 0.3}
 CONFIGS = {
     "llama": LlamaConfig(**_SMALL),
     "gemma2: soft-capped logits": Gemma2Config(**_SMALL, head_dim=8, final_logit_softcapping=2.0),

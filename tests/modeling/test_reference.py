@@ -17,15 +17,16 @@ from ngdiff.errors import InputError
 from ngdiff.modeling.plain_forward import forward_answers
 from ngdiff.modeling.reference import FrozenHead, ReferenceStore, frozen_head, write_references
 
+from ..tiny import SIZES
+
 collate = AnswerCollator(0)
 SMALL = {
+    **SIZES,
     "vocab_size": 96,
     "hidden_size": 16,
-    "intermediate_size": 32,
     "num_hidden_layers": 1,
     "num_attention_heads": 2,
     "num_key_value_heads": 1,
-    "max_position_embeddings": 32,
     "initializer_range": 0.5,
 }
 # What is particular about the way from hidden states to logits -> a configuration.

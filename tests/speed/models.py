@@ -15,24 +15,15 @@ from transformers import (
     OPTConfig,
 )
 
+from ..tiny import SIZES, TOKENS
+
 VOCABULARY = 50
-_TOKENS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
-SMALL = {
-    "vocab_size": VOCABULARY,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 64,
-    "initializer_range": 0.2,
-    **_TOKENS,
-}
+SMALL = {**SIZES, **TOKENS, "vocab_size": VOCABULARY, "intermediate_size": 48, "initializer_range": 0.2}
 # The windows of 4 tokens are shorter than the rows, and rows stand closer than that.
 CONFIGS = {
     "llama": LlamaConfig(**SMALL),
     "gpt2: learned positions": GPT2Config(
-        vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=64, initializer_range=0.2, **_TOKENS
+        vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=64, initializer_range=0.2, **TOKENS
     ),
     "gemma2: windows, soft caps": Gemma2Config(
         **SMALL, head_dim=8, sliding_window=4, attn_logit_softcapping=3.0, final_logit_softcapping=2.0
@@ -49,10 +40,10 @@ LEAKING = {
         num_hidden_layers=2,
         num_attention_heads=4,
         max_position_embeddings=64,
-        **_TOKENS,
+        **TOKENS,
     ),
-    "bloom: ALiBi": BloomConfig(vocab_size=VOCABULARY, hidden_size=32, n_layer=2, n_head=4, **_TOKENS),
-    "mamba: a state": MambaConfig(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, **_TOKENS),
+    "bloom: ALiBi": BloomConfig(vocab_size=VOCABULARY, hidden_size=32, n_layer=2, n_head=4, **TOKENS),
+    "mamba: a state": MambaConfig(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, **TOKENS),
 }
 
 

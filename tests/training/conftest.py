@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
 from ngdiff.speed import Forward, choose_forward
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
+
+from ..tiny import TOKENS, llama
 
 VOCABULARY = 64
 
@@ -17,21 +19,7 @@ def tiny_model():
     """`tiny_model(seed, **config)`: the same weights for the same arguments."""
 
     def make(seed: int = 0, **config) -> LlamaForCausalLM:
-        torch.manual_seed(seed)
-        options = {
-            "vocab_size": VOCABULARY,
-            "hidden_size": 32,
-            "intermediate_size": 64,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-            "max_position_embeddings": 64,
-            "initializer_range": 0.2,
-            "pad_token_id": 0,
-            "bos_token_id": 1,
-            "eos_token_id": 2,
-        }
-        return LlamaForCausalLM(LlamaConfig(**{**options, **config}))
+        return llama(seed, **{"vocab_size": VOCABULARY, "initializer_range": 0.2, **TOKENS, **config})
 
     return make
 
