@@ -58,9 +58,9 @@ def test_missing_and_more(folder):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "SHA256SUMS is missing or cannot be read: what lies here was not written to its end"),
+        (None, "SHA256SUMS is missing or cannot be read: the files here were not completely written"),
         (b"", "SHA256SUMS is empty"),
-        (b"\xff\xfe", "SHA256SUMS is missing or cannot be read: what lies here was not written to its end"),
+        (b"\xff\xfe", "SHA256SUMS is missing or cannot be read: the files here were not completely written"),
         (b"0123  empty\n", "SHA256SUMS, line 1: not a SHA-256 and a name"),
         (b"x" * 64 + b"  empty\n", "SHA256SUMS, line 1: not a SHA-256 and a name"),
         (b"0" * 64 + b"  \n", "SHA256SUMS, line 1: not a SHA-256 and a name"),

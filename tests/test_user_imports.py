@@ -50,7 +50,7 @@ def test_verdicts_pass():
         ("users_needy:f", "users_needy cannot be imported: No module named 'a_package_that_is_not_there'"),
         ("users_typo:f", r"users_typo\.py, line 2: no Python: invalid syntax"),
         ("users_bytes:f", r"users_bytes: no Python: .*utf-8|users_bytes\.py, line 1: no Python: .*utf-8"),
-        ("users_program:f", "users_program ends the process when it is imported; put what it does as a program under"),
+        ("users_program:f", "users_program ends the process when it is imported; put the code of the script under"),
         ("users_module:", "is not of the form my_module:my_name"),
         ("users_module", "is not of the form"),
         (":f", "is not of the form"),

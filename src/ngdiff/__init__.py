@@ -1,7 +1,7 @@
-"""Make a trained language model forget a *forget* set and keep a *retain* set.
+"""Make a trained model forget a *forget* set and keep a *retain* set.
 
-The names most programs need; everything else stands in the packages below. They are imported on first use, so that
-`import ngdiff` and `ngdiff --version` do not wait for torch.
+The most common names; everything else is in the packages below. They are imported on first use, so that `import ngdiff`
+and `ngdiff --version` do not wait for torch.
 """
 
 from typing import TYPE_CHECKING

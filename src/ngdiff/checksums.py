@@ -1,6 +1,6 @@
-"""`SHA256SUMS`: the list of a folder's files, in the format of coreutils, so that `sha256sum -c` reads it, too.
+"""`SHA256SUMS`: the hashes of a folder's files, in the format of coreutils, so that `sha256sum -c` can check them.
 
-It is written last, when everything else is on the disk. A folder that has none was not written to its end.
+It is written last, when everything else is on the disk. A folder without it was not completely written.
 """
 
 import os
@@ -13,7 +13,7 @@ LIST = "SHA256SUMS"
 
 
 def write_checksums(folder: str | Path) -> None:
-    """Bring all files below `folder` to the disk, then their list, then the folders.
+    """Flush all files below `folder` to the disk, write the list, and flush the folders.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written.
@@ -31,18 +31,18 @@ def write_checksums(folder: str | Path) -> None:
 
 
 def wrong_files(folder: str | Path) -> list[str]:
-    """What is wrong with the files of `folder`, one text for each; empty where all are as they were written.
+    """Faults of the files of `folder`, one message for each; empty if all are as they were written.
 
-    Files that the list does not name were not written with it and are passed over.
+    Files that are not in the list were not written with it and are ignored.
     """
     root = Path(folder)
     try:
         text = (root / LIST).read_bytes().decode()
     except (OSError, ValueError):
-        return [f"{LIST} is missing or cannot be read: what lies here was not written to its end"]
-    lines = text.split("\n")  # no other end of a line: it would be a change that nobody sees
+        return [f"{LIST} is missing or cannot be read: the files here were not completely written"]
+    lines = text.split("\n")  # other line endings would be an unnoticed change
     if lines.pop():
-        return [f"{LIST} does not end with the end of a line"]
+        return [f"{LIST} does not end with a newline"]
     listed: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         digest, separator, name = line.partition("  ")
@@ -62,18 +62,18 @@ def wrong_files(folder: str | Path) -> list[str]:
 
 
 def _names(root: Path) -> list[str]:
-    """All files below `root` but the list; hidden ones, too: those of sharded weights are."""
+    """All files below `root` except the list, including hidden ones, such as those of sharded weights."""
     found = (path for path in root.rglob("*") if path.is_file())
     return sorted(name for path in found if (name := path.relative_to(root).as_posix()) != LIST)
 
 
 def _hashes(root: Path, names: list[str]) -> dict[str, str]:
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:  # hashing lets other threads run
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:  # hashing releases the GIL
         return dict(zip(names, pool.map(lambda name: sha256_file(root / name), names), strict=True))
 
 
 def _sync(path: Path) -> None:
-    if path.is_dir() and os.name != "posix":  # other systems do not open folders
+    if path.is_dir() and os.name != "posix":  # other systems cannot open folders
         return
     handle = os.open(path, os.O_RDONLY)
     try:

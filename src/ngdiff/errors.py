@@ -1,4 +1,4 @@
-"""Errors whose message tells the user everything: bad input, a file that cannot be written, a signal."""
+"""Errors with messages for users: bad input, a file that cannot be written, a signal."""
 
 import errno
 import re
@@ -18,19 +18,19 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class WriteError(OSError):
-    """Something could not be written. The message says what, why, how much space it takes, and what can be done.
+    """A file could not be written. The message says which, why, how much space it needs, and what can be done.
 
     The command line prints it alone, without a traceback, and exits with status 1.
 
     Args:
-        path: file or folder that was to be written.
-        reason: what the system, or a library, said.
-        needed: bytes it takes, where that is known.
-        what: what was to be written there, where the path alone does not say it.
+        path: the file or folder.
+        reason: the error of the system or of a library.
+        needed: its size in bytes, if known.
+        what: a description of the contents, if the path does not suffice.
         advice: what is safe, and what can be done.
 
     Attributes:
-        then: What to do when there is space again. The command line knows.
+        then: What to do once there is space; set by the command line.
 
     >>> error = WriteError(Path("/"), "disk full", needed=2_500_000_000, what="the model", advice="free some space")
     >>> str(error)
@@ -46,16 +46,16 @@ class WriteError(OSError):
         self.path, self.what, self.needed, self.advice, self.then = path, what, needed, advice, ""
         self.reason, self.free = str(reason), None
         if isinstance(reason, OSError) and reason.errno is not None:
-            # Without the file's name, which is often that of a half-written one.
+            # Without the file's name, which is often that of a temporary file.
             self.errno, self.reason = reason.errno, reason.strerror or str(reason)
         elif found := re.search(r"\(os error (\d+)\)", self.reason):  # a library in Rust
             self.errno = int(found[1])
-        if self.errno in (None, errno.ENOSPC):  # a quota or a limit on files says nothing of what is free
+        if self.errno in (None, errno.ENOSPC):  # under a quota or a limit on file sizes, free space is irrelevant
             self.free = _free(path)
 
     @property
     def lacks_space(self) -> bool:
-        """Whether space is what lacks, as far as is known: libraries keep the number of the error to themselves."""
+        """Whether the cause may be a lack of space; libraries do not always report the number of the error."""
         return self.errno is None or self.errno in NO_SPACE
 
     def __str__(self) -> str:
@@ -72,11 +72,11 @@ class StoppedBySignal(Exception):
     """A run was asked to stop; its checkpoint is written.
 
     Args:
-        by: Name of the signal, or None in a process that has heard of it from another one.
+        by: Name of the signal, or None in a process that was informed by another one.
         checkpoint: Folder of the checkpoint.
-        step: Steps that are done.
+        step: Number of completed steps.
         steps: Steps of the whole run.
-        resumable: Whether a run can go on from the checkpoint.
+        resumable: Whether a run can continue from the checkpoint.
     """
 
     def __init__(self, by: str | None, checkpoint: Path, step: int, steps: int, *, resumable: bool = True) -> None:
@@ -86,13 +86,13 @@ class StoppedBySignal(Exception):
 
 
 def _free(path: Path) -> int | None:
-    """Free bytes where `path` is or would be."""
+    """Free bytes on the file system of `path`, which need not exist."""
     place = next((folder for folder in (path, *path.parents) if folder.exists()), None)
     return None if place is None else shutil.disk_usage(place).free
 
 
 def _size(count: int) -> str:
-    """Bytes for a reader.
+    """A number of bytes with a unit.
 
     >>> _size(999), _size(120_000), _size(2_510_000_000)
     ('999 bytes', '120.0 kB', '2.5 GB')
@@ -104,12 +104,12 @@ def _size(count: int) -> str:
 
 
 class VerdictError(Exception):
-    """All was done and written, and what was found is not as it should be.
+    """The command completed and wrote its outputs, but its result is a failure.
 
-    The command line prints the message alone and exits with `status`.
+    The command line prints only the message and exits with `status`.
 
     Args:
-        message: what was found.
+        message: the result.
         status: one of `ngdiff.exit_codes`.
     """
 
@@ -119,7 +119,7 @@ class VerdictError(Exception):
 
 
 class RuinedModelError(Exception):
-    """A run is done and its model is ruined; it was kept under another name.
+    """A run completed, but its model is ruined and was saved under another name.
 
-    The message says why and where. The command line prints it alone and exits with status 3.
+    The message says why and where. The command line prints only the message and exits with status 3.
     """

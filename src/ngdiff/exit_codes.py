@@ -1,6 +1,6 @@
-"""Exit codes of every command, so that a script or a queue can tell how a run ended.
+"""Exit codes of all commands.
 
-| code | a run ends with it when |
+| code | meaning |
 |---|---|
 | 0 | all was done |
 | 1 | it failed: a full disk, a loss that is no longer a number, a fault of ours |

@@ -14,12 +14,12 @@ from typing import Any
 
 from ngdiff.errors import InputError, RuinedModelError, StoppedBySignal, VerdictError, WriteError
 
-# Set in the environment, it shows the traceback of an error in the user's own code.
+# Environment variable: if set, errors in the user's own code are shown with their traceback.
 TRACEBACK = "NGDIFF_TRACEBACK"
 _INSTALLED = {"site-packages", "dist-packages"}
-# Where the modules are that the user named so far.
+# Locations of the modules that the user has named so far.
 _OWN: set[Path] = set()
-# Folders of code that is not the user's: ours, and Python's.
+# Folders of code that is not the user's own: ngdiff and Python.
 _NOT_OWN = [
     Path(__file__).resolve().parent,
     *(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")),
@@ -27,17 +27,17 @@ _NOT_OWN = [
 
 
 def import_object(name: str, option: str) -> Any:
-    """The object that `MODULE:NAME` names; the current folder is searched for modules, too.
+    """The object that `MODULE:NAME` names; modules are also searched in the current folder.
 
-    Importing runs the module's code: it is the user's own, named by the user.
+    Importing runs the module's code, which is the user's own.
 
     Args:
         name: `my_module:my_function`, or `package.module:Class`.
-        option: What it was given for, at the start of messages.
+        option: The option to which it was given, at the start of messages.
 
     Raises:
-        InputError: another form, a module that is not there or lacks what it imports, that is no Python, ends the
-            process or fails while it is imported (its file and line come first), or no such name in it.
+        InputError: another form; a module that is missing, lacks one of its imports, is not valid Python, or ends the
+            process or fails on import (the message starts with its file and line); or a name that it lacks.
     """
     module_name, _, attribute = name.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
@@ -52,12 +52,12 @@ def import_object(name: str, option: str) -> Any:
     except SyntaxError as error:
         where = f"{error.filename or module_name}, line {error.lineno}" if error.lineno else module_name
         raise InputError(f"{option} {name}: {where}: no Python: {error.msg}") from error
-    except SystemExit as error:  # a program, which would end this one, with the exit code that it likes
+    except SystemExit as error:  # a script, which would end this process with its own exit code
         raise InputError(
-            f"{option} {name}: the module {module_name} ends the process when it is imported; put what it does as a "
-            'program under `if __name__ == "__main__":`'
+            f"{option} {name}: the module {module_name} ends the process when it is imported; put the code of the "
+            'script under `if __name__ == "__main__":`'
         ) from error
-    except Exception as error:  # whatever the user's own code does
+    except Exception as error:  # the user's own code may raise anything
         if not (place := place_of(error, _is_nobodys)):
             raise
         raise InputError(
@@ -76,9 +76,9 @@ class OwnCodeError(Exception):
 
 @contextmanager
 def own_code_named() -> Iterator[None]:
-    """Within, an error in the user's own code is raised with its file and line at the start of its message.
+    """Errors in the user's own code are raised with its file and line at the start of the message.
 
-    Our own errors for users (`InputError` and the like) pass unchanged.
+    ngdiff's own errors for users (`InputError` and others) pass unchanged.
 
     Raises:
         OwnCodeError: from the error.
@@ -95,12 +95,11 @@ def own_code_named() -> Iterator[None]:
 
 
 def place_of(error: BaseException, is_own: Callable[[str], bool] | None = None) -> str:
-    """Where in the user's own code an error arose: `FILE, line N, in NAME` of the innermost such frame; empty where
-    there is none.
+    """The innermost frame of an error in the user's own code, `FILE, line N, in NAME`; empty if there is none.
 
     Args:
-        error: caught.
-        is_own: whether a file is the user's own; by default one of the modules named so far, or beside or below one.
+        error: the error.
+        is_own: whether a file is the user's own; by default, whether it is in the folder of a module named so far.
     """
     is_own = is_own or _is_own
     if isinstance(error, SyntaxError) and error.filename and is_own(error.filename):
@@ -111,7 +110,7 @@ def place_of(error: BaseException, is_own: Callable[[str], bool] | None = None) 
 
 
 def place_of_function(function: Any) -> str:
-    """Where a function, or the `__call__` of an object, is written, `FILE, line N: `; empty where it is not the user's
+    """The definition of a function, or of the `__call__` of an object, `FILE, line N: `; empty if it is not the user's
     own."""
     while isinstance(function, partial):
         function = function.func
@@ -122,7 +121,7 @@ def place_of_function(function: Any) -> str:
 
 
 def described(error: BaseException) -> str:
-    """Kind and message of an error, in one line."""
+    """Type and message of an error, in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
@@ -131,7 +130,7 @@ def _is_own(file: str) -> bool:
 
 
 def _lies_in(path: Path, place: Path) -> bool:
-    """Whether a file is one of the modules in `place`, and not of an environment that lies there."""
+    """Whether a file is one of the modules in `place`, but not in an environment within it."""
     if path == place:
         return True
     if not path.is_relative_to(place) or _INSTALLED & set(path.relative_to(place).parts):
@@ -140,7 +139,7 @@ def _lies_in(path: Path, place: Path) -> bool:
 
 
 def _is_nobodys(file: str) -> bool:
-    """Whether a file is neither Python's nor ours nor an installed package's."""
+    """Whether a file belongs neither to Python nor to ngdiff nor to an installed package."""
     path = Path(file)
     if not path.is_file() or _INSTALLED & set(path.parts):
         return False
@@ -148,7 +147,7 @@ def _is_nobodys(file: str) -> bool:
 
 
 def _place_of_module(top: ModuleType) -> Path:
-    """The folder of a package, or what lies beside a module; the module alone where it is Python's or installed."""
+    """The folder of a package or module; for a module of Python or an installed one, only its file."""
     file = Path(getattr(top, "__file__", None) or Path.cwd() / "none").resolve()
     alone = _INSTALLED & set(file.parts) or file.parent in _NOT_OWN
     return file if file.name != "__init__.py" and alone else file.parent
@@ -160,9 +159,9 @@ def _short(file: str) -> str:
 
 
 def source_files(name: str) -> dict[str, Path]:
-    """Source files of an imported `MODULE:NAME`, by module: its own, and of modules that lie beside or below it.
+    """Source files of an imported `MODULE:NAME`, by module: its own, and those of imported modules in its folder.
 
-    Those are what a user may change between two runs; installed packages are not looked at.
+    These are the files that a user may change between two runs; installed packages are excluded.
     """
     module_name = name.partition(":")[0]
     top = sys.modules[module_name.partition(".")[0]]

@@ -1,4 +1,4 @@
-"""Options as fields of dataclasses: each with its help, checked against the words that it takes."""
+"""Options as fields of dataclasses, with help texts and checks."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import field
@@ -21,11 +21,11 @@ def option(
     """A field of a dataclass of options.
 
     Args:
-        default: Its default; None also where a parser requires it.
+        default: Its default; None also for an option that the parser requires.
         help: One line.
         value: Placeholder in the help, such as FILE.
-        aliases: Other words for it on the command line.
-        accepted: Of a number, what is accepted.
+        aliases: Other names on the command line.
+        accepted: For a number, its range.
     """
     metadata: dict[str, Any] = {"help": help}
     if value is not None:
@@ -38,7 +38,7 @@ def option(
 
 
 def check_choice(option: str, value: str, choices: Collection[str]) -> None:
-    """Refuse a value that is none of `choices`.
+    """Refuse a value that is not one of `choices`.
 
     Raises:
         InputError: names option, value and choices.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ngdiff.errors import InputError
 
-BENCHMARK_NAMES = ("tofu", "muse-news")  # what may stand before the folder of a copy
-# What says that nothing is there; all else is in the way of looking.
+BENCHMARK_NAMES = ("tofu", "muse-news")  # prefixes of the folder of a copy
+# Errors that mean that a file does not exist; all others prevent finding out.
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -21,15 +21,15 @@ _KINDS = {
 
 
 def user_path(text: str | Path, option: str | None = None) -> Path:
-    """`text` as a path with `~` and `~user` replaced; nothing need be there.
+    """`text` as a path with `~` and `~user` expanded; it need not exist.
 
     Args:
         text: as typed.
-        option: what it was given for, at the start of messages.
+        option: the option to which it was given, at the start of messages.
 
     Raises:
-        InputError: an empty text; a home directory that nobody has; a name that no file can have (too long, with a NUL
-            byte, not UTF-8); links in a circle; a folder on the way that may not be entered.
+        InputError: an empty text; an unknown home directory; a name that no file can have (too long, with a NUL byte,
+            not UTF-8); circular links; a parent folder without permission.
 
     >>> user_path("data/forget.jsonl").name
     'forget.jsonl'
@@ -57,15 +57,15 @@ def user_path(text: str | Path, option: str | None = None) -> Path:
 
 
 def check_regular(path: Path, name: str | Path | None = None) -> None:
-    """Refuse what is no regular file: reading a pipe or a device may never end.
+    """Refuse a path that is not a regular file: reading a pipe or a device may never end.
 
     Args:
         path: a path that exists.
-        name: how messages call it; the path itself by default.
+        name: its name in messages; the path itself by default.
 
     Raises:
         InputError: a folder, pipe, socket or device.
-        OSError: nothing there, or no permission to look.
+        OSError: the path does not exist or may not be accessed.
     """
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):

@@ -1,4 +1,4 @@
-"""Numbers that options take: from the least to the largest that mean something."""
+"""Ranges of numeric options: from the least to the largest meaningful value."""
 
 from dataclasses import dataclass
 
@@ -51,12 +51,12 @@ class Range:
             raise InputError(f"{option} {_found(value)} is not {self}")
 
 
-# Of things that are counted: rows, steps, tokens.
+# Counts: rows, steps, tokens.
 COUNT = Range(1, 1_000_000_000)
 COUNT_OR_NONE = Range(0, COUNT.largest)
-# What float32, in which weights and losses are, can be multiplied by.
+# Factors of weights and losses, which are in float32.
 FACTOR = Range(0, 1e30)
-# Of numpy's generator, which Trainer seeds, too.
+# Seeds of numpy's generator, which Trainer also seeds.
 SEED = Range(0, 2**32 - 1)
 
 
@@ -65,7 +65,7 @@ def _end(value: float) -> str:
 
 
 def _found(value: float) -> str:
-    """A number as it was given; of one that has very many digits the first."""
+    """A number as it was given; of a very long one, only the first digits."""
     if not isinstance(value, int):
         return f"{value:g}"
     digits = str(value)

@@ -1,4 +1,4 @@
-"""Which options hold a secret, and a command line without its secrets."""
+"""Recognise options that contain secrets, and mask them in a command line."""
 
 import re
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ def is_secret(option: str) -> bool:
 
 
 def masked(command: Sequence[str]) -> list[str]:
-    """The words of a command line with the values of options that hold a secret replaced.
+    """The arguments of a command line, with the values of options that contain secrets replaced.
 
     >>> masked(["ngdiff", "--hub-token", "hf_abc", "--seed", "1", "--hub_token=hf_abc"])
     ['ngdiff', '--hub-token', '***', '--seed', '1', '--hub_token=***']

@@ -1,4 +1,4 @@
-"""`NAME` or `NAME(key=value, ...)`: how a weighting or an objective and its parameters are written in one word."""
+"""`NAME` or `NAME(key=value, ...)`: the specification of a weighting or an objective with its parameters."""
 
 import ast
 import re
@@ -32,10 +32,10 @@ def parse_spec(text: str, option: str | None = None) -> Spec:
 
     Args:
         text: As typed.
-        option: What it was given for, at the start of messages.
+        option: The option to which it was given, at the start of messages.
 
     Raises:
-        InputError: another form, an argument without a name, one given twice, or a value that is no literal.
+        InputError: another form, an argument without a name or given twice, or a value that is not a literal.
 
     Example:
         >>> parse_spec("gradnorm(alpha=1.5)")
@@ -52,7 +52,7 @@ def parse_spec(text: str, option: str | None = None) -> Spec:
         return Spec(match["name"])
     try:
         call = ast.parse(f"f({inside})", mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # NUL bytes, brackets within brackets
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # NUL bytes, deeply nested brackets
         reason = getattr(error, "msg", None) or "it cannot be read"
         raise InputError(f"{where}: what stands in the brackets is not key=value, ... ({reason})") from error
     if not isinstance(call, ast.Call) or call.args or any(keyword.arg is None for keyword in call.keywords):

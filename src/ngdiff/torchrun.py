@@ -1,8 +1,8 @@
 """`python -m ngdiff.torchrun --nproc-per-node 8 unlearn ...`: torchrun, with the exit codes of ngdiff.
 
-torchrun itself ends with 1 and a traceback of its own whatever the exit code of the processes is, and kills them half a
-minute after a signal. Here signals are handed on to the processes, which end in their own time, and the exit code is
-theirs (`ngdiff.exit_codes`). All options of torchrun are taken.
+torchrun itself always fails with exit code 1 and a traceback of its own, and kills the processes half a minute after a
+signal. This module forwards signals to the processes, waits until they end, and returns their exit code
+(`ngdiff.exit_codes`). It accepts all options of torchrun.
 """
 
 import signal
