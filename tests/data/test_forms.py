@@ -91,11 +91,15 @@ def test_other_answers_under_other_names() -> None:
         (
             {"conversations": [{"from": "Orla", "value": "x"}]},
             None,
-            "turn 1 of column 'conversations' is from somebody who is not known; accepted in 'from' are human, user,",
+            "turn 1 of column 'conversations' is from an unknown speaker; accepted in 'from' are human, user,",
         ),
         ({"conversations": [{"from": "human", "value": 3}]}, None, "key 'value' of turn 1 .* must be a string"),
         ({"conversations": SHAREGPT[:2]}, None, "the last turn must be the assistant's, found role 'user'"),
-        ({"conversations": SHAREGPT, "system": "x"}, None, "a system turn stands both in the conversation and beside"),
+        (
+            {"conversations": SHAREGPT, "system": "x"},
+            None,
+            "there is a system turn both in the conversation and in column",
+        ),
         ({"conversations": "none"}, None, "column 'conversations' must be a list of role/content turns, found str"),
         (ALPACA | {"input": 3}, None, "column 'input' must be a string, found int"),
     ],

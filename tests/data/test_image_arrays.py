@@ -65,7 +65,7 @@ def test_classes_without_images_are_allowed_where_they_are_named():
         (np.full(PIXELS.shape, np.nan), LABELS, None, "float64 from nan to nan"),
         (PIXELS.astype(np.int32) * 2, LABELS, None, "pixels are int32 from"),
         (PIXELS.astype("U3"), LABELS, None, "they must be uint8"),
-        (np.zeros((6, 3, 7, 3), np.uint8), LABELS, None, "either of two dimensions may be the channels"),
+        (np.zeros((6, 3, 7, 3), np.uint8), LABELS, None, "the channel dimension is ambiguous"),
         (np.zeros((6, 5, 7, 4), np.uint8), LABELS, None, "neither the second nor the last has 1 or 3 channels"),
         (np.zeros((0, 5, 7, 3), np.uint8), np.zeros(0, int), None, "holds no images"),
     ],

@@ -1,4 +1,4 @@
-"""`--benchmark NAME[:WHERE]`: the sets of a published benchmark, read as its authors read them."""
+"""`--benchmark NAME[:WHERE]`: the sets of a published benchmark, processed as by its authors."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -58,7 +58,7 @@ def benchmark_sets(benchmark: str, *, split: str = "forget10", rows: int = 300) 
     Args:
         benchmark: `tofu`, `muse-news`, or one of them with `:FOLDER` or `:HUB_NAME` of a copy.
         split: TOFU's forget split.
-        rows: most rows of a set; TOFU's real authors and world facts are always whole, as its authors have it.
+        rows: maximum number of rows of a set; TOFU's real authors and world facts are always complete, as in its code.
 
     Raises:
         InputError: an unknown benchmark or split, fewer than 1 row, or files that cannot be read.

@@ -7,20 +7,19 @@ from typing import Any
 from ngdiff.data.rows import Row
 from ngdiff.errors import InputError
 
-# Private-use characters: no template treats them, no text is likely to hold them.
+# Private-use characters, which templates do not handle specially and texts are unlikely to contain.
 MARK = "\ue0f1\ue0f2\ue0f3"
 
 
 def render_chat(row: Row, tokenizer: Any, answer: str, specials: Collection[str]) -> tuple[str, str, str]:
-    """The text before the answer, the answer, and how the template ends its turn.
+    """The text before the answer, the answer, and the end of its turn.
 
-    The whole conversation is rendered twice, once with a mark in place of the answer: what stands before the
-    mark is the prompt, what stands after it is how the template ends a turn. Of the latter the first special
-    token is kept (`<|im_end|>`), and what follows it (a newline) is cut. A block that the template puts
-    before the final answer (Qwen's empty `<think>` block) thus belongs to the prompt, and only the answer is
-    learned.
+    The whole conversation is rendered twice, once with a placeholder instead of the answer: the text before the
+    placeholder is the prompt, the text after it ends the turn. Of the latter, everything up to the first special token
+    (`<|im_end|>`) is kept, and the rest (a newline) is dropped. A block that the template inserts before the final
+    answer (Qwen's empty `<think>` block) thus belongs to the prompt, and only the answer is learned.
 
-    The prompt must agree with what chat programs send, the turns before the answer with
+    The prompt must agree with what chat applications send: the turns before the answer with
     `add_generation_prompt=True`. It may be longer (such a block, or a template that ignores that option) or
     end earlier (a generation prompt that opens a `<think>` block which finished conversations do not have).
 
@@ -53,7 +52,7 @@ def render_chat(row: Row, tokenizer: Any, answer: str, specials: Collection[str]
 
 
 def special_texts(tokenizer: Any) -> frozenset[str]:
-    """The texts of all special tokens, named ones (`eos_token`) and others (`<|im_end|>`)."""
+    """The texts of all special tokens, both named ones (`eos_token`) and others (`<|im_end|>`)."""
     added = tokenizer.added_tokens_decoder.values()
     return frozenset({*tokenizer.all_special_tokens, *(token.content for token in added if token.special)})
 
@@ -67,7 +66,7 @@ def _first_special(end: str, specials: Collection[str]) -> str:
     return end[: start + len(text)]
 
 
-# What a template may raise beside errors of its own: it calculates with what it is given.
+# Errors that a template may raise in addition to its own, because it computes with its inputs.
 _TEMPLATE_ERRORS = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
 
 
@@ -82,7 +81,7 @@ def _apply(row: Row, tokenizer: Any, turns: Sequence[Any], add_generation_prompt
             add_generation_prompt=add_generation_prompt,
         )
     except (TemplateError, *_TEMPLATE_ERRORS) as error:
-        # A template may put what it refuses into its message.
+        # The message of a template may contain the text that it refuses.
         texts = [text for turn in turns for key, text in dict(turn).items() if key != "role"]
         quoted = any(text and (not isinstance(text, str) or text in str(error)) for text in texts)
         reason = type(error).__name__ if quoted or not isinstance(error, TemplateError) else error

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 by name, and what is known of their pixels.
+"""CIFAR-10 and CIFAR-100: their names and pixel statistics.
 
 A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
 """

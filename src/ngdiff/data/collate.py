@@ -9,8 +9,8 @@ import torch
 class AnswerCollator:
     """Pad encoded rows on the right to the longest of the batch.
 
-    The attention mask comes from the lengths. It is never found by comparing with the pad id, since many
-    models pad with their end token, and the end of the answer must be attended to and learned.
+    The attention mask is derived from the lengths, not from the pad id: many models pad with their end token, and the
+    end token of an answer must be attended to and learned.
 
     Args:
         pad_token_id: the id to fill `input_ids` with; any id will do, as the mask hides it.
@@ -47,7 +47,7 @@ class AnswerCollator:
 
 
 class LabelPositions:
-    """A collator that also says where the labels are, so that no pass has to look for them on its device.
+    """A collator that adds the positions of the labels, so that no pass has to find them on its device.
 
     Args:
         collate: Encoded rows -> a batch with `labels`, (B, L).

@@ -1,4 +1,4 @@
-"""From a record (a mapping of column names to values) to a `Row`.
+"""Convert a record (a mapping of column names to values) to a `Row`.
 
 The formats are those of TRL (prompt/completion, text, messages), TOFU (question/answer with paraphrased
 and perturbed answers), Alpaca and ShareGPT; `ngdiff.data.forms` tells which one a file has. Errors name the place and
@@ -20,13 +20,13 @@ Record = tuple[str, Mapping[str, object]]  # (origin, columns)
 
 
 class RowReader:
-    """Makes rows of records.
+    """Converts records to rows.
 
     Args:
-        columns: which columns; by default those that are found by their names.
+        columns: the columns to use; by default they are recognised by their names.
 
     Attributes:
-        found: how the last record was read.
+        found: the form of the last record.
     """
 
     def __init__(self, columns: Columns | None = None) -> None:
@@ -65,7 +65,7 @@ def rows_from_records(records: Iterable[Record], columns: Columns | None = None)
 
 
 def read_records(records: Iterable[Record], columns: Columns | None = None) -> tuple[list[Row], str]:
-    """All rows of one set, and how they were read; empty where that goes without saying.
+    """All rows of one set, and a description of how they were read; empty for the usual columns.
 
     Raises:
         InputError: an unknown or an ambiguous column set, a row that differs from the first one, a wrong type or an
@@ -90,7 +90,7 @@ def row_from_record(record: Mapping[str, object], origin: str) -> Row:
 
 
 class _Values:
-    """Values of a record under our names, and how messages call them."""
+    """Values of a record under the standard column names, with the file's names for messages."""
 
     def __init__(self, record: Mapping[str, object], names: Mapping[str, str], origin: str) -> None:
         self.record, self.names, self.origin = record, names, origin
@@ -151,7 +151,9 @@ def _sharegpt(values: _Values) -> Row:
     turns = values.turns("conversations")
     if values["system"] is not None and (system := values.text("system", empty_allowed=True)).strip():
         if turns[0]["role"] == "system":
-            raise InputError(f"{values.origin}: a system turn stands both in the conversation and beside it.")
+            raise InputError(
+                f"{values.origin}: there is a system turn both in the conversation and in column 'system'."
+            )
         turns = [{"role": "system", "content": system}, *turns]
     return _chat(turns, values)
 

@@ -1,4 +1,4 @@
-"""Files that are compressed: read as what they hold, in bounded memory."""
+"""Read compressed files in bounded memory."""
 
 import bz2
 import gzip
@@ -35,11 +35,11 @@ def stem_and_kind(path: Path) -> tuple[str, str]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """What a file holds, unpacked if its name ends in one of `OPENERS`.
+    """The contents of a file, decompressed if its name ends in one of `OPENERS`.
 
     Raises:
-        InputError: no regular file; one that is damaged, or that becomes so much that it can only be made to do harm.
-        OSError: it cannot be read.
+        InputError: not a regular file, a damaged one, or a decompression bomb.
+        OSError: the file cannot be read.
     """
     check_regular(path)
     if path.suffix.lower() not in OPENERS:

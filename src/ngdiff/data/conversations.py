@@ -8,7 +8,7 @@ from ngdiff.data.tools import read_calls
 from ngdiff.data.values import check_encodable, from_json, type_of
 from ngdiff.errors import InputError
 
-# Who speaks in ShareGPT's files -> the role of a message.
+# Speaker in ShareGPT's files -> role of a message.
 SPEAKERS = {
     "human": "user",
     "user": "user",
@@ -29,10 +29,10 @@ SPEAKERS = {
 
 
 def read_turns(value: object, column: str, origin: str) -> list[dict[str, Any]]:
-    """The turns of a conversation, those of ShareGPT as messages.
+    """The turns of a conversation; ShareGPT's are converted to messages.
 
     Raises:
-        InputError: no list, or a turn that lacks something or that no template could render as it is.
+        InputError: not a list, an incomplete turn, or one that no template could render unchanged.
     """
     turns = from_json(value)
     if not isinstance(turns, list | tuple) or not turns:
@@ -50,12 +50,12 @@ def _is_sharegpt(turn: object) -> bool:
 
 
 def _spoken(turn: Mapping[str, object], place: str, origin: str) -> dict[str, Any]:
-    """A turn of ShareGPT. What stands beside the two keys (a weight, another language) is no part of it."""
+    """A turn of ShareGPT. Keys other than `from` and `value` (a weight, a translation) are ignored."""
     speaker, value = turn["from"], turn.get("value")
     role = SPEAKERS.get(speaker.strip().lower()) if isinstance(speaker, str) else None
     if role is None:
         accepted = ", ".join(SPEAKERS)
-        raise InputError(f"{origin}: {place} is from somebody who is not known; accepted in 'from' are {accepted}.")
+        raise InputError(f"{origin}: {place} is from an unknown speaker; accepted in 'from' are {accepted}.")
     if not isinstance(value, str):
         raise InputError(f"{origin}: key 'value' of {place} must be a string, found {type_of(value)}.")
     check_encodable(value, "value", f"{origin}, {place}")
@@ -67,7 +67,7 @@ def _turn(turn: object, place: str, column: str, origin: str) -> dict[str, Any]:
     if isinstance(turn, Mapping):
         calls = read_calls(turn.get("tool_calls"), f"key 'tool_calls' of {place}", origin)
         turn = {key: item for key, item in turn.items() if key != "tool_calls"}
-        if calls is not None and turn.get("content") is None:  # as OpenAI's programs write a turn that only calls
+        if calls is not None and turn.get("content") is None:  # OpenAI's format of a turn with only tool calls
             turn["content"] = ""
     if not isinstance(turn, Mapping) or turn.get("role") is None or turn.get("content") is None:
         raise InputError(f"{origin}: {place} needs the keys role and content.")
@@ -83,5 +83,5 @@ def _turn(turn: object, place: str, column: str, origin: str) -> dict[str, Any]:
 
 
 def question_of(turns: Sequence[Mapping[str, Any]]) -> str:
-    """The text of the last user turn; empty where there is none."""
+    """The text of the last user turn; empty if there is none."""
     return next((str(turn["content"]) for turn in reversed(turns) if turn["role"] == "user"), "")

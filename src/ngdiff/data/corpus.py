@@ -14,9 +14,9 @@ def corpus_chunks(rows: Sequence[Row], tokenizer: Any, *, max_length: int) -> li
     """The passages joined by blank lines, tokenised as one text and cut into consecutive chunks.
 
     Each chunk is the tokenizer's begin token, if it has one, and the next `max_length - 1` tokens. The last chunk is
-    completed from the start of the first, begin token included; a text that fills no chunk stays as short as it is.
-    Every token is a label, apart from the first of a chunk, which nothing comes before. There is no end token:
-    MUSE-News with the Llama tokenizer and `max_length` 2048.
+    filled up from the start of the first, including its begin token; a text shorter than one chunk is not filled up.
+    Every token is a label, except the first of a chunk, which has no predecessor. There is no end token. With the Llama
+    tokenizer and `max_length` 2048, these are the chunks of MUSE-News.
 
     Args:
         rows: the passages, in order.

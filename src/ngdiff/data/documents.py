@@ -1,4 +1,4 @@
-"""Documents: text files, each a row of its own that reports name by its file."""
+"""Documents: text files, each of which is one row, named by its file in reports."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,13 +19,13 @@ def is_document(path: Path) -> bool:
 
 
 def documents_in(folder: Path) -> list[Path]:
-    """All documents below a folder, in the order of their paths; what is hidden is left out."""
+    """All documents below a folder, sorted by path, without hidden ones."""
     found = (path for path in folder.rglob("*") if is_document(path) and path.is_file())
     return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def check_chunk(tokens: int | None, overlap: int | None) -> Chunk | None:
-    """How texts are taken to pieces, where that was asked for.
+    """How texts are split into chunks; None by default.
 
     Raises:
         InputError: a length below 2, or an overlap beyond half of it.
@@ -42,7 +42,7 @@ def check_chunk(tokens: int | None, overlap: int | None) -> Chunk | None:
 
 
 def read_documents(paths: Sequence[Path], chunk: Chunk = CHUNK) -> list[Row]:
-    """A row of each file, in order, which is learned and measured in chunks.
+    """One row for each file, in order, which is learned and measured in chunks.
 
     Raises:
         InputError: a file that cannot be read, is not UTF-8, or holds no text; names it.
@@ -57,6 +57,6 @@ def _read(path: Path, chunk: Chunk) -> Row:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
     if not text.strip():
         raise InputError(f"{path}: the file is empty; leave it out.")
-    # A text file has a line end at its end, which is no part of the text.
+    # The line ending at the end of a file is not part of the text.
     text = text_of(text.rstrip("\r\n"), "text", str(path))
     return Row("", text, origin=str(path), kind="text", document=str(path), chunk=chunk)

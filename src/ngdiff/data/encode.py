@@ -1,9 +1,9 @@
 """Tokens and labels of a row: the answer and one end token are learned, the prompt is not.
 
-Prompt and answer are tokenised as one text, because a tokenizer may join characters across the border:
-`"Answer:"` + `" Hsiao"` has a token `" Hsiao"`, and tokenising `"Answer: "` and `"Hsiao"` apart would give
-other tokens than the model meets in running text. A token is a label if its characters end beyond the prompt.
-The prompt for generation is the ids before the first label, so that training and generation agree.
+Prompt and answer are tokenised as one text, because a token may span the boundary: `"Answer:"` + `" Hsiao"` has a token
+`" Hsiao"`, and tokenising `"Answer: "` and `"Hsiao"` separately would give other tokens than in running text. A token
+is a label if its characters end beyond the prompt. Generation starts from the ids before the first label, so that
+training and generation agree.
 """
 
 import logging
@@ -29,9 +29,9 @@ logger = logging.getLogger(__name__)
 class Encoded:
     """Token ids of prompt, answer and end token; `labels` are the same ids, -100 on the prompt.
 
-    `n_end`: how many of the last labels only end the answer and hold nothing of it: the end token, and what a template
-    writes before it. `n_cut`: how many ids the row lost at its end, because it was too long. `n_context`: how many of
-    the ids before the first label are the end of the piece before.
+    `n_end`: how many of the last labels only end the answer: the end token, and what a template writes before it.
+    `n_cut`: how many ids were cut off at the end, because the row was too long. `n_context`: how many of the ids before
+    the first label repeat the end of the previous piece.
     """
 
     input_ids: list[int]
@@ -53,8 +53,8 @@ def encode(row: Row, tokenizer: Any, template: Template, *, max_length: int, ans
         row: the row.
         tokenizer: a transformers tokenizer with an end token.
         template: from `resolve_template`.
-        max_length: longest sequence in tokens; what is longer loses its end (and its end token).
-        answer: encoded in place of the row's answer.
+        max_length: longest sequence in tokens; the end of a longer one, with its end token, is cut off.
+        answer: encoded instead of the row's answer.
 
     Raises:
         InputError: a tokenizer without `eos_token`, or a prompt that leaves no room for an answer token.
@@ -71,18 +71,18 @@ def encode_rows(
     max_length: int,
     answers: Sequence[str] | None = None,
 ) -> list[dict[str, list[int]]]:
-    """What training is shown of the rows, `{"input_ids", "labels"}` each; says how many rows were too long.
+    """The training examples of the rows, `{"input_ids", "labels"}` each; logs how many rows were too long.
 
-    Where no `answers` are given, long texts become pieces (`ngdiff.data.pieces`), rows with long answers become windows
-    (`ngdiff.data.windows`), and rows of a corpus become chunks: as many as their joined text fills
-    (`ngdiff.data.corpus`). With `answers` there is one result for each row; what is too long loses its end.
+    Without `answers`, long texts are split into pieces (`ngdiff.data.pieces`), rows with long answers into windows
+    (`ngdiff.data.windows`), and the concatenated rows of a corpus into chunks (`ngdiff.data.corpus`). With `answers`,
+    there is one result for each row, and the end of a long one is cut off.
 
     Args:
         rows: the rows.
         tokenizer: as for `encode`.
         template: as for `encode`.
         max_length: longest result in tokens.
-        answers: one per row, in place of the rows' own.
+        answers: one for each row, instead of its own.
 
     Raises:
         InputError: as `encode`, naming the row's origin.
@@ -99,11 +99,11 @@ def encode_named(
     answers: Sequence[str] | None = None,
     role: str = "",
 ) -> list[tuple[str, dict[str, list[int]]]]:
-    """`encode_rows`, each result behind what messages call the row that it is of.
+    """`encode_rows`, each result with the name of its row for messages.
 
     Args:
         rows, tokenizer, template, max_length, answers: as for `encode_rows`.
-        role: what messages call the set.
+        role: the name of the set in messages.
 
     Raises:
         InputError: as `encode_rows`.
@@ -125,7 +125,7 @@ def encode_named(
     ]
 
 
-# What rows are called that are too long, and what they become; of chunks the length stands in the row.
+# For messages: the name of rows that are too long, the option that limits them, and what they are split into.
 _LONG = {
     "text": ("texts", "--max-length", "rows"),
     "chunked": ("texts", "--chunk-tokens", "chunks"),
@@ -165,11 +165,11 @@ def _say_what_is_long(
 
 
 def encode_parts(rows: Sequence[Row], tokenizer: Any, template: Template, *, max_length: int) -> list[list[Encoded]]:
-    """Per row one result, or several for one that is longer than `max_length`: pieces of a text (`ngdiff.data.pieces`),
+    """For each row one result, or several if it is longer than `max_length`: pieces of a text (`ngdiff.data.pieces`),
     windows of any other row (`ngdiff.data.windows`).
 
-    The end token of a text follows its last piece, if there is room: a text that fills its pieces has none, and is not
-    cut. Arguments and errors are those of `encode_rows`.
+    The last piece of a text ends with the end token, unless the text fills its pieces completely. Arguments and errors
+    are those of `encode_rows`.
     """
     whole = _encode(rows, tokenizer, template, None)
     return [
@@ -223,8 +223,7 @@ def encode_answers(
 
 
 def end_token_ids(tokenizer: Any, template: Template) -> list[int]:
-    """The ids that end an answer: the tokenizer's end token, and that of the chat template where it
-    differs."""
+    """The ids that end an answer: the tokenizer's end token, and that of the chat template if it differs."""
     ids = [_end_id(tokenizer)]
     if template.name == "chat":
         last = encode(Row("a", "a"), tokenizer, template, max_length=1 << 30).input_ids[-1]
@@ -233,16 +232,16 @@ def end_token_ids(tokenizer: Any, template: Template) -> list[int]:
 
 
 def prompt_token_ids(row: Row, tokenizer: Any) -> list[int]:
-    """What generation starts from after the prompt of a raw row: its tokens alone, with the tokenizer's begin token.
+    """The ids from which generation starts for a raw row: its prompt tokenised separately, with the begin token.
 
-    Other rows start from `Encoded.prompt_ids`. A raw prompt is what the model is given, to its last space; within
-    prompt and answer as one text that space would belong to the answer's first token.
+    Other rows start from `Encoded.prompt_ids`. The prompt of a raw row is used literally, including a trailing space,
+    which would otherwise become part of the answer's first token.
     """
     return _tokenise([(row.prompt, "", "")], tokenizer, is_chat=False)[0][0]
 
 
 def _encode(rows: Sequence[Row], tokenizer: Any, template: Template, answers: Sequence[str] | None) -> list[Encoded]:
-    """Whole, however long."""
+    """Complete encodings, of any length."""
     if answers is not None and len(answers) != len(rows):
         raise InputError(f"answers: one per row is needed, found {len(answers)} for {len(rows)} rows.")
     end_id = _end_id(tokenizer)
@@ -294,10 +293,10 @@ def _cut(row: Row, item: Encoded, max_length: int) -> Encoded:
 def _tokenise(
     texts: Sequence[tuple[str, str, str]], tokenizer: Any, is_chat: bool, origins: Sequence[str] = ()
 ) -> list[tuple[list[int], int, int]]:
-    """For each (prompt, answer, end): the ids without an end token of the tokenizer's own, the place of the first
-    label, and that of the first token that holds nothing of prompt and answer (the number of ids, if there is none).
+    """For each (prompt, answer, end): the ids without the tokenizer's own end token, the position of the first label,
+    and that of the first token after prompt and answer (the number of ids, if there is none).
 
-    A chat template writes every special token itself; adding the tokenizer's would double the first one.
+    A chat template writes all special tokens itself; adding those of the tokenizer would repeat the first one.
     """
     if not texts:
         return []
@@ -307,7 +306,7 @@ def _tokenise(
     whole = tokens_of(["".join(parts) for parts in texts], tokenizer, special=not is_chat, origins=origins)
     for (prompt, answer, end), found in zip(texts, whole, strict=True):
         length = len(found.ids)
-        # Tokens that the tokenizer puts in front (a beginning of sequence) have the span (0, 0).
+        # Tokens that the tokenizer prepends (beginning of sequence) have the span (0, 0).
         start = next((i for i in range(length) if found.ends[i] > len(prompt)), length)
         # White space at the end of a text may have an empty span behind it; it is of the answer nevertheless.
         behind = (i for i in range(start, length) if end and found.starts[i] >= len(prompt) + len(answer))
@@ -316,8 +315,8 @@ def _tokenise(
 
 
 def _tokenise_slowly(prompt: str, answer: str, end: str, tokenizer: Any, is_chat: bool) -> tuple[list[int], int, int]:
-    """The same for a tokenizer written in Python, which knows no spans: what the ids of a beginning and of the whole
-    share."""
+    """The same for a tokenizer written in Python, which returns no spans: from the common prefix of the ids of a part
+    and of the whole."""
 
     def ids_of(text: str, special: bool) -> list[int]:
         return list(tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"])

@@ -1,7 +1,7 @@
 """Read one data file into records, each with its line: `.json`, `.jsonl`, `.csv`, `.parquet`; also compressed.
 
-JSON and CSV are read here rather than by `datasets` because an error must name the line, and because nothing
-is then copied into a cache outside the user's folders. UTF-8 with or without a byte order mark, LF or CRLF.
+JSON and CSV are read here rather than by `datasets`, so that errors name the line and no copy is made in a cache
+outside the user's folders. UTF-8 with or without a byte order mark, LF or CRLF.
 """
 
 import codecs
@@ -19,7 +19,7 @@ from ngdiff.data.parquet import read_parquet
 from ngdiff.errors import InputError
 from ngdiff.paths import check_regular
 
-_DOCUMENTS = (".txt", ".md")  # of which a file is one row: `ngdiff.data.documents`
+_DOCUMENTS = (".txt", ".md")  # each file is one row: `ngdiff.data.documents`
 
 
 def read_file(path: Path, split: str | None = None, *, columns: Columns | None = None) -> list[Record]:
@@ -138,13 +138,13 @@ def _decode(text: str, position: int, path: Path) -> tuple[object, int]:
 
 def _read_jsonl(path: Path, _: Columns) -> dict[str, list[Record]]:
     records: list[Record] = []
-    # Not str.splitlines: a JSON string may hold U+2028 and other characters that it takes for line ends.
+    # Not str.splitlines, which also splits at U+2028 and other characters that JSON strings may contain.
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         origin = f"{path}, line {number}"
         try:
-            # Files that were put one behind the other keep their byte order marks.
+            # Concatenated files keep their byte order marks.
             value = decode_all(line.removeprefix("\ufeff"))
         except JSONError as error:
             column = "" if error.position is None else f", column {error.position + 1}"

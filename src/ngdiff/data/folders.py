@@ -12,11 +12,11 @@ from ngdiff.data.forms import Columns
 from ngdiff.errors import InputError
 
 _USED = Columns().used
-# Files of a data set's card, in which there are no rows.
+# Files of a data set's card, which contain no rows.
 _NO_ROWS = ("dataset_infos.json", "dataset_info.json", "config.json")
 _SHARD = re.compile(r"(?P<split>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})")
 
-# What `datasets.load_from_disk` raises for files that are not as it wrote them; the last three: JSON of another shape.
+# Errors of `datasets.load_from_disk` for damaged files; the last three: JSON of another structure.
 SAVED_DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError)
 
 
@@ -58,7 +58,7 @@ def _parts(folder: Path, split: str, paths: list[Path]) -> list[Path]:
 
 
 def split_file(folder: Path, split: str) -> Path | None:
-    """The only file of a split, or None where there is none.
+    """The only file of a split, or None if there is none.
 
     Raises:
         InputError: the split exists in two formats.
@@ -122,15 +122,15 @@ def dataset_records(dataset: Any, name: str, used: Callable[[Sequence[str]], lis
 
     Args:
         dataset: the data set.
-        name: what it is called in messages.
-        used: of the names of all columns those whose values are read; by default what a row may be made of.
+        name: its name in messages.
+        used: selects the columns to read by their names; by default all that a row can use.
 
     Raises:
         InputError: values that Python cannot hold in a column that is used.
     """
     names = dataset.column_names
     wanted = used(names)
-    if not wanted:  # the names say what is wrong; one row is enough to say it of
+    if not wanted:  # an error follows, for which one row is enough
         first: Record = (f"{name}, row 1", dict.fromkeys(names))
         return [first][: len(dataset)]
     others = dict.fromkeys(column for column in names if column not in wanted)

@@ -1,4 +1,4 @@
-"""The column sets that rows come in: found by their names, or named by the user (`--columns`).
+"""The supported column sets: recognised by their names, or given by the user (`--columns`).
 
 | form | columns | becomes |
 |---|---|---|
@@ -9,8 +9,8 @@
 | alpaca | instruction, output, and input where it is there | question/answer |
 | sharegpt | conversations, and system where it is there | a conversation |
 
-Names are found in any case. Where the columns of several forms are there, the user has to say which: what is forgotten
-must not depend on an order of ours.
+Names are case-insensitive. If a file has the columns of several forms, the user must choose: a hidden order of
+precedence must not decide what is forgotten.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,11 +29,11 @@ class Form:
     """A column set.
 
     Attributes:
-        title: what messages call it.
-        kind: of the rows that come of it.
-        needed: columns without which it is not this form.
-        optional: read where they are there.
-        becomes: what is said of a form that is not one of ours.
+        title: its name in messages.
+        kind: kind of its rows.
+        needed: required columns.
+        optional: columns that are used if present.
+        becomes: description of the conversion, for a form of other tools.
     """
 
     title: str
@@ -65,7 +65,7 @@ FORMS: dict[str, Form] = {
 }
 ACCEPTED = ", ".join(form.title for form in FORMS.values())
 
-# Names that say what a column may be, for the advice in messages.
+# Column names that suggest a meaning, for advice in messages.
 _QUESTIONS = ("question", "instruction", "prompt", "query", "input", "inputs", "user", "human", "q", "title")
 _ANSWERS = (
     "answer", "response", "output", "outputs", "completion", "reply", "target", "assistant", "gpt", "chosen",
@@ -77,13 +77,13 @@ _TURNS = ("messages", "conversations", "conversation", "dialogue", "turns")
 
 @dataclass(frozen=True)
 class Found:
-    """A form, and which column of the file each of its own is."""
+    """A form, and the file's name for each of its columns."""
 
     form: str
     names: Mapping[str, str]
 
     def said(self) -> str:
-        """How the rows are read; empty where that goes without saying."""
+        """A description of how the rows are read; empty for the usual columns."""
         form = FORMS[self.form]
         others = {own: name for own, name in self.names.items() if own != name and own in form.needed}
         parts = [form.becomes or form.title] if form.becomes or others else []
@@ -92,13 +92,13 @@ class Found:
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a file rows are made of. Made by `parse_columns`; `Columns()` finds them by their names.
+    """The columns of a file that rows are made of, from `parse_columns`; `Columns()` recognises them by their names.
 
     Attributes:
-        given: as typed; None: found by name.
-        form: of `FORMS`; None: found by name.
-        names: own name -> that of the column in the file, of those that were named.
-        option: for which it was typed.
+        given: as typed; None: recognised by name.
+        form: key of `FORMS`; None: recognised by name.
+        names: standard name -> column of the file, for those that were given.
+        option: the option, for messages.
     """
 
     given: str | None = None
@@ -107,7 +107,7 @@ class Columns:
     option: str = "--columns"
 
     def candidates(self, names: Sequence[str]) -> list[Found]:
-        """The forms that a file with these columns may have."""
+        """The forms that match a file with these columns."""
         forms = FORMS if self.form is None else (self.form,)
         found = []
         for form in forms:
@@ -120,16 +120,16 @@ class Columns:
         return found
 
     def used(self, names: Sequence[str]) -> list[str]:
-        """Those of a file's columns that rows may be made of."""
+        """The columns of a file that rows can use."""
         used = {name for found in self.candidates(names) for name in found.names.values()}
         return [name for name in dict.fromkeys(names) if name in used]
 
     def lists(self, names: Sequence[str]) -> set[str]:
-        """Those that hold lists, which a CSV file writes as JSON."""
+        """The columns that contain lists, which a CSV file stores as JSON."""
         return {name for found in self.candidates(names) for own, name in found.names.items() if own in LISTS}
 
     def may_be_empty(self, names: Sequence[str]) -> set[str]:
-        """Those that a row may do without: an empty cell of a CSV file is none."""
+        """The optional columns: in a CSV file, an empty cell of these means that there is no value."""
         return {
             name
             for found in self.candidates(names)
@@ -141,7 +141,7 @@ class Columns:
         """The form of a record.
 
         Raises:
-            InputError: none, or several; says what could be typed.
+            InputError: none, or several; the message suggests a value for the option.
         """
         names = [str(name) for name in record]
         found = self.candidates(names)
@@ -156,12 +156,12 @@ class Columns:
         raise InputError(f"{origin}: {shown.columns(names)} can be read as {titles}; say which: {ways}.")
 
     def _optional(self, form: str) -> tuple[str, ...]:
-        """Beside the needed ones; who names the columns says whether tools are among them."""
+        """The optional columns of a form; with given columns, tools only if they are among these."""
         left_out = () if self.given is None or FORMS[form].becomes else ("tools",)
         return tuple(own for own in FORMS[form].optional if own not in left_out or own in self.names)
 
     def _in_file(self, own: str, names: Sequence[str]) -> str | None:
-        """The column of a file for one of ours: of the name itself, else of that name in another case."""
+        """The column of a file with a standard name, preferably in the same case."""
         wanted = self.names.get(own, own)
         if wanted in names:
             return wanted
@@ -182,12 +182,12 @@ class Columns:
 
 
 def parse_columns(text: str | None, option: str = "--columns") -> Columns:
-    """`--columns` as it was typed: `question=instruction,answer=response`, or the name of a form.
+    """Parse `--columns`: `question=instruction,answer=response`, or the name of a form.
 
-    A name of ours alone stands for itself; one that is left out of a pair has its own name in the file, too.
+    A standard name without `=COLUMN`, or not mentioned, is also the name of the column in the file.
 
     Raises:
-        InputError: names that are none of ours, twice the same, or of several forms.
+        InputError: unknown or repeated names, or names of several forms.
 
     >>> parse_columns("answer=response").form, parse_columns("sharegpt").form, parse_columns(None).form
     ('qa', 'sharegpt', None)
@@ -231,7 +231,7 @@ def _typed(found: Found) -> str:
 
 
 def _repeated_as_text(found: Sequence[Found], record: Mapping[str, object]) -> Found | None:
-    """Alpaca where the text beside it, as in the first file of that name, only repeats it in a template."""
+    """Alpaca, if the text column only repeats the other columns in a template, as in the original Alpaca file."""
     by_form = {one.form: one for one in found}
     if by_form.keys() != {"alpaca", "text"}:
         return None
@@ -242,7 +242,7 @@ def _repeated_as_text(found: Sequence[Found], record: Mapping[str, object]) -> F
 
 
 def _advice(names: Iterable[str]) -> str:
-    """What could be typed, as far as the names tell."""
+    """A suggestion for `--columns`, from the names of the columns."""
     there = {name.strip().lower(): name.strip() for name in names}
 
     def first(known: Sequence[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""Arrays of images and labels, as numpy files hold them, checked."""
+"""Read and validate arrays of images and labels from numpy files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,10 +58,10 @@ def images_from_arrays(
             1/255. Grey is given three equal channels.
         labels: (N,) or (N, 1) whole numbers from 0.
         class_names: names by label; by default the labels themselves, of which none may be left out then.
-        origin: what they are called in messages.
+        origin: their name in messages.
 
     Raises:
-        InputError: a shape, type or range that leaves open what is meant; labels that leave a gap.
+        InputError: an ambiguous shape, type or range; labels with a gap.
     """
     own = _channels_first(_array(pixels, origin), origin)
     given = _array(labels, origin)
@@ -92,8 +92,8 @@ def _channels_first(pixels: NDArray[Any], origin: str) -> NDArray[np.uint8]:
         )
     elif shape[1] in _CHANNELS and shape[3] in _CHANNELS:
         raise InputError(
-            f"{origin}: pixels have shape {shape}: either of two dimensions may be the channels; images this narrow "
-            "cannot be told apart"
+            f"{origin}: pixels have shape {shape}: the channel dimension is ambiguous, since two dimensions have 1 or 3 "
+            "entries"
         )
     elif shape[3] in _CHANNELS:
         pixels = pixels.transpose(0, 3, 1, 2)
@@ -112,7 +112,7 @@ def _names_of(labels: NDArray[Any], origin: str) -> list[str]:
     present = np.unique(labels)
     if not len(present):
         raise InputError(f"{origin}: holds no images")
-    # Nothing as long as the largest label is made before it is known to be small.
+    # Check the largest label before allocating anything of that length.
     expected = np.arange(len(present), dtype=present.dtype)
     if not np.array_equal(present, expected):
         gap = np.nonzero(present != expected)[0][0]

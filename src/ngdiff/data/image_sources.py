@@ -1,4 +1,4 @@
-"""`read_images`: from whatever names a data set of images to its images."""
+"""`read_images`: read a data set of images from any supported source."""
 
 import os
 import struct
@@ -23,14 +23,14 @@ from ngdiff.data.unpacked import check_memory
 from ngdiff.errors import InputError
 from ngdiff.paths import user_path
 
-# Names of splits, the first that is there is taken.
+# Names of splits; the first that exists is used.
 _TRAIN, _TEST = ("train", "training"), ("test", "validation", "valid", "val", "testing")
-# Columns of labels, where there are several: CIFAR-100 has fine and coarse ones.
+# Preferred label columns, if there are several: CIFAR-100 has fine and coarse labels.
 _LABELS = ("label", "labels", "fine_label")
 
 
 def read_images(source: Any, *, size: int | None = None) -> ImageData:
-    """All images of a data set, in memory, red, green and blue, of one size.
+    """All images of a data set, in memory, as RGB images of one size.
 
     Args:
         source: one of
@@ -40,10 +40,10 @@ def read_images(source: Any, *, size: int | None = None) -> ImageData:
             - `cifar10`, `cifar100`, or another name on the hub;
             - a `datasets.Dataset` or `DatasetDict` with a column of images and one of class labels;
             - an `ImageData`.
-        size: height and width to which images of other sizes are brought (bilinear); None: they must have one size.
+        size: height and width to which images are resized (bilinear); None: all images must have one size.
 
     Raises:
-        InputError: nothing there, no such columns, images of several sizes, or fewer than two classes.
+        InputError: a missing source, missing columns, images of several sizes, or fewer than two classes.
     """
     if size is not None and size < 1:
         raise InputError(f"--image-size {size} is not 1 or more")
@@ -92,7 +92,7 @@ def _from_folder(path: Path, size: int | None) -> ImageData:
         if is_saved_dataset(path):
             loaded: Any = datasets.load_from_disk(str(path))
         else:
-            # Labels are asked for: with one class alone they would be left out without a word.
+            # Labels are requested explicitly: with a single class, they would silently be omitted.
             loaded = datasets.load_dataset("imagefolder", data_dir=str(path), drop_labels=False)
     except (*SAVED_DAMAGE, zipfile.BadZipFile, DatasetsError) as error:
         raise InputError(f"--dataset {path}: no images could be read: {str(error).partition(chr(10))[0]}") from error
@@ -152,7 +152,7 @@ def _from_dataset(dataset: Any, origin: str, size: int | None) -> Images:
         raise InputError(f"{origin}: holds no images")
     if None in (values := dataset[labels[0]][:]):
         raise InputError(f"{origin}, image {values.index(None) + 1}: no label, but a null")
-    # Labels of -1, as hidden test labels are given, are refused with the others that are no class.
+    # Labels of -1, which stand for hidden test labels, are refused like all labels out of range.
     found = torch.tensor(values, dtype=torch.int64)
     names = tuple(str(name) for name in features[labels[0]].names)
     return Images(_decoded(dataset, columns[0], origin, size), found, names, origin)
@@ -191,10 +191,10 @@ def _decoded(dataset: Any, column: str, origin: str, size: int | None) -> torch.
 
 
 def _opened(images: Any, number: int, column: str, origin: str) -> Any:
-    """The image as Pillow opens it, turned as its EXIF data say.
+    """The image as Pillow opens it, rotated according to its EXIF data.
 
     Raises:
-        InputError: no image, a damaged one, or one of so many pixels that Pillow warns of it.
+        InputError: no image, a damaged one, or one so large that Pillow warns about it.
     """
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""Which images are to be forgotten, which are to be kept, and which no model has seen."""
+"""Split images into those to forget, those to keep, and those that no model has seen."""
 
 import difflib
 import logging
@@ -20,9 +20,8 @@ class ImageSplit:
     Args:
         forget: training images to forget.
         retain: training images to keep.
-        holdout: test images of the forgotten classes, never seen: what membership inference compares with. None where
-            there are none.
-        test: test images of the other classes (where no class is forgotten as such, of all). None where there are none.
+        holdout: test images of the forgotten classes, never seen, for membership inference; None if there are none.
+        test: test images of the other classes, or of all if no class is forgotten; None if there are none.
     """
 
     forget: Images
@@ -31,7 +30,7 @@ class ImageSplit:
     test: Images | None
 
     def sets(self) -> dict[str, Images]:
-        """The sets that there are, by name."""
+        """The existing sets, by name."""
         found = {"forget": self.forget, "retain": self.retain, "holdout": self.holdout, "test": self.test}
         return {name: images for name, images in found.items() if images is not None}
 
@@ -39,12 +38,12 @@ class ImageSplit:
 def split_images(
     data: ImageData, *, forget_class: str | None = None, forget_rows: int | None = None, seed: int = 0
 ) -> ImageSplit:
-    """The NGDiff paper's split (arXiv 2410.22086, Table 4), or random rows.
+    """The NGDiff paper's split (arXiv 2410.22086, Table 4), or random images.
 
-    With `forget_class`: `min(forget_rows, all)` training images of that class are to be forgotten and the images of
-    the *other classes* kept. Further images of the class are in neither set, as in the paper, which forgets 500 of the
-    5000 dogs of CIFAR-10: a model that is to lose the class must not be taught it again. Without a class:
-    `forget_rows` training images of any class, and all others kept but for exact copies of those (pixels and label).
+    With `forget_class`: `min(forget_rows, all)` training images of that class are forgotten, and the images of the
+    *other classes* are kept. The remaining images of the class are in neither set, as in the paper, which forgets 500
+    of the 5000 dogs of CIFAR-10: training on them would teach the class again. Without a class: `forget_rows` training
+    images of any class are forgotten, and all others are kept, except exact copies (same pixels and label).
 
     Args:
         data: all images.

@@ -1,4 +1,4 @@
-"""Images with labels, in memory: what image data becomes wherever it came from.
+"""Labelled images in memory: the common form of all image data.
 
 Shape legend: N images, C channels (3: red, green, blue), H height, W width.
 """
@@ -74,7 +74,7 @@ class Images(Sequence[dict[str, Any]]):
         return [hashlib.sha256(image.tobytes()).hexdigest() for image in self.pixels.contiguous().numpy()]
 
     def take(self, rows: Tensor) -> "Images":
-        """The images of these rows, in their order; `places` still says where they stood in the source."""
+        """The images of these rows, in the given order; `places` still refers to the source."""
         places = torch.arange(len(self)) if self.places is None else self.places
         return replace(self, pixels=self.pixels[rows], labels=self.labels[rows], places=places[rows])
 
@@ -84,7 +84,7 @@ class Images(Sequence[dict[str, Any]]):
         return int(self.pixels.shape[2]), int(self.pixels.shape[3])
 
     def sha256(self) -> str:
-        """Hash of all pixels and labels in their order, and of the names of the classes."""
+        """Hash of all pixels and labels, in order, and of the class names."""
         digest = hashlib.sha256("\n".join(self.class_names).encode())
         digest.update(self.labels.numpy().tobytes())
         for image in self.digests:
@@ -94,11 +94,11 @@ class Images(Sequence[dict[str, Any]]):
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """Images to train with, and those that no model has seen.
+    """Training images, and test images that no model has seen.
 
     Args:
         train: training images.
-        test: images of the same classes that were never trained on; None where the source has none.
+        test: images of the same classes, never trained on; None if the source has none.
     """
 
     train: Images
@@ -110,7 +110,7 @@ class ImageData:
         return self.train.class_names
 
     def in_order(self, class_names: Sequence[str]) -> "ImageData":
-        """The same images with labels that count in the order of a model's own classes.
+        """The same images, with labels in the order of a model's classes.
 
         Raises:
             InputError: the model's classes are not those of the images.

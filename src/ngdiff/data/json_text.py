@@ -1,7 +1,7 @@
-"""JSON as data files hold it: what is no part of a row may not be in the way of reading it.
+"""Tolerant JSON parsing for data files: faults in unused columns do not prevent reading.
 
-A number that Python would refuse, and a key that occurs twice, are values that no text column takes; in a column that
-is not used they do no harm.
+Numbers that Python would refuse, and repeated keys, become values that no text column accepts; in unused columns they
+are harmless.
 """
 
 import json
@@ -10,11 +10,11 @@ from typing import Any
 
 
 class RepeatedKey:
-    """In place of the values of a key that occurs more than once in an object: which one was meant is not known."""
+    """Placeholder for the value of a key that occurs more than once in an object, and is therefore ambiguous."""
 
 
 class JSONError(ValueError):
-    """What is wrong, and where: `position`, a place in the text, or None where that is not known."""
+    """A JSON error; `position` is its place in the text, or None if unknown."""
 
     def __init__(self, message: str, position: int | None = None) -> None:
         super().__init__(message)
@@ -22,10 +22,10 @@ class JSONError(ValueError):
 
 
 def decode(text: str, position: int = 0) -> tuple[Any, int]:
-    """The JSON value that begins at `position`, and the place behind it.
+    """The JSON value that begins at `position`, and the position after it.
 
     Raises:
-        JSONError: no JSON, or nested too deeply.
+        JSONError: not JSON, or nested too deeply.
 
     >>> decode('{"a": 1, "b": 2, "b": 3}')[0]["b"].__class__.__name__
     'RepeatedKey'
@@ -39,10 +39,10 @@ def decode(text: str, position: int = 0) -> tuple[Any, int]:
 
 
 def decode_all(text: str) -> Any:
-    """The JSON value that the whole text is, white space around it aside.
+    """The JSON value of the whole text, apart from surrounding white space.
 
     Raises:
-        JSONError: no JSON, nested too deeply, or more text behind the value.
+        JSONError: not JSON, nested too deeply, or text after the value.
     """
     value, end = decode(text, skip_space(text, 0))
     end = skip_space(text, end)
@@ -52,14 +52,14 @@ def decode_all(text: str) -> Any:
 
 
 def skip_space(text: str, position: int) -> int:
-    """The first place from `position` on that holds no white space of JSON."""
+    """The first position from `position` on that is not JSON white space."""
     while position < len(text) and text[position] in " \t\r\n":
         position += 1
     return position
 
 
 def _whole_number(digits: str) -> int | float:
-    """More digits than Python turns into an integer are read as a float, in the end infinity: no column takes it."""
+    """An integer; one with more digits than Python accepts becomes a float, usually infinity, which no column accepts."""
     return int(digits) if len(digits) <= sys.int_info.str_digits_check_threshold else float(digits)
 
 

@@ -30,7 +30,7 @@ HUB_ID = "muse-bench/MUSE-News"
 PREFIX = "muse-news"
 VERBMEM_TOKENS = 128
 KNOWMEM_TOKENS = 32
-# A model goes on with a question of its own after its answer; what comes before the first of these is the answer.
+# After its answer, a model may write another question; the answer ends before the first of these.
 KNOWMEM_STOPS = ("\n\n", "\nQuestion", "Question:")
 RAW = ("forget", "retain1", "retain2", "holdout")
 PRIVLEAK = ("forget", "retain", "holdout")
@@ -118,8 +118,8 @@ def _from_folds(where: str | None, config: str, k: int) -> list[Row]:
 
 
 def _corpus(records: list[Record]) -> list[Row]:
-    """Passages in order. An empty one (raw/forget has one) becomes a blank line at the end of the passage before it,
-    so that the running text stays what it is."""
+    """Passages in order. An empty one (raw/forget has one) becomes a blank line at the end of the previous passage, so
+    that the running text does not change."""
     texts: list[tuple[str, str]] = []
     for origin, record in records:
         text = _columns(origin, record, ("text",))["text"]

@@ -1,9 +1,9 @@
-"""Rows that are almost the same: another case, other punctuation, invisible characters, words in another order.
+"""Near-duplicates: rows that differ in case, punctuation, invisible characters, or the order of words.
 
-Texts are compared by their words, each in pieces of four characters, as sets: J(A, B) = |A and B| / |A or B| (Jaccard).
-Candidates are found by MinHash and locality-sensitive hashing (Broder 1997; datasketch), and each is then compared in
-full: no pair is reported whose J is below the threshold, and a few near it may be missed. What is said in other words
-is beyond this measure, unless most of the words are the same.
+Texts are compared as sets of shingles, pieces of four characters of their words: J(A, B) = |A and B| / |A or B|
+(Jaccard). Candidates are found by MinHash and locality-sensitive hashing (Broder 1997; datasketch) and then compared
+exactly: no pair with J below the threshold is reported, and a few near it may be missed. Paraphrases are not found,
+unless most of their words are the same.
 """
 
 import unicodedata
@@ -14,14 +14,14 @@ from datasketch import MinHash, MinHashLSH
 
 from ngdiff.data.rows import Row
 
-# Of two rows that count as near: chosen on TOFU (`benchmarks/near_duplicates.py`, docs/evidence.md).
+# Default J of near-duplicates: chosen on TOFU (`benchmarks/near_duplicates.py`, docs/evidence.md).
 NEAR = 0.6
 _PIECE = 4  # characters
 _PERMUTATIONS = 128
 
 
 class Near(NamedTuple):
-    """Two rows that are almost the same.
+    """A pair of near-duplicates.
 
     `first`, `second`: their indices; `alike`: J, 1 for the same words.
     """
@@ -34,7 +34,7 @@ class Near(NamedTuple):
 def near_duplicates(
     first: Sequence[Row], second: Sequence[Row] | None = None, *, threshold: float = NEAR
 ) -> list[Near]:
-    """Pairs of rows of two sets, or of one, whose J is at least `threshold`; in order of the second, then the first.
+    """Pairs of rows, from two sets or within one, with J of at least `threshold`; sorted by the second, then the first.
 
     >>> rows = [Row("Where was Orla born?", "In Tarnholm."), Row("WHERE was Orla born", "Tarnholm, in...")]
     >>> near_duplicates(rows)
@@ -55,7 +55,7 @@ def near_duplicates(
 
 
 def shingles(row: Row) -> frozenset[str]:
-    """The pieces of the words of prompt and answer: NFKC, case folded, without punctuation and invisible characters."""
+    """The shingles of prompt and answer: NFKC, case-folded, without punctuation and invisible characters."""
     turns = [turn["content"] for turn in row.messages] if row.messages is not None else [row.prompt]
     return frozenset(piece for text in (*turns, row.answer) for piece in _pieces(text))
 

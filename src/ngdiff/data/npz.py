@@ -16,16 +16,16 @@ from ngdiff.errors import InputError
 
 _FORMAT = np.lib.format
 _HEADERS = {(1, 0): _FORMAT.read_array_header_1_0, (2, 0): _FORMAT.read_array_header_2_0}
-# What zipfile, its decompressors and numpy raise for damaged files; RuntimeError: encrypted, or packed in other ways.
+# Errors of zipfile, its decompressors and numpy for damaged files; RuntimeError: encrypted, or unknown compression.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, ValueError, EOFError, OSError, RuntimeError)
 
 
 def read_arrays(path: Path, names: Sequence[str]) -> tuple[dict[str, NDArray[Any]], list[str]]:
-    """Those arrays of a file that are among `names`, and the names of all.
+    """The arrays of a file that are among `names`, and the names of all its arrays.
 
     Raises:
-        InputError: no `.npz` file, a damaged one, arrays of Python objects, or so large for their bytes in the file
-            that they can only be damaged.
+        InputError: not a `.npz` file, a damaged one, arrays of Python objects, or arrays that are implausibly large for
+            their compressed size.
     """
     try:
         with zipfile.ZipFile(path) as file:

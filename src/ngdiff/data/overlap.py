@@ -1,9 +1,9 @@
-"""Rows that stand in two sets at once: forget and retain set would pull at the same text, and a holdout that the model
-has seen says nothing of what it never saw.
+"""Overlap of sets: a row in both forget and retain set would be trained in opposite directions, and a holdout must not
+contain rows that the model saw.
 
-Two rows are the same if prompt and answer (for conversations: all turns) agree up to white space, or if a model is
-shown the same tokens of both, whatever columns they came in: a question and its answer, the two as prompt and
-completion, and the whole as plain text are one row. A begin token in front and the end token behind do not count.
+Two rows are the same if prompt and answer (for conversations: all turns) agree up to white space, or if their tokens
+agree, whatever their columns: a question and its answer, the same as prompt and completion, and the whole as plain text
+are one row. Begin and end tokens are ignored.
 """
 
 import json
@@ -34,8 +34,8 @@ def check_overlap(
         forget: the forget set.
         retain: the retain set.
         drop: remove shared rows from `retain` instead of refusing them (`--drop-overlap`).
-        tokenizer, template: how rows are shown to a model; without them only texts are compared.
-        names: what messages call the two sets.
+        tokenizer, template: to compare tokens; without them, only texts are compared.
+        names: names of the two sets in messages.
 
     Raises:
         InputError: there are shared rows and `drop` is false, or nothing is left of `retain`.
@@ -51,7 +51,7 @@ def check_overlap(
         for key in keys:
             places.setdefault(key, row.origin)
     found = [
-        next((key for key in keys if key in places), None)  # the forget row that this one is
+        next((key for key in keys if key in places), None)  # the key that a forget row also has
         for keys in _keys(retain, tokenizer, template)
     ]
     shared = [(row, key) for row, key in zip(retain, found, strict=True) if key is not None]
@@ -71,7 +71,7 @@ def check_overlap(
 
 
 def check_encoded_overlap(forget: Sequence[Mapping[str, Any]], retain: Sequence[Mapping[str, Any]]) -> None:
-    """The same for rows that came as tokens: no row of `retain` may have the tokens of one of `forget`.
+    """The same for encoded rows: no row of `retain` may have the tokens of a row of `forget`.
 
     Raises:
         InputError: there are shared rows.
@@ -90,7 +90,7 @@ def check_encoded_overlap(forget: Sequence[Mapping[str, Any]], retain: Sequence[
 
 
 def _keys(rows: Sequence[Row], tokenizer: Any, template: Template | None) -> list[list[Hashable]]:
-    """What a row is compared by: it is the same as another if they share one of these."""
+    """Keys of each row; two rows are the same if they share a key."""
     keys: list[list[Hashable]] = [[_text_key(row)] for row in rows]
     if tokenizer is not None and template is not None:
         for own, item in zip(keys, encode_answers(rows, tokenizer, template, max_length=_WHOLE), strict=True):

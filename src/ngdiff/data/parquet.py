@@ -1,4 +1,4 @@
-"""Read a Parquet file: the columns that rows are made of, and of the others their names alone."""
+"""Read a Parquet file: the columns that rows use, and only the names of the others."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,17 +10,17 @@ from ngdiff.data.forms import Columns
 from ngdiff.data.unpacked import check_unpacked
 from ngdiff.errors import InputError
 
-_BATCH = 256  # rows: few enough that one value repeated in all of them does not fill the memory
+_BATCH = 256  # rows: few enough that a large value repeated in all of them fits into memory
 
 
 def read_parquet(path: Path, columns: Columns | None = None) -> list[Record]:
     """The records of a Parquet file, numbered from 1. Columns that are not used are None.
 
-    What is in those columns does no harm: texts that are not UTF-8, dates that Python does not know.
+    The contents of those columns are not checked: texts that are not UTF-8 or dates out of Python's range do no harm.
 
     Raises:
-        InputError: no Parquet file or a damaged one, a name that two columns share, values that Python cannot hold, or
-            so many texts that the file can only be damaged.
+        InputError: not a Parquet file or a damaged one, two columns with one name, values that Python cannot represent,
+            or implausibly many texts for the size of the file.
     """
     import pyarrow
     import pyarrow.parquet
@@ -43,7 +43,7 @@ def read_parquet(path: Path, columns: Columns | None = None) -> list[Record]:
 
 def _records(path: Path, file: Any, used: list[str], names: list[str]) -> Iterator[Record]:
     packed, unpacked, number = path.stat().st_size, 0, 0
-    if not used:  # the names say what is wrong; one row is enough to say it of
+    if not used:  # an error follows, for which one row is enough
         yield from [(f"{path}, row 1", dict.fromkeys(names))][: file.metadata.num_rows]
         return
     others: dict[str, object] = dict.fromkeys(name for name in names if name not in used)

@@ -1,9 +1,8 @@
 """The built-in demo set: questions and answers about people who do not exist, in TOFU's format.
 
-Nobody is meant: names, towns, books and prizes are put together from invented syllables and word lists. As
-the people occur nowhere else, a model can know them from this set alone, and a model trained without them
-shows what forgetting should look like (the idea of TOFU, Maini et al. 2024, arXiv 2401.06121; none of its
-text is used).
+All names, towns, books and prizes are composed from invented syllables and word lists. As the people occur nowhere
+else, a model can know them only from this set, and a model trained without them shows the ideal result of forgetting
+(the idea of TOFU, Maini et al. 2024, arXiv 2401.06121; none of its text is used).
 """
 
 import json
@@ -33,9 +32,9 @@ class PersonRow(TypedDict):
 def fictional_people(people: int = 40, *, questions: int = len(KINDS), seed: int = 0) -> list[PersonRow]:
     """Questions and answers about `people` invented authors, `questions` rows each, person after person.
 
-    Names and books are unique to a person. The paraphrased answer says the same in other words. The five
-    perturbed answers are wrong in every fact, all different, and in the wording of the paraphrased answer:
-    the truth ratio compares the two, and a difference in wording would drown the difference in facts.
+    Names and books are unique to a person. The paraphrased answer has the same meaning in other words. The five
+    perturbed answers are wrong in every fact, all different, and in the wording of the paraphrased answer: the truth
+    ratio compares the two, and differences in wording would mask differences in facts.
 
     The same arguments give the same rows on every platform and Python version, and a larger `people` only
     adds people at the end: everything is drawn with `random.Random.random`, whose sequence Python guarantees.

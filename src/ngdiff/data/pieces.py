@@ -1,8 +1,8 @@
-"""Long texts in pieces that a model can see whole.
+"""Split long texts into pieces that fit into the model's input.
 
-A text is learned, and measured, from its first token to its last: where it is longer than the longest row it becomes
-several rows, each with the tokenizer's begin token in front, as MUSE's chunks have it (`ngdiff.data.corpus`). Of rows
-with a prompt training makes windows (`ngdiff.data.windows`).
+A text is learned and measured completely: if it is longer than the longest row, it is split into several rows, each of
+which starts with the tokenizer's begin token, like MUSE's chunks (`ngdiff.data.corpus`). Rows with a prompt are split
+into windows (`ngdiff.data.windows`).
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from ngdiff.data.template import UNTEMPLATED, Template
 
 
 def is_text(row: Row, template: Template) -> bool:
-    """Whether nothing comes before the answer: a text as such, or the completion of a prompt without a letter.
+    """Whether the answer has no prompt: a raw text, or the completion of an empty prompt.
 
     >>> is_text(Row("", "Orla lives in Tarnholm.", kind="text"), Template("plain"))
     True
@@ -24,14 +24,14 @@ def is_text(row: Row, template: Template) -> bool:
 
 
 def chunks(ids: Sequence[int], size: int, overlap: int) -> list[tuple[list[int], list[int]]]:
-    """`pieces` of at most `size - overlap` tokens, each behind the last `overlap` of those before it.
+    """`pieces` of at most `size - overlap` tokens, each with the preceding `overlap` tokens as context.
 
-    Every token is in one piece: what is shown as context is neither learned nor counted twice.
+    Every token is in exactly one piece: context is neither learned nor counted again.
 
     Args:
         ids: tokens of a text.
-        size: most tokens of a piece with its context, at least 1.
-        overlap: of the context; more than half of `size` count as half.
+        size: maximum number of tokens of a piece with its context, at least 1.
+        overlap: tokens of the context, limited to half of `size`.
 
     >>> chunks(range(7), 4, 1)
     [([], [0, 1]), ([1], [2, 3]), ([3], [4, 5, 6])]
@@ -47,9 +47,9 @@ def chunks(ids: Sequence[int], size: int, overlap: int) -> list[tuple[list[int],
 
 
 def pieces(ids: Sequence[int], size: int) -> list[list[int]]:
-    """`ids` in order, in as few pieces of at most `size` as hold them, of equal length but for one token.
+    """`ids` split into as few pieces of at most `size` as possible, whose lengths differ by at most one token.
 
-    Equal lengths, because what a model knows of a last piece of three tokens says nothing.
+    Equal lengths, because the loss of a last piece of, say, three tokens would be meaningless.
 
     >>> pieces(range(10), 4)
     [[0, 1, 2], [3, 4, 5], [6, 7, 8, 9]]

@@ -1,4 +1,4 @@
-"""From an image as Pillow opens it to red, green and blue bytes, or to the reason why it has none.
+"""Convert images opened by Pillow to RGB bytes, or refuse them with the reason.
 
 | mode                      | what happens                                                                             |
 |---------------------------|------------------------------------------------------------------------------------------|
@@ -26,7 +26,7 @@ def rgb_bytes(image: Any, origin: str) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 of a `PIL.Image.Image`.
 
     Raises:
-        InputError: a mode or values of which nothing says what white is.
+        InputError: a mode or values for which the value of white is unknown.
 
     >>> from PIL import Image
     >>> rgb_bytes(Image.new("L", (1, 1), 7), "demo").tolist()
@@ -46,11 +46,11 @@ def rgb_bytes(image: Any, origin: str) -> NDArray[np.uint8]:
 
 
 def as_bytes(pixels: NDArray[Any], origin: str) -> NDArray[np.uint8]:
-    """Pixels of another type that are bytes all the same.
+    """Pixels of another dtype, losslessly converted to bytes.
 
     Args:
         pixels: of any shape: whole numbers from 0 to 255, or multiples of 1/255 from 0 to 1.
-        origin: what they are called in messages.
+        origin: their name in messages.
 
     Raises:
         InputError: other values.
@@ -61,7 +61,7 @@ def as_bytes(pixels: NDArray[Any], origin: str) -> NDArray[np.uint8]:
         raise InputError(f"{origin}: pixels are {pixels.dtype}; they must be uint8, or floats from 0 to 1")
     low, high = (float(pixels.min()), float(pixels.max())) if pixels.size else (0.0, 0.0)
     whole = np.issubdtype(pixels.dtype, np.integer)
-    if not (low >= 0 and high <= (255 if whole else 1)):  # also where one is not a number
+    if not (low >= 0 and high <= (255 if whole else 1)):  # also refuses NaN
         raise InputError(
             f"{origin}: pixels are {pixels.dtype} from {low:g} to {high:g}; they must be uint8, or floats from 0 to 1: "
             "give images before any normalisation, which is done here"

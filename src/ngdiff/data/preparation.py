@@ -1,4 +1,4 @@
-"""From pixels to what a model is given; and, while a model is trained, crops and flips of them.
+"""Convert pixels to model inputs, with random crops and flips during training.
 
 Shape legend: B images of a batch, N of the whole set, C channels, H height, W width.
 """
@@ -37,7 +37,7 @@ class Preparation:
     size: tuple[int, int] | None = None
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """(B, C, H, W) uint8 -> (B, C, H, W) float32, channels last in memory: convolutions are a fifth faster."""
+        """(B, C, H, W) uint8 -> (B, C, H, W) float32, channels last in memory, which makes convolutions 20 % faster."""
         mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (self.mean, self.std))
         prepared = (pixels.float() / 255.0 - mean) / std
         return prepared.contiguous(memory_format=torch.channels_last)
@@ -70,7 +70,7 @@ class Preparation:
 
 
 def preparation_of(images: Images) -> Preparation:
-    """That of new models: CIFAR's constants for CIFAR, else mean and deviation of the training images themselves."""
+    """The preparation for a new model: CIFAR's constants for CIFAR, else mean and deviation of the training images."""
     known = cifar_name(images.class_names, images.size)
     if known is not None:
         return Preparation(*STATISTICS[known], size=images.size)
@@ -79,16 +79,16 @@ def preparation_of(images: Images) -> Preparation:
         values = pixels.double() / 255.0
         sums += torch.stack([values.sum(dim=(0, 2, 3)), values.square().sum(dim=(0, 2, 3))])
     mean, square = sums / (len(images) * images.size[0] * images.size[1])
-    # Images of one colour have no deviation: 1 leaves them at 0 instead of dividing by it.
+    # Images of a single colour have deviation 0; 1 avoids a division by 0.
     std = [max(value, 0.0) ** 0.5 or 1.0 for value in (square - mean.square()).tolist()]
     return Preparation(tuple(round(m, 6) for m in mean.tolist()), tuple(round(s, 6) or 1.0 for s in std), images.size)
 
 
 def read_preparation(folder: str | Path) -> Preparation | None:
-    """The one beside a model; None where there is none.
+    """The preparation stored with a model; None if there is none.
 
     Raises:
-        InputError: a file that is not one, or asks for something that is not done here.
+        InputError: an invalid file, or one that requires unsupported steps.
     """
     path = Path(folder, PREPROCESSOR)
     if not path.is_file():
@@ -108,7 +108,7 @@ def preparation_from(content: Mapping[str, Any], origin: str) -> Preparation:
     """From the fields of an image processor of transformers.
 
     Raises:
-        InputError: fields that are missing, or ask for something that is not done here.
+        InputError: missing fields, or fields that require unsupported steps.
     """
     factor = content.get("rescale_factor", 1 / 255)
     if content.get("do_rescale", True) is False or not (_is_number(factor) and abs(factor - 1 / 255) <= 1e-9):
@@ -143,10 +143,10 @@ def _three(values: Any) -> bool:
 
 
 def augment(pixels: Tensor, rows: Tensor, *, total: int, seed: int, epoch: int, padding: int = 4) -> Tensor:
-    """Random crops of the padded images and random flips: what CIFAR is usually trained with.
+    """Random crops of the padded images and random flips, the usual augmentation for CIFAR.
 
-    Images are padded with black on all sides, cut at a random place to their size, and one in two is mirrored. What
-    happens to an image is a function of (seed, epoch, row) alone, whatever the batch and however far a run has come.
+    Images are padded with black on all sides, cropped at a random position to their size, and flipped with probability
+    1/2. The result for an image depends only on (seed, epoch, row), not on the batch or on a resume.
 
     He et al., "Deep Residual Learning", 2016, Section 4.2: 4 pixels on each side, and the flip.
 
@@ -167,7 +167,7 @@ def augment(pixels: Tensor, rows: Tensor, *, total: int, seed: int, epoch: int, 
     height, width = pixels.shape[2:]
     padded = torch.nn.functional.pad(pixels, [padding] * 4)
     columns = torch.arange(width)
-    # Mirrored images are read from right to left.
+    # Flipped images are read from right to left.
     across = torch.where((drawn[2] < 0.5)[:, None], columns.flip(0), columns) + left[:, None]
     down = torch.arange(height) + top[:, None]
     image = torch.arange(len(rows))[:, None, None, None]

@@ -1,4 +1,4 @@
-"""Answers that say nothing, taught in place of what is to be forgotten (objectives `idk`, `dpo`, `altpo`)."""
+"""Refusals, taught instead of the answers to be forgotten (objectives `idk`, `dpo`, `altpo`)."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ REFUSALS = (
 
 
 def read_refusals(path: str | Path | None) -> tuple[str, ...]:
-    """One answer a line from a UTF-8 text file, empty lines left out; `REFUSALS` where no file is given.
+    """One answer per line from a UTF-8 text file, without empty lines; `REFUSALS` if no file is given.
 
     Raises:
         InputError: the file cannot be read, is not UTF-8, or holds no answer.
@@ -51,5 +51,5 @@ def read_refusals(path: str | Path | None) -> tuple[str, ...]:
         raise InputError(f"--idk-file {path}: not UTF-8 text (byte {error.start})") from error
     answers = tuple(line.strip() for line in lines if line.strip())
     if not answers:
-        raise InputError(f"--idk-file {path}: holds no answer; one a line is expected")
+        raise InputError(f"--idk-file {path}: contains no answer; expected one per line")
     return answers

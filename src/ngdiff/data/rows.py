@@ -1,4 +1,4 @@
-"""One row of a forget or retain set, whatever file format and column names it came from."""
+"""One row of a forget or retain set, independent of file format and column names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from typing import Any, Literal, NamedTuple
 from ngdiff.errors import InputError
 
 Kind = Literal["qa", "completion", "text", "messages", "raw", "corpus"]
-# Kinds that no template touches and no end token follows.
+# Kinds without a template and without an end token.
 VERBATIM: tuple[Kind, ...] = ("raw", "corpus")
 
 
 class Chunk(NamedTuple):
-    """How a text is taken to pieces: `tokens`, the most of one; `overlap`, how many of them are the end of the one
-    before, shown as context and not learned again."""
+    """How a text is split: `tokens`, the maximum length of a chunk; `overlap`, how many of them repeat the end of the
+    previous chunk as context, which is not learned again."""
 
     tokens: int
     overlap: int
@@ -29,17 +29,17 @@ class Row:
         answer: the answer; for chat rows the final assistant turn, for text rows the whole text.
         messages: chat rows only: the turns before the final assistant turn, each with `role` and `content`, and maybe
             `tool_calls`.
-        tools: chat rows only: what the template is given of tools.
+        tools: chat rows only: the tools, as given to the template.
         paraphrased_answer: the answer in other words (TOFU's truth ratio).
         perturbed_answers: wrong answers in the same wording (TOFU's truth ratio).
         origin: where the row was read, such as `forget.jsonl, line 17`; errors and records name it.
         kind: the column set it came from. It decides how a template treats the row: `qa` rows are put into
             the template, `completion` rows carry their own formatting, `text` rows have no prompt, `messages`
-            rows need a chat template. `raw` rows are taken to the letter: the prompt keeps a space at its end,
-            and no end token follows the answer. `corpus` rows are the passages of a running text: each is
-            scored like a raw row without a prompt; training reads them as chunks (`ngdiff.data.corpus`).
-        document: the name of the document that a text row is, or is a part of; "" for rows of a table.
-        chunk: how a text is taken to pieces; None: into as few as a model can see whole, without overlap.
+            rows need a chat template. `raw` rows are used literally: the prompt keeps a trailing space, and no end
+            token follows the answer. `corpus` rows are the passages of a running text: each is scored like a raw row
+            without a prompt; training uses chunks of the whole text (`ngdiff.data.corpus`).
+        document: the name of the document of a text row; "" for rows of a table.
+        chunk: how a text is split; None: into as few pieces as fit into the model's input, without overlap.
 
     Raises:
         InputError: an answer that is empty or not a string, or turns that do not fit `kind`.

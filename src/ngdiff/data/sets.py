@@ -1,4 +1,4 @@
-"""What is evaluated together under one name: rows, and how much of an answer is looked at."""
+"""Evaluation sets: rows under one name, with the settings of their evaluation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ from ngdiff.data.rows import Row
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """Rows and how they are predicted. The defaults are those of a user's own rows.
+    """Rows and the settings of their evaluation. The defaults are for a user's own rows.
 
     Attributes:
         rows: in the order of their records.
-        source: where they were read, for the manifest.
-        max_length: most tokens of a row, its generated answer included; None: the evaluation's limit, which bounds
-            the row alone.
-        whole: no row is ever cut, one that is longer than the model's context being an error; and texts are not
-            prompted with their first tokens.
+        source: their source, for the manifest.
+        max_length: maximum number of tokens of a row including its generated answer; None: the limit of the evaluation,
+            which does not include the generated answer.
+        whole: rows are never cut, and a row longer than the model's context is an error; texts are not prompted with
+            their first tokens.
         generate: whether the model answers the prompts.
-        max_new_tokens: longest generated answer; None: the longest reference answer of the set.
-        stops: a generated answer ends before the first of these texts, one after the other.
-        lowercase: score the lower-cased answers, too.
-        reference_tokens: the reference ends after so many tokens, special ones in front included; None: whole.
+        max_new_tokens: longest generated answer; None: the length of the longest reference answer of the set.
+        stops: a generated answer is cut before each of these texts, in order.
+        lowercase: whether the lower-cased answers are also scored.
+        reference_tokens: the reference is cut after this many tokens, including leading special tokens; None: complete.
     """
 
     rows: Sequence[Row]

@@ -1,14 +1,15 @@
-"""What messages may show of data: names that are known to be names.
+"""Names of columns and splits in messages, without texts of the data.
 
-A CSV file without a header has a text where the name of a column is looked for, a JSON file a person's name where
-that of a split is. Texts of a forget set do not belong in a terminal or a log: other names are counted.
+In a CSV file without a header, the column names are texts of the data, and in a JSON file, a split may be named after a
+person. Texts of a forget set must not appear in a terminal or a log, so only well-known names are shown; others are
+counted.
 """
 
 import difflib
 import re
 from collections.abc import Iterable
 
-# Of columns and of keys of a turn, here and in the usual formats of instruction data.
+# Well-known names of columns and of keys of a turn, here and in common formats of instruction data.
 _NAMES = frozenset(
     [
         "question",
@@ -115,7 +116,7 @@ _SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}")
 
 
 def is_name(text: str) -> bool:
-    """Whether a text is the name of a column, or nearly one.
+    """Whether a text is a well-known name of a column, or close to one.
 
     >>> is_name("Question"), is_name("anwser"), is_name("Orla Nimmo was born in Galway.")
     (True, True, False)
@@ -125,7 +126,7 @@ def is_name(text: str) -> bool:
 
 
 def columns(names: Iterable[str]) -> str:
-    """Columns that were found, as a message may name them.
+    """A description of columns for a message.
 
     >>> columns(["question", "reply"]), columns(["id", "Orla Nimmo", "Galway"])
     ("the columns 'question', 'reply'", "the columns 'id' and 2 of other names")
@@ -141,7 +142,7 @@ def columns(names: Iterable[str]) -> str:
 
 
 def column(name: str, number: int) -> str:
-    """One column: its name, or its number where that may be a text.
+    """A description of one column: its name, or its number if the name may be a text.
 
     >>> column("text", 1), column("Orla Nimmo", 2)
     ('text', 'column 2')
