@@ -92,8 +92,8 @@ def _channels_first(pixels: NDArray[Any], origin: str) -> NDArray[np.uint8]:
         )
     elif shape[1] in _CHANNELS and shape[3] in _CHANNELS:
         raise InputError(
-            f"{origin}: pixels have shape {shape}: the channel dimension is ambiguous, since two dimensions have 1 or 3 "
-            "entries"
+            f"{origin}: pixels have shape {shape}: the channel dimension is ambiguous, since two dimensions have 1 or "
+            "3 entries"
         )
     elif shape[3] in _CHANNELS:
         pixels = pixels.transpose(0, 3, 1, 2)

@@ -59,7 +59,7 @@ def skip_space(text: str, position: int) -> int:
 
 
 def _whole_number(digits: str) -> int | float:
-    """An integer; one with more digits than Python accepts becomes a float, usually infinity, which no column accepts."""
+    """An integer; one with too many digits for Python becomes a float, usually infinity, which no column accepts."""
     return int(digits) if len(digits) <= sys.int_info.str_digits_check_threshold else float(digits)
 
 
