@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from ngdiff.cli.options import OutputOptions
+from ngdiff.cli.options import TrainingOutputOptions
 from ngdiff.cli.run_folder import RunFolder
 from ngdiff.cli.signals import SIGNALS
 from ngdiff.errors import InputError, RuinedModelError
 from ngdiff.files import sha256_file
 
 CONTENTS: dict[str, Any] = {
-    "data": {"forget": {"rows_sha256": "ab"}},
+    "data": {"forget": {"rows": 2, "rows_sha256": "ab"}},
     "model": {"source": "owner/name"},
     "template": "plain",
 }
@@ -43,12 +43,14 @@ def place(tmp_path: Path) -> Path:
 
 
 def folder_at(place: Path, *, config: Any = None, inputs: tuple[Path, ...] = (), **options: bool) -> RunFolder:
-    return RunFolder("unlearn", ["--x"], OutputOptions(output=str(place), **options), config or Settings(), inputs)
+    return RunFolder(
+        "unlearn", ["--x"], TrainingOutputOptions(output=str(place), **options), config or Settings(), inputs
+    )
 
 
 def described(place: Path, *, data: Any = None, **options: Any) -> RunFolder:
     folder = folder_at(place, **options)
-    return folder.describe(OutputOptions(output=str(place)), **{**CONTENTS, **({"data": data} if data else {})})
+    return folder.describe(TrainingOutputOptions(output=str(place)), **{**CONTENTS, **({"data": data} if data else {})})
 
 
 def manifest(place: Path) -> dict[str, Any]:
@@ -148,7 +150,7 @@ def test_without_resume_nothing_is_done_and_there_is_no_checkpoint(place):
 
 def test_a_model_without_a_checkpoint_is_nothing_to_go_on_from(place):
     finish(place)
-    with pytest.raises(InputError, match="holds a model and no checkpoint that was written to its end"):
+    with pytest.raises(InputError, match="holds a model and no whole checkpoint"):
         described(place, resume=True).checkpoint()
 
 
@@ -160,6 +162,21 @@ def test_a_ruined_model_is_kept_apart_and_named(place):
     assert "ruined/model.safetensors" in last["outputs"]
     with pytest.raises(RuinedModelError, match="its loss is 9"):
         described(place, resume=True).is_done()
+
+
+@pytest.mark.parametrize(
+    ("kept", "options"),
+    [(False, {}), (True, {"keep_checkpoints": True}), (True, {"ruined": "its loss is 9"})],
+)
+def test_what_a_resumed_run_needs_goes_with_the_end_of_a_run_that_is_done(place, kept, options):
+    with described(place, **{key: value for key, value in options.items() if key != "ruined"}) as folder:
+        folder.begin(processes=1)
+        for name in ("checkpoint-2", "reference", "base_model", "private"):
+            (place / name).mkdir()
+        folder.extra |= {key: value for key, value in options.items() if key == "ruined"}
+    for name in ("checkpoint-2", "reference", "base_model"):
+        assert (place / name).exists() is kept
+    assert (place / "private").exists()
 
 
 def test_a_good_model_takes_the_place_of_a_ruined_one(place):

@@ -55,8 +55,12 @@ class Material:
         return self.data / "retain.jsonl"
 
     def words(self, output: Path, *more: Any, **options: Any) -> list[str]:
-        """`unlearn` with the material's model and sets; `options` replace them or add to them."""
-        named = {"model": self.model, "forget": self.forget, "retain": self.retain, "output": output, **options}
+        """`unlearn` with the material's model and sets; `options` replace them or add to them.
+
+        Checkpoints stay: a done run, of which files are deleted, serves as one that was killed.
+        """
+        named = {"model": self.model, "forget": self.forget, "retain": self.retain, "output": output}
+        named |= {"keep_checkpoints": True, **options}
         words = [f"--{name.replace('_', '-')}={value}" for name, value in named.items() if value is not None]
         return ["unlearn", *words, *map(str, more)]
 

@@ -200,7 +200,7 @@ def test_finetune_goes_on_too(material, tmp_path):
     words = ["--model", material.shape, "--train", material.data / "full.jsonl", "--vocab-size", 300]
     words += ["--save-strategy", "epoch", "--lr-scheduler-type", "constant", "--stop-loss", "none"]
     succeeded(run("finetune", *words, "--output", tmp_path / "a", "--num-train-epochs", 2))
-    succeeded(run("finetune", *words, "--output", tmp_path / "b", "--num-train-epochs", 1))
+    succeeded(run("finetune", *words, "--output", tmp_path / "b", "--num-train-epochs", 1, "--keep-checkpoints"))
     succeeded(run("finetune", *words, "--output", tmp_path / "b", "--num-train-epochs", 2, "--resume"))
     assert weights_of(tmp_path / "a") == weights_of(tmp_path / "b")
 
@@ -209,7 +209,7 @@ def test_finetune_goes_on_too(material, tmp_path):
 def finetuned(material, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]:
     """Words of a finetuning run from a shape and a tokenizer, without output, and its output folder."""
     folder = tmp_path_factory.mktemp("finetuned") / "run"
-    words = ["finetune", "--num-train-epochs=1", "--save-strategy=epoch", "--stop-loss=none"]
+    words = ["finetune", "--num-train-epochs=1", "--save-strategy=epoch", "--stop-loss=none", "--keep-checkpoints"]
     words += [f"--model={material.shape}", f"--train={material.retain}", f"--tokenizer={material.model}"]
     succeeded(run(*words, "--output", folder))
     return words, folder
@@ -338,8 +338,9 @@ def test_without_a_checkpoint_a_model_is_not_trained_again(material, tmp_path):
     outcome = run(*material.words(tmp_path / "run", "--resume", max_steps=2, **options))
     assert outcome.status == 2
     assert outcome.error == (
-        f"--resume: {tmp_path / 'run'} holds a model and no checkpoint that was written to its end, so that its run "
-        "cannot go on; start anew, with --overwrite or another --output"
+        f"--resume: {tmp_path / 'run'} holds a model and no whole checkpoint, so that its run cannot go on "
+        "(checkpoints of a run that is done stay with --keep-checkpoints); start anew, with --overwrite or another "
+        "--output"
     )
     assert everything_in(tmp_path / "run") == before
 

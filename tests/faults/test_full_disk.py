@@ -133,7 +133,7 @@ def test_files_of_safetensors_and_torch(material, disk, tmp_path, what):
 def test_finetune_tells_of_its_checkpoints_as_unlearn_does(material, disk, tmp_path):
     words = ["finetune", "--model", material.model, "--train", material.retain, "--save-strategy", "epoch"]
     words += ["--stop-loss", "none", "--output", tmp_path / "run"]
-    succeeded(run(*words, "--num-train-epochs", 1))
+    succeeded(run(*words, "--num-train-epochs", 1, "--keep-checkpoints"))
     size = (tmp_path / "run" / "checkpoint-1" / "optimizer.pt").stat().st_size
     with largest_file(disk, size - 1):
         outcome = run(*words, "--num-train-epochs", 2, "--resume")

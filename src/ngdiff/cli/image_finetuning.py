@@ -7,7 +7,7 @@ from typing import Any
 
 from ngdiff.cli.images import ImageOptions, describe_images, read_for_model, refuse_several_processes
 from ngdiff.cli.inputs import inputs_of
-from ngdiff.cli.options import ModelOptions, OutputOptions
+from ngdiff.cli.options import ModelOptions, TrainingOutputOptions
 from ngdiff.cli.parsing import CommandParser
 from ngdiff.cli.task import TaskOptions
 from ngdiff.data import split_images
@@ -19,7 +19,7 @@ from ngdiff.training.finetune_images import ImageFinetuneConfig, finetune_images
 
 
 @dataclass
-class ImageFinetuneOptions(TaskOptions, ModelOptions, ImageOptions, OutputOptions):
+class ImageFinetuneOptions(TaskOptions, ModelOptions, ImageOptions, TrainingOutputOptions):
     """Everything that is not an argument of the trainer."""
 
 
@@ -35,7 +35,7 @@ class ImageFinetuning:
             "task": TaskOptions,
             "model": ModelOptions,
             "data": ImageOptions,
-            "output": OutputOptions,
+            "output": TrainingOutputOptions,
             "training": ImageFinetuneConfig,
         },
         required=("model", "dataset", "output"),

@@ -15,7 +15,7 @@ from ngdiff.cli.images import (
     refuse_several_processes,
 )
 from ngdiff.cli.inputs import inputs_of
-from ngdiff.cli.options import ModelOptions, OutputOptions
+from ngdiff.cli.options import ModelOptions, TrainingOutputOptions
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.require import RequireOptions
 from ngdiff.cli.task import TaskOptions
@@ -42,7 +42,9 @@ class ClassifierOptions:
 
 
 @dataclass
-class ImageUnlearnOptions(TaskOptions, ModelOptions, ImageOptions, ClassifierOptions, OutputOptions, RequireOptions):
+class ImageUnlearnOptions(
+    TaskOptions, ModelOptions, ImageOptions, ClassifierOptions, TrainingOutputOptions, RequireOptions
+):
     """Everything that is not an argument of the trainer."""
 
 
@@ -58,7 +60,7 @@ class ImageUnlearning:
             "model": ModelOptions,
             "data": ImageOptions,
             "classifier": ClassifierOptions,
-            "output": OutputOptions,
+            "output": TrainingOutputOptions,
             "requirements": RequireOptions,
             "method and training": UnlearnConfig,
             "learning rate": AutoLROptions,

@@ -62,6 +62,16 @@ class OutputOptions:
 
 
 @dataclass
+class TrainingOutputOptions(OutputOptions):
+    """Where a run that trains writes, and what stays there."""
+
+    keep_checkpoints: bool = option(
+        False,
+        help="keep the checkpoints of a run that is done, so that it can go further with --resume; a ruined one's stay",
+    )
+
+
+@dataclass
 class LoraOptions:
     """An adapter instead of all weights."""
 

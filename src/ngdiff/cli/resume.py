@@ -28,7 +28,7 @@ _MAY_CHANGE = (
     *("attacks", "minutes", "retrained", "never_trained", "paraphrased"),
     *(*_LENGTH, "disable_tqdm", "report_to", "run_name", "project"),
     *("logging_strategy", "logging_steps", "logging_first_step", "logging_nan_inf_filter", "log_level"),
-    *("save_strategy", "save_steps", "save_total_limit"),
+    *("save_strategy", "save_steps", "save_total_limit", "keep_checkpoints"),
     *("eval_strategy", "do_eval", "eval_steps", "eval_delay", "eval_on_start", "per_device_eval_batch_size"),
 )
 
@@ -124,8 +124,8 @@ def _newest(output: str, with_best: bool) -> WholeCheckpoint | None:
     checkpoint = newest_whole(folder, with_best=with_best)
     if checkpoint is None and any(folder.glob("*.safetensors")):
         raise InputError(
-            f"--resume: {output} holds a model and no checkpoint that was written to its end, so that its run cannot "
-            "go on; start anew, with --overwrite or another --output"
+            f"--resume: {output} holds a model and no whole checkpoint, so that its run cannot go on (checkpoints of a "
+            "run that is done stay with --keep-checkpoints); start anew, with --overwrite or another --output"
         )
     if checkpoint is None:
         logger.info("--resume: %s holds no checkpoint yet; the run starts from its beginning", output)

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ngdiff import __version__
-from ngdiff.cli.options import OutputOptions, resolved
+from ngdiff.cli.options import TrainingOutputOptions, resolved
 from ngdiff.cli.processes import is_first, wait_for_all
 from ngdiff.cli.resume import checkpoint_to_resume, is_done, refuse_other_run
 from ngdiff.cli.ruined import RUINED, drop_ruined, in_ruined
@@ -18,7 +18,7 @@ from ngdiff.files import check_output, prepare_output, write_text
 from ngdiff.manifest import now, write_manifest
 from ngdiff.modeling.folders import MERGED_BASE
 from ngdiff.paths import user_path
-from ngdiff.training.checkpoint import WholeCheckpoint
+from ngdiff.training.checkpoint import WholeCheckpoint, remove_resumable
 
 
 class RunFolder:
@@ -27,13 +27,13 @@ class RunFolder:
     The folder is checked when the object is made. `describe` says what the run is and, with `--resume`, compares it
     with the run that began there. As a context manager it lasts from there to the end: `begin` empties the folder and
     writes the first manifest, and where the block ends without an exception after `begin`, the last manifest is
-    written, with hashes of `outputs`, after the card of the model. All processes of a run do the same; the first one
-    reads and writes.
+    written, with hashes of `outputs`, after the card of the model, and what only a resumed run needs is removed. All
+    processes of a run do the same; the first one reads and writes.
 
     Args:
         command: Name of the command.
         words: Those behind it.
-        options: With `output`, `overwrite` and `resume`.
+        options: With `output`, `overwrite`, `resume` and `keep_checkpoints`.
         config: The arguments of the trainer.
         inputs: Models and data sets of the run, which `--overwrite` must not delete.
 
@@ -47,7 +47,12 @@ class RunFolder:
     """
 
     def __init__(
-        self, command: str, words: Sequence[str], options: OutputOptions, config: Any, inputs: Sequence[str | Path]
+        self,
+        command: str,
+        words: Sequence[str],
+        options: TrainingOutputOptions,
+        config: Any,
+        inputs: Sequence[str | Path],
     ) -> None:
         self.path = user_path(options.output, "--output")
         self.outputs: list[str] = []
@@ -150,6 +155,8 @@ class RunFolder:
             extra = {"finished": True, **self.extra, **self._always}
             self._write_card(extra)
             write_manifest(self.path, **self._manifest, extra=extra, outputs=self.outputs)
+            if not (self._options.keep_checkpoints or self.extra.get("ruined")):
+                remove_resumable(self.path)
 
     def _write_card(self, extra: Mapping[str, Any]) -> None:
         """Write the card beside the model, in the place of that of PEFT."""

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ngdiff.cli.adapters import check_adapter_options, prepared
 from ngdiff.cli.inputs import described_model, inputs_of
-from ngdiff.cli.options import LoraOptions, OutputOptions
+from ngdiff.cli.options import LoraOptions, TrainingOutputOptions
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first
 from ngdiff.cli.reading import ReadOptions
@@ -52,7 +52,7 @@ class TrainOptions(ReadOptions):
 
 
 @dataclass
-class TextFinetuneOptions(TaskOptions, TextModelOptions, TrainOptions, OutputOptions, LoraOptions):
+class TextFinetuneOptions(TaskOptions, TextModelOptions, TrainOptions, TrainingOutputOptions, LoraOptions):
     """Everything that is not an argument of the trainer."""
 
 
@@ -67,7 +67,7 @@ class TextFinetuning:
             "task": TaskOptions,
             "model": TextModelOptions,
             "data": TrainOptions,
-            "output": OutputOptions,
+            "output": TrainingOutputOptions,
             "adapter": LoraOptions,
             "training": FinetuneConfig,
         },

@@ -13,7 +13,7 @@ from ngdiff.cli.at_begin import AtBegin
 from ngdiff.cli.dry_run import DryRunOptions, dry_run
 from ngdiff.cli.earlier import AfterOptions, EarlierRequests
 from ngdiff.cli.inputs import described_model, inputs_of
-from ngdiff.cli.options import LoraOptions, OutputOptions, SetOptions, read_sets
+from ngdiff.cli.options import LoraOptions, SetOptions, TrainingOutputOptions, read_sets
 from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first
@@ -49,7 +49,7 @@ class TextUnlearnOptions(
     AfterOptions,
     BaseModelOptions,
     SetOptions,
-    OutputOptions,
+    TrainingOutputOptions,
     RequireOptions,
     LoraOptions,
     DryRunOptions,
@@ -70,7 +70,7 @@ class TextUnlearning:
             "earlier requests": AfterOptions,
             "base model": BaseModelOptions,
             "data": SetOptions,
-            "output": OutputOptions,
+            "output": TrainingOutputOptions,
             "requirements": RequireOptions,
             "adapter": LoraOptions,
             "estimate": DryRunOptions,

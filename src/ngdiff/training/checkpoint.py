@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 # Files of a run's folder, and the names of their copies in each checkpoint.
 RUN_FILES = {"config.yaml": "run_config.yaml", MANIFEST: MANIFEST_COPY}
 
+# What the model before unlearning, and the one before fine-tuning, said of a run's rows.
+REFERENCE, BASE_MODEL = "reference", "base_model"
+
 _STATE = "unlearning_state.json"
 _SCHEDULER = "scheduler.pt"
 _TRAINER_STATE = "trainer_state.json"
@@ -210,6 +213,12 @@ def remove_surplus(run_dir: str | Path, current: int, *, limit: int | None, best
     )
     spare = [path for path in found if _number(path) not in (current, best)]
     for path in spare[: max(0, len(found) - limit)]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_resumable(run_dir: str | Path) -> None:
+    """Remove what only a run that goes on needs: checkpoints, and what other models said of its rows."""
+    for path in (*checkpoints_of(run_dir), *(Path(run_dir, name) for name in (REFERENCE, BASE_MODEL))):
         shutil.rmtree(path, ignore_errors=True)
 
 

@@ -15,6 +15,7 @@ from ngdiff.core.slots import Side
 from ngdiff.errors import InputError
 from ngdiff.objectives import Objective
 from ngdiff.tasks.sampled import SampledRows
+from ngdiff.training.checkpoint import BASE_MODEL, REFERENCE
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.levels import ROWS, Levels
 from ngdiff.training.outcome import spread
@@ -66,7 +67,7 @@ class Compared:
                 samples, and the rows are none that have them.
         """
         references = References.needed(
-            Path(str(args.output_dir), "reference"),
+            Path(str(args.output_dir), REFERENCE),
             objectives,
             {"retain": sets.retain, "forget": sets.forget},
             lambda: cast(Any, sets.alternates).of_epochs(epochs_of(args, len(sets.forget)), seed=args.order_seed),
@@ -86,7 +87,7 @@ class Compared:
             rows = [sets.holdout[i] for i in spread(len(sets.holdout), ROWS)]
         teacher = None
         if base_model is not None and needs & {"teacher_logits", "level"}:
-            folder = Path(str(args.output_dir), "base_model")
+            folder = Path(str(args.output_dir), BASE_MODEL)
             teacher = References.of_base_model(folder, objectives["forget"], sets.forget, rows, names)
         sampled = sets.alternates if "sampled" in needs else None
         if sampled is not None and not isinstance(sampled, SampledRows):
