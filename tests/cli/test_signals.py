@@ -3,10 +3,15 @@
 import os
 import signal
 import time
+from importlib import import_module
 
 import pytest
 
+from ngdiff.cli import compare
 from ngdiff.cli.signals import Signals, StopNow
+from ngdiff.exit_codes import INTERRUPTED
+
+main_module = import_module("ngdiff.cli.main")  # `ngdiff.cli.main` is the function
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
@@ -49,3 +54,26 @@ def test_so_does_the_second_one() -> None:
     with pytest.raises(KeyboardInterrupt), signals.heard():
         ask_in_steps(signals)
     assert signals.at_once
+
+
+def test_ctrl_c_once_more_while_the_end_is_told(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    def run(words: list[str]) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(compare, "run", run)
+    monkeypatch.setattr(main_module, "_interrupted", run)
+    assert main_module.main(["compare"]) == INTERRUPTED
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_at_the_end_of_the_process_ctrl_c_is_ignored() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with Signals().heard(ends_process=True):
+            pass
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with Signals().heard():
+        pass
+    assert signal.getsignal(signal.SIGINT) == before

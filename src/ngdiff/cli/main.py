@@ -56,13 +56,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: Words after `ngdiff`; those of the process by default.
     """
-    status = _main(list(sys.argv[1:] if arguments is None else arguments))
-    if arguments is None and process_count() > 1:
+    if arguments is not None:
+        return _main(list(arguments))
+    status = _main(sys.argv[1:], ends_process=True)
+    if process_count() > 1:
         leave(status)
     return status
 
 
-def _main(words: list[str]) -> int:
+def _main(words: list[str], *, ends_process: bool = False) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(usage())
         return DONE if words else BAD_INPUT
@@ -80,8 +82,11 @@ def _main(words: list[str]) -> int:
         )
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("ngdiff").setLevel(logging.INFO if is_first() else logging.ERROR)
-    with SIGNALS.heard():
-        return _run(words)
+    with SIGNALS.heard(ends_process=ends_process):
+        try:
+            return _run(words)
+        except KeyboardInterrupt:  # once more, while the end was told
+            return INTERRUPTED
 
 
 def _run(words: list[str]) -> int:

@@ -60,8 +60,13 @@ class Signals:
         return self._by
 
     @contextmanager
-    def heard(self) -> Iterator[None]:
-        """Within, signals are heard; in another thread than the main one Python hears none."""
+    def heard(self, *, ends_process: bool = False) -> Iterator[None]:
+        """Within, signals are heard; in another thread than the main one Python hears none.
+
+        Args:
+            ends_process: nothing but the end of the process follows: then Ctrl-C is ignored, which would add a
+                traceback and another exit code.
+        """
         self.resumable = self.at_once = False
         self._by, self._request, self._process = None, None, os.getpid()
         if threading.current_thread() is not threading.main_thread():
@@ -81,7 +86,7 @@ class Signals:
             if self._again is not None:
                 self._again.cancel()
             for number, handler in before.items():
-                signal.signal(number, handler)
+                signal.signal(number, signal.SIG_IGN if ends_process and number == signal.SIGINT else handler)
 
     def end_at_sigterm(self) -> None:
         """From here on SIGTERM ends the process: it has failed, and has nothing to finish when a launcher ends it."""
