@@ -1,6 +1,7 @@
 """`ngdiff report`: folders in, one page out, without torch."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -218,6 +219,16 @@ def test_torch_is_not_imported(place: Path, tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_page_with_texts_is_for_its_owner(place: Path, tmp_path: Path) -> None:
+    umask = os.umask(0o022)
+    try:
+        for words, mode in (([], 0o644), (["--include-texts"], 0o600)):
+            page_of(tmp_path / "page.html", place / "run", *words)
+            assert (tmp_path / "page.html").stat().st_mode & 0o777 == mode
+    finally:
+        os.umask(umask)
 
 
 def test_a_run_from_python_has_its_page(tmp_path: Path) -> None:

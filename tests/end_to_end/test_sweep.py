@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ngdiff.exit_codes import SWEEP_INCOMPLETE
+from ngdiff.exit_codes import BAD_INPUT, SWEEP_INCOMPLETE
 from ngdiff.sweep import Job, Record, Result, worker
 
-from .runs import Material, run, succeeded, weights_of
+from .runs import Material, rows_of, run, succeeded, weights_of, write_rows
 
 
 class InThisProcess:
@@ -36,10 +36,11 @@ def test_a_sweep_from_its_data_to_its_table(
     if not processes:
         monkeypatch.setattr(worker, "Process", InThisProcess)
     out = tmp_path / "out"
+    forget = write_rows(tmp_path / "forget.jsonl", rows_of(material.forget))
     finetuning = {"model": str(material.shape), "train": str(material.data / "full.jsonl"), "vocab_size": 300}
     content = {
         "grid": {"method": ["ngdiff", "gd"], "seed": [3]},
-        "options": {"forget": str(material.forget), "retain": str(material.retain), "max_steps": 2},
+        "options": {"forget": str(forget), "retain": str(material.retain), "max_steps": 2},
         "stages": {
             "target": {**finetuning, "max_steps": 4},
             "retrained": True,
@@ -80,3 +81,9 @@ def test_a_sweep_from_its_data_to_its_table(
     ]
     assert "method=npo,seed=3: failed with exit code 2; the end of" in again.out
     assert "this is a file" in again.out
+
+    # Numbers of other rows would stand beside those that are done.
+    write_rows(forget, rows_of(forget)[:-1])
+    other = run("sweep", file, "--resume")
+    assert other.status == BAD_INPUT
+    assert other.error.startswith(f"--resume: {forget} has changed since evaluate before,seed=3 read it")

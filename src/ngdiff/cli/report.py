@@ -77,7 +77,7 @@ def run(words: list[str]) -> None:
     target, form = user_path(options.output, "--output"), _form(options)
     check_output_file(options.output, overwrite=options.overwrite)
     made = _comparison if is_comparison(values["run"]) else _request
-    write_text(target, made(values["run"], options, form))
+    write_text(target, made(values["run"], options, form), private=options.include_texts)
     sys.stdout.write(f"Written to {options.output}\n")
 
 

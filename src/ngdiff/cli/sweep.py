@@ -8,6 +8,7 @@ from ngdiff.cli.option_words import take_options
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.signals import SIGNALS
 from ngdiff.cli.sweep_file import read_sweep_file
+from ngdiff.cli.sweep_inputs import refuse_changed_inputs
 from ngdiff.errors import InputError, VerdictError
 from ngdiff.exit_codes import SWEEP_INCOMPLETE
 from ngdiff.paths import user_path
@@ -73,6 +74,7 @@ def run(words: list[str]) -> None:
     record = Record(folder, {**asked.as_json(), "shared_words": masked(shared)}, runs, jobs)
     if options.resume:
         record.take_over()
+        refuse_changed_inputs(record)
     folder.mkdir(parents=True, exist_ok=True)
     SIGNALS.resumable = True
     record.write()
