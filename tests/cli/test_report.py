@@ -148,7 +148,7 @@ def test_what_does_not_hold_is_said_first(tmp_path: Path) -> None:
     page = page_of(tmp_path / "p.html", run, "--scores", scores)
     alarms = re.findall(r'<p class="alarm"><strong>Does not hold:</strong> (.*?)</p>', page)
     assert len(alarms) == 3
-    assert "model.safetensors is damaged" in alarms[0]
+    assert "model.safetensors is changed" in alarms[0]
     assert "3 rows were evaluated, 4 were asked for" in alarms[1]
     assert "chat in place of plain" in alarms[2]
 

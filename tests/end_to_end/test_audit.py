@@ -106,7 +106,7 @@ def test_score_takes_the_robustness_of_an_audit(material, tmp_path):
     assert json.loads((tmp_path / "m.json").read_text())["aggregates"]["robustness"] == 0.75
     assert "Robustness score" in out
     for content, message in (
-        ("{}", "is no audit.json of ngdiff"),
+        ("{}", "is not an audit.json of ngdiff"),
         ('{"robustness": 2}', "robustness is 2; it must be"),
     ):
         (tmp_path / "audit.json").write_text(content)

@@ -160,3 +160,34 @@ def make_evaluation(
     }
     write_manifest(folder, **{**given, **changes})
     return folder
+
+
+def make_audit(folder: Path, run: Path, *, reference: str | None = "retrained", **changes: Any) -> Path:
+    """What `ngdiff audit` leaves of the model of `run`: quantising brings rows back, pruning does not."""
+    from ngdiff.files import sha256_file
+
+    attacks: dict[str, Any] = {}
+    for name, form, value, certain in (("quantise", "4 bit", 0.25, True), ("prune", "30 %", 0.0, False)):
+        own: dict[str, Any] = {"forms": {form: {"n": 4, "model": {"verbmem": 0.25 + value, "loss": 2.0}}}}
+        if reference is not None:
+            own["forms"][form]["reference"] = {"verbmem": 0.25, "loss": 2.0}
+            worst = {"form": form, "measure": "verbmem", "value": value, "interval": [-0.1, 0.4]}
+            own |= {"comes_back": value, "worst": worst, "chance": 0.01 if certain else 0.6, "certain": certain}
+        attacks[name] = own
+    robustness = None if reference is None else 0.857
+    content = {"reference": reference, "robustness": robustness, "attacks": attacks}
+    content |= {"not_run": {"relearn": "not asked for (--attacks)"}}
+    folder.mkdir(parents=True)
+    (folder / "audit.json").write_text(json.dumps({**content, **changes.pop("content", {})}))
+    given: dict[str, Any] = {
+        "command": ["ngdiff", "audit", str(run)],
+        "config": {},
+        "data": data(),
+        "model": {"source": str(run), "files": {WEIGHTS: sha256_file(run / WEIGHTS)}},
+        "template": "plain",
+        "seed": 0,
+        "extra": {"finished": True},
+        "outputs": ["audit.json"],
+    }
+    write_manifest(folder, **{**given, **changes})
+    return folder

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ngdiff.report.audit_results import attack_row
+
 TITLES = ("attack", "form that brings back most", "measure", "model", "reference", "beyond it", "interval", "chance")
 
 
@@ -22,16 +24,8 @@ def audit_table(result: Mapping[str, Any]) -> str:
 
 
 def _row(name: str, own: Mapping[str, Any]) -> tuple[str, ...]:
-    worst = own["worst"]
-    form = own["forms"][worst["form"]]
-    known = [form[side].get(worst["measure"], form[side].get("auc")) for side in ("model", "reference")]
-    interval = "-" if worst["interval"] is None else "[{:+.3f}, {:+.3f}]".format(*worst["interval"])
-    shown = [f"{value:.3f}" for value in known]
-    return (name, worst["form"], worst["measure"], *shown, f"{worst['value']:+.3f}", interval, _chance(own))
-
-
-def _chance(own: Mapping[str, Any]) -> str:
-    return f"{own['chance']:.4f}  {'comes back' if own['certain'] else ''}"
+    row = attack_row(name, own)
+    return (*row[:-2], f"{row.chance}  {row.verdict}")
 
 
 def _without_reference(attacks: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """`ngdiff report`."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ngdiff.errors import InputError
 from ngdiff.evidence.inputs import files_read
 from ngdiff.files import MANIFEST, write_text
 from ngdiff.paths import user_path
+from ngdiff.report.audit_results import read_audit
 from ngdiff.report.comparison import comparison
 from ngdiff.report.entries import is_comparison, read_entries
 from ngdiff.report.folders import Evaluation, Run, read_evaluation, read_subject
@@ -40,6 +42,9 @@ class ReportOptions:
         None,
         help="evaluation of a model that saw neither forget nor holdout set: for D against holdout rows",
         value="RUN",
+    )
+    audit: str | None = option(
+        None, help="audit of the run's model (the one in its folder, or beside it, of the same weights)", value="AUDIT"
     )
     reference: list[str] | None = option(  # noqa: RUF009 - `option` is a `dataclasses.field`
         None,
@@ -87,8 +92,9 @@ def _request(words: list[str], options: ReportOptions, form: str) -> str:
         raise InputError(f"--reference {options.reference[0]} is for a comparison; of one run give --retrained RUN")
     subject = read_subject(words[0], options.scores)
     others = _others(options, before=subject.before, retrained=subject.retrained)
-    _keep_inputs(words, options, others, [subject.evaluation], [subject.run])
-    own = request(subject, others, include_texts=options.include_texts)
+    audit = None if options.audit is None else read_audit(options.audit)
+    _keep_inputs(words, options, others, [subject.evaluation], [subject.run], [] if audit is None else [audit.file])
+    own = request(subject, others, audit=audit, include_texts=options.include_texts)
     return page("request", form, own=own)
 
 
@@ -98,6 +104,8 @@ def _comparison(words: list[str], options: ReportOptions, form: str) -> str:
         raise InputError(
             f"--scores {options.scores} is for one run; in a comparison name each evaluation itself, NAME=EVALUATION"
         )
+    if options.audit is not None:
+        raise InputError(f"--audit {options.audit} is for one run; ngdiff score --audit takes its Robustness")
     if options.include_texts:
         raise InputError("--include-texts is for one run; a comparison shows no texts")
     others = _others(options)
@@ -112,10 +120,11 @@ def _keep_inputs(
     others: Others,
     evaluations: list[Evaluation | None],
     runs: list[Run | None],
+    more: Sequence[Path] = (),
 ) -> None:
     """Refuse a page in the place of anything that it is made of."""
     sweeps = [sweep_file(name_and_place(word)[1]) for word in words]
-    read = [file for file in sweeps if file is not None]
+    read = [*more, *(file for file in sweeps if file is not None)]
     read += [one.file for one in (*evaluations, *others.given().values()) if one is not None]
     read += [file for one in runs if one is not None for file in files_read(one.folder / MANIFEST)]
     check_output_file(options.output, overwrite=options.overwrite, inputs=read)

@@ -25,12 +25,14 @@ class Check:
         files: How many were compared.
         faults: Files that differ from the manifest, one message for each.
         note: What could not be compared, and why.
+        was_read: The run read these files; it wrote all others.
     """
 
     what: str
     files: int
     faults: tuple[str, ...] = ()
     note: str = ""
+    was_read: bool = False
 
 
 def verify(folder: Path) -> list[Check]:
@@ -109,10 +111,10 @@ def _listed(folder: Path, name: str) -> Iterator[Check]:
 def _of_input(one: Input, name: str) -> Check:
     what = f"{name}{one.role}: {one.source}"
     if not one.files:
-        return Check(what, 0, note="not local files: not hashed")
+        return Check(what, 0, note="not local files: not hashed", was_read=True)
     if not one.there:
-        return Check(what, 0, note="no longer where it was")
-    return Check(what, len(one.files), tuple(_compare(one.places, one.files)))
+        return Check(what, 0, note="no longer where it was", was_read=True)
+    return Check(what, len(one.files), tuple(_compare(one.places, one.files)), was_read=True)
 
 
 def _compare(places: Mapping[str, Path], expected: Mapping[str, str]) -> list[str]:

@@ -2,16 +2,21 @@
 
 from typing import NamedTuple
 
-from ngdiff.evidence.read_run import damaged_outputs
-from ngdiff.report.folders import Evaluation, Run, are_of_one_model
+from ngdiff.evidence.verify import verify
+from ngdiff.report.audit_results import Audit
+from ngdiff.report.folders import Evaluation, Run, are_of_one_model, weights
 
 
 class Check(NamedTuple):
-    """Something that must be so. `holds`: None where it cannot be told."""
+    """Something that must be so.
+
+    `holds`: None where it cannot be told. `grave`: where it does not hold, the page says so first.
+    """
 
     what: str
     holds: bool | None
     detail: str = ""
+    grave: bool = True
 
     @property
     def verdict(self) -> str:
@@ -19,13 +24,17 @@ class Check(NamedTuple):
         return {True: "holds", False: "does not hold", None: "not known"}[self.holds]
 
 
-def checks(run: Run, evaluation: Evaluation) -> list[Check]:
-    """The run's own record, its files, the model evaluated, the rows evaluated, the template."""
+def checks(run: Run, evaluation: Evaluation, audit: Audit | None = None) -> list[Check]:
+    """The run's own record, what it wrote and read (`ngdiff verify`), the model and rows evaluated, the template; of an
+    audit the same.
+
+    What the run read may have changed since for good reasons, such as the deletion of the rows: that is not grave.
+    """
     found = [Check("The record of the run is as it was written (its own SHA-256).", True)]
-    outputs = run.manifest["outputs"]
-    wrong = damaged_outputs(run.folder, run.manifest)
-    if outputs:
-        found.append(Check("The files of the run are as it wrote them.", not wrong, "; ".join(wrong)))
+    for one in verify(run.folder) if run.manifest["outputs"] else ():
+        holds = False if one.faults else None if one.note else True
+        what = f"Unchanged since the run: {one.what}."
+        found.append(Check(what, holds, "; ".join(one.faults) or one.note, grave=not one.was_read))
     same = are_of_one_model(run, evaluation)
     found.append(Check("The weights evaluated are those that the run wrote.", same))
     for role in ("forget", "retain"):
@@ -45,4 +54,14 @@ def checks(run: Run, evaluation: Evaluation) -> list[Check]:
         own, other = run.manifest["template"], evaluation.manifest["template"]
         detail = "" if own == other else f"{other} in place of {own}"
         found.append(Check("The model was asked by the template of the run.", own == other, detail))
-    return found
+    return found + ([] if audit is None else _of_audit(run, audit))
+
+
+def _of_audit(run: Run, audit: Audit) -> list[Check]:
+    written, attacked = weights(run.manifest["outputs"]), weights(audit.manifest.get("model", {}).get("files", {}))
+    same = written == attacked if written and attacked else None
+    own, other = (one.get("data", {}).get("forget", {}).get("rows_sha256") for one in (run.manifest, audit.manifest))
+    return [
+        Check("The weights attacked by the audit are those that the run wrote.", same),
+        Check("The rows of the audit are those of the request.", own == other if own and other else None),
+    ]

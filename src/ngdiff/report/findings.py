@@ -5,6 +5,7 @@ from typing import Any
 
 from ngdiff.metrics import key_of
 from ngdiff.metrics.worst import ABOVE, COUNT
+from ngdiff.report.audit_results import AuditResults
 from ngdiff.scoring.quantities import DISTANCES, at, numbers_of, shown_interval
 
 Columns = Mapping[str, Mapping[str, Any]]
@@ -98,3 +99,19 @@ def _collateral(metrics: Mapping[str, Any]) -> str:
     if value is None:
         return ""
     return f"Rows in neither set, which should not change, are read with {value:+.3f} nats a token (0: as before)."
+
+
+def audit_findings(results: AuditResults | None) -> list[str]:
+    """A sentence on what attacks brought back; none without an audit."""
+    if results is None:
+        return []
+    if not results.attacks:
+        return ["Attacks were tried, without a reference: what they bring back cannot be told from what they teach."]
+    back = [attack.name for attack in results.attacks if attack.verdict]
+    tried = ", ".join(attack.name for attack in results.attacks)
+    if not back:
+        return [
+            f"Of the attacks tried ({tried}) none brings back more than out of a model that never saw the rows, beyond "
+            "chance."
+        ]
+    return [f"Attacks bring back more than out of a model that never saw the rows: {', '.join(back)} (tried: {tried})."]

@@ -12,7 +12,7 @@ from ngdiff.paths import user_path
 from ngdiff.scoring.runs import metrics_file, name_and_place, read_metrics
 
 METRICS = "metrics.json"
-_WEIGHTS = ".safetensors"
+_WEIGHTS, _BASE = ".safetensors", "merged_base"
 _TRAINING = ("unlearn", "finetune", "demo", "python")
 # Folders of `ngdiff demo`.
 _DEMO = {"before": "target", "after": "unlearned", "retrained": "retrained"}
@@ -128,12 +128,13 @@ def read_evaluation(place: str | Path) -> Evaluation:
 
 
 def weights(files: Mapping[str, str]) -> dict[str, str]:
-    """Hashes of the weights among the hashes of files, by their name without a folder.
+    """Hashes of the weights among the hashes of files, by their name without a folder; not of the base of an adapter.
 
-    >>> weights({"config.json": "a", "ruined/model.safetensors": "b"})
+    >>> weights({"config.json": "a", "ruined/model.safetensors": "b", "merged_base/model.safetensors": "c"})
     {'model.safetensors': 'b'}
     """
-    return {Path(name).name: digest for name, digest in files.items() if name.endswith(_WEIGHTS)}
+    own = {Path(name): digest for name, digest in files.items() if name.endswith(_WEIGHTS)}
+    return {path.name: digest for path, digest in own.items() if _BASE not in path.parts}
 
 
 def are_of_one_model(run: Run, evaluation: Evaluation) -> bool | None:

@@ -8,21 +8,28 @@ from ngdiff.scoring.quantities import at, numbers_of
 
 Columns = Mapping[str, Mapping[str, Any]]
 
-NOT_REMOVED = (
+_REMOVED = (
     "The model was changed so that it no longer says the answers; the rows were not removed from its training. "
-    "Training it further, even on other data, quantising it or attacking its weights can bring answers back. This "
-    "page says nothing of that; ngdiff audit tries it."
+    "Training it further, even on other data, quantising it or attacking its weights can bring answers back. "
 )
+NOT_REMOVED = _REMOVED + "This page says nothing of that; ngdiff audit tries it."
+ATTACKED = _REMOVED + "The attacks above were tried; others, or longer ones, may bring back more."
 NO_OPINION = "It is a measurement, and no legal opinion on whether a duty to erase is met."
 
 
-def limits(columns: Columns, run: Run) -> list[str]:
-    """Sentences, those that always hold first; then what this evaluation lacks."""
+def limits(columns: Columns, run: Run, *, attacked: bool = False) -> list[str]:
+    """Sentences, those that always hold first; then what this evaluation lacks.
+
+    Args:
+        columns: metrics by role.
+        run: that the page is about.
+        attacked: whether the page has the results of an audit.
+    """
     after = columns["after"]
     found = [
         "It is about the one model whose hashes stand above: not about copies, backups, checkpoints, models made from "
         "it, the training data, or logs of what a model said.",
-        NOT_REMOVED,
+        ATTACKED if attacked else NOT_REMOVED,
         "The model was asked by one template and answered greedily. Other words, other languages, longer prompts or "
         "sampling may bring answers that this page does not have.",
         "Intervals say how far a number would move with other rows of the same kind. They say nothing of another seed.",

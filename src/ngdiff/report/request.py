@@ -6,10 +6,11 @@ from typing import Any
 
 from ngdiff.errors import InputError
 from ngdiff.report.asked import Asked, asked
+from ngdiff.report.audit_results import Audit, AuditResults, audit_near, results_of
 from ngdiff.report.checks import Check, checks
 from ngdiff.report.curve_charts import curve_charts
 from ngdiff.report.distance_parts import DistanceTable, distance_tables
-from ngdiff.report.findings import findings
+from ngdiff.report.findings import audit_findings, findings
 from ngdiff.report.folders import Run, Subject
 from ngdiff.report.limits import limits
 from ngdiff.report.logs import read_log
@@ -37,6 +38,7 @@ class Request:
         distances: D by its parts; none without D.
         worst: the rows that a mean hides.
         charts: the run over its steps.
+        audit: what attacks brought back; None without an audit.
         samples: texts; None where they were not asked for.
         limits: what the page does not prove.
         notes: on the numbers.
@@ -51,24 +53,28 @@ class Request:
     distances: list[DistanceTable]
     worst: list[WorstRows]
     charts: list[Chart]
+    audit: AuditResults | None
     samples: Samples | None
     limits: list[str]
     notes: list[str]
     versions: Mapping[str, str]
 
 
-def request(subject: Subject, others: Others, *, include_texts: bool = False) -> Request:
+def request(subject: Subject, others: Others, *, audit: Audit | None = None, include_texts: bool = False) -> Request:
     """The page of one request.
 
     Args:
         subject: a run of `ngdiff unlearn` (or `ngdiff demo`) with its evaluation.
         others: evaluations that it is compared with.
+        audit: of the run's model; None: the one beside the run is taken, if there is one.
         include_texts: with prompts and answers, from the records.
 
     Raises:
         InputError: no run, or one that forgot nothing; records that are damaged, missing or of other rows.
     """
     run = _unlearning(subject)
+    audit = audit or audit_near(run)
+    results = None if audit is None else results_of(audit)
     metrics, notes = with_never_seen(subject.evaluation, others)
     columns: dict[str, Mapping[str, Any]] = {"after": metrics}
     columns |= {role: one.metrics for role, one in others.given().items() if role != "base"}
@@ -79,15 +85,16 @@ def request(subject: Subject, others: Others, *, include_texts: bool = False) ->
     notes += [note for name in set_names([metrics]) for note in row_notes(name, numbers_of(metrics, name))]
     return Request(
         name=subject.name,
-        findings=findings(columns),
+        findings=[*findings(columns), *audit_findings(results)],
         asked=asked(run),
-        checks=checks(run, subject.evaluation),
+        checks=checks(run, subject.evaluation, audit),
         measured=measured(columns),
         distances=distance_tables(metrics),
         worst=worst_rows(metrics),
         charts=_charts(run),
+        audit=results,
         samples=samples(subject.evaluation, others) if include_texts else None,
-        limits=limits(columns, run),
+        limits=limits(columns, run, attacked=results is not None),
         notes=[note.removeprefix("note: ") for note in notes],
         versions=run.manifest["versions"],
     )
