@@ -6,6 +6,7 @@ checkers and readers find it, and ends with `make_lazy(__name__)`.
 
 import ast
 import importlib
+import inspect
 import sys
 from types import ModuleType
 from typing import Any
@@ -52,6 +53,29 @@ class _Name:
     def __set__(self, module: Any, value: Any) -> None:
         if value is not sys.modules.get(self._submodule):
             self._value = value
+
+
+class LazyFunction:
+    """A function that is imported when it is called, or asked for its parameters.
+
+    Args:
+        file: Module of the package in which it is defined.
+        name: What it is called there.
+        package: Of the module.
+    """
+
+    def __init__(self, file: str, name: str, *, package: str) -> None:
+        self._place, self.__name__ = f"{package}.{file}", name
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        return self._found()(*args, **named)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self._found())
+
+    def _found(self) -> Any:
+        return getattr(importlib.import_module(self._place), self.__name__)
 
 
 def _listed(module: ModuleType) -> dict[str, tuple[str, str]]:

@@ -27,7 +27,8 @@ from ngdiff.core.answers import IGNORED
 from ngdiff.errors import InputError
 from ngdiff.speed import checks
 from ngdiff.speed.checks import difference_if_fused
-from ngdiff.speed.fused_loss import FUSED_LOSSES, FusedLinearCrossEntropy, load_kernel
+from ngdiff.speed.fused_kernels import FUSED_LOSSES, load_kernel
+from ngdiff.speed.fused_loss import FusedLinearCrossEntropy
 
 from .models import SMALL, VOCABULARY
 from .passes import quick

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ngdiff.errors import InputError
-from ngdiff.training.outcome import Outcome, loss_bound, not_finite, notice_change, outcome_of, spread, why_ruined
+from ngdiff.training.loss_bound import loss_bound
+from ngdiff.training.outcome import Outcome, not_finite, notice_change, outcome_of, spread, why_ruined
 
 LOSS = st.floats(0.0, 20.0)
 

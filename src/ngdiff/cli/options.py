@@ -5,8 +5,6 @@ from dataclasses import MISSING, Field, asdict, dataclass, fields
 from enum import Enum
 from typing import Any, cast
 
-from transformers import TrainingArguments
-
 from ngdiff.cli.parsing import option, own_fields
 from ngdiff.cli.reading import SetReadOptions
 from ngdiff.data import Row
@@ -138,7 +136,7 @@ def resolved(*parts: Any, **more: Any) -> dict[str, Any]:
     config: dict[str, Any] = {}
     for part in parts:
         own = own_fields(type(part))
-        training = isinstance(part, TrainingArguments)
+        training = hasattr(part, "given")  # arguments of a trainer, before it filled them in
         values = cast(Any, part).given if training else asdict(part)
         for field in fields(part):
             if not field.init or field.name in _OF_THE_CALL or field.name not in values:

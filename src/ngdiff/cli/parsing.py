@@ -19,10 +19,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from transformers import HfArgumentParser  # without torch, unlike TrainingArguments
-from transformers.hf_argparser import string_to_bool
-
 from ngdiff.cli.config_file import read_config
+from ngdiff.cli.hf_parser import HfArgumentParser, string_to_bool
 from ngdiff.cli.repeated import refuse_repeated
 from ngdiff.cli.values import check_values
 from ngdiff.errors import InputError

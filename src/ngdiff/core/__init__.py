@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from ngdiff.core.autolr import AutoLR, AutoLRSettings, Probe
     from ngdiff.core.by_entries import EntryRule, choose_entries
     from ngdiff.core.combine import combine
-    from ngdiff.core.gramian import Gramian, gramian
+    from ngdiff.core.gramian import Gramian
+    from ngdiff.core.inner_products import gramian
     from ngdiff.core.lean_line import LeanStepLine
     from ngdiff.core.line import NonlinearOptimizerError, StepLine
     from ngdiff.core.parabola import Parabola

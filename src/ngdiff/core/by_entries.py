@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ngdiff.core.gramian import Gradient, common_device
+from ngdiff.core.inner_products import Gradient, common_device
 from ngdiff.core.shards import local, sum_over_shards
 
 # From a part of the retain and of the forget gradient, of one shape and on one device, to two masks: where the entries

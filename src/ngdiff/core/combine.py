@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ngdiff.core.gramian import Gradient
+from ngdiff.core.inner_products import Gradient
 from ngdiff.core.shards import local
 
 # A weight outside this range would overflow or lose digits as an fp32 factor: it is applied in several factors.

@@ -12,7 +12,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from ngdiff.core.gramian import Gradient, Gramian, gramian
+from ngdiff.core.gramian import Gramian
+from ngdiff.core.inner_products import Gradient, gramian
 
 if dist.is_available():
     from torch.distributed.tensor import DTensor

@@ -4,15 +4,17 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
-from ngdiff.core.answers import Answers, Unit
 from ngdiff.errors import InputError
 from ngdiff.imports import place_of_function
 
-ObjectiveFunction = Callable[..., Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ngdiff.core.answers import Answers, Unit
+
+ObjectiveFunction = Callable[..., "Tensor"]
 
 # Inputs that an objective may need in addition to the token losses -> their description.
 NEEDS = {
@@ -50,7 +52,7 @@ class Objective:
     """
 
     function: ObjectiveFunction
-    unit: Unit
+    unit: "Unit"
     formula: str
     source: str
     needs: frozenset[str] = frozenset()
@@ -67,12 +69,14 @@ class Objective:
         if "sampled" in self.needs and "alternate" not in self.needs:
             raise InputError("an objective that needs sampled, answers sampled from the model, also needs alternate")
 
-    def __call__(self, answers: Answers) -> Tensor:
+    def __call__(self, answers: "Answers") -> "Tensor":
         """The sum over the units of a batch.
 
         Raises:
             InputError: the function returned something else.
         """
+        from torch import Tensor
+
         found: Any = self.function(answers)
         if isinstance(found, Tensor) and found.ndim == 0 and found.is_floating_point():
             if found.requires_grad or not answers.nll.requires_grad:
@@ -100,13 +104,13 @@ class Objective:
         Raises:
             InputError: a parameter that it does not take, or one of another type or sign than the default's.
         """
+        if not parameters:
+            return self
         known = self.parameters
         for key, value in parameters.items():
             if key not in known:
                 raise InputError(f"{name} takes no {key}; its parameters are: {', '.join(known) or 'none'}")
             _check_like(known[key], value, f"{name}({key}={value!r})")
-        if not parameters:
-            return self
         own = dict(parameters)
         layer = self.layer
         if "hidden" in self.needs and (number := own.pop("layer", None)) is not None:

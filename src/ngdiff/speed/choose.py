@@ -12,7 +12,8 @@ from ngdiff.speed.checks import difference_if_cut, difference_if_fused, differen
 from ngdiff.speed.cpu.reused_head import ReusedHead
 from ngdiff.speed.cpu.row_attention import attention_of
 from ngdiff.speed.forward import Forward
-from ngdiff.speed.fused_loss import FusedLinearCrossEntropy, load_kernel
+from ngdiff.speed.fused_kernels import load_kernel
+from ngdiff.speed.fused_loss import FusedLinearCrossEntropy
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ngdiff.data.refusals import read_refusals
 from ngdiff.errors import InputError
 from ngdiff.option import check_choice, option
-from ngdiff.speed.fused_loss import FUSED_LOSSES, load_kernel
+from ngdiff.speed.fused_kernels import FUSED_LOSSES, load_kernel
 
 
 @dataclass

@@ -2,16 +2,15 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-
-from ngdiff.core.autolr import AutoLRSettings
 from ngdiff.errors import InputError
 from ngdiff.option import check_choice, option
 from ngdiff.training.bounds import check_rate
-from ngdiff.training.optimizers import OPTIMIZERS, make_optimizer
+from ngdiff.training.optimizers import OPTIMIZERS, check_optimizer_name, make_optimizer
+
+if TYPE_CHECKING:
+    from ngdiff.core.autolr import AutoLRSettings
 
 # Nominal rate of the optimizer before AutoLR has chosen one; where the search runs it has no influence.
 _NOMINAL_RATE = 1e-4
@@ -71,7 +70,7 @@ class AutoLROptions:
 
     def autolr_settings(
         self, *, retain_counts: bool = True, noise: float, origin_device: str | None = None
-    ) -> AutoLRSettings:
+    ) -> "AutoLRSettings":
         """Settings of the learning-rate probe.
 
         Args:
@@ -80,6 +79,8 @@ class AutoLROptions:
             noise: Relative rounding noise of a loss.
             origin_device: Where a lean probe keeps the weights that it started from; None: where they are.
         """
+        from ngdiff.core.autolr import AutoLRSettings
+
         memory: dict[str, Any] = {"memory": self.autolr_memory, "origin_device": origin_device}
         if not retain_counts:
             printed = AutoLRSettings.as_printed(self.autolr_start or _NOMINAL_RATE, noise=noise)
@@ -95,11 +96,8 @@ class AutoLROptions:
             **memory,
         )
 
-    def check_learning_rate(self, *, weight_decay: float) -> None:
-        """Bring `learning_rate` into its form, and refuse what is not known, cannot be loaded or contradicts itself.
-
-        Args:
-            weight_decay: Of the optimizer that is tried.
+    def check_learning_rate(self) -> None:
+        """Bring `learning_rate` into its form, and refuse what is not known or contradicts itself.
 
         Raises:
             InputError: an option that cannot be used, or not with the others.
@@ -111,7 +109,7 @@ class AutoLROptions:
             self.learning_rate = f"auto:{_positive(text.removeprefix('auto:'), f'--learning-rate {text}')!r}"
         else:
             self.learning_rate = _positive(text, f"--learning-rate {text}")
-        self._check_optimizer(weight_decay)
+        self._check_optimizer()
         self._check_probes()
 
     def check_schedule_of_rate(self, schedule: str, warmup_steps: float) -> None:
@@ -135,15 +133,28 @@ class AutoLROptions:
                 "fixed rate warms up under --lr-scheduler-type constant_with_warmup"
             )
 
-    def _check_optimizer(self, weight_decay: float) -> None:
+    def try_optimizer(self, weight_decay: float) -> None:
+        """Make the optimizer once, on a weight of its own: a missing package is found now.
+
+        Args:
+            weight_decay: As given.
+
+        Raises:
+            InputError: it cannot be made.
+        """
+        if self.optimizer is not None:
+            import torch
+
+            make_optimizer(self.optimizer, [torch.nn.Parameter(torch.zeros(1))], weight_decay=weight_decay)
+
+    def _check_optimizer(self) -> None:
         if self.optimizer is None:
             return
         given = self.learning_rate
         if isinstance(given, str) and given != "auto":
             reason = OPTIMIZERS[self.optimizer].not_autolr if self.optimizer in OPTIMIZERS else ""
             raise InputError(f"--learning-rate {given} with --optimizer {self.optimizer}: {reason}")
-        # Tried on a weight of its own: a missing package is found now.
-        make_optimizer(self.optimizer, [nn.Parameter(torch.zeros(1))], weight_decay=weight_decay)
+        check_optimizer_name(self.optimizer)
 
     def _check_probes(self) -> None:
         if not self.autolr_max_change > 1.0:

@@ -24,19 +24,17 @@ from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.modeling.causality import check_causal
 from ngdiff.modeling.plain_forward import forward_answers
 from ngdiff.modeling.vocabulary import check_tokens, check_vocabulary, embedding_rows, pad_token_within, with_usable_pad
-from ngdiff.option import option
-from ngdiff.training.bounds import check_bounds, check_rate
 from ngdiff.training.check_inherited import (
     check_activation_checkpointing,
-    check_given,
+    check_installed,
     check_optimizer,
     check_schedule,
 )
 from ngdiff.training.checkpointed import CheckpointedTrainer
 from ngdiff.training.config import unpin_without_accelerator, use_cpu_without_accelerator
-from ngdiff.training.given import as_given
+from ngdiff.training.finetune_arguments import FinetuneArguments
 from ngdiff.training.loss_check import LossCheck
-from ngdiff.training.outcome import SAMPLE_ROWS, Outcome, check_loss_bound, spread
+from ngdiff.training.outcome import SAMPLE_ROWS, Outcome, spread
 from ngdiff.training.progress import StepProgress
 from ngdiff.training.stopping import StopRequest
 from ngdiff.training.watch_loss import WatchLoss
@@ -48,78 +46,21 @@ logger = logging.getLogger(__name__)
 _SMALL_MODEL, _SMALL_RATE, _LARGE_RATE = 50_000_000, 2e-3, 2e-5
 
 
-def auto_or_rate(given: float | str) -> float | str:
-    """A learning rate as it was given: `auto`, or a number.
-
-    Raises:
-        InputError: neither.
-    """
-    if str(given) == "auto":
-        return "auto"
-    try:
-        rate = float(given)
-    except ValueError:
-        rate = math.nan
-    if not (math.isfinite(rate) and rate > 0):
-        raise InputError(f"--learning-rate {given} is not auto or a positive number")
-    check_rate(rate, f"--learning-rate {given}")
-    return rate
-
-
 @dataclass
-class FinetuneConfig(TrainingArguments):
+class FinetuneConfig(FinetuneArguments, TrainingArguments):
     """Arguments of `finetune`: those of `transformers.TrainingArguments` and four of our own.
 
-    The defaults make a small model with random weights recite a few hundred question-answer pairs in about 12
-    epochs; `num_train_epochs` is an upper bound for rows that are harder, `stop_loss` ends the run. Defaults
-    that differ from transformers', and why:
-
-    - `learning_rate="auto"`: 2e-3 below 50 M trainable parameters, else 2e-5. A number is taken as it is.
-    - `lr_scheduler_type="cosine"`, `warmup_steps=10`: the last part of a recitation needs small steps.
-    - `per_device_train_batch_size=16`: as fast in epochs as 8 where models are small, and faster in seconds.
-    - `train_sampling_strategy="group_by_length"`: rows of a batch have similar lengths, so less padding.
-    - `logging_strategy="epoch"`: the mean training loss of each epoch, which `stop_loss` is compared with.
-    - `logging_nan_inf_filter=False`: a loss that is not a number stops the run instead of being hidden.
-    - `save_strategy="no"`: runs are short; a checkpoint per epoch is one option away.
+    `FinetuneArguments` has the options and says which defaults differ from transformers', and why.
 
     Raises:
         InputError: an option that cannot be used, named with the value found.
     """
 
-    stop_loss: float | None = option(
-        0.02,
-        "stop when the logged training loss, in nats a token, is at or below this; none: train all epochs",
-    )
-    max_loss: str = option(
-        "auto",
-        "loss of the rows after the run, in nats a token, above which the model counts as ruined (exit code 3, kept in "
-        "OUTPUT/ruined): auto (half of the way from before to uniform guessing), none, or a number",
-    )
-    max_length: int | None = option(None, "longest row in tokens (the model's context; 2048 where it states none)")
-    template: str = option("auto", "how a question is put: auto, plain, chat, or a text with {question} and {answer}")
-
-    learning_rate: float | str = option(  # type: ignore[assignment]  # resolved by `finetune`, which sees the model
-        "auto", "auto (2e-3 below 50 M trainable parameters, else 2e-5) or a positive number"
-    )
-    per_device_train_batch_size: int = option(16, "rows of a step on one device")
-    num_train_epochs: float = option(20.0, "passes over the rows, at most")
-    lr_scheduler_type: str = option("cosine", "schedule of the learning rate")
-    warmup_steps: float = option(10, "steps of linear warm-up; below 1: part of all steps")
-    train_sampling_strategy: str = option("group_by_length", "order of rows: random, sequential, group_by_length")
-    logging_strategy: str = option("epoch", "when to log the training loss: no, steps, epoch")
-    logging_nan_inf_filter: bool = option(False, "hide losses that are not numbers")
-    save_strategy: str = option("no", "when to write a checkpoint: no, epoch, steps, best")
-
     def __post_init__(self) -> None:
-        self.learning_rate = auto_or_rate(self.learning_rate)
-        self.given = as_given(self)
-        check_bounds(self)
-        if self.stop_loss and str(self.logging_strategy) in ("no", "IntervalStrategy.NO"):
-            raise InputError("--logging-strategy no gives --stop-loss nothing to compare; use epoch or steps")
-        check_loss_bound(self.max_loss, "--max-loss")
-        check_given(self, "finetune")
+        self.check()
+        check_installed(self)
         use_cpu_without_accelerator(self)
-        super().__post_init__()
+        TrainingArguments.__post_init__(self)
         unpin_without_accelerator(self)
         check_optimizer(self)
         check_schedule(self)

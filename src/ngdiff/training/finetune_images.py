@@ -22,20 +22,18 @@ from ngdiff.data import Images, Preparation
 from ngdiff.data.preparation import augment
 from ngdiff.errors import InputError
 from ngdiff.modeling.image_forward import image_answers
-from ngdiff.option import option
-from ngdiff.training.bounds import check_bounds
 from ngdiff.training.check_inherited import (
     check_activation_checkpointing,
-    check_given,
+    check_installed,
     check_optimizer,
     check_schedule,
 )
 from ngdiff.training.checkpointed import CheckpointedTrainer
 from ngdiff.training.config import unpin_without_accelerator
-from ngdiff.training.finetune import FinetuneResult, auto_or_rate, train_and_report
-from ngdiff.training.given import as_given
+from ngdiff.training.finetune import FinetuneResult, train_and_report
+from ngdiff.training.finetune_arguments import ImageFinetuneArguments
 from ngdiff.training.loss_check import LossCheck
-from ngdiff.training.outcome import SAMPLE_ROWS, check_loss_bound, spread
+from ngdiff.training.outcome import SAMPLE_ROWS, spread
 from ngdiff.training.stopping import StopRequest
 from ngdiff.training.watch_loss import WatchLoss
 
@@ -45,52 +43,19 @@ _RATES = {"sgd": (0.1, 0.01), "other": (1e-3, 5e-5)}
 
 
 @dataclass
-class ImageFinetuneConfig(TrainingArguments):
+class ImageFinetuneConfig(ImageFinetuneArguments, TrainingArguments):
     """Arguments of `finetune_images`: those of `transformers.TrainingArguments` and two of our own.
 
-    The defaults are the usual recipe for residual networks on CIFAR (He et al. 2016, Section 4.2: crops and flips,
-    batch 128, rate 0.1, momentum 0.9) with a cosine schedule, Nesterov's momentum and weight decay 5e-4, as later
-    papers have it (Zagoruyko and Komodakis, "Wide Residual Networks", 2016). Defaults that differ from transformers',
-    and why:
-
-    - `optim="sgd"`: with Nesterov's momentum of 0.9. Any other name is transformers' own; vision transformers learn
-      better with `adamw_torch`.
-    - `learning_rate="auto"`: 0.1 for sgd and 1e-3 for others from random weights; 0.01 and 5e-5 from a trained model.
-    - `warmup_steps=0.05`: part of all steps; batch statistics of random weights move fast.
-    - `logging_strategy="epoch"`, `save_strategy="no"`, `logging_nan_inf_filter=False`: as `FinetuneConfig`.
+    `ImageFinetuneArguments` has the options and says which defaults differ from transformers', and why.
 
     Raises:
         InputError: an option that cannot be used, named with the value found.
     """
 
-    augment: bool = option(True, "random crops and flips")
-    max_loss: str = option(
-        "auto",
-        "loss of the images after the run, in nats, above which the model counts as ruined (exit code 3, kept in "
-        "OUTPUT/ruined): auto (half of the way from before to uniform guessing), none, or a number",
-    )
-    optim: str = option("sgd", "optimizer: sgd (momentum 0.9, Nesterov), adamw_torch, ...")
-    learning_rate: float | str = option(  # type: ignore[assignment]  # resolved by `finetune_images`
-        "auto", "auto (sgd 0.1, others 1e-3; from a trained model 0.01, 5e-5) or a positive number"
-    )
-    per_device_train_batch_size: int = option(128, "images of a step on one device")
-    num_train_epochs: float = option(30.0, "passes over the images")
-    lr_scheduler_type: str = option("cosine", "schedule of the learning rate")
-    warmup_steps: float = option(0.05, "steps of linear warm-up; below 1: part of all steps")
-    weight_decay: float = option(5e-4, "weight decay")
-    logging_strategy: str = option("epoch", "when to log the training loss: no, steps, epoch")
-    logging_nan_inf_filter: bool = option(False, "hide losses that are not numbers")
-    save_strategy: str = option("no", "when to write a checkpoint: no, epoch, steps, best")
-
     def __post_init__(self) -> None:
-        self.learning_rate = auto_or_rate(self.learning_rate)
-        self.given = as_given(self)
-        check_bounds(self)
-        if self.train_sampling_strategy == "group_by_length":
-            raise InputError("--train-sampling-strategy group_by_length is for texts; images have no lengths")
-        check_loss_bound(self.max_loss, "--max-loss")
-        check_given(self, "finetune --task image")
-        super().__post_init__()
+        self.check()
+        check_installed(self)
+        TrainingArguments.__post_init__(self)
         unpin_without_accelerator(self)
         check_optimizer(self, replaced="--optim sgd (momentum 0.9, Nesterov)" if self.optim == "sgd" else None)
         check_schedule(self)

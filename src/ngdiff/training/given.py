@@ -10,13 +10,12 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any
 
-from transformers import TrainingArguments
-
 from ngdiff.errors import InputError
 from ngdiff.secrets import is_secret
+from ngdiff.training.trainer_fields import TrainerFields
 
 
-def as_given(args: TrainingArguments) -> dict[str, Any]:
+def as_given(args: TrainerFields) -> dict[str, Any]:
     """Name -> value of all arguments but secrets (`hub_token`), as text, numbers, lists and mappings.
 
     To be called first in `__post_init__`.

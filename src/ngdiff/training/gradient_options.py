@@ -1,12 +1,14 @@
 """Options of how the two gradients of a step are taken and kept (`ngdiff.training.gradients`)."""
 
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING
 
 from ngdiff.errors import InputError
 from ngdiff.option import check_choice, option
 from ngdiff.weighting import Weighting
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass
@@ -25,8 +27,10 @@ class GradientOptions:
     disable_dropout: bool = option(True, "train without dropout, whose noise would enter both gradients")
 
     @property
-    def waiting_dtype(self) -> torch.dtype | None:
+    def waiting_dtype(self) -> "torch.dtype | None":
         """Type of a gradient that waits; None: its own."""
+        import torch
+
         return None if self.stash_dtype == "same" else getattr(torch, self.stash_dtype)
 
     @property

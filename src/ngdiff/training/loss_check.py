@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from ngdiff.evaluation.eval_mode import eval_mode
-from ngdiff.training.outcome import NO_NUMBERS, Outcome, loss_bound, not_finite, why_ruined
+from ngdiff.training.loss_bound import loss_bound
+from ngdiff.training.outcome import NO_NUMBERS, Outcome, not_finite, why_ruined
 from ngdiff.training.sharding import fresh_weights
 
 Batch = Mapping[str, Tensor]

@@ -7,11 +7,12 @@ import contextlib
 import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from torch.optim import Optimizer
+from typing import TYPE_CHECKING, Any
 
 from ngdiff.errors import InputError
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
 
 # As `torch.optim` takes them: tensors, or groups of them.
 Parameters = Iterable[Any]
@@ -41,7 +42,7 @@ class OptimizerRow:
             gradients are taken after `optimizer.train()`.
     """
 
-    factory: Callable[..., Optimizer]
+    factory: Callable[..., "Optimizer"]
     package: str
     formula: str
     learning_rate: float
@@ -52,7 +53,7 @@ class OptimizerRow:
 
 def make_optimizer(
     name: str, parameters: Parameters, *, learning_rate: float | None = None, weight_decay: float = 0.0
-) -> Optimizer:
+) -> "Optimizer":
     """The optimizer of that name.
 
     What a trainer has to do with it:
@@ -80,8 +81,7 @@ def make_optimizer(
         InputError: no such optimizer, a package that is not installed, a learning rate that is not above 0 or a weight
             decay below 0.
     """
-    if name not in OPTIMIZERS:
-        raise InputError(f"--optimizer {name}: no such optimizer; there are {', '.join(OPTIMIZERS)}")
+    check_optimizer_name(name)
     row = OPTIMIZERS[name]
     rate = row.learning_rate if learning_rate is None else learning_rate
     if not 0.0 < rate < float("inf"):
@@ -98,24 +98,34 @@ def make_optimizer(
         ) from error
 
 
-def step_rate(name: str, optimizer: Optimizer) -> float:
+def check_optimizer_name(name: str) -> None:
+    """Refuse what is no optimizer of `OPTIMIZERS`.
+
+    Raises:
+        InputError: names it.
+    """
+    if name not in OPTIMIZERS:
+        raise InputError(f"--optimizer {name}: no such optimizer; there are {', '.join(OPTIMIZERS)}")
+
+
+def step_rate(name: str, optimizer: "Optimizer") -> float:
     """The largest rate of the next step over the groups, to be read beside a learning rate of AdamW or SGD."""
     return max(OPTIMIZERS[name].rate(group) for group in optimizer.param_groups)
 
 
-def _prodigy(parameters: Parameters, *, learning_rate: float, weight_decay: float) -> Optimizer:
+def _prodigy(parameters: Parameters, *, learning_rate: float, weight_decay: float) -> "Optimizer":
     from prodigyopt import Prodigy
 
     return Prodigy(parameters, lr=learning_rate, weight_decay=weight_decay)
 
 
-def _dadapt_adam(parameters: Parameters, *, learning_rate: float, weight_decay: float) -> Optimizer:
+def _dadapt_adam(parameters: Parameters, *, learning_rate: float, weight_decay: float) -> "Optimizer":
     from dadaptation import DAdaptAdam
 
     return DAdaptAdam(parameters, lr=learning_rate, weight_decay=weight_decay, decouple=True)
 
 
-def _dadapt_sgd(parameters: Parameters, *, learning_rate: float, weight_decay: float) -> Optimizer:
+def _dadapt_sgd(parameters: Parameters, *, learning_rate: float, weight_decay: float) -> "Optimizer":
     from dadaptation import DAdaptSGD
 
     class FromFirstGradient(DAdaptSGD):
@@ -131,13 +141,13 @@ def _dadapt_sgd(parameters: Parameters, *, learning_rate: float, weight_decay: f
     return FromFirstGradient(parameters, lr=learning_rate, weight_decay=weight_decay)
 
 
-def _schedule_free_adamw(parameters: Parameters, *, learning_rate: float, weight_decay: float) -> Optimizer:
+def _schedule_free_adamw(parameters: Parameters, *, learning_rate: float, weight_decay: float) -> "Optimizer":
     from schedulefree import AdamWScheduleFree
 
     return AdamWScheduleFree(parameters, lr=learning_rate, weight_decay=weight_decay)
 
 
-def _schedule_free_sgd(parameters: Parameters, *, learning_rate: float, weight_decay: float) -> Optimizer:
+def _schedule_free_sgd(parameters: Parameters, *, learning_rate: float, weight_decay: float) -> "Optimizer":
     from schedulefree import SGDScheduleFree
 
     return SGDScheduleFree(parameters, lr=learning_rate, weight_decay=weight_decay)

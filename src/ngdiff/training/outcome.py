@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ngdiff.core.shards import local
-from ngdiff.errors import InputError
+from ngdiff.training.loss_bound import loss_bound
 
 logger = logging.getLogger(__name__)
 
@@ -51,45 +51,6 @@ def spread(total: int, count: int) -> list[int]:
     """
     count = min(total, count)
     return [i * total // count for i in range(count)]
-
-
-def loss_bound(option: str | float, *, before: float, guessing: float, name: str) -> float:
-    """The loss above which a model is ruined, in nats.
-
-    Args:
-        option: `auto`: half-way from `before` to `guessing`, and at least a fifth of `guessing` above `before`, since a
-            model that guesses has nothing to lose; `none`: no bound, infinity; or a positive number.
-        before: Loss before the run.
-        guessing: That of random guessing, `ln V`.
-        name: Of the option, for messages.
-
-    Raises:
-        InputError: another option.
-
-    Example:
-        >>> loss_bound("auto", before=0.5, guessing=8.5, name="--max-retain-loss")
-        4.5
-    """
-    if option == "none":
-        return math.inf
-    if option == "auto":
-        return before + max((guessing - before) / 2, guessing / 5)
-    try:
-        bound = float(option)
-    except ValueError:
-        bound = math.nan
-    if not 0 < bound < math.inf:
-        raise InputError(f"{name} {option} is none of auto, none or a positive number of nats")
-    return bound
-
-
-def check_loss_bound(option: str | float, name: str) -> None:
-    """Refuse what `loss_bound` would.
-
-    Raises:
-        InputError: as `loss_bound`.
-    """
-    loss_bound(option, before=0.0, guessing=1.0, name=name)
 
 
 @torch.no_grad()

@@ -4,13 +4,15 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ngdiff.core.by_entries import EntryRule
 from ngdiff.core.gramian import Gramian
 from ngdiff.errors import InputError
 from ngdiff.imports import place_of_function
 from ngdiff.weighting.parameters import own_parameters
+
+if TYPE_CHECKING:
+    from ngdiff.core.by_entries import EntryRule
 
 
 class Losses(NamedTuple):
@@ -66,7 +68,7 @@ class Weighting:
     uses_dot: bool = False
     name: str = ""
     bound: Mapping[str, Any] = field(default_factory=dict)
-    entries: EntryRule | None = None
+    entries: "EntryRule | None" = None
 
     @property
     def parameters(self) -> dict[str, Any]:

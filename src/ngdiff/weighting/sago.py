@@ -1,10 +1,12 @@
 """SAGO: entry by entry, the forget gradient only where its sign agrees with that of the retain gradient."""
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from ngdiff.core.gramian import Gramian
 from ngdiff.weighting.base import Losses, Weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def sago(losses: Losses, gramian: Gramian) -> Weights:
@@ -28,7 +30,7 @@ def sago(losses: Losses, gramian: Gramian) -> Weights:
     return Weights(1.0, 1.0)
 
 
-def forget_where_signs_agree(r: Tensor, f: Tensor) -> tuple[Tensor, Tensor]:
+def forget_where_signs_agree(r: "Tensor", f: "Tensor") -> "tuple[Tensor, Tensor]":
     """The retain gradient where the signs are opposite, the forget gradient elsewhere.
 
     Example:
@@ -40,7 +42,7 @@ def forget_where_signs_agree(r: Tensor, f: Tensor) -> tuple[Tensor, Tensor]:
     return opposite, ~opposite
 
 
-def sum_where_signs_agree(r: Tensor, f: Tensor) -> tuple[Tensor, Tensor]:
+def sum_where_signs_agree(r: "Tensor", f: "Tensor") -> "tuple[Tensor, Tensor]":
     """The retain gradient everywhere, the forget gradient where the signs are not opposite.
 
     Example:
@@ -49,8 +51,8 @@ def sum_where_signs_agree(r: Tensor, f: Tensor) -> tuple[Tensor, Tensor]:
         ([True, True, True], [False, True, True])
     """
     opposite = _opposite(r, f)
-    return torch.ones_like(opposite), ~opposite
+    return opposite.new_ones(opposite.shape), ~opposite
 
 
-def _opposite(r: Tensor, f: Tensor) -> Tensor:
+def _opposite(r: "Tensor", f: "Tensor") -> "Tensor":
     return ((r > 0) & (f < 0)) | ((r < 0) & (f > 0))  # a product of small numbers may underflow to 0

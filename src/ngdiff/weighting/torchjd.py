@@ -5,16 +5,16 @@ import inspect
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_type_hints
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from ngdiff.core.gramian import Gramian
 from ngdiff.errors import InputError
 from ngdiff.spec import Spec
 from ngdiff.weighting.base import Losses, Weighting, Weights
 from ngdiff.weighting.parameters import check_parameters
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PREFIX = "torchjd:"
 _INSTALL = 'pip install "ngdiff[torchjd]"'
@@ -125,6 +125,8 @@ class _FromLibrary:
     exponent: float
 
     def __call__(self, losses: Losses, gramian: Gramian, *, step: int, seed: int) -> Weights:
+        import torch
+
         largest = max(gramian.a, gramian.b)
         a, s, b = gramian.a / largest, gramian.s / largest, gramian.b / largest
         # A separate random state: draws depend only on (seed, step), and the run's generators do not change.
@@ -153,6 +155,9 @@ def _plain(name: str) -> str:
 
 
 def _arguments(kind: Any, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    import torch
+    from torch import Tensor
+
     own = kind.__init__ is not torch.nn.Module.__init__ and "__init__" in vars(kind)
     accepted = dict(list(inspect.signature(kind.__init__).parameters.items())[1:]) if own else {}
     accepted.pop("projector", None)  # an object, which cannot be given as text
@@ -164,11 +169,13 @@ def _arguments(kind: Any, given: Mapping[str, Any], where: str) -> dict[str, Any
     }
 
 
-def _vector(value: Any, where: str) -> Tensor | None:
+def _vector(value: Any, where: str) -> "Tensor | None":
     if value is None:
         return None
     if not isinstance(value, list | tuple) or len(value) != 2 or not all(type(v) in (int, float) for v in value):
         raise InputError(
             f"{where} = {value!r} is not two numbers in brackets, of retain and forget, such as [0.7, 0.3]"
         )
+    import torch
+
     return torch.tensor(value, dtype=torch.float64)
