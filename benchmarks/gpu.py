@@ -29,8 +29,7 @@ from transformers import AutoModelForCausalLM, TrainerCallback
 
 from ngdiff.data import Row
 from ngdiff.estimate import describe, estimate
-from ngdiff.modeling import train_tokenizer
-from ngdiff.modeling.shapes import SHAPES, read_shape
+from ngdiff.modeling import SHAPES, read_shape, train_tokenizer
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 
 

@@ -12,7 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
 from ngdiff import __version__
@@ -71,6 +70,8 @@ def write_manifest(
     Raises:
         WriteError: the folder cannot be written; files that were there are untouched.
     """
+    import torch  # what describes data and models does not need it
+
     options = yaml.safe_dump(_plain(_without_secrets(config)), sort_keys=True, allow_unicode=True)
     path = Path(output, MANIFEST)
     write_json(
@@ -109,6 +110,8 @@ def now() -> str:
 
 def _hardware() -> dict[str, Any]:
     """What the numbers may depend on, in their last digits, beside versions and options."""
+    import torch
+
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
     return {
         "machine": platform.machine(),

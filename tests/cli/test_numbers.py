@@ -15,7 +15,9 @@ from ngdiff.errors import InputError
 from ngdiff.ranges import COUNT, Range
 from ngdiff.training import UnlearnConfig
 from ngdiff.training.finetune import FinetuneConfig
+from ngdiff.training.finetune_arguments import FinetuneArguments, ImageFinetuneArguments
 from ngdiff.training.finetune_images import ImageFinetuneConfig
+from ngdiff.training.unlearn_arguments import UnlearnArguments
 
 HUGE = str(10**20)
 STRANGE = ("nan", "inf", "-inf", "-1", "0", HUGE, "1e300")
@@ -60,7 +62,12 @@ BESIDE = {
     "c": ["--method", "gdiff"],
 }
 NEEDED = {"model": "m", "forget": "f", "retain": "r", "train": "t", "dataset": "d", "output": "o"}
-CONFIGS = (UnlearnConfig, FinetuneConfig, ImageFinetuneConfig)
+# What the command line reads of the trainer's arguments -> those, made with torch.
+CONFIGS: dict[type, type] = {
+    UnlearnArguments: UnlearnConfig,
+    FinetuneArguments: FinetuneConfig,
+    ImageFinetuneArguments: ImageFinetuneConfig,
+}
 COMMANDS = ("unlearn", "finetune", "evaluate")
 KINDS: dict[str, Any] = {f"{name} {task}": getattr(row, name) for task, row in TASKS.items() for name in COMMANDS}
 PARSERS: dict[str, CommandParser] = {name: kind.parser for name, kind in KINDS.items()}
@@ -84,7 +91,7 @@ def accept(command: str, words: list[str]) -> None:
     assert values is not None
     for kind in parser.groups.values():
         if kind in CONFIGS:
-            parser.build(kind, values, output_dir="o")
+            parser.build(CONFIGS[kind], values, output_dir="o")
     if command.startswith("evaluate"):
         KINDS[command](KINDS[command].accepted({**values, "forget": "f"} if "text" in command else values))
 

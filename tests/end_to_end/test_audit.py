@@ -23,7 +23,7 @@ def no_attack(monkeypatch):
     def refuse(*_):
         raise AssertionError("an attack was run")
 
-    monkeypatch.setattr("ngdiff.cli.audit.run_attack", refuse)
+    monkeypatch.setattr("ngdiff.cli.audit_run.run_attack", refuse)
 
 
 def test_a_model_beside_itself_brings_nothing_back_and_no_text_leaves_the_private_folder(material, words, tmp_path):
@@ -56,7 +56,7 @@ def test_resume_runs_what_is_missing_alone(words, tmp_path, monkeypatch):
         asked.append(attack)
         return run_attack(attack, *rest)
 
-    monkeypatch.setattr("ngdiff.cli.audit.run_attack", watched)
+    monkeypatch.setattr("ngdiff.cli.audit_run.run_attack", watched)
     succeeded(run(*words, CHEAP, "--resume"))
     assert asked == [ATTACKS["prefix"]] * 2
     found = json.loads((tmp_path / "a" / "audit.json").read_text())

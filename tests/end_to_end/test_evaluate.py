@@ -130,7 +130,7 @@ def test_the_first_model_is_gone_before_the_second_comes(material, monkeypatch):
         return model
 
     models: list[Any] = []
-    monkeypatch.setattr("ngdiff.cli.text_evaluation.load_model", load)
+    monkeypatch.setattr("ngdiff.modeling.load_model", load)
     succeeded(run(*evaluate_words(material, None, "--base-model", material.model)))
     assert alive == [[], [False]]
 

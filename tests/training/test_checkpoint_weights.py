@@ -9,7 +9,8 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ngdiff.training.checkpoint_weights import CheckpointError, load_weights
+from ngdiff.training.checkpoint import CheckpointError
+from ngdiff.training.checkpoint_weights import load_weights
 
 BASE = {
     "vocab_size": 64,

@@ -53,15 +53,17 @@ def test_they_are_zero_in_training_alone(make_trainer):
 
 
 @pytest.mark.parametrize("task", ["text", "image"])
-def test_a_command_takes_them_for_zero_before_torch_starts_threads(task, monkeypatch):
+def test_a_command_takes_them_for_zero_before_torch_starts_threads(task, monkeypatch, tmp_path):
     seen = []
 
-    class Parser:
-        def parse(self, words):
-            seen.append(sys.float_info.min / 2)
-            raise InputError("seen")
+    def look(values, output):
+        seen.append(sys.float_info.min / 2)
+        raise InputError("seen")
 
-    monkeypatch.setattr(TASKS[task].unlearn, "parser", Parser())
+    monkeypatch.setattr(TASKS[task].unlearn, "trainer_config", staticmethod(look))
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"question": "Who?", "answer": "Orla."}\n')
+    data = {"text": ["--forget", str(rows), "--retain", str(rows)], "image": ["--dataset", "cifar10"]}
     with pytest.raises(InputError, match="seen"):
-        unlearn.run(["--task", task])
+        unlearn.run(["--task", task, "--model", "m", *data[task], "--output", str(tmp_path / "out")])
     assert seen == [0.0]

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ngdiff.audit.target import Target
-from ngdiff.data import Row, Template
-from ngdiff.evaluation import Record, predict
-from ngdiff.evaluation.context import row_limit
 from ngdiff.metrics import loss, row_values
+
+if TYPE_CHECKING:
+    from ngdiff.audit.target import Target
+    from ngdiff.data import Row, Template
+    from ngdiff.evaluation import Record
 
 LEAKS = ("extraction_strength", "verbmem")  # of `variant_of`: fractions of an answer that are recovered
 _SHOWN = ("exact_memorisation", "probability")
@@ -34,7 +35,7 @@ class Variant:
     records: Sequence[Mapping[str, Any]] = ()
 
 
-def variant_of(records: Sequence[Record]) -> Variant:
+def variant_of(records: "Sequence[Record]") -> Variant:
     """Extraction strength and Verbmem of each record, with the mean loss in nats per token and further means."""
     values: Any = row_values({"forget": records}).forget  # lists of floats by measure
     shown: dict[str, Any] = {"loss": loss(records)}
@@ -60,19 +61,19 @@ class Bed:
     """
 
     tokenizer: Any
-    template: Template
-    forget: Sequence[Row]
-    retain: Sequence[Row]
-    holdout: Sequence[Row] = ()
-    paraphrased: Sequence[Row] = ()
+    template: "Template"
+    forget: "Sequence[Row]"
+    retain: "Sequence[Row]"
+    holdout: "Sequence[Row]" = ()
+    paraphrased: "Sequence[Row]" = ()
     seed: int = 0
     max_length: int | None = None
     tokens_per_batch: int = 4096
     show_progress: bool = False
 
     def ask(
-        self, model: Any, rows: Sequence[Row], template: Template | None = None, prompt_tokens: int | None = None
-    ) -> list[Record]:
+        self, model: Any, rows: "Sequence[Row]", template: "Template | None" = None, prompt_tokens: int | None = None
+    ) -> "list[Record]":
         """Records of rows: the model's answers, and the likelihoods of the reference answers.
 
         Args:
@@ -81,6 +82,8 @@ class Bed:
             template: instead of `self.template`.
             prompt_tokens: number of first tokens of a text that form its prompt, as in `ngdiff.evaluation.predict`.
         """
+        from ngdiff.evaluation import predict
+
         return predict(
             model,
             self.tokenizer,
@@ -95,6 +98,8 @@ class Bed:
 
     def limit(self, model: Any) -> int:
         """Longest row in tokens."""
+        from ngdiff.evaluation.context import row_limit
+
         return row_limit(model, self.max_length)
 
 
@@ -111,6 +116,6 @@ class Attack:
         asks_as_usual: whether rows are evaluated as in an evaluation, so that D has a unit (`--before`).
     """
 
-    run: Callable[[Target, Bed], Iterator[tuple[str, Variant]]]
+    run: "Callable[[Target, Bed], Iterator[tuple[str, Variant]]]"
     description: str
     asks_as_usual: bool = False

@@ -1,11 +1,14 @@
 """A model that is an adapter already: trained as it is, or merged into its base first."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ngdiff.cli.options import LoraOptions
 from ngdiff.errors import InputError
-from ngdiff.modeling import MergedBase, adapter_base, merge_adapter
+from ngdiff.modeling import adapter_base
+
+if TYPE_CHECKING:
+    from ngdiff.modeling import MergedBase
 
 
 def check_adapter_options(model: str, options: LoraOptions) -> None:
@@ -25,7 +28,7 @@ def check_adapter_options(model: str, options: LoraOptions) -> None:
         )
 
 
-def prepared(model: Any, options: LoraOptions, output: Path) -> tuple[Any, MergedBase | None]:
+def prepared(model: Any, options: LoraOptions, output: Path) -> "tuple[Any, MergedBase | None]":
     """The loaded model as it is to be trained, merged where that was asked for.
 
     Returns:
@@ -33,5 +36,7 @@ def prepared(model: Any, options: LoraOptions, output: Path) -> tuple[Any, Merge
     """
     if not options.merge_adapter:
         return model, None
+    from ngdiff.modeling import MergedBase, merge_adapter
+
     merged = merge_adapter(model)
     return merged, MergedBase(merged, output) if options.lora_rank else None

@@ -8,21 +8,18 @@ from typing import Any
 from ngdiff.checking.findings import Finding, counted, findings_table
 from ngdiff.checking.known import check_holdout, check_known
 from ngdiff.checking.rows import check_lengths, check_sets, check_steps
-from ngdiff.cli.options import RowSets, read_sets
+from ngdiff.cli.loading import load_torch, say_loading
+from ngdiff.cli.options import RowSets, check_places, read_sets
 from ngdiff.cli.output_file import check_output_file
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.text_model import TextModelOptions
 from ngdiff.data import Row, Template
 from ngdiff.data.near import NEAR
 from ngdiff.errors import VerdictError
-from ngdiff.evaluation import evaluate
-from ngdiff.evaluation.context import row_limit
 from ngdiff.exit_codes import CHECK_FAILED
 from ngdiff.files import write_json
-from ngdiff.modeling import check_same_tokens, load_model
 from ngdiff.paths import user_path
 from ngdiff.ranges import COUNT, Range
-from ngdiff.training.outcome import SAMPLE_ROWS, spread
 
 _ALIKE = Range(0, 1, without_least=True)
 
@@ -101,6 +98,12 @@ def check(options: CheckOptions) -> list[Finding]:
         InputError: rows or models that cannot be used.
     """
     sets: dict[str, list[Row]] = read_sets(options)
+    check_places(options.model, options.base_model)
+    load_torch()
+
+    from ngdiff.evaluation.context import row_limit
+    from ngdiff.modeling import check_same_tokens
+
     tokenizer = options.tokenizer_of(options.model)
     template = options.template_for(options.template, tokenizer, [row for rows in sets.values() for row in rows])
     if options.base_model is not None:
@@ -123,6 +126,9 @@ def check(options: CheckOptions) -> list[Finding]:
 
 
 def _load(options: CheckOptions, name: str) -> Any:
+    from ngdiff.modeling import load_model
+
+    say_loading(f"the model {name}")
     return load_model(name, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
 
 
@@ -130,6 +136,9 @@ def _evaluated(
     model: Any, tokenizer: Any, sets: Mapping[str, Sequence[Row]], template: Template, options: CheckOptions
 ) -> Any:
     """Scores without generated answers; of many retain rows some, evenly spread."""
+    from ngdiff.evaluation import evaluate
+    from ngdiff.training.outcome import SAMPLE_ROWS, spread
+
     few = {
         name: [rows[i] for i in spread(len(rows), SAMPLE_ROWS)] if name == "retain" else rows
         for name, rows in sets.items()

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ngdiff.cli.inputs import inputs_of
+from ngdiff.cli.loading import load_torch
 from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first, process_count, say
 from ngdiff.data import Row
 from ngdiff.errors import InputError
-from ngdiff.estimate import describe, estimate
 from ngdiff.files import check_output
-from ngdiff.modeling import is_shape, train_tokenizer
+from ngdiff.modeling import is_shape
 from ngdiff.paths import user_path
-from ngdiff.training import UnlearnConfig
 
 # Of one of several processes, and of how they are to share the model.
 _OF_SEVERAL = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -51,6 +50,11 @@ def dry_run(parser: CommandParser, options: Any, values: Mapping[str, Any], sets
     """
     if not is_first():
         return
+    load_torch()
+
+    from ngdiff.estimate import describe, estimate
+    from ngdiff.training import UnlearnConfig
+
     processes, given = process_count(), dict(values)
     sharded = processes > 1 and bool(given.get("fsdp") or os.environ.get("ACCELERATE_USE_FSDP"))
     if sharded:  # in a single process it would be refused
@@ -92,6 +96,8 @@ def _tokenizer(options: Any, sets: Mapping[str, list[Row]]) -> Any:
         f"{options.model} is a shape without a tokenizer: one of at most 4096 tokens is trained on the rows, which are "
         "longer with it than with a larger one; --tokenizer names another.\n"
     )
+    from ngdiff.modeling import train_tokenizer
+
     texts = (text for rows in sets.values() for row in rows for text in (row.prompt, row.answer))
     return options.with_chat(train_tokenizer(texts))
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ngdiff.cli.parsing import option
 from ngdiff.cli.reading import READING
@@ -13,7 +13,9 @@ from ngdiff.errors import InputError
 from ngdiff.evidence.chain import Request, Retest, earlier_requests, read_chain, retested
 from ngdiff.manifest import describe_data
 from ngdiff.paths import existing_path, user_path
-from ngdiff.training import UnlearnTrainer
+
+if TYPE_CHECKING:
+    from ngdiff.training import UnlearnTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +97,7 @@ class EarlierRequests:
                 logger.info("--drop-overlap: %d rows of --retain are left out, as they are in %s", dropped, names[0])
         return retain
 
-    def take_again(self, trainer: UnlearnTrainer) -> list[Retest]:
+    def take_again(self, trainer: "UnlearnTrainer") -> list[Retest]:
         """The losses of all earlier forget sets under the model as it is now. All processes must call it."""
         found = []
         for one in self._requests:

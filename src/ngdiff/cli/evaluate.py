@@ -5,13 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ngdiff.cli.evaluation_folder import EvaluationFolder
+from ngdiff.cli.loading import load_torch
 from ngdiff.cli.processes import say
 from ngdiff.cli.require import Judge, metrics_before, texts_of
 from ngdiff.cli.task import task_of
 from ngdiff.cli.tasks import TASKS
-from ngdiff.evaluation import format_table
-from ngdiff.evaluation.processes import leave, started_processes
-from ngdiff.evaluation.work import Work
 from ngdiff.evidence.verdicts import refuse_unmet, verdict_table
 
 
@@ -31,6 +29,12 @@ def run(words: list[str]) -> None:
     evaluation = kind(options)
     evaluation.inputs += [] if options.before is None else [options.before]
     folder = EvaluationFolder(words, options, evaluation, texts_of(judge.requirements))
+    evaluation.open_inputs()
+    load_torch()
+
+    from ngdiff.evaluation.processes import leave, started_processes
+    from ngdiff.evaluation.work import Work
+
     evaluation.read()
     processes = started_processes()
     metrics = processes.broadcast(folder.finished() if processes.is_main else None)
@@ -51,6 +55,8 @@ def run(words: list[str]) -> None:
 
 
 def _tell(metrics: Mapping[str, Any], output: str | None) -> None:
+    from ngdiff.scoring import format_table
+
     harness = metrics.get("lm_eval", {})
     if metrics.keys() - {"lm_eval"}:
         sys.stdout.write(format_table(metrics) + "\n")

@@ -3,20 +3,22 @@
 import json
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ngdiff.cli.options import resolved
 from ngdiff.cli.processes import is_first
 from ngdiff.cli.resume import found_done, refuse_other_run
 from ngdiff.cli.signals import SIGNALS
-from ngdiff.evaluation import EvaluationResult, write_evaluation
 from ngdiff.evaluation.journal import Journal
 from ngdiff.evaluation.processes import Processes
-from ngdiff.evaluation.write import private_folder
+from ngdiff.evaluation.write import private_folder, write_evaluation
 from ngdiff.evidence.requirements import Verdict
 from ngdiff.files import check_output, prepare_output
 from ngdiff.manifest import now, write_manifest
 from ngdiff.paths import user_path
+
+if TYPE_CHECKING:
+    from ngdiff.evaluation import EvaluationResult
 
 
 class EvaluationFolder:
@@ -96,7 +98,7 @@ class EvaluationFolder:
     def __enter__(self) -> Self:
         return self
 
-    def write(self, result: EvaluationResult) -> None:
+    def write(self, result: "EvaluationResult") -> None:
         """Write records and metrics."""
         if self.path is not None and self._processes.is_main:
             write_evaluation(result, self.path)

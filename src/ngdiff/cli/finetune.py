@@ -1,14 +1,12 @@
 """`ngdiff finetune`."""
 
-from ngdiff.cli.at_begin import AtBegin
+from ngdiff.cli.loading import load_torch, say_loading
 from ngdiff.cli.processes import is_first, say
 from ngdiff.cli.ruined import ruined_error
 from ngdiff.cli.run_folder import RunFolder
 from ngdiff.cli.signals import SIGNALS
 from ngdiff.cli.task import task_of
 from ngdiff.cli.tasks import TASKS
-from ngdiff.cli.unlearn_run import losses_as_extra
-from ngdiff.modeling import save_model
 from ngdiff.paths import user_path
 
 
@@ -24,9 +22,17 @@ def run(words: list[str]) -> None:
     if values is None:
         return
     options = kind.accepted(values)
-    config = kind.arguments(values, user_path(options.output, "--output"))
-    material = kind(options, config)
-    folder = RunFolder("finetune", words, options, config, material.inputs)
+    arguments = kind.arguments(values, user_path(options.output, "--output"))
+    material = kind(options, arguments)
+    folder = RunFolder("finetune", words, options, arguments, material.inputs)
+    material.open_inputs()
+    load_torch()
+
+    from ngdiff.cli.at_begin import AtBegin
+    from ngdiff.cli.unlearn_run import losses_as_extra
+    from ngdiff.modeling import save_model
+
+    config = kind.trainer_config(values, folder.path)
     material.read()
     with folder.describe(
         options,
@@ -38,13 +44,16 @@ def run(words: list[str]) -> None:
         if folder.is_done():
             return
         checkpoint = folder.checkpoint()
+        say_loading(f"the model {options.model}")
         material.load(folder.path)
 
         def begin() -> None:
             folder.begin()
             material.begun()
 
-        result = material.train(callbacks=[AtBegin(begin)], resume=checkpoint or False, stop_request=SIGNALS.request)
+        result = material.train(
+            config, callbacks=[AtBegin(begin)], resume=checkpoint or False, stop_request=SIGNALS.request
+        )
         ruined = result.outcome.ruined
         place = folder.model_place(ruined)
         folder.extra |= {"steps": result.steps, "epochs": result.epochs, **losses_as_extra(result.outcome)}

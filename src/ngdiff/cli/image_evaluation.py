@@ -2,22 +2,30 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from ngdiff.cli.images import ImageOptions, describe_images, in_order_of, read_for_model, refuse_several_processes
+from ngdiff.cli.images import (
+    ImageOptions,
+    check_places,
+    describe_images,
+    in_order_of,
+    read_for_model,
+    refuse_several_processes,
+)
 from ngdiff.cli.inputs import inputs_of
+from ngdiff.cli.loading import say_loading
 from ngdiff.cli.options import ModelOptions
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.require import JudgeOptions
 from ngdiff.cli.task import TaskOptions
-from ngdiff.data import Images, split_images
-from ngdiff.evaluation import EvaluationResult
-from ngdiff.evaluation.images import predict_images
-from ngdiff.evaluation.processes import Processes
-from ngdiff.evaluation.work import Work
 from ngdiff.manifest import describe_model
-from ngdiff.modeling import load_image_model
 from ngdiff.ranges import Range
+
+if TYPE_CHECKING:
+    from ngdiff.data import Images
+    from ngdiff.evaluation import EvaluationResult
+    from ngdiff.evaluation.processes import Processes
+    from ngdiff.evaluation.work import Work
 
 
 @dataclass
@@ -67,6 +75,10 @@ class ImageEvaluation:
         self.inputs = inputs_of(options.model, options.dataset)
         self.sets: dict[str, Images] = {}
 
+    def open_inputs(self) -> None:
+        """Images take torch to be read: whether they are there."""
+        check_places(self.options, self.options.model)
+
     def read(self) -> None:
         """The images."""
         self._data, self._preparation = read_for_model(self.options, self.options.model)
@@ -79,9 +91,13 @@ class ImageEvaluation:
         """For the manifest: the model."""
         return describe_model(self.options.model)
 
-    def load(self, processes: Processes) -> None:
+    def load(self, processes: "Processes") -> None:
         """The model, and the sets as it orders their classes."""
+        from ngdiff.data import split_images
+        from ngdiff.modeling import load_image_model
+
         options = self.options
+        say_loading(f"the model {options.model}")
         model = load_image_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
         self.sets = split_images(
             in_order_of(model, self._data),
@@ -92,8 +108,11 @@ class ImageEvaluation:
         self._device = processes.device
         self._model = cast(Any, model).to(self._device)
 
-    def result(self, work: Work) -> EvaluationResult:
+    def result(self, work: "Work") -> "EvaluationResult":
         """Records and their metrics."""
+        from ngdiff.evaluation import EvaluationResult
+        from ngdiff.evaluation.images import predict_images
+
         size, device = self.options.batch_size, cast(Any, self._device)
         records = predict_images(self._model, self.sets, self._preparation, batch_size=size, device=device)
         return EvaluationResult.of(cast(Any, records))

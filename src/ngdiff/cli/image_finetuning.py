@@ -3,19 +3,21 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ngdiff.cli.images import ImageOptions, describe_images, read_for_model, refuse_several_processes
+from ngdiff.cli.images import ImageOptions, check_places, describe_images, read_for_model, refuse_several_processes
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.options import ModelOptions, TrainingOutputOptions
 from ngdiff.cli.parsing import CommandParser
 from ngdiff.cli.task import TaskOptions
-from ngdiff.data import split_images
 from ngdiff.files import sha256_file
 from ngdiff.manifest import describe_model
-from ngdiff.modeling import IMAGE_SHAPES, build_image_model, is_image_shape, load_image_model
-from ngdiff.training.finetune import FinetuneResult
-from ngdiff.training.finetune_images import ImageFinetuneConfig, finetune_images
+from ngdiff.modeling import IMAGE_SHAPES, is_image_shape
+from ngdiff.training.finetune_arguments import ImageFinetuneArguments
+
+if TYPE_CHECKING:
+    from ngdiff.training.finetune import FinetuneResult
+    from ngdiff.training.finetune_images import ImageFinetuneConfig
 
 
 @dataclass
@@ -36,7 +38,7 @@ class ImageFinetuning:
             "model": ModelOptions,
             "data": ImageOptions,
             "output": TrainingOutputOptions,
-            "training": ImageFinetuneConfig,
+            "training": ImageFinetuneArguments,
         },
         required=("model", "dataset", "output"),
     )
@@ -50,18 +52,32 @@ class ImageFinetuning:
         return options
 
     @classmethod
-    def arguments(cls, values: Mapping[str, Any], output: Path) -> ImageFinetuneConfig:
+    def arguments(cls, values: Mapping[str, Any], output: Path) -> ImageFinetuneArguments:
+        """The arguments of the trainer, checked without torch."""
+        arguments: ImageFinetuneArguments = cls.parser.checked(ImageFinetuneArguments, values, output_dir=str(output))
+        return arguments
+
+    @classmethod
+    def trainer_config(cls, values: Mapping[str, Any], output: Path) -> "ImageFinetuneConfig":
         """The arguments of the trainer."""
+        from ngdiff.training.finetune_images import ImageFinetuneConfig
+
         config: ImageFinetuneConfig = cls.parser.build(ImageFinetuneConfig, values, output_dir=str(output))
         return config
 
-    def __init__(self, options: ImageFinetuneOptions, config: ImageFinetuneConfig) -> None:
+    def __init__(self, options: ImageFinetuneOptions, config: ImageFinetuneArguments) -> None:
         self.options, self.config = options, config
         self.fresh = is_image_shape(options.model)
         self.inputs = inputs_of(options.model, options.dataset)
 
+    def open_inputs(self) -> None:
+        """Images take torch to be read: whether they are there."""
+        check_places(self.options, self.options.model, fresh=self.fresh)
+
     def read(self) -> None:
         """The images; without those to be forgotten where some are named."""
+        from ngdiff.data import split_images
+
         options = self.options
         self._data, self.companion = read_for_model(options, options.model, fresh=self.fresh)
         self._images = self._data.train
@@ -74,6 +90,8 @@ class ImageFinetuning:
 
     def load(self, output: Path) -> None:
         """The model, with an output for each class."""
+        from ngdiff.modeling import build_image_model, load_image_model
+
         options, data, seed = self.options, self._data, self.config.seed
         if self.fresh:
             self.model = build_image_model(options.model, data.class_names, data.train.size, seed=seed)
@@ -89,9 +107,11 @@ class ImageFinetuning:
     def begun(self) -> None:
         """Nothing is written beside the model."""
 
-    def train(self, **options: Any) -> FinetuneResult:
+    def train(self, config: "ImageFinetuneConfig", **options: Any) -> "FinetuneResult":
         """Train; options as of `ngdiff.training.finetune_images.finetune_images`."""
-        return finetune_images(self.model, self._images, self.companion, self.config, fresh=self.fresh, **options)
+        from ngdiff.training.finetune_images import finetune_images
+
+        return finetune_images(self.model, self._images, self.companion, config, fresh=self.fresh, **options)
 
 
 def _describe_shape(shape: str) -> dict[str, Any]:

@@ -4,11 +4,12 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ngdiff.cli.earlier import EarlierRequests
 from ngdiff.cli.images import (
     ImageOptions,
+    check_places,
     describe_images,
     in_order_of,
     read_for_model,
@@ -19,15 +20,15 @@ from ngdiff.cli.options import ModelOptions, TrainingOutputOptions
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.require import RequireOptions
 from ngdiff.cli.task import TaskOptions
-from ngdiff.data import split_images
 from ngdiff.errors import InputError
 from ngdiff.manifest import describe_model
-from ngdiff.modeling import load_image_model
-from ngdiff.tasks import ImageTask
 from ngdiff.tasks.text_options import TextOptions
-from ngdiff.training import UnlearnConfig, UnlearnTrainer
 from ngdiff.training.autolr_options import AutoLROptions
 from ngdiff.training.gradient_options import GradientOptions
+from ngdiff.training.unlearn_arguments import UnlearnArguments
+
+if TYPE_CHECKING:
+    from ngdiff.training import UnlearnConfig, UnlearnTrainer
 
 
 @dataclass
@@ -62,7 +63,7 @@ class ImageUnlearning:
             "classifier": ClassifierOptions,
             "output": TrainingOutputOptions,
             "requirements": RequireOptions,
-            "method and training": UnlearnConfig,
+            "method and training": UnlearnArguments,
             "learning rate": AutoLROptions,
             "gradients": GradientOptions,
         },
@@ -86,12 +87,33 @@ class ImageUnlearning:
         options: ImageUnlearnOptions = cls.parser.build(ImageUnlearnOptions, values)
         return options
 
-    def __init__(self, options: ImageUnlearnOptions, config: UnlearnConfig) -> None:
+    @classmethod
+    def arguments(cls, values: Mapping[str, Any], output: Path) -> UnlearnArguments:
+        """The arguments of the trainer, checked without torch."""
+        arguments: UnlearnArguments = cls.parser.checked(UnlearnArguments, values, output_dir=str(output))
+        return arguments
+
+    @classmethod
+    def trainer_config(cls, values: Mapping[str, Any], output: Path) -> "UnlearnConfig":
+        """The arguments of the trainer."""
+        from ngdiff.training import UnlearnConfig
+
+        config: UnlearnConfig = cls.parser.build(UnlearnConfig, values, output_dir=str(output))
+        return config
+
+    def __init__(self, options: ImageUnlearnOptions, config: UnlearnArguments) -> None:
         self.options, self.config = options, config
         self.inputs = inputs_of(options.model, options.dataset)
 
+    def open_inputs(self) -> None:
+        """Images take torch to be read: whether they are there."""
+        check_places(self.options, self.options.model)
+
     def read(self) -> None:
         """Images and model: its classes say in which order theirs are."""
+        from ngdiff.data import split_images
+        from ngdiff.modeling import load_image_model
+
         options = self.options
         data, self.companion = read_for_model(options, options.model)
         self._model = load_image_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
@@ -108,11 +130,14 @@ class ImageUnlearning:
         self.data = {name: describe_images(options.dataset, images) for name, images in self._split.sets().items()}
         self.model_files = describe_model(options.model)
 
-    def trainer(self, output: Path) -> UnlearnTrainer:
+    def trainer(self, output: Path, config: "UnlearnConfig") -> "UnlearnTrainer":
         """The model in its trainer."""
+        from ngdiff.tasks import ImageTask
+        from ngdiff.training import UnlearnTrainer
+
         return UnlearnTrainer(
             self._model,
-            self.config,
+            config,
             self._split.forget,
             self._split.retain,
             holdout_dataset=self._split.holdout,

@@ -2,19 +2,18 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Any
-
-from transformers.image_processing_base import ImageProcessingMixin
+from typing import TYPE_CHECKING, Any
 
 from ngdiff.cli.parsing import option
 from ngdiff.cli.processes import process_count
-from ngdiff.data import ImageData, Images, Preparation, preparation_of, read_images, read_preparation
-from ngdiff.data.preparation import preparation_from
 from ngdiff.errors import InputError
 from ngdiff.files import sha256_file, sha256_folder
-from ngdiff.modeling import class_names_of
+from ngdiff.modeling.folders import local_folder
 from ngdiff.paths import absolute_source, existing_path, user_path
 from ngdiff.ranges import COUNT, SEED, Range
+
+if TYPE_CHECKING:
+    from ngdiff.data import ImageData, Images, Preparation
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +40,7 @@ class ImageOptions:
     )
 
 
-def read_for_model(options: ImageOptions, model: str, *, fresh: bool = False) -> tuple[ImageData, Preparation]:
+def read_for_model(options: ImageOptions, model: str, *, fresh: bool = False) -> "tuple[ImageData, Preparation]":
     """The images, and what a model is given of them: as the model's folder says, else by the images' own statistics.
 
     Args:
@@ -52,6 +51,8 @@ def read_for_model(options: ImageOptions, model: str, *, fresh: bool = False) ->
     Raises:
         InputError: images that cannot be read, or that are not of the size that the model takes.
     """
+    from ngdiff.data import preparation_of, read_images
+
     known = None if fresh else _known_preparation(model)
     size = options.image_size
     if known is not None and known.size is not None and known.size[0] == known.size[1]:
@@ -71,12 +72,31 @@ def read_for_model(options: ImageOptions, model: str, *, fresh: bool = False) ->
     return data, known
 
 
-def in_order_of(model: Any, data: ImageData) -> ImageData:
+def check_places(options: ImageOptions, model: str, *, fresh: bool = False) -> None:
+    """Refuse files and folders that are not there, before anything is loaded.
+
+    Args:
+        options: which images.
+        model: folder or hub name.
+        fresh: a shape with random weights.
+
+    Raises:
+        InputError: names option and place.
+    """
+    if options.dataset.startswith((".", "/", "~")) and not user_path(options.dataset).exists():
+        raise InputError(f"--dataset {options.dataset}: no such file or folder")
+    if not fresh:
+        local_folder(model)
+
+
+def in_order_of(model: Any, data: "ImageData") -> "ImageData":
     """The images with labels in the order of the model's classes, where it names them.
 
     Raises:
         InputError: other classes, or another number of them.
     """
+    from ngdiff.modeling import class_names_of
+
     names = class_names_of(model)
     if names is not None:
         return data.in_order(names)
@@ -86,7 +106,7 @@ def in_order_of(model: Any, data: ImageData) -> ImageData:
     return data
 
 
-def describe_images(source: str, images: Images) -> dict[str, Any]:
+def describe_images(source: str, images: "Images") -> dict[str, Any]:
     """For the manifest: where images came from, hashes of files, number and hash of images and labels."""
     path = existing_path(source)
     files = {} if path is None else sha256_folder(path) if path.is_dir() else {path.name: sha256_file(path)}
@@ -94,9 +114,14 @@ def describe_images(source: str, images: Images) -> dict[str, Any]:
     return {"source": source, "files": files, "rows": len(images), "rows_sha256": images.sha256(), **place}
 
 
-def _known_preparation(model: str) -> Preparation | None:
+def _known_preparation(model: str) -> "Preparation | None":
+    from ngdiff.data import read_preparation
+    from ngdiff.data.preparation import preparation_from
+
     if user_path(model).is_dir():
         return read_preparation(user_path(model))
+    from transformers.image_processing_base import ImageProcessingMixin
+
     try:
         content, _ = ImageProcessingMixin.get_image_processor_dict(model)
     except (OSError, ValueError):

@@ -9,6 +9,8 @@ from ngdiff.cli.parsing import option, own_fields
 from ngdiff.cli.reading import SetReadOptions
 from ngdiff.data import Row
 from ngdiff.errors import InputError
+from ngdiff.modeling import is_shape
+from ngdiff.modeling.folders import local_folder
 from ngdiff.ranges import COUNT, Range
 
 logger = logging.getLogger(__name__)
@@ -84,8 +86,8 @@ class LoraOptions:
         False, help="where --model is an adapter: merge it into its base model first, then train that"
     )
 
-    def peft_config(self) -> Any:
-        """The `LoraConfig`, or None where all weights are trained.
+    def check_adapter(self) -> None:
+        """Refuse what makes no adapter.
 
         Raises:
             InputError: a rank or a scale out of range, or what only an adapter has, without a rank.
@@ -97,6 +99,15 @@ class LoraOptions:
             given = {"--lora-alpha": self.lora_alpha, "--lora-target-modules": self.lora_target_modules}
             if idle := next((name for name, value in given.items() if value is not None), None):
                 raise InputError(f"{idle} changes nothing without --lora-rank: no new adapter is made")
+
+    def peft_config(self) -> Any:
+        """The `LoraConfig`, or None where all weights are trained.
+
+        Raises:
+            InputError: as `check_adapter`.
+        """
+        self.check_adapter()
+        if self.lora_rank == 0:
             return None
         from peft import LoraConfig
 
@@ -106,6 +117,21 @@ class LoraOptions:
             target_modules=self.lora_target_modules or "all-linear",
             task_type="CAUSAL_LM",
         )
+
+
+def check_places(model: str, *others: str | None) -> None:
+    """Refuse folders of models that are not there, before anything is loaded.
+
+    Args:
+        model: folder, hub name or shape.
+        others: further models; None where none was given.
+
+    Raises:
+        InputError: names the folder.
+    """
+    for name in (model, *others):
+        if name is not None and not is_shape(name):
+            local_folder(name)
 
 
 def read_sets(options: RowSets) -> dict[str, list[Row]]:

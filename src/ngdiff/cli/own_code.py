@@ -8,11 +8,11 @@ from ngdiff.files import sha256_file
 from ngdiff.imports import source_files
 from ngdiff.paths import absolute_source
 from ngdiff.spec import parse_spec
-from ngdiff.training import UnlearnConfig
+from ngdiff.training.unlearn_arguments import UnlearnArguments
 from ngdiff.weighting.torchjd import PREFIX
 
 
-def describe_own(config: UnlearnConfig) -> dict[str, dict[str, Any]]:
+def describe_own(config: UnlearnArguments) -> dict[str, dict[str, Any]]:
     """By option, for the manifest: weightings and objectives of own modules, and the answers that are taught.
 
     The texts of `--idk-file` are not in it, only their hash.

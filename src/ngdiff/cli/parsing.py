@@ -10,6 +10,7 @@ import copy
 import dataclasses
 import difflib
 import json
+import logging
 import re
 import sys
 import textwrap
@@ -164,6 +165,19 @@ class CommandParser:
             raise
         except (ValueError, TypeError) as error:  # how transformers refuses arguments
             raise InputError(f"ngdiff {self.command}: {error}") from error
+
+    def checked(self, kind: type, values: Mapping[str, Any], **more: Any) -> Any:
+        """As `build`, of arguments of a trainer that is made later, which repeats their warnings.
+
+        Raises:
+            InputError: as `build`.
+        """
+        before = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+        try:
+            return self.build(kind, values, **more)
+        finally:
+            logging.disable(before)
 
     def help(self, *, everything: bool = False) -> str:
         """The text of `--help`: our options, grouped; with the inherited ones where `everything` is asked for."""

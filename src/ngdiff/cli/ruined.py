@@ -3,9 +3,12 @@
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ngdiff.errors import RuinedModelError
-from ngdiff.training.outcome import Outcome
+
+if TYPE_CHECKING:
+    from ngdiff.training.outcome import Outcome
 
 # Folder in the output folder.
 RUINED = "ruined"
@@ -23,7 +26,7 @@ def drop_ruined(output: Path) -> None:
         shutil.rmtree(output / RUINED)
 
 
-def ruined_error(output: Path, outcome: Outcome, option: str) -> RuinedModelError:
+def ruined_error(output: Path, outcome: "Outcome", option: str) -> RuinedModelError:
     """What ends the command: why the model is ruined, where it is, what may help.
 
     Args:

@@ -15,7 +15,6 @@ from ngdiff.cli.task import task_of
 from ngdiff.cli.tasks import TASKS
 from ngdiff.errors import InputError
 from ngdiff.sweep import Job, axes_that_matter, name_of, points_of
-from ngdiff.training import UnlearnConfig
 
 # What a sweep decides itself.
 _OF_THE_SWEEP = ("output", "output_dir", "overwrite", "resume", "dry_run")
@@ -130,7 +129,7 @@ class _Plan:
         with _named(run.name):
             values = kind.parser.parse([*as_words(run.words), f"--output={output}"]) or {}
             run.options = kind.accepted(values)
-            config = kind.parser.build(UnlearnConfig, values, output_dir=str(output))
+            config = kind.trainer_config(values, output)
             evaluation = shlex.split(kind(run.options, config).evaluation())[2:]
             for role in ("forget", "retain", "holdout"):
                 self._read(run.options, role)
@@ -187,7 +186,7 @@ class _Plan:
             values = kind.parser.parse([*job.words, f"--output={output}"]) or {}
             options = kind.accepted(values)
             self._read(options, "train")
-            return kind(options, kind.arguments(values, output))
+            return kind(options, kind.trainer_config(values, output))
 
     def _evaluations(
         self, name: str, runs: Sequence[_Run], models: Sequence[list[str] | None], makers: Sequence[Job | None]

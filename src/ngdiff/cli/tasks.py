@@ -1,9 +1,13 @@
-"""What each command does for each kind of model and rows: `TASKS`."""
+"""What each command does for each kind of model and rows: `TASKS`.
+
+Options, arguments of the trainer, rows and places are checked before torch is imported, which takes seconds: the
+modules of the kinds import what needs it where they use it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ngdiff.cli.earlier import EarlierRequests
 from ngdiff.cli.image_evaluation import ImageEvaluation
@@ -13,11 +17,13 @@ from ngdiff.cli.parsing import CommandParser
 from ngdiff.cli.text_evaluation import TextEvaluation
 from ngdiff.cli.text_finetuning import TextFinetuning
 from ngdiff.cli.text_unlearning import TextUnlearning
-from ngdiff.evaluation import EvaluationResult
-from ngdiff.evaluation.processes import Processes
-from ngdiff.evaluation.work import Work
-from ngdiff.training import UnlearnTrainer
-from ngdiff.training.finetune import FinetuneResult
+
+if TYPE_CHECKING:
+    from ngdiff.evaluation import EvaluationResult
+    from ngdiff.evaluation.processes import Processes
+    from ngdiff.evaluation.work import Work
+    from ngdiff.training import UnlearnConfig, UnlearnTrainer
+    from ngdiff.training.finetune import FinetuneResult
 
 
 class Material(Protocol):
@@ -25,12 +31,14 @@ class Material(Protocol):
 
     Attributes:
         parser: Option groups and help of the command.
+        config: The arguments of the trainer that it was made of.
         inputs: Models and data sets as typed, which `--overwrite` must not delete.
         data, model_files, template, template_text: For the manifest; after `read`.
         companion: What is saved beside the model, such as a tokenizer; after `read`.
     """
 
     parser: CommandParser
+    config: Any
     inputs: list[str | Path]
     data: dict[str, dict[str, Any]]
     model_files: dict[str, Any]
@@ -49,12 +57,38 @@ class Material(Protocol):
     def __init__(self, options: Any, config: Any) -> None: ...
 
     @classmethod
+    def arguments(cls, values: Mapping[str, Any], output: Path) -> Any:
+        """The arguments of the trainer, as far as they can be made and checked without torch.
+
+        Args:
+            values: From the parser.
+            output: Where checkpoints go.
+
+        Raises:
+            InputError: arguments that cannot be used.
+        """
+        ...
+
+    @classmethod
+    def trainer_config(cls, values: Mapping[str, Any], output: Path) -> Any:
+        """As `arguments`, for the trainer."""
+        ...
+
+    def open_inputs(self) -> None:
+        """Read and check what needs no torch: rows of text; of images and models whether they are there.
+
+        Raises:
+            InputError: data that cannot be used.
+        """
+        ...
+
+    @classmethod
     def accepted(cls, values: Mapping[str, Any]) -> Any:
         """The options that are not arguments of the trainer; None where nothing is left to do."""
         ...
 
     def read(self) -> None:
-        """Read and check the data, once.
+        """Read and check the rest of the data; once, after `open_inputs`.
 
         Raises:
             InputError: data that cannot be used.
@@ -73,7 +107,7 @@ class Unlearning(Material, Protocol):
     any_number_of_processes: bool
     earlier: EarlierRequests
 
-    def trainer(self, output: Path) -> UnlearnTrainer:
+    def trainer(self, output: Path, config: "UnlearnConfig") -> "UnlearnTrainer":
         """Load the model; the trainer with model, sets and task."""
         ...
 
@@ -91,16 +125,6 @@ class Finetuning(Material, Protocol):
 
     model: Any
 
-    @classmethod
-    def arguments(cls, values: Mapping[str, Any], output: Path) -> Any:
-        """The arguments of the trainer.
-
-        Args:
-            values: From the parser.
-            output: Where checkpoints go.
-        """
-        ...
-
     def load(self, output: Path) -> None:
         """Load the model, or make one."""
         ...
@@ -109,8 +133,8 @@ class Finetuning(Material, Protocol):
         """Write what belongs beside the model from the start: the folder is there."""
         ...
 
-    def train(self, **options: Any) -> FinetuneResult:
-        """Train the model in place; options are callbacks, resume and stop_request."""
+    def train(self, config: Any, **options: Any) -> "FinetuneResult":
+        """Train the model in place; config is of `trainer_config`, options are callbacks, resume and stop_request."""
         ...
 
 
@@ -145,8 +169,16 @@ class Evaluation(Protocol):
         """The options."""
         ...
 
+    def open_inputs(self) -> None:
+        """As of `Material`.
+
+        Raises:
+            InputError: data that cannot be used.
+        """
+        ...
+
     def read(self) -> None:
-        """Read and check the data, once.
+        """Read and check the rest of the data; once, after `open_inputs`.
 
         Raises:
             InputError: data that cannot be used.
@@ -161,11 +193,11 @@ class Evaluation(Protocol):
         """For the manifest."""
         ...
 
-    def load(self, processes: Processes) -> None:
+    def load(self, processes: "Processes") -> None:
         """Load the model; whatever can be checked before the first prediction is."""
         ...
 
-    def result(self, work: Work) -> EvaluationResult:
+    def result(self, work: "Work") -> "EvaluationResult":
         """Predict, and score in the process that leads."""
         ...
 

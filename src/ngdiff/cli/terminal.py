@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+_hidden = False
+
 
 @contextmanager
 def loading_bars_on_a_terminal_only() -> Iterator[None]:
@@ -12,16 +14,27 @@ def loading_bars_on_a_terminal_only() -> Iterator[None]:
 
     The bars of runs and evaluations stay: they tell how far hours of work have come, also in a log file.
     """
-    from transformers.utils import logging
-
-    if sys.stderr.isatty() or not logging.is_progress_bar_enabled():
-        yield
-        return
-    logging.disable_progress_bar()
+    global _hidden
+    if "transformers" in sys.modules:  # else `hide_loading_bars` follows its import
+        hide_loading_bars()
     try:
         yield
     finally:
-        logging.enable_progress_bar()
+        if _hidden:
+            from transformers.utils import logging
+
+            logging.enable_progress_bar()
+            _hidden = False
+
+
+def hide_loading_bars() -> None:
+    """Hide them where no person may watch them; for whoever imports transformers within."""
+    global _hidden
+    from transformers.utils import logging
+
+    if not sys.stderr.isatty() and logging.is_progress_bar_enabled():
+        logging.disable_progress_bar()
+        _hidden = True
 
 
 def end_progress_bars() -> None:

@@ -3,31 +3,29 @@
 import gc
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from ngdiff.cli.inputs import described_model, inputs_of
-from ngdiff.cli.options import SetOptions, read_sets
+from ngdiff.cli.loading import say_loading
+from ngdiff.cli.options import SetOptions, check_places, read_sets
 from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.require import JudgeOptions
 from ngdiff.cli.task import TaskOptions
 from ngdiff.cli.text_model import TextModelOptions
-from ngdiff.data import EvaluationSet, Template, benchmark_sets
+from ngdiff.data import EvaluationSet, Row, Template, benchmark_sets
 from ngdiff.errors import InputError
-from ngdiff.evaluation import EvaluationResult
-from ngdiff.evaluation.evaluate import as_sets, limits_of
-from ngdiff.evaluation.lm_harness import check_harness_tasks, parse_harness_arguments, run_harness
-from ngdiff.evaluation.plan import make_plan
-from ngdiff.evaluation.predict import add_base_model, check_budget, predict_plan
-from ngdiff.evaluation.processes import Processes, launched_as_several
-from ngdiff.evaluation.prompts import Generator
-from ngdiff.evaluation.vllm import check_vllm, vllm_generator
-from ngdiff.evaluation.work import Work
+from ngdiff.evaluation.lm_harness import check_harness_tasks, parse_harness_arguments
+from ngdiff.evaluation.processes import launched_as_several
 from ngdiff.manifest import describe_data
-from ngdiff.modeling import adapter_base, load_model
+from ngdiff.modeling import adapter_base
 from ngdiff.ranges import COUNT, Range
+
+if TYPE_CHECKING:
+    from ngdiff.evaluation import EvaluationResult
+    from ngdiff.evaluation.processes import Processes
+    from ngdiff.evaluation.prompts import Generator
+    from ngdiff.evaluation.work import Work
 
 
 @dataclass
@@ -139,9 +137,16 @@ class TextEvaluation:
         sources = (options.forget, options.retain, options.holdout, options.benchmark, options.chat_template)
         self.inputs = inputs_of(options.model, *sources) + list(base)
 
+    def open_inputs(self) -> None:
+        """The user's own rows."""
+        self._own = read_sets(self.options)
+        if not self._own and self.options.benchmark is None and self.options.lm_eval is None:
+            raise InputError("ngdiff evaluate needs rows: --forget, --retain, --holdout or --benchmark")
+        check_places(self.options.model, self.options.base_model)
+
     def read(self) -> None:
-        """Rows, tokenizers and templates."""
-        self.sets = _sets(self.options)
+        """The benchmark's rows, tokenizers and templates."""
+        self.sets = _sets(self.options, self._own)
         self._tokenizer, self._template = self._with_template(self.options.model)
         base = self.options.base_model
         self._base = None if base is None else self._with_template(base)
@@ -167,8 +172,11 @@ class TextEvaluation:
             described["base_model"] = described_model(self.options.base_model)
         return described
 
-    def load(self, processes: Processes) -> None:
+    def load(self, processes: "Processes") -> None:
         """The model; every check of rows and lengths."""
+        from ngdiff.evaluation.evaluate import limits_of
+        from ngdiff.evaluation.plan import make_plan
+
         options = self.options
         self._device = processes.device
         self._model = self._load(options.model)
@@ -177,8 +185,15 @@ class TextEvaluation:
         )
         self._plan = make_plan(self.sets, self._tokenizer, self._template, limits, lowercase=options.lowercase)
 
-    def result(self, work: Work) -> EvaluationResult:
+    def result(self, work: "Work") -> "EvaluationResult":
         """Records and their metrics."""
+        import torch
+
+        from ngdiff.evaluation import EvaluationResult
+        from ngdiff.evaluation.evaluate import limits_of
+        from ngdiff.evaluation.lm_harness import run_harness
+        from ngdiff.evaluation.predict import add_base_model, predict_plan
+
         options, plan, budget = self.options, self._plan, self.options.tokens_per_batch
         records = predict_plan(
             self._model,
@@ -203,14 +218,21 @@ class TextEvaluation:
         return EvaluationResult.of(records, numbers) if work.processes.is_main else EvaluationResult({}, records)
 
     def _load(self, name: str) -> Any:
+        from ngdiff.modeling import load_model
+
+        say_loading(f"the model {name}")
         model: Any = load_model(name, dtype=self.options.dtype, trust_remote_code=self.options.trust_remote_code)
         return model.to(self._device)
 
-    def _generator(self) -> Generator | None:
+    def _generator(self) -> "Generator | None":
         """None: the model itself."""
         options, model = self.options, self._model
         if options.generator == "transformers":
             return None
+
+        import torch
+
+        from ngdiff.evaluation.vllm import vllm_generator
 
         def make_room() -> None:
             model.to("cpu")
@@ -224,7 +246,6 @@ class TextEvaluation:
 
 def _check(options: TextEvaluateOptions) -> dict[str, Any] | None:
     """Options that contradict each other or lack a package; the arguments of the harness."""
-    check_budget(options.tokens_per_batch)
     _prompt_tokens(options.prompt_tokens)
     if options.resume and options.output is None:
         raise InputError("--resume needs --output: the folder of the evaluation that was killed")
@@ -235,6 +256,8 @@ def _check(options: TextEvaluateOptions) -> dict[str, Any] | None:
         if given and launched_as_several():
             raise InputError(f"{name} runs in one process; evaluate in several without it")
     if options.generator == "vllm":
+        from ngdiff.evaluation.vllm import check_vllm
+
         check_vllm()
         if options.lm_eval is not None:
             raise InputError("--generator vllm and --lm-eval would share a GPU; evaluate twice, once with each")
@@ -255,13 +278,14 @@ def _prompt_tokens(text: str) -> int | None:
     return int(text)
 
 
-def _sets(options: TextEvaluateOptions) -> dict[str, EvaluationSet]:
+def _sets(options: TextEvaluateOptions, own: dict[str, list[Row]]) -> dict[str, EvaluationSet]:
     """Own sets and those of the benchmark, as far as they are wanted.
 
     Raises:
         InputError: none at all, one that is given twice, rows in two of them, or a wanted one that is not there.
     """
-    own = read_sets(options)
+    from ngdiff.evaluation.evaluate import as_sets
+
     found: dict[str, EvaluationSet] = {}
     if options.benchmark is not None:
         found = benchmark_sets(options.benchmark, split=options.split, rows=options.benchmark_rows)
@@ -279,8 +303,6 @@ def _sets(options: TextEvaluateOptions) -> dict[str, EvaluationSet]:
             raise InputError(f"--sets {name}: there is no such set here; there are {', '.join(found) or 'none'}")
     if options.sets is not None:
         found = {name: part for name, part in found.items() if name in options.sets}
-    if not found and options.lm_eval is None:
-        raise InputError("ngdiff evaluate needs rows: --forget, --retain, --holdout or --benchmark")
     if not options.generate:
         found = {name: replace(part, generate=False) for name, part in found.items()}
     return as_sets(found) if found else {}

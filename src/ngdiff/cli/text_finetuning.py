@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
-
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Any, cast
 
 from ngdiff.cli.adapters import check_adapter_options, prepared
 from ngdiff.cli.inputs import described_model, inputs_of
-from ngdiff.cli.options import LoraOptions, TrainingOutputOptions
+from ngdiff.cli.options import LoraOptions, TrainingOutputOptions, check_places
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first
 from ngdiff.cli.reading import ReadOptions
@@ -18,19 +16,15 @@ from ngdiff.cli.text_model import TextModelOptions
 from ngdiff.errors import InputError
 from ngdiff.files import sha256_file
 from ngdiff.manifest import describe_data, describe_model
-from ngdiff.modeling import (
-    SHAPES,
-    add_adapter,
-    build_model,
-    check_savable,
-    is_shape,
-    load_model,
-    load_tokenizer,
-    train_tokenizer,
-)
+from ngdiff.modeling import SHAPES, is_shape
 from ngdiff.paths import absolute_source
 from ngdiff.ranges import Range
-from ngdiff.training.finetune import FinetuneConfig, FinetuneResult, finetune
+from ngdiff.training.finetune_arguments import FinetuneArguments
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from ngdiff.training.finetune import FinetuneConfig, FinetuneResult
 
 
 @dataclass
@@ -69,7 +63,7 @@ class TextFinetuning:
             "data": TrainOptions,
             "output": TrainingOutputOptions,
             "adapter": LoraOptions,
-            "training": FinetuneConfig,
+            "training": FinetuneArguments,
         },
         required=("model", "train", "output"),
     )
@@ -81,17 +75,25 @@ class TextFinetuning:
         return options
 
     @classmethod
-    def arguments(cls, values: Mapping[str, Any], output: Path) -> FinetuneConfig:
+    def arguments(cls, values: Mapping[str, Any], output: Path) -> FinetuneArguments:
+        """The arguments of the trainer, checked without torch."""
+        arguments: FinetuneArguments = cls.parser.checked(FinetuneArguments, values, output_dir=str(output))
+        return arguments
+
+    @classmethod
+    def trainer_config(cls, values: Mapping[str, Any], output: Path) -> "FinetuneConfig":
         """The arguments of the trainer."""
+        from ngdiff.training.finetune import FinetuneConfig
+
         config: FinetuneConfig = cls.parser.build(FinetuneConfig, values, output_dir=str(output))
         return config
 
-    def __init__(self, options: TextFinetuneOptions, config: FinetuneConfig) -> None:
+    def __init__(self, options: TextFinetuneOptions, config: FinetuneArguments) -> None:
         self.options, self.config = options, config
-        self.peft_config = options.peft_config()
+        options.check_adapter()
         self.fresh = is_shape(options.model)
         check_adapter_options(options.model, options)
-        if self.fresh and self.peft_config is not None:
+        if self.fresh and options.lora_rank:
             raise InputError(
                 f"--lora-rank {options.lora_rank} with --model {options.model}: an adapter is of no use without its "
                 "base, and the random weights of a shape are not kept; train all weights, or an adapter of a trained "
@@ -101,10 +103,16 @@ class TextFinetuning:
             raise InputError(f"--tokenizer is for shapes with random weights; {options.model} has its own")
         self.inputs = inputs_of(options.model, options.train, options.tokenizer, options.chat_template)
 
+    def open_inputs(self) -> None:
+        """The rows."""
+        self._rows = self.options.read("train", self.options.train)
+        check_places(self.options.model, self.options.tokenizer)
+
     def read(self) -> None:
-        """Rows, tokenizer and template."""
+        """Tokenizer and template."""
+        from ngdiff.modeling import load_tokenizer, train_tokenizer
+
         options = self.options
-        self._rows = options.read("train", options.train)
         self.companion: PreTrainedTokenizerBase
         if self.fresh and options.tokenizer is None:
             texts = [text for row in self._rows for text in (row.prompt, row.answer)]
@@ -123,6 +131,8 @@ class TextFinetuning:
 
     def load(self, output: Path) -> None:
         """The model, with its adapter if there is one."""
+        from ngdiff.modeling import add_adapter, build_model, check_savable, load_model
+
         options = self.options
         model: Any  # or a PEFT model around one
         if self.fresh:
@@ -131,18 +141,20 @@ class TextFinetuning:
             model = load_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
         check_savable(model, self.companion)
         model, self._merged_base = prepared(model, options, output)
-        if self.peft_config is not None:
-            model = add_adapter(model, self.peft_config, seed=self.config.seed)
-        self.model = cast(PreTrainedModel, model)
+        if (peft_config := options.peft_config()) is not None:
+            model = add_adapter(model, peft_config, seed=self.config.seed)
+        self.model = cast("PreTrainedModel", model)
 
     def begun(self) -> None:
         """The folder is there: write the base of a new adapter."""
         if self._merged_base is not None and is_first():
             self._merged_base.write(self.companion)
 
-    def train(self, **options: Any) -> FinetuneResult:
+    def train(self, config: "FinetuneConfig", **options: Any) -> "FinetuneResult":
         """Train; options as of `ngdiff.training.finetune.finetune`."""
-        return finetune(self.model, self.companion, self._rows, self._template, self.config, **options)
+        from ngdiff.training.finetune import finetune
+
+        return finetune(self.model, self.companion, self._rows, self._template, config, **options)
 
 
 def _describe_shape(options: TextFinetuneOptions) -> dict[str, Any]:

@@ -4,16 +4,13 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from ngdiff.cli.adapters import check_adapter_options, prepared
-from ngdiff.cli.at_begin import AtBegin
 from ngdiff.cli.dry_run import DryRunOptions, dry_run
 from ngdiff.cli.earlier import AfterOptions, EarlierRequests
 from ngdiff.cli.inputs import described_model, inputs_of
-from ngdiff.cli.options import LoraOptions, SetOptions, TrainingOutputOptions, read_sets
+from ngdiff.cli.options import LoraOptions, SetOptions, TrainingOutputOptions, check_places, read_sets
 from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first
@@ -22,12 +19,15 @@ from ngdiff.cli.task import TaskOptions
 from ngdiff.cli.text_model import TextModelOptions
 from ngdiff.errors import InputError
 from ngdiff.manifest import describe_data
-from ngdiff.modeling import check_same_tokens, check_savable, load_model
-from ngdiff.tasks import TextTask
 from ngdiff.tasks.text_options import TextOptions
-from ngdiff.training import UnlearnConfig, UnlearnTrainer
 from ngdiff.training.autolr_options import AutoLROptions
 from ngdiff.training.gradient_options import GradientOptions
+from ngdiff.training.unlearn_arguments import UnlearnArguments
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ngdiff.training import UnlearnConfig, UnlearnTrainer
 
 
 @dataclass
@@ -74,7 +74,7 @@ class TextUnlearning:
             "requirements": RequireOptions,
             "adapter": LoraOptions,
             "estimate": DryRunOptions,
-            "method and training": UnlearnConfig,
+            "method and training": UnlearnArguments,
             "learning rate": AutoLROptions,
             "gradients": GradientOptions,
             "texts": TextOptions,
@@ -95,19 +95,39 @@ class TextUnlearning:
             raise InputError(f"--tokenizer {options.tokenizer} is for --dry-run; a model to unlearn has its own")
         return options
 
-    def __init__(self, options: TextUnlearnOptions, config: UnlearnConfig) -> None:
+    @classmethod
+    def arguments(cls, values: Mapping[str, Any], output: Path) -> UnlearnArguments:
+        """The arguments of the trainer, checked without torch."""
+        arguments: UnlearnArguments = cls.parser.checked(UnlearnArguments, values, output_dir=str(output))
+        return arguments
+
+    @classmethod
+    def trainer_config(cls, values: Mapping[str, Any], output: Path) -> "UnlearnConfig":
+        """The arguments of the trainer."""
+        from ngdiff.training import UnlearnConfig
+
+        config: UnlearnConfig = cls.parser.build(UnlearnConfig, values, output_dir=str(output))
+        return config
+
+    def __init__(self, options: TextUnlearnOptions, config: UnlearnArguments) -> None:
         self.options, self.config = options, config
-        self.peft_config = options.peft_config()
+        options.check_adapter()
         self.earlier = EarlierRequests(options.after)
         config.know(base_model=options.base_model is not None, holdout=options.holdout is not None)
         self.inputs = inputs_of(options.model, options.forget, options.retain, options.holdout, config.idk_file)
         self.inputs += [] if options.base_model is None else inputs_of(options.base_model)
         self.inputs += [*self.earlier.sources, *([options.chat_template] if options.chat_template else [])]
 
+    def open_inputs(self) -> None:
+        """The rows of all sets."""
+        self._rows = read_sets(self.options)
+        check_places(self.options.model, self.options.base_model)
+
     def read(self) -> None:
-        """Rows, tokenizer, template; no row is left in two sets."""
-        options = self.options
-        sets = read_sets(options)
+        """Tokenizer and template; no row is left in two sets."""
+        from ngdiff.modeling import check_same_tokens
+
+        options, sets = self.options, self._rows
         self.companion = options.tokenizer_of(options.model)
         rows = [row for part in sets.values() for row in part]
         self._template = options.template_for(self.config.template, self.companion, rows)
@@ -127,8 +147,13 @@ class TextUnlearning:
         if options.base_model is not None and is_first():
             self.model_files["base_model"] = described_model(options.base_model)
 
-    def trainer(self, output: Path) -> UnlearnTrainer:
+    def trainer(self, output: Path, config: "UnlearnConfig") -> "UnlearnTrainer":
         """The model, loaded, in its trainer."""
+        from ngdiff.cli.at_begin import AtBegin
+        from ngdiff.modeling import check_savable, load_model
+        from ngdiff.tasks import TextTask
+        from ngdiff.training import UnlearnTrainer
+
         options, tokenizer = self.options, self.companion
         model = load_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
         check_savable(model, tokenizer)
@@ -140,18 +165,20 @@ class TextUnlearning:
 
         return UnlearnTrainer(
             model,
-            self.config,
+            config,
             self._sets["forget"],
             self._sets["retain"],
             holdout_dataset=self._sets.get("holdout"),
             base_model=None if options.base_model is None else self._base_model,
             processing_class=tokenizer,
-            peft_config=self.peft_config,
-            task=TextTask(model, tokenizer, self.config, template=self._template),
+            peft_config=options.peft_config(),
+            task=TextTask(model, tokenizer, config, template=self._template),
             callbacks=[AtBegin(write_base)],
         )
 
-    def _base_model(self) -> nn.Module:
+    def _base_model(self) -> "nn.Module":
+        from ngdiff.modeling import load_model
+
         options = self.options
         base: nn.Module = load_model(
             str(options.base_model), dtype=options.dtype, trust_remote_code=options.trust_remote_code

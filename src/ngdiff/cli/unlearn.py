@@ -1,24 +1,24 @@
 """`ngdiff unlearn`."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from ngdiff.cli.earlier import with_model_of_after
+from ngdiff.cli.loading import load_torch, say_loading
 from ngdiff.cli.own_code import describe_own
 from ngdiff.cli.processes import say
 from ngdiff.cli.require import judge_losses, texts_of
 from ngdiff.cli.ruined import ruined_error
 from ngdiff.cli.run_folder import RunFolder
 from ngdiff.cli.task import task_of
-from ngdiff.cli.tasks import TASKS
-from ngdiff.cli.unlearn_run import losses_of, train
+from ngdiff.cli.tasks import TASKS, Unlearning
 from ngdiff.evidence.ledger import refuse_came_back, retest_table
-from ngdiff.evidence.requirements import parse_requirements
+from ngdiff.evidence.requirements import Requirement, parse_requirements
 from ngdiff.evidence.verdicts import refuse_unmet, verdict_table
 from ngdiff.files import without_nan
 from ngdiff.paths import user_path
-from ngdiff.speed.cpu.denormals import denormals_are_zero
-from ngdiff.training import UnlearnConfig
 
 
-@denormals_are_zero()  # before torch starts threads of its own
 def run(words: list[str]) -> None:
     """Run the command.
 
@@ -32,12 +32,30 @@ def run(words: list[str]) -> None:
     options = None if values is None else kind.accepted(values)
     if values is None or options is None:
         return
-    config: UnlearnConfig = kind.parser.build(
-        UnlearnConfig, values, output_dir=str(user_path(options.output, "--output"))
-    )
+    arguments = kind.arguments(values, user_path(options.output, "--output"))
     requirements = parse_requirements(options.require)
-    material = kind(options, config)
-    folder = RunFolder("unlearn", words, options, config, material.inputs)
+    material = kind(options, arguments)
+    folder = RunFolder("unlearn", words, options, arguments, material.inputs)
+    material.open_inputs()
+    load_torch()
+
+    from ngdiff.speed.cpu.denormals import denormals_are_zero
+
+    with denormals_are_zero():  # before torch starts threads of its own
+        _unlearn(material, values, options, folder, requirements)
+
+
+def _unlearn(
+    material: Unlearning,
+    values: Mapping[str, Any],
+    options: Any,
+    folder: RunFolder,
+    requirements: list[Requirement],
+) -> None:
+    """The run; its options and rows are checked, as far as that goes without torch."""
+    from ngdiff.cli.unlearn_run import losses_of, train
+
+    config = material.trainer_config(values, folder.path)
     material.read()
     with folder.describe(
         options,
@@ -45,14 +63,15 @@ def run(words: list[str]) -> None:
         model=material.model_files,
         template=material.template,
         template_text=material.template_text,
-        own=describe_own(config),
+        own=describe_own(material.config),
         after=material.earlier.chain,
         rows_per_step=config.rows_per_step if material.any_number_of_processes else None,
     ):
         if folder.is_done():
             return
         checkpoint = folder.checkpoint()
-        trainer = material.trainer(folder.path)
+        say_loading(f"the model {options.model}")
+        trainer = material.trainer(folder.path, config)
         folder.begin(
             processes=config.world_size,
             rows_per_step=config.rows_per_step,

@@ -8,11 +8,12 @@ unless most of their words are the same.
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
-
-from datasketch import MinHash, MinHashLSH
+from typing import TYPE_CHECKING, NamedTuple
 
 from ngdiff.data.rows import Row
+
+if TYPE_CHECKING:
+    from datasketch import MinHash
 
 # Default J of near-duplicates: chosen on TOFU (`benchmarks/near_duplicates.py`, docs/evidence.md).
 NEAR = 0.6
@@ -42,6 +43,8 @@ def near_duplicates(
     """
     one = [shingles(row) for row in first]
     other = one if second is None else [shingles(row) for row in second]
+    from datasketch import MinHashLSH  # brings scipy
+
     index = MinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS)
     for number, own in enumerate(one):
         index.insert(number, _hashed(own))
@@ -68,7 +71,9 @@ def _pieces(text: str) -> Iterator[str]:
         yield from (padded[at : at + _PIECE] for at in range(max(len(padded) - _PIECE + 1, 1)))
 
 
-def _hashed(pieces: frozenset[str]) -> MinHash:
+def _hashed(pieces: frozenset[str]) -> "MinHash":
+    from datasketch import MinHash
+
     found = MinHash(num_perm=_PERMUTATIONS)
     found.update_batch([piece.encode() for piece in sorted(pieces)])
     return found

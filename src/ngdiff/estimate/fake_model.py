@@ -12,9 +12,10 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from ngdiff.errors import InputError
 from ngdiff.modeling.adapter import add_adapter
+from ngdiff.modeling.build import read_config, read_shape
 from ngdiff.modeling.folders import adapter_base, local_folder
 from ngdiff.modeling.load import DTYPES
-from ngdiff.modeling.shapes import SHAPES, is_shape, read_config, read_shape
+from ngdiff.modeling.shapes import SHAPES, is_shape
 
 
 def fake_model(

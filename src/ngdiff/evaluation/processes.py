@@ -2,9 +2,10 @@
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class Processes:
 
     rank: int = 0
     size: int = 1
-    device: torch.device | None = None
+    device: "torch.device | None" = None
 
     @property
     def is_main(self) -> bool:
@@ -40,6 +41,8 @@ class Processes:
 def started_processes() -> Processes:
     """Join the other processes, if a launcher started several (WORLD_SIZE), and choose a device: this process's
     accelerator, or the CPU. Collective calls use gloo on CPUs and NCCL on GPUs, as accelerate chooses."""
+    import torch
+
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     if not launched_as_several():
         return Processes(device=accelerator or torch.device("cpu"))
@@ -58,6 +61,8 @@ def launched_as_several() -> bool:
 
 def leave() -> None:
     """End the communication; afterwards the processes run independently."""
+    import torch
+
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()

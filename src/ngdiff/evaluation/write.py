@@ -3,13 +3,16 @@
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ngdiff.errors import WriteError
-from ngdiff.evaluation.evaluate import EvaluationResult
 from ngdiff.files import write_json, write_text
 
+if TYPE_CHECKING:
+    from ngdiff.evaluation.evaluate import EvaluationResult
 
-def write_evaluation(result: EvaluationResult, output_dir: str | os.PathLike[str]) -> Path:
+
+def write_evaluation(result: "EvaluationResult", output_dir: str | os.PathLike[str]) -> Path:
     """Write `metrics.json` and `private/records_<set>.jsonl` below `output_dir`; returns the path of
     `metrics.json`.
 

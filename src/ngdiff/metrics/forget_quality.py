@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from scipy.stats import ks_2samp
-
 from ngdiff.errors import InputError
 from ngdiff.metrics.truth_ratio import log_truth_ratio
 
@@ -34,5 +32,7 @@ def forget_quality(unlearned: Sequence[Mapping[str, Any]], retrained: Sequence[M
     for name, records in samples.items():
         if not records:
             raise InputError(f"forget quality needs records of the {name} model's forget set, found none")
+    from scipy.stats import ks_2samp  # takes half a second
+
     result = ks_2samp(*([log_truth_ratio(record) for record in records] for records in samples.values()))
     return ForgetQuality(float(result.statistic), float(result.pvalue))

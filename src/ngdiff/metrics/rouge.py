@@ -5,9 +5,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from rouge_score.rouge_scorer import RougeScorer
-from rouge_score.tokenizers import DefaultTokenizer
-
 from ngdiff.errors import InputError
 from ngdiff.metrics.means import mean
 from ngdiff.metrics.words import Stems, UnicodeWords, Words
@@ -19,11 +16,17 @@ _STATISTICS = ("precision", "recall", "fmeasure")
 def _tokenizer(words: Words, stemmer: bool) -> Any:
     if words == "unicode":
         return UnicodeWords()
-    return Stems() if stemmer else DefaultTokenizer(use_stemmer=False)
+    if stemmer:
+        return Stems()
+    from rouge_score.tokenizers import DefaultTokenizer  # brings nltk, which takes a second
+
+    return DefaultTokenizer(use_stemmer=False)
 
 
 @functools.cache
-def _scorer(kind: str, words: Words, stemmer: bool) -> RougeScorer:
+def _scorer(kind: str, words: Words, stemmer: bool) -> Any:
+    from rouge_score.rouge_scorer import RougeScorer
+
     return RougeScorer([kind], tokenizer=_tokenizer(words, stemmer))
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import regex
-from rouge_score.tokenizers import DefaultTokenizer
 
 # Scripts without spaces between words.
 _UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
@@ -63,6 +62,8 @@ class Stems:
     """The words of `rouge_score` with its stemmer, and a cache of stems: stemming would take 70 % of the time."""
 
     def __init__(self) -> None:
+        from rouge_score.tokenizers import DefaultTokenizer  # brings nltk, which takes a second
+
         self._words = DefaultTokenizer(use_stemmer=False)
         self._stem = functools.lru_cache(maxsize=65536)(DefaultTokenizer(use_stemmer=True).tokenize)
 

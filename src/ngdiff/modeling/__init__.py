@@ -6,21 +6,16 @@ from ngdiff.lazy import make_lazy
 
 if TYPE_CHECKING:
     from ngdiff.modeling.adapter import add_adapter
+    from ngdiff.modeling.build import build_model, read_shape
     from ngdiff.modeling.folders import adapter_base
     from ngdiff.modeling.image_logits import image_logits
-    from ngdiff.modeling.image_models import (
-        IMAGE_SHAPES,
-        build_image_model,
-        class_names_of,
-        is_image_shape,
-        load_image_model,
-    )
+    from ngdiff.modeling.image_models import build_image_model, class_names_of, load_image_model
     from ngdiff.modeling.load import load_model, load_tokenizer
     from ngdiff.modeling.merge import MergedBase, merge_adapter
     from ngdiff.modeling.model_files import check_savable
     from ngdiff.modeling.same_tokens import check_same_tokens
     from ngdiff.modeling.save import save_model
-    from ngdiff.modeling.shapes import MODEL_SHAPES, SHAPES, build_model, is_shape, read_shape
+    from ngdiff.modeling.shapes import IMAGE_SHAPES, MODEL_SHAPES, SHAPES, is_image_shape, is_shape
     from ngdiff.modeling.tokenizer import train_tokenizer
     from ngdiff.modeling.vocabulary import check_tokens, check_vocabulary
 

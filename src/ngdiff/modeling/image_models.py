@@ -15,54 +15,13 @@ from transformers import (
 )
 
 from ngdiff.errors import InputError
+from ngdiff.modeling.build import read_config
 from ngdiff.modeling.cifar_resnet import CifarResNetConfig
 from ngdiff.modeling.folders import check_weights, is_adapter, local_folder
 from ngdiff.modeling.load import DTYPES
-from ngdiff.modeling.shapes import read_config
+from ngdiff.modeling.shapes import IMAGE_SHAPES
 
-# Name -> kind of config and its options; number and names of the classes come from the data.
-IMAGE_SHAPES: dict[str, tuple[type[PreTrainedConfig], dict[str, Any]]] = {
-    # 0.27 M parameters (He et al. 2016, Section 4.2, with projections as short cuts)
-    "resnet20-cifar": (
-        CifarResNetConfig,
-        {"embedding_size": 16, "hidden_sizes": [16, 32, 64], "depths": [3, 3, 3], "layer_type": "basic"},
-    ),
-    # 11 M parameters
-    "resnet18-cifar": (
-        CifarResNetConfig,
-        {"embedding_size": 64, "hidden_sizes": [64, 128, 256, 512], "depths": [2, 2, 2, 2], "layer_type": "basic"},
-    ),
-    # 24 M parameters: what the NGDiff paper's Table 4 is about
-    "resnet50-cifar": (
-        CifarResNetConfig,
-        {
-            "embedding_size": 64,
-            "hidden_sizes": [256, 512, 1024, 2048],
-            "depths": [3, 4, 6, 3],
-            "layer_type": "bottleneck",
-        },
-    ),
-    # 2.7 M parameters; its position embeddings are those of the size of the images
-    "vit-tiny": (
-        ViTConfig,
-        {
-            "hidden_size": 192,
-            "num_hidden_layers": 6,
-            "num_attention_heads": 3,
-            "intermediate_size": 768,
-            "patch_size": 4,
-        },
-    ),
-}
-
-
-def is_image_shape(name: str) -> bool:
-    """Whether `name` stands for an architecture without weights: a name of `IMAGE_SHAPES`, or a `.json` file.
-
-    >>> is_image_shape("resnet20-cifar"), is_image_shape("google/vit-base-patch16-224")
-    (True, False)
-    """
-    return name in IMAGE_SHAPES or name.endswith(".json")
+_KINDS: dict[str, type[PreTrainedConfig]] = {"cifar-resnet": CifarResNetConfig, "vit": ViTConfig}
 
 
 def build_image_model(
@@ -172,7 +131,7 @@ def _head_keys(model: PreTrainedModel) -> set[str]:
 def _read_shape(shape: str | Path) -> PreTrainedConfig:
     if str(shape) in IMAGE_SHAPES:
         kind, options = IMAGE_SHAPES[str(shape)]
-        return kind(**options)
+        return _KINDS[kind](**options)
     path = Path(shape)
     if not path.is_file():
         raise InputError(

@@ -5,8 +5,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scipy import stats
-
 from ngdiff.metrics import CONFIDENCE
 from ngdiff.scoring.compare import Comparison, Spread, compare
 from ngdiff.scoring.quantities import Metrics, Quantity, at, quantities, set_names
@@ -40,6 +38,8 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tu
     if n < 2:
         return mean, None
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    from scipy import stats  # takes half a second
+
     return mean, float(stats.t.ppf((1 + confidence) / 2, n - 1)) * deviation / math.sqrt(n)
 
 

@@ -10,14 +10,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
-
 from ngdiff.checksums import LIST, wrong_files
 from ngdiff.errors import InputError, WriteError
 from ngdiff.files import MANIFEST, MANIFEST_COPY, without_nan
-from ngdiff.modeling.save import is_failed_write
-from ngdiff.training.checkpoint_weights import CheckpointError
 
 logger = logging.getLogger(__name__)
 
@@ -30,16 +25,12 @@ REFERENCE, BASE_MODEL = "reference", "base_model"
 _STATE = "unlearning_state.json"
 _SCHEDULER = "scheduler.pt"
 _TRAINER_STATE = "trainer_state.json"
-_NAME = re.compile(rf"{PREFIX_CHECKPOINT_DIR}-[0-9]+")
+_PREFIX = "checkpoint"  # of the Trainer
+_NAME = re.compile(rf"{_PREFIX}-[0-9]+")
 
 
-def _on_the_host(storage: Any, place: str) -> Any:
-    return storage if place.startswith("cpu:") else None
-
-
-# Several processes on a CPU: accelerate calls the device of the first "cpu:0", transformers 5.17 asks for what it reads
-# of a checkpoint there, and torch knows "cpu" alone.
-torch.serialization.register_package(11, lambda storage: None, _on_the_host)
+class CheckpointError(OSError):
+    """A checkpoint could not be written, or does not hold what it should; earlier ones are untouched."""
 
 
 @dataclass
@@ -113,6 +104,8 @@ def saving_checkpoint(run_dir: str | Path, step: int, *, needed: Callable[[], in
     try:
         yield
     except Exception as error:
+        from ngdiff.modeling.save import is_failed_write
+
         # torch.save and collective calls raise RuntimeErrors of many texts.
         if not (is_failed_write(error) or isinstance(error, RuntimeError)):
             raise
@@ -130,12 +123,12 @@ def _reason(error: Exception) -> object:
 
 def checkpoint_folder(run_dir: str | Path, step: int) -> Path:
     """Folder of a step's checkpoint."""
-    return Path(run_dir, f"{PREFIX_CHECKPOINT_DIR}-{step}")
+    return Path(run_dir, f"{_PREFIX}-{step}")
 
 
 def checkpoints_of(run_dir: str | Path) -> list[Path]:
     """Folders of a run's checkpoints, whole or not, the newest first."""
-    found = (path for path in Path(run_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*") if path.is_dir())
+    found = (path for path in Path(run_dir).glob(f"{_PREFIX}-*") if path.is_dir())
     return sorted((path for path in found if _NAME.fullmatch(path.name)), key=_number, reverse=True)
 
 

@@ -19,10 +19,7 @@ from transformers import PreTrainedModel
 
 from ngdiff.core.shards import is_sharded
 from ngdiff.modeling.padding_row import restore_padding_row
-
-
-class CheckpointError(OSError):
-    """A checkpoint could not be written, or does not hold what it should; earlier ones are untouched."""
+from ngdiff.training.checkpoint import CheckpointError
 
 
 def load_weights(model: nn.Module, folder: str | Path) -> None:

@@ -26,6 +26,7 @@ from ngdiff.checksums import write_checksums, wrong_files
 from ngdiff.errors import InputError
 from ngdiff.training.base_model import check_base, note_base
 from ngdiff.training.checkpoint import (
+    CheckpointError,
     WholeCheckpoint,
     check_whole,
     checkpoint_folder,
@@ -34,13 +35,22 @@ from ngdiff.training.checkpoint import (
     remove_surplus,
     saving_checkpoint,
 )
-from ngdiff.training.checkpoint_weights import CheckpointError, load_weights
+from ngdiff.training.checkpoint_weights import load_weights
 from ngdiff.training.first_process import in_first_process
 from ngdiff.training.saving import SavingTrainer
 
 logger = logging.getLogger(__name__)
 
 _SHARDED_WEIGHTS = "pytorch_model_fsdp*"
+
+
+def _on_the_host(storage: Any, place: str) -> Any:
+    return storage if place.startswith("cpu:") else None
+
+
+# Several processes on a CPU: accelerate calls the device of the first "cpu:0", transformers 5.17 asks for what it reads
+# of a checkpoint there, and torch knows "cpu" alone.
+torch.serialization.register_package(11, lambda storage: None, _on_the_host)
 
 
 class CheckpointedTrainer(SavingTrainer):

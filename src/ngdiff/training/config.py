@@ -16,7 +16,7 @@ from ngdiff.training.unlearn_arguments import UnlearnArguments
 
 
 @dataclass
-class UnlearnConfig(UnlearnArguments, TrainingArguments):
+class UnlearnConfig(UnlearnArguments, TrainingArguments):  # type: ignore[misc]  # a rate may be a word
     """Arguments of `UnlearnTrainer`: those of `transformers.TrainingArguments` and our own.
 
     `UnlearnArguments` has the options and says which defaults differ from transformers', and why.

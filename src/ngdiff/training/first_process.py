@@ -3,9 +3,6 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
-
 from ngdiff.errors import InputError, RuinedModelError
 
 Answer = TypeVar("Answer")
@@ -17,6 +14,9 @@ def in_first_process(find: Callable[[], Answer]) -> Answer:
     Raises:
         InputError, RuinedModelError: `find` raised it in the first process; in all of them.
     """
+    from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list
+
     if PartialState().num_processes == 1:
         return find()
     found: list[Any] = [None, None]

@@ -1,0 +1,171 @@
+"""An audit, from its rows to its files."""
+
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ngdiff.audit import ATTACKS, Bed, Budget, NotApplicableError, OutOfTimeError, Variant, compared, run_attack
+from ngdiff.audit.compare import summary
+from ngdiff.cli.audit import AuditOptions
+from ngdiff.cli.audit_folder import FILE, AuditFolder
+from ngdiff.cli.audit_table import audit_table
+from ngdiff.cli.inputs import described_model
+from ngdiff.cli.loading import say_loading
+from ngdiff.cli.overlap import without_overlap
+from ngdiff.data import Row
+from ngdiff.errors import InputError
+from ngdiff.evaluation.processes import started_processes
+from ngdiff.manifest import describe_data
+from ngdiff.modeling import check_same_tokens, load_model, merge_adapter
+from ngdiff.scoring import read_sets as read_records
+
+logger = logging.getLogger(__name__)
+
+
+def audit(
+    options: AuditOptions,
+    attacks: Sequence[str],
+    models: Mapping[str, str],
+    folder: AuditFolder,
+    sets: dict[str, list[Row]],
+    paraphrased: list[Row],
+    before: Sequence[Path],
+) -> None:
+    """Attack the models and write what came back.
+
+    Args:
+        options: Of the command.
+        attacks: Names of those that are wanted.
+        models: By role, as typed.
+        folder: Checked.
+        sets: Rows by set.
+        paraphrased: The forget rows in other words; empty where there are none.
+        before: Files of records of the model before unlearning.
+
+    Raises:
+        InputError: rows or models that cannot be used; before any long work.
+    """
+    bed, data = _bed(options, sets, paraphrased)
+    then = _by_origin(read_records(before)) if before else None
+    for name in list(models.values())[1:]:
+        check_same_tokens(bed.tokenizer, name, trust_remote_code=options.trust_remote_code)
+    described = described_model(options.model) | options.chat_file()
+    if reference := next((role for role in models if role != "model"), None):
+        described[reference] = described_model(models[reference])
+    folder.begin(data=data, model=described, template=bed.template.name, seed=options.seed)
+    found, not_run = _attacked(attacks, models, bed, folder, options)
+    numbers = {
+        name: compared(
+            own["model"],
+            own.get(reference or ""),
+            before=then if ATTACKS[name].asks_as_usual else None,
+            confidence=options.confidence,
+            seed=options.seed,
+        )
+        for name, own in found.items()
+    }
+    result = {
+        "robustness": summary(numbers),
+        "reference": reference,
+        "rows": {name: len(getattr(bed, name)) for name in ("forget", "retain", "holdout")},
+        "confidence": options.confidence,
+        "seed": options.seed,
+        "attacks": numbers,
+        "not_run": {name: not_run[name] for name in ATTACKS if name in not_run},
+    }
+    folder.finish(result)
+    sys.stdout.write(f"{audit_table(result)}\nWritten to {folder.path / FILE}\n")
+
+
+def _bed(options: AuditOptions, sets: dict[str, list[Row]], paraphrased: list[Row]) -> tuple[Bed, dict[str, Any]]:
+    """Rows, tokenizer and template; what the manifest says of the rows."""
+    tokenizer = options.tokenizer_of(options.model)
+    template = options.template_for(options.template, tokenizer, [row for rows in sets.values() for row in rows])
+    sets = without_overlap(sets, tokenizer, template, drop=options.drop_overlap)
+    data = {name: describe_data(getattr(options, name), rows, options.reading(name)) for name, rows in sets.items()}
+    if options.paraphrased is not None:
+        _check_paraphrased(sets["forget"], paraphrased, options.paraphrased)
+        data["paraphrased"] = describe_data(options.paraphrased, paraphrased, options.reading("forget"))
+    bed = Bed(
+        tokenizer,
+        template,
+        **{name: _bare(rows) for name, rows in sets.items()},
+        paraphrased=_bare(paraphrased),
+        seed=options.seed,
+        max_length=options.max_length,
+        tokens_per_batch=options.tokens_per_batch,
+        show_progress=sys.stderr.isatty(),
+    )
+    return bed, data
+
+
+def _bare(rows: Sequence[Row]) -> list[Row]:
+    """Without other answers, which no attack asks for."""
+    return [replace(row, paraphrased_answer=None, perturbed_answers=()) for row in rows]
+
+
+def _check_paraphrased(forget: Sequence[Row], other: Sequence[Row], place: str) -> None:
+    if len(forget) != len(other):
+        raise InputError(
+            f"--paraphrased {place} has {len(other)} rows and --forget {len(forget)}; one for each is needed"
+        )
+    for row, asked in zip(forget, other, strict=True):
+        if row.answer.strip() != asked.answer.strip():
+            raise InputError(
+                f"--paraphrased {asked.origin}: its answer is not that of {row.origin}; only questions differ"
+            )
+
+
+def _by_origin(sets: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Mapping[str, Any]]:
+    if not sets.get("forget"):
+        raise InputError(
+            "--before holds no records of the set forget; evaluate the model before unlearning on --forget"
+        )
+    found = {str(record.get("origin")): record for record in sets["forget"]}
+    if len(found) < len(sets["forget"]):
+        raise InputError("--before: its forget records do not say which row each is of (origin); evaluate anew")
+    return found
+
+
+def _attacked(
+    attacks: Sequence[str], models: Mapping[str, str], bed: Bed, folder: AuditFolder, options: AuditOptions
+) -> tuple[dict[str, dict[str, dict[str, Variant]]], dict[str, str]]:
+    """By attack and role what came out; and why which attacks were not run."""
+    found: dict[str, dict[str, dict[str, Variant]]] = {}
+    not_run = {name: "not asked for (--attacks)" for name in ATTACKS if name not in attacks}
+    budget = Budget(options.minutes)
+    device = started_processes().device
+    loaded: dict[str, Any] = {}
+    for name in attacks:
+        own: dict[str, dict[str, Variant]] = {}
+        try:
+            for role, place in models.items():
+                forms = folder.kept(name, role)
+                if forms is None:
+                    if budget.is_spent:
+                        raise OutOfTimeError
+                    logger.info("%s: %s (%s)", name, ATTACKS[name].description, role.replace("_", "-"))
+                    if role not in loaded:
+                        loaded[role] = _loaded(place, options)
+                    model = loaded[role].to(device)
+                    forms = run_attack(ATTACKS[name], model, bed, budget)
+                    loaded[role] = model.to("cpu") if len(models) > 1 else model  # two need not fit at once
+                    folder.keep(name, role, forms)
+                own[role] = forms
+        except OutOfTimeError:
+            not_run[name] = f"the budget of --minutes {options.minutes:g} was spent"
+        except NotApplicableError as error:
+            not_run[name] = str(error)
+        else:
+            found[name] = own
+    return found, not_run
+
+
+def _loaded(name: str, options: AuditOptions) -> Any:
+    """A model; an adapter merged, as it would be to be compressed."""
+    say_loading(f"the model {name}")
+    model: Any = load_model(name, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
+    return merge_adapter(model) if hasattr(model, "peft_config") else model
