@@ -62,6 +62,7 @@ def test_links_lead_somewhere():
 
 
 def test_options_in_the_text_exist():
+    from ngdiff.cli.ask import PARSER as ASK
     from ngdiff.cli.audit import PARSER as AUDIT
     from ngdiff.cli.compare import PARSER as COMPARE
     from ngdiff.cli.score import PARSER as SCORE
@@ -74,6 +75,7 @@ def test_options_in_the_text_exist():
         AUDIT,
         SCORE,
         COMPARE,
+        ASK,
     )
     known = {f"--{name.replace('_', '-')}" for parser in parsers for name in parser._actions}
     known |= {"--config", "--nproc-per-node"}  # read before the others; torchrun's

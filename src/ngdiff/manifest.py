@@ -22,7 +22,7 @@ from ngdiff.paths import absolute_source, existing_path, is_pattern, matching_fi
 from ngdiff.secrets import is_secret, masked
 
 _PACKAGES = ("torch", "transformers", "accelerate", "datasets", "peft", "tokenizers", "numpy")
-_MODEL_FILES = (".safetensors", ".json", ".model", ".txt", ".jinja", ".py")
+_MODEL_FILES = (".safetensors", ".json", ".model", ".txt", ".jinja", ".py", ".gguf")
 _PLACES = ("origin", "document", "chunk")  # where a row came from and how it is learned, not what it is
 _OURS = (MANIFEST, "metrics.json")
 
@@ -139,7 +139,13 @@ def describe_data(
     described: dict[str, Any] = {}
     if source is not None:
         described = {"source": str(source), "files": _hashes(source), **_place(source)}
-    return described | {"rows": len(rows), "rows_sha256": _hash_rows(rows), **(reading or {}), **_chunks(rows)}
+    return described | {
+        "rows": len(rows),
+        "rows_sha256": _hash_rows(rows),
+        **(reading or {}),
+        **_chunks(rows),
+        **_kind(rows),
+    }
 
 
 def describe_model(name: str | Path, *, revision: str | None = None) -> dict[str, Any]:
@@ -171,6 +177,11 @@ def _hashes(source: str | Path) -> dict[str, str]:
     if is_pattern(source):
         return {file.relative_to(path).as_posix(): sha256_file(file) for file in matching_files(source)}
     return sha256_folder(path) if path.is_dir() else {path.name: sha256_file(path)}
+
+
+def _kind(rows: Sequence[Row]) -> dict[str, str]:
+    """What the rows are, which says how a template treats them."""
+    return {"kind": rows[0].kind} if rows else {}
 
 
 def _chunks(rows: Sequence[Row]) -> dict[str, int]:

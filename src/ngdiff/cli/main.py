@@ -27,6 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sweep": ("sweep", "unlearn with every combination of options, evaluate each, one table"),
     "ledger": ("ledger", "list the requests to forget that led to an output"),
     "verify": ("verify", "hash again all that a run read and wrote"),
+    "merge": ("merge", "merge an adapter into its base model: a whole model for other programs"),
+    "ask": ("ask", "ask a model; with --versus, two side by side"),
     "push": ("push", "upload a model and its card to the Hugging Face hub"),
     "methods": ("methods", "list every method, weighting, objective and optimizer"),
     "demo": ("demo", "the whole story on built-in data, in a minute or two"),

@@ -74,8 +74,10 @@ def _model_files(folder: Path) -> list[str]:
     manifest, fault = read_sealed(folder / MANIFEST)
     if fault:
         raise VerdictError(f"{folder / MANIFEST}: {fault}; nothing was uploaded", NOT_AS_WRITTEN)
-    if manifest["command"][1] not in ("unlearn", "finetune"):
-        raise InputError(f"{folder} is of ngdiff {manifest['command'][1]}; push takes what unlearn or finetune wrote")
+    if manifest["command"][1] not in ("unlearn", "finetune", "merge"):
+        raise InputError(
+            f"{folder} is of ngdiff {manifest['command'][1]}; push takes what unlearn, finetune or merge wrote"
+        )
     extra = manifest["extra"]
     if extra.get("finished") is not True:
         raise InputError(f"the run in {folder} has not ended; go on with --resume, then push")

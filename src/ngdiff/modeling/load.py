@@ -14,6 +14,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from ngdiff.errors import InputError
 from ngdiff.modeling.folders import adapter_base, check_weights, has_tokenizer, local_folder
 from ngdiff.modeling.generation_settings import keep_generation_settings
+from ngdiff.modeling.gguf_files import forget_quantisation, gguf_file
 from ngdiff.modeling.load_adapter import load_adapter
 from ngdiff.modeling.load_errors import LIBRARY_ERRORS, quantisation_of, quantised_refusal, reason_of
 from ngdiff.modeling.merge import merge_adapter
@@ -44,6 +45,9 @@ def load_tokenizer(name: str | Path, *, trust_remote_code: bool = False) -> PreT
     Raises:
         InputError: there is no such folder, it holds no tokenizer, or the tokenizer has no end token.
     """
+    packed = gguf_file(name)
+    if packed is not None:
+        return _tokenizer_in(name, packed, trust_remote_code)
     folder = local_folder(name)
     if folder is not None and not has_tokenizer(folder):
         base = adapter_base(folder)
@@ -57,6 +61,21 @@ def load_tokenizer(name: str | Path, *, trust_remote_code: bool = False) -> PreT
         tokenizer = AutoTokenizer.from_pretrained(folder or name, trust_remote_code=trust_remote_code)
     except Exception as error:  # what tokenizers raises for a file that it cannot use is of no narrower class
         raise InputError(_not_loaded(name, folder, "tokenizer", error)) from error
+    return _with_end(name, tokenizer)
+
+
+def _tokenizer_in(name: str | Path, packed: Path, trust_remote_code: bool) -> PreTrainedTokenizerBase:
+    """The tokenizer in a GGUF file."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            packed.parent, gguf_file=packed.name, trust_remote_code=trust_remote_code
+        )
+    except Exception as error:  # as above
+        raise InputError(f"Model {name}: no tokenizer can be made of this GGUF file: {reason_of(error)}") from error
+    return _with_end(name, tokenizer)
+
+
+def _with_end(name: str | Path, tokenizer: Any) -> PreTrainedTokenizerBase:
     if tokenizer.eos_token_id is None:
         raise InputError(
             f"Model {name}: its tokenizer has no end token, so answers would never end; set `eos_token` in "
@@ -64,7 +83,8 @@ def load_tokenizer(name: str | Path, *, trust_remote_code: bool = False) -> PreT
         )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
+    found: PreTrainedTokenizerBase = tokenizer
+    return found
 
 
 def load_model(
@@ -88,7 +108,8 @@ def load_model(
         if dtype not in DTYPES:
             raise InputError(f"dtype {dtype!r} is not known; use one of {', '.join(DTYPES)}.")
         dtype = DTYPES[dtype]
-    folder = local_folder(name)
+    packed = gguf_file(name)
+    folder = None if packed is not None else local_folder(name)
     if folder is not None:
         check_weights(folder)
         base = adapter_base(folder)
@@ -101,22 +122,28 @@ def load_model(
         check_model_files(folder, trust_remote_code=trust_remote_code)
     # Any: with `output_loading_info` a pair comes back, which the annotation of `from_pretrained` leaves out.
     load: Any = AutoModelForCausalLM.from_pretrained
+    source = {"use_safetensors": True} if packed is None else {"gguf_file": packed.name}
     try:
         with _without_report():
             model, info = load(
-                folder or name,
+                (folder or name) if packed is None else packed.parent,
                 dtype=dtype,
                 trust_remote_code=trust_remote_code,
-                use_safetensors=True,
+                **source,
                 ignore_mismatched_sizes=True,  # refused below, with their names
                 output_loading_info=True,
             )
     except LIBRARY_ERRORS as error:
+        if packed is not None:
+            raise InputError(f"Model {name}: the GGUF file cannot be used: {reason_of(error)}") from error
         method = quantisation_of(folder)
         if method is not None:
             raise InputError(quantised_refusal(name, method, error)) from error
         raise InputError(_not_loaded(name, folder, "model", error)) from error
     _check_loaded(name, info)
+    if packed is not None:
+        forget_quantisation(model)
+        model.name_or_path = str(packed)  # an adapter names it as its base
     keep_generation_settings(model)
     if folder is not None:
         restore_padding_row(model, folder)

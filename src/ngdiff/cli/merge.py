@@ -1,0 +1,131 @@
+"""`ngdiff merge`."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ngdiff import __version__
+from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.errors import InputError, VerdictError
+from ngdiff.evidence.seal import SEAL, read_sealed
+from ngdiff.exit_codes import NOT_AS_WRITTEN
+from ngdiff.files import MANIFEST, check_output, prepare_output, write_text
+from ngdiff.paths import user_path
+
+
+@dataclass
+class MergeOptions:
+    """Where the merged model goes."""
+
+    output: str = option(help="folder for the merged model", value="DIR")
+    overwrite: bool = option(False, help="replace what an earlier run wrote there")
+    dtype: str = option(
+        "auto", help="type of the weights: auto for that of the base model, float32, bfloat16, float16", value="TYPE"
+    )
+    trust_remote_code: bool = option(False, help="run Python code that comes with the model")
+
+
+PARSER = CommandParser(
+    "merge",
+    "Merge the adapter in the folder ADAPTER into its base model: a whole model that any program loads, in the type of "
+    "the base, with tokenizer, chat template, card and manifest. ngdiff ledger, verify and unlearn --after take it as "
+    "they take the adapter.",
+    {"output": MergeOptions},
+    required=("output",),
+    words="adapter",
+)
+
+
+def run(words: list[str]) -> None:
+    """Run the command.
+
+    Raises:
+        InputError: no adapter is there, a ruined one, or one that cannot be merged.
+        VerdictError: a file is not as the run wrote it.
+    """
+    values = PARSER.parse(words)
+    if values is None:
+        return
+    options: MergeOptions = PARSER.build(MergeOptions, values)
+    if len(values["adapter"]) != 1:
+        raise InputError(f"ngdiff merge takes one adapter, not {len(values['adapter'])}")
+    adapter = str(values["adapter"][0])
+    from ngdiff.cli.inputs import described_model, inputs_of
+    from ngdiff.modeling import adapter_base
+
+    if adapter_base(adapter) is None:
+        folder = user_path(adapter)
+        what = f"holds no adapter (adapter_config.json), {_what(folder)}" if folder.is_dir() else "is no folder here"
+        raise InputError(f"{adapter} {what}")
+    manifest = _manifest_of(user_path(adapter))
+    check_output(options.output, overwrite=options.overwrite, resumable=False, inputs=inputs_of(adapter))
+    _merge(words, adapter, options, manifest, described_model(adapter))
+    sys.stdout.write(f"The merged model is in {options.output}\n")
+
+
+def _what(folder: Path) -> str:
+    return "but a whole model: nothing to merge" if (folder / "config.json").is_file() else "and no model either"
+
+
+def _manifest_of(folder: Path) -> dict[str, Any] | None:
+    """Of the run that wrote the adapter; None for an adapter of another program."""
+    if not (folder / MANIFEST).is_file():
+        return None
+    from ngdiff.evidence.verify import outputs_of
+
+    manifest, fault = read_sealed(folder / MANIFEST)
+    if fault:
+        raise VerdictError(f"{folder / MANIFEST}: {fault}; nothing was merged", NOT_AS_WRITTEN)
+    if manifest["extra"].get("finished") is not True:
+        raise InputError(f"the run in {folder} has not ended; go on with --resume, then merge")
+    if ruined := manifest["extra"].get("ruined"):
+        raise InputError(f"the model of {folder} is ruined, and nothing was merged: {ruined}")
+    if faults := outputs_of(folder, manifest).faults:
+        raise VerdictError(
+            f"{folder} is not as its run wrote it, and nothing was merged: {'; '.join(faults)}", NOT_AS_WRITTEN
+        )
+    return manifest
+
+
+def _merge(
+    words: list[str],
+    adapter: str,
+    options: MergeOptions,
+    before: Mapping[str, Any] | None,
+    described: Mapping[str, Any],
+) -> None:
+    from ngdiff.evidence.read_run import read_run
+    from ngdiff.manifest import now, write_manifest
+    from ngdiff.modeling import load_model, load_tokenizer, merge_adapter, save_model
+
+    tokenizer = load_tokenizer(adapter, trust_remote_code=options.trust_remote_code)
+    model: Any = load_model(adapter, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
+    merged = merge_adapter(model)
+    output = user_path(options.output, "--output")
+    prepare_output(options.output, overwrite=options.overwrite, inputs=[adapter])
+    known = before or {}
+    content: dict[str, Any] = {
+        "command": ["ngdiff", "merge", *words],
+        "config": {"adapter": adapter, "dtype": options.dtype, "trust_remote_code": options.trust_remote_code},
+        "data": known.get("data", {}),
+        "model": described,
+        "template": known.get("template"),
+        "template_text": known.get("template_text"),
+        "seed": known.get("seed", 0),
+        "begun": now(),
+        "own": known.get("own"),
+        "after": known.get("after"),
+    }
+    extra = dict(known.get("extra", {}))
+    if before is not None:
+        extra["merged"] = {"place": str(user_path(adapter).absolute()), SEAL: before[SEAL]}
+    write_manifest(output, **content, extra={**extra, "finished": False})
+    outputs = save_model(merged, tokenizer, output)
+    if before is not None:
+        from ngdiff.report.card import CARD, model_card
+
+        write_text(output / CARD, model_card(output.name, outputs, read_run(adapter)[0], before, __version__))
+        outputs = [*outputs, CARD]
+    write_manifest(output, **content, extra={**extra, "finished": True}, outputs=outputs)
