@@ -1,5 +1,6 @@
 """What each attack finds, on models that are known to hold the rows, to hide them, or never to have seen them."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -136,9 +137,11 @@ def test_finished_attacks_read_back_as_they_were(bed, reciter, tmp_path):
     keep(tmp_path / "prefix.model.json", forms)
     assert kept(tmp_path / "prefix.model.json") == {n: replace(v, records=list(v.records)) for n, v in forms.items()}
     assert kept(tmp_path / "other.json") is None
-    (tmp_path / "prefix.model.json").write_text('{"a": 1}')
-    with pytest.raises(InputError, match="is damaged"):
-        kept(tmp_path / "prefix.model.json")
+    whole = json.loads((tmp_path / "prefix.model.json").read_text())
+    for forms in ({"a": 1}, {**whole["forms"], "another": {"leaks": {}, "shown": {}, "records": []}}):
+        (tmp_path / "prefix.model.json").write_text(json.dumps({**whole, "forms": forms}))
+        with pytest.raises(InputError, match="is damaged"):
+            kept(tmp_path / "prefix.model.json")
 
 
 def test_d_under_attack_is_1_for_the_model_before_and_0_for_the_reference(bed, reciter):

@@ -41,7 +41,7 @@ def test_a_model_beside_itself_brings_nothing_back_and_no_text_leaves_the_privat
     assert not any(answer in text + out for answer in answers)
     private = tmp_path / "a" / "private"
     assert private.stat().st_mode & 0o777 == 0o700
-    forms = json.loads((private / "quantise.model.json").read_text()).values()
+    forms = json.loads((private / "quantise.model.json").read_text())["forms"].values()
     assert [[record["reference"] for record in form["records"]] for form in forms] == [answers] * 2
     manifest = json.loads((tmp_path / "a" / "manifest.json").read_text())
     assert {"audit.json", "private/prefix.retrained.json"} <= manifest["outputs"].keys()

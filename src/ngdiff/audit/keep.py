@@ -1,8 +1,10 @@
 """Results of finished attacks on disk, for `--resume`. They contain texts and belong in `private/`."""
 
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ngdiff.audit.base import Variant
 from ngdiff.errors import InputError
@@ -23,7 +25,8 @@ def keep(path: Path, forms: Mapping[str, Variant]) -> None:
         }
         for name, own in forms.items()
     }
-    write_text(path, json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n", private=True)
+    text = json.dumps({"forms": content, "crc32": _checksum(content)}, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n", private=True)
 
 
 def kept(path: Path) -> dict[str, Variant] | None:
@@ -36,13 +39,20 @@ def kept(path: Path) -> dict[str, Variant] | None:
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        forms = content["forms"]
+        if content["crc32"] != _checksum(forms):
+            raise ValueError("another checksum")
         return {
             name: Variant(
                 {key: [float("nan") if x is None else x for x in values] for key, values in own["leaks"].items()},
                 own["shown"],
                 own["records"],
             )
-            for name, own in content.items()
+            for name, own in forms.items()
         }
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged; delete it, and --resume runs its attack again") from error
+
+
+def _checksum(forms: Any) -> int:
+    return zlib.crc32(json.dumps(forms, allow_nan=False).encode())

@@ -7,7 +7,7 @@ from typing import Any
 from ngdiff.cli.evaluation_folder import EvaluationFolder
 from ngdiff.cli.loading import load_torch
 from ngdiff.cli.processes import say
-from ngdiff.cli.require import Judge, metrics_before, texts_of
+from ngdiff.cli.require import Judge, metrics_before, rows_before, texts_of
 from ngdiff.cli.task import task_of
 from ngdiff.cli.tasks import TASKS
 from ngdiff.evidence.verdicts import refuse_unmet, verdict_table
@@ -36,6 +36,9 @@ def run(words: list[str]) -> None:
     from ngdiff.evaluation.work import Work
 
     evaluation.read()
+    if options.task == "text" and (then := rows_before(options.before)):
+        hashes = {name: rows["rows_sha256"] for name, rows in evaluation.data().items()}
+        judge.refuse_other_rows([name for name in hashes.keys() & then if hashes[name] != then[name]["rows_sha256"]])
     processes = started_processes()
     metrics = processes.broadcast(folder.finished() if processes.is_main else None)
     if metrics is None:

@@ -1,19 +1,28 @@
 """`--require`: bounds that are set before anything is measured."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ngdiff.cli.parsing import option
 from ngdiff.errors import InputError
-from ngdiff.evidence.requirements import LOSSES, Requirement, Verdict, judge, numbers_of_metrics, parse_requirements
+from ngdiff.evidence.requirements import (
+    ALIASES,
+    LOSSES,
+    Requirement,
+    Verdict,
+    judge,
+    numbers_of_metrics,
+    parse_requirements,
+)
 from ngdiff.evidence.seal import read_sealed
 from ngdiff.evidence.verdicts import read_verdicts, refuse_unmet, verdict_table
 from ngdiff.files import MANIFEST
 from ngdiff.paths import user_path
 from ngdiff.scoring import read_runs
+from ngdiff.scoring.runs import metrics_file, name_and_place
 
 
 @dataclass
@@ -56,6 +65,23 @@ class Judge:
         for folder in carriers:
             texts |= {one.text: one for one in _carried(user_path(folder))}
         self.requirements = list(texts.values())
+
+    def refuse_other_rows(self, names: Collection[str]) -> None:
+        """Bounds with `before` are of the same rows.
+
+        Args:
+            names: Sets of which `--before` has other rows.
+
+        Raises:
+            InputError: such a bound is on a number of one of them.
+        """
+        for one in self.requirements if names else []:
+            of = ALIASES.get(one.quantity, one.quantity).partition(".")[0]
+            if one.factor is not None and (of in names or of == "model_utility"):
+                raise InputError(
+                    f"{one.text}: --before is of other rows of {of if of in names else ', '.join(names)}, whose "
+                    "numbers do not compare; evaluate the model before unlearning on the same rows"
+                )
 
     def verdicts(self, metrics: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> list[Verdict]:
         """Of the numbers of `metrics.json`, and of those before unlearning: what was not measured is not met."""
@@ -106,6 +132,14 @@ def _carried(folder: Path) -> list[Requirement]:
         return found
     told = {one.require for one in read_verdicts(manifest["extra"]) if one.met is not None}
     return [one for one in found if not (one.text in told and one.quantity in LOSSES)]
+
+
+def rows_before(word: str | None) -> dict[str, Any]:
+    """What the manifest of `--before` says of its rows, by set; empty where there is none."""
+    if word is None:
+        return {}
+    content, fault = read_sealed(metrics_file(name_and_place(word)[1]).parent / MANIFEST)
+    return {} if fault else dict(content["data"])
 
 
 def metrics_before(word: str | None) -> dict[str, Any] | None:

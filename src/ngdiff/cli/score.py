@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ngdiff.cli.audited import check_audited
 from ngdiff.cli.output_file import check_output_file
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.require import Judge, RequireOptions, tell
@@ -12,6 +13,7 @@ from ngdiff.errors import InputError
 from ngdiff.evidence.scored import ABILITIES, METRICS, record_scoring, sealed_evaluation
 from ngdiff.files import write_json
 from ngdiff.metrics import AUC_RETRAIN, CONFIDENCE, score
+from ngdiff.metrics.same_rows import sets_of_other_rows
 from ngdiff.paths import user_path
 from ngdiff.ranges import SEED, Range
 from ngdiff.scoring import (
@@ -102,10 +104,16 @@ def run(words: list[str]) -> None:
         "confidence": options.confidence,
         "seed": options.seed,
     }
-    robustness = None if options.audit is None else read_robustness(options.audit)
+    robustness = None
+    if options.audit is not None:
+        robustness = read_robustness(options.audit)
+        check_audited(options.audit, values["records"])
     sets = {name: read_sets(own) for name, own in others.items()}
+    own = read_sets(files)
+    unlike = {name: sets_of_other_rows(own, sets[name]) for name in ("before", "retrained") if name in sets}
+    judge.refuse_other_rows(unlike.get("before", ()))
     metrics = score(
-        read_sets(files),
+        own,
         retrained=sets.get("retrained"),
         before=sets.get("before"),
         base=sets.get("base"),
@@ -119,6 +127,11 @@ def run(words: list[str]) -> None:
     notes = distance_notes(metrics) if "retrained" in sets or "before" in sets else []
     if "retrained" in columns and options.confidence is not None:
         notes += over_forgotten_notes({"the model": metrics}, {"retrained": columns["retrained"]})
+    notes += [
+        f"note: {name} is of other rows of {', '.join(found)}, whose numbers do not compare"
+        for name, found in unlike.items()
+        if found
+    ]
     earlier = columns.get("before")
     verdicts = judge.verdicts(metrics, earlier)
     for name in columns.keys() - {"value"}:

@@ -40,6 +40,23 @@ def check_same_rows(own: Records, other: Records, what: str, model: str = "the r
         )
 
 
+def sets_of_other_rows(own: Mapping[str, Records], other: Mapping[str, Records]) -> list[str]:
+    """Names of the sets that two models have records of, and not of the same rows.
+
+    >>> a, b = {"reference": "a"}, {"reference": "b"}
+    >>> sets_of_other_rows({"forget": [a], "retain": [a, b]}, {"retain": [b, b], "holdout": [a]})
+    ['retain']
+    """
+    found = []
+    for name in own:
+        if own[name] and other.get(name):
+            try:
+                check_same_rows(own[name], other[name], name)
+            except InputError:
+                found.append(name)
+    return found
+
+
 def same_rows(own: Records, other: Records, what: str, model: str = "the retrained one") -> list[Mapping[str, Any]]:
     """The other model's records, checked, in the order of `own`; identical rows keep their order.
 

@@ -1,0 +1,39 @@
+"""An audit and an evaluation are of one model, as far as their manifests say."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ngdiff.errors import InputError
+from ngdiff.evidence.seal import read_sealed
+from ngdiff.files import MANIFEST
+from ngdiff.paths import user_path
+
+_WEIGHTS = ".safetensors"
+
+
+def check_audited(audit: str, records: Sequence[str]) -> None:
+    """Compare the hashes of the weights that were attacked with those that were evaluated.
+
+    Args:
+        audit: folder of the audit, or its file.
+        records: folders of the evaluation, or its files.
+
+    Raises:
+        InputError: they differ.
+    """
+    attacked = _weights_of(user_path(audit, "--audit"))
+    for source in records:
+        evaluated = _weights_of(user_path(source))
+        if attacked and evaluated and attacked != evaluated:
+            raise InputError(f"--audit {audit} attacks other weights than {source} evaluates; audit that model")
+
+
+def _weights_of(place: Path) -> set[str]:
+    """Hashes of the model's weights; empty where no manifest says them."""
+    folders = [place, place.parent, place.parent.parent] if place.is_file() else [place]
+    for folder in folders:
+        content, fault = read_sealed(folder / MANIFEST)
+        if not fault:
+            files = content["model"].get("files", {})
+            return {digest for name, digest in files.items() if name.endswith(_WEIGHTS)}
+    return set()
