@@ -105,10 +105,15 @@ def _merge(
     merged = merge_adapter(model)
     output = user_path(options.output, "--output")
     prepare_output(options.output, overwrite=options.overwrite, inputs=[adapter])
-    known = before or {}
+    known, asked = before or {}, {} if before is None else read_run(adapter)[0]
     content: dict[str, Any] = {
         "command": ["ngdiff", "merge", *words],
-        "config": {"adapter": adapter, "dtype": options.dtype, "trust_remote_code": options.trust_remote_code},
+        "config": {
+            **asked,
+            "adapter": adapter,
+            "dtype": options.dtype,
+            "trust_remote_code": options.trust_remote_code,
+        },
         "data": known.get("data", {}),
         "model": described,
         "template": known.get("template"),
@@ -126,6 +131,6 @@ def _merge(
     if before is not None:
         from ngdiff.report.card import CARD, model_card
 
-        write_text(output / CARD, model_card(output.name, outputs, read_run(adapter)[0], before, __version__))
+        write_text(output / CARD, model_card(output.name, outputs, asked, before, __version__))
         outputs = [*outputs, CARD]
     write_manifest(output, **content, extra={**extra, "finished": True}, outputs=outputs)

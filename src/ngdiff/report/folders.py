@@ -13,7 +13,7 @@ from ngdiff.scoring.runs import metrics_file, name_and_place, read_metrics
 
 METRICS = "metrics.json"
 _WEIGHTS, _BASE = ".safetensors", "merged_base"
-_TRAINING = ("unlearn", "finetune", "demo", "python")
+_TRAINING = ("unlearn", "finetune", "merge", "demo", "python")
 # Folders of `ngdiff demo`.
 _DEMO = {"before": "target", "after": "unlearned", "retrained": "retrained"}
 
