@@ -1,4 +1,4 @@
-"""What the client of the Hugging Face hub raises."""
+"""Errors of the client of the Hugging Face hub."""
 
 from huggingface_hub import get_token
 from huggingface_hub.errors import HfHubHTTPError

@@ -1,7 +1,7 @@
 """Packages that import their modules on first use, so that help and errors of options do not wait for torch.
 
-The `__init__` of such a package lists what it offers as it would anyway, below `if TYPE_CHECKING:`, where type
-checkers and readers find it, and ends with `make_lazy(__name__)`.
+The `__init__` of such a package has its usual imports below `if TYPE_CHECKING:`, where type checkers and readers find
+them, and ends with `make_lazy(__name__)`.
 """
 
 import ast

@@ -170,6 +170,6 @@ def test_an_earlier_request_that_comes_back_is_caught(material: Material, tmp_pa
 
 def test_after_is_the_model(material: Material, tmp_path: Path) -> None:
     outcome = run(*material.words(tmp_path / "out", after=tmp_path / "one"))
-    assert outcome.error == f"--after {tmp_path / 'one'} is the model to go on from; leave --model {material.model} out"
+    assert outcome.error == f"--after {tmp_path / 'one'} is the model to continue from; omit --model {material.model}"
     outcome = run(*material.words(tmp_path / "out", model=None, after=material.model))
     assert "is not of an unlearning run; without one, give --model" in outcome.error

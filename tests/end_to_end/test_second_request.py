@@ -124,12 +124,12 @@ def test_a_second_adapter_on_top_is_refused_with_both_ways_out(
     sets = sets if command == "finetune" else (*sets, "--retain", material.retain)
     outcome = run(command, "--model", first, *sets, "--output", tmp_path / "out", "--lora-rank", 2)
     assert outcome.status == 2
-    assert f"--model {first} is an adapter (of {material.model}) already" in outcome.error
+    assert f"--model {first} is already an adapter (of {material.model})" in outcome.error
     assert "Leave out --lora-rank to train that adapter on, or give --merge-adapter" in outcome.error
     assert not (tmp_path / "out").exists()
     outcome = run(command, "--model", material.model, *sets, "--output", tmp_path / "out", "--merge-adapter")
     assert outcome.status == 2
-    assert outcome.error == f"--merge-adapter: {material.model} is a whole model and no adapter; leave the option out"
+    assert outcome.error == f"--merge-adapter: {material.model} is a whole model, not an adapter; omit the option"
 
 
 @pytest.mark.parametrize("more", [(), ("--merge-adapter", "--lora-rank=2"), ("--merge-adapter",)], ids=str)

@@ -1,4 +1,4 @@
-"""A model that is an adapter already: trained as it is, or merged into its base first."""
+"""A model that is already an adapter: train it further, or merge it into its base first."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,24 +15,23 @@ def check_adapter_options(model: str, options: LoraOptions) -> None:
     """Refuse a second adapter on top of the one that the user gave, before anything is loaded.
 
     Raises:
-        InputError: `--lora-rank` for an adapter without `--merge-adapter`, or `--merge-adapter` for what is none.
+        InputError: `--lora-rank` for an adapter without `--merge-adapter`, or `--merge-adapter` without an adapter.
     """
     base = adapter_base(model)
     if options.merge_adapter and base is None:
-        raise InputError(f"--merge-adapter: {model} is a whole model and no adapter; leave the option out")
+        raise InputError(f"--merge-adapter: {model} is a whole model, not an adapter; omit the option")
     if base is not None and options.lora_rank and not options.merge_adapter:
         raise InputError(
-            f"--lora-rank {options.lora_rank}: --model {model} is an adapter (of {base}) already. Leave out "
-            "--lora-rank to train that adapter on, or give --merge-adapter to merge it into its base model and train a "
-            "new one on top"
+            f"--lora-rank {options.lora_rank}: --model {model} is already an adapter (of {base}). Omit --lora-rank to "
+            "train that adapter further, or give --merge-adapter to merge it into its base model and train a new one"
         )
 
 
 def prepared(model: Any, options: LoraOptions, output: Path) -> "tuple[Any, MergedBase | None]":
-    """The loaded model as it is to be trained, merged where that was asked for.
+    """The loaded model, merged if requested, ready to be trained.
 
     Returns:
-        The model, and what must be written beside a new adapter; None where nothing must.
+        The model, and the merged base that must be saved with a new adapter; None if there is none.
     """
     if not options.merge_adapter:
         return model, None

@@ -1,4 +1,4 @@
-"""A callback for work that waits until all input is accepted and the first step is next."""
+"""A callback for work that must wait until all input is validated and the first step is next."""
 
 from collections.abc import Callable
 from typing import Any

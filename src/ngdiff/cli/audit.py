@@ -18,18 +18,18 @@ from ngdiff.scoring import record_files
 
 @dataclass
 class ReferenceOptions:
-    """What the model is compared with: the same attacks run on it."""
+    """The reference, on which the same attacks run."""
 
     retrained: str | None = option(None, help="a model trained like this one without the forget set", value="MODEL")
     never_trained: str | None = option(
-        None, help="a model that saw none of the rows, such as that before fine-tuning; in place of --retrained",
+        None, help="a model that saw none of the rows, such as that before fine-tuning; instead of --retrained",
         value="MODEL",
     )  # fmt: skip
     before: str | None = option(
         None, help="evaluation of the model before unlearning: the unit of D (ngdiff evaluate --output)", value="RUN"
     )
     paraphrased: str | None = option(
-        None, help="the forget rows with their questions in other words, in the same order", value="FILE"
+        None, help="the forget rows with paraphrased questions, in the same order", value="FILE"
     )
 
 
@@ -37,13 +37,13 @@ class ReferenceOptions:
 class AuditRunOptions:
     """Which attacks, how long, and where results go."""
 
-    output: str = option(help="folder for audit.json and the records, which hold texts", value="DIR")
+    output: str = option(help="folder for audit.json and the records, which contain texts", value="DIR")
     overwrite: bool = option(False, help="replace what an earlier audit wrote there")
-    resume: bool = option(False, help="go on with an audit: finished attacks are not repeated")
+    resume: bool = option(False, help="continue an audit: finished attacks are not repeated")
     attacks: str = option("all", help=f"attacks, separated by commas: {', '.join(ATTACKS)}; all", value="NAME,...")
     minutes: float | None = option(
         None,
-        help="end after so many minutes; attacks that are not finished then are named as not run",
+        help="stop after this many minutes; unfinished attacks are listed as not run",
         accepted=Range(0, 1e6, without_least=True),
     )
     template: str = option(
@@ -55,7 +55,7 @@ class AuditRunOptions:
     tokens_per_batch: int = option(4096, help="tokens of a batch, padding included", accepted=COUNT)
     confidence: float = option(
         CONFIDENCE,
-        help="level of the intervals, and of saying that something comes back",
+        help="level of the intervals, and of the verdict that rows come back",
         accepted=Range(0, 1, without_least=True, without_largest=True),
     )
     seed: int = option(0, help="seed of samples, of the order of rows and of intervals", accepted=SEED)
@@ -68,8 +68,8 @@ class AuditOptions(TextModelOptions, SetOptions, ReferenceOptions, AuditRunOptio
 
 PARSER = CommandParser(
     "audit",
-    "Does it stay forgotten? Attacks a model that has unlearned, and with --retrained or --never-trained a model that "
-    "never saw the rows: what the attack itself teaches comes out of both and does not count. The model is only read: "
+    "Does it stay forgotten? Attacks an unlearned model, and with --retrained or --never-trained also a model that never "
+    "saw the rows: what the attack itself teaches is recovered from both and does not count. The model is only read: "
     "ngdiff audit MODEL --forget F --retain R --output DIR.",
     {"model": TextModelOptions, "own data": SetOptions, "reference": ReferenceOptions, "audit": AuditRunOptions},
     required=("model", "forget", "retain", "output"),
@@ -128,6 +128,6 @@ def _models(options: AuditOptions) -> dict[str, str]:
     references = {role: name for role, name in given.items() if name is not None}
     if len(references) > 1:
         raise InputError(
-            "--retrained and --never-trained are both given; one reference is enough, --retrained the better"
+            "--retrained and --never-trained are both given; give one reference, preferably --retrained"
         )
     return {"model": options.model, **references}

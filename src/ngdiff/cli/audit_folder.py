@@ -18,10 +18,10 @@ FILE = "audit.json"
 
 
 class AuditFolder:
-    """Checked when it is made, resumed or emptied by `begin`, finished by `finish`.
+    """Checked on construction, resumed or emptied by `begin`, completed by `finish`.
 
     Args:
-        words: Those behind `ngdiff audit`.
+        words: Arguments of `ngdiff audit`.
         options: With `output`, `overwrite` and `resume`.
         inputs: Models and data sets as typed, which `--overwrite` must not delete.
 
@@ -41,10 +41,10 @@ class AuditFolder:
         check_output(options.output, **self._where)
 
     def begin(self, *, data: Mapping[str, Any], model: Mapping[str, Any], template: str, seed: int) -> None:
-        """All input is accepted: compare with the audit to go on with, or empty the folder.
+        """After validation of all input: compare with the audit to resume, or empty the folder.
 
         Raises:
-            InputError: `--resume`, and the folder holds another audit.
+            InputError: `--resume`, but the folder contains another audit.
         """
         if self._options.resume:
             refuse_other_run(self._options.output, self._settings, data=data, model=model)
@@ -55,7 +55,7 @@ class AuditFolder:
         private_folder(self.path)
 
     def kept(self, attack: str, role: str) -> dict[str, Variant] | None:
-        """A finished attack on one of the models; None where it is not done."""
+        """The result of an attack on one of the models; None if it is not finished."""
         return kept(self._file(attack, role))
 
     def keep(self, attack: str, role: str, forms: Mapping[str, Variant]) -> None:

@@ -34,19 +34,19 @@ def audit(
     paraphrased: list[Row],
     before: Sequence[Path],
 ) -> None:
-    """Attack the models and write what came back.
+    """Attack the models and write the results.
 
     Args:
-        options: Of the command.
-        attacks: Names of those that are wanted.
+        options: Options of the command.
+        attacks: Names of the requested attacks.
         models: By role, as typed.
         folder: Checked.
         sets: Rows by set.
-        paraphrased: The forget rows in other words; empty where there are none.
+        paraphrased: The forget rows with paraphrased questions; may be empty.
         before: Files of records of the model before unlearning.
 
     Raises:
-        InputError: rows or models that cannot be used; before any long work.
+        InputError: unusable rows or models; raised before any long work.
     """
     bed, data = _bed(options, sets, paraphrased)
     then = _by_origin(read_records(before)) if before else None
@@ -81,7 +81,7 @@ def audit(
 
 
 def _bed(options: AuditOptions, sets: dict[str, list[Row]], paraphrased: list[Row]) -> tuple[Bed, dict[str, Any]]:
-    """Rows, tokenizer and template; what the manifest says of the rows."""
+    """Rows, tokenizer and template, and the description of the rows for the manifest."""
     tokenizer = options.tokenizer_of(options.model)
     template = options.template_for(options.template, tokenizer, [row for rows in sets.values() for row in rows])
     sets = without_overlap(sets, tokenizer, template, drop=options.drop_overlap)
@@ -103,14 +103,14 @@ def _bed(options: AuditOptions, sets: dict[str, list[Row]], paraphrased: list[Ro
 
 
 def _bare(rows: Sequence[Row]) -> list[Row]:
-    """Without other answers, which no attack asks for."""
+    """The rows without paraphrased and perturbed answers, which no attack needs."""
     return [replace(row, paraphrased_answer=None, perturbed_answers=()) for row in rows]
 
 
 def _check_paraphrased(forget: Sequence[Row], other: Sequence[Row], place: str) -> None:
     if len(forget) != len(other):
         raise InputError(
-            f"--paraphrased {place} has {len(other)} rows and --forget {len(forget)}; one for each is needed"
+            f"--paraphrased {place} has {len(other)} rows, but --forget has {len(forget)}; give one for each"
         )
     for row, asked in zip(forget, other, strict=True):
         if row.answer.strip() != asked.answer.strip():
@@ -133,7 +133,7 @@ def _by_origin(sets: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Map
 def _attacked(
     attacks: Sequence[str], models: Mapping[str, str], bed: Bed, folder: AuditFolder, options: AuditOptions
 ) -> tuple[dict[str, dict[str, dict[str, Variant]]], dict[str, str]]:
-    """By attack and role what came out; and why which attacks were not run."""
+    """Results by attack and role, and the reasons for attacks that were not run."""
     found: dict[str, dict[str, dict[str, Variant]]] = {}
     not_run = {name: "not asked for (--attacks)" for name in ATTACKS if name not in attacks}
     budget = Budget(options.minutes)
@@ -165,7 +165,7 @@ def _attacked(
 
 
 def _loaded(name: str, options: AuditOptions) -> Any:
-    """A model; an adapter merged, as it would be to be compressed."""
+    """A model; an adapter is merged, as before compression."""
     say_loading(f"the model {name}")
     model: Any = load_model(name, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
     return merge_adapter(model) if hasattr(model, "peft_config") else model

@@ -26,7 +26,7 @@ _ALIKE = Range(0, 1, without_least=True)
 
 @dataclass
 class RowOptions(RowSets):
-    """Which rows, and how they are shown."""
+    """Rows and their template."""
 
     base_model: str | None = option(
         None, help="the model before fine-tuning: tells whether the holdout is of the same kind", value="DIR_OR_NAME"
@@ -40,7 +40,7 @@ class RowOptions(RowSets):
 
 @dataclass
 class RunOptions:
-    """What the run will be like, and where the findings go."""
+    """Settings of the planned run, and the output of the findings."""
 
     num_train_epochs: float = option(
         15.0, help="passes over the forget set", accepted=Range(0, 1e6, without_least=True)
@@ -58,8 +58,8 @@ class CheckOptions(TextModelOptions, RowOptions, RunOptions):
 
 PARSER = CommandParser(
     "check",
-    "Before ngdiff unlearn: are the rows known at all, apart from each other, of a length that the model can see, and "
-    "enough? Ends with 7 where something would spoil the run. Shows no text of the rows.",
+    "Before ngdiff unlearn: does the model know the rows, are the sets disjoint, are the rows short enough for the model, "
+    "and are there enough? Exit code 7 if something would spoil the run. Shows no texts of the rows.",
     {"model": TextModelOptions, "rows": RowOptions, "run": RunOptions},
     required=("model", "forget", "retain"),
 )
@@ -116,7 +116,7 @@ def check(options: CheckOptions) -> list[Finding]:
     result = _evaluated(model, tokenizer, sets, template, options)
     findings += check_known(result.scores, result.records)
     if "holdout" in sets:
-        del model  # two models need not fit at once
+        del model  # two models may not fit into memory at once
         base = None
         if options.base_model is not None:
             apart = {name: sets[name] for name in ("forget", "holdout")}
@@ -135,7 +135,7 @@ def _load(options: CheckOptions, name: str) -> Any:
 def _evaluated(
     model: Any, tokenizer: Any, sets: Mapping[str, Sequence[Row]], template: Template, options: CheckOptions
 ) -> Any:
-    """Scores without generated answers; of many retain rows some, evenly spread."""
+    """Scores without generated answers; of a large retain set, only some evenly spaced rows."""
     from ngdiff.evaluation import evaluate
     from ngdiff.training.outcome import SAMPLE_ROWS, spread
 

@@ -13,7 +13,7 @@ from ngdiff.scoring import FORMATS, compare, compare_groups, files_of, read_runs
 
 @dataclass
 class CompareOptions:
-    """What the table shows, and how."""
+    """Contents and form of the table."""
 
     format: str = option("text", help=f"form of the table: {', '.join(FORMATS)}")
     output: str | None = option(None, help="file for the table; none: it is printed", value="FILE")
@@ -21,20 +21,20 @@ class CompareOptions:
     metrics: str | None = option(
         None,
         help="columns, separated by commas, such as forget.loss,model_utility; all: every number (Verbmem, extraction "
-        "strength, D, Utility, collateral, then those of the field's own tables)",
+        "strength, D, Utility, collateral, then the metrics of tables in the literature)",
         value="KEYS",
     )
     reference: list[str] | None = option(  # noqa: RUF009 - `option` is a `dataclasses.field`
         None,
-        help="name of a run that never saw what is to be forgotten: the mark, never best itself; may be repeated",
+        help="name of a run that never saw the forget set: the target, never best itself; may be repeated",
         value="NAME",
     )
     group: bool = option(
-        False, help="one row for runs whose names differ by their seed alone: mean, t-interval, number of runs"
+        False, help="one row for runs whose names differ only by their seed: mean, t-interval, number of runs"
     )
     figure: str | None = option(
         None,
-        help="PNG of the same numbers over K, of runs called METHOD@K: scalability, sustainability",
+        help="PNG of the same numbers over K, of runs named METHOD@K: scalability, sustainability",
         value="FILE",
     )
 
@@ -43,10 +43,10 @@ PARSER = CommandParser(
     "compare",
     "Put several evaluations into one table, a row for each: folders with metrics.json, or NAME=FOLDER; the "
     "folder of a sweep stands for all of its runs. Arrows say "
-    "which way is better; the best of each column is bold, in text it has a *. Of what is to be forgotten, that is the "
-    "nearest to --reference, a retrained model. D, where ngdiff score found one, says how far a model is from never "
-    'having seen the rows: 1 before unlearning, 0 as if never seen. Distrust Verbmem alone: a model that answers "I do '
-    'not know" may hold all it knew, which extraction strength shows.',
+    "which direction is better; the best value of each column is bold, in text it has a *. For forget sets, that is the "
+    "nearest to --reference, a retrained model. D, if ngdiff score added it, is the distance from a model that never saw "
+    'the rows: 1 before unlearning, 0 as if never seen. Do not rely on Verbmem alone: a model that answers "I do not '
+    'know" may still know everything, which extraction strength shows.',
     {"table": CompareOptions},
     required=(),
     words="run",

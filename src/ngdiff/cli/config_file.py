@@ -7,20 +7,20 @@ import yaml
 from ngdiff.errors import InputError
 from ngdiff.paths import check_regular, user_path
 
-_LARGEST = 1 << 16  # bytes of the file, of which a few hundred are usual
-_PARTS = 10_000  # values within values, repeated ones counted again: a few lines of YAML can stand for billions
+_LARGEST = 1 << 16  # bytes of the file; a few hundred are usual
+_PARTS = 10_000  # nested values, counting aliases each time: a few lines of YAML can expand to billions
 
 
 def read_config(file: str, option: str | None = "--config") -> dict[str, Any]:
-    """Options by name, as the file has them; empty where it holds nothing.
+    """The options in the file, by name; empty for an empty file.
 
     Args:
         file: as typed.
-        option: what it was given for, at the start of messages.
+        option: the option to which it was given, at the start of messages.
 
     Raises:
-        InputError: no such file, no YAML, no `option: value` lines, an option that is given twice, or values without
-            an end.
+        InputError: no such file, invalid YAML, no `option: value` lines, a repeated option, or values that expand
+            without bound.
     """
     shown = file if option is None else f"{option} {file}"
     path = user_path(file, option)
@@ -37,10 +37,10 @@ def read_config(file: str, option: str | None = "--config") -> dict[str, Any]:
         content = yaml.load(data.decode("utf-8-sig"), _Loader)  # noqa: S506 - a SafeLoader
     except RecursionError as error:
         raise InputError(f"{shown} is not YAML: nested too deeply") from error
-    # ValueError: text that is not UTF-8, dates that there are not, numbers of thousands of digits.
+    # ValueError: text that is not UTF-8, invalid dates, numbers with thousands of digits.
     except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"{shown} is not YAML: {' '.join(str(error).split())}") from error
-    except (KeyError, AttributeError, IndexError, TypeError) as error:  # how PyYAML meets `!!bool x`
+    except (KeyError, AttributeError, IndexError, TypeError) as error:  # PyYAML's errors for `!!bool x` and the like
         raise InputError(f"{shown} is not YAML: a value is not what its tag says") from error
     if content is None:
         return {}
@@ -51,7 +51,7 @@ def read_config(file: str, option: str | None = "--config") -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that occurs twice; YAML forbids it, and PyYAML takes the last."""
+    """Refuses repeated keys, which YAML forbids but PyYAML accepts."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()

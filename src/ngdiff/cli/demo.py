@@ -1,4 +1,4 @@
-"""`ngdiff demo`: learn, forget, and compare with never having learned, on built-in data."""
+"""`ngdiff demo`: learn, forget, and compare with a model that never learned the rows, on built-in data."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from ngdiff.ranges import SEED, Range
 
 @dataclass
 class DemoOptions:
-    """What the demo makes, and of which size."""
+    """Size and output of the demo."""
 
     output: str = option("demo-output", help="folder for data, models, table and curves", value="DIR")
     overwrite: bool = option(False, help="replace what an earlier run wrote there")
@@ -22,13 +22,13 @@ class DemoOptions:
     )
     questions: int = option(5, help="questions about each of them", accepted=Range(1, len(KINDS)))
     shape: str = option("llama-micro", help="shape of the model, trained from random weights", value="SHAPE")
-    seed: int = option(0, help="seed of everything that is drawn", accepted=SEED)
+    seed: int = option(0, help="seed of all random draws", accepted=SEED)
 
 
 PARSER = CommandParser(
     "demo",
-    "Make up people, train a small model until it recites what is asked about them, make it forget every tenth, "
-    "and show before, after, and a model that never learned of them.",
+    "Invent people, train a small model until it recites the answers about them, make it forget one in ten, and compare "
+    "it with the model before and with a model that never saw these people.",
     {"demo": DemoOptions},
     required=(),
 )
@@ -54,7 +54,7 @@ def run(words: list[str]) -> None:
     from ngdiff.cli.demo_run import demo
 
     threads = torch.get_num_threads()
-    # The model is so small that a pool of threads costs more than it gives: 37 s against 191 s on two busy cores.
+    # For so small a model, a thread pool costs more than it gains: 37 s without, 191 s with it on two busy cores.
     torch.set_num_threads(1)
     try:
         demo(words, options)

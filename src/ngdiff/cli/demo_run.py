@@ -29,10 +29,10 @@ _SAMPLES = 3
 
 
 def demo(words: list[str], options: DemoOptions) -> None:
-    """Make data and models, and show what they know.
+    """Make data and models, and compare what they know.
 
     Args:
-        words: Those behind `ngdiff demo`.
+        words: Arguments of `ngdiff demo`.
         options: Checked.
     """
     started = time.monotonic()
@@ -44,7 +44,7 @@ def demo(words: list[str], options: DemoOptions) -> None:
         "template": "plain",
         "seed": options.seed,
     }
-    write_manifest(output, **manifest, data={})  # first of all: a folder without it cannot be overwritten
+    write_manifest(output, **manifest, data={})  # first, because a folder without it cannot be overwritten
     files = write_people(
         output / "data",
         options.people,
@@ -100,7 +100,7 @@ def _without_intervals(result: EvaluationResult) -> dict[str, Any]:
 
 
 class _Demo:
-    """The models of the demo and what they share: rows, tokenizer, template."""
+    """The models of the demo, and their common rows, tokenizer and template."""
 
     def __init__(self, options: DemoOptions, output: Path, rows: dict[str, list[Row]]) -> None:
         self.options, self.output, self.rows = options, output, rows
@@ -114,7 +114,7 @@ class _Demo:
         sys.stdout.flush()
 
     def learn(self, name: str, role: str) -> None:
-        """Train a model from random weights on one set and save it. Equal but for the rows."""
+        """Train a model from random weights on one set and save it; the models differ only in their rows."""
         model = build_model(self.options.shape, self.tokenizer, seed=self.options.seed)
         config = FinetuneConfig(
             output_dir=str(self.output / name), seed=self.options.seed, report_to=[], num_train_epochs=60

@@ -1,4 +1,4 @@
-"""`ngdiff unlearn --dry-run`: what the run will need, and nothing else."""
+"""`ngdiff unlearn --dry-run`: estimate memory and time of a run without running it."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -104,7 +104,7 @@ def _tokenizer(options: Any, sets: Mapping[str, list[Row]]) -> Any:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """As if there were no other processes: none is waited for."""
+    """Within, this process does not wait for others."""
     hidden = {
         name: os.environ.pop(name) for name in list(os.environ) if name in _OF_SEVERAL or name.startswith(_PREFIXES)
     }

@@ -1,4 +1,4 @@
-"""`--after`: a run that goes on from an earlier result, and what that one and those before it were to forget."""
+"""`--after`: a run that continues from an earlier result, and all earlier requests to forget."""
 
 import logging
 from collections.abc import Sequence
@@ -26,8 +26,8 @@ class AfterOptions:
 
     after: str | None = option(
         None,
-        help="output of an earlier ngdiff unlearn, in place of --model: goes on from its model, and takes the losses "
-        "of all earlier forget sets again at the end; exit code 6 where one came back",
+        help="output of an earlier ngdiff unlearn, instead of --model: continues from its model, and measures the losses "
+        "of all earlier forget sets again at the end; exit code 6 if one came back",
         value="DIR",
     )
 
@@ -43,7 +43,7 @@ def with_model_of_after(words: Sequence[str]) -> list[str]:
     if place is None:
         return found
     if (model := value_in(found, "--model")) is not None:
-        raise InputError(f"--after {place} is the model to go on from; leave --model {model} out")
+        raise InputError(f"--after {place} is the model to continue from; omit --model {model}")
     return [*found, f"--model={place}"]
 
 
@@ -51,7 +51,7 @@ class EarlierRequests:
     """The requests before a run.
 
     Args:
-        after: As given to `--after`; None for a first request.
+        after: Value of `--after`; None for a first request.
 
     Attributes:
         chain: For the manifest; None for a first request.
@@ -68,14 +68,14 @@ class EarlierRequests:
 
     @property
     def sources(self) -> list[str]:
-        """Where the rows of all requests lay, which `--overwrite` must not delete."""
+        """The data files of all requests, which `--overwrite` must not delete."""
         return [one.forget["place"] for one in self._requests if one.forget.get("place")]
 
     def read(self, template: str, max_length: int | None) -> None:
-        """Read the rows of every request that are still what they were.
+        """Read the rows of every request whose files are unchanged.
 
         Args:
-            template, max_length: Of this run: losses of rows that are shown otherwise cannot be compared.
+            template, max_length: Those of this run: losses with other settings are not comparable.
         """
         for one in self._requests:
             self._why[one.place] = self._why_not(one, template, max_length)
@@ -98,7 +98,7 @@ class EarlierRequests:
         return retain
 
     def take_again(self, trainer: "UnlearnTrainer") -> list[Retest]:
-        """The losses of all earlier forget sets under the model as it is now. All processes must call it."""
+        """Measure the losses of all earlier forget sets under the current model. All processes must call it."""
         found = []
         for one in self._requests:
             rows = self._rows.get(one.place)
@@ -109,7 +109,7 @@ class EarlierRequests:
         return found
 
     def _why_not(self, one: Request, template: str, max_length: int | None) -> str:
-        """Why its rows cannot be taken again; empty where they were read."""
+        """Why its rows cannot be measured again; empty if they can."""
         source = one.forget.get("place") or one.forget.get("source")
         if source is None:
             return "its rows were in memory"

@@ -1,4 +1,4 @@
-"""The output folder of an evaluation: checked, resumed, begun and finished."""
+"""The output folder of an evaluation, from its checks to its last manifest."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 
 class EvaluationFolder:
-    """Where an evaluation writes, if anywhere; only the process that leads does.
+    """The output folder of an evaluation, if any; only the main process writes.
 
-    The folder is checked when the object is made. As a context manager it lasts from the first prediction to the end:
-    the folder is emptied and the first manifest written by `begun_by`, the last manifest where the block ends without
+    The folder is checked on construction. As a context manager it covers the time from the first prediction to the end:
+    `begun_by` empties the folder and writes the first manifest; the last manifest is written if the block ends without
     an exception.
 
     Args:
-        words: Those behind `ngdiff evaluate`.
-        options: With `output` and `overwrite`; with `resume` where an evaluation can go on.
-        evaluation: What is evaluated (`ngdiff.cli.tasks.Evaluation`).
-        always: More for both manifests.
+        words: Arguments of `ngdiff evaluate`.
+        options: With `output` and `overwrite`; with `resume` if the evaluation is resumable.
+        evaluation: The evaluation (`ngdiff.cli.tasks.Evaluation`).
+        always: Further entries of both manifests.
 
     Attributes:
-        verdicts: What became of requirements, for the last manifest.
+        verdicts: Results of requirements, for the last manifest.
 
     Raises:
         InputError: as `ngdiff.files.check_output`.
@@ -64,12 +64,12 @@ class EvaluationFolder:
 
     @property
     def journal(self) -> Journal:
-        """What is found is kept here, where an evaluation can go on."""
+        """The journal of results, from which an evaluation resumes."""
         kept = self.path if self._resumable else None
         return Journal(None if kept is None else kept / "private", self._processes.rank)
 
     def finished(self) -> dict[str, Any] | None:
-        """The metrics of an evaluation that `--resume` finds finished, else None; for the process that leads.
+        """The metrics of an evaluation that `--resume` finds finished, or None; for the main process.
 
         Raises:
             InputError: as `ngdiff.cli.resume.refuse_other_run`.
@@ -84,7 +84,7 @@ class EvaluationFolder:
         return finished
 
     def begun_by(self, processes: Processes) -> Self:
-        """All input is accepted: empty the folder, and write the manifest of an evaluation that is not finished."""
+        """After validation of all input: empty the folder and write the manifest of an unfinished evaluation."""
         self._processes = processes
         if self.path is not None and self._processes.is_main:
             prepare_output(self._options.output, **self._where)

@@ -1,6 +1,6 @@
-"""`HfArgumentParser` of transformers, which makes options of the fields of dataclasses, without the rest of it.
+"""`HfArgumentParser` of transformers, which converts dataclass fields to options, without importing transformers.
 
-Its file needs nothing but Python and yaml. `import transformers` takes longer than all that help has to do.
+Its source file only needs Python and yaml, and `import transformers` would take most of the time of `--help`.
 """
 
 from importlib.util import find_spec, module_from_spec, spec_from_file_location

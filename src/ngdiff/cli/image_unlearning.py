@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class ClassifierOptions:
-    """What only image classifiers have."""
+    """Options of image classifiers only."""
 
     batch_norm: str = option(
         "frozen",
@@ -54,8 +54,8 @@ class ImageUnlearning:
 
     parser = CommandParser(
         "unlearn",
-        "Make an image classifier forget a class, or a part of one, or some images, and keep the rest. The learning "
-        "rate is found from the loss on what is kept; nothing needs tuning.",
+        "Make an image classifier forget a class, a part of one, or some images, and keep the rest. The learning rate is "
+        "found from the loss of the retained images; nothing needs tuning.",
         {
             "task": TaskOptions,
             "model": ModelOptions,

@@ -1,4 +1,4 @@
-"""What the commands share for `--task image`."""
+"""Options and functions that the commands share for `--task image`."""
 
 import logging
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class ImageOptions:
-    """Which images, and which of them are to be forgotten."""
+    """The images, and those to be forgotten."""
 
     dataset: str = option(
         help="cifar10, cifar100, a hub name, a .npz file, or a folder: CLASS/*.png or train/CLASS/*, test/CLASS/*",
@@ -36,7 +36,7 @@ class ImageOptions:
     )
     forget_seed: int = option(0, help="seed of the draw of the images to forget", accepted=SEED)
     image_size: int | None = option(
-        None, help="bring all images to this height and width (that of the model)", accepted=Range(1, 16_384)
+        None, help="resize all images to this height and width (that of the model)", accepted=Range(1, 16_384)
     )
 
 

@@ -1,4 +1,4 @@
-"""What takes its time before a run: torch and models, each said when it begins."""
+"""Slow steps before a run, announced when they begin: importing torch, loading models."""
 
 import logging
 import sys
@@ -9,9 +9,9 @@ logger = logging.getLogger(__name__)
 
 
 def load_torch() -> None:
-    """Import torch and transformers: everything that can be checked without them is.
+    """Import torch and transformers, after everything that can be checked without them.
 
-    Modules of `ngdiff` import what they use of them where they use it; here is where a command waits for it.
+    Modules of `ngdiff` import them lazily; this is where a command waits for them.
     """
     if "transformers" not in sys.modules:
         say_loading("torch and transformers")
@@ -22,5 +22,5 @@ def load_torch() -> None:
 
 
 def say_loading(what: str) -> None:
-    """Say it, in the first process."""
+    """Log what is being loaded, in the main process."""
     logger.info("Loading %s ...", what)

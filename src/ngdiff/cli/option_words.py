@@ -1,15 +1,15 @@
-"""The words of a command line, taken apart into options."""
+"""Split the arguments of a command line into options."""
 
 from collections.abc import Collection, Mapping, Sequence
 
 from ngdiff.errors import InputError
 
-# Option -> its words, the option's name among them; none where it is left out.
+# Option -> its arguments, including the option itself; empty if it is omitted.
 OptionWords = dict[str, list[str]]
 
 
 def take_options(words: Sequence[str], own: Collection[str]) -> tuple[list[str], list[str]]:
-    """The words of a command's own options and those before the first option; the words of all other options.
+    """The arguments of a command's own options and before the first option, and those of all other options.
 
     Args:
         words: A command line.
@@ -29,14 +29,14 @@ def take_options(words: Sequence[str], own: Collection[str]) -> tuple[list[str],
 
 
 def options_in(words: Sequence[str], known: Collection[str] = ()) -> OptionWords:
-    """Each option with its words.
+    """Each option with its arguments.
 
     Args:
-        words: A command line without other words.
-        known: Names of options; one with a `no-` in front that is not among them is that option, turned off.
+        words: A command line of options only.
+        known: Names of options; an unknown `no-NAME` is the option NAME, turned off.
 
     Raises:
-        InputError: an option that stands there twice.
+        InputError: an option that is given twice.
 
     >>> options_in(["--max-steps", "3", "--no-generate"], ["max_steps", "generate"])
     {'max_steps': ['--max-steps', '3'], 'generate': ['--no-generate']}
@@ -55,7 +55,7 @@ def options_in(words: Sequence[str], known: Collection[str] = ()) -> OptionWords
 
 
 def as_words(options: Mapping[str, Sequence[str]]) -> list[str]:
-    """The words of all options, one after the other."""
+    """The arguments of all options, in order."""
     return [word for own in options.values() for word in own]
 
 

@@ -45,7 +45,7 @@ class RowSets(SetReadOptions):
 
 @dataclass
 class SetOptions(RowSets):
-    """The same, and what becomes of rows in two of them."""
+    """The same, and the treatment of rows in two sets."""
 
     drop_overlap: bool = option(
         False, help="leave rows of the forget set out of the others, of the retain set out of the holdout"
@@ -58,7 +58,7 @@ class OutputOptions:
 
     output: str = option(help="folder for the results", value="DIR")
     overwrite: bool = option(False, help="replace what an earlier run wrote there")
-    resume: bool = option(False, help="go on from the last checkpoint there")
+    resume: bool = option(False, help="continue from the last checkpoint there")
 
 
 @dataclass
