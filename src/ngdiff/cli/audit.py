@@ -68,9 +68,9 @@ class AuditOptions(TextModelOptions, SetOptions, ReferenceOptions, AuditRunOptio
 
 PARSER = CommandParser(
     "audit",
-    "Does it stay forgotten? Attacks an unlearned model, and with --retrained or --never-trained also a model that never "
-    "saw the rows: what the attack itself teaches is recovered from both and does not count. The model is only read: "
-    "ngdiff audit MODEL --forget F --retain R --output DIR.",
+    "Does it stay forgotten? Attacks an unlearned model, and with --retrained or --never-trained also a model that "
+    "never saw the rows: what the attack itself teaches is recovered from both and does not count. The model is only "
+    "read: ngdiff audit MODEL --forget F --retain R --output DIR.",
     {"model": TextModelOptions, "own data": SetOptions, "reference": ReferenceOptions, "audit": AuditRunOptions},
     required=("model", "forget", "retain", "output"),
 )
@@ -127,7 +127,5 @@ def _models(options: AuditOptions) -> dict[str, str]:
     given = {role: getattr(options, role) for role in ("retrained", "never_trained")}
     references = {role: name for role, name in given.items() if name is not None}
     if len(references) > 1:
-        raise InputError(
-            "--retrained and --never-trained are both given; give one reference, preferably --retrained"
-        )
+        raise InputError("--retrained and --never-trained are both given; give one reference, preferably --retrained")
     return {"model": options.model, **references}

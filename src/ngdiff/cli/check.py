@@ -58,8 +58,8 @@ class CheckOptions(TextModelOptions, RowOptions, RunOptions):
 
 PARSER = CommandParser(
     "check",
-    "Before ngdiff unlearn: does the model know the rows, are the sets disjoint, are the rows short enough for the model, "
-    "and are there enough? Exit code 7 if something would spoil the run. Shows no texts of the rows.",
+    "Before ngdiff unlearn: does the model know the rows, are the sets disjoint, are the rows short enough for the "
+    "model, and are there enough? Exit code 7 if something would spoil the run. Shows no texts of the rows.",
     {"model": TextModelOptions, "rows": RowOptions, "run": RunOptions},
     required=("model", "forget", "retain"),
 )
