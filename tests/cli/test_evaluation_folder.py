@@ -40,7 +40,7 @@ class Evaluation:
 
     def data(self) -> dict[str, Any]:
         self.hashed += 1
-        return {"forget": {"rows_sha256": self.rows}}
+        return {"forget": {"rows": len(self.rows), "rows_sha256": self.rows}}
 
     def model_files(self) -> dict[str, Any]:
         return {"source": "owner/name"}

@@ -44,9 +44,9 @@ PARSER = CommandParser(
     "Put several evaluations into one table, a row for each: folders with metrics.json, or NAME=FOLDER; the "
     "folder of a sweep stands for all of its runs. Arrows say "
     "which direction is better; the best value of each column is bold, in text it has a *. For forget sets, that is "
-    "the nearest to --reference, a retrained model. D, if ngdiff score added it, is the distance from a model that never "
-    'saw the rows: 1 before unlearning, 0 as if never seen. Do not rely on Verbmem alone: a model that answers "I do not '
-    'know" may still know everything, which extraction strength shows.',
+    "the nearest to --reference, a retrained model. D, if ngdiff score added it, is the distance from a model that "
+    "never saw the rows: 1 before unlearning, 0 as if never seen. Do not rely on Verbmem alone: a model that answers "
+    '"I do not know" may still know everything, which extraction strength shows.',
     {"table": CompareOptions},
     required=(),
     words="run",

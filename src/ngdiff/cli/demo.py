@@ -27,8 +27,8 @@ class DemoOptions:
 
 PARSER = CommandParser(
     "demo",
-    "Invent people, train a small model until it recites the answers about them, make it forget one in ten, and compare "
-    "it with the model before and with a model that never saw these people.",
+    "Invent people, train a small model until it recites the answers about them, make it forget one in ten, and "
+    "compare it with the model before and with a model that never saw these people.",
     {"demo": DemoOptions},
     required=(),
 )

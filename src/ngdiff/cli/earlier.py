@@ -26,8 +26,8 @@ class AfterOptions:
 
     after: str | None = option(
         None,
-        help="output of an earlier ngdiff unlearn, instead of --model: continues from its model, and measures the losses "
-        "of all earlier forget sets again at the end; exit code 6 if one came back",
+        help="output of an earlier ngdiff unlearn, instead of --model: continues from its model, and measures the "
+        "losses of all earlier forget sets again at the end; exit code 6 if one came back",
         value="DIR",
     )
 

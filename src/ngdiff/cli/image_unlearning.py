@@ -54,8 +54,8 @@ class ImageUnlearning:
 
     parser = CommandParser(
         "unlearn",
-        "Make an image classifier forget a class, a part of one, or some images, and keep the rest. The learning rate is "
-        "found from the loss of the retained images; nothing needs tuning.",
+        "Make an image classifier forget a class, a part of one, or some images, and keep the rest. The learning rate "
+        "is found from the loss of the retained images; nothing needs tuning.",
         {
             "task": TaskOptions,
             "model": ModelOptions,
