@@ -1,5 +1,6 @@
 """The output folder of a run that trains: checked, resumed, begun and finished."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +19,7 @@ from ngdiff.files import check_output, prepare_output, write_text
 from ngdiff.manifest import now, write_manifest
 from ngdiff.modeling.folders import MERGED_BASE
 from ngdiff.paths import user_path
-from ngdiff.training.checkpoint import WholeCheckpoint, remove_resumable
+from ngdiff.training.checkpoint import WholeCheckpoint, resumable_parts
 
 
 class RunFolder:
@@ -156,7 +157,8 @@ class RunFolder:
             self._write_card(extra)
             write_manifest(self.path, **self._manifest, extra=extra, outputs=self.outputs)
             if not (self._options.keep_checkpoints or self.extra.get("ruined")):
-                remove_resumable(self.path)
+                for part in resumable_parts(self.path):
+                    shutil.rmtree(part, ignore_errors=True)
 
     def _write_card(self, extra: Mapping[str, Any]) -> None:
         """Write the card beside the model, in the place of that of PEFT."""

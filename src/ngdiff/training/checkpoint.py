@@ -209,10 +209,10 @@ def remove_surplus(run_dir: str | Path, current: int, *, limit: int | None, best
         shutil.rmtree(path, ignore_errors=True)
 
 
-def remove_resumable(run_dir: str | Path) -> None:
-    """Remove what only a run that goes on needs: checkpoints, and what other models said of its rows."""
-    for path in (*checkpoints_of(run_dir), *(Path(run_dir, name) for name in (REFERENCE, BASE_MODEL))):
-        shutil.rmtree(path, ignore_errors=True)
+def resumable_parts(run_dir: str | Path) -> list[Path]:
+    """The folders that only a run that goes on needs: checkpoints, and what other models said of its rows."""
+    said = (Path(run_dir, name) for name in (REFERENCE, BASE_MODEL))
+    return [*checkpoints_of(run_dir), *(folder for folder in said if folder.is_dir())]
 
 
 def _number(folder: Path) -> int:
