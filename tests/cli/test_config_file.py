@@ -37,6 +37,12 @@ def test_values(tmp_path: Path, start: str) -> None:
     assert read_config(written(tmp_path, "# nothing\n")) == {}
 
 
+def test_numbers_are_read_as_typed(tmp_path: Path) -> None:
+    text = "a: 012\nb: -3\nc: 1:30\nd: 0x10\ne: 1.5\nf: .5\ng: 1:30.5\nh: 1.0e-4\ni: 0b1\n"
+    values = {"a": 12, "b": -3, "c": "1:30", "d": "0x10", "e": 1.5, "f": 0.5, "g": "1:30.5", "h": 1e-4, "i": "0b1"}
+    assert read_config(written(tmp_path, text)) == values
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
