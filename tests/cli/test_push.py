@@ -1,5 +1,6 @@
 """`ngdiff push` against a stand-in of the hub's client: what is uploaded, and what is refused."""
 
+import inspect
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from huggingface_hub import CommitOperationAdd
 from ngdiff.cli import main
 from ngdiff.manifest import write_manifest
 
+CLIENT = huggingface_hub.HfApi
 TOKEN = "hf_secret"
 FILES = ["README.md", "config.json", "model.safetensors", "tokenizer.json"]
 
@@ -71,7 +73,7 @@ def output(folder: Path, files: list[str] = FILES, command: str = "unlearn", **e
         )
     write_manifest(
         folder,
-        command=["ngdiff", command],
+        command=["ngdiff", command] if command else ["python"],
         config={},
         data={},
         model={},
@@ -116,6 +118,16 @@ def test_a_private_repository_and_a_branch(tmp_path: Path, hub, capsys) -> None:
     assert [call[0] for call in hub.calls] == ["repo"]
 
 
+def test_the_stand_in_is_called_as_the_client_can_be() -> None:
+    for name in ("create_repo", "repo_info", "create_branch", "create_commit"):
+        theirs = inspect.signature(getattr(CLIENT, name)).parameters
+        assert inspect.signature(getattr(Hub, name)).parameters.keys() - theirs.keys() <= {"name"}
+        first = list(theirs)[1]
+        assert first == "repo_id"
+    assert list(inspect.signature(CLIENT.create_commit).parameters)[2] == "operations"
+    assert {"library_name", "library_version"} <= inspect.signature(CLIENT).parameters.keys()
+
+
 def test_an_adapter_needs_a_base_that_others_have(tmp_path: Path, hub, capsys) -> None:
     files = ["README.md", "adapter_config.json", "adapter_model.safetensors"]
     local = output(tmp_path / "local", files, base=str(tmp_path / "base"))
@@ -140,6 +152,7 @@ def test_a_card_of_ones_own(tmp_path: Path, hub, capsys) -> None:
     assert uploaded(hub)["README.md"].endswith(b"Mine.\n")
     (folder / "README.md").write_text("Mine.\n")
     assert "a card of your own goes to --card FILE" in push(capsys, folder, "me/x", status=4)
+    push(capsys, output(tmp_path / "by hand", FILES[1:], command=""), "me/x", "--card", card)
     assert "cannot be read" in push(capsys, output(tmp_path / "o"), "me/x", "--card", tmp_path / "none", status=2)
 
 
@@ -159,7 +172,7 @@ def test_an_output_that_is_not_to_be_published(tmp_path: Path, hub, capsys) -> N
     seal = output(tmp_path / "seal")
     (seal / "manifest.json").write_text((seal / "manifest.json").read_text().replace('"seed": 0', '"seed": 1'))
     assert "its seal does not match its contents" in push(capsys, seal, "me/x", status=4)
-    assert "has no card" in push(capsys, output(tmp_path / "old", FILES[1:]), "me/x", status=2)
+    assert "has no card (README.md); give one" in push(capsys, output(tmp_path / "old", FILES[1:]), "me/x", status=2)
     assert hub.calls == []
 
 

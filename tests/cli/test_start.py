@@ -36,6 +36,7 @@ EARLY: list[tuple[list[str], int]] = [
     (["score", "./no-such"], BAD_INPUT),
     (["compare", "./no-such"], BAD_INPUT),
     (["report", "./no-such", "--output", "page.html"], BAD_INPUT),
+    (["push", "./no-such", "owner/name"], BAD_INPUT),
     (["verify", "./no-such"], BAD_INPUT),
     (["ledger", "./no-such"], BAD_INPUT),
     (["sweep", "no-such.yaml", "--output", "out"], BAD_INPUT),

@@ -62,22 +62,21 @@ def run(words: list[str]) -> None:
         raise InputError(f"ngdiff push takes OUTPUT and REPOSITORY, and {len(values['output repository'])} were given")
     place, repository = values["output repository"]
     folder = user_path(place)
-    names = _model_files(folder)
+    names = _model_files(folder, options.card)
     contents = _contents(folder, names, options)
     sys.stdout.write(f"{_upload(repository, contents, options)}\n")
 
 
-def _model_files(folder: Path) -> list[str]:
-    """Names of the files of the model, the card among them, all as the run wrote them."""
+def _model_files(folder: Path, card: str | None) -> list[str]:
+    """Names of the files of the model, the card among them unless another is given, all as the run wrote them."""
     if not (folder / MANIFEST).is_file():
         raise InputError(f"{folder} holds no {MANIFEST} of a run of ngdiff")
     manifest, fault = read_sealed(folder / MANIFEST)
     if fault:
         raise VerdictError(f"{folder / MANIFEST}: {fault}; nothing was uploaded", NOT_AS_WRITTEN)
-    if manifest["command"][1] not in ("unlearn", "finetune", "merge"):
-        raise InputError(
-            f"{folder} is of ngdiff {manifest['command'][1]}; push takes what unlearn, finetune or merge wrote"
-        )
+    command = manifest["command"][:2][-1]
+    if command not in ("unlearn", "finetune", "merge", "python"):
+        raise InputError(f"{folder} is of ngdiff {command}; push takes what unlearn, finetune or merge wrote")
     extra = manifest["extra"]
     if extra.get("finished") is not True:
         raise InputError(f"the run in {folder} has not ended; go on with --resume, then push")
@@ -90,8 +89,8 @@ def _model_files(folder: Path) -> list[str]:
             f"{folder} is not as its run wrote it, and nothing was uploaded: {'; '.join(faults)}{hint}", NOT_AS_WRITTEN
         )
     names = [name for name in manifest["outputs"] if "/" not in name and name not in _NO_MODEL]
-    if CARD not in names:
-        raise InputError(f"{folder} has no card ({CARD}): an earlier version of ngdiff wrote it; run it again")
+    if CARD not in names and card is None:
+        raise InputError(f"{folder} has no card ({CARD}); give one with --card FILE")
     return names
 
 
