@@ -3,7 +3,6 @@
 import math
 import os
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from ngdiff.errors import InputError
-from ngdiff.files import write_bytes
-from ngdiff.report.style import INK, SIZE, finish, new_figure
+from ngdiff.report.style import INK, SIZE, finish, new_figure, save
 
 # Two colours of the Okabe-Ito palette that stay apart for every kind of colour vision and in grey.
 _FORGET, _RETAIN = "#D55E00", "#0072B2"
@@ -67,12 +65,7 @@ def plot_curves(
     finish(rate, "Learning rate")
     rate.set_xlabel("step", fontsize=SIZE, color=INK)
     rate.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    if title:
-        figure.suptitle(title, fontsize=SIZE + 3, color=INK)
-    image = BytesIO()
-    figure.savefig(image, format="png")
-    write_bytes(Path(path), image.getvalue())
-    return Path(path)
+    return save(figure, path, title)
 
 
 def _logarithmic(panel: Axes) -> None:

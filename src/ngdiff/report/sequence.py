@@ -2,15 +2,13 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from itertools import cycle
 from pathlib import Path
 
 from matplotlib.ticker import MaxNLocator
 
 from ngdiff.errors import InputError
-from ngdiff.files import write_bytes
-from ngdiff.report.style import INK, PALETTE, SIZE, finish, new_figure
+from ngdiff.report.style import INK, PALETTE, SIZE, finish, new_figure, save
 
 Points = Sequence[tuple[int, float | None]]
 
@@ -49,9 +47,4 @@ def plot_sequence(
         finish(panel, name)
     axes[-1].set_xlabel(label, fontsize=SIZE, color=INK)
     axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    if title:
-        figure.suptitle(title, fontsize=SIZE + 3, color=INK)
-    image = BytesIO()
-    figure.savefig(image, format="png")
-    write_bytes(Path(path), image.getvalue())
-    return Path(path)
+    return save(figure, path, title)

@@ -1,10 +1,16 @@
-"""The style that all figures share."""
+"""Style and output of all figures."""
+
+import os
+from io import BytesIO
+from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import NullLocator
+
+from ngdiff.files import write_bytes
 
 INK, SOFT = "#333333", "#8A8A8A"
 SIZE = 11  # points; the title is larger, tick labels and legends are smaller
@@ -13,14 +19,14 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure of so many inches, drawn with Agg and without pyplot: no display, no global state."""
+    """A figure of this size in inches, drawn with Agg and without pyplot: no display, no global state."""
     figure = Figure(figsize=(width, height), dpi=150, layout=ConstrainedLayoutEngine(h_pad=0.08))
     FigureCanvasAgg(figure)
     return figure
 
 
 def finish(panel: Axes, name: str) -> None:
-    """Name on the left above the panel, legend on the right, where neither can cover a line."""
+    """Complete a panel: its name above on the left, the legend on the right, where neither covers a line."""
     panel.set_title(name, loc="left", fontsize=SIZE, fontweight="bold", color=INK)
     handles, labels = panel.get_legend_handles_labels()
     if handles:
@@ -44,3 +50,17 @@ def finish(panel: Axes, name: str) -> None:
     panel.grid(axis="y", color="#E4E4E4", linewidth=0.8)
     panel.set_axisbelow(True)
     panel.margins(x=0.02)
+
+
+def save(figure: Figure, path: str | os.PathLike[str], title: str | None = None) -> Path:
+    """Write a figure as PNG, atomically.
+
+    Raises:
+        WriteError: the file cannot be written.
+    """
+    if title:
+        figure.suptitle(title, fontsize=SIZE + 3, color=INK)
+    image = BytesIO()
+    figure.savefig(image, format="png")
+    write_bytes(Path(path), image.getvalue())
+    return Path(path)
