@@ -125,7 +125,7 @@ def test_a_second_adapter_on_top_is_refused_with_both_ways_out(
     outcome = run(command, "--model", first, *sets, "--output", tmp_path / "out", "--lora-rank", 2)
     assert outcome.status == 2
     assert f"--model {first} is already an adapter (of {material.model})" in outcome.error
-    assert "Leave out --lora-rank to train that adapter on, or give --merge-adapter" in outcome.error
+    assert "Omit --lora-rank to train that adapter further, or give --merge-adapter" in outcome.error
     assert not (tmp_path / "out").exists()
     outcome = run(command, "--model", material.model, *sets, "--output", tmp_path / "out", "--merge-adapter")
     assert outcome.status == 2
