@@ -104,6 +104,7 @@ class ImageUnlearning:
     def __init__(self, options: ImageUnlearnOptions, config: UnlearnArguments) -> None:
         self.options, self.config = options, config
         self.inputs = inputs_of(options.model, options.dataset)
+        self.extra: dict[str, Any] = {}
 
     def open_inputs(self) -> None:
         """Images take torch to be read: whether they are there."""

@@ -39,7 +39,11 @@ class RowSets(SetReadOptions):
         help="rows to forget: json, jsonl, csv, parquet, txt, md, folder or hub name, [:SPLIT], or a pattern with *",
         value="FILE",
     )
-    retain: str = option(help="rows to keep, in the same forms", value="FILE")
+    retain: str = option(
+        help="rows to keep, in the same forms; none at hand? ngdiff unlearn takes auto: the model's own answers to "
+        "general questions",
+        value="FILE",
+    )
     holdout: str | None = option(None, help="rows the model has never seen, in the same forms", value="FILE")
 
 

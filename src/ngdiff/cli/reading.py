@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ngdiff.cli.parsing import option
+from ngdiff.cli.retain_auto import AUTO, refuse_elsewhere
 from ngdiff.data import Row, read_rows
 from ngdiff.data.documents import check_chunk
 from ngdiff.data.forms import Columns, parse_columns
@@ -50,6 +51,8 @@ class ReadOptions:
         Raises:
             InputError: as `ngdiff.data.read_rows`.
         """
+        if (role, source) == ("retain", AUTO):
+            raise refuse_elsewhere("this command")
         return read_rows(source, role=f"--{role}", columns=self._columns(role), **self._chunks())
 
     def check_reading(self) -> None:

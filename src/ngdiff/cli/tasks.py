@@ -101,10 +101,12 @@ class Unlearning(Material, Protocol):
 
     Attributes:
         earlier: The requests that the run goes on from; rows are read by `read`.
+        extra: More for the manifest; after `read`.
         any_number_of_processes: Whether a run may be shared by processes, and go on in another number of them.
     """
 
     any_number_of_processes: bool
+    extra: dict[str, Any]
     earlier: EarlierRequests
 
     def trainer(self, output: Path, config: "UnlearnConfig") -> "UnlearnTrainer":

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,15 @@ from ngdiff.cli.inputs import described_model, inputs_of
 from ngdiff.cli.options import LoraOptions, SetOptions, TrainingOutputOptions, check_places, read_sets
 from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser, option
-from ngdiff.cli.processes import is_first
+from ngdiff.cli.processes import is_first, process_count
 from ngdiff.cli.require import RequireOptions
+from ngdiff.cli.retain_auto import AUTO, FILE, SOURCE, as_extra, kept_rows, made_rows, question_rows, write_made
 from ngdiff.cli.task import TaskOptions
 from ngdiff.cli.text_model import TextModelOptions
+from ngdiff.data import Row
 from ngdiff.errors import InputError
 from ngdiff.manifest import describe_data
+from ngdiff.paths import user_path
 from ngdiff.tasks.text_options import TextOptions
 from ngdiff.training.autolr_options import AutoLROptions
 from ngdiff.training.gradient_options import GradientOptions
@@ -88,6 +91,13 @@ class TextUnlearning:
         """The options; None where a dry run was all that was asked for."""
         options: TextUnlearnOptions = cls.parser.build(TextUnlearnOptions, values)
         check_adapter_options(options.model, options)
+        if options.retain == AUTO and options.dry_run:
+            raise InputError(f"--dry-run --retain {AUTO}: how long its rows are is not known before the model answers")
+        if options.retain == AUTO and process_count() > 1:
+            raise InputError(
+                f"--retain {AUTO} makes its rows in one process; unlearn once in one process (--max-steps 1), and give "
+                "the private/retain_auto.jsonl of its output"
+            )
         if options.dry_run:
             dry_run(cls.parser, options, values, read_sets(options))
             return None
@@ -114,13 +124,17 @@ class TextUnlearning:
         options.check_adapter()
         self.earlier = EarlierRequests(options.after)
         config.know(base_model=options.base_model is not None, holdout=options.holdout is not None)
-        self.inputs = inputs_of(options.model, options.forget, options.retain, options.holdout, config.idk_file)
+        retain = None if options.retain == AUTO else options.retain
+        self.inputs = inputs_of(options.model, options.forget, retain, options.holdout, config.idk_file)
+        self.extra: dict[str, Any] = {}
+        self._model: Any = None  # where it was loaded to make rows
         self.inputs += [] if options.base_model is None else inputs_of(options.base_model)
         self.inputs += [*self.earlier.sources, *([options.chat_template] if options.chat_template else [])]
 
     def open_inputs(self) -> None:
         """The rows of all sets."""
-        self._rows = read_sets(self.options)
+        options: Any = self.options
+        self._rows = read_sets(replace(options, retain=None) if options.retain == AUTO else options)
         check_places(self.options.model, self.options.base_model)
 
     def read(self) -> None:
@@ -129,6 +143,8 @@ class TextUnlearning:
 
         options, sets = self.options, self._rows
         self.companion = options.tokenizer_of(options.model)
+        if options.retain == AUTO:
+            sets = self._with_made_rows(sets)
         rows = [row for part in sets.values() for row in part]
         self._template = options.template_for(self.config.template, self.companion, rows)
         self._sets = without_overlap(sets, self.companion, self._template, drop=options.drop_overlap)
@@ -141,25 +157,49 @@ class TextUnlearning:
             role: describe_data(getattr(options, role), rows, options.reading(role))
             for role, rows in self._sets.items()
         }
+        if options.retain == AUTO:
+            self.data["retain"] = describe_data(None, self._sets["retain"]) | {"source": SOURCE}
+            self.extra = as_extra(self._sets["retain"])
         if options.base_model is not None:
             check_same_tokens(self.companion, options.base_model, trust_remote_code=options.trust_remote_code)
         self.model_files = described_model(options.model) | options.chat_file() if is_first() else {}
         if options.base_model is not None and is_first():
             self.model_files["base_model"] = described_model(options.base_model)
 
+    def _with_made_rows(self, sets: dict[str, list[Row]]) -> dict[str, list[Row]]:
+        """The sets with a retain set that the model makes, or made before the run was stopped."""
+        options = self.options
+        made = kept_rows(user_path(options.output)) if options.resume else None
+        if made is None:
+            from ngdiff.evaluation.processes import started_processes
+
+            asked = [row for part in (*sets.values(), question_rows()) for row in part]
+            template = options.template_for(self.config.template, self.companion, asked)
+            self._model = self._load().to(started_processes().device)
+            made = made_rows(self._model, self.companion, template, sets["forget"])
+        return {"forget": sets["forget"], "retain": made, **sets}
+
+    def _load(self) -> Any:
+        from ngdiff.modeling import load_model
+
+        options = self.options
+        return load_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
+
     def trainer(self, output: Path, config: "UnlearnConfig") -> "UnlearnTrainer":
         """The model, loaded, in its trainer."""
         from ngdiff.cli.at_begin import AtBegin
-        from ngdiff.modeling import check_savable, load_model
+        from ngdiff.modeling import check_savable
         from ngdiff.tasks import TextTask
         from ngdiff.training import UnlearnTrainer
 
         options, tokenizer = self.options, self.companion
-        model = load_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
+        model = self._model or self._load()
         check_savable(model, tokenizer)
         model, merged_base = prepared(model, options, output)
 
         def write_base() -> None:  # not before the manifest: a folder without one is nobody's
+            if options.retain == AUTO and is_first():
+                write_made(output, self._sets["retain"])
             if merged_base is not None and is_first():
                 merged_base.write(tokenizer)
 
@@ -191,7 +231,7 @@ class TextUnlearning:
         given = {
             "model": options.output,
             "forget": options.forget,
-            "retain": options.retain,
+            "retain": f"{options.output}/private/{FILE}" if options.retain == AUTO else options.retain,
             "holdout": options.holdout,
             **{name.replace("_", "-"): getattr(options, name) for name in SetOptions.of_reading()},
             "dtype": None if options.dtype == TextModelOptions.dtype else options.dtype,

@@ -77,6 +77,7 @@ def _unlearn(
             rows_per_step=config.rows_per_step,
             max_length=config.max_length,
             **texts_of(requirements),
+            **material.extra,
         )
         outcome = train(trainer, material.companion, folder, checkpoint)
         verdicts = judge_losses(requirements, outcome.before, outcome.after)

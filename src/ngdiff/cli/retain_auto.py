@@ -1,0 +1,104 @@
+"""`--retain auto`: a retain set of the model's own answers to general questions, made before unlearning."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ngdiff.data import Row, Template, read_rows
+from ngdiff.data.general_prompts import GENERAL_PROMPTS
+from ngdiff.errors import InputError
+from ngdiff.files import write_text
+
+logger = logging.getLogger(__name__)
+
+AUTO = "auto"
+FILE = "retain_auto.jsonl"
+MAX_NEW_TOKENS = 64
+SOURCE = "auto: the model's own answers to general questions"
+
+
+def refuse_elsewhere(command: str) -> InputError:
+    """Why a command other than `unlearn` has no such set."""
+    return InputError(
+        f"--retain {AUTO} is for ngdiff unlearn, which keeps the rows in the private/{FILE} of its output: give that "
+        f"file to {command}, or your own (./{AUTO} for one of that name)"
+    )
+
+
+def question_rows() -> list[Row]:
+    """The questions, with something in place of answers."""
+    return [Row(prompt, "x", origin=f"general question {i}") for i, prompt in enumerate(GENERAL_PROMPTS, start=1)]
+
+
+def made_rows(model: Any, tokenizer: Any, template: Template, forget: Sequence[Row]) -> list[Row]:
+    """The questions with the answers of the model, greedily; empty ones, and such as are near a forget row, left out.
+
+    Raises:
+        InputError: the model has no answer of use.
+    """
+    from ngdiff.data.encode import encode, end_token_ids
+    from ngdiff.data.near import near_duplicates
+    from ngdiff.evaluation.generation import generate_answers
+
+    rows = question_rows()
+    logger.info("--retain %s: the model answers %d general questions ...", AUTO, len(rows))
+    said = generate_answers(
+        model,
+        tokenizer,
+        [encode(row, tokenizer, template, max_length=1 << 30).prompt_ids for row in rows],
+        max_new_tokens=MAX_NEW_TOKENS,
+        end_ids=end_token_ids(tokenizer, template),
+        show_progress=False,
+    )
+    made = [
+        Row(row.prompt, answer, origin=row.origin) for row, answer in zip(rows, said, strict=True) if answer.strip()
+    ]
+    answers = [Row("", row.answer) for row in made]  # a question of ours makes no answer less near
+    near = {pair.second for pair in near_duplicates([Row("", row.answer) for row in forget], answers)}
+    kept = [row for place, row in enumerate(made) if place not in near]
+    if not kept:
+        raise InputError(f"--retain {AUTO}: the model has no answer of use to general questions; give --retain FILE")
+    logger.warning("%s", warning_of(len(kept)))
+    return kept
+
+
+def warning_of(rows: int) -> str:
+    """What such a set can protect and what not; for the run, its manifest and its report."""
+    return (
+        f"The retain set is {rows} answers of the model itself to general questions (--retain auto). It protects how "
+        "the model speaks, and the common knowledge that these questions touch. It cannot protect what they do not "
+        "ask for: facts of your own field, rows of the same kind as the forgotten ones, other languages than English, "
+        "long texts. Unlearning damages those first. Give rows of your own with --retain FILE as soon as there are "
+        "any, and measure with them."
+    )
+
+
+def as_extra(rows: Sequence[Row]) -> dict[str, Any]:
+    """For the manifest."""
+    digest = hashlib.sha256("\n".join(GENERAL_PROMPTS).encode()).hexdigest()
+    return {
+        "retain_auto": {
+            "prompts": len(GENERAL_PROMPTS),
+            "prompts_sha256": digest,
+            "rows": len(rows),
+            "max_new_tokens": MAX_NEW_TOKENS,
+            "warning": warning_of(len(rows)),
+        }
+    }
+
+
+def write_made(folder: Path, rows: Sequence[Row]) -> None:
+    """Keep the rows in `private/`, for `--resume` and for evaluations."""
+    from ngdiff.evaluation.write import private_folder
+
+    lines = [json.dumps({"question": row.prompt, "answer": row.answer}, ensure_ascii=False) + "\n" for row in rows]
+    write_text(private_folder(folder) / FILE, "".join(lines), private=True)
+
+
+def kept_rows(folder: Path) -> list[Row] | None:
+    """The rows of a run that goes on; None where it had none yet."""
+    path = folder / "private" / FILE
+    return read_rows(path, role="--retain") if path.is_file() else None

@@ -1,0 +1,85 @@
+"""`--retain auto`: rows that the model makes of itself, kept, named in the manifest and warned of."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ngdiff.data.general_prompts import GENERAL_PROMPTS
+
+from .runs import Material, rows_of, run, succeeded
+
+
+@pytest.fixture(autouse=True)
+def few_and_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ngdiff.cli.retain_auto.GENERAL_PROMPTS", GENERAL_PROMPTS[:6])
+    monkeypatch.setattr("ngdiff.cli.retain_auto.MAX_NEW_TOKENS", 12)
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "manifest.json").read_text())
+
+
+def test_made_kept_and_warned_of(material: Material, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    out = succeeded(run(*material.words(tmp_path / "u", retain="auto", max_steps=2))).out
+    made = tmp_path / "u" / "private" / "retain_auto.jsonl"
+    assert made.stat().st_mode & 0o077 == 0
+    rows = rows_of(made)
+    assert 0 < len(rows) <= 6
+    assert {row["question"] for row in rows} <= set(GENERAL_PROMPTS)
+    manifest = manifest_of(tmp_path / "u")
+    assert manifest["data"]["retain"]["source"].startswith("auto: ")
+    assert manifest["data"]["retain"]["rows"] == manifest["extra"]["retain_auto"]["rows"] == len(rows)
+    warning = manifest["extra"]["retain_auto"]["warning"]
+    assert warning in caplog.messages
+    command = shlex.split(out.rstrip().rpartition("\n")[2])
+    assert str(made) in command
+    succeeded(run(*command[1:], "--output", tmp_path / "e"))
+    succeeded(run("report", tmp_path / "u", "--scores", tmp_path / "e", "--output", tmp_path / "page.md"))
+    assert "It cannot protect what they do not" in (tmp_path / "page.md").read_text()
+    succeeded(run("verify", tmp_path / "u"))
+
+
+def test_a_run_that_goes_on_has_the_same_rows(
+    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = material.words(tmp_path / "u", retain="auto", max_steps=2, save_strategy="steps", save_steps=1)
+    succeeded(run(*words))
+    before = (tmp_path / "u" / "private" / "retain_auto.jsonl").read_bytes()
+    (tmp_path / "u" / "model.safetensors").unlink()
+    monkeypatch.setattr("ngdiff.cli.retain_auto.GENERAL_PROMPTS", ("Other?",))
+    outcome = run(*words, "--resume")
+    assert outcome.status in (0, 2), outcome.err
+    assert (tmp_path / "u" / "private" / "retain_auto.jsonl").read_bytes() == before
+    assert "does not hold what it held" not in outcome.err
+
+
+def test_answers_near_the_forgotten_ones_are_left_out(
+    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget = rows_of(material.forget)
+    said = [forget[0]["answer"], "", "The sea is wide and blue.", forget[1]["answer"], "Yes.", "Quite so, I think."]
+    monkeypatch.setattr("ngdiff.evaluation.generation.generate_answers", lambda *_, **__: said)
+    succeeded(run(*material.words(tmp_path / "u", retain="auto", max_steps=1)))
+    made = rows_of(tmp_path / "u" / "private" / "retain_auto.jsonl")
+    assert [row["answer"] for row in made] == [said[2], said[4], said[5]]
+
+
+def test_where_there_is_none(material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = material.words(tmp_path / "u", retain="auto")
+    assert run(*words, "--dry-run").error.startswith("--dry-run --retain auto: how long its rows are is not known")
+    sets = ["--forget", material.forget, "--retain", "auto"]
+    refused = run("evaluate", "--model", material.model, *sets).error
+    assert refused.startswith(
+        "--retain auto is for ngdiff unlearn, which keeps the rows in the private/retain_auto.jsonl"
+    )
+    monkeypatch.setattr("ngdiff.evaluation.generation.generate_answers", lambda *_, **__: [""] * 6)
+    assert "has no answer of use to general questions" in run(*words).error
+    assert not (tmp_path / "u").exists()
+
+
+def test_the_questions() -> None:
+    assert len(GENERAL_PROMPTS) == len(set(GENERAL_PROMPTS)) >= 90
+    assert all(prompt == prompt.strip() and prompt[-1] in ".?!" for prompt in GENERAL_PROMPTS)
