@@ -11,7 +11,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "ngdiff"
 
 # Module or package of ours -> what it may import of ours. Everything may import those of `EVERYBODY`.
 ARROWS: dict[str, set[str]] = {
-    "__init__": {"training"},  # the names of `import ngdiff`
+    "__init__": {"commands", "training"},  # the names of `import ngdiff`
+    "commands": {"cli", "evidence", "scoring"},
     "checking": {"data"},
     "checksums": {"files"},
     "errors": set(),
@@ -81,6 +82,7 @@ OTHERS: dict[str, set[str]] = {
     "ranges": set(),
     "secrets": set(),
     "spec": set(),
+    "commands": set(),
     "torchrun": {"psutil", "torch"},
     "manifest": {"torch", "yaml"},
     "core": {"torch"},

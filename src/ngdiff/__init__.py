@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from ngdiff.lazy import make_lazy
 
 if TYPE_CHECKING:
+    from ngdiff.commands import compare, evaluate, finetune, unlearn
     from ngdiff.training import UnlearnConfig, UnlearnTrainer
 
 __version__ = "0.1.0"
 
-__all__ = ["UnlearnConfig", "UnlearnTrainer", "__version__"]
+__all__ = ["UnlearnConfig", "UnlearnTrainer", "__version__", "compare", "evaluate", "finetune", "unlearn"]
 
 make_lazy(__name__)

@@ -1,0 +1,95 @@
+"""The commands as functions."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import ngdiff
+from ngdiff import commands
+from ngdiff.errors import InputError
+
+from .runs import run as command_line
+
+
+@pytest.fixture(scope="module")
+def runs(material, tmp_path_factory):
+    """An unlearning run and an evaluation, and their folder."""
+    place = tmp_path_factory.mktemp("functions")
+    run = ngdiff.unlearn(material.model, material.forget, material.retain, place / "run", max_steps=1, seed=3)
+    scores = ngdiff.evaluate(run.folder, place / "scores", forget=material.forget, retain=material.retain)
+    return run, scores, place
+
+
+def test_a_run_is_that_of_the_command_line(material, runs):
+    run, _, place = runs
+    words = material.words(place / "other", keep_checkpoints=None, max_steps=1, seed=3)
+    assert command_line(*words).status == 0
+    other = json.loads((place / "other" / "manifest.json").read_text())
+    assert run.manifest["extra"]["losses_after"] == other["extra"]["losses_after"]
+    assert run.manifest["outputs"].keys() == other["outputs"].keys()
+    assert run.manifest["outputs"]["model.safetensors"] == other["outputs"]["model.safetensors"]
+    assert run.losses["forget"] == (other["extra"]["losses_before"]["forget"], other["extra"]["losses_after"]["forget"])
+
+
+def test_a_run_shows_itself(runs):
+    run, _, _ = runs
+    before, after = run.losses["forget"]
+    assert f"forget loss: {before:.4f} before, {after:.4f} after" in str(run)
+    assert f"<td>forget</td><td>{before:.4f}</td><td>{after:.4f}</td>" in run._repr_html_()
+    assert run.curves == run.folder / "curves.png"
+    assert run.log[0]["step"] == 1
+
+
+def test_an_evaluation_shows_itself(runs):
+    _, scores, _ = runs
+    assert scores.metrics["forget"]["n"] > 0
+    assert "Verbmem" in str(scores)
+    assert scores._repr_html_().startswith("<pre>")
+
+
+def test_a_comparison(runs):
+    _, scores, _ = runs
+    table = ngdiff.compare({"a": scores.folder, "b": scores.folder}, metrics=["forget.loss"])
+    loss = scores.metrics["forget"]["loss"]
+    assert table.values() == {"a": {"forget.loss": loss}, "b": {"forget.loss": loss}}
+    assert table.to("markdown").startswith("| method |")
+    assert "forget" in table._repr_html_()
+    with pytest.raises(InputError, match="pdf is no form of a table; one of text, markdown"):
+        table.to("pdf")
+
+
+def test_a_page(runs):
+    run, scores, place = runs
+    page = commands.report(run.folder, scores=scores.folder, output=place / "page.html")
+    assert page.read_text().startswith("<!")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_step": 1}, r"unlearn\(\): max_step is no option of ngdiff unlearn; did you mean --max-steps\?"),
+        ({"max_steps": {1}}, r"unlearn\(\): max_steps holds a set"),
+        ({"task": "sound"}, "task='sound' is not known; one of text, image"),
+        ({"method": "no-such"}, "no-such"),
+    ],
+)
+def test_what_cannot_be_used_is_told(material, tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        ngdiff.unlearn(material.model, material.forget, material.retain, tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_names_of_functions_are_imported_on_first_use():
+    code = "import sys, ngdiff; ngdiff.unlearn; ngdiff.compare; assert 'torch' not in sys.modules, 'torch'"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_audit_shows_itself(material, tmp_path):
+    found = commands.audit(
+        material.model, material.forget, material.retain, tmp_path / "a", retrained=material.model, attacks="prefix"
+    )
+    assert found.robustness == 1.0
+    assert "Robustness 1.000, over prefix" in str(found)
+    assert "prefix" in found._repr_html_()
