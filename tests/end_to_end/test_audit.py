@@ -93,7 +93,7 @@ def test_bad_options_are_refused_before_anything_is_read(words, no_attack, more,
 
 
 def test_paraphrased_rows_are_those_of_the_forget_set(material, words, no_attack, tmp_path):
-    assert "rows and --forget 4; one for each" in run(*words, "--paraphrased", material.retain).error
+    assert "rows, but --forget has 4; give one for each" in run(*words, "--paraphrased", material.retain).error
     other = write_rows(tmp_path / "other.jsonl", [{"question": "Who?", "answer": f"Nobody {i}."} for i in range(4)])
     assert "its answer is not that of" in run(*words, "--paraphrased", other).error
 

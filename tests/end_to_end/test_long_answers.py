@@ -54,7 +54,7 @@ def test_finetuning_says_so_too_and_evaluation_that_it_measures_the_beginning(ma
     ((role, parted, _, _),) = said_by(caplog)
     assert role == "--train"
     found = succeeded(run("evaluate", *words, "--retain", long, "--output", tmp_path / "e"))
-    assert f"(--max-length): {parted} of 12; what was cut off is not measured" in found.out
+    assert f"rows longer than --max-length: {parted} of 12 were cut; what was cut off is not measured" in found.out
 
 
 def test_rows_that_differ_beyond_the_first_window_are_not_the_same(material, long, tmp_path):
