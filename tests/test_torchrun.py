@@ -1,6 +1,9 @@
 """`python -m ngdiff.torchrun`: the exit code of the processes, which have said why."""
 
+import signal
+
 import pytest
+from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from ngdiff import exit_codes, torchrun
@@ -17,3 +20,12 @@ def test_what_the_processes_have_said_is_not_said_again(code: int, tmp_path, mon
     monkeypatch.setattr(torchrun, "run", run)
     assert torchrun.main(["--nproc-per-node", "2", "unlearn"]) == (code if code > 0 else 128 - code)
     assert (capsys.readouterr().err == "") is (code in CODES)
+
+
+def test_a_hang_up_adds_no_traceback(monkeypatch, capsys) -> None:
+    def run(args: object) -> None:
+        raise SignalException("got signal", sigval=signal.SIGHUP)
+
+    monkeypatch.setattr(torchrun, "run", run)
+    assert torchrun.main(["--nproc-per-node", "2", "unlearn"]) == 128 + signal.SIGHUP
+    assert capsys.readouterr().err == ""

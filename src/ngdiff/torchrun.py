@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 import psutil
+from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import parse_args, run
 
@@ -44,6 +45,8 @@ def main(words: Sequence[str] | None = None) -> int:
         if failure.exitcode not in _SAID:
             sys.stderr.write(f"{error}\n")
         return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
+    except SignalException as error:  # SIGHUP, SIGQUIT: torchrun has handed it on
+        return 128 + int(error.sigval)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -77,6 +77,11 @@ def test_inputs_that_are_gone_are_said_and_are_no_fault(made: Made) -> None:
     assert faults_of(made.output) == ["model.safetensors is missing"]
 
 
+def test_a_file_beside_those_of_a_checkpoint(made: Made) -> None:
+    (made.output / "checkpoint-3" / "modeling.py").write_text("")
+    assert faults_of(made.output) == ["modeling.py is not of this run"]
+
+
 def test_what_came_from_the_hub_has_no_hashes(tmp_path: Path) -> None:
     made = write_run(tmp_path, model={"source": "owner/name", "revision": None})
     assert verify(made.output)[3].note == "not local files: not hashed"

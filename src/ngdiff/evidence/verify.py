@@ -105,7 +105,14 @@ def _listed(folder: Path, name: str) -> Iterator[Check]:
     """Check the checkpoints and other folders that have checksum lists of their own."""
     for path in sorted(folder.rglob(LIST)):
         files = path.read_bytes().count(b"\n")
-        yield Check(f"{name}{path.parent.relative_to(folder)}", files, tuple(wrong_files(path.parent)))
+        faults = wrong_files(path.parent) + [f"{item} is not of this run" for item in _added(path.parent, _names(path))]
+        yield Check(f"{name}{path.parent.relative_to(folder)}", files, tuple(faults))
+
+
+def _names(path: Path) -> dict[str, str]:
+    """The files of a list, and the list itself."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return {LIST: "", **{name: digest for digest, _, name in (line.partition("  ") for line in lines)}}
 
 
 def _of_input(one: Input, name: str) -> Check:
