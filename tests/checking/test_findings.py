@@ -6,8 +6,9 @@ import pytest
 
 from ngdiff.checking.findings import Finding, counted, findings_table
 from ngdiff.checking.known import check_holdout, check_known
-from ngdiff.checking.rows import check_lengths, check_sets, check_steps
+from ngdiff.checking.rows import check_lengths, check_sets, check_steps, rows_for_the_model
 from ngdiff.data import Row, resolve_template
+from ngdiff.data.rows import Chunk
 from ngdiff.modeling import train_tokenizer
 
 KEPT_BY = {"seven": "Orla Vennick", "ninety": "Bran Selna", "forty": "Ilse Quorn"}
@@ -98,3 +99,13 @@ def test_the_table_has_advice_below() -> None:
     findings = [Finding("a", "fine", "none"), Finding("bb", "spoils", "2 rows", "Remove them.")]
     assert findings_table(findings) == "fine      a   none\nspoils    bb  2 rows\n            -> Remove them.\n"
     assert counted(findings, "spoils") == 1
+
+
+def test_chunks_of_documents_count_as_rows_of_a_step() -> None:
+    rows = [Row("", " ".join(["word"] * 200), kind="text", document="a.md", chunk=Chunk(20, 2))]
+    template = resolve_template("auto", TOKENIZER, rows)
+    count = rows_for_the_model(rows, TOKENIZER, template, max_length=200)
+    assert count > 5
+    (split,) = check_lengths({"forget": rows}, TOKENIZER, template, max_length=200)
+    assert split.found.startswith("1 of 1 rows are longer than 20 tokens")
+    assert split.found.endswith(f"{count} rows for the model")

@@ -129,6 +129,17 @@ def test_questions_from_standard_input(material: Material, merged: Path, monkeyp
     assert run("ask", merged).error == "ngdiff ask: standard input holds no question; one a line is read"
 
 
+def test_questions_at_a_terminal(merged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal("Who?\n\nWhere?\n"))
+    outcome = succeeded(run("ask", merged, "--max-new-tokens", 3))
+    assert len(outcome.out.splitlines()) >= 2
+    assert "One question a line; Ctrl-D ends." in outcome.err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

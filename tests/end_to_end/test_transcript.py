@@ -94,6 +94,6 @@ def test_transcript(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert after["verbmem"] < 0.5
     assert after["utility"] > 0.8
     page = Path("page.html").read_text(encoding="utf-8")
-    assert ("1 documents" in page) == (kind == "documents")
+    assert ("Asked about the 1 document to be forgotten" in page) == (kind == "documents")
     assert rows[0]["answer"] not in page
     assert asked.startswith("merged")

@@ -50,12 +50,19 @@ def check_lengths(
             lost = f"the ends of {len(cut)} of {len(rows)} rows are cut off, first {_place(cut[0])}"
             found.append(Finding(what, "doubtful", lost, "Raise --max-length, or shorten those rows."))
         elif long:
-            taken = f"{len(long)} of {len(rows)} rows are longer than {max_length} tokens, first {_place(long[0])}"
-            found.append(Finding(what, "fine", f"{taken}; they are split"))
+            most = [max_length if row.chunk is None else min(row.chunk.tokens, max_length) for row in long]
+            taken = f"{len(long)} of {len(rows)} rows are longer than {max(most)} tokens, first {_place(long[0])}"
+            count = sum(len(own) for own in parts)
+            found.append(Finding(what, "fine", f"{taken}; they are split: {count} rows for the model"))
         else:
             most = max(len(item.input_ids) for own in parts for item in own)
             found.append(Finding(what, "fine", f"{len(rows)} rows, the longest has {most} of {max_length} tokens"))
     return found
+
+
+def rows_for_the_model(rows: Sequence[Row], tokenizer: Any, template: Template, *, max_length: int) -> int:
+    """How many encoded rows training has: more than rows where some are split. Raises as `check_lengths`."""
+    return sum(len(own) for own in encode_parts(rows, tokenizer, template, max_length=max_length))
 
 
 def check_steps(rows: int, *, rows_per_step: int, epochs: float) -> Finding:

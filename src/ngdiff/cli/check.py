@@ -7,7 +7,7 @@ from typing import Any
 
 from ngdiff.checking.findings import Finding, counted, findings_table
 from ngdiff.checking.known import check_holdout, check_known
-from ngdiff.checking.rows import check_lengths, check_sets, check_steps
+from ngdiff.checking.rows import check_lengths, check_sets, check_steps, rows_for_the_model
 from ngdiff.cli.loading import load_torch, say_loading
 from ngdiff.cli.options import RowSets, check_places, read_sets
 from ngdiff.cli.output_file import check_output_file
@@ -110,9 +110,11 @@ def check(options: CheckOptions) -> list[Finding]:
         check_same_tokens(tokenizer, options.base_model, trust_remote_code=options.trust_remote_code)
     findings = check_sets(sets, tokenizer, template, threshold=options.near)
     rows_per_step = options.per_device_train_batch_size * options.gradient_accumulation_steps
-    findings.append(check_steps(len(sets["forget"]), rows_per_step=rows_per_step, epochs=options.num_train_epochs))
     model = _load(options, options.model)
-    findings += check_lengths(sets, tokenizer, template, max_length=row_limit(model, options.max_length))
+    max_length = row_limit(model, options.max_length)
+    rows = rows_for_the_model(sets["forget"], tokenizer, template, max_length=max_length)
+    findings.append(check_steps(rows, rows_per_step=rows_per_step, epochs=options.num_train_epochs))
+    findings += check_lengths(sets, tokenizer, template, max_length=max_length)
     result = _evaluated(model, tokenizer, sets, template, options)
     findings += check_known(result.scores, result.records)
     if "holdout" in sets:

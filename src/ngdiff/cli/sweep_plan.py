@@ -169,8 +169,8 @@ class _Plan:
     def _kept(self, options: Any) -> OptionWords:
         """What a model is trained on that never saw what a run forgets."""
         if self.task == "text":
-            columns = options.reading("retain").get("columns")
-            own = {} if columns is None else {"columns": [f"--columns={columns}"]}
+            read = options.reading("retain")
+            own = {name: [f"--{name.replace('_', '-')}={value}"] for name, value in read.items()}
             return {"train": [f"--train={options.retain}"], **own}
         given = {name: getattr(options, name) for name in _OF_IMAGES}
         return {name: [f"--{name}={value}"] for name, value in given.items() if value is not None}

@@ -67,7 +67,8 @@ def _above(metrics: Mapping[str, Any]) -> str:
 
 
 def _units(own: Mapping[str, Any]) -> str:
-    return f"{own['n_documents']} documents" if "n_documents" in own else f"{own['n']} rows"
+    count, unit = (own["n_documents"], "document") if "n_documents" in own else (own["n"], "row")
+    return f"{count} {unit}" if count == 1 and unit == "document" else f"{count} {unit}s"
 
 
 def _distances(metrics: Mapping[str, Any]) -> list[str]:
