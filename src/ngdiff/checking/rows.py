@@ -50,8 +50,8 @@ def check_lengths(
             lost = f"the ends of {len(cut)} of {len(rows)} rows are cut off, first {_place(cut[0])}"
             found.append(Finding(what, "doubtful", lost, "Raise --max-length, or shorten those rows."))
         elif long:
-            most = [max_length if row.chunk is None else min(row.chunk.tokens, max_length) for row in long]
-            taken = f"{len(long)} of {len(rows)} rows are longer than {max(most)} tokens, first {_place(long[0])}"
+            limits = [max_length if row.chunk is None else min(row.chunk.tokens, max_length) for row in long]
+            taken = f"{len(long)} of {len(rows)} rows are longer than {max(limits)} tokens, first {_place(long[0])}"
             count = sum(len(own) for own in parts)
             found.append(Finding(what, "fine", f"{taken}; they are split: {count} rows for the model"))
         else:
