@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-import ngdiff.cli.text_unlearning
+import ngdiff.modeling
 from ngdiff.evaluation.journal import Journal
 from ngdiff.exit_codes import DONE, INTERRUPTED, STOPPED_RESUMABLE
 from ngdiff.training import UnlearnTrainer
@@ -138,7 +138,7 @@ def test_before_the_first_step_nothing_is_lost(material, tmp_path, once_in, how)
 
 
 def test_before_anything_is_written_there_is_nothing_to_resume(material, tmp_path, once_in):
-    once_in(ngdiff.cli.text_unlearning, "load_model", signal.SIGINT)
+    once_in(ngdiff.modeling, "load_model", signal.SIGINT)
     outcome = run(*material.words(tmp_path / "run"))
     assert (outcome.status, said(outcome)) == (INTERRUPTED, "error: interrupted")
     assert not (tmp_path / "run").exists()
