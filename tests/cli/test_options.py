@@ -17,6 +17,7 @@ from ngdiff.cli.text_unlearning import TextUnlearning, TextUnlearnOptions
 from ngdiff.errors import InputError
 from ngdiff.training import UnlearnConfig
 from ngdiff.training.finetune import FinetuneConfig
+from ngdiff.training.finetune_images import ImageFinetuneConfig
 from ngdiff.training.given import as_given
 
 BASIC = {
@@ -178,6 +179,14 @@ def test_a_config_of_one_machine_means_the_same_on_another(tmp_path, monkeypatch
     monkeypatch.setattr(UnlearnConfig, "device", torch.device("cpu"))
     config = config_of("unlearn", BASIC["unlearn"])
     assert not {"use_cpu", "ddp_find_unused_parameters", "dataloader_pin_memory"} & config.keys()
+
+
+@pytest.mark.parametrize("kind", [UnlearnConfig, FinetuneConfig, ImageFinetuneConfig])
+def test_bf16_where_there_is_none_names_use_cpu(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr("ngdiff.training.check_inherited.is_torch_bf16_gpu_available", lambda: False)
+    with pytest.raises(InputError, match=r"--bf16: no accelerator here .* give --use-cpu, too"):
+        kind(output_dir=str(tmp_path), bf16=True)
+    assert kind(output_dir=str(tmp_path), bf16=True, use_cpu=True).bf16
 
 
 def test_secrets_are_not_written():

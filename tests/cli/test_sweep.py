@@ -64,6 +64,14 @@ def fails(capsys: pytest.CaptureFixture[str], *words: object) -> str:
     return err.removeprefix("ngdiff: error: ").rstrip("\n")
 
 
+def test_short_names_in_a_grid(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--model", "my-model", "--steps=3", *asked.sets(), "--output", str(asked.folder / "out")]
+    assert fails(capsys, "--grid", "max_steps=1,2", *words).startswith("--grid: max_steps is there and on the command")
+    assert fails(capsys, "--grid", "lr=1", "learning_rate=2", *words).startswith("--grid: an option is there twice")
+    assert main(["sweep", "--grid", "lr=1e-4,1e-3", *words]) == SWEEP_INCOMPLETE
+    assert "unlearn learning-rate=1e-4" in asked.jobs
+
+
 def test_a_grid_on_the_command_line(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--grid", "method=ngdiff,npo+ngdiff", "seed=0,1", "--model", "my-model", "--max-steps=3", *asked.sets()]
     assert main(["sweep", *words, "--output", str(asked.folder / "out"), "--jobs", "2"]) == SWEEP_INCOMPLETE

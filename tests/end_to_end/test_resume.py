@@ -218,7 +218,7 @@ def finetuned(material, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("--seed=1", "the run in FOLDER has seed = None, not 1; give the same options"),
+        ("--seed=1", "the run in FOLDER has seed = 42, not 1; give the same options"),
         ("--vocab-size=290", "the run in FOLDER has vocab_size = 4096, not 290; give the same options"),
         ("--learning-rate=0.1", "the run in FOLDER has learning_rate = auto, not 0.1; give the same options"),
         ("--train=OTHER/rows.jsonl", "--train does not hold what it held when the run in FOLDER began"),
@@ -268,7 +268,7 @@ def finished(material, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"seed": 1}, "has seed = None, not 1; give the same options, or another --output"),
+        ({"seed": 1}, "has seed = 42, not 1; give the same options, or another --output"),
         ({"learning_rate": "auto:1e-3"}, "has learning_rate = auto, not auto:0.001"),
         ({"method": "gd"}, "has method = auto, not gd"),
         ({"lora_rank": 2}, "has lora_rank = 0, not 2"),

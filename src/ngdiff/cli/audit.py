@@ -73,6 +73,11 @@ PARSER = CommandParser(
     "read: ngdiff audit MODEL --forget F --retain R --output DIR.",
     {"model": TextModelOptions, "own data": SetOptions, "reference": ReferenceOptions, "audit": AuditRunOptions},
     required=("model", "forget", "retain", "output"),
+    short=(
+        *("model", "forget", "retain", "output", "retrained", "never_trained", "holdout", "before", "attacks"),
+        *("minutes", "resume"),
+    ),
+    example="ngdiff audit unlearned --forget forget.jsonl --retain retain.jsonl --retrained retrained --output audit",
 )
 
 

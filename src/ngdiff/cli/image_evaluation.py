@@ -60,6 +60,8 @@ class ImageEvaluation:
             "requirements": JudgeOptions,
         },
         required=("model", "dataset"),
+        short=("model", "dataset", "forget_class", "forget_rows", "output", "batch_size", "before", "require", "task"),
+        example="ngdiff evaluate --task image --model unlearned --dataset cifar10 --forget-class dog --output scores",
     )
     template = template_text = None
 

@@ -41,6 +41,11 @@ class ImageFinetuning:
             "training": ImageFinetuneArguments,
         },
         required=("model", "dataset", "output"),
+        short=(
+            *("model", "dataset", "forget_class", "forget_rows", "output", "learning_rate", "num_train_epochs"),
+            *("per_device_train_batch_size", "seed", "resume", "task"),
+        ),
+        example="ngdiff finetune --task image --model resnet20-cifar --dataset cifar10 --output my-classifier",
     )
     template = template_text = None
 

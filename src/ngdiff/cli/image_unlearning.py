@@ -68,6 +68,11 @@ class ImageUnlearning:
             "gradients": GradientOptions,
         },
         required=("model", "dataset", "output"),
+        short=(
+            *("model", "dataset", "forget_class", "forget_rows", "output", "method", "num_train_epochs"),
+            *("per_device_train_batch_size", "seed", "resume", "task"),
+        ),
+        example="ngdiff unlearn --task image --model my-classifier --dataset cifar10 --forget-class dog --output out",
         refused={
             name: f"--{name.replace('_', '-')} is for texts; --task image does not have it"
             for name in ("dry_run", *TextOptions.names())

@@ -46,7 +46,7 @@ commands:
 {commands}
 
   ngdiff COMMAND --help      options of a command
-  ngdiff COMMAND --help-all  those inherited from transformers' training arguments, too
+  ngdiff COMMAND --help-all  all of them by topic, with those of transformers' training arguments
   ngdiff --version
 """
 

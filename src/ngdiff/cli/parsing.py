@@ -8,45 +8,27 @@ underscores. Fields inherited from transformers' TrainingArguments are accepted 
 import argparse
 import copy
 import dataclasses
-import difflib
 import json
 import logging
 import re
 import sys
-import textwrap
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
-from enum import Enum
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 from ngdiff.cli.config_file import read_config
+from ngdiff.cli.help_text import OFTEN_USED, dashed, help_text
 from ngdiff.cli.hf_parser import HfArgumentParser, string_to_bool
+from ngdiff.cli.near_names import SHORT, nearest
 from ngdiff.cli.repeated import refuse_repeated
 from ngdiff.cli.values import check_values
 from ngdiff.errors import InputError
 from ngdiff.option import ACCEPTED
 from ngdiff.option import option as option  # for the commands, beside their parser
 
-_WIDTH = 100
-
-# Inherited options that most runs touch: shown by --help, with a line of our own.
-_OFTEN_USED = {
-    "per_device_train_batch_size": "rows of a step on one device (unlearn: of each side)",
-    "gradient_accumulation_steps": "micro-batches of a step",
-    "max_steps": "steps, instead of passes; -1: passes count",
-    "seed": "seed of everything that is drawn",
-    "optim": "optimizer: adamw_torch_fused, adamw_torch, sgd, ...",
-    "bf16": "compute in bfloat16, with weights in float32",
-    "activation_checkpointing": "recompute activations: less memory, more time",
-    "eval_strategy": "when to log the loss of all rows: no, epoch, steps",
-    "save_total_limit": "checkpoints that are kept",
-    "report_to": "trackers: none, wandb, tensorboard, ...",
-}
 # What transformers takes for a value of a switch.
 _TRUTH_WORDS = {"yes", "true", "t", "y", "1", "no", "false", "f", "n", "0"}
-# How a converter is shown where the field names no placeholder.
-_PLACEHOLDERS = {"int": "N", "float": "NUMBER", "string_to_bool": "", "str": "TEXT"}
 
 
 class CommandParser:
@@ -61,6 +43,8 @@ class CommandParser:
         words: Name of the words that are no option, such as "runs": at least one then, a list in the values.
         repeated: Names of lists that take one value each time they are given, so that words may follow.
         refused: Names of options that a user may expect -> why there are none. The help leaves them out.
+        short: Names of the options that `--help` shows; by default all but inherited ones.
+        example: Command lines that `--help` shows above them.
     """
 
     def __init__(
@@ -73,7 +57,10 @@ class CommandParser:
         words: str | None = None,
         repeated: Sequence[str] = (),
         refused: Mapping[str, str] | None = None,
+        short: Sequence[str] = (),
+        example: str = "",
     ) -> None:
+        self.short, self.example = list(short), example
         self.refused = dict(refused or {})
         self.words = words
         self.command, self.summary, self.groups, self.required = (
@@ -89,6 +76,12 @@ class CommandParser:
             action.option_strings[0].removeprefix("--"): action
             for action in self._parser._actions
             if not isinstance(action, argparse._StoreFalseAction)
+        }
+        # The same and the short names -> option.
+        self._options = {
+            word.removeprefix("--").replace("-", "_"): name
+            for name, action in self._actions.items()
+            for word in action.option_strings
         }
         optional = {name for kind in self.groups.values() for name in _optional(kind)}
         for action in self._parser._actions:
@@ -132,7 +125,7 @@ class CommandParser:
             if reason := self.refused.get(word.lstrip("-").replace("-", "_")):
                 raise InputError(reason)
             raise InputError(f"{word} is no option of ngdiff {self.command}{self._similar(word)}")
-        missing = [_dashed(name) for name in self.required if values.get(name) is None]
+        missing = [dashed(name) for name in self.required if values.get(name) is None]
         if self.words is not None:
             values[self.words] = rest
             missing += [] if rest else [f"{self.words.upper()}..."]
@@ -180,46 +173,40 @@ class CommandParser:
             logging.disable(before)
 
     def help(self, *, everything: bool = False) -> str:
-        """The text of `--help`: our options, grouped; with the inherited ones where `everything` is asked for."""
-        taken = f" {self.words.upper()}..." if self.words else ""
-        lines = [f"usage: ngdiff {self.command} [options]{taken}", "", *textwrap.wrap(self.summary, _WIDTH), ""]
-        inherited = []
-        for title, kind in self.groups.items():
-            lines.append(f"{title}:")
-            hidden = {"output_dir", *self.refused, *self._in_other_groups(kind)}
-            shown = [f for f in dataclasses.fields(kind) if f.init and f.name not in hidden]
-            theirs, ours = _inherited(kind), own_fields(kind)
-            for field in sorted(shown, key=lambda field: field.name in theirs):  # those of the method first
-                if field.name in theirs and field.name not in ours and field.name not in _OFTEN_USED:
-                    inherited.append(field)
-                else:
-                    lines += self._help_of(field)
-            lines.append("")
-        lines += ["other:", *_entry("--config FILE", "YAML file with these options; the command line wins")]
-        lines += _entry("--help-all", "list the inherited training options, too") if inherited else []
-        if everything and inherited:
-            lines += ["", "inherited from transformers.TrainingArguments (explained in its documentation):"]
-            for field in sorted(inherited, key=lambda field: field.name):
-                lines += self._help_of(field)
-        return "\n".join(lines) + "\n"
+        """The text of `--help`, or of `--help-all` where `everything` is asked for."""
+        return help_text(self, everything=everything)
 
-    def _in_other_groups(self, kind: type) -> set[str]:
-        """Names of a dataclass's options that it has from another group."""
-        return {field.name for base in _bases(kind) & set(self.groups.values()) for field in dataclasses.fields(base)}
+    def hidden_of(self, kind: type) -> set[str]:
+        """Names of a dataclass's options that its group does not show: those of other groups, and what is refused."""
+        others = _bases(kind) & set(self.groups.values())
+        return {"output_dir", *self.refused, *(field.name for base in others for field in dataclasses.fields(base))}
 
-    def _help_of(self, field: "dataclasses.Field[Any]") -> list[str]:
-        action = self._actions[field.name]
-        value = field.metadata.get("metavar") or _PLACEHOLDERS.get(getattr(action.type, "__name__", ""), "TEXT")
-        text = _OFTEN_USED.get(field.name) or field.metadata.get("help", "").replace("%%", "%")
-        default = field.default if field.default is not dataclasses.MISSING else None
-        if field.name in self.required:
-            text += " (required)"
-        elif default is not None and default is not False:
-            shown = default.value if isinstance(default, Enum) else default
-            text += f" (default: {f'{shown:g}' if isinstance(shown, float) else str(shown).lower()})"
-            if f"--no-{_dashed(field.name)[2:]}" in self._parser._option_string_actions:
-                text += f"; off: --no-{_dashed(field.name)[2:]}"
-        return _entry(f"{_dashed(field.name)} {value}".rstrip(), text)
+    def inherited_by(self, kind: type) -> set[str]:
+        """Names of the fields that come from a class of transformers."""
+        theirs = [base for base in kind.__mro__ if base.__module__.startswith("transformers.")]
+        return {field.name for base in theirs if dataclasses.is_dataclass(base) for field in dataclasses.fields(base)}
+
+    def own_of(self, kind: type) -> set[str]:
+        """As `own_fields`."""
+        return own_fields(kind)
+
+    def converter_of(self, name: str) -> str:
+        """Name of what makes a value of a word."""
+        return getattr(self._actions[name].type, "__name__", "")
+
+    def aliases_of(self, name: str) -> list[str]:
+        """Further words for an option, with dashes."""
+        words = [word for word in self._actions[name].option_strings if "_" not in word]
+        return [word for word in words if word != dashed(name)]
+
+    def can_be_switched_off(self, name: str) -> bool:
+        """Whether there is `--no-NAME`."""
+        return f"--no-{dashed(name)[2:]}" in self._parser._option_string_actions
+
+    def option_named(self, word: str) -> str:
+        """Name of an option, with underscores, given as that or as a short name; any other word as it is."""
+        name = word.removeprefix("--").replace("-", "_")
+        return self._options.get(name, name)
 
     @property
     def names(self) -> Collection[str]:
@@ -238,7 +225,7 @@ class CommandParser:
         """
         words: dict[str, list[str]] = {}
         for key, value in options.items():
-            name = key.replace("-", "_")
+            name = self.option_named(key)
             if name not in self._actions:
                 raise InputError(f"{place}: {key[:80]} is no option of ngdiff {self.command}{self._similar(key)}")
             if name in words:
@@ -269,8 +256,9 @@ class CommandParser:
         return [f"--{name}={text}"]  # in one word, so that a value which begins with a dash is no option
 
     def _similar(self, word: str) -> str:
-        close = difflib.get_close_matches(word.lstrip("-").replace("-", "_"), self._actions, n=1)
-        return f"; did you mean {_dashed(close[0])}?" if close else "; see --help-all"
+        own = {name for kind in self.groups.values() for name in own_fields(kind)}
+        found = nearest(word.lstrip("-"), self._options, {*own, *OFTEN_USED})
+        return f"; did you mean {dashed(found)}?" if found else "; see --help-all"
 
 
 class _RaisingParser(HfArgumentParser):
@@ -283,12 +271,15 @@ class _RaisingParser(HfArgumentParser):
     @staticmethod
     def _parse_dataclass_field(parser: Any, field: "dataclasses.Field[Any]") -> None:
         plain = copy.copy(field)  # argparse is given the metadata, and does not know ours
-        plain.metadata = MappingProxyType({key: value for key, value in field.metadata.items() if key != ACCEPTED})
+        metadata = {key: value for key, value in field.metadata.items() if key != ACCEPTED}
+        if short := SHORT.get(field.name):
+            metadata["aliases"] = [*metadata.get("aliases", ()), *{f"--{short}", dashed(short)}]
+        plain.metadata = MappingProxyType(metadata)
         HfArgumentParser._parse_dataclass_field(parser, plain)
 
     def error(self, message: str) -> NoReturn:
         # argparse names every spelling: "argument --max_steps/--max-steps: invalid int value: 'x'".
-        raise InputError(re.sub(r"^argument (--\w+/)?(?=--)", "", message))
+        raise InputError(re.sub(r"^argument (?:--\w+/)?(--[\w-]+)(?:/--[\w-]+)*", r"\1", message))
 
 
 def _or_none(convert: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -313,12 +304,6 @@ def _bases(kind: type) -> set[type]:
     return set(kind.__mro__[1:])
 
 
-def _inherited(kind: type) -> set[str]:
-    """Names of the fields that come from a class of transformers; no such class is imported for it."""
-    theirs = [base for base in kind.__mro__ if base.__module__.startswith("transformers.")]
-    return {field.name for base in theirs if dataclasses.is_dataclass(base) for field in dataclasses.fields(base)}
-
-
 def own_fields(kind: type) -> set[str]:
     """Names of the fields that a class of ours defines: not inherited from transformers, or with a default of ours."""
     ours = [base for base in kind.__mro__ if not base.__module__.startswith("transformers.")]
@@ -339,15 +324,3 @@ def _take_config(words: list[str]) -> tuple[list[str], str | None]:
         else:
             rest.append(word)
     return rest, file
-
-
-def _dashed(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _entry(head: str, text: str) -> list[str]:
-    column = 32
-    wrapped = textwrap.wrap(text, _WIDTH - column, break_on_hyphens=False) or [""]  # options can be copied
-    if len(head) > column - 4:
-        return [f"  {head}", *(" " * column + line for line in wrapped)]
-    return [f"  {head:<{column - 2}}{wrapped[0]}", *(" " * column + line for line in wrapped[1:])]

@@ -15,6 +15,7 @@ from ngdiff.files import MANIFEST, is_ours, is_unused
 from ngdiff.paths import user_path
 from ngdiff.training.checkpoint import RUN_FILES, WholeCheckpoint, checkpoints_of, newest_whole
 from ngdiff.training.first_process import in_first_process
+from ngdiff.training.trainer_fields import TrainerFields
 
 logger = logging.getLogger(__name__)
 
@@ -82,8 +83,8 @@ def refuse_other_run(
     for name in sorted({*settings, *before} - {*_MAY_CHANGE, *(_SPREAD if same_rows else ())}):
         if settings.get(name) != before.get(name):
             raise InputError(
-                f"--resume: the run in {output} has {name} = {before.get(name)}, not {settings.get(name)}; give the "
-                "same options, or another --output"
+                f"--resume: the run in {output} has {name} = {_value(before, name)}, not {_value(settings, name)}; "
+                "give the same options, or another --output"
             )
     if rows_per_step is not None and rows_then is not None and not same_rows:
         raise InputError(
@@ -99,6 +100,11 @@ def refuse_other_run(
                 f"--resume: --{name} does not hold what it held when the run in {output} began; give the same, or "
                 "another --output"
             )
+
+
+def _value(settings: Mapping[str, Any], name: str) -> Any:
+    """As the run has it: an inherited option that is not among its options has its default."""
+    return settings[name] if name in settings else getattr(TrainerFields, name, None)
 
 
 def checkpoint_to_resume(output: str, *, resume: bool, with_best: bool = False) -> WholeCheckpoint | None:

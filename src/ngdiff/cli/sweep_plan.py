@@ -14,7 +14,7 @@ from ngdiff.cli.sweep_file import SweepFile
 from ngdiff.cli.task import task_of
 from ngdiff.cli.tasks import TASKS
 from ngdiff.errors import InputError
-from ngdiff.sweep import Job, axes_that_matter, name_of, points_of
+from ngdiff.sweep import Axes, Job, axes_that_matter, name_of, points_of
 
 # What a sweep decides itself.
 _OF_THE_SWEEP = ("output", "output_dir", "overwrite", "resume", "dry_run")
@@ -52,12 +52,13 @@ class _Run:
 
 class _Plan:
     def __init__(self, asked: SweepFile, shared: Sequence[str], folder: Path) -> None:
-        self.asked, self.stages, self.axes, self.folder = asked, asked.stages, asked.axes, folder
-        if "task" in self.axes:
+        self.asked, self.stages, self.folder = asked, asked.stages, folder
+        if "task" in asked.axes:
             raise InputError(f"{asked.grid}: each task has options of its own; make a sweep for each")
         task = asked.options.get("task")
         self.task = task_of([*([] if task is None else [f"--task={task}"]), *shared])
         self.kinds = TASKS[self.task]
+        self.axes = self._axes(asked)
         self.fixed = self._fixed(shared)
         self._rows_read: set[str] = set()  # and how
 
@@ -82,10 +83,18 @@ class _Plan:
             table[run.name] = {"values": dict(run.point), "role": "run", "metrics": numbers[own[-1].command]}
         return list(jobs.values()), table
 
+    def _axes(self, asked: SweepFile) -> Axes:
+        """The grid with whole names in place of short ones."""
+        parser = self.kinds.unlearn.parser
+        axes = {parser.option_named(name): values for name, values in asked.axes.items()}
+        if len(axes) < len(asked.axes):
+            raise InputError(f"{asked.grid}: an option is there twice, by its short name and its whole one")
+        return axes
+
     def _fixed(self, shared: Sequence[str]) -> OptionWords:
         """The options that all runs share."""
         parser, place = self.kinds.unlearn.parser, self.asked.place
-        given = options_in(shared, parser.names)
+        given = {parser.option_named(name): words for name, words in options_in(shared, parser.names).items()}
         fixed = parser.words_of(self.asked.options, f"{place}: options") | given
         for name in (*self.axes, *fixed):
             where = self.asked.grid if name in self.axes else place

@@ -121,6 +121,11 @@ class TextEvaluation:
             "measures": MeasureOptions,
         },
         required=("model",),
+        short=(
+            *("model", "forget", "retain", "holdout", "benchmark", "output", "base_model", "generate"),
+            *("before", "require", "resume", "task"),
+        ),
+        example="ngdiff evaluate --model unlearned --forget forget.jsonl --retain retain.jsonl --output scores",
     )
     seed = 0  # greedy generation draws nothing
 

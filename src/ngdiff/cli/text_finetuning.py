@@ -66,6 +66,11 @@ class TextFinetuning:
             "training": FinetuneArguments,
         },
         required=("model", "train", "output"),
+        short=(
+            *("model", "train", "output", "learning_rate", "num_train_epochs", "per_device_train_batch_size"),
+            *("lora_rank", "seed", "resume", "task"),
+        ),
+        example="ngdiff finetune --model llama-tiny --train rows.jsonl --output my-model",
     )
 
     @classmethod

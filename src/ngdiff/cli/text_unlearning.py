@@ -83,6 +83,11 @@ class TextUnlearning:
             "texts": TextOptions,
         },
         required=("model", "forget", "retain", "output"),
+        short=(
+            *("model", "forget", "retain", "output", "base_model", "holdout", "method", "num_train_epochs"),
+            *("lora_rank", "dry_run", "resume", "task"),
+        ),
+        example="ngdiff unlearn --model my-model --forget forget.jsonl --retain retain.jsonl --output unlearned",
     )
     any_number_of_processes = True
 

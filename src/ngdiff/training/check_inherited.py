@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from transformers import Trainer, TrainingArguments, get_scheduler
 from transformers.integrations import get_reporting_integration_callbacks
+from transformers.utils import is_torch_bf16_gpu_available
 
 from ngdiff.errors import InputError
 from ngdiff.training.check_given import changed, defaults_of, option_of, plain
@@ -32,6 +33,16 @@ def check_installed(args: TrainingArguments) -> None:
         if value is not None and value not in (known := list_known()):
             raise InputError(f"{option_of(name)} {value} is not known; one of {', '.join(known)}")
     _check_trackers(args)
+
+
+def check_precision(args: TrainingArguments) -> None:
+    """Refuse bfloat16 where nothing computes in it.
+
+    Raises:
+        InputError: names what to do on a CPU.
+    """
+    if args.bf16 and not args.use_cpu and not is_torch_bf16_gpu_available():
+        raise InputError("--bf16: no accelerator here computes in bfloat16; on a CPU give --use-cpu, too")
 
 
 def check_optimizer(args: Any, *, replaced: str | None = None) -> None:

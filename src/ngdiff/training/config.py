@@ -10,7 +10,7 @@ from transformers import TrainingArguments
 from ngdiff.errors import InputError
 from ngdiff.speed.fused_kernels import FUSED_LOSSES
 from ngdiff.tasks.base import RunSettings
-from ngdiff.training.check_inherited import check_installed, check_optimizer, check_schedule
+from ngdiff.training.check_inherited import check_installed, check_optimizer, check_precision, check_schedule
 from ngdiff.training.sharding import check_fsdp_options
 from ngdiff.training.unlearn_arguments import UnlearnArguments
 
@@ -33,6 +33,7 @@ class UnlearnConfig(UnlearnArguments, TrainingArguments):  # type: ignore[misc] 
         use_cpu_without_accelerator(self)
         if self.ddp_find_unused_parameters is None and int(os.environ.get("WORLD_SIZE") or 1) > 1:
             self.ddp_find_unused_parameters = False  # every objective reaches all weights (see `compute_loss`)
+        check_precision(self)
         TrainingArguments.__post_init__(self)
         unpin_without_accelerator(self)
         check_optimizer(self, replaced=None if self.optimizer is None else f"--optimizer {self.optimizer}")

@@ -28,6 +28,7 @@ from ngdiff.training.check_inherited import (
     check_activation_checkpointing,
     check_installed,
     check_optimizer,
+    check_precision,
     check_schedule,
 )
 from ngdiff.training.checkpointed import CheckpointedTrainer
@@ -60,6 +61,7 @@ class FinetuneConfig(FinetuneArguments, TrainingArguments):
         self.check()
         check_installed(self)
         use_cpu_without_accelerator(self)
+        check_precision(self)
         TrainingArguments.__post_init__(self)
         unpin_without_accelerator(self)
         check_optimizer(self)

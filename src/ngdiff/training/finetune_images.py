@@ -26,6 +26,7 @@ from ngdiff.training.check_inherited import (
     check_activation_checkpointing,
     check_installed,
     check_optimizer,
+    check_precision,
     check_schedule,
 )
 from ngdiff.training.checkpointed import CheckpointedTrainer
@@ -55,6 +56,7 @@ class ImageFinetuneConfig(ImageFinetuneArguments, TrainingArguments):
     def __post_init__(self) -> None:
         self.check()
         check_installed(self)
+        check_precision(self)
         TrainingArguments.__post_init__(self)
         unpin_without_accelerator(self)
         check_optimizer(self, replaced="--optim sgd (momentum 0.9, Nesterov)" if self.optim == "sgd" else None)
