@@ -111,7 +111,7 @@ def run(words: list[str], processes: int = 1) -> None:
 def launch(processes: int, *words: str) -> None:
     """Run a Python program in several processes with torchrun; end this program if it fails."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    status = subprocess.run([*launcher, *words], timeout=300).returncode
+    status = subprocess.run([*launcher, *words], timeout=900).returncode
     if status:
         raise SystemExit(f"{' '.join(words)} ended with {status}")
 
