@@ -28,6 +28,7 @@ def test_the_weights_are_those_of_the_model(material: Material, packed: Path) ->
 
 
 def test_unlearned_and_written(material: Material, packed: Path, tmp_path: Path) -> None:
+    assert succeeded(run(*material.words(tmp_path / "u", "--dry-run", model=packed))).out
     succeeded(run(*material.words(tmp_path / "u", model=packed, max_steps=1)))
     assert (tmp_path / "u" / "model.safetensors").is_file()
     assert succeeded(run("ask", tmp_path / "u", "Who?", "--versus", packed, "--max-new-tokens", 3)).out

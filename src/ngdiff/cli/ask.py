@@ -59,8 +59,12 @@ def run(words: list[str]) -> None:
     name, *questions = values["model question"]
     names = [name, *([] if options.versus is None else [options.versus])]
     from ngdiff.cli.asking import recorded_way
+    from ngdiff.cli.loading import load_torch
+    from ngdiff.cli.options import check_places
 
     ways = [None if options.template is not None else recorded_way(one) for one in names]
+    check_places(name, options.versus)
+    load_torch()
     if questions or not sys.stdin.isatty():
         questions = questions or [line.strip() for line in _lines() if line.strip()]
         if not questions:
@@ -88,6 +92,7 @@ def _lines() -> Iterator[str]:
 
 def _loaded(name: str, way: "Way | None", options: AskOptions) -> "Asked":
     from ngdiff.cli.asking import Asked, Way
+    from ngdiff.cli.loading import say_loading
     from ngdiff.data.chat_file import use_chat_template
     from ngdiff.evaluation.processes import started_processes
     from ngdiff.modeling import load_model, load_tokenizer
@@ -98,6 +103,7 @@ def _loaded(name: str, way: "Way | None", options: AskOptions) -> "Asked":
         use_chat_template(tokenizer, options.chat_template)
         way = Way("chat" if options.template is None else options.template)
     way.template(tokenizer, ["x"])  # what cannot be used is found before the model is read
+    say_loading(f"the model {name}")
     model: Any = load_model(name, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
     return Asked(name, tokenizer, model.to(started_processes().device), way)
 

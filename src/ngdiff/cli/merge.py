@@ -53,6 +53,7 @@ def run(words: list[str]) -> None:
         raise InputError(f"ngdiff merge takes one adapter, not {len(values['adapter'])}")
     adapter = str(values["adapter"][0])
     from ngdiff.cli.inputs import described_model, inputs_of
+    from ngdiff.cli.loading import load_torch
     from ngdiff.modeling import adapter_base
 
     if adapter_base(adapter) is None:
@@ -61,6 +62,7 @@ def run(words: list[str]) -> None:
         raise InputError(f"{adapter} {what}")
     manifest = _manifest_of(user_path(adapter))
     check_output(options.output, overwrite=options.overwrite, resumable=False, inputs=inputs_of(adapter))
+    load_torch()
     _merge(words, adapter, options, manifest, described_model(adapter))
     sys.stdout.write(f"The merged model is in {options.output}\n")
 
@@ -96,11 +98,13 @@ def _merge(
     before: Mapping[str, Any] | None,
     described: Mapping[str, Any],
 ) -> None:
+    from ngdiff.cli.loading import say_loading
     from ngdiff.evidence.read_run import read_run
     from ngdiff.manifest import now, write_manifest
     from ngdiff.modeling import load_model, load_tokenizer, merge_adapter, save_model
 
     tokenizer = load_tokenizer(adapter, trust_remote_code=options.trust_remote_code)
+    say_loading(f"the model {adapter}")
     model: Any = load_model(adapter, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
     merged = merge_adapter(model)
     output = user_path(options.output, "--output")

@@ -11,6 +11,7 @@ from ngdiff.data import Row
 from ngdiff.errors import InputError
 from ngdiff.modeling import is_shape
 from ngdiff.modeling.folders import local_folder
+from ngdiff.modeling.gguf_files import gguf_file
 from ngdiff.ranges import COUNT, Range
 
 logger = logging.getLogger(__name__)
@@ -134,7 +135,7 @@ def check_places(model: str, *others: str | None) -> None:
         InputError: names the folder.
     """
     for name in (model, *others):
-        if name is not None and not is_shape(name):
+        if name is not None and not is_shape(name) and gguf_file(name) is None:
             local_folder(name)
 
 

@@ -139,7 +139,7 @@ def resolve_template(choice: str, tokenizer: Any, rows: Sequence[Row]) -> Templa
     if conversation is not None and not has_chat:
         raise InputError(
             f"{_place(conversation)}: rows with messages need a chat template, and the tokenizer has none; "
-            "use question/answer rows, or a tokenizer with a chat template."
+            "give one with --chat-template FILE, or use question/answer rows."
         )
     if conversation is not None and choice not in ("auto", "chat"):
         raise InputError(

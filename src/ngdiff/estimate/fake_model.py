@@ -14,6 +14,7 @@ from ngdiff.errors import InputError
 from ngdiff.modeling.adapter import add_adapter
 from ngdiff.modeling.build import read_config, read_shape
 from ngdiff.modeling.folders import adapter_base, local_folder
+from ngdiff.modeling.gguf_files import gguf_file, read_gguf_config
 from ngdiff.modeling.load import DTYPES
 from ngdiff.modeling.shapes import SHAPES, is_shape
 
@@ -46,7 +47,7 @@ def fake_model(
     """
     if dtype not in DTYPES:
         raise InputError(f"dtype {dtype!r} is not known; use one of {', '.join(DTYPES)}.")
-    folder = None if is_shape(str(name)) else local_folder(name)
+    folder = None if is_shape(str(name)) or gguf_file(name) is not None else local_folder(name)
     base = None if folder is None else adapter_base(folder)
     config = _config(base or name, tokenizer, trust_remote_code)
     wanted = DTYPES[dtype] if dtype != "auto" else getattr(config, "dtype", None) or torch.float32
@@ -87,6 +88,8 @@ def _config(name: str | Path, tokenizer: PreTrainedTokenizerBase, trust_remote_c
         config = read_shape(name)
         config.vocab_size = len(tokenizer) if str(name) in SHAPES else max(config.vocab_size, len(tokenizer))
         return config
+    if (packed := gguf_file(name)) is not None:
+        return read_gguf_config(name, packed)
     folder = local_folder(name)
     if folder is not None:
         if not (folder / "config.json").is_file():

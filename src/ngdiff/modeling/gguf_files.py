@@ -59,3 +59,19 @@ def forget_quantisation(model: Any) -> None:
     for config in {id(one): one for one in (model.config, model.config.get_text_config(decoder=True))}.values():
         if hasattr(config, "quantization_config"):
             del config.quantization_config
+
+
+def read_gguf_config(name: str | Path, file: Path) -> Any:
+    """The config in a GGUF file, without its weights.
+
+    Raises:
+        InputError: transformers cannot make one of it.
+    """
+    from transformers import AutoConfig
+
+    from ngdiff.modeling.load_errors import LIBRARY_ERRORS, reason_of
+
+    try:
+        return AutoConfig.from_pretrained(file.parent, gguf_file=file.name)
+    except LIBRARY_ERRORS as error:
+        raise InputError(f"Model {name}: the GGUF file cannot be used: {reason_of(error)}") from error
