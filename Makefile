@@ -2,6 +2,7 @@
 # make test       format, lint, types, tests (without the slow ones)
 # make test-all   the slow tests too
 # make lint       format, lint and types only
+# make docs       the documentation site, in build/docs (open build/docs/index.html)
 # make clean      remove what the targets made, the virtual environment included
 #
 # PYTHON=python3.12     which Python makes the environment
@@ -14,13 +15,14 @@ TEST_WORKERS ?= 2
 
 BIN := .venv/bin
 READY := .venv/.ready
+DOCS_READY := .venv/.ready-docs
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Read from the constraints, so that the version stands in one place.
 TORCH := $(shell grep '^torch==' constraints.txt)
 # Small models run fastest on one thread; several processes with a thread pool each wait for one another.
 ONE_THREAD := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all lint docs clean
 
 # torch goes first and alone: its index may hold other versions of the packages it needs than the constraints name.
 $(READY): pyproject.toml constraints.txt
@@ -28,6 +30,10 @@ $(READY): pyproject.toml constraints.txt
 	$(PIP) install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH)'
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $(READY)
+
+$(DOCS_READY): $(READY)
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $(DOCS_READY)
 
 demo: $(READY)
 	$(BIN)/ngdiff demo --output demo-output --overwrite
@@ -43,6 +49,10 @@ test: lint
 test-all: lint
 	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) -m ''
 
+# -E: every page is read anew, so that a warning is not lost by building twice.
+docs: $(DOCS_READY)
+	$(ONE_THREAD) $(BIN)/python -m sphinx -E -W --keep-going -n -b html docs build/docs
+
 clean:
-	rm -rf .venv demo-output build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv demo-output build dist docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
