@@ -87,9 +87,9 @@ def test_every_chart_is_drawn_and_nothing_else_happens(opened: Open) -> None:
         lengths = chart.eval_on_selector_all("path", "all => all.map(path => path.getTotalLength())")
         assert any(length > 10 for length in lengths) or chart.query_selector_all(".mark, .dot")
         outside = chart.eval_on_selector_all(
-            "path, circle, rect",
-            "all => all.map(e => e.getBBox())"
-            ".filter(b => b.x < 0 || b.y < 0 || b.x + b.width > 480 || b.y + b.height > 270)",
+            "path, circle, rect, text",
+            "all => all.filter(e => { const b = e.getBBox();"
+            " return b.x < -1 || b.y < -1 || b.x + b.width > 481 || b.y + b.height > 271; }).map(e => e.outerHTML)",
         )
         assert outside == []
     assert opened.noise == []

@@ -108,6 +108,10 @@ def _labels(names: Sequence[str], places: Sequence[Point]) -> list[_Label]:
             ("end", a - 10, b + 5, a - 9 - width),
             ("middle", a, b - 11, a - width / 2),
             ("middle", a, b + 20, a - width / 2),
+            ("start", a + 6, b - 16, a + 5),
+            ("end", a - 6, b - 16, a - 5 - width),
+            ("start", a + 6, b + 22, a + 5),
+            ("end", a - 6, b + 22, a - 5 - width),
         )
         for anchor, left, base, start in choices:
             box = _Box(start, base - _HEIGHT + 3, start + width, base + 3)

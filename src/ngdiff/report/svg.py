@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ngdiff.report.axis import Axis, Tick
 
 WIDTH, HEIGHT = 480.0, 270.0
-LEFT, RIGHT, TOP, BOTTOM = 62.0, 14.0, 24.0, 40.0
+LEFT, RIGHT, TOP, BOTTOM = 68.0, 28.0, 24.0, 40.0  # with room for the ticks of a phone, in larger letters
 STYLES = 8  # of lines; the style sheet has as many
 MOST_POINTS = 400  # of a line; more cannot be seen
 
