@@ -9,6 +9,7 @@ import pytest
 
 from ngdiff.data import Template, check_overlap, read_rows
 from ngdiff.data.chat_file import use_chat_template
+from ngdiff.data.near import near_duplicates
 from ngdiff.errors import InputError
 from ngdiff.manifest import describe_data
 
@@ -54,6 +55,24 @@ def test_a_template_that_does_not_show_them_is_refused(chat: Any) -> None:
         Template("chat", chat).render(row)
     left_out = read_rows([{"messages": [USER, ANSWER], "tools": [TOOL]}], columns="messages")[0]
     assert Template("chat", chat).render(left_out)[1].startswith("No.")
+
+
+def test_a_template_that_does_not_show_calls_is_refused(chat: Any) -> None:
+    chat.chat_template = WITH_TOOLS.replace("{{ m.tool_calls | tojson if m.tool_calls }}", "")
+    row = read_rows([{"messages": CALLING, "tools": [TOOL]}])[0]
+    with pytest.raises(InputError, match="the tokenizer's chat template does not show the row's tool_calls; give one"):
+        Template("chat", chat).render(row)
+
+
+def test_a_turn_that_only_calls_has_no_content() -> None:
+    """Templates tell it from a turn that says nothing."""
+    row = read_rows([{"messages": CALLING}])[0]
+    assert row.messages is not None
+    assert [turn["content"] for turn in row.messages] == ["Rain?", None, "dry"]
+    assert near_duplicates([row], [row])[0].alike == 1
+    said = read_rows([{"messages": [USER, CALLING[1] | {"content": "Let me see."}, *CALLING[2:]]}])[0]
+    assert said.messages is not None
+    assert said.messages[1]["content"] == "Let me see."
 
 
 @pytest.mark.parametrize("tools", [None, [], "", "[]"])

@@ -31,11 +31,7 @@ def render_chat(row: Row, tokenizer: Any, answer: str, specials: Collection[str]
     marked = _apply(row, tokenizer, [*before, {"role": "assistant", "content": MARK}])
     full = _apply(row, tokenizer, [*before, {"role": "assistant", "content": answer}])
     generation = _apply(row, tokenizer, before, True)
-    if row.tools is not None and generation == _apply(replace(row, tools=None), tokenizer, before, True):
-        raise InputError(
-            f"{row.origin or 'a row'}: the tokenizer's chat template does not show the row's tools; give one that does "
-            "(--chat-template FILE), or leave the tools out (--columns messages)."
-        )
+    _check_tools(row, tokenizer, before, generation)
     prompt, mark, end = marked.rpartition(MARK)
     spoken = next((text for text in (answer, answer.strip()) if full == prompt + text + end), None)
     if not mark or spoken is None:
@@ -49,6 +45,26 @@ def render_chat(row: Row, tokenizer: Any, answer: str, specials: Collection[str]
             "differently once the answer follows; use --template plain or a text of your own."
         )
     return prompt, spoken, _first_special(end, specials)
+
+
+def _check_tools(row: Row, tokenizer: Any, turns: Sequence[Any], shown: str) -> None:
+    """Refuse a template that drops tools, or calls of them."""
+    others = []
+    if row.tools is not None:
+        others.append(("tools", replace(row, tools=None), turns, ", or leave the tools out (--columns messages)"))
+    if any("tool_calls" in turn for turn in turns):
+        bare = [{key: value for key, value in turn.items() if key != "tool_calls"} for turn in turns]
+        others.append(("tool_calls", row, bare, ""))
+    for what, other, without, advice in others:
+        try:
+            same = _apply(other, tokenizer, without, True) == shown
+        except InputError:  # it wants them
+            continue
+        if same:
+            raise InputError(
+                f"{row.origin or 'a row'}: the tokenizer's chat template does not show the row's {what}; give one that "
+                f"does (--chat-template FILE){advice}."
+            )
 
 
 def special_texts(tokenizer: Any) -> frozenset[str]:

@@ -63,11 +63,12 @@ def _spoken(turn: Mapping[str, object], place: str, origin: str) -> dict[str, An
 
 
 def _turn(turn: object, place: str, column: str, origin: str) -> dict[str, Any]:
-    calls = None
+    calls, only_calls = None, False
     if isinstance(turn, Mapping):
         calls = read_calls(turn.get("tool_calls"), f"key 'tool_calls' of {place}", origin)
         turn = {key: item for key, item in turn.items() if key != "tool_calls"}
-        if calls is not None and turn.get("content") is None:  # OpenAI's format of a turn with only tool calls
+        only_calls = calls is not None and turn.get("content") is None  # OpenAI's format of such a turn
+        if only_calls:
             turn["content"] = ""
     if not isinstance(turn, Mapping) or turn.get("role") is None or turn.get("content") is None:
         raise InputError(f"{origin}: {place} needs the keys role and content.")
@@ -79,9 +80,12 @@ def _turn(turn: object, place: str, column: str, origin: str) -> dict[str, Any]:
             named = f"key '{key}'" if shown.is_name(key) else f"key {index}"
             raise InputError(f"{origin}: {named} of {place} must be a string, found {type_of(item)}.")
         check_encodable(item, column, origin)
-    return {**{key: str(item) for key, item in kept.items()}, **({} if calls is None else {"tool_calls": calls})}
+    found: dict[str, Any] = {key: str(item) for key, item in kept.items()}
+    if only_calls:
+        found["content"] = None  # templates tell it from an empty text
+    return {**found, **({} if calls is None else {"tool_calls": calls})}
 
 
 def question_of(turns: Sequence[Mapping[str, Any]]) -> str:
     """The text of the last user turn; empty if there is none."""
-    return next((str(turn["content"]) for turn in reversed(turns) if turn["role"] == "user"), "")
+    return next((str(turn["content"] or "") for turn in reversed(turns) if turn["role"] == "user"), "")

@@ -59,7 +59,7 @@ def near_duplicates(
 
 def shingles(row: Row) -> frozenset[str]:
     """The shingles of prompt and answer: NFKC, case-folded, without punctuation and invisible characters."""
-    turns = [turn["content"] for turn in row.messages] if row.messages is not None else [row.prompt]
+    turns = [turn["content"] or "" for turn in row.messages] if row.messages is not None else [row.prompt]
     return frozenset(piece for text in (*turns, row.answer) for piece in _pieces(text))
 
 

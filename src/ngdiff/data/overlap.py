@@ -112,7 +112,7 @@ def _text_key(row: Row) -> tuple[str, ...]:
     turns = row.messages or ()
     if row.messages is None or (row.tools is None and len(turns) == 1 and turns[0]["role"] == "user"):
         return (_squeeze(row.prompt), _squeeze(row.answer))
-    before = tuple(part for turn in turns for part in (turn["role"], _squeeze(turn["content"]), *_calls(turn)))
+    before = tuple(part for turn in turns for part in (turn["role"], _squeeze(turn["content"] or ""), *_calls(turn)))
     return (*_as_text(row.tools), *before, "assistant", _squeeze(row.answer))
 
 

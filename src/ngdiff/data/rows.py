@@ -28,7 +28,7 @@ class Row:
             the text of the last user turn.
         answer: the answer; for chat rows the final assistant turn, for text rows the whole text.
         messages: chat rows only: the turns before the final assistant turn, each with `role` and `content`, and maybe
-            `tool_calls`.
+            `tool_calls`; the content of a turn that only calls tools is None.
         tools: chat rows only: the tools, as given to the template.
         paraphrased_answer: the answer in other words (TOFU's truth ratio).
         perturbed_answers: wrong answers in the same wording (TOFU's truth ratio).
