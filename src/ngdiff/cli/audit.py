@@ -77,7 +77,7 @@ PARSER = CommandParser(
         *("model", "forget", "retain", "output", "retrained", "never_trained", "holdout", "before", "attacks"),
         *("minutes", "resume"),
     ),
-    example="ngdiff audit unlearned --forget forget.jsonl --retain retain.jsonl --retrained retrained --output audit",
+    example="ngdiff audit unlearned --forget forget.jsonl --retain retain.jsonl --retrained kept --output out",
 )
 
 

@@ -61,7 +61,7 @@ class ImageEvaluation:
         },
         required=("model", "dataset"),
         short=("model", "dataset", "forget_class", "forget_rows", "output", "batch_size", "before", "require", "task"),
-        example="ngdiff evaluate --task image --model unlearned --dataset cifar10 --forget-class dog --output scores",
+        example="ngdiff evaluate --task image --model out --dataset cifar10 --forget-class dog --output scores",
     )
     template = template_text = None
 

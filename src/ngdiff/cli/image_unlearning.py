@@ -72,7 +72,7 @@ class ImageUnlearning:
             *("model", "dataset", "forget_class", "forget_rows", "output", "method", "num_train_epochs"),
             *("per_device_train_batch_size", "seed", "resume", "task"),
         ),
-        example="ngdiff unlearn --task image --model my-classifier --dataset cifar10 --forget-class dog --output out",
+        example="ngdiff unlearn --task image --model classifier --dataset cifar10 --forget-class dog --output out",
         refused={
             name: f"--{name.replace('_', '-')} is for texts; --task image does not have it"
             for name in ("dry_run", *TextOptions.names())
