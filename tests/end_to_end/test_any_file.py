@@ -6,6 +6,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from .runs import Material, rows_of, run, succeeded
 
 
@@ -46,6 +48,7 @@ def test_named_columns_are_refused_before_any_file_is_read(material: Material, t
     assert outcome.error.startswith("--retain-columns reply=a: reply is no column of ours; accepted is OURS=COLUMN")
 
 
+@pytest.mark.slow
 def test_documents_are_the_unit_of_the_report(material: Material, tmp_path: Path) -> None:
     for name, rows in (("forget", rows_of(material.forget)), ("retain", rows_of(material.retain))):
         (tmp_path / name).mkdir()

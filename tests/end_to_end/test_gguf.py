@@ -27,6 +27,7 @@ def test_the_weights_are_those_of_the_model(material: Material, packed: Path) ->
         assert torch.equal(load_model(name, dtype="float32")(ids).logits, expected)
 
 
+@pytest.mark.slow
 def test_unlearned_and_written(material: Material, packed: Path, tmp_path: Path) -> None:
     assert succeeded(run(*material.words(tmp_path / "u", "--dry-run", model=packed))).out
     succeeded(run(*material.words(tmp_path / "u", model=packed, max_steps=1)))
@@ -36,6 +37,7 @@ def test_unlearned_and_written(material: Material, packed: Path, tmp_path: Path)
     succeeded(run("verify", tmp_path / "u"))
 
 
+@pytest.mark.slow
 def test_an_adapter_finds_it_among_others(material: Material, packed: Path, tmp_path: Path) -> None:
     own, other = tmp_path / "a.gguf", tmp_path / "b.gguf"
     for file in (own, other):

@@ -62,6 +62,7 @@ def test_its_manifest_and_card_are_of_the_request(adapter: Path, merged: Path, t
     assert run("verify", tmp_path / "m").status == 4
 
 
+@pytest.mark.slow
 def test_a_request_goes_on_from_it(material: Material, merged: Path, tmp_path: Path) -> None:
     forget = tmp_path / "f.jsonl"
     forget.write_text("".join(json.dumps(row) + "\n" for row in rows_of(material.retain)[:1]))
@@ -72,6 +73,7 @@ def test_a_request_goes_on_from_it(material: Material, merged: Path, tmp_path: P
     assert [one["now"] is not None for one in again] == [True]
 
 
+@pytest.mark.slow
 def test_the_type_of_the_base_is_kept(material: Material, tmp_path: Path) -> None:
     base = tmp_path / "base"
     model = AutoModelForCausalLM.from_pretrained(material.model, dtype=torch.bfloat16)

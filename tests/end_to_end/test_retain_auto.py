@@ -42,6 +42,7 @@ def test_made_kept_and_warned_of(material: Material, tmp_path: Path, caplog: pyt
     succeeded(run("verify", tmp_path / "u"))
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_has_the_same_rows(
     material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
