@@ -52,5 +52,15 @@ def test_exported_names_have_entries(site):
     assert '<code class="docutils literal notranslate"><span class="pre">UnlearnConfig</span></code>' in page
 
 
+def test_docstrings_of_properties_are_whole(site):
+    page = (site / "generated" / "ngdiff.commands.html").read_text(encoding="utf-8")
+    assert "<p>The contents of <code" in page
+    assert " -- " not in page
+
+
+def test_fields_of_named_tuples_have_no_entries(site):
+    assert "Alias for field" not in (site / "generated" / "ngdiff.metrics.html").read_text(encoding="utf-8")
+
+
 def test_links_to_files_outside_lead_to_their_pages(site):
     assert 'href="generated/examples.html"' in (site / "distributed.html").read_text(encoding="utf-8")

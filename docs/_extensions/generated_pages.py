@@ -100,7 +100,7 @@ def package_page(package: str) -> str:
         if package == "training"
         else ""
     )
-    return f"# {name}{about}\n\n```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n   :show-inheritance:\n```\n"
+    return f"# {name}{about}\n\n```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```\n"
 
 
 def copied_page(source: Path, name: str) -> str:

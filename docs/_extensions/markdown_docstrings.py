@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
 
 _CODE = re.compile(r"(`[^`]+`)")
@@ -41,9 +42,25 @@ def _converted(paragraph: str) -> list[str]:
 
 def _process(app: Sphinx, what: str, name: str, thing: object, options: Any, lines: list[str]) -> None:
     lines[:] = as_restructured_text(lines)
+    if what in ("property", "attribute", "data"):
+        lines.insert(0, "")  # napoleon takes the words before a colon in the first line for a type
+
+
+def _skip(app: Sphinx, what: str, name: str, thing: Any, skip: bool, options: Any) -> bool | None:
+    """Fields of named tuples, which say nothing of themselves, are left out."""
+    return True if str(getattr(thing, "__doc__", "")).startswith("Alias for field number") else None
+
+
+def _join(app: Sphinx, page: nodes.document) -> None:
+    """A dash between a parameter and its description: Sphinx writes two hyphens, for the smart quotes that are off."""
+    for text in list(page.findall(nodes.Text)):
+        if text == " -- ":
+            text.parent.replace(text, nodes.Text(" – "))
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", _process, priority=100)  # before napoleon
+    app.connect("autodoc-skip-member", _skip)
+    app.connect("doctree-read", _join)
     return {"parallel_read_safe": True}
