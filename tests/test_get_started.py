@@ -15,7 +15,7 @@ PAGE = (Path(__file__).parents[1] / "docs" / "get-started.md").read_text(encodin
 def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```bash\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
-    for line in "".join(blocks).splitlines():
+    for line in "".join(blocks).replace("\\\n", "").splitlines():
         program, *words = shlex.split(line)
         if program == "cd":
             monkeypatch.chdir(words[0])

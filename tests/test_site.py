@@ -54,7 +54,7 @@ def test_exported_names_have_entries(site):
 
 def test_docstrings_of_properties_are_whole(site):
     page = (site / "generated" / "ngdiff.commands.html").read_text(encoding="utf-8")
-    assert "<p>The contents of <code" in page
+    assert "metrics.json</span></code>: by set" in page
     assert " -- " not in page
 
 

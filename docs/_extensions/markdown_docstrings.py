@@ -43,7 +43,8 @@ def _converted(paragraph: str) -> list[str]:
 def _process(app: Sphinx, what: str, name: str, thing: object, options: Any, lines: list[str]) -> None:
     lines[:] = as_restructured_text(lines)
     if what in ("property", "attribute", "data"):
-        lines.insert(0, "")  # napoleon takes the words before a colon in the first line for a type
+        # Napoleon takes the words before a colon in the first line for a type: an empty comment comes first.
+        lines[:0] = ["..", ""]
 
 
 def _skip(app: Sphinx, what: str, name: str, thing: Any, skip: bool, options: Any) -> bool | None:
