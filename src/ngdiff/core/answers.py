@@ -1,4 +1,4 @@
-"""What a model said on one batch: the input of every objective.
+"""Outputs of a model on one batch: the input of every objective.
 
 Shape legend: T labelled tokens in the batch (answers and their end tokens, all rows one after the other; for an image
 classifier the images themselves), B rows, V choices (words of the vocabulary, classes), H width of a hidden state.
@@ -17,7 +17,7 @@ IGNORED = -100  # label of a position that is not learned
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What another model said on the same tokens, such as the one before unlearning; held constant.
+    """Outputs of another model on the same tokens, such as the one before unlearning; held constant.
 
     Args:
         nll: (T,) negative log-probability of each label, at least fp32.
@@ -30,7 +30,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Losses of the answer tokens of one batch, and what else an objective asked for.
+    """Losses of the answer tokens of one batch, and the other outputs that an objective needs.
 
     Args:
         nll: (T,) natural-logarithm negative log-probability of each label, at least fp32, with its graph, which may
@@ -41,12 +41,12 @@ class Answers:
         logits: (T, V), at least fp32, with graph. Only for objectives that need `logits`.
         hidden: (T, H) hidden states after one layer at the positions that predict the labels. Only for those
             that need `hidden`.
-        reference: What the model before unlearning said. Only for those that need a reference.
-        teacher: What the base model said, the one before fine-tuning. Only for those that need a teacher.
+        reference: Outputs of the model before unlearning. Only for objectives that need a reference.
+        teacher: Outputs of the base model, the one before fine-tuning. Only for objectives that need a teacher.
         level: (T,) loss, in nats, that each label would have in a model that never saw the rows, at least fp32, held
             constant. Only for those that need levels.
-        alternate: The same rows with another answer in place of their own, e.g. "I don't know". Only for those that
-            need `alternate`.
+        alternate: The same rows with an alternative answer in place of their own, e.g. "I don't know". Only for those
+            that need `alternate`.
     """
 
     nll: Tensor

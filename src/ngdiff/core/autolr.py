@@ -31,9 +31,9 @@ NO_STEP = "step of length 0"
 _RELATIVE_START = 1e-3
 # Standard deviation assumed for weights that are all 0 and so have no norm: a usual one of random weights.
 _ZERO_WEIGHTS = 0.02
-# Fits float32, with room to multiply it.
+# Representable in float32, with room for a multiplication.
 _LARGEST_RATE = 1e30
-# How often a probe whose differences drown in noise is repeated with a larger radius.
+# How often a probe whose differences are below the noise is repeated with a larger radius.
 _WIDENINGS = 5
 
 
@@ -88,7 +88,7 @@ class AutoLRSettings:
 
 @dataclass(slots=True)
 class Probe:
-    """What one probe saw and did.
+    """Measurements and result of one probe.
 
     Args:
         before: Learning rate before.
@@ -216,7 +216,7 @@ class AutoLR:
         return self.settings.noise * abs(fit.here)
 
     def _update(self, phi: "_Evaluations", rate: float, limit: float) -> float:
-        """The rate by one parabola at radius `rate`; if it drowns in noise (Remark 3.1), by a larger one or none."""
+        """The rate by one parabola at radius `rate`; if it is lost in noise (Remark 3.1), by a larger one or none."""
         rate = rate or _RELATIVE_START * limit
         rho = min(rate, limit)
         for _ in range(_WIDENINGS if self.settings.widen else 1):

@@ -1,4 +1,4 @@
-"""Combination by entries: of each entry a rule says whose counts, before the two gradients are added.
+"""Combination by entries: for each entry, a rule chooses which gradients count before the two are added.
 
 The other kind, a weighted sum of whole gradients, is that of all weightings on the Gramian. A rule of entries needs
 both gradients at once but no sum over them, so that each process works on the shards that it holds.
@@ -13,16 +13,16 @@ from ngdiff.core.inner_products import Gradient, common_device
 from ngdiff.core.shards import local, sum_over_shards
 
 # From a part of the retain and of the forget gradient, of one shape and on one device, to two masks: where the entries
-# of either count. What does not count is 0 in the sum.
+# of either count. All other entries are 0 in the sum.
 EntryRule = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
-# Entries that are looked at together: masks of a whole embedding would need as much memory as its gradient.
+# Entries that are processed together: masks of a whole embedding would need as much memory as its gradient.
 _CHUNK = 1 << 22
 
 
 @torch.no_grad()
 def choose_entries(g_r: Gradient, g_f: Gradient, rule: EntryRule) -> tuple[float, float]:
-    """Set what a rule leaves out to 0, in place.
+    """Set the entries that a rule leaves out to 0, in place.
 
     Args:
         g_r: Retain gradient, one tensor or None per parameter; None is 0 everywhere.

@@ -77,7 +77,7 @@ def _is_stashed(gradient: Tensor, *, beside: Tensor) -> bool:
 
 
 def scale_(tensor: Tensor, weight: float) -> None:
-    """Multiply in place. By 0, entries that are not finite become 0, too: a side of weight 0 does not count."""
+    """Multiply in place. By 0, entries that are not finite become 0, too: a side of weight 0 has no effect."""
     if weight == 0.0:
         tensor.zero_()
         return

@@ -54,7 +54,7 @@ class LeanStepLine(StepLine):
         (0.5, None)
     """
 
-    # Saves a pass over the memory that divides each entry. The price: steps longer than 1e16 count as infinite.
+    # Saves a pass over the memory that divides each entry, but steps longer than 1e16 count as infinite.
     _unit = 1.0 / MEASURING_RATE
 
     def __init__(
@@ -103,7 +103,7 @@ def check_on_copy(optimizer: Optimizer) -> None:
 
     Raises:
         NonlinearOptimizerError: it failed.
-        UncopiableOptimizerError: the optimizer cannot be made anew.
+        UncopiableOptimizerError: no second optimizer of the same kind can be made.
     """
     generator = torch.Generator().manual_seed(0)
     groups = []

@@ -127,7 +127,7 @@ class StepLine:
         self._settled = rate
 
     def _measure(self) -> list[Tensor]:
-        """`d`; everything else is left as it was."""
+        """`d`; everything else is left unchanged."""
         state = _snapshot(self._optimizer)
         direction = None
         try:

@@ -66,7 +66,7 @@ class Parabola:
         return self.fall > 0 and self.bend > 0
 
     def slope_is_resolved(self, noise: float) -> bool:
-        """Whether the difference of two losses stands above twice the rounding noise of one, an absolute number."""
+        """Whether the difference of two losses exceeds twice the rounding noise of one, an absolute number."""
         return abs(self.fall) > 2 * noise
 
     def curvature_is_resolved(self, noise: float) -> bool:
@@ -74,5 +74,5 @@ class Parabola:
         return abs(self.bend) > 4 * noise
 
     def is_resolved(self, noise: float) -> bool:
-        """Whether both stand above the noise (Remark 3.1)."""
+        """Whether both exceed the noise (Remark 3.1)."""
         return self.slope_is_resolved(noise) and self.curvature_is_resolved(noise)

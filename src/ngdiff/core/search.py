@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ngdiff.core.parabola import Parabola
 
-# A search, or a probe whose differences drown in noise, multiplies or divides its radius by at most this.
+# A search, or a probe whose differences are below the noise, multiplies or divides its radius by at most this.
 STRIDE = 16.0
 # The search has arrived when the parabola's minimum lies within this factor of the radius it was fitted at.
 _AGREEMENT = 1.5
@@ -17,7 +17,7 @@ _NEAREST = 1e-6
 
 
 class SearchResult(NamedTuple):
-    """What a search ended with.
+    """Result of a search.
 
     Args:
         rate: Above 0, and at most the limit.

@@ -51,7 +51,7 @@ def _on(rows: Tensor, gradient: Tensor | None) -> Tensor | None:
 
 
 class DenseBuffers:
-    """Dense buffers, one for each parameter, reused in every step: allocating new memory costs more than zeroing it.
+    """Dense buffers, one for each parameter, reused in every step: allocating new memory takes longer than zeroing it.
 
     Args:
         parameters: Whose gradients they are.

@@ -39,7 +39,7 @@ def fake_model(
         dtype: Type of the weights: a key of `DTYPES`.
         device: The device that the tensors report.
         peft_config: A new adapter on top.
-        merge_adapter: An adapter folder stands for its base, which has as many weights as both merged.
+        merge_adapter: For an adapter folder its base is used, which has as many weights as both merged.
         trust_remote_code: Run Python code that comes with the model.
 
     Raises:

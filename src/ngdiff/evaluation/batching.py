@@ -8,8 +8,8 @@ def batches_by_tokens(
 ) -> list[list[int]]:
     """Indices of `lengths`, longest first, cut into batches of at most `tokens_per_batch` padded tokens.
 
-    A batch of m sequences costs `m * (its longest length)`. Sorting keeps the padding small; the longest come
-    first, so that a batch that does not fit in memory fails at the start and not at the end. A sequence
+    A batch of m sequences takes time in proportion to `m * (its longest length)`. Sorting keeps the padding small; the
+    longest come first, so that a batch that does not fit in memory fails at the start and not at the end. A sequence
     longer than the budget is a batch of its own. Equal lengths keep their order.
 
     Args:

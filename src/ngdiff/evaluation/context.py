@@ -1,4 +1,4 @@
-"""How many tokens a model can see, and how many of a row it is shown."""
+"""How many tokens a model can see, and how many tokens of a row it gets."""
 
 from typing import Any
 

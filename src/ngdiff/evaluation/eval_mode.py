@@ -1,4 +1,4 @@
-"""Run a model in evaluation mode without leaving a trace on it."""
+"""Run a model in evaluation mode, and restore its state afterwards."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -19,7 +19,7 @@ from ngdiff.metrics import CONFIDENCE, score
 
 @dataclass(frozen=True, slots=True)
 class EvaluationResult:
-    """What an evaluation found.
+    """Results of an evaluation.
 
     Attributes:
         scores: what `ngdiff.metrics.score` makes of the records, intervals included.
@@ -63,7 +63,7 @@ def evaluate(
 
     Args:
         sets: rows by set name, or `EvaluationSet`s, which say how they are predicted (`ngdiff.data.benchmarks`).
-            Names that have metrics of their own stand in `ngdiff.metrics.METRICS`; any other name is scored as kept
+            Names with their own metrics are in `ngdiff.metrics.METRICS`; any other name is scored as kept
             data.
         max_length: longest row in tokens, of every set; None: the set's own, else the model's context (2048 where it
             states none).
@@ -112,7 +112,7 @@ def limits_of(
 
 
 def as_sets(sets: Mapping[str, Sequence[Row] | EvaluationSet]) -> dict[str, EvaluationSet]:
-    """Bare rows with the settings of a user's own; checked.
+    """Rows of a set with the user's settings; checked.
 
     Raises:
         InputError: as `evaluate`.

@@ -22,7 +22,7 @@ def generate_answers(
     show_progress: bool = True,
     description: str = "answers",
 ) -> list[str]:
-    """What the model says after each prompt: at every step the most probable token.
+    """The model's answer to each prompt: at every step the most probable token.
 
     Distinct prompts are run once, sorted by length, padded on the left (the attention mask comes from lengths) unless
     the model would then say something else (`GreedyGenerator`), with a KV cache. Nothing of the model's own
@@ -32,7 +32,7 @@ def generate_answers(
 
     Args:
         prompts: token ids. An empty prompt starts from the tokenizer's begin token, else its end token.
-        end_ids: end tokens besides the tokenizer's own.
+        end_ids: end tokens in addition to the tokenizer's own.
         tokens_per_batch: most tokens, prompt and answer together, of one batch.
 
     Raises:
@@ -79,7 +79,7 @@ def room(start: Sequence[int], max_new_tokens: int, limit: int | None, name: str
 
 
 def empty_prompt(tokenizer: Any) -> tuple[int, ...]:
-    """What an answer to nothing starts from: the begin token, else the end token.
+    """The start of an answer to an empty prompt: the begin token, else the end token.
 
     Raises:
         InputError: the tokenizer has neither.
@@ -100,5 +100,5 @@ def end_tokens(tokenizer: Any, others: Sequence[int] = ()) -> frozenset[int]:
 def decode(tokenizer: Any, new_ids: Sequence[int], ends: frozenset[int]) -> str:
     """The text before the first end token, without special tokens."""
     end = next((place for place, token_id in enumerate(new_ids) if token_id in ends), len(new_ids))
-    # Spaces are left as the model made them: clean-up would turn "do n't" into words it never said.
+    # Spaces are left unchanged: clean-up would turn "do n't" into words it never said.
     return str(tokenizer.decode(list(new_ids[:end]), skip_special_tokens=True, clean_up_tokenization_spaces=False))

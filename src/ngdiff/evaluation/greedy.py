@@ -169,7 +169,7 @@ class GreedyGenerator:
         return ids, said
 
     def _forget_last_batch(self) -> None:
-        """Clear what RecurrentGemma keeps in its layers: it would go on from it after a prompt of one token."""
+        """Clear what RecurrentGemma keeps in its layers: it would continue from it after a prompt of one token."""
         inner = self._model.get_base_model() if hasattr(self._model, "get_base_model") else self._model
         if getattr(inner, "_is_stateful", False):
             self._model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=self._model.device), use_cache=False)

@@ -42,7 +42,7 @@ def predict_images(
 
     Args:
         model: maps a batch (B, C, H, W) to logits (B, V), itself or in `.logits`. It is looked at in evaluation mode
-            and left as it was.
+            and left unchanged.
         sets: images by set name.
         preparation: what the model is given of them.
         batch_size: images of a batch.

@@ -18,7 +18,7 @@ def parse_harness_arguments(words: Sequence[str]) -> dict[str, Any]:
     """`tasks=hellaswag,arc_easy num_fewshot=5 limit=100` as arguments of the harness's `simple_evaluate`.
 
     Values are read as YAML (numbers, true, false, texts); `tasks` is a list with commas between. `include_path` is
-    the folder of task files that the harness shall know besides its own.
+    the folder of task files that the harness uses in addition to its own.
 
     Raises:
         InputError: the harness is not installed, a word without `=`, an argument that the harness does not take or

@@ -22,7 +22,8 @@ _CACHED = {torch.float64: 1e-8, torch.float32: 1e-3, torch.float16: 0.5, torch.b
 
 @torch.no_grad()
 def padding_changes_answers(probe: Probe, prompts: Sequence[Sequence[int]]) -> str:
-    """What differs between the shortest prompt, left-padded beside the longest, and the same alone; "" if nothing.
+    """How the shortest prompt, left-padded in a batch with the longest, differs from the same prompt alone; "" if it
+    does not.
 
     Logits of new tokens are compared as long as the tokens before them agree. Models without support for padding let it
     into their recurrent state (RecurrentGemma, MiniMax) or count it as positions (decoders of BART).
@@ -42,7 +43,8 @@ def padding_changes_answers(probe: Probe, prompts: Sequence[Sequence[int]]) -> s
 
 @torch.no_grad()
 def neighbours_change_answers(probe: Probe, prompts: Sequence[Sequence[int]]) -> str:
-    """What differs between the shortest prompt beside another of its length and the same alone; "" if nothing.
+    """How the shortest prompt, in a batch with another of its length, differs from the same prompt alone; "" if it
+    does not.
 
     RWKV in transformers 5 mixes the rows of a batch when it continues from its state.
 
@@ -77,7 +79,7 @@ def _last(said: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 
 def _difference(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor], bounds: dict[torch.dtype, float]) -> str:
     (tokens, logits), (others, other_logits) = one, other
-    both = min(len(tokens), len(others))  # beside a long prompt the context may leave room for fewer new tokens
+    both = min(len(tokens), len(others))  # with a long prompt the context may leave room for fewer new tokens
     tokens, others = tokens[:both], others[:both]
     agree = (tokens == others).long().cumprod(dim=0)
     steps = min(int(agree.sum()) + 1, len(tokens))  # the logits of the first token that differs count, too

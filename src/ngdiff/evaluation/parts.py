@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Part:
-    """A row, or a piece of one. A chunk of a document goes on from the end of the one before, its context.
+    """A row, or a piece of one. A chunk of a document continues the previous one, whose end is its context.
 
     Attributes:
         row: with the reference that is compared: of a row that was cut, what is left of the answer; of a text, what

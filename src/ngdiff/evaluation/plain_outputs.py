@@ -1,4 +1,4 @@
-"""A forward pass that returns what an evaluation reads, whatever a model's config asks for besides."""
+"""A forward pass that returns only what an evaluation reads, whatever other outputs a model's config requests."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ _FLAGS = {
 
 @contextmanager
 def plain_outputs(model: nn.Module) -> Iterator[None]:
-    """Within, the model's config and those of its parts ask for no output besides logits.
+    """Within, the model's config and those of its parts request no output except logits.
 
     Args:
         model: Possibly under an adapter.

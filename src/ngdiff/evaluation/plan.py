@@ -41,7 +41,7 @@ class Plan:
     Attributes:
         rows: by set.
         sequences: what is scored; `names` says whose each is, `detailed` whether per-token values are kept, `given`
-            how many of its labels stand in the prompt that a model goes on from.
+            how many of its labels are in the prompt that the model continues.
         prompts: what is answered; `drafts` holds for each the sequence that begins with it and goes on with the
             reference, or None.
         ends: ids that end an answer.

@@ -57,7 +57,7 @@ def predict(
         set_name: the `set` of the records.
         generate: False leaves `generated` None (no ROUGE then) and is several times quicker.
         max_new_tokens: longest generated answer; None: the longest reference answer of these rows in tokens,
-            end token included, so that a right answer is never cut and a wrong one costs no more. Of a text: as many
+            end token included, so that a right answer is never cut and a wrong one takes no longer. Of a text: as many
             as it has left after its prompt.
         prompt_tokens: first tokens of a text that are its prompt (`ngdiff.evaluation.parts.parts_of`).
         tokens_per_batch: most padded tokens of one batch.
@@ -116,7 +116,7 @@ def predict_plan(
         stops: by set, texts before which a generated answer ends.
         grad_norm: norms of gradients, too: one backward for each distinct reference, alone.
         generator: what generates in place of the model, such as `ngdiff.evaluation.vllm`. It gets all prompts at
-            once, and none of what the forward said.
+            once, and no outputs of the forward pass.
 
     Raises:
         InputError: logits that are not finite; the message names the row.
@@ -284,7 +284,7 @@ def _likelihood(scores: TokenScores) -> Likelihood:
 
 
 def _end_text(own: PlannedRow, plan: Plan, tokenizer: Any) -> str:
-    """What a template writes behind the answer, its special tokens left out: an answer that ends as it was taught to
+    """The text that a template writes after the answer, without special tokens: an answer that ends as it was taught to
     ends with it."""
     if own.part.n_end == 0:
         return ""

@@ -42,7 +42,7 @@ def generation_batches(
     longest of them: one that would leave the context by that is batched with its like.
 
     Args:
-        prompts: what to go on from.
+        prompts: the prompts to continue.
         tokens_per_batch: most tokens, prompt and answer together, of one batch.
         limit: the model's context; None for no limit.
         equal_lengths: only prompts of one length share a batch.

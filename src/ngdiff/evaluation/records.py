@@ -1,7 +1,7 @@
 """What one evaluated example leaves behind.
 
 A record is a plain JSON-able mapping; every metric is a function of records. Sums and counts are the primary
-fields: any mean can be recomputed from them. Records hold texts, so they live in a run's `private/` folder
+fields: any mean can be recomputed from them. Records hold texts, so they are kept in a run's `private/` folder
 only.
 """
 
@@ -30,16 +30,16 @@ class Record(TypedDict):
     letter), without special tokens; None when nothing was generated.
 
     `nll_sum`, `n_tokens`: `Likelihood` of the reference, of a text from its first token on. `n_given`: how many of the
-    labels stand in the prompt of a text. `n_end`: how many of the last labels only end the answer: the end token, and
+    labels are in the prompt of a text. `n_end`: how many of the last labels only end the answer: the end token, and
     what a template writes before it; 0 where the row was cut or has none. `n_cut`: how many tokens the longest of the
     row's answers lost, because it was too long. `piece`: of a text that was too long, [number, of how many].
     `document`: name of the document that the row is, or is a piece of.
     `paraphrased`, `perturbed`: likelihoods of the row's other answers; None and empty where the row has none.
 
     `token_nll`, `token_z`, `token_hit`: of each label of the reference, `ngdiff.evaluation.likelihood.TokenScores`;
-    they cost no forward of their own and are always there. `lowercase`: likelihood of the lower-cased reference after
-    the same prompt; in PrivLeak's sets, elsewhere with `--lowercase`. `base_model`: of the reference under another
-    model, with `--base-model`. `grad_norm`: `ngdiff.evaluation.gradients`, with `--grad-norm`.
+    they need no separate forward pass and are always present. `lowercase`: likelihood of the lower-cased reference
+    after the same prompt; in PrivLeak's sets, elsewhere with `--lowercase`. `base_model`: of the reference under
+    another model, with `--base-model`. `grad_norm`: `ngdiff.evaluation.gradients`, with `--grad-norm`.
     """
 
     set: str

@@ -22,7 +22,7 @@ class SamplingGenerator(GreedyGenerator):
         "temperature": 1.0,
         "top_k": 0,
         "top_p": 1.0,
-        "remove_invalid_values": True,  # a model that gives NaN is told by the checks of the run
+        "remove_invalid_values": True,  # the checks of the run detect a model that gives NaN
     }
     advice = "choose a forget objective that samples no answers"
 
@@ -50,7 +50,7 @@ def sample_answers(
         seed: Of the draws.
         accept: `(number of the prompt, answer) -> whether it will do`; what will not is drawn again.
         tries: How many times at most an answer is drawn.
-        end_ids: End tokens beside the tokenizer's own.
+        end_ids: End tokens in addition to the tokenizer's own.
 
     Returns:
         The answers, stripped; None where no try would do, or where a prompt leaves no room.
@@ -77,7 +77,7 @@ def sample_answers(
 
 @contextmanager
 def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Within, torch draws from `seed`; afterwards it goes on where it was."""
+    """Within the context, torch draws from `seed`; afterwards its earlier state is restored."""
     elsewhere: dict[str, Any] = {} if device.type == "cpu" else {"device_type": device.type}
     with torch.random.fork_rng(devices=[device] if elsewhere else [], **elsewhere):
         torch.manual_seed(seed)

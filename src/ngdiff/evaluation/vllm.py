@@ -32,7 +32,7 @@ def vllm_generator(
     trust_remote_code: bool = False,
     make_room: Callable[[], None] = lambda: None,
 ) -> Generator:
-    """A generator that hands all prompts it gets to vLLM, which batches them by itself.
+    """A generator that hands all prompts it gets to vLLM, which batches them automatically.
 
     Temperature 0: at every step the most probable token, as `GreedyGenerator` does; the two agree up to rounding.
     What is known of an answer is not used. The engine starts with the first batch, so that a run without any

@@ -76,7 +76,7 @@ def _without_unfit_layers(model: nn.Module, config: PeftConfig) -> PeftConfig:
 
 
 def linear_layers(model: nn.Module) -> list[str]:
-    """Names of the linear layers that "all-linear" stands for.
+    """Names of the linear layers that "all-linear" means.
 
     Without the output head; the router of some mixtures (PhiMoE, Llama 4), whose class is a linear layer and which
     returns scores and choices; and the layers whose weights Mamba's kernels read directly.

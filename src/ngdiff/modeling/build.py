@@ -16,7 +16,7 @@ def build_model(
 ) -> PreTrainedModel:
     """A causal language model of `shape` with random fp32 weights for the vocabulary of `tokenizer`.
 
-    Equal arguments give equal weights; the state of the global random number generator is left as it was.
+    Equal arguments give equal weights; the state of the global random number generator is left unchanged.
 
     Args:
         shape: a name of `SHAPES` or `MODEL_SHAPES`, a `config.json` file or a folder that holds one, or a config

@@ -17,7 +17,7 @@ _TOKENIZER_FILES = (
 )
 _PICKLE_ENDINGS = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 ADAPTER_CONFIG = "adapter_config.json"
-# Folder beside an adapter with the model that was made for it alone: a base with another adapter merged.
+# Folder next to an adapter, with the model that was made for this adapter: a base with another adapter merged.
 MERGED_BASE = "merged_base"
 
 

@@ -1,4 +1,4 @@
-"""Further inputs that a user's collator puts into a batch, beside token ids, mask and labels: they reach the model."""
+"""Further inputs that a user's collator puts into a batch, other than token ids, mask and labels."""
 
 import inspect
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ _OF_NGDIFF = ("input_ids", "attention_mask", "labels", "label_positions", "row_i
 
 
 def further_inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs of the model that a batch holds beside those that ngdiff makes itself.
+    """The inputs of the model that a batch holds in addition to those that ngdiff makes.
 
     >>> list(further_inputs({"input_ids": 1, "labels": 2, "row_id": 3, "token_type_ids": 4}))
     ['token_type_ids']

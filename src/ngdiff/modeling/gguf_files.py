@@ -50,7 +50,7 @@ def forget_quantisation(model: Any) -> None:
 
     transformers keeps that they were packed, and then writes none of them.
     """
-    # PEFT looks for a config beside an adapter's base to tell whether tokens were added; there is none here.
+    # PEFT looks for a config next to an adapter's base to tell whether tokens were added; there is none here.
     warnings.filterwarnings("ignore", message=r"Could not find a config file in .*\.gguf ")
     model.hf_quantizer = None
     model.is_quantized = False

@@ -31,7 +31,7 @@ def logit_transform(model: nn.Module) -> LogitTransform:
 
 
 def text_config(model: nn.Module) -> Any:
-    """The configuration that a model's text layers look at; None where it has none, or more than one could be meant."""
+    """The configuration that a model's text layers use; None if there is none, or more than one candidate."""
     config: Any = getattr(getattr(model, "module", model), "config", None)
     if not hasattr(config, "get_text_config"):
         return config
@@ -42,7 +42,7 @@ def text_config(model: nn.Module) -> Any:
 
 
 def depends_on_length(model: nn.Module) -> bool:
-    """Whether what a model says of a token depends on the longest position of its pass: `longrope`, `dynamic`."""
+    """Whether a model's output for a token depends on the longest position of its pass: `longrope`, `dynamic`."""
     config = text_config(model)
     rope: Any = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
     kinds = [rope, *(kind for kind in rope.values() if isinstance(kind, dict))]  # one for all layers, or by their type

@@ -1,4 +1,4 @@
-"""What an image classifier, of transformers or any other, says of a batch.
+"""The logits of an image classifier, of transformers or any other, for a batch.
 
 Shape legend: B images, V classes.
 """

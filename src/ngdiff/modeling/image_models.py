@@ -29,7 +29,7 @@ def build_image_model(
 ) -> PreTrainedModel:
     """A classifier of `shape` with random fp32 weights and one output for each class.
 
-    Equal arguments give equal weights; the state of the global random number generator is left as it was.
+    Equal arguments give equal weights; the state of the global random number generator is left unchanged.
 
     Args:
         shape: a name of `IMAGE_SHAPES` or a `config.json` file.

@@ -33,7 +33,7 @@ def load_adapter(folder: Path, base: PreTrainedModel) -> PeftModel:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="(?s).*Found missing adapter keys")  # refused below
             model = PeftModel.from_pretrained(base, str(folder), is_trainable=True, config=config)
-        # Once more: PEFT tells which weights found no place, and which places no weight, to whoever loads into a model.
+        # Once more: PEFT reports unexpected and missing weights only when they are loaded into a model.
         found: Any = model.load_adapter(str(folder), "default", is_trainable=True)
     except LIBRARY_ERRORS as error:
         if isinstance(error, InputError):
@@ -103,7 +103,7 @@ def _name_of(base: nn.Module, wanted: nn.Module) -> str:
 
 
 def _rows(shapes: dict[str, list[int]], module: str) -> tuple[int, bool]:
-    """How many rows a saved adapter has for a module, 0 where it says nothing; whether it holds the rows themselves."""
+    """How many rows a saved adapter has for a module, 0 if unknown; whether it holds the rows themselves."""
     rows, whole = 0, False
     for name, shape in shapes.items():
         part = name.removeprefix(f"base_model.model.{module}.")

@@ -45,7 +45,7 @@ def quantisation_of(folder: Path | None) -> str | None:
     try:
         config: Any = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         return str(config["quantization_config"]["quant_method"])
-    except (OSError, ValueError, KeyError, TypeError):  # no such file or entry: then nothing is said of it
+    except (OSError, ValueError, KeyError, TypeError):  # no such file or entry: not mentioned
         return None
 
 

@@ -34,7 +34,7 @@ def merge_adapter(model: PeftModel) -> PreTrainedModel:
 
 
 def _untie(base: PreTrainedModel) -> None:
-    """Give the output head weights of its own where it shares those of an embedding and either has an adapter."""
+    """Give the output head separate weights if it shares those of an embedding and either has an adapter."""
     ends: Any = [base.get_input_embeddings(), base.get_output_embeddings()]
     if None in ends or not any(_is_adapted(end) for end in ends):
         return

@@ -1,4 +1,4 @@
-"""The JSON files beside a model's weights, checked before the weights are read: each error names its file and value."""
+"""The JSON files next to a model's weights, checked before the weights: each error names its file and value."""
 
 import json
 import re
@@ -62,7 +62,7 @@ def read_object(folder: Path, name: str) -> dict[str, Any]:
 
 
 def check_savable(model: Any, companion: Any) -> None:
-    """Write the files beside the weights to a temporary folder: a run shall not fail when it saves its result.
+    """Write the files next to the weights to a temporary folder, so that a run does not fail when it saves its result.
 
     Args:
         model: A transformers model, possibly under an adapter.

@@ -59,7 +59,7 @@ def answers_of(
     logits: Tensor | None,
     hidden: Tensor | None,
 ) -> Answers:
-    """What the model said at the labels of a batch."""
+    """The model's outputs at the labels of a batch."""
     rows, columns = batch["labels"].shape
     return Answers(nll=nll, row=places // columns, rows=rows, labels=targets, logits=logits, hidden=hidden)
 

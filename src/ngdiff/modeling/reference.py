@@ -1,6 +1,6 @@
-"""What the model said before unlearning, computed once and kept in files, so that no second model stays in memory.
+"""Outputs of the model before unlearning, computed once and kept in files, so that no second model stays in memory.
 
-Token losses are kept as they are. Log-probabilities of a whole vocabulary are not: for TOFU's 3600 retain rows they
+Token losses are kept unchanged. Log-probabilities of a whole vocabulary are not: for TOFU's 3600 retain rows they
 would be 14 GB. Kept instead are the hidden states in front of the output head, some 16 times smaller, and one frozen
 copy of the head; the log-probabilities of a batch are computed from them when it comes up. Where there are fewer
 choices than the hidden state is wide (image classes), the logits themselves are kept.
@@ -29,7 +29,7 @@ _HEAD = "head.safetensors"
 
 
 class FrozenHead:
-    """The output head as it was: hidden states -> log-probabilities of all choices.
+    """The output head before unlearning: hidden states -> log-probabilities of all choices.
 
     Args:
         weight: (V, H).
@@ -113,7 +113,7 @@ def check_head(head: FrozenHead, answers: Answers) -> None:
 class ReferenceStore:
     """Reference quantities of the rows of one set, in a folder of safetensors files.
 
-    Each process writes a file of its own; all of them read all files. Hidden states stay on disk and are read by row.
+    Each process writes its own file; all processes read all files. Hidden states stay on disk and are read by row.
 
     Args:
         folder: Where the files lie.
@@ -147,7 +147,7 @@ class ReferenceStore:
         return self._nll[file][start:end]
 
     def of(self, rows: Iterable[int], device: torch.device) -> Reference:
-        """What was said on the answer tokens of `rows`, one after the other.
+        """The outputs for the answer tokens of `rows`, one row after the other.
 
         Args:
             rows: Numbers of rows in the set; those without an answer have no tokens.
@@ -181,7 +181,7 @@ def write_references(
     log_probs: bool,
     process: int = 0,
 ) -> None:
-    """Run the model over the rows of one set and write what it says into this process's file.
+    """Run the model over the rows of one set and write its outputs to this process's file.
 
     Args:
         folder: Where to; it exists.

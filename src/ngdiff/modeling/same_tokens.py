@@ -1,4 +1,4 @@
-"""A base model speaks of a model's tokens only if both have the same."""
+"""Check that a base model has the same tokens as the model."""
 
 from typing import Any
 

@@ -64,8 +64,8 @@ def save_model(
 
     Beside an image classifier its `ngdiff.data.Preparation` is written in place of a tokenizer.
 
-    They are written beside their place first and moved when all is there: a full disk leaves what was there
-    before. The move replaces file by file and is not atomic as a whole. For a PEFT model only the adapter is
+    They are written to a temporary place next to their final one and moved when complete: a full disk leaves what was
+    there before. The move replaces file by file and is not atomic as a whole. For a PEFT model only the adapter is
     written.
 
     Args:

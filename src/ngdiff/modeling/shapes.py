@@ -51,7 +51,7 @@ IMAGE_SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
         "cifar-resnet",
         {"embedding_size": 64, "hidden_sizes": [64, 128, 256, 512], "depths": [2, 2, 2, 2], "layer_type": "basic"},
     ),
-    # 24 M parameters: what the NGDiff paper's Table 4 is about
+    # 24 M parameters: the model of the NGDiff paper's Table 4
     "resnet50-cifar": (
         "cifar-resnet",
         {
@@ -76,7 +76,7 @@ IMAGE_SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def is_shape(name: str) -> bool:
-    """Whether `name` stands for an architecture without weights: a name of `SHAPES` or `MODEL_SHAPES`, or a
+    """Whether `name` means an architecture without weights: a name of `SHAPES` or `MODEL_SHAPES`, or a
     `.json` file.
 
     A folder is never taken for a shape here: one without weights is more often a mistake than a wish for

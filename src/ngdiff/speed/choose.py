@@ -53,7 +53,8 @@ class Situation:
 def choose_forward(model: nn.Module, batch: Mapping[str, Tensor], situation: Situation) -> Forward:
     """The forward pass with all savings that change nothing, each compared with the plain pass on the run's first rows.
 
-    A saving that changes a number is left out, with a warning if it was asked for or if its lack costs much.
+    An optimization that changes a number is not used, with a warning if it was requested or if the run is much slower
+    without it.
 
     Args:
         model: In evaluation mode.

@@ -1,7 +1,7 @@
 """One forward pass with the savings that were chosen for a run (`choose.py`).
 
-- `cut`: only the hidden states that predict a label reach the output head. A prompt and padding of 200 tokens beside an
-  answer of 50 would otherwise cost five times the logits, in time and in memory. A hook in front of the head does it,
+- `cut`: only the hidden states that predict a label reach the output head. With a prompt and padding of 200 tokens and
+  an answer of 50, the logits would otherwise take five times the time and memory. A hook before the head does it,
   so that whatever a model does to its logits (soft caps, scales) still happens.
 - `trailing_tokens=False`: the model is not given the tokens after a row's last label, which have no part in a loss.
 - `packing`: rows are packed into one, without padding (`packing.py`, `cpu/row_attention.py`).
@@ -72,8 +72,9 @@ class Forward:
     def attached(self, model: nn.Module) -> Iterator[None]:
         """Within, the model has the hook and the attention that the savings need; afterwards it is as before.
 
-        A single pass does this by itself. A model in training must stay attached from before its first pass until after
-        its last backward pass: a compiled model does not notice later hooks, and checkpointed layers are run again.
+        A single pass does this automatically. A model in training must stay attached from before its first pass until
+        after its last backward pass: a compiled model does not notice later hooks, and checkpointed layers are run
+        again.
         """
         if self._attached or self.is_plain:
             yield

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# A block holds rows down to this part of its longest one: attention costs the square of the longest for each row.
+# A block holds rows down to this fraction of its longest row: the cost of attention for each row is the square of the
+# longest length.
 _SHORTEST = 2 / 3
 
 

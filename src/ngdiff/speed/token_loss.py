@@ -1,8 +1,8 @@
 """Token losses from logits, without a second tensor of that size.
 
-`torch.nn.functional.cross_entropy` keeps log-probabilities beside the logits and makes two more such tensors in its
-backward pass. With 50 000 words these are most of a step's memory, and on a CPU most of the loss's time goes into
-writing them to new pages. Here the logits are overwritten: by exponentials, then by the gradient.
+`torch.nn.functional.cross_entropy` keeps log-probabilities in addition to the logits and makes two more such tensors
+in its backward pass. With 50 000 words these are most of a step's memory, and on a CPU most of the loss's time goes
+into writing them to new pages. Here the logits are overwritten: by exponentials, then by the gradient.
 
 Shape legend: T tokens, V vocabulary.
 """

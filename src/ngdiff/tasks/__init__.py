@@ -1,4 +1,4 @@
-"""Kinds of models and rows, each behind the same door: what the trainer asks is a `Task`."""
+"""Kinds of models and rows. Each is a `Task`, the interface that the trainer uses."""
 
 from typing import TYPE_CHECKING
 

@@ -21,13 +21,13 @@ def choices(rows: int, count: int, *, seed: int, epoch: int) -> list[int]:
 
 
 class EncodeAnswers(Protocol):
-    """Rows and other answers to them -> encoded rows."""
+    """Rows and alternative answers to them -> encoded rows."""
 
     def __call__(self, rows: list[Row], answers: list[str]) -> list[dict[str, Any]]: ...
 
 
 class AlternateRows:
-    """Encoded rows with another answer in place of their own, by (row, choice).
+    """Encoded rows with an alternative answer in place of their own, by (row, choice).
 
     Which answer a row gets is a pure function of (seed, epoch, row), as the pairs are.
 
@@ -45,7 +45,7 @@ class AlternateRows:
         self.take(answers)
 
     def take(self, answers: Sequence[Sequence[str]]) -> None:
-        """Answer the rows with these from now on. Arguments and errors are those of the class."""
+        """Use these answers from now on. Arguments and errors are those of the class."""
         if not all(answers) or len({len(own) for own in answers}) != 1:
             raise InputError("each row needs another answer to teach, and each as many as any other")
         self.answers = answers
@@ -74,7 +74,7 @@ class AlternateRows:
         return row * self.count + choice
 
     def of_epochs(self, epochs: int, *, seed: int) -> Iterable[dict[str, Any]]:
-        """Every encoded row that comes up in the first `epochs` epochs, each once."""
+        """Every encoded row that the first `epochs` epochs use, each once."""
         drawn = {
             (row, choice)
             for epoch in range(epochs)
@@ -116,7 +116,7 @@ def side_by_side(own: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tens
 
 
 def split_rows(answers: Answers, rows: int) -> tuple[Answers, Answers]:
-    """What a model said of the first `rows` rows of a batch, and of the others: undoes `side_by_side`."""
+    """Outputs for the first `rows` rows of a batch, and for the others: undoes `side_by_side`."""
     first = answers.row < rows
     own, other = (
         replace(

@@ -22,10 +22,10 @@ NO_ROW = -1  # `row_id` of a placeholder
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What a task is told about the run.
+    """Settings of the run for its task.
 
     Args:
-        objectives: What is minimised on each side.
+        objectives: The objective of each side.
         objective_names: How the user named them, for messages.
         device: Where the model is trained.
         gradient_buffers: 1 or 2; with 1 the forget pass is taken twice, and both times must be the same.
@@ -44,7 +44,7 @@ class RunSettings:
 
 
 class Alternates(Protocol):
-    """Encoded forget rows with another answer in place of their own, by (row, choice)."""
+    """Encoded forget rows with an alternative answer in place of their own, by (row, choice)."""
 
     @property
     def count(self) -> int:
@@ -60,7 +60,7 @@ class Alternates(Protocol):
         ...
 
     def of_epochs(self, epochs: int, *, seed: int) -> Iterable[Example]:
-        """Every row that comes up in the first `epochs` epochs, each once."""
+        """Every row that the first `epochs` epochs use, each once."""
         ...
 
 
@@ -75,9 +75,10 @@ class ForwardPass(Protocol):
         Args:
             model: The model, in whatever wrapper trains it.
             batch: From `Task.collate`, on the model's device.
-            needs: What is needed beside the losses: `logits`; `hidden`, the states after `layer` where labels are
-                predicted; `head_input`, the states that the output head makes logits of, in `Answers.hidden`, which
-                may be left out. A task refuses in `prepare` an objective of which it cannot give what it needs.
+            needs: Outputs that are needed in addition to the losses: `logits`; `hidden`, the states after `layer`
+                where labels are predicted; `head_input`, the states that the output head makes logits of, in
+                `Answers.hidden`, which may be left out. A task refuses in `prepare` an objective of which it cannot
+                give what it needs.
             layer: Whose output is wanted as `hidden`.
         """
         ...
@@ -86,7 +87,7 @@ class ForwardPass(Protocol):
 class Task(Protocol):
     """A kind of model and rows: all that `UnlearnTrainer` knows of them.
 
-    A class that inherits from `Task` has the defaults below; without one are `inputs`, `hashed`, `encode`, `collate`,
+    A class that inherits from `Task` has the defaults below. It must define `inputs`, `hashed`, `encode`, `collate`,
     `placeholder`, `forward` and `choices`.
 
     The trainer calls `prepare`, `encode_pair`, `encode_holdout` and `alternates` once each and in this order, when it
@@ -94,8 +95,8 @@ class Task(Protocol):
 
     Attributes:
         inputs: Keys of a batch that the model needs; others, but those of a collator of the user's own, are dropped.
-        hashed: Keys of an encoded row that say what it is: what the model said of it before unlearning is kept under
-            their hash.
+        hashed: Keys of an encoded row that say what it is: the outputs of the model before unlearning are stored
+            under their hash.
         noun: What the model is, for messages.
         unit: What a loss is a mean over, for messages.
         conditions: What must be as in the model's training for its losses to be those of its training, for messages.
@@ -152,7 +153,7 @@ class Task(Protocol):
         """Both sets encoded.
 
         Raises:
-            InputError: as `encode`; and, where the task can tell, a row that stands in both.
+            InputError: as `encode`; and, if the task can detect it, a row that is in both sets.
         """
         return self.encode(forget, "--forget"), self.encode(retain, "--retain")
 
@@ -161,7 +162,7 @@ class Task(Protocol):
         return self.encode(source, "--holdout")
 
     def alternates(self) -> Alternates:
-        """The forget rows with other answers, for objectives that teach one; after `encode_pair`.
+        """The forget rows with alternative answers, for objectives that teach one; after `encode_pair`.
 
         Raises:
             InputError: these rows have none.

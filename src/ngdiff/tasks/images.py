@@ -22,7 +22,7 @@ BATCH_NORM = ("frozen", "train")
 class ImageTask(Task):
     """Image classifiers: images to prepared batches, batches to the losses of their labels.
 
-    The images are never cropped or flipped: what the model said of them before unlearning, the losses of a probe and
+    The images are never cropped or flipped: the model's outputs for them before unlearning, the losses of a probe and
     the forget ceiling are all about the images themselves.
 
     Batch normalisation. `frozen`: both passes of a step, the probes and every evaluation use the running statistics of
@@ -110,7 +110,7 @@ class ImageTask(Task):
         """Both sets, checked against each other.
 
         Raises:
-            InputError: as `encode`, other classes in one than in the other, or an image that stands in both.
+            InputError: as `encode`, other classes in one than in the other, or an image that is in both sets.
         """
         own, other = self.encode(forget, "--forget"), self.encode(retain, "--retain")
         if own.class_names != other.class_names:

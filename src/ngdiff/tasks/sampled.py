@@ -29,13 +29,13 @@ class SampledRows(AlternateRows):
     The model is shown question and answer and asked for other plausible facts, at temperature 1: as a chat where the
     tokenizer has a chat template, else as plain text, of whose continuation the first line counts.
 
-    Before `take` gets what `draw` returned, each row's own answer stands in for them, as in an estimate.
+    Before `take` gets what `draw` returned, each row's own answer takes their place, as in an estimate.
 
     Source: Mekala et al. 2025 (COLING; arXiv 2409.13474). The wording of the request is ours.
 
     Args:
         rows: The forget rows.
-        refusals: What stands in for an answer that could not be sampled.
+        refusals: Replacements for an answer that could not be sampled.
         encode: Encodes rows with other answers.
         tokenizer: Of the model.
         template: How rows become text.
@@ -101,7 +101,7 @@ class SampledRows(AlternateRows):
         return encode(request, self._tokenizer, self._chat, max_length=1 << 30).prompt_ids
 
     def _answer_in(self, text: str) -> str:
-        """A model that is no chat model goes on after its answer."""
+        """A model that is not a chat model continues after its answer."""
         return text if self._chat is not None else text.partition("\n")[0].strip()
 
     def _will_do(self, row: Row, answer: str) -> bool:

@@ -124,7 +124,7 @@ class TextTask(Task):
         """Before the first pass of a run: choose the savings that do not change the losses of the batch.
 
         Raises:
-            InputError: the model is no causal language model, or needs inputs besides tokens.
+            InputError: the model is not a causal language model, or needs inputs other than tokens.
         """
         check_further_inputs(model, batch)
         check_causal(model, batch["input_ids"][0][batch["attention_mask"][0].bool()].tolist())

@@ -62,7 +62,7 @@ class TextOptions:
 
 
 def switch_word(value: str | bool) -> str:
-    """`--packing` or `--speed` as it is meant: YAML takes a bare `on` or `off` for a boolean.
+    """`--packing` or `--speed` as intended: YAML takes a bare `on` or `off` for a boolean.
 
     >>> switch_word(True), switch_word("no"), switch_word("auto")
     ('on', 'off', 'auto')

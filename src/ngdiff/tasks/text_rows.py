@@ -46,7 +46,7 @@ class RowEncoder:
     def pair(
         self, forget: Rows, retain: Rows, *, cut_forget: bool = False
     ) -> tuple[list[Row] | None, Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
-        """Both sets, read once, encoded with one template and checked against each other: no row may stand in both.
+        """Both sets, read once, encoded with one template and checked against each other: no row may be in both.
 
         Args:
             forget, retain: What is to be forgotten, and what is to be kept.
@@ -56,7 +56,7 @@ class RowEncoder:
             Forget rows of text, None where they came encoded; both sets, encoded.
 
         Raises:
-            InputError: as above, or rows that stand in both sets.
+            InputError: as above, or rows that are in both sets.
         """
         own, others = self.read(forget, "--forget"), self.read(retain, "--retain")
         texts = [*(own or ()), *(others or ())]

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# A pass has arrived whose mean forget loss is at least this part of the mean level. Where the distribution that is
-# aimed at is surer of the right token than the level, the loss stays below it.
+# A pass has arrived if its mean forget loss is at least this fraction of the mean level. If the target distribution
+# gives the right token a higher probability than the level does, the loss stays below the level.
 _NEAR = 0.8
-_AGAIN = 1.5  # the passes of a run, in those to its arrival: what is kept settles after it
-MOST = 3  # times `num_train_epochs`, however far the loss still is
+_AGAIN = 1.5  # passes of a run / passes until its arrival: the retain loss settles after it
+MOST = 3  # times `num_train_epochs`, however far away the loss still is
 
 
 @dataclass

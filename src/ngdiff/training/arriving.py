@@ -26,7 +26,7 @@ class ArrivingTrainer(MeanLossTrainer):
     run_state: RunState
     step_log: StepLog
     sampler: PairSampler
-    arrival: Arrival | None = None  # of a run under way that ends by itself
+    arrival: Arrival | None = None  # of a run under way that ends automatically
 
     @property
     def steps_of_pass(self) -> int:
@@ -35,7 +35,7 @@ class ArrivingTrainer(MeanLossTrainer):
 
     @contextmanager
     def until_arrived(self) -> Iterator[None]:
-        """Within, the run may take as many passes as it needs, where it ends by itself."""
+        """Within the context, the run may take as many passes as it needs, if it ends automatically."""
         least = self.args.num_train_epochs
         if self.args.stops_arrived:
             self.arrival = Arrival(self.steps_of_pass, least)
@@ -46,11 +46,11 @@ class ArrivingTrainer(MeanLossTrainer):
             self.args.num_train_epochs, self.arrival = least, None
 
     def start_step(self) -> None:
-        """Before a step: look at the levels again, where they are due."""
+        """Before a step: measure the levels again if they are due."""
         refresh_levels(self)
 
     def end_step(self) -> None:
-        """After a step: has the forget loss come to its levels?"""
+        """After a step: has the forget loss reached its levels?"""
         if self.arrival is None or self.step_log.last is None:
             return
         loss, level = self.step_log.last.figures["loss_forget"], cast(Levels, self.compared.levels).mean()

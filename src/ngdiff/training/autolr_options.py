@@ -20,7 +20,7 @@ _LEARNING_RATE_FORMS = "auto, auto:START or a positive number"
 
 @dataclass
 class AutoLROptions:
-    """Who says how long a step is, and how AutoLR finds it. Part of `UnlearnConfig`."""
+    """What determines the length of a step, and how AutoLR finds it. Part of `UnlearnConfig`."""
 
     learning_rate: float | str = option(
         "auto", f"{_LEARNING_RATE_FORMS}; auto finds it from the retain loss, START is where its search begins", "RATE"

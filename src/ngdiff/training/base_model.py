@@ -40,7 +40,8 @@ def note_base(model: nn.Module, checkpoint: Path) -> None:
 
 
 def check_base(model: nn.Module, checkpoint: Path) -> None:
-    """Refuse to go on with an adapter on another base than it was trained on. A checkpoint that says nothing is taken.
+    """Refuse to continue an adapter on another base than it was trained on. A checkpoint without a hash of its base is
+    accepted.
 
     Raises:
         InputError: another base.

@@ -1,18 +1,18 @@
-"""Smallest and largest values of training arguments, most of which transformers takes without a look."""
+"""Smallest and largest values of training arguments, most of which transformers does not check."""
 
 from typing import Any
 
 from ngdiff.errors import InputError
 from ngdiff.ranges import COUNT, COUNT_OR_NONE, FACTOR, SEED, Range
 
-# Learning rates outside are beyond what float32 weights can be moved by.
+# Learning rates outside this range cannot move float32 weights.
 _RATE = Range(1e-30, 1e30)
 _ROWS_OF_A_STEP = Range(1, 1_000_000)
-# A number below 1 is a part of all steps.
+# A number below 1 is a fraction of all steps.
 _STEPS = Range(0, COUNT.largest, without_least=True)
 _MOMENT = Range(0, 1, without_largest=True)
 
-# Argument -> what makes sense. Without these checks the errors come late, from somewhere inside a run, or never.
+# Argument -> valid values. Without these checks the errors come late, from somewhere inside a run, or never.
 RANGES: dict[str, Range] = {
     "num_train_epochs": COUNT_OR_NONE,
     "per_device_train_batch_size": _ROWS_OF_A_STEP,
@@ -39,7 +39,7 @@ RANGES: dict[str, Range] = {
     "dataloader_prefetch_factor": Range(1, 1_000_000),
     "ddp_bucket_cap_mb": Range(1, 1_000_000),
     "ddp_timeout": COUNT,  # seconds
-    # Of ours.
+    # Options of ngdiff.
     "max_length": Range(2, COUNT.largest),
     "stop_loss": FACTOR,
     "c": Range(0, 1),

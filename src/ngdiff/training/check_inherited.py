@@ -13,12 +13,12 @@ from ngdiff.errors import InputError
 from ngdiff.training.check_given import changed, defaults_of, option_of, plain
 from ngdiff.training.inherited_options import REFUSED_OPTIMIZERS
 
-# What torch compiles with. Asked for it imports its compiler, which takes seconds.
+# Backends of torch.compile. To list them, torch imports its compiler, which takes seconds.
 _OF_COMPILING: dict[str, Callable[[], list[str]]] = {
     "torch_compile_backend": lambda: torch.compiler.list_backends(exclude_tags=()),
     "torch_compile_mode": lambda: ["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"],
 }
-# What only some optimizers take.
+# Options that only some optimizers accept.
 _OF_SOME_OPTIMIZERS = ("optim_args", "adam_beta1", "adam_beta2", "adam_epsilon")
 
 
@@ -130,7 +130,7 @@ def check_best_metric(args: TrainingArguments, names: Iterable[str]) -> None:
 
 
 def _check_trackers(args: Any) -> None:
-    """A tracker whose package is missing, or that nobody knows."""
+    """A tracker whose package is missing, or that is unknown."""
     given = [args.report_to] if isinstance(args.report_to, str) else list(args.report_to or ())
     for name in given:
         if name in ("all", "none"):

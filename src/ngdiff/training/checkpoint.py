@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 # Files of a run's folder, and the names of their copies in each checkpoint.
 RUN_FILES = {"config.yaml": "run_config.yaml", MANIFEST: MANIFEST_COPY}
 
-# What the model before unlearning, and the one before fine-tuning, said of a run's rows.
+# Outputs for a run's rows of the model before unlearning, and of the one before fine-tuning.
 REFERENCE, BASE_MODEL = "reference", "base_model"
 
 _STATE = "unlearning_state.json"
@@ -35,19 +35,19 @@ class CheckpointError(OSError):
 
 @dataclass
 class RunState:
-    """What a resumed run needs besides the Trainer's own state.
+    """State that a resumed run needs in addition to that of the Trainer.
 
     Args:
         weighting: The weighting's state.
         initial_losses: Mean loss of each set before unlearning, in nats a token.
         probes: Every probe of the learning rate so far.
         pending_logs: Figures of the steps since the last log line.
-        references: Identity of what the model said before unlearning (`References.compute`); empty where no objective
-            compares with it.
-        teacher: Likewise of what the base model says.
+        references: Identifier of the outputs of the model before unlearning (`References.compute`); empty if no
+            objective compares with them.
+        teacher: The same for the outputs of the base model.
         sampled: SHA-256 of the file of answers that the model made up before unlearning (`ngdiff.training.sampled`).
-        arrival: Of a run that ends where its losses have come to their levels (`ngdiff.training.arrival`).
-        level_losses: Losses of holdout tokens that levels are taken from, in nats (`ngdiff.training.levels`).
+        arrival: State of a run that ends when its losses have reached their levels (`ngdiff.training.arrival`).
+        level_losses: Losses of the holdout tokens from which levels are taken, in nats (`ngdiff.training.levels`).
     """
 
     weighting: dict[str, Any] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class RunState:
 
 
 def keep_run_files(run_dir: str | Path, checkpoint: str | Path) -> None:
-    """Copy what says what the run is into a checkpoint, where it has that: `--resume` reads it if that is damaged."""
+    """Copy a run's manifest and configuration into a checkpoint, for a `--resume` that finds the originals damaged."""
     for name, kept in RUN_FILES.items():
         if Path(run_dir, name).is_file():
             shutil.copyfile(Path(run_dir, name), Path(checkpoint, kept))
@@ -106,7 +106,7 @@ def saving_checkpoint(run_dir: str | Path, step: int, *, needed: Callable[[], in
     except Exception as error:
         from ngdiff.modeling.save import is_failed_write
 
-        # torch.save and collective calls raise RuntimeErrors of many texts.
+        # torch.save and collective calls raise RuntimeErrors with many texts.
         if not (is_failed_write(error) or isinstance(error, RuntimeError)):
             raise
         shutil.rmtree(folder, ignore_errors=True)
@@ -117,7 +117,7 @@ def saving_checkpoint(run_dir: str | Path, step: int, *, needed: Callable[[], in
 
 
 def _reason(error: Exception) -> object:
-    """An error of a file within is told by its reason alone."""
+    """Of an error with a file in the folder, only the reason is reported."""
     return error.__cause__ if isinstance(error, WriteError) else error
 
 
@@ -210,7 +210,7 @@ def remove_surplus(run_dir: str | Path, current: int, *, limit: int | None, best
 
 
 def resumable_parts(run_dir: str | Path) -> list[Path]:
-    """The folders that only a run that goes on needs: checkpoints, and what other models said of its rows."""
+    """The folders that only a resumed run needs: checkpoints, and outputs of other models for its rows."""
     said = (Path(run_dir, name) for name in (REFERENCE, BASE_MODEL))
     return [*checkpoints_of(run_dir), *(folder for folder in said if folder.is_dir())]
 

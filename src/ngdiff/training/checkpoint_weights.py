@@ -25,7 +25,7 @@ from ngdiff.training.checkpoint import CheckpointError
 def load_weights(model: nn.Module, folder: str | Path) -> None:
     """Copy the weights that `save_pretrained` wrote to `folder` into `model`, in place.
 
-    Of a PEFT model those of its adapters. The state of torch's random number generator is left as it was.
+    Of a PEFT model those of its adapters. The state of torch's random number generator is left unchanged.
 
     Args:
         model: of the class, shape and adapters that the folder was written from.

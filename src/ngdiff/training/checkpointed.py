@@ -61,7 +61,7 @@ class CheckpointedTrainer(SavingTrainer):
         arguments, options: Those of `transformers.Trainer`.
 
     Raises:
-        InputError: from `train`: no whole checkpoint to go on from, or one that is further than this run is to go.
+        InputError: from `train`: no complete checkpoint to continue from, or one beyond the end of this run.
         CheckpointError: from `train`: a checkpoint that cannot be written or read.
     """
 
@@ -71,14 +71,14 @@ class CheckpointedTrainer(SavingTrainer):
         self._last_whole: Path | None = None  # nothing was trained since it was written or read
         self._pass_start: Tensor | None = None  # state of torch's generator at the start of the pass
         self._resumed_pass: dict[str, Any] | None = None
-        self._within_pass = False  # where it goes on from
-        self.nothing_left = False  # the run had come to its end before it was resumed
+        self._within_pass = False  # where it continues
+        self.nothing_left = False  # the run had ended before it was resumed
         self.add_callback(_Passes(self))
 
     def train(  # type: ignore[override]  # paths are welcome, too; what else Trainer takes is handed on
         self, resume_from_checkpoint: str | Path | bool | None = None, **options: Any
     ) -> Any:
-        """As `transformers.Trainer.train`; True goes on from the newest whole checkpoint of the output folder."""
+        """As `transformers.Trainer.train`; True continues from the newest complete checkpoint of the output folder."""
         given, with_best = resume_from_checkpoint, self.args.load_best_model_at_end
         if given is True:
             given = in_first_process(lambda: newest_whole(str(self.args.output_dir), with_best=with_best))
@@ -124,7 +124,7 @@ class CheckpointedTrainer(SavingTrainer):
         return epochs, micro_batches
 
     def _is_over(self, step: int) -> bool:
-        """Whether a run that goes on from this step had come to its end there, before all its steps."""
+        """Whether the run had ended at the step from which it is resumed, before all its steps."""
         losses = [row["loss"] for row in self.state.log_history if "loss" in row]
         missed = self._missed_loss()
         last = missed if missed is not None else losses[-1] if losses else None
@@ -150,7 +150,7 @@ class CheckpointedTrainer(SavingTrainer):
         self._globalstep_last_logged = int(self._resumed_pass["last_logged"])
 
     def start_pass(self) -> None:
-        """Before the order of a pass is drawn: as it was drawn where a run goes on within it."""
+        """Before the order of a pass is drawn: a run that resumes within the pass draws the same order again."""
         resumed, self._resumed_pass = self._resumed_pass, None
         if resumed is not None and self._within_pass:
             torch.set_rng_state(resumed["start"])

@@ -59,7 +59,7 @@ class ChosenOptimizerTrainer(CheckpointedTrainer):
 
     @property
     def rate(self) -> float:
-        """The learning rate of the next step, as the log says it."""
+        """The learning rate of the next step, as logged."""
         name = self.args.optimizer
         return learning_rate(self.bare_optimizer) if name is None else step_rate(name, self.bare_optimizer)
 

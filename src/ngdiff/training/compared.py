@@ -1,4 +1,4 @@
-"""What the objectives of a run compare with, beside the rows: `Compared`."""
+"""`Compared`: the outputs of other models with which the objectives of a run compare."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,15 +26,15 @@ from ngdiff.training.teacher import BaseModel
 
 @dataclass
 class Compared:
-    """What other models say of the rows of a run; None for what no objective needs.
+    """Outputs of other models for the rows of a run; None for those that no objective needs.
 
     Args:
-        references: What the model before unlearning says.
-        teacher: What the base model says.
-        levels: What the answer tokens to forget would cost a model that never saw them.
-        level_rows: Holdout rows that levels are taken from; empty: they are the base model's losses.
+        references: Outputs of the model before unlearning.
+        teacher: Outputs of the base model.
+        levels: Losses that the answer tokens to forget would have in a model that never saw them.
+        level_rows: Holdout rows from which levels are taken; if empty, the levels are the base model's losses.
         base_model: The base model, or where it comes from.
-        sampled: Forget rows whose other answers the model makes up when the run starts.
+        sampled: Forget rows whose alternative answers the model makes up when the run starts.
     """
 
     references: References | None = None
@@ -95,7 +95,7 @@ class Compared:
         return cls(references, teacher, levels, rows, base_model, sampled)
 
     def base_loss(self) -> float | None:
-        """Mean loss of the forget rows' answer tokens in the base model, in nats; None where it was not asked."""
+        """Mean loss of the forget rows' answer tokens in the base model, in nats; None if it was not used."""
         return None if self.teacher is None else float(torch.cat(self.teacher.losses("forget")).mean())
 
     def attach(self, name: str, batch: Mapping[str, Tensor], answers: Answers) -> Answers:
@@ -120,8 +120,8 @@ class Compared:
 def _of_width(said: Reference | None, answers: Answers) -> Reference | None:
     """Log-probabilities over the choices of the model in training.
 
-    Tokens that only it has get probability 0, those that only the other one has are left out, and what is left sums to
-    1."""
+    Tokens that only this model has get probability 0, tokens that only the other model has are left out, and the rest
+    is normalised to sum 1."""
     if said is None or said.log_probs is None or answers.logits is None:
         return said
     more = answers.logits.shape[1] - said.log_probs.shape[1]

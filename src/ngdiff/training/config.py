@@ -47,7 +47,7 @@ class UnlearnConfig(UnlearnArguments, TrainingArguments):  # type: ignore[misc] 
         return self.train_batch_size * self.gradient_accumulation_steps * self.world_size
 
     def run_settings(self) -> RunSettings:
-        """What a task is told of the run."""
+        """Settings of the run for its task."""
         parts = self.parts
         return RunSettings(
             objectives=cast(Any, self.resolve_objectives()),

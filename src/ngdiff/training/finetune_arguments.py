@@ -20,7 +20,7 @@ class FinetuneArguments(TrainerFields):
     epochs; `num_train_epochs` is an upper bound for rows that are harder, `stop_loss` ends the run. Defaults
     that differ from transformers', and why:
 
-    - `learning_rate="auto"`: 2e-3 below 50 M trainable parameters, else 2e-5. A number is taken as it is.
+    - `learning_rate="auto"`: 2e-3 below 50 M trainable parameters, else 2e-5. A number is used unchanged.
     - `lr_scheduler_type="cosine"`, `warmup_steps=10`: the last part of a recitation needs small steps.
     - `per_device_train_batch_size=16`: as fast in epochs as 8 where models are small, and faster in seconds.
     - `train_sampling_strategy="group_by_length"`: rows of a batch have similar lengths, so less padding.

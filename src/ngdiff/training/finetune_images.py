@@ -161,7 +161,7 @@ class _Batches:
 
 
 class _EpochOf(TrainerCallback):
-    """Tells the batches which epoch it is, before the first of them is made."""
+    """Sets the epoch of the batches, before the first of them is made."""
 
     def __init__(self, batches: _Batches) -> None:
         self.batches = batches
@@ -169,7 +169,7 @@ class _EpochOf(TrainerCallback):
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """A run that resumes within an epoch goes on with that one."""
+        """A run that resumes within an epoch continues that epoch."""
         self.batches.epoch = int((state.epoch or 0.0) + 1e-6)
 
 

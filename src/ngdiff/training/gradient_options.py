@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class GradientOptions:
-    """How many gradients are held at once, and how the one that waits is kept. Part of `UnlearnConfig`."""
+    """How many gradients are held at once, and how the stashed one is kept. Part of `UnlearnConfig`."""
 
     gradient_buffers: int = option(
         2, "gradients held at once: 2, or 1, which takes the forget pass twice (weightings without inner product only)"
@@ -28,14 +28,14 @@ class GradientOptions:
 
     @property
     def waiting_dtype(self) -> "torch.dtype | None":
-        """Type of a gradient that waits; None: its own."""
+        """Type of a stashed gradient; None: its own."""
         import torch
 
         return None if self.stash_dtype == "same" else getattr(torch, self.stash_dtype)
 
     @property
     def waiting_device(self) -> str | None:
-        """Where a gradient waits; None: where it is."""
+        """Device of a stashed gradient; None: its own."""
         return None if self.stash_device == "same" else self.stash_device
 
     def check_gradients(self, weighting: Weighting) -> None:

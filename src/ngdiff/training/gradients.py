@@ -1,7 +1,7 @@
 """The two gradients of a step, combined: both kept until they are weighed, or one at a time in a single buffer.
 
-Memory for gradients beside the activations of one side, P the bytes of the trained weights: `TwoBuffers` 2P (less if
-the other side is stashed in lower precision or on the host), `OneBuffer` P, for a third pass.
+Memory for gradients in addition to the activations of one side, P the bytes of the trained weights: `TwoBuffers` 2P
+(less if the other side is stashed in lower precision or on the host), `OneBuffer` P, for a third pass.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,7 +34,7 @@ class BothGradients(Protocol):
 
     @property
     def entries(self) -> Mapping[Side, float] | None:
-        """Where a rule chooses entries, the part in which each side's counted, after `combine`; else None."""
+        """If a rule chooses entries: the fraction of entries that come from each side, after `combine`; else None."""
 
 
 class Gradients(Protocol):
@@ -75,7 +75,7 @@ class TwoBuffers:
                 run(side, batches[side], 1.0)
 
     def take(self, run: Pass) -> BothGradients:
-        """Both; no further pass is needed."""
+        """Take both gradients; no further pass is needed."""
         return _TwoGradients(self._slots, self._whole, self._rule)
 
 

@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 
 # Batches that are sorted together.
 _CHUNK = 50
-# Lengths are taken for up to this part longer than they are: the first where 20 batches or more are sorted together,
+# Lengths are perturbed upwards by up to this fraction: the first where 20 batches or more are sorted together,
 # the second up to 10, in between `2 / batches`. Few batches each span more lengths, and would keep their rows from pass
 # to pass.
 _LEAST_NOISE, _MOST_NOISE = 0.1, 0.2

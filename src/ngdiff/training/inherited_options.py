@@ -1,6 +1,6 @@
-"""What becomes of every option that a training run inherits from `transformers.TrainingArguments`.
+"""How a training run treats every option that it inherits from `transformers.TrainingArguments`.
 
-Each is in one of three tables of the run: it works, it is refused (the reason stands here, with what to do), or it has
+Each is in one of three tables of the run: it works, it is refused (with the reason and what to do), or it has
 no meaning here (why). A test goes over all fields of the installed version.
 """
 
@@ -17,7 +17,7 @@ class Inherited:
     Args:
         works: Those that do what transformers' documentation says.
         refused: Option -> why, and what to do.
-        irrelevant: Option -> why it changes nothing. Whoever gives it is told so.
+        irrelevant: Option -> why it changes nothing. A message says so if it is given.
     """
 
     works: frozenset[str]
@@ -168,7 +168,8 @@ REFUSED_OPTIMIZERS = {
     "adalomo": "it updates the weights inside the backward pass; use --optim adafactor",
 }
 
-# Option -> (the options one of which it needs, as attribute and values; what to say). It changes nothing without.
+# Option -> (the options one of which it needs, as attribute and values; what to say). It changes nothing without one
+# of them.
 Needed = tuple[tuple[str, tuple[object, ...]], ...]
 NEEDS: dict[str, tuple[Needed, str]] = {
     "save_steps": ((("save_strategy", ("steps",)),), "add --save-strategy steps"),

@@ -1,9 +1,9 @@
 """Levels: the loss that each token to forget would have in a model that never saw its row.
 
-Such a token has a *twin*: a token of the holdout rows, which the model never saw, that is about as hard by the base
-model's loss; without a base model, any token of the holdout rows. The level of a token is the loss of its twin in the
-model as it is now. So the forget rows' losses get not only the mean but also the spread of those of rows never seen,
-and they follow when the model's losses of these move.
+Such a token has a *twin*: a token of the holdout rows, which the model never saw, whose loss in the base model is
+about the same; without a base model, any token of the holdout rows. The level of a token is the loss of its twin in the
+model as it is now. The losses of the forget rows thus match not only the mean but also the spread of the losses of
+rows never seen, and follow them when they change.
 
 Difficulty calibration of membership inference (Watson et al. 2022, arXiv 2111.08440), turned into a target.
 """
@@ -18,16 +18,16 @@ from ngdiff.core.answers import Answers, count_units
 
 ROWS = 64  # holdout rows whose losses are looked at again, evenly spread
 INTERVAL = 10  # steps between two looks
-_NEAR = 20  # a twin is one of so many tokens next in hardness, on either side
+_NEAR = 20  # a twin is one of this many tokens nearest in hardness, on either side
 
 Row = Mapping[str, Any]
 
 
 class Levels:
-    """Twins of the tokens to forget, and what these cost the model now.
+    """Twins of the tokens to forget, and their losses in the model now.
 
     Attributes:
-        losses: Of the tokens of the holdout rows, in nats, when they were last looked at; empty before.
+        losses: Of the tokens of the holdout rows, in nats, as last measured; empty before.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Levels:
             first = torch.searchsorted(known, hardness.contiguous())
             last = torch.searchsorted(known, hardness.contiguous(), right=True)
             middle = torch.maximum(torch.minimum(first + (last - first) // 2, last - 1), first)
-            # Among tokens of the very same hardness all are as near.
+            # Tokens of equal hardness are equally near.
             spread = torch.clamp((last - first) // 2, min=_NEAR)
             step = torch.rand(hardness.shape, generator=generator) * (2 * spread + 1) - spread - 0.5
             place = (middle + step.round().long()).clamp(0, len(known) - 1)
@@ -70,10 +70,10 @@ class Levels:
 
         Args:
             batch: With the `row_id` of each row.
-            answers: What the model says of it.
+            answers: The model's outputs for it.
         """
         rows = [row for row in batch["row_id"].tolist() if row >= 0]
-        if not rows:  # a batch that stands in for none
+        if not rows:  # a placeholder batch
             return answers.nll.new_zeros(0)
         return torch.cat([self.losses[self._twins[row]] for row in rows]).to(answers.nll)
 
@@ -83,10 +83,10 @@ class Levels:
 
     @staticmethod
     def is_due(step: int) -> bool:
-        """Whether the losses are looked at before this step, from 1."""
+        """Whether the losses are measured before this step, counted from 1."""
         return (step - 1) % INTERVAL == 0
 
 
 def unknown_hardness(rows: Sequence[Row], collate: Callable[[Sequence[Row]], Mapping[str, Tensor]]) -> list[Tensor]:
-    """Of the answer tokens of each row, where nothing says how hard they are: any token may be any other's twin."""
+    """Hardness of the answer tokens of each row if unknown: equal for all, so any token may be any other's twin."""
     return [torch.zeros(int(count_units(collate([row])["labels"], "token"))) for row in rows]

@@ -64,7 +64,7 @@ def method_for(*, base_model: bool, holdout: bool) -> str:
 
 
 _SUM = re.compile(r"([^+(]+(?:\(.*?\))?)\+(.+)")  # a plus inside brackets is part of a number
-# Second parts of `X+Y` beside the weightings: how the retain set enters, as MUSE names it.
+# Second parts of `X+Y` other than weightings: how the retain set is used, in MUSE's terms.
 _REGULARISERS = {"gdr": ("gdiff", "ce"), "klr": ("gdiff", "kl")}
 
 

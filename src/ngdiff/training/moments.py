@@ -27,5 +27,5 @@ _NOTHING: AbstractContextManager[None] = nullcontext()
 
 
 def unobserved(moment: Moment) -> AbstractContextManager[None]:
-    """The observer of a run that nobody watches."""
+    """The observer of a run without an observer: it does nothing."""
     return _NOTHING

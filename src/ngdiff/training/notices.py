@@ -8,7 +8,7 @@ from ngdiff.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-# A model that gives its forget answers less than this a token (22 % probability) hardly recites them.
+# A model whose forget answers have a loss above this per token (22 % probability) hardly recites them.
 _UNKNOWN_LOSS = 1.5
 
 # Two ways to a mean loss differ by less.
@@ -19,7 +19,7 @@ _UNFINISHED = 0.5
 
 
 def notice_start(losses: Mapping[str, float], ceiling: float | None, *, unit: str, conditions: str) -> None:
-    """Losses before unlearning, and a warning where the run cannot do what it is meant to.
+    """Losses before unlearning, and a warning if the run cannot reach its goal.
 
     Args:
         losses: Of the sets, in nats.

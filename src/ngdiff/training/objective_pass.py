@@ -36,9 +36,9 @@ class ObjectivePass:
     """Forward passes and objectives of both sides.
 
     Args:
-        task: Has the forward pass.
+        task: Provides the forward pass.
         objectives: Of both sides.
-        compared: What other models say about the rows.
+        compared: Outputs of other models for the rows.
         model: The model without wrappers, for the number of its layers.
         processes: Number of processes that share a step.
         autocast: Precision of the run.
@@ -64,11 +64,11 @@ class ObjectivePass:
         """Sum of the objective over the micro-batch, divided by the count of its unit in the whole effective batch.
 
         Args:
-            model: As it is trained.
+            model: The model in training.
             batch: Of the task, on the model's device.
-            side: Whose it is.
+            side: The side of the batch.
             units: Number of the objective's units in all micro-batches of the step and processes.
-            tokens: Number of answer tokens, likewise.
+            tokens: Number of answer tokens in the same.
         """
         answers = self._answers(model, batch, side)
         # Processes average their gradients, each divided by the global count: the product undoes the average.

@@ -109,7 +109,7 @@ def check_optimizer_name(name: str) -> None:
 
 
 def step_rate(name: str, optimizer: "Optimizer") -> float:
-    """The largest rate of the next step over the groups, to be read beside a learning rate of AdamW or SGD."""
+    """The largest rate of the next step over the groups, comparable with a learning rate of AdamW or SGD."""
     return max(OPTIMIZERS[name].rate(group) for group in optimizer.param_groups)
 
 

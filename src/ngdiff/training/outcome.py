@@ -14,7 +14,7 @@ from ngdiff.training.loss_bound import loss_bound
 
 logger = logging.getLogger(__name__)
 
-# Least number of retain rows, spread over the set, whose losses are taken before and after a run.
+# Minimum number of retain rows, spread over the set, whose losses are taken before and after a run.
 SAMPLE_ROWS = 256
 NO_NUMBERS = "it holds weights that are not finite numbers"
 

@@ -97,7 +97,7 @@ def prepare_teacher(trainer: Any) -> None:
 
 
 def _ask(trainer: Any, references: References, model: nn.Module) -> str:
-    """What a model says of the rows of `references`; identity of it (`References.compute`)."""
+    """Compute a model's outputs for the rows of `references`; returns their identifier (`References.compute`)."""
     args = trainer.args
     return references.compute(
         model,
@@ -112,7 +112,7 @@ def _ask(trainer: Any, references: References, model: nn.Module) -> str:
 
 
 def prepare_levels(trainer: Any) -> None:
-    """Find twins for the tokens to forget; a run that goes on has their last losses from its checkpoint."""
+    """Find twins for the tokens to forget; a resumed run has their last losses from its checkpoint."""
     compared = trainer.compared
     levels, teacher = compared.levels, compared.teacher
     if levels is None:
@@ -130,7 +130,7 @@ def prepare_levels(trainer: Any) -> None:
 
 
 def refresh_levels(trainer: Any) -> None:
-    """Before a step: look again at what the twins cost the model, where that is due."""
+    """Before a step: measure the losses of the twins again, if that is due."""
     compared, state = trainer.compared, trainer.run_state
     if compared.levels is not None and compared.level_rows and compared.levels.is_due(trainer.state.global_step + 1):
         compared.levels.losses = trainer.token_losses(compared.level_rows)

@@ -1,4 +1,4 @@
-"""The progress bar of a run, with losses and learning rate beside it instead of a printed line for each step."""
+"""The progress bar of a run, with losses and learning rate in it instead of a printed line for each step."""
 
 from typing import Any
 

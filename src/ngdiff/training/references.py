@@ -1,9 +1,9 @@
-"""What another model says of a run's rows: computed before its first step, read again when it resumes.
+"""Outputs of another model for a run's rows: computed before its first step, read again when it resumes.
 
 That is the model before unlearning, or the base model, the one before fine-tuning.
 
-Each computation has an identity, a random number, which is stored beside the files and in the run's checkpoints. So a
-resumed run can tell its own references from those of another run without looking at any weight.
+Each computation has an identifier, a random number, which is stored next to the files and in the run's checkpoints. A
+resumed run can thus tell its own references from those of another run without reading any weight.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ _INDEX = "index.json"
 
 
 class References:
-    """What a model said about the rows, by set.
+    """Outputs of a model for the rows, by set.
 
     Args:
         folder: Where they are kept, inside the run's output folder.
@@ -70,7 +70,7 @@ class References:
             folder: As above.
             objectives: Of both sides.
             rows: Of both sides.
-            alternates: Makes the forget rows with alternative answers, all that come up in the run.
+            alternates: Makes the forget rows with alternative answers, all that the run uses.
             names: As above.
         """
         sets: dict[str, Sequence[Mapping[str, Any]]] = {}
@@ -95,7 +95,7 @@ class References:
         holdout: Sequence[Mapping[str, Any]],
         names: Sequence[str],
     ) -> "References":
-        """What the base model says of the rows to forget, and of holdout rows that levels are taken from.
+        """Outputs of the base model for the rows to forget, and for the holdout rows from which levels are taken.
 
         Args:
             folder: As above.
@@ -127,8 +127,8 @@ class References:
             identity: What `compute` returned when the run began.
 
         Raises:
-            InputError: they are not there as they were written, or are of another run or of other rows. The model
-                before unlearning is gone, so that they cannot be made again.
+            InputError: the files are missing or changed, or belong to another run or to other rows. The model
+                before unlearning no longer exists, so they cannot be computed again.
         """
         self._gather()
         self._open(identity)
@@ -150,7 +150,7 @@ class References:
         self._stores = {name: ReferenceStore(self.folder, name) for name in self.sets}
 
     def found(self, identity: str) -> bool:
-        """Whether they could be read, as by `require`; for a model that is still there and can be asked again."""
+        """Whether they could be read, as by `require`; for a model that still exists and can compute them again."""
         try:
             self.require(identity)
         except InputError:
@@ -183,7 +183,7 @@ class References:
             wait: Waits for the other processes.
 
         Returns:
-            Identity of what was computed, the same in all processes.
+            Identifier of the computation, the same in all processes.
 
         Raises:
             InputError: a model whose log-probabilities cannot be kept.
@@ -223,12 +223,12 @@ class References:
         return [self._stores[name].losses(row) for row in range(len(self.sets[name]))]
 
     def of(self, name: str, batch: Mapping[str, Tensor], answers: Answers) -> Reference | None:
-        """What was said of a batch's rows; None where nothing was asked of their set.
+        """The outputs for a batch's rows; None if nothing was computed for their set.
 
         Args:
             name: Of the set that the rows are of.
             batch: With the `row_id` of each row.
-            answers: What the model says of it, for device and width.
+            answers: The model's outputs for it, for device and width.
 
         Raises:
             InputError: a batch without numbers of rows, as some collators make them.
@@ -238,7 +238,7 @@ class References:
         if "row_id" not in batch:
             raise InputError("data_collator: batches need the `row_id` of each row for this objective")
         rows = [row for row in batch["row_id"].tolist() if row >= 0]
-        if not rows:  # a batch that stands in for none
+        if not rows:  # a placeholder batch
             empty = answers.nll.new_zeros(0)
             return Reference(empty, None if answers.logits is None else answers.logits.new_zeros(answers.logits.shape))
         return self._stores[name].of(rows, answers.nll.device)
@@ -261,5 +261,5 @@ def _share(
 
 
 def _plain(value: Any) -> Any:
-    """A row's value as JSON knows it."""
+    """A row's value in a type that JSON has."""
     return value.tolist() if hasattr(value, "tolist") else value

@@ -1,4 +1,4 @@
-"""A `transformers.Trainer` that stops with a checkpoint when asked, and whose files hold no secret."""
+"""A `transformers.Trainer` that stops with a checkpoint on request, and whose files hold no secret."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,7 +46,7 @@ class SavingTrainer(Trainer):
 
     def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
         super()._maybe_log_save_evaluate(*args, **kwargs)
-        # A step that ends a pass is followed by what belongs to the pass: its log line, its evaluation, its checkpoint.
+        # A step that ends a pass is followed by the pass's log line, evaluation and checkpoint.
         ends_pass = float(self.state.epoch or 0.0).is_integer()
         if self._stop_agreed and not self.control.should_training_stop and not (self._at_step_end and ends_pass):
             self._stop()

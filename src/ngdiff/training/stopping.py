@@ -33,7 +33,7 @@ class Agreement:
         self._sum: dist.Work | None = None
 
     def ask(self, here: bool) -> bool:
-        """Whether any process was asked to stop by the end of its step before; `here`: whether this one is by now."""
+        """Whether any process was asked to stop by the end of its previous step; `here`: whether this one is by now."""
         if self._sum is not None:
             self._sum.wait()
         known = bool(self._asked.item() > 0)

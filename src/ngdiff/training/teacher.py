@@ -11,7 +11,7 @@ BaseModel = nn.Module | str | Path | Callable[[], nn.Module]
 
 
 def load_base_model(base: BaseModel) -> nn.Module:
-    """A model, by itself, by folder or name, or by a function that loads it."""
+    """A model, its folder or name, or a function that loads it."""
     if isinstance(base, nn.Module):
         return base
     return load_model(base, dtype="float32") if isinstance(base, str | Path) else base()

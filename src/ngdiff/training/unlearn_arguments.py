@@ -40,7 +40,7 @@ class UnlearnArguments(AutoLROptions, GradientOptions, TextOptions, TrainerField
       1.0 would clip nearly always and undo the weighting's length.
     - `num_train_epochs=15`: passes over the forget set, as in the paper's experiments.
     - `lr_scheduler_type="constant"`: a decay schedule would overwrite the rate that AutoLR found.
-    - `logging_steps=1`, `save_strategy="epoch"`: runs are short, and each step tells something.
+    - `logging_steps=1`, `save_strategy="epoch"`: runs are short, and each step is informative.
     - `save_total_limit=2`: a checkpoint holds the optimizer's state, three times the size of the model.
     - `logging_nan_inf_filter=False`: a loss that is not a number stops the run instead of being hidden.
     - `weight_decay=0`: decay pulls on what is to be kept.
@@ -109,7 +109,7 @@ class UnlearnArguments(AutoLROptions, GradientOptions, TextOptions, TrainerField
     )
     save_total_limit: int | None = option(2, "checkpoints that are kept; none: all")
 
-    # What a run has, on which `method="auto"` depends. No options: no annotation, so that they are no fields.
+    # Inputs of a run on which `method="auto"` depends. No options: no annotation, so that they are no fields.
     has_base_model = False
     has_holdout = False
 
@@ -142,7 +142,7 @@ class UnlearnArguments(AutoLROptions, GradientOptions, TextOptions, TrainerField
         check_given(self, "unlearn")
 
     def know(self, *, base_model: bool, holdout: bool) -> None:
-        """What the run has beside the two sets: a model before fine-tuning, rows that the model has never seen.
+        """Further inputs of the run: the model before fine-tuning, rows that the model has never seen.
 
         Raises:
             InputError: an option that cannot be used with the method that follows from it.
@@ -154,14 +154,14 @@ class UnlearnArguments(AutoLROptions, GradientOptions, TextOptions, TrainerField
 
     @property
     def stops_arrived(self) -> bool:
-        """Whether the run ends where its forget loss has come to its levels."""
+        """Whether the run ends when its forget loss has reached its levels."""
         if self.stop != "auto":
             return self.stop == "arrived"
         return self.max_steps <= 0 and "level" in self.resolve_objectives()["forget"].needs
 
     @property
     def ceiling_form(self) -> str:
-        """`forget_ceiling` as it is given; where it is not: random, or none for objectives that need none."""
+        """`forget_ceiling` if it is given; otherwise random, or none for objectives that need none."""
         if self.forget_ceiling is not None:
             return self.forget_ceiling
         objective = self.resolve_objectives()["forget"]
@@ -202,7 +202,7 @@ class UnlearnArguments(AutoLROptions, GradientOptions, TextOptions, TrainerField
         }
 
     def _option_of(self, part: str) -> str:
-        """The option that said what a part of the method is."""
+        """The option that chose a part of the method."""
         return "--method" if getattr(self, part) is None else f"--{part.replace('_', '-')}"
 
     def _take_preset(self) -> None:
