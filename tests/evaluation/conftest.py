@@ -111,7 +111,7 @@ def model(request: pytest.FixtureRequest, tokenizer: Any) -> Any:
 @pytest.fixture(scope="session")
 def reciting(tokenizer: Any) -> Any:
     """A model trained until it recites the answers of ROWS."""
-    network = llama(len(tokenizer), std=0.05)
+    network = wide_llama(len(tokenizer), std=0.05)
     network.config.attention_dropout = 0.0
     for module in network.modules():
         if hasattr(module, "attention_dropout"):
