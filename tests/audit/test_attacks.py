@@ -18,7 +18,7 @@ from ngdiff.audit import (
     variant_of,
 )
 from ngdiff.audit.begun import Begun
-from ngdiff.audit.compare import summary
+from ngdiff.audit.compare import compared, summary
 from ngdiff.audit.keep import keep, kept
 from ngdiff.data import Row, encode
 from ngdiff.errors import InputError
@@ -122,6 +122,16 @@ def test_a_budget_that_is_spent_leaves_nothing(bed, reciter):
     budget = Budget(1.0, clock=lambda: next(times))
     with pytest.raises(OutOfTimeError):
         run_attack(ATTACKS["prefix"], reciter(bed.retain), bed, budget)
+
+
+@pytest.mark.parametrize(("known", "measure"), [("forget", "AUC"), ("holdout", "1 - AUC")])
+def test_rows_are_recognised_where_they_look_familiar_and_where_they_look_stranger(bed, reciter, known, measure):
+    model, even = reciter(getattr(bed, known)), reciter(bed.retain)
+    own, reference = (run_attack(ATTACKS["membership"], one, bed) for one in (model, even))
+    found = compared(own, reference)
+    assert found["worst"]["measure"] == measure
+    assert found["comes_back"] > 0.3
+    assert found["certain"]
 
 
 def test_an_attack_without_its_rows_says_so(bed, reciter):

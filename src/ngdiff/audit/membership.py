@@ -1,7 +1,8 @@
 """Membership inference: can forget rows still be distinguished from holdout rows, which no model saw?
 
 The AUC of each score (`ngdiff.metrics.membership`), as the mean over forget rows of the share of holdout rows that look
-less familiar; ties count half. All scores are shown; the four of the Privacy aggregate decide what comes back. The
+less familiar; ties count half. All scores are shown; the four of the Privacy aggregate decide what comes back, in both
+directions: where forget rows look stranger than rows never seen (`1 - AUC`), an attacker recognises them as well. The
 interval of what comes back treats the holdout rows as fixed; the interval of the AUC itself, which is shown, does not.
 """
 
@@ -40,7 +41,8 @@ def tell_members(target: Target, bed: Bed) -> Iterator[tuple[str, Variant]]:
         if "auc" not in shown:
             continue
         placed = placements(*(values(SCORES[name], found.records[side]) for side in sets))
-        yield name, Variant({"AUC": placed} if name in JUDGED else {}, shown, kept)
+        judged = {"AUC": placed, "1 - AUC": [1 - share for share in placed]} if name in JUDGED else {}
+        yield name, Variant(judged, shown, kept)
         kept = []  # records are stored once
 
 
