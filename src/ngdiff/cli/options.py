@@ -68,7 +68,7 @@ class OutputOptions:
 
 @dataclass
 class TrainingOutputOptions(OutputOptions):
-    """Where a run that trains writes, and what stays there."""
+    """Where a training run writes, and which files it keeps."""
 
     keep_checkpoints: bool = option(
         False,
@@ -92,7 +92,7 @@ class LoraOptions:
     )
 
     def check_adapter(self) -> None:
-        """Refuse what makes no adapter.
+        """Refuse options that make no valid adapter.
 
         Raises:
             InputError: a rank or a scale out of range, or what only an adapter has, without a rank.
@@ -150,12 +150,12 @@ def read_sets(options: RowSets) -> dict[str, list[Row]]:
     return {name: options.read(name, source) for name, source in given.items() if source is not None}
 
 
-# They belong to one call: a config that is used again must not delete or continue what another run wrote.
+# Options of a single call: a config that is used again must not delete or continue the files of another run.
 _OF_THE_CALL = ("output_dir", "overwrite", "resume", "dry_run")
 
 
 def resolved(*parts: Any, **more: Any) -> dict[str, Any]:
-    """All options of ours and those inherited ones that differ from their default, as given, under their typed names.
+    """All options of ngdiff, and the inherited ones that differ from their default, as given, under their typed names.
 
     `--config` reads the same values from it: None is written as `none` where the default is something else, as a null
     in a config file means that an option was not given.

@@ -1,4 +1,4 @@
-"""A file that a command writes beside its table: never in the place of what it, or a run, has read or written."""
+"""A file that a command writes in addition to its table; it never replaces a file that a command read or wrote."""
 
 from collections.abc import Iterable
 from pathlib import Path

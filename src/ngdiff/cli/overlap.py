@@ -1,4 +1,4 @@
-"""No row may stand in two sets of one command."""
+"""No row may be in two sets of one command."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from ngdiff.data import Row, Template, check_overlap
 
 logger = logging.getLogger(__name__)
 
-# A row of the second may not be one of the first; it is the second that `--drop-overlap` makes shorter.
+# No row of the second set may be in the first; `--drop-overlap` removes it from the second.
 _PAIRS = (("forget", "retain"), ("forget", "holdout"), ("retain", "holdout"))
 
 
@@ -20,7 +20,7 @@ def without_overlap(
     drop: bool,
     published: Mapping[str, Sequence[Row]] | None = None,
 ) -> dict[str, list[Row]]:
-    """The sets, checked against each other as a model is shown them.
+    """The sets, checked against each other in the form that the model gets.
 
     Args:
         sets: rows by name: forget, retain, holdout, as far as they were given.
@@ -31,7 +31,7 @@ def without_overlap(
         published: sets of a benchmark, which stay as they are; `sets` are checked against those of these names, too.
 
     Raises:
-        InputError: rows that stand in two sets where `drop` is false, or a set of which nothing is left.
+        InputError: rows that are in two sets where `drop` is false, or a set of which nothing is left.
     """
     kept = {name: list(rows) for name, rows in sets.items()}
     given = {**(published or {}), **kept}

@@ -27,7 +27,7 @@ from ngdiff.errors import InputError
 from ngdiff.option import ACCEPTED
 from ngdiff.option import option as option  # for the commands, beside their parser
 
-# What transformers takes for a value of a switch.
+# Values of a switch that transformers accepts.
 _TRUTH_WORDS = {"yes", "true", "t", "y", "1", "no", "false", "f", "n", "0"}
 
 
@@ -38,7 +38,7 @@ class CommandParser:
         command: Name of the command.
         summary: What it does, first paragraph of its help.
         groups: Title of a group in the help -> a dataclass whose fields are its options. Those of a base that has
-            a title of its own stand there.
+            a title of its own are listed there.
         required: Names of fields without which nothing runs.
         words: Name of the words that are no option, such as "runs": at least one then, a list in the values.
         repeated: Names of lists that take one value each time they are given, so that words may follow.
@@ -71,7 +71,7 @@ class CommandParser:
         )
         whole = [kind for kind in self.groups.values() if not any(kind in _bases(k) for k in self.groups.values())]
         self._parser = _RaisingParser(whole, prog=f"ngdiff {command}")
-        # Name of an option -> its action, without the `--no-x` that every `--x` with default true has beside it.
+        # Name of an option -> its action, without the `--no-x` that every `--x` with default true also has.
         self._actions = {
             action.option_strings[0].removeprefix("--"): action
             for action in self._parser._actions
@@ -191,7 +191,7 @@ class CommandParser:
         return own_fields(kind)
 
     def converter_of(self, name: str) -> str:
-        """Name of what makes a value of a word."""
+        """Name of the function that converts a word to a value."""
         return getattr(self._actions[name].type, "__name__", "")
 
     def aliases_of(self, name: str) -> list[str]:
@@ -204,7 +204,7 @@ class CommandParser:
         return f"--no-{dashed(name)[2:]}" in self._parser._option_string_actions
 
     def option_named(self, word: str) -> str:
-        """Name of an option, with underscores, given as that or as a short name; any other word as it is."""
+        """Name of an option, with underscores, given in full or as a short name; any other word unchanged."""
         name = word.removeprefix("--").replace("-", "_")
         return self._options.get(name, name)
 
@@ -300,12 +300,12 @@ def _optional(kind: type) -> set[str]:
 
 
 def _bases(kind: type) -> set[type]:
-    """All bases of a class but itself."""
+    """All bases of a class except the class itself."""
     return set(kind.__mro__[1:])
 
 
 def own_fields(kind: type) -> set[str]:
-    """Names of the fields that a class of ours defines: not inherited from transformers, or with a default of ours."""
+    """Names of the fields that a class of ngdiff defines: not inherited from transformers, or with another default."""
     ours = [base for base in kind.__mro__ if not base.__module__.startswith("transformers.")]
     return {name for base in ours for name in vars(base).get("__annotations__", {})}
 

@@ -27,7 +27,7 @@ def is_first() -> bool:
 
 
 def wait_for_all() -> None:
-    """Wait until every process has come here. Does nothing in a single one."""
+    """Wait until every process has reached this call. Does nothing in a single one."""
     import torch.distributed as dist  # help and errors of options must not wait for torch
 
     if dist.is_available() and dist.is_initialized():
@@ -35,16 +35,16 @@ def wait_for_all() -> None:
 
 
 def say(text: str) -> None:
-    """Write to standard output, in the first process alone."""
+    """Write to standard output, in the first process only."""
     if is_first():
         sys.stdout.write(text)
 
 
 def let_first_speak() -> str:
-    """Wait where the first process may be about to say of a failure what this one would.
+    """Wait if the first process may be about to report the same failure as this one.
 
     Returns:
-        What stands in front of this process's own message.
+        Text before this process's own message.
     """
     if is_first():
         return ""

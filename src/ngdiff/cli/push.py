@@ -17,13 +17,13 @@ from ngdiff.paths import user_path
 
 ADAPTER_CONFIG, CARD = "adapter_config.json", "README.md"
 _BASE = "base_model_name_or_path"
-# What a run writes beside its model.
+# Files of a run that are not part of its model.
 _NO_MODEL = ("training_log.json", "curves.png")
 
 
 @dataclass
 class PushOptions:
-    """Where on the hub, and what is put in place of the run's own files."""
+    """Where on the hub, and replacements for the run's own files."""
 
     private: bool = option(False, help="make a private repository; one that is there must be private")
     revision: str | None = option(
@@ -95,7 +95,7 @@ def _model_files(folder: Path, card: str | None) -> list[str]:
 
 
 def _contents(folder: Path, names: list[str], options: PushOptions) -> dict[str, str | bytes]:
-    """By its name the place of each file, or what is uploaded in its place."""
+    """For each file name, the path of the file or of its replacement."""
     contents: dict[str, str | bytes] = {name: str(folder / name) for name in names}
     if options.card is not None:
         contents[CARD] = _read(options.card)
@@ -155,7 +155,7 @@ def _check_name(name: str, what: str) -> None:
 
 
 def _upload(repository: str, contents: Mapping[str, str | bytes], options: PushOptions) -> str:
-    """Upload in one commit; what to say."""
+    """Upload in one commit; returns the message."""
     from huggingface_hub import CommitOperationAdd, HfApi, get_token
 
     from ngdiff import __version__

@@ -18,7 +18,7 @@ READING = ("columns", "chunk_tokens", "chunk_overlap")  # of `ngdiff.data.read_r
 
 @dataclass
 class ReadOptions:
-    """What the columns of a file are, and how its texts are taken to pieces."""
+    """The columns of a file, and how its texts are split."""
 
     columns: str | None = option(
         None, help=f"which columns of the files rows are made of: {_COLUMNS}", value="OURS=COLUMN,..."
@@ -37,7 +37,7 @@ class ReadOptions:
     )
 
     def reading(self, role: str) -> dict[str, Any]:
-        """What was asked for of one set, for the manifest and for `ngdiff.data.read_rows`."""
+        """The options of one set, for the manifest and for `ngdiff.data.read_rows`."""
         asked = {"columns": self._columns(role).given, **self._chunks()}
         return {name: value for name, value in asked.items() if value is not None}
 
@@ -56,7 +56,7 @@ class ReadOptions:
         return read_rows(source, role=f"--{role}", columns=self._columns(role), **self._chunks())
 
     def check_reading(self) -> None:
-        """Refuse what cannot be meant, before any file is read.
+        """Refuse invalid options, before any file is read.
 
         Raises:
             InputError: column names, or an overlap that is not below half of a chunk.
@@ -75,7 +75,7 @@ class ReadOptions:
 
 @dataclass
 class SetReadOptions(ReadOptions):
-    """The same, for each set apart."""
+    """The same, for each set separately."""
 
     forget_columns: str | None = option(None, help="--columns of the forget set alone", value="OURS=COLUMN,...")
     retain_columns: str | None = option(None, help="--columns of the retain set alone", value="OURS=COLUMN,...")

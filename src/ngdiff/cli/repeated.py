@@ -1,11 +1,11 @@
-"""Options that may stand on a command line once."""
+"""Options that may be on a command line only once."""
 
 import argparse
 from collections.abc import Sequence
 
 from ngdiff.errors import InputError
 
-# Sets and lists: of two the first would be left out without a word. Of any other option the
+# Sets and lists: if given twice, the first would be ignored silently. Of any other option the
 # last one counts, as with most commands, so that a script can put its defaults in front.
 _GIVEN_ONCE = (
     *("forget", "retain", "holdout", "sets", "train", "dataset"),
@@ -14,14 +14,14 @@ _GIVEN_ONCE = (
 
 
 def refuse_repeated(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    """Of two sets one would be left out.
+    """If a set is given twice, one would be ignored.
 
     Args:
         parser: Knows the options.
         words: Of a command line.
 
     Raises:
-        InputError: an option of `_GIVEN_ONCE` that stands there twice.
+        InputError: an option of `_GIVEN_ONCE` that is given twice.
     """
     given: set[str] = set()
     for word in words:

@@ -122,7 +122,7 @@ def _keep_inputs(
     runs: list[Run | None],
     more: Sequence[Path] = (),
 ) -> None:
-    """Refuse a page in the place of anything that it is made of."""
+    """Refuse a page that would replace one of its inputs."""
     sweeps = [sweep_file(name_and_place(word)[1]) for word in words]
     read = [*more, *(file for file in sweeps if file is not None)]
     read += [one.file for one in (*evaluations, *others.given().values()) if one is not None]

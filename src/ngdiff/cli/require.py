@@ -27,7 +27,7 @@ from ngdiff.scoring.runs import metrics_file, name_and_place
 
 @dataclass
 class RequireOptions:
-    """What the result must be like, set before the run."""
+    """Requirements for the result, set before the run."""
 
     require: str | None = option(
         None,
@@ -47,7 +47,7 @@ class JudgeOptions(RequireOptions):
 
 
 class Judge:
-    """Judges an evaluation by what was required of it, and by what the run that made its model was to reach.
+    """Judges an evaluation by its own requirements, and by those of the run that made its model.
 
     Args:
         options: With `require` and `before`.
@@ -67,7 +67,7 @@ class Judge:
         self.requirements = list(texts.values())
 
     def refuse_other_rows(self, names: Collection[str]) -> None:
-        """Bounds with `before` are of the same rows.
+        """Check that bounds with `before` refer to the same rows.
 
         Args:
             names: Sets of which `--before` has other rows.
@@ -84,7 +84,7 @@ class Judge:
                 )
 
     def verdicts(self, metrics: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> list[Verdict]:
-        """Of the numbers of `metrics.json`, and of those before unlearning: what was not measured is not met."""
+        """Judge the numbers of `metrics.json`, and those before: a requirement without a measured number is not met."""
         earlier = None if before is None else numbers_of_metrics(before)
         return judge(self.requirements, numbers_of_metrics(metrics), earlier, must_be_measured=True)
 
@@ -97,7 +97,7 @@ def texts_of(requirements: list[Requirement]) -> dict[str, Any]:
 def judge_losses(
     requirements: list[Requirement], before: Mapping[str, float], after: Mapping[str, float]
 ) -> list[Verdict]:
-    """What a run that unlearns can tell by itself; the rest is left open.
+    """Requirements that an unlearning run can judge itself; the rest is left open.
 
     Args:
         before, after: Losses by set.
@@ -118,7 +118,7 @@ def tell(verdicts: list[Verdict], where: object) -> None:
 
 
 def _carried(folder: Path) -> list[Requirement]:
-    """What the manifest of a folder requires, without the losses that its run has judged itself."""
+    """Requirements in the manifest of a folder, without the losses that its run has judged itself."""
     path = folder / MANIFEST
     if not path.is_file():
         return []
@@ -135,7 +135,7 @@ def _carried(folder: Path) -> list[Requirement]:
 
 
 def rows_before(word: str | None) -> dict[str, Any]:
-    """What the manifest of `--before` says of its rows, by set; empty where there is none."""
+    """Rows in the manifest of `--before`, by set; empty if there is none."""
     if word is None:
         return {}
     content, fault = read_sealed(metrics_file(name_and_place(word)[1]).parent / MANIFEST)

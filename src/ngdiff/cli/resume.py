@@ -1,4 +1,4 @@
-"""`--resume`: a run goes on as it began, with the same options, rows, model and tokenizer; one that is done is done."""
+"""`--resume`: a run continues with the same options, rows, model and tokenizer; a finished run is left unchanged."""
 
 import logging
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ from ngdiff.training.trainer_fields import TrainerFields
 
 logger = logging.getLogger(__name__)
 
-# How far a run goes, and what it may end with. One that ended is done while these are as they were; else it goes on.
+# Options for the length and the result of a run. A run that ended is done while these are unchanged; else it continues.
 _LENGTH = ("num_train_epochs", "max_steps", "stop_loss", "max_retain_loss", "max_loss")
 
-# Options that a resumed run may change. All others decide where it goes; files are compared by what they hold.
+# Options that a resumed run may change. All others determine its result; files are compared by their contents.
 _MAY_CHANGE = (
     *("output", "model", "forget", "retain", "holdout", "drop_overlap", "train", "tokenizer", "trust_remote_code"),
     *("benchmark", "base_model", "before", "dataset", "idk_file"),
@@ -40,7 +40,7 @@ _SPREAD = (
     *("ddp_backend", "ddp_find_unused_parameters", "ddp_bucket_cap_mb", "ddp_broadcast_buffers", "ddp_timeout"),
 )
 
-# Whose files a manifest holds beside those of the model, by option.
+# Further inputs whose files a manifest holds, by option.
 _OTHER_MODELS = ("tokenizer", "chat_template", "base_model", "retrained", "never_trained")
 
 
@@ -55,15 +55,15 @@ def refuse_other_run(
 ) -> None:
     """Compare a run with the one that left its config and manifest in `output`.
 
-    A run that was killed while it wrote them did nothing yet: there is nothing to compare, and it starts anew.
+    A run that was killed while it wrote them did nothing yet: there is nothing to compare, and it starts again.
 
     Args:
         output: the output folder, as typed.
         settings: options of the run, from `ngdiff.cli.options.resolved`.
         data: for each role what `describe_data` returned.
         model: what goes into the manifest as the model.
-        rows_per_step: rows of each set in one step, over all processes, for a command that may go on in another number
-            of processes.
+        rows_per_step: rows of each set in one step, over all processes, for a command that may continue in another
+            number of processes.
         own: from `ngdiff.cli.own_code.describe_own`.
 
     Raises:
@@ -103,13 +103,13 @@ def refuse_other_run(
 
 
 def _value(settings: Mapping[str, Any], name: str) -> Any:
-    """As the run has it: an inherited option that is not among its options has its default."""
+    """The value in the run: an inherited option that is not among its options has its default."""
     return settings[name] if name in settings else getattr(TrainerFields, name, None)
 
 
 def checkpoint_to_resume(output: str, *, resume: bool, with_best: bool = False) -> WholeCheckpoint | None:
-    """The newest whole checkpoint, which a run goes on from; None for one that starts, also where it was killed before
-    its first was whole. All processes must call it.
+    """The newest complete checkpoint, from which a run continues; None for one that starts, also where it was killed
+    before its first was whole. All processes must call it.
 
     Args:
         output: the output folder, as typed.
@@ -154,7 +154,7 @@ def is_done(output: str, settings: Mapping[str, Any], *, resume: bool) -> bool:
 
 
 def found_done(output: str, settings: Mapping[str, Any]) -> bool:
-    """Whether the run in `output` is done and all that it wrote is as it was; says so. After `refuse_other_run`.
+    """Whether the run in `output` is done and all its files are unchanged; prints that. After `refuse_other_run`.
 
     A run that is to go further than it went is not done. Neither is one whose files are gone or damaged: they are made
     again from its checkpoints.

@@ -29,12 +29,12 @@ def refuse_elsewhere(command: str) -> InputError:
 
 
 def question_rows() -> list[Row]:
-    """The questions, with something in place of answers."""
+    """The questions, with placeholder answers."""
     return [Row(prompt, "x", origin=f"general question {i}") for i, prompt in enumerate(GENERAL_PROMPTS, start=1)]
 
 
 def made_rows(model: Any, tokenizer: Any, template: Template, forget: Sequence[Row]) -> list[Row]:
-    """The questions with the answers of the model, greedily; empty ones, and such as are near a forget row, left out.
+    """The questions with the answers of the model, greedily; without empty ones and those similar to a forget row.
 
     Raises:
         InputError: the model has no answer of use.
@@ -66,7 +66,7 @@ def made_rows(model: Any, tokenizer: Any, template: Template, forget: Sequence[R
 
 
 def warning_of(rows: int) -> str:
-    """What such a set can protect and what not; for the run, its manifest and its report."""
+    """What such a set can protect, and what it cannot; for the run, its manifest and its report."""
     return (
         f"The retain set is {rows} answers of the model itself to general questions (--retain auto). It protects how "
         "the model speaks, and the common knowledge that these questions touch. It cannot protect what they do not "
@@ -99,6 +99,6 @@ def write_made(folder: Path, rows: Sequence[Row]) -> None:
 
 
 def kept_rows(folder: Path) -> list[Row] | None:
-    """The rows of a run that goes on; None where it had none yet."""
+    """The rows of a resumed run; None if it had none yet."""
     path = folder / "private" / FILE
     return read_rows(path, role="--retain") if path.is_file() else None

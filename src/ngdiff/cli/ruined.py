@@ -1,4 +1,4 @@
-"""A ruined model, which nobody should take for the result of its run: where it is kept, and the message."""
+"""A ruined model, kept apart so that nobody takes it for the result of its run, and the message."""
 
 import shutil
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ def in_ruined(files: Sequence[str]) -> list[str]:
 
 
 def drop_ruined(output: Path) -> None:
-    """Remove the ruined model of an earlier part of a run that has ended well."""
+    """Remove the ruined model of an earlier part of a run that has ended successfully."""
     if (output / RUINED).is_dir():
         shutil.rmtree(output / RUINED)
 
 
 def ruined_error(output: Path, outcome: "Outcome", option: str) -> RuinedModelError:
-    """What ends the command: why the model is ruined, where it is, what may help.
+    """The error that ends the command: why the model is ruined, where it is, what may help.
 
     Args:
         output: the output folder; the model is in its folder `ruined`.

@@ -79,12 +79,12 @@ class RunFolder:
         after: Mapping[str, Any] | None = None,
         rows_per_step: int | None = None,
     ) -> Self:
-        """Say what the run is, before the model is loaded.
+        """Record the identity of the run, before the model is loaded.
 
         Args:
             options: As of the run, with what was found out since.
             data, model, template, template_text, own, after: As for `ngdiff.manifest.write_manifest`.
-            rows_per_step: Of each set, for a run that may go on in another number of processes.
+            rows_per_step: Of each set, for a run that may continue in another number of processes.
 
         Raises:
             InputError: `--resume`, and the run in the folder is another one, or none.
@@ -112,7 +112,7 @@ class RunFolder:
         return done
 
     def checkpoint(self) -> WholeCheckpoint | None:
-        """Where the run goes on from; None: from its beginning. All processes must call it."""
+        """The checkpoint from which the run continues; None: from its beginning. All processes must call it."""
         with_best = self._config.load_best_model_at_end
         return checkpoint_to_resume(self._options.output, resume=self._options.resume, with_best=with_best)
 
@@ -161,7 +161,7 @@ class RunFolder:
                     shutil.rmtree(part, ignore_errors=True)
 
     def _write_card(self, extra: Mapping[str, Any]) -> None:
-        """Write the card beside the model, in the place of that of PEFT."""
+        """Write the card next to the model, in place of PEFT's card."""
         if not self._model:
             return
         from ngdiff.report.card import CARD, model_card  # jinja2 and the hub's client take a while

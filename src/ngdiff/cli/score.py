@@ -156,7 +156,7 @@ def run(words: list[str]) -> None:
 
 
 def _of_a_model(target: Path) -> dict[str, Any]:
-    """What stands in the file to be replaced and cannot be had from records: general abilities.
+    """Numbers in the file to be replaced that cannot be computed from records: general abilities.
 
     Raises:
         InputError: the file is there and is no `metrics.json`.

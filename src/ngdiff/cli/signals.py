@@ -30,7 +30,7 @@ class StopNow(KeyboardInterrupt):
 
 
 class Signals:
-    """The signals that a command got, and what decides how it answers them.
+    """The signals that a command received, and the state that determines its reaction.
 
     Attributes:
         resumable: Whether `--resume` can continue in the folder of the run, if only from the beginning.
@@ -61,7 +61,7 @@ class Signals:
 
     @contextmanager
     def heard(self, *, ends_process: bool = False) -> Iterator[None]:
-        """Within, signals are heard; in another thread than the main one Python hears none.
+        """Within the context, signals are handled; Python handles none outside the main thread.
 
         Args:
             ends_process: nothing but the end of the process follows: then Ctrl-C is ignored, which would add a
@@ -75,7 +75,7 @@ class Signals:
         before = {}
         for name in _NAMES:
             number = getattr(signal, name, None)  # Windows knows two of them
-            # One that is ignored stays so, as of a command in the background of a script.
+            # An ignored signal stays ignored, as for a background command of a script.
             if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
                 before[number] = signal.signal(number, self._hear)
         self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable

@@ -104,7 +104,7 @@ def _checked(output: str, *, resume: bool) -> Path:
 
 
 class _Teller:
-    """Says how each command ended."""
+    """Reports how each command ended."""
 
     def __init__(self, record: Record) -> None:
         self._record = record

@@ -1,4 +1,4 @@
-"""What a sweep is asked to do: a YAML file, `--grid`, and options of `ngdiff unlearn` on the command line."""
+"""The request of a sweep: a YAML file, `--grid`, and options of `ngdiff unlearn` on the command line."""
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
@@ -16,13 +16,14 @@ _STAGES = ("target", "retrained", "evaluate", "score")
 
 @dataclass(frozen=True)
 class Stages:
-    """What is done beside unlearning.
+    """The stages of a sweep other than unlearning.
 
     Attributes:
         target: Options of `ngdiff finetune` for the model that forgets; None: `--model` is that model.
         retrained: The model that never saw the forget set: its options of `ngdiff finetune`, or its folder or hub name.
             True: as the target, on the retain set alone. None: there is none.
-        evaluate: Options of `ngdiff evaluate` beside those that follow from the run; None: nothing is evaluated.
+        evaluate: Options of `ngdiff evaluate` in addition to those that follow from the run; None: nothing is
+            evaluated.
         score: The same of `ngdiff score`; None: no scores against the models before and retrained.
     """
 
@@ -34,13 +35,13 @@ class Stages:
 
 @dataclass(frozen=True)
 class SweepFile:
-    """A sweep as it was asked for.
+    """A sweep as requested.
 
     Attributes:
         place: How messages name it.
         axes: The grid.
         options: Of `ngdiff unlearn`, for all runs.
-        stages: What is done beside.
+        stages: The other stages.
         output: Folder, where the file names one.
         jobs: Processes at once, where the file says how many.
     """
@@ -64,7 +65,7 @@ class SweepFile:
 
 
 def read_sweep_file(file: str | None, grid: Sequence[str]) -> SweepFile:
-    """The sweep of a file, of `--grid`, or of both: an axis of `--grid` takes the place of the file's.
+    """The sweep of a file, of `--grid`, or of both: an axis of `--grid` replaces that of the file.
 
     Raises:
         InputError: a file that cannot be read, keys that it may not have, values of another kind, or no grid.
@@ -72,7 +73,7 @@ def read_sweep_file(file: str | None, grid: Sequence[str]) -> SweepFile:
     found = {} if file is None else read_config(file, None)
     place = file or "--grid"
     _known(found, _KEYS, place)
-    # None where a key stands alone: as if it were not there.
+    # None if a key has no value: as if it were absent.
     parts = {key: _mapping(found.get(key) or {}, f"{place}: {key}") for key in ("grid", "options", "stages")}
     axes = {name.replace("-", "_"): values for name, values in parts["grid"].items()} | read_axes(grid)
     check_axes(axes, place if file is None else f"{file}: grid")
@@ -85,7 +86,7 @@ def read_sweep_file(file: str | None, grid: Sequence[str]) -> SweepFile:
 
 
 def _shown(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options in full, but for the values of those that hold a secret."""
+    """All options, without the values of those that hold a secret."""
     return {
         name: "***" if is_secret(name) else _shown(value) if isinstance(value, Mapping) else value
         for name, value in options.items()

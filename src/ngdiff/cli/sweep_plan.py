@@ -16,9 +16,9 @@ from ngdiff.cli.tasks import TASKS
 from ngdiff.errors import InputError
 from ngdiff.sweep import Axes, Job, axes_that_matter, name_of, points_of
 
-# What a sweep decides itself.
+# Options that a sweep sets itself.
 _OF_THE_SWEEP = ("output", "output_dir", "overwrite", "resume", "dry_run")
-# Which images a model never saw; of texts it is the retain set that says it.
+# Options for the images that a model never saw; with texts, the retain set determines the rows.
 _OF_IMAGES = ("forget_class", "forget_rows", "forget_seed")
 
 
@@ -119,7 +119,7 @@ class _Plan:
         return _Run(name, point, words, seed=values.get("seed"))
 
     def _targets(self, runs: Sequence[_Run]) -> list[Job | None]:
-        """The models that forget, where the sweep makes them."""
+        """The models that forget, if the sweep trains them."""
         if self.stages.target is None:
             return [None] * len(runs)
         parser = self.kinds.finetune.parser
@@ -168,7 +168,7 @@ class _Plan:
             fresh = self._check_finetuning(job).fresh
             need: tuple[str, ...] = ()
             if fresh and self.task == "text" and target is not None and "tokenizer" not in finetuning:
-                # One trained on other rows would make other tokens: nothing of the two models would compare.
+                # A tokenizer trained on other rows would have other tokens: the two models could not be compared.
                 finetuning["tokenizer"], need = [f"--tokenizer={target.place(self.folder)}"], (target.name,)
             each.append(finetuning)
             needs.append(need)
@@ -176,7 +176,7 @@ class _Plan:
         return [[f"--model={job.place(self.folder)}"] for job in found], [*found]
 
     def _kept(self, options: Any) -> OptionWords:
-        """What a model is trained on that never saw what a run forgets."""
+        """Training options of a model that never sees the rows that a run forgets."""
         if self.task == "text":
             read = options.reading("retain")
             own = {name: [f"--{name.replace('_', '-')}={value}"] for name, value in read.items()}
@@ -210,10 +210,10 @@ class _Plan:
     def _shared(
         self, name: str, command: str, each: Sequence[OptionWords], needs: Sequence[tuple[str, ...]], output: str
     ) -> list[Job]:
-        """For each run the job that it shares with the others that need the same."""
+        """For each run, the job that it shares with all runs that need the same."""
         keys = [(tuple(as_words(words)), need) for words, need in zip(each, needs, strict=True)]
         matter = axes_that_matter(self.axes, keys)
-        # The only seed of a grid names what it decides, too: others may come.
+        # A single seed of a grid is part of the names, too: seeds may be added later.
         alone = [need for _, need in keys] if "seed" not in matter else []
         if alone and "seed" in self.axes and any("seed=" in text for text in (*keys[0][0], *keys[0][1])):
             matter += ["seed"] if len(self.axes["seed"]) == 1 else []
@@ -224,7 +224,7 @@ class _Plan:
         return jobs
 
     def _own_jobs(self, run: _Run, target: Job | None, before: Job | None, retrained: Job | None) -> list[Job]:
-        """What is done for one run alone."""
+        """The jobs of one run."""
         needs = () if target is None else (target.name,)
         jobs = [Job(run.name, "unlearn", tuple(as_words(run.words)), "model", needs)]
         if run.evaluation is None:
@@ -262,7 +262,7 @@ class _Plan:
 
 @contextmanager
 def _named(name: str) -> Iterator[None]:
-    """Name the run in what is refused."""
+    """Name the run in error messages."""
     try:
         yield
     except InputError as error:

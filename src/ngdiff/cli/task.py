@@ -12,7 +12,7 @@ TASKS = ("text", "image")
 
 @dataclass
 class TaskOptions:
-    """What is learned and forgotten."""
+    """The kind of model and rows."""
 
     task: str = option("text", help="text or image, whose options --task image --help lists", value="NAME")
 

@@ -27,14 +27,15 @@ if TYPE_CHECKING:
 
 
 class Material(Protocol):
-    """What a command that trains asks of a kind. Made of options and the arguments of the trainer, which are checked.
+    """Interface of a kind for a command that trains. Made of options and the arguments of the trainer, which are
+    checked.
 
     Attributes:
         parser: Option groups and help of the command.
         config: The arguments of the trainer that it was made of.
         inputs: Models and data sets as typed, which `--overwrite` must not delete.
         data, model_files, template, template_text: For the manifest; after `read`.
-        companion: What is saved beside the model, such as a tokenizer; after `read`.
+        companion: Saved with the model, such as a tokenizer; after `read`.
     """
 
     parser: CommandParser
@@ -100,7 +101,7 @@ class Unlearning(Material, Protocol):
     """`ngdiff unlearn` of a kind.
 
     Attributes:
-        earlier: The requests that the run goes on from; rows are read by `read`.
+        earlier: The earlier requests that the run follows; rows are read by `read`.
         extra: More for the manifest; after `read`.
         any_number_of_processes: Whether a run may be shared by processes, and go on in another number of them.
     """
@@ -132,7 +133,7 @@ class Finetuning(Material, Protocol):
         ...
 
     def begun(self) -> None:
-        """Write what belongs beside the model from the start: the folder is there."""
+        """Write the files that belong next to the model from the start; the folder exists."""
         ...
 
     def train(self, config: Any, **options: Any) -> "FinetuneResult":

@@ -10,7 +10,7 @@ _hidden = False
 
 @contextmanager
 def loading_bars_on_a_terminal_only() -> Iterator[None]:
-    """Within, transformers shows its bars of loading and writing weights only where a person may watch them.
+    """Within, transformers shows its bars of loading and writing weights only on a terminal.
 
     The bars of runs and evaluations stay: they tell how far hours of work have come, also in a log file.
     """
@@ -28,7 +28,7 @@ def loading_bars_on_a_terminal_only() -> Iterator[None]:
 
 
 def hide_loading_bars() -> None:
-    """Hide them where no person may watch them; for whoever imports transformers within."""
+    """Hide them unless on a terminal; for functions that import transformers themselves."""
     global _hidden
     from transformers.utils import logging
 
@@ -38,7 +38,7 @@ def hide_loading_bars() -> None:
 
 
 def end_progress_bars() -> None:
-    """End the bars of a run that failed, so that what is written next starts on a line of its own."""
+    """End the bars of a run that failed, so that the next output starts on a new line."""
     tqdm: Any = sys.modules.get("tqdm.std")  # not imported: no bar
     if tqdm is not None:
         for bar in list(tqdm.tqdm._instances):

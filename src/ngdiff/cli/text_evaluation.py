@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class BenchmarkOptions:
-    """Published sets, in place of own rows or beside them."""
+    """Published sets, instead of your own rows or in addition to them."""
 
     benchmark: str | None = option(
         None, help="tofu or muse-news, from the hub or, with :FOLDER or :HUB_NAME, from a copy", value="NAME[:WHERE]"
@@ -80,7 +80,7 @@ class EvaluateOptions:
 
 @dataclass
 class MeasureOptions:
-    """What costs more, or less."""
+    """Options that take more or less time."""
 
     generate: bool = option(True, help="answer the prompts; without it there is no ROUGE")
     generator: str = option("transformers", help="what answers: transformers, or vllm (an extra, on GPUs)")
@@ -219,7 +219,7 @@ class TextEvaluation:
             other = self._load(str(options.base_model))
             limits = limits_of(other, options.max_length)
             add_base_model(records, plan, other, *self._base, self.sets, limits, work=work, tokens_per_batch=budget)
-        # Metrics are the business of the process that writes.
+        # Only the process that writes computes metrics.
         return EvaluationResult.of(records, numbers) if work.processes.is_main else EvaluationResult({}, records)
 
     def _load(self, name: str) -> Any:

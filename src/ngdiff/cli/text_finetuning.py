@@ -170,7 +170,7 @@ def _describe_shape(options: TextFinetuneOptions) -> dict[str, Any]:
         described["place"] = absolute_source(options.model)
     if options.tokenizer is not None:
         tokenizer = describe_model(options.tokenizer)
-        if "files" in tokenizer:  # it may lie beside a model, whose weights are no part of it
+        if "files" in tokenizer:  # it may be next to a model, whose weights are not part of it
             files = tokenizer["files"]
             tokenizer["files"] = {name: files[name] for name in files if not name.endswith(".safetensors")}
         described["tokenizer"] = tokenizer

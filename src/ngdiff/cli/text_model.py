@@ -53,7 +53,7 @@ class TextModelOptions(ModelOptions):
         return template
 
     def chat_file(self) -> dict[str, Any]:
-        """For the manifest, beside what it says of the model: the file of the chat template, with its hash."""
+        """For the manifest, in addition to the model: the file of the chat template, with its hash."""
         from ngdiff.manifest import describe_model
 
         return {} if self.chat_template is None else {"chat_template": describe_model(self.chat_template)}

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class BaseModelOptions:
-    """What a model says that never saw the rows."""
+    """Inputs that show the outputs of a model that never saw the rows."""
 
     base_model: str | None = option(
         None,
@@ -93,7 +93,7 @@ class TextUnlearning:
 
     @classmethod
     def accepted(cls, values: Mapping[str, Any]) -> TextUnlearnOptions | None:
-        """The options; None where a dry run was all that was asked for."""
+        """The options; None if only a dry run was requested."""
         options: TextUnlearnOptions = cls.parser.build(TextUnlearnOptions, values)
         check_adapter_options(options.model, options)
         if options.retain == AUTO and options.dry_run:

@@ -20,9 +20,9 @@ def train(trainer: UnlearnTrainer, companion: Any, folder: RunFolder, checkpoint
 
     Args:
         trainer: ready to train.
-        companion: what is saved beside the model: tokenizer, or preparation of images.
+        companion: saved with the model: tokenizer, or preparation of images.
         folder: begun.
-        checkpoint: where to go on from; None: from the start.
+        checkpoint: where to continue from; None: from the start.
     """
     trainer.stop_request = SIGNALS.request
     trainer.train(resume_from_checkpoint=checkpoint)
@@ -48,7 +48,7 @@ def train(trainer: UnlearnTrainer, companion: Any, folder: RunFolder, checkpoint
 def losses_of(trainer: UnlearnTrainer, outcome: Outcome) -> str:
     """The losses of each set before and after, a line each; empty where there are no numbers.
 
-    That of holdout rows says what unlearning cost beside: it is to stay what it was.
+    That of holdout rows shows the damage to other rows: it should not change.
     """
     lines = []
     for role in outcome.after:

@@ -1,4 +1,4 @@
-"""Values of options that cannot be meant: numbers out of range, and nothing where there should be something."""
+"""Invalid values of options: numbers out of range, and empty values."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from ngdiff.option import ACCEPTED
 
 
 def check_values(kinds: Iterable[type], values: Mapping[str, Any], *, words: str | None = None) -> None:
-    """Refuse values before anything is done with them.
+    """Refuse invalid values before they are used.
 
     Args:
         kinds: The dataclasses whose fields are the options.

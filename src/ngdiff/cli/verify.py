@@ -17,7 +17,7 @@ from ngdiff.paths import user_path
 
 @dataclass
 class VerifyOptions:
-    """Where the table goes, too."""
+    """A file for the table."""
 
     json: str | None = option(None, help="file for the table as JSON", value="FILE")
     overwrite: bool = option(False, help="replace that file")

@@ -1,4 +1,4 @@
-"""What was asked: rows, models, template and method of a run, by counts and hashes."""
+"""The request: rows, models, template and method of a run, by counts and hashes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _NO_MODEL = ("training_log.json", "curves.png", "README.md")
 
 @dataclass(frozen=True)
 class Rows:
-    """A set: what it is for, where from, how many rows, and hashes."""
+    """A set: purpose, source, number of rows, and hashes."""
 
     role: str
     meaning: str
@@ -33,7 +33,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A model: where it came from or went to, and hashes of its files, or what else says which it is."""
+    """A model: where it came from or went to, and hashes of its files, or another identifier."""
 
     title: str
     source: str
@@ -43,7 +43,7 @@ class ModelFiles:
 
 @dataclass(frozen=True)
 class Asked:
-    """The request as the run's manifest and options have it.
+    """The request, from the run's manifest and options.
 
     `facts`: of the run, by name. `method`: sentences. `formulas`: of its parts. `options`: all of them, as text.
     """
@@ -92,7 +92,7 @@ def asked(run: Run) -> Asked:
 
 
 def _template(manifest: Mapping[str, Any]) -> str:
-    """In full where the manifest has it, else its name."""
+    """The full template if the manifest has it, else its name."""
     if manifest["template"] is None:
         return "none: images"
     return str(manifest.get("template_text") or manifest["template"])

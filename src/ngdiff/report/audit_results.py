@@ -1,4 +1,4 @@
-"""What `ngdiff audit` found: which attacks bring back more than they bring out of a model that never saw the rows."""
+"""What `ngdiff audit` found: the attacks that recover more from this model than from one that never saw the rows."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ _NUMBERS = ("extraction_strength", "verbmem", "leak", "AUC", "auc")
 
 @dataclass(frozen=True)
 class Audit:
-    """An audit. `manifest`: empty where `audit.json` lies without it."""
+    """An audit. `manifest`: empty if `audit.json` has none next to it."""
 
     file: Path
     content: Mapping[str, Any]
@@ -76,7 +76,7 @@ def read_audit(place: str | Path) -> Audit:
 
 
 def audit_near(run: Run) -> Audit | None:
-    """The audit of a run's weights, in its folder or beside it; None where there is none.
+    """The audit of a run's weights, in its folder or next to it; None if there is none.
 
     Raises:
         InputError: there are several.

@@ -1,4 +1,4 @@
-"""What a base model says of itself: its name on the hub and its licence, from its own card or config."""
+"""Facts on a base model: its name on the hub and its licence, from its own card or config."""
 
 import json
 import re
@@ -35,7 +35,7 @@ class Base:
 
 
 def base_of(described: Mapping[str, Any], *, adapter: bool = False) -> Base:
-    """The base, by what a manifest says of the model of its run (`ngdiff.manifest.describe_model`).
+    """The base model, from a manifest's entry for the model of its run (`ngdiff.manifest.describe_model`).
 
     A folder is asked by its `README.md` and `config.json`. A name on the hub is asked by its card, from the cache, or
     from the hub itself if it answers within seconds. What is not found is left out.
@@ -89,7 +89,7 @@ def _on_hub(name: str, revision: str | None) -> Mapping[str, Any]:
 
 
 def _metadata(card: Path) -> Mapping[str, Any]:
-    """What stands at the head of a card; nothing where there is none or it cannot be read."""
+    """The YAML head of a card; empty if there is none or it cannot be read."""
     try:
         return metadata_load(card) or {}
     except (OSError, ValueError, yaml.YAMLError, RecursionError):

@@ -1,4 +1,4 @@
-"""What a page has compared with hashes before it says anything of a model."""
+"""Comparisons of hashes that a page makes before it reports on a model."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from ngdiff.report.folders import Evaluation, Run, are_of_one_model, weights
 
 
 class Check(NamedTuple):
-    """Something that must be so.
+    """A condition that must hold.
 
     `holds`: None where it cannot be told. `grave`: where it does not hold, the page says so first.
     """
@@ -20,7 +20,7 @@ class Check(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """In a word, so that nothing depends on a colour."""
+        """The result as a word, so that nothing depends on a colour."""
         return {True: "holds", False: "does not hold", None: "not known"}[self.holds]
 
 

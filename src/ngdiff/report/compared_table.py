@@ -10,7 +10,7 @@ from ngdiff.scoring.quantities import at, shown, shown_interval
 
 @dataclass(frozen=True)
 class Cell:
-    """A number: `text`, what it is sorted by, what stands below it, whether it is the best of its column."""
+    """A number: `text`, the sort key, the text below it, whether it is the best of its column."""
 
     text: str
     value: str

@@ -1,4 +1,4 @@
-"""What a page says of several runs: plain data, which the templates show."""
+"""The content of a page on several runs: plain data, which the templates show."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class ComparisonPage:
         short: the table of what counts, runs that differ by their seed alone as one row.
         runs: the same of single runs, where some were grouped.
         all: every number.
-        tradeoff: what forgetting cost; None where too few runs have the numbers.
+        tradeoff: the cost of forgetting; None where too few runs have the numbers.
         curves: over the steps.
         not_drawn: groups that the curves leave out.
         probes: the loss along the direction of a step.
@@ -145,7 +145,7 @@ def _setup(entry: Entry) -> Setup:
 
 
 def _unlike(entries: Sequence[Entry]) -> list[str]:
-    """Where numbers stand side by side that are of other rows, by their hashes."""
+    """Notes on numbers of different rows that are shown side by side, by the hashes of the rows."""
     notes = []
     for role in ("forget", "retain", "holdout"):
         hashes: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""D by its parts: which measures it is the mean of, and how far each has come."""
+"""D by its parts: the measures whose mean it is, and the distance in each."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ class Part(NamedTuple):
 
 
 class DistanceTable(NamedTuple):
-    """D of one kind. `reference`: what stands at 0."""
+    """D of one kind. `reference`: the model or rows with D = 0."""
 
     title: str
     value: str

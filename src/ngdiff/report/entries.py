@@ -39,7 +39,7 @@ class Entry:
 
 
 def is_comparison(words: Sequence[str]) -> bool:
-    """Whether words ask for a comparison: several, or a sweep."""
+    """Whether the arguments request a comparison: several, or a sweep."""
     return len(words) > 1 or any(sweep_file(name_and_place(word)[1]) is not None for word in words)
 
 
@@ -120,7 +120,7 @@ def _run(place: Path) -> Run | None:
 
 
 def _writer(evaluation: Evaluation) -> Run | None:
-    """The run that wrote the model of an evaluation, if it is still there as it was."""
+    """The run that wrote the model of an evaluation, if it still exists unchanged."""
     try:
         return run_of(evaluation)
     except InputError:

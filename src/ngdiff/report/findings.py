@@ -12,7 +12,7 @@ Columns = Mapping[str, Mapping[str, Any]]
 
 
 def findings(columns: Columns) -> list[str]:
-    """Sentences on what is left of what was to be forgotten, how near that is to never seen, and what it cost.
+    """Sentences on what is left of the forget set, how near that is to never seen, and the cost of forgetting.
 
     Args:
         columns: metrics by `before`, `after` and `retrained`, the first and last where they are known.

@@ -1,4 +1,4 @@
-"""Runs and evaluations from their folders, and which belongs to which: they are told by the hashes of weights."""
+"""Runs and evaluations from their folders; hashes of weights show which belong together."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -60,7 +60,7 @@ class Evaluation:
 
     @property
     def has_records(self) -> bool:
-        """Whether the records lie beside the numbers."""
+        """Whether the records are next to the numbers."""
         return any((self.folder / "private").glob("records_*.jsonl"))
 
 
@@ -87,7 +87,7 @@ def read_subject(word: str, scores: str | None = None) -> Subject:
 
     Args:
         word: `FOLDER` or `NAME=FOLDER`. Of a run that trained: its evaluation is `scores`, or is looked for in the
-            folder, in folders in it, and in those beside it: the one whose manifest names the run's weights. Of an
+            folder, in its subfolders, and in those next to it: the one whose manifest names the run's weights. Of an
             evaluation, or its `metrics.json`: the run is looked for where the manifest says that the model lies, and
             beside.
         scores: the evaluation of a run.
@@ -145,7 +145,7 @@ def are_of_one_model(run: Run, evaluation: Evaluation) -> bool | None:
 
 
 def _command(manifest: Mapping[str, Any]) -> str:
-    """The word behind `ngdiff`, or the only one."""
+    """The word after `ngdiff`, or the only one."""
     return str(manifest["command"][:2][-1])
 
 

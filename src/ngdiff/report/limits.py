@@ -1,4 +1,4 @@
-"""What a page does not prove. As much a part of the result as its numbers."""
+"""What a page does not prove: as much a part of the result as its numbers."""
 
 from collections.abc import Mapping
 from typing import Any

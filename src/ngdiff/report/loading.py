@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-# Stands for the folder of the model, or its repository.
+# Placeholder for the folder of the model, or its repository.
 MODEL = "MODEL"
 
 

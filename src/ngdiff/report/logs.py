@@ -1,4 +1,4 @@
-"""The log of an unlearning run, read back: what each step and each probe of the learning rate saw."""
+"""The log of an unlearning run, read back: the figures of each step and of each probe of the learning rate."""
 
 import json
 import math

@@ -20,7 +20,7 @@ from ngdiff.scoring.quantities import (
 )
 
 TITLES = {"before": "before", "after": "after unlearning", "retrained": "retrained: never saw the rows"}
-# What the numbers say that come first, by the key of the number.
+# Explanations of the most important numbers, by the key of the number.
 WORDS = {
     "forget.rouge_l_recall": "how much of the answers to be forgotten the model still says when asked",
     "forget.extraction_strength": "how much of these answers can be had from the model, given their beginning",

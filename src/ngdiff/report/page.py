@@ -72,7 +72,7 @@ def _environment(**options: Any) -> Environment:
 
 
 def _in_markdown(value: Any) -> Any:
-    """What stands in `{{ }}`: without line breaks, which end a table, and without anything that Markdown acts on."""
+    """The value of `{{ }}`: without line breaks, which end a table, and without anything that Markdown acts on."""
     if isinstance(value, Markup):
         return value
     return escape_markdown(re.sub(r"\s*[\r\n]+\s*", " ⏎ ", str(value)))

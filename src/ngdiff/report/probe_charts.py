@@ -1,4 +1,4 @@
-"""The loss along the direction of a step, as a probe of the learning rate saw it, with the parabola through it."""
+"""The loss along the direction of a step, as measured by a probe of the learning rate, with the parabola through it."""
 
 from collections.abc import Mapping
 from typing import Any

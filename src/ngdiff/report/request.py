@@ -1,4 +1,4 @@
-"""What a page says of one request to forget: plain data, which the templates show."""
+"""The content of a page on one request to forget: plain data, which the templates show."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ def request(subject: Subject, others: Others, *, audit: Audit | None = None, inc
     Args:
         subject: a run of `ngdiff unlearn` (or `ngdiff demo`) with its evaluation.
         others: evaluations that it is compared with.
-        audit: of the run's model; None: the one beside the run is taken, if there is one.
+        audit: of the run's model; None: the one next to the run is used, if there is one.
         include_texts: with prompts and answers, from the records.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Texts side by side: prompt, right answer, and what each model said. From records, and only on request."""
+"""Texts side by side: prompt, right answer, and the answer of each model. From records, and only on request."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ Records = Sequence[Mapping[str, Any]]
 
 
 class Sample(NamedTuple):
-    """A row. `answers`: by column title what the model said. `value`: recall of the answer, as text."""
+    """A row. `answers`: the model's answer, by column title. `value`: recall of the answer, as text."""
 
     set_name: str
     number: str
@@ -37,7 +37,7 @@ class Samples(NamedTuple):
 
 
 def samples(evaluation: Evaluation, others: Others) -> Samples:
-    """Rows with what the models said, by `MOST_CHARACTERS` at most.
+    """Rows with the models' answers, of at most `MOST_CHARACTERS` in all.
 
     Raises:
         InputError: no records, damaged ones, or records of the others that are of other rows.

@@ -1,4 +1,4 @@
-"""The numbers of a model beside those of the model before unlearning and of one that never saw the rows."""
+"""The numbers of a model, compared with those of the model before unlearning and of one that never saw the rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Others:
 
 
 def with_never_seen(evaluation: Evaluation, others: Others) -> tuple[Mapping[str, Any], list[str]]:
-    """The metrics with D and collateral against the others, from records; and notes where that cannot be had.
+    """The metrics with D and collateral against the others, from records; and notes if they cannot be computed.
 
     Without others, or where one of them has no records, D is what `metrics.json` says.
 

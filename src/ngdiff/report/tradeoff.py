@@ -1,4 +1,4 @@
-"""What forgetting cost: Utility against D, or against what is left of the forget set, with the Pareto front."""
+"""The cost of forgetting: Utility against D, or against what is left of the forget set, with the Pareto front."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -11,10 +11,10 @@ from ngdiff.scoring.over_forgotten import is_of_forgetting
 from ngdiff.scoring.quantities import Quantity, arrow, full_title
 
 _SHAPES = {entries.MODEL: MODEL, entries.BEFORE: BEFORE, entries.RETRAINED: RETRAINED}
-# What is drawn along, the first that enough runs have; and up.
+# Keys of the x axis, of which the first that enough runs have is used; and of the y axis.
 _COST = ("distance", "distance_holdout", "forget.rouge_l_recall_unicode", "forget.rouge_l_recall", "forget.accuracy")
 _GAIN = ("retain.rouge_l_recall_unicode", "retain.rouge_l_recall", "model_utility", "retain.accuracy", "test.accuracy")
-# D of the models that it is measured between.
+# D of the two models that define its scale.
 _BY_DEFINITION = {
     ("distance", entries.BEFORE): 1.0,
     ("distance", entries.RETRAINED): 0.0,

@@ -1,4 +1,4 @@
-"""The rows that a mean hides: which of those to be forgotten the model still gives away, and how many."""
+"""The rows that a mean hides: the forget rows that the model still recites, and how many."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
