@@ -11,6 +11,7 @@
 | 6 | it was done, and an earlier request came back (`unlearn --after`); the model is kept |
 | 7 | `check` found what would spoil a run |
 | 8 | commands of a `sweep` failed; all others are done |
+| 9 | `verify --replay`: the run, repeated, wrote another model |
 | 75 | a signal stopped it and a checkpoint is written: give the same command with `--resume` (`EX_TEMPFAIL`) |
 | 130 | Ctrl-C or another signal stopped it where there is nothing to resume; or Ctrl-C came twice |
 """
@@ -24,5 +25,6 @@ REQUIREMENT_NOT_MET = 5
 REQUEST_CAME_BACK = 6
 CHECK_FAILED = 7
 SWEEP_INCOMPLETE = 8
+REPLAY_DIFFERS = 9
 STOPPED_RESUMABLE = 75
 INTERRUPTED = 130

@@ -70,19 +70,13 @@ def write_manifest(
     Raises:
         WriteError: the folder cannot be written; files that were there are untouched.
     """
-    import torch  # what describes data and models does not need it
-
     options = yaml.safe_dump(_plain(_without_secrets(config)), sort_keys=True, allow_unicode=True)
     path = Path(output, MANIFEST)
     write_json(
         path,
         sealed(
             {
-                "versions": {"ngdiff": __version__, "python": platform.python_version()}
-                | {name: version(name) for name in _PACKAGES},
-                "platform": platform.platform(),
-                "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-                "hardware": _hardware(),
+                **environment(),
                 "utc_begun": begun or now(),
                 "utc": now(),
                 "command": masked(command),
@@ -106,6 +100,19 @@ def write_manifest(
 def now() -> str:
     """This second, in UTC, as ISO 8601 writes it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def environment() -> dict[str, Any]:
+    """Versions, platform, device and hardware of this process: entries of a manifest."""
+    import torch  # what describes data and models does not need it
+
+    return {
+        "versions": {"ngdiff": __version__, "python": platform.python_version()}
+        | {name: version(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "hardware": _hardware(),
+    }
 
 
 def _hardware() -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """`ngdiff finetune`."""
 
 from ngdiff.cli.loading import load_torch, say_loading
-from ngdiff.cli.processes import is_first, say
+from ngdiff.cli.processes import is_first, process_count, say
 from ngdiff.cli.ruined import ruined_error
 from ngdiff.cli.run_folder import RunFolder
 from ngdiff.cli.signals import SIGNALS
@@ -48,7 +48,7 @@ def run(words: list[str]) -> None:
         material.load(folder.path)
 
         def begin() -> None:
-            folder.begin()
+            folder.begin(processes=process_count())
             material.begun()
 
         result = material.train(

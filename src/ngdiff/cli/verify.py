@@ -3,22 +3,30 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from ngdiff.cli.output_file import check_output_file
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.errors import InputError, VerdictError
 from ngdiff.evidence.inputs import files_read
+from ngdiff.evidence.replayed import SAME_BITS
 from ngdiff.evidence.table import columns
 from ngdiff.evidence.verify import Check, verify
-from ngdiff.exit_codes import NOT_AS_WRITTEN
+from ngdiff.exit_codes import NOT_AS_WRITTEN, REPLAY_DIFFERS
 from ngdiff.files import MANIFEST, write_json
 from ngdiff.paths import user_path
 
 
 @dataclass
 class VerifyOptions:
-    """A file for the table."""
+    """A repetition of the run, and a file for the table."""
 
+    replay: str | None = option(
+        None,
+        help="repeat the run of unlearn or finetune into this new folder, and compare the model bit for bit; exit code "
+        "9 where it differs",
+        value="DIR",
+    )
     json: str | None = option(None, help="file for the table as JSON", value="FILE")
     overwrite: bool = option(False, help="replace that file")
 
@@ -26,7 +34,7 @@ class VerifyOptions:
 PARSER = CommandParser(
     "verify",
     "Hash again all that a run wrote and read, and the runs it went on from (--after), and compare with its manifest. "
-    "Ends with 4 where a file is not as it was. Loads no model.",
+    "Ends with 4 where a file is not as it was. Loads no model, unless --replay repeats the run.",
     {"output": VerifyOptions},
     required=(),
     words="folder",
@@ -38,7 +46,7 @@ def run(words: list[str]) -> None:
 
     Raises:
         InputError: no run is there, or one that has not ended.
-        VerdictError: a file is not as it was.
+        VerdictError: a file is not as it was, or the repeated run wrote another model.
     """
     values = PARSER.parse(words)
     if values is None:
@@ -51,16 +59,48 @@ def run(words: list[str]) -> None:
         check_output_file(
             options.json, option="--json", overwrite=options.overwrite, inputs=files_read(folder / MANIFEST)
         )
+    into = None if options.replay is None else user_path(options.replay, "--replay")
+    if into is not None:
+        from ngdiff.cli.replay import check_replay  # brings the parsers of the commands
+
+        check_replay(folder, into)
     checks = verify(folder)
-    if options.json is not None:
-        write_json(user_path(options.json, "--json"), [asdict(check) for check in checks])
+    _write_json(checks, options)
     sys.stdout.write(_table(checks))
-    faults = [fault for check in checks for fault in check.faults]
+    faults = _faults(checks)
     if faults:
         raise VerdictError(
             f"{len(faults)} of what {folder} is made of is not as it was, first: {faults[0]}", NOT_AS_WRITTEN
         )
     sys.stdout.write(f"{sum(check.files for check in checks)} files are as they were written and read.\n")
+    if into is not None:
+        _replay(folder, into, checks, options)
+
+
+def _replay(folder: Path, into: Path, checks: Sequence[Check], options: VerifyOptions) -> None:
+    from ngdiff.cli.replay import replay
+
+    repeated = replay(folder, into)
+    sys.stdout.write(_table(repeated))
+    _write_json([*checks, *repeated], options)
+    faults = _faults(repeated)
+    if faults:
+        raise VerdictError(
+            f"the run of {folder}, repeated in {into}, wrote another model: {len(faults)} of {len(repeated)} files "
+            f"differ, first: {faults[0]}",
+            REPLAY_DIFFERS,
+        )
+    same = sum(check.note == SAME_BITS for check in repeated)
+    sys.stdout.write(f"{same} of {len(repeated)} files of the model have the same bits.\n")
+
+
+def _write_json(checks: Sequence[Check], options: VerifyOptions) -> None:
+    if options.json is not None:
+        write_json(user_path(options.json, "--json"), [asdict(check) for check in checks])
+
+
+def _faults(checks: Sequence[Check]) -> list[str]:
+    return [fault for check in checks for fault in check.faults]
 
 
 def _table(checks: Sequence[Check]) -> str:
