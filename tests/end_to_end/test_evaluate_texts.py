@@ -36,8 +36,8 @@ def test_pieces_and_cut_rows_are_counted(material, texts, tmp_path):
     assert all(record["lowercase"]["nll_sum"] > 0 for record in records)
     said = [line for line in found.out.splitlines() if line.startswith("note: ")]
     cut = numbers["retain"]["n_cut"]
-    assert f"(--max-length): {cut} of 12; what was cut off is not measured" in found.out
-    assert f"(--max-length): 1, measured in {pieces} pieces, each of which counts as a row" in found.out
+    assert f"longer than --max-length: {cut} of 12 were cut; what was cut off is not measured" in found.out
+    assert f"longer than --max-length: 1 were split into {pieces} pieces, each of which counts as a row" in found.out
     scored = succeeded(run("score", folder))
     assert [line for line in scored.out.splitlines() if line.startswith("note: ")] == said
 
