@@ -152,7 +152,7 @@ def test_resume_takes_the_folder_as_it_is(run: Path) -> None:
 
 
 def test_resume_without_a_run(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"--resume: .* holds no run to go on with"):
+    with pytest.raises(InputError, match=r"--resume: .* holds no run to continue"):
         prepare_output(tmp_path / "none", resume=True)
     assert prepare_output(tmp_path, resume=True) == tmp_path  # of a run that was killed before its first file, say
 

@@ -80,7 +80,7 @@ class StoppedBySignal(Exception):
     """
 
     def __init__(self, by: str | None, checkpoint: Path, step: int, steps: int, *, resumable: bool = True) -> None:
-        what = "is written" if resumable else "holds the weights alone (--save-only-model): no run can go on from it"
+        what = "is written" if resumable else "holds the weights alone (--save-only-model): no run can continue from it"
         super().__init__(f"stopped by {by or 'a signal'} after step {step} of {steps}; {checkpoint} {what}")
         self.resumable = resumable
 

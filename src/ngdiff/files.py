@@ -91,7 +91,7 @@ def check_output(
     if resume:
         _refuse_other_kinds(path)
     if resume and not path.is_dir():  # an empty one may be of a run that was killed before its first file
-        raise InputError(f"--resume: {folder} holds no run to go on with.")
+        raise InputError(f"--resume: {folder} holds no run to continue.")
     if occupied and not (overwrite or resume):
         ways = "--overwrite or --resume" if resumable else "--overwrite"
         raise InputError(f"--output {folder} is not empty; choose another folder, or give {ways}.")

@@ -13,7 +13,6 @@ from ngdiff.audit import (
     Budget,
     NotApplicableError,
     OutOfTimeError,
-    compared,
     run_attack,
     variant_of,
 )

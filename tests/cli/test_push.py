@@ -158,7 +158,7 @@ def test_a_card_of_ones_own(tmp_path: Path, hub, capsys) -> None:
 
 def test_an_output_that_is_not_to_be_published(tmp_path: Path, hub, capsys) -> None:
     unfinished = output(tmp_path / "unfinished", finished=False)
-    assert "has not ended; go on with --resume" in push(capsys, unfinished, "me/x", status=2)
+    assert "has not ended; continue with --resume" in push(capsys, unfinished, "me/x", status=2)
     ruined = output(tmp_path / "ruined", ruined="its retain loss rose")
     assert "is ruined, and nothing was uploaded: its retain loss rose" in push(capsys, ruined, "me/x", status=2)
     assert "is of ngdiff evaluate" in push(capsys, output(tmp_path / "e", command="evaluate"), "me/x", status=2)

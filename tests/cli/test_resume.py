@@ -71,7 +71,7 @@ def test_a_damaged_manifest_or_config_is_not_believed(folder, caplog, name, how)
     with pytest.raises(InputError, match="has method = ngdiff, not gd"):
         refuse_other_run(str(folder), {**SETTINGS, "method": "gd"}, **RUN)
     flip(folder / "checkpoint-4" / "weights")
-    with pytest.raises(InputError, match=rf"--resume: {folder / name} is .*no whole checkpoint has a copy"):
+    with pytest.raises(InputError, match=rf"--resume: {folder / name} is .*no complete checkpoint has a copy"):
         refuse_other_run(str(folder), SETTINGS, **RUN)
     shutil.rmtree(folder / "checkpoint-4")
     if (name, how) == ("config.yaml", "missing"):  # as of a run that was killed before it was written: it starts anew

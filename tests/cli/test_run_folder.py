@@ -122,7 +122,7 @@ def test_without_resume_nothing_is_done_and_there_is_no_checkpoint(place):
 
 def test_a_model_without_a_checkpoint_is_nothing_to_go_on_from(place):
     finish(place)
-    with pytest.raises(InputError, match="holds a model and no whole checkpoint"):
+    with pytest.raises(InputError, match="holds a model and no complete checkpoint"):
         described(place, resume=True).checkpoint()
 
 

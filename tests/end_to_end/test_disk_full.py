@@ -71,7 +71,7 @@ def test_a_checkpoint_that_does_not_fit(material, undisturbed, interrupted, file
     assert outcome.status == 1
     pattern = (
         rf"{re.escape(str(interrupted / 'checkpoint-4'))} could not be written \(.*{reason}.*\); "
-        "checkpoint-2 is whole: free some space and go on with --resume"
+        "checkpoint-2 is complete: free some space and continue with --resume"
     )
     assert re.fullmatch(pattern, outcome.error), outcome.error
     assert [path.name for path in interrupted.glob("checkpoint-*")] == ["checkpoint-2"]
@@ -101,7 +101,7 @@ def test_the_model_at_the_end_does_not_fit(material, undisturbed, interrupted):
     assert outcome.status == 1
     assert outcome.error.startswith(f"the model could not be written to {interrupted} (")
     assert "File too large" in outcome.error
-    assert outcome.error.endswith("); what was there is untouched; free some space and go on with --resume")
+    assert outcome.error.endswith("); what was there is untouched; free some space and continue with --resume")
     after = everything_in(interrupted)
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     assert changed == {"config.yaml", "manifest.json"}  # written when the run began

@@ -338,8 +338,8 @@ def test_without_a_checkpoint_a_model_is_not_trained_again(material, tmp_path):
     outcome = run(*material.words(tmp_path / "run", "--resume", max_steps=2, **options))
     assert outcome.status == 2
     assert outcome.error == (
-        f"--resume: {tmp_path / 'run'} holds a model and no whole checkpoint, so that its run cannot go on "
-        "(checkpoints of a run that is done stay with --keep-checkpoints); start anew, with --overwrite or another "
+        f"--resume: {tmp_path / 'run'} holds a model and no complete checkpoint, so its run cannot continue "
+        "(--keep-checkpoints keeps those of a finished run); start again, with --overwrite or another "
         "--output"
     )
     assert everything_in(tmp_path / "run") == before
@@ -412,7 +412,7 @@ def test_checkpoints_of_weights_alone_are_refused(material, tmp_path):
 def test_without_a_run(material, tmp_path):
     outcome = run(*material.words(tmp_path / "run", "--resume"))
     assert outcome.status == 2
-    assert outcome.error == f"--resume: {tmp_path / 'run'} holds no run to go on with."
+    assert outcome.error == f"--resume: {tmp_path / 'run'} holds no run to continue."
     assert not (tmp_path / "run").exists()
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "notes.txt").write_text("mine")

@@ -126,7 +126,7 @@ def test_files_swapped_between_two_checkpoints(material, undisturbed, killed, na
         assert end_of(killed) == undisturbed.end
         return
     assert outcome.status == 2
-    assert outcome.error.startswith(f"--resume: {killed} holds no whole checkpoint to go on from (checkpoint-6: ")
+    assert outcome.error.startswith(f"--resume: {killed} holds no complete checkpoint to continue from (checkpoint-6: ")
     assert outcome.error.count(f"{name} is damaged: expected SHA-256") == 2
     assert everything_in(killed) == before
 
@@ -159,10 +159,10 @@ def test_damaged_references_are_not_compared_with(material, killed, name, how):
     DAMAGE[how](killed / "reference" / name, killed / "reference" / name)
     outcome = run(*material.words(killed, "--resume", **OPTIONS))
     assert outcome.status == 2
-    assert f"{killed / 'reference'} does not hold what the model said before unlearning" in outcome.error
+    assert f"{killed / 'reference'} does not hold the outputs of the model before unlearning" in outcome.error
     assert f"({name}" in outcome.error or name == "SHA256SUMS"  # a digit of the list changes what is expected of a file
     assert "another run" not in outcome.error
-    assert "put back what is wrong from a copy, or start the run anew, with --overwrite or another" in outcome.error
+    assert "restore the wrong files from a copy, or start the run again, with --overwrite or another" in outcome.error
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_each_file_of_each_command(material, whole, disk, tmp_path, command, fil
     elif file in IN_CHECKPOINT and (command, file) != ("unlearn", "SHA256SUMS"):  # of the references, which come first
         then = "there is no earlier one"
     else:
-        then = "go on with --resume"
+        then = "continue with --resume"
     assert_told(outcome, tmp_path, file, then)
     # Where the figure was written before the table did not fit, it is in the way.
     again = [*words, "--overwrite"] if then == "start again" else [*words, "--resume"]
@@ -140,7 +140,7 @@ def test_finetune_tells_of_its_checkpoints_as_unlearn_does(material, disk, tmp_p
     assert outcome.status == 1
     assert re.fullmatch(
         rf"{tmp_path}/run/checkpoint-2 could not be written \(.*\); "
-        "checkpoint-1 is whole: free some space and go on with --resume",
+        "checkpoint-1 is complete: free some space and continue with --resume",
         outcome.error,
     ), outcome.error
     succeeded(run(*words, "--num-train-epochs", 2, "--resume"))

@@ -18,8 +18,8 @@ __all__ = ["disk", "images"]
     ("command", "file", "then"),
     [
         ("finetune", "SHA256SUMS", "there is no earlier one"),
-        ("finetune", "preprocessor_config.json", "go on with --resume"),
-        ("unlearn", "training_log.json", "go on with --resume"),
+        ("finetune", "preprocessor_config.json", "continue with --resume"),
+        ("unlearn", "training_log.json", "continue with --resume"),
         ("evaluate", "metrics.json", "start again"),
     ],
 )

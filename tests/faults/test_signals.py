@@ -73,7 +73,8 @@ def test_unlearn_goes_on_with_the_same_bits(material, tmp_path, in_step, case):
     assert outcome.status == STOPPED_RESUMABLE, outcome.err
     steps = json.loads((folder / "checkpoint-2" / "trainer_state.json").read_text())["max_steps"]
     assert said(outcome) == (
-        f"stopped by {number.name} after step 2 of {steps}; {folder / 'checkpoint-2'} is written: go on with --resume"
+        f"stopped by {number.name} after step 2 of {steps}; {folder / 'checkpoint-2'} is written: "
+        "continue with --resume"
     )
     assert [path.name for path in folder.glob("checkpoint-*")] == ["checkpoint-2"]
     assert not list(folder.glob("*.safetensors"))
@@ -132,7 +133,7 @@ def test_before_the_first_step_nothing_is_lost(material, tmp_path, once_in, how)
     outcome = run(*again)
     assert outcome.status == STOPPED_RESUMABLE
     in_place = " in place of --overwrite" if how == "overwrite" else ""
-    assert said(outcome) == f"stopped by SIGTERM: go on with --resume{in_place}"
+    assert said(outcome) == f"stopped by SIGTERM: continue with --resume{in_place}"
     succeeded(run(*words, "--resume"))
     assert weights_of(folder) == whole
 
@@ -148,7 +149,7 @@ def test_without_the_state_of_the_optimizer_nothing_goes_on(material, tmp_path, 
     in_step(1, signal.SIGTERM)
     outcome = run(*material.words(tmp_path / "run", "--save-only-model"))
     assert outcome.status == INTERRUPTED
-    assert said(outcome).endswith("holds the weights alone (--save-only-model): no run can go on from it")
+    assert said(outcome).endswith("holds the weights alone (--save-only-model): no run can continue from it")
 
 
 def test_a_signal_that_is_ignored_stays_ignored(material, tmp_path, in_step):
@@ -182,7 +183,7 @@ def test_finetune_goes_on_with_the_same_bits(material, tmp_path, in_step, step):
     assert outcome.status == STOPPED_RESUMABLE
     assert said(outcome) == (
         f"stopped by SIGTERM after step {step} of 12; {tmp_path / 'run' / f'checkpoint-{step}'} is written: "
-        "go on with --resume"
+        "continue with --resume"
     )
     succeeded(run(*words, "--output", tmp_path / "run", "--resume"))
     succeeded(run(*words, "--output", tmp_path / "whole"))
@@ -209,7 +210,7 @@ def test_evaluate_goes_on_from_its_journal(material, tmp_path, whole, once_in, n
     outcome = run(*words)
     assert outcome.status == STOPPED_RESUMABLE
     name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
-    assert said(outcome) == f"stopped by {name}: go on with --resume"
+    assert said(outcome) == f"stopped by {name}: continue with --resume"
     succeeded(run(*words, "--resume"))
     assert records_of(folder) == records_of(whole)
 

@@ -80,7 +80,7 @@ def test_all_processes_stop_together_and_go_on(material, tmp_path, launcher, num
     (checkpoint,) = (tmp_path / "run").glob("checkpoint-*")
     step = int(checkpoint.name.rpartition("-")[2])
     assert f"after step {step} of " in line
-    assert line.endswith("go on with --resume")
+    assert line.endswith("continue with --resume")
     if launcher is OURS:
         assert "Traceback" not in text
         lines = [line for line in text.splitlines() if line.strip() and "it/s" not in line]

@@ -264,7 +264,7 @@ def test_npo_compares_with_the_model_before(make_trainer):
         ({"forget_objective": "dpo"}, "teaches another answer, which images do not have"),
         ({"batch_norm": "freeze"}, "--batch-norm freeze is not known; one of frozen, train"),
         ({"forget": images(3, 1).take(torch.arange(0))}, "--forget: no images"),
-        ({"retain": images(12, 1, [1] * 12)}, "12 of 12 images to forget stand among those to keep"),
+        ({"retain": images(12, 1, [1] * 12)}, "12 of 12 images to forget are also among those to keep"),
     ],
 )
 def test_what_is_refused(make_trainer, options, message):

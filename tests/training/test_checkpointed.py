@@ -264,14 +264,14 @@ def test_the_newest_whole_one(tmp_path, caplog):
     for step in (2, 9):
         (tmp_path / f"checkpoint-{step}" / "scheduler.pt").write_text("other")
     with pytest.raises(
-        InputError, match=r"holds no whole checkpoint to go on from \(.*checkpoint-9: scheduler.pt is dam"
+        InputError, match=r"holds no complete checkpoint to continue from \(.*checkpoint-9: scheduler.pt is dam"
     ):
         newest_whole(tmp_path)
 
 
 def test_weights_alone_are_no_checkpoint_to_go_on_from(make_trainer, tmp_path, caplog):
     make_trainer(save_strategy="epoch", save_only_model=True, output=tmp_path).train()
-    assert "--save-only-model: no run can go on from such checkpoints" in caplog.text
+    assert "--save-only-model: no run can continue from such checkpoints" in caplog.text
     with pytest.raises(InputError, match="no state of an optimizer"):
         make_trainer(output=tmp_path).train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
 

@@ -166,7 +166,7 @@ def test_a_run_resumed_without_its_references_is_refused(make_trainer, random_ro
     with pytest.raises(InputError, match=r"it is of other rows.*: give the same rows as at its start, or"):
         make_trainer(forget=random_rows(12, 9), **options).train(resume_from_checkpoint=checkpoint)
     (tmp_path / "run" / "reference" / "index.json").unlink()
-    with pytest.raises(InputError, match=r"reference does not hold what the model said.*index\.json is missing"):
+    with pytest.raises(InputError, match=r"reference does not hold the outputs of the model.*index\.json is missing"):
         make_trainer(**options).train(resume_from_checkpoint=checkpoint)
 
 
@@ -177,7 +177,7 @@ def test_a_run_resumed_with_the_references_of_another_run_is_refused(make_traine
     shutil.rmtree(tmp_path / "first" / "reference")
     shutil.copytree(tmp_path / "second" / "reference", tmp_path / "first" / "reference")
     again = make_trainer(output=tmp_path / "first", **options)
-    with pytest.raises(InputError, match=r"reference does not hold what the model said.*it is of another run"):
+    with pytest.raises(InputError, match=r"reference does not hold the outputs of the model.*it is of another run"):
         again.train(resume_from_checkpoint=str(tmp_path / "first" / "checkpoint-2"))
 
 
@@ -251,7 +251,7 @@ def test_other_answers_come_from_a_file(make_trainer, text, tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"\n \n", "holds no answer"), (b"\xff\xfe\x00", "not UTF-8"), (None, "cannot be read")],
+    [(b"\n \n", "contains no answer"), (b"\xff\xfe\x00", "not UTF-8"), (None, "cannot be read")],
 )
 def test_answer_files_that_cannot_be_used(make_trainer, text, tmp_path, content, message):
     file = tmp_path / "idk.txt"

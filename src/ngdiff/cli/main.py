@@ -102,7 +102,7 @@ def _run(words: list[str]) -> int:
     except StoppedBySignal as stopped:
         if not stopped.resumable:
             return _stop(str(stopped), INTERRUPTED)
-        return _stop(f"{stopped}: go on with {_resume(words)}", STOPPED_RESUMABLE)
+        return _stop(f"{stopped}: continue with {_resume(words)}", STOPPED_RESUMABLE)
     except InputError as error:
         return _fail(str(error), BAD_INPUT)
     except OwnCodeError as error:
@@ -112,7 +112,7 @@ def _run(words: list[str]) -> int:
     except VerdictError as error:
         return _fail(str(error), error.status)
     except WriteError as error:
-        error.then = f"go on with {_resume(words)}" if SIGNALS.resumable else "start again"
+        error.then = f"continue with {_resume(words)}" if SIGNALS.resumable else "start again"
         return _fail(str(error), FAILED)
     except (FloatingPointError, OSError) as error:  # numbers that ran away, a full disk: the message says it all
         # Errors of standard output name no file.
@@ -153,7 +153,7 @@ def _fault_of_output(probe: str = "") -> str:
 
 def _interrupted(words: list[str]) -> int:
     if SIGNALS.resumable and not SIGNALS.at_once:
-        return _stop(f"stopped by {SIGNALS.by or 'Ctrl-C'}: go on with {_resume(words)}", STOPPED_RESUMABLE)
+        return _stop(f"stopped by {SIGNALS.by or 'Ctrl-C'}: continue with {_resume(words)}", STOPPED_RESUMABLE)
     return _stop(
         "error: interrupted" + (f" by {SIGNALS.by}" if SIGNALS.by not in (None, "Ctrl-C") else ""), INTERRUPTED
     )

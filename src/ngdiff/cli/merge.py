@@ -81,7 +81,7 @@ def _manifest_of(folder: Path) -> dict[str, Any] | None:
     if fault:
         raise VerdictError(f"{folder / MANIFEST}: {fault}; nothing was merged", NOT_AS_WRITTEN)
     if manifest["extra"].get("finished") is not True:
-        raise InputError(f"the run in {folder} has not ended; go on with --resume, then merge")
+        raise InputError(f"the run in {folder} has not ended; continue with --resume, then merge")
     if ruined := manifest["extra"].get("ruined"):
         raise InputError(f"the model of {folder} is ruined, and nothing was merged: {ruined}")
     if faults := outputs_of(folder, manifest).faults:

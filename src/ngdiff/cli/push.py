@@ -79,7 +79,7 @@ def _model_files(folder: Path, card: str | None) -> list[str]:
         raise InputError(f"{folder} is of ngdiff {command}; push takes what unlearn, finetune or merge wrote")
     extra = manifest["extra"]
     if extra.get("finished") is not True:
-        raise InputError(f"the run in {folder} has not ended; go on with --resume, then push")
+        raise InputError(f"the run in {folder} has not ended; continue with --resume, then push")
     if ruined := extra.get("ruined"):
         raise InputError(f"the model of {folder} is ruined, and nothing was uploaded: {ruined}")
     faults = outputs_of(folder, manifest).faults

@@ -75,8 +75,8 @@ def refuse_other_run(
     before, manifest = found
     if settings.get("save_only_model") or before.get("save_only_model"):
         raise InputError(
-            "--resume: checkpoints of --save-only-model hold no state of the optimizer, without which a run cannot go "
-            "on; leave it out and choose another --output"
+            "--resume: checkpoints of --save-only-model hold no state of the optimizer, without which a run cannot "
+            "continue; leave it out and choose another --output"
         )
     rows_then = manifest["extra"].get("rows_per_step")
     same_rows = rows_per_step is not None and rows_per_step == rows_then
@@ -130,8 +130,8 @@ def _newest(output: str, with_best: bool) -> WholeCheckpoint | None:
     checkpoint = newest_whole(folder, with_best=with_best)
     if checkpoint is None and any(folder.glob("*.safetensors")):
         raise InputError(
-            f"--resume: {output} holds a model and no whole checkpoint, so that its run cannot go on (checkpoints of a "
-            "run that is done stay with --keep-checkpoints); start anew, with --overwrite or another --output"
+            f"--resume: {output} holds a model and no complete checkpoint, so its run cannot continue "
+            "(--keep-checkpoints keeps those of a finished run); start again, with --overwrite or another --output"
         )
     if checkpoint is None:
         logger.info("--resume: %s holds no checkpoint yet; the run starts from its beginning", output)
@@ -209,7 +209,7 @@ def _run_in(output: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
                 "out to start a run"
             ) from error
         raise InputError(
-            f"--resume: {error}, and no whole checkpoint has a copy; put it back from a copy of yours, or choose "
+            f"--resume: {error}, and no complete checkpoint has a copy; put it back from a copy of yours, or choose "
             "another --output"
         ) from error
 

@@ -54,7 +54,7 @@ class EvaluateOptions:
         value="DIR",
     )
     overwrite: bool = option(False, help="replace what an earlier evaluation wrote there")
-    resume: bool = option(False, help="go on with an evaluation that was killed")
+    resume: bool = option(False, help="continue an evaluation that was killed")
     template: str = option(
         "auto", help="how a question is put: auto, plain, chat, or a text with {question} and {answer}"
     )

@@ -115,7 +115,7 @@ def read_chain(folder: Path, option: str = "--after") -> dict[str, Any]:
     extra = manifest["extra"]
     if "forget" not in manifest["data"] or "losses_after" not in extra:
         if extra.get("finished") is False:
-            raise InputError(f"{option} {folder}: that run has not ended; go on with --resume first")
+            raise InputError(f"{option} {folder}: that run has not ended; continue with --resume first")
         raise InputError(f"{option} {folder}: {MANIFEST} is not of an unlearning run; without one, give --model")
     if extra.get("ruined"):
         raise InputError(f"{option} {folder}: the model of that run is ruined: {extra['ruined']}")

@@ -157,7 +157,7 @@ def run_in(place: Path) -> Run | None:
     if _command(manifest) not in _TRAINING:
         return None
     if manifest["extra"].get("finished") is False:
-        raise InputError(f"the run in {place} is not finished; go on with --resume, and evaluate its model")
+        raise InputError(f"the run in {place} is not finished; continue with --resume, and evaluate its model")
     return Run(place, options, manifest)
 
 

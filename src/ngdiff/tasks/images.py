@@ -119,7 +119,7 @@ class ImageTask(Task):
         twice = sum((digest, int(label)) in kept for digest, label in zip(own.digests, own.labels, strict=True))
         if twice:
             raise InputError(
-                f"{twice} of {len(own)} images to forget stand among those to keep, too, with the same label; "
+                f"{twice} of {len(own)} images to forget are also among those to keep, with the same label; "
                 "give each to one of the sets"
             )
         return own, other

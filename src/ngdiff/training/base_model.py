@@ -52,7 +52,7 @@ def check_base(model: nn.Module, checkpoint: Path) -> None:
     if json.loads(file.read_text(encoding="utf-8")).get("sha256") != identity:
         raise InputError(
             f"--resume: {checkpoint} holds an adapter that was trained on another base model, or on this one in "
-            "another type; give the base that the run began with, or start anew in another --output"
+            "another type; give the base that the run began with, or start again in another --output"
         )
 
 

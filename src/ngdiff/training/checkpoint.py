@@ -111,7 +111,11 @@ def saving_checkpoint(run_dir: str | Path, step: int, *, needed: Callable[[], in
             raise
         shutil.rmtree(folder, ignore_errors=True)
         last = next((other for other in checkpoints_of(run_dir) if (other / LIST).is_file()), None)
-        rest = f"{last.name} is whole: free some space and go on with --resume" if last else "there is no earlier one"
+        rest = (
+            f"{last.name} is complete: free some space and continue with --resume"
+            if last
+            else "there is no earlier one"
+        )
         size = None if needed is None else needed()
         raise CheckpointError(str(WriteError(folder, _reason(error), needed=size, advice=rest))) from error
 
@@ -155,8 +159,8 @@ def newest_whole(run_dir: str | Path, *, with_best: bool = False) -> WholeCheckp
             damaged.append(f"{folder.name}: {wrong}")
     if damaged:
         raise InputError(
-            f"--resume: {run_dir} holds no whole checkpoint to go on from ({'. '.join(damaged)}); put one back from a "
-            "copy, or start the run anew, with --overwrite or another --output"
+            f"--resume: {run_dir} holds no complete checkpoint to continue from ({'. '.join(damaged)}); put one back "
+            "from a copy, or start the run again, with --overwrite or another --output"
         )
     return None
 
@@ -183,7 +187,7 @@ def faults_of(folder: Path, *, with_best: bool = False) -> list[str]:
     except (OSError, ValueError, TypeError, KeyError):  # of a list that was made for other files
         return [f"{_TRAINER_STATE} cannot be read"]
     if not (folder / _SCHEDULER).is_file():
-        return ["it holds no state of an optimizer (--save-only-model), without which a run cannot go on"]
+        return ["it holds no state of an optimizer (--save-only-model), without which a run cannot continue"]
     if step != _number(folder):
         return [f"it is the checkpoint of step {step}, under another name"]
     if with_best and best and best != step:

@@ -84,7 +84,7 @@ class CheckpointedTrainer(SavingTrainer):
             given = in_first_process(lambda: newest_whole(str(self.args.output_dir), with_best=with_best))
             if given is None:
                 raise InputError(
-                    f"{self.args.output_dir} holds no checkpoint that was written to its end; train without "
+                    f"{self.args.output_dir} holds no complete checkpoint; train without "
                     "`resume_from_checkpoint`, which starts from the beginning"
                 )
         elif given and not isinstance(given, WholeCheckpoint):
@@ -92,7 +92,7 @@ class CheckpointedTrainer(SavingTrainer):
             given = in_first_process(lambda: check_whole(path, with_best=with_best))
         self._last_whole = Path(given) if given else None
         if self.args.save_only_model and self.args.save_strategy != "no":
-            logger.warning("--save-only-model: no run can go on from such checkpoints, and --resume refuses them.")
+            logger.warning("--save-only-model: no run can continue from such checkpoints, and --resume refuses them.")
         return super().train(resume_from_checkpoint=str(given) if given else None, **options)
 
     # ---- where the run is ------------------------------------------------------------------------------------------

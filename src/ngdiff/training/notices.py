@@ -62,8 +62,8 @@ def check_base_model(losses: Mapping[str, float], base: float | None, *, unit: s
     if base <= losses["forget"] * (1.0 + _ROUNDING):
         raise InputError(
             f"--base-model: its loss on the forget rows, {base:.3f} nats a {unit}, is no higher than that of --model, "
-            f"{losses['forget']:.3f}: it knows them, and cannot say where a model stands that never saw them. Give the "
-            "model from before fine-tuning"
+            f"{losses['forget']:.3f}: it knows them, and cannot show the losses of a model that never saw them. "
+            "Give the model from before fine-tuning"
         )
     logger.info("Base model: forget loss %.4f", base)
 

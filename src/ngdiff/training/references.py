@@ -134,7 +134,7 @@ class References:
         self._open(identity)
 
     def _open(self, identity: str) -> None:
-        wrong, advice = "; ".join(wrong_files(self.folder)), "put back what is wrong from a copy"
+        wrong, advice = "; ".join(wrong_files(self.folder)), "restore the wrong files from a copy"
         if not wrong:
             index = self._index()
             if index["identity"] != identity:
@@ -143,9 +143,9 @@ class References:
                 wrong, advice = "it is of other rows", "give the same rows as at its start"
         if wrong:
             raise InputError(
-                f"{self.folder} does not hold what the model said before unlearning, which the objectives of this run "
-                f"compare with ({wrong}). No checkpoint can say it: {advice}, or start the run anew, with --overwrite "
-                "or another --output"
+                f"{self.folder} does not hold the outputs of the model before unlearning, with which the objectives of "
+                f"this run compare ({wrong}). No checkpoint has them: {advice}, or start the run again, with "
+                "--overwrite or another --output"
             )
         self._stores = {name: ReferenceStore(self.folder, name) for name in self.sets}
 

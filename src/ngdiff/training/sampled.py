@@ -54,13 +54,13 @@ def _read(folder: Path, identity: str) -> list[list[str]]:
     except OSError as error:
         raise _lost(path, f"it cannot be read ({error.strerror or error})") from error
     if hashlib.sha256(content).hexdigest() != identity:
-        raise _lost(path, "it is not as it was written, or of another run")
+        raise _lost(path, "it has changed, or is of another run")
     return [json.loads(line)["answers"] for line in content.decode().strip("\n").split("\n")]
 
 
 def _lost(path: Path, reason: str) -> InputError:
     return InputError(
         f"{path} does not hold the answers that the model made up before unlearning, which this run teaches: {reason}. "
-        "No checkpoint can say them: put the file back from a copy, or start the run anew, with --overwrite or another "
+        "No checkpoint has them: put the file back from a copy, or start the run again, with --overwrite or another "
         "--output"
     )
