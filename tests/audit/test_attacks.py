@@ -17,7 +17,7 @@ from ngdiff.audit import (
     variant_of,
 )
 from ngdiff.audit.begun import Begun
-from ngdiff.audit.compare import summary
+from ngdiff.audit.compare import compared, summary
 from ngdiff.audit.keep import keep, kept
 from ngdiff.data import Row, encode
 from ngdiff.errors import InputError
