@@ -6,6 +6,7 @@ exactly: no pair with J below the threshold is reported, and a few near it may b
 unless most of their words are the same.
 """
 
+import functools
 import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -45,12 +46,13 @@ def near_duplicates(
     other = one if second is None else [shingles(row) for row in second]
     from datasketch import MinHashLSH  # brings scipy
 
+    hashes = _hashed([*one] if second is None else [*one, *other])
     index = MinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS)
-    for number, own in enumerate(one):
-        index.insert(number, _hashed(own))
+    for number, own in enumerate(hashes[: len(one)]):
+        index.insert(number, own)
     found = []
     for number, own in enumerate(other):
-        for candidate in sorted(index.query(_hashed(own))):
+        for candidate in sorted(index.query(hashes[number if second is None else len(one) + number])):
             alike = _jaccard(one[candidate], own)
             if alike >= threshold and (second is not None or candidate < number):
                 found.append(Near(candidate, number, alike))
@@ -71,11 +73,13 @@ def _pieces(text: str) -> Iterator[str]:
         yield from (padded[at : at + _PIECE] for at in range(max(len(padded) - _PIECE + 1, 1)))
 
 
-def _hashed(pieces: frozenset[str]) -> "MinHash":
+def _hashed(rows: Sequence[frozenset[str]]) -> "list[MinHash]":
     from datasketch import MinHash
+    from datasketch.hashfunc import sha1_hash32
 
-    found = MinHash(num_perm=_PERMUTATIONS)
-    found.update_batch([piece.encode() for piece in sorted(pieces)])
+    pieces = ([piece.encode() for piece in sorted(own)] for own in rows)
+    # Rows share most of their pieces: each is hashed once.
+    found: list[MinHash] = MinHash.bulk(pieces, num_perm=_PERMUTATIONS, hashfunc=functools.cache(sha1_hash32))
     return found
 
 
