@@ -9,7 +9,7 @@ from importlib import import_module
 from ngdiff import __version__
 from ngdiff.cli.processes import is_first, leave, let_first_speak, process_count
 from ngdiff.cli.signals import SIGNALS
-from ngdiff.cli.terminal import end_progress_bars, loading_bars_on_a_terminal_only
+from ngdiff.cli.terminal import end_progress_bars, hear_messages, loading_bars_on_a_terminal_only
 from ngdiff.errors import InputError, RuinedModelError, StoppedBySignal, VerdictError, WriteError
 from ngdiff.exit_codes import BAD_INPUT, DONE, FAILED, INTERRUPTED, RUINED_MODEL, STOPPED_RESUMABLE
 from ngdiff.imports import OwnCodeError, own_code_named
@@ -83,7 +83,7 @@ def _main(words: list[str], *, ends_process: bool = False) -> int:
             f"files. In several run {several}",
             BAD_INPUT,
         )
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    hear_messages()
     logging.getLogger("ngdiff").setLevel(logging.INFO if is_first() else logging.ERROR)
     with SIGNALS.heard(ends_process=ends_process):
         try:

@@ -1,11 +1,37 @@
-"""The terminal: which progress bars are shown there, and where their line ends."""
+"""The terminal: which progress bars are shown there, where their line ends, and what a message looks like."""
 
+import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 _hidden = False
+
+
+class LineHandler(logging.StreamHandler[Any]):
+    """Writes each message to standard error on a line of its own, also where a progress bar stands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("%(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a message; bars are cleared before and drawn again behind it."""
+        tqdm: Any = sys.modules.get("tqdm.std")  # not imported: no bar
+        if tqdm is None:
+            super().emit(record)
+            return
+        with tqdm.tqdm.external_write_mode(file=self.stream):
+            super().emit(record)
+
+
+def hear_messages() -> None:
+    """Show the messages of all loggers, unless whoever called us shows them, and leave out warnings for developers."""
+    logging.basicConfig(handlers=[LineHandler()], level=logging.WARNING)
+    # peft 0.21 reads a name that transformers 5.23 renamed; a user can do nothing about it.
+    warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
 
 
 @contextmanager
