@@ -47,6 +47,9 @@ def test_the_demo_shows_before_after_and_the_reference(tmp_path, capsys):
     assert metrics["after"]["distance"]["parts"]["verbmem"]["before"] == metrics["before"]["verbmem"]
     assert re.search(r"D \(retrained\) +↓ +- +\d", out)
     assert torch.get_num_threads() == threads
+    assert main(["verify", str(output)]) == 0
+    assert "NO" not in capsys.readouterr().out
+    assert not (output / "unlearned" / "reference").exists()
 
     assert main(["demo", "--output", str(output)]) == 2
     assert f"--output {output} is not empty" in capsys.readouterr().err

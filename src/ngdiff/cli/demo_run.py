@@ -1,6 +1,7 @@
 """The demo, from its made-up people to its table."""
 
 import logging
+import shutil
 import sys
 import textwrap
 import time
@@ -14,13 +15,14 @@ from ngdiff.cli.demo import DemoOptions
 from ngdiff.cli.options import resolved
 from ngdiff.data import Row, read_rows, resolve_template, write_people
 from ngdiff.evaluation import EvaluationResult, evaluate, format_comparison, write_evaluation
-from ngdiff.files import prepare_output, write_json, write_text
+from ngdiff.files import MANIFEST, prepare_output, write_json, write_text
 from ngdiff.manifest import describe_data, write_manifest
 from ngdiff.metrics import CONFIDENCE, score
 from ngdiff.modeling import build_model, load_model, save_model, train_tokenizer
 from ngdiff.report import plot_curves
 from ngdiff.scoring import over_forgotten_notes
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
+from ngdiff.training.checkpoint import resumable_parts
 from ngdiff.training.finetune import FinetuneConfig, finetune
 
 logger = logging.getLogger("ngdiff")
@@ -44,7 +46,9 @@ def demo(words: list[str], options: DemoOptions) -> None:
         "template": "plain",
         "seed": options.seed,
     }
-    write_manifest(output, **manifest, data={})  # first, because a folder without it cannot be overwritten
+    write_manifest(
+        output, **manifest, data={}, extra={"finished": False}
+    )  # first, because a folder without it cannot be overwritten
     files = write_people(
         output / "data",
         options.people,
@@ -54,7 +58,7 @@ def demo(words: list[str], options: DemoOptions) -> None:
         base=options.people * 3 // 10,
     )
     data = {role: describe_data(str(path), read_rows(str(path), role=role)) for role, path in files.items()}
-    write_manifest(output, **manifest, data=data)
+    write_manifest(output, **manifest, data=data, extra={"finished": False})
     transformers_logging.disable_progress_bar()  # of loading and saving; those of the runs stay
     shown = _Demo(options, output, {role: read_rows(str(path), role=role) for role, path in files.items()})
     shown.tell(f"1/5  A model learns {len(shown.rows['full'])} answers about {options.people} people who do not exist.")
@@ -90,6 +94,11 @@ def demo(words: list[str], options: DemoOptions) -> None:
     table = "\n".join([table, *notes])
     write_text(output / "table.txt", table + "\n")
     write_json(output / "metrics.json", {column: result.as_json() for column, result in results.items()})
+    for part in resumable_parts(output / "unlearned"):
+        shutil.rmtree(part)
+    made = sorted(path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file())
+    own = {MANIFEST, "config.yaml", *(path.relative_to(output).as_posix() for path in files.values())}
+    write_manifest(output, **manifest, data=data, extra={"finished": True}, outputs=[x for x in made if x not in own])
     sys.stdout.write("\n" + "\n\n".join([*_samples(shown.rows["forget"], results), table]) + "\n\n")
     sys.stdout.write(f"Curves: {curves}\nData, models and records: {output}\n")
     sys.stdout.write(f"Done in {time.monotonic() - started:.0f} s.\n")
