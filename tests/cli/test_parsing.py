@@ -185,6 +185,12 @@ def test_unknown_options_without_a_near_miss():
     assert refused("--zzzzzzzz") == "--zzzzzzzz is no option of ngdiff unlearn; see --help-all"
 
 
+def test_a_second_value_is_no_option():
+    said = refused("--holdout", "a.jsonl", "b.jsonl")
+    assert said.startswith("b.jsonl: ngdiff unlearn takes options alone, each with one value")
+    assert "did you mean" not in said
+
+
 def test_abbreviations_are_not_guessed():
     assert "is no option" in refused("--learning", "auto")
 
@@ -499,4 +505,4 @@ def test_words_that_are_missing_or_look_like_options():
 
 
 def test_a_command_without_words_takes_none():
-    assert refused("stray") == "stray is no option of ngdiff unlearn; see --help-all"
+    assert refused("stray").startswith("stray: ngdiff unlearn takes options alone")

@@ -87,8 +87,9 @@ def run(words: list[str]) -> None:
     spoils, doubtful = counted(findings, "spoils"), counted(findings, "doubtful")
     if spoils:
         worst = next(one for one in findings if one.severity == "spoils")
-        raise VerdictError(f"{spoils} findings would spoil the run, first {worst.what}: {worst.found}", CHECK_FAILED)
-    sys.stdout.write(f"Nothing would spoil the run; {doubtful} of {len(findings)} findings are doubtful.\n")
+        many = f"{spoils} findings" if spoils > 1 else "one finding"
+        raise VerdictError(f"{many} would spoil the run, first {worst.what}: {worst.found}", CHECK_FAILED)
+    sys.stdout.write(f"Nothing would spoil the run; doubtful: {doubtful} of {len(findings)} findings.\n")
 
 
 def check(options: CheckOptions) -> list[Finding]:

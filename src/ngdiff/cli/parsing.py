@@ -124,6 +124,11 @@ class CommandParser:
             word = unknown[0].partition("=")[0]  # what follows may be a secret
             if reason := self.refused.get(word.lstrip("-").replace("-", "_")):
                 raise InputError(reason)
+            if not word.startswith("-"):
+                raise InputError(
+                    f"{word}: ngdiff {self.command} takes options alone, each with one value; a value with spaces, or "
+                    "that the shell would expand (*), goes in quotation marks"
+                )
             raise InputError(f"{word} is no option of ngdiff {self.command}{self._similar(word)}")
         missing = [dashed(name) for name in self.required if values.get(name) is None]
         if self.words is not None:
