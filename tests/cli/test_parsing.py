@@ -369,6 +369,7 @@ def test_inherited_options_that_work_have_a_topic():
     assert set(TOPICS) <= titles
     rest = UNLEARN.help(everything=True).partition("(docs/options.md):")[2]
     assert not names_in(rest) & dashed(INHERITED_OPTIONS["unlearn"].works)
+    assert {"logging-nan-inf-filter", "dataloader-in-order"} <= {name.lstrip("-") for name in names_in(rest)}
 
 
 @pytest.mark.parametrize(

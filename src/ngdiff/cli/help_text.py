@@ -59,7 +59,7 @@ def help_text(parser: "CommandParser", *, everything: bool) -> str:
     lines += ["other:", *config]
     if inherited:
         lines += ["", "inherited from transformers.TrainingArguments, whose documentation explains them"]
-        for topic, fields_of_topic in _by_topic(inherited):
+        for topic, fields_of_topic in _by_topic(inherited, parser.command):
             lines += ["", f"{topic}:", *(line for field in fields_of_topic for line in _help_of(parser, field))]
     return "\n".join(lines) + "\n"
 
@@ -68,20 +68,30 @@ def _own(parser: "CommandParser", kind: type, inherited: list[Any]) -> list[Any]
     """The fields of a group, those of ours first; inherited ones that few runs need go to `inherited`."""
     theirs, ours = parser.inherited_by(kind), parser.own_of(kind)
     shown = [field for field in dataclasses.fields(kind) if field.init and field.name not in parser.hidden_of(kind)]
-    rare = [field for field in shown if field.name in theirs and field.name not in {*ours, *OFTEN_USED}]
+    usual = {*ours, *OFTEN_USED} - _refused(parser.command)
+    rare = [field for field in shown if field.name in theirs and field.name not in usual]
     inherited += rare
     return sorted((field for field in shown if field not in rare), key=lambda field: field.name in theirs)
 
 
-def _by_topic(fields: list[Any]) -> Iterator[tuple[str, list[Any]]]:
-    left = sorted(fields, key=lambda field: field.name)
+def _refused(command: str) -> set[str]:
+    """Names of the inherited options that a command does not take."""
+    from ngdiff.training.inherited_options import INHERITED
+
+    return {name for run, table in INHERITED.items() if run == command for name in table.refused}
+
+
+def _by_topic(fields: list[Any], command: str) -> Iterator[tuple[str, list[Any]]]:
+    refused = _refused(command)
+    fields = sorted(fields, key=lambda field: field.name)
+    left = [field for field in fields if field.name not in refused]
     for topic, beginnings in TOPICS.items():
         own = [field for field in left if field.name.startswith(beginnings)]
         left = [field for field in left if field not in own]
         if own:
             yield topic, own
-    if left:
-        yield _REST, left
+    if rest := [field for field in fields if field in left or field.name in refused]:
+        yield _REST, rest
 
 
 def _help_of(parser: "CommandParser", field: Any) -> list[str]:
