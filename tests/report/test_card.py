@@ -55,6 +55,10 @@ def test_a_card_says_what_was_asked_and_how_by_counts_and_hashes() -> None:
     assert found.data.license is None
 
 
+def test_one_row_is_called_one() -> None:
+    assert "1 row was forgotten, the rest kept" in card(data={"forget": {"rows": 1}}).text
+
+
 def test_an_adapter_and_a_classifier_are_called_so() -> None:
     own = card(ADAPTER, model={"source": "owner/base", "revision": None}, options={"lora_rank": 8})
     assert (own.data.library_name, own.data.base_model) == ("peft", "owner/base")

@@ -115,7 +115,8 @@ def _what(base: Base, data: Mapping[str, Any], *, unlearned: bool, adapter: bool
     if not unlearned:
         return f"{subject}, made{source} by ngdiff {version}: trained on {data.get('train', {}).get('rows', '?')} rows."
     count = data.get("forget", {}).get("rows", "?")
-    return f"{subject}, made{source} by ngdiff {version}: {count} rows were forgotten, the rest kept."
+    forgotten = "1 row was forgotten" if count == 1 else f"{count} rows were forgotten"
+    return f"{subject}, made{source} by ngdiff {version}: {forgotten}, the rest kept."
 
 
 def _row(role: str, own: Mapping[str, Any]) -> tuple[str, str, str, str]:
