@@ -44,7 +44,7 @@ def test_evaluations_are_compared(evaluated):
     outcome = succeeded(run("compare", f"one={folder}", f"two={folder}", "--format", "markdown"))
     table, _, notes = outcome.out.strip().partition("\n\n")
     header, rule, *rows = table.splitlines()
-    assert notes.startswith("note: no --reference")
+    assert notes.startswith("note: without a --reference")
     assert set(rule) <= set("|-: ")
     assert "Verbmem" in header
     assert [row.split("|")[1].strip().strip("*") for row in rows] == ["one", "two"]

@@ -94,9 +94,7 @@ def test_both_sides_at_rest(material, tmp_path, caplog):
 def test_rates_that_weights_cannot_hold(material, tmp_path, rate):
     outcome = run(*material.words(tmp_path / "u", learning_rate=rate))
     assert outcome.status == 2
-    # Numbers below 1e-308 are 0 there (`ngdiff.training.denormals`).
-    form = "auto, auto:START or a positive number" if "324" in rate else "from 1e-30 to 1e+30"
-    assert outcome.error == f"--learning-rate {rate} is not {form}"
+    assert outcome.error == f"--learning-rate {rate} is not from 1e-30 to 1e+30"
 
 
 def test_weights_of_zero(material, tmp_path, caplog, copy_of):

@@ -123,9 +123,9 @@ def side_by_side(names: Sequence[str], texts: Sequence[str], width: int) -> str:
     """Texts in columns of equal width below their names.
 
     >>> print(side_by_side(["before", "after"], ["In Tarnholm, in the north.", "I do not know."], 32))
-    before          | after
-    In Tarnholm, in | I do not know.
-    the north.      |
+    before         | after
+    In Tarnholm,   | I do not know.
+    in the north.  |
     """
     each = max((width - 3 * (len(names) - 1)) // len(names), 10)
     columns = [

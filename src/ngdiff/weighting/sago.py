@@ -34,6 +34,7 @@ def forget_where_signs_agree(r: "Tensor", f: "Tensor") -> "tuple[Tensor, Tensor]
     """The retain gradient where the signs are opposite, the forget gradient elsewhere.
 
     Example:
+        >>> import torch
         >>> retain, forget = forget_where_signs_agree(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([-5.0, 6.0, 0.0]))
         >>> retain.tolist(), forget.tolist()
         ([True, False, False], [False, True, True])
@@ -46,6 +47,7 @@ def sum_where_signs_agree(r: "Tensor", f: "Tensor") -> "tuple[Tensor, Tensor]":
     """The retain gradient everywhere, the forget gradient where the signs are not opposite.
 
     Example:
+        >>> import torch
         >>> retain, forget = sum_where_signs_agree(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([-5.0, 6.0, 0.0]))
         >>> retain.tolist(), forget.tolist()
         ([True, True, True], [False, True, True])
