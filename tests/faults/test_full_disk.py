@@ -40,11 +40,11 @@ WRITTEN = {
     "unlearn": [
         *(MANIFEST, "config.yaml", "index.json"),
         *("config.json", "tokenizer_config.json", "unlearning_state.json", "trainer_state.json", "SHA256SUMS"),
-        *("run_config.yaml", "run_manifest.json", "training_log.json", "curves.png"),
+        *("run_config.yaml", "run_manifest.json", "training_log.json", "curves.png", "README.md"),
     ],
     "finetune": [
         *(MANIFEST, "config.yaml", "config.json", "tokenizer_config.json", "trainer_state.json"),
-        *("run_config.yaml", "run_manifest.json", "SHA256SUMS"),
+        *("run_config.yaml", "run_manifest.json", "SHA256SUMS", "README.md"),
     ],
     "evaluate": [
         *(MANIFEST, "config.yaml", ".gitignore", "partial.0.jsonl"),
