@@ -164,7 +164,7 @@ def take(folder: Path, only: str) -> None:
         if only in name:
             run([*text, *words, "--output", str(folder / name)])
     if only in "resume in the middle":
-        words = [*text, "--max-steps", "6", "--save-strategy", "steps", "--save-steps", "6"]
+        words = [*text, "--max-steps", "6", "--save-strategy", "steps", "--save-steps", "6", "--keep-checkpoints"]
         words += ["--output", str(folder / "resume in the middle")]
         run(words)
         run([*words, "--max-steps", "11", "--resume"])
