@@ -22,6 +22,13 @@ from ngdiff.scoring import FORMATS, Comparison, compare_groups, format_table, re
 from ngdiff.scoring import compare as compare_runs
 
 
+class _Preformatted:
+    """Shows its text as it is."""
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+
 @dataclass(frozen=True)
 class Run:
     """What `unlearn` or `finetune` wrote.
@@ -52,8 +59,9 @@ class Run:
 
     @cached_property
     def log(self) -> list[dict[str, Any]]:
-        """Figures of each step."""
-        steps: list[dict[str, Any]] = json.loads((self.folder / "training_log.json").read_text("utf-8"))["steps"]
+        """Figures of each step of `unlearn`; empty for `finetune`, which writes none."""
+        file = self.folder / "training_log.json"
+        steps: list[dict[str, Any]] = json.loads(file.read_text("utf-8"))["steps"] if file.is_file() else []
         return steps
 
     def __str__(self) -> str:
@@ -71,7 +79,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(_Preformatted):
     """What `evaluate` wrote.
 
     Args:
@@ -89,12 +97,9 @@ class Evaluation:
     def __str__(self) -> str:
         return format_table({name: value for name, value in self.metrics.items() if name != "lm_eval"})
 
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
-
 
 @dataclass(frozen=True)
-class Table:
+class Table(_Preformatted):
     """What `compare` found."""
 
     comparison: Comparison
@@ -120,12 +125,9 @@ class Table:
     def __str__(self) -> str:
         return self.to("text")
 
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
-
 
 @dataclass(frozen=True)
-class Audit:
+class Audit(_Preformatted):
     """What `audit` wrote.
 
     Args:
@@ -151,18 +153,21 @@ class Audit:
 
         return audit_table(self.found)
 
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
-
 
 def unlearn(
-    model: str | Path, forget: str | Path, retain: str | Path, output: str | Path, *, task: str = "text", **options: Any
+    model: str | Path,
+    forget: str | Path | None = None,
+    retain: str | Path | None = None,
+    output: str | Path | None = None,
+    *,
+    task: str = "text",
+    **options: Any,
 ) -> Run:
     """`ngdiff unlearn`: make a model forget one set of rows and keep another.
 
     Args:
         model: Folder or hub name.
-        forget, retain: Files, folders or hub names of rows.
+        forget, retain: Files, folders or hub names of rows; for images `dataset` and `forget_class` in their place.
         output: Folder for the result.
         task: `text` or `image`.
         **options: Of the command, such as `holdout`, `base_model`, `method`, `lora_rank`, `max_steps`, `overwrite`.
@@ -177,7 +182,7 @@ def unlearn(
 
     given = {"model": model, "forget": forget, "retain": retain, "output": output, **options}
     run(_words(TASKS[_task(task)].unlearn.parser, "unlearn", given, task=task))
-    return Run(user_path(output))
+    return Run(user_path(str(output)))
 
 
 def finetune(model: str | Path, train: str | Path, output: str | Path, **options: Any) -> Run:
@@ -294,7 +299,8 @@ def _task(name: str) -> str:
 
 def _words(parser: CommandParser, function: str, options: Mapping[str, Any], *, task: str = "text") -> list[str]:
     """Options as words of a command line."""
-    plain = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
+    given = {name: value for name, value in options.items() if value is not None}
+    plain = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
     plain |= {} if task == "text" else {"task": task}
     return [word for words in parser.words_of(plain, f"{function}()").values() for word in words]
 

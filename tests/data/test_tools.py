@@ -126,6 +126,15 @@ def test_a_template_from_a_file(tokenizer: Any, tmp_path: Any) -> None:
     tokenizer.chat_template = None
 
 
+def test_a_template_that_wants_other_turns_is_taken_and_said(tokenizer: Any, tmp_path: Any, caplog: Any) -> None:
+    file = tmp_path / "chat.jinja"
+    file.write_text("{{ raise_exception('begin with a system message') }}")
+    with caplog.at_level("INFO"):
+        use_chat_template(tokenizer, file)
+    assert "takes no plain question and answer (begin with a system message); the rows decide" in caplog.text
+    tokenizer.chat_template = None
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -86,6 +86,18 @@ def test_names_of_functions_are_imported_on_first_use():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_what_is_missing_is_named(material):
+    with pytest.raises(InputError, match="ngdiff unlearn needs --retain, --output"):
+        ngdiff.unlearn(material.model, material.forget)
+
+
+def test_a_fine_tuning_run_has_losses_and_no_log(material, tmp_path):
+    run = ngdiff.finetune(material.model, material.retain, tmp_path / "m", max_steps=1, stop_loss="none")
+    assert run.log == []
+    assert list(run.losses) == ["train"]
+    assert "train loss" in str(run)
+
+
 def test_an_audit_shows_itself(material, tmp_path):
     found = commands.audit(
         material.model, material.forget, material.retain, tmp_path / "a", retrained=material.model, attacks="prefix"

@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForImageClassification
 
+import ngdiff
 from ngdiff.modeling.cifar_resnet import CifarResNetConfig
 
 from .runs import everything_in, run, steps_of, succeeded, weights_of
@@ -135,6 +136,13 @@ def test_a_resumed_run_ends_where_the_whole_one_does(material: Path, tmp_path: P
     refused = run(*unlearn_words(material, part, "--forget-class", "cow", "--resume"))
     assert refused.status == 2
     assert "has" in refused.error
+
+
+def test_the_function_takes_images_too(material: Path, tmp_path: Path):
+    data = {"dataset": material / "data.npz", "forget_class": "bee", "per_device_train_batch_size": 10}
+    run = ngdiff.unlearn(material / "target", output=tmp_path / "run", task="image", max_steps=1, **data)
+    assert run.losses.keys() >= {"forget", "retain"}
+    assert len(run.log) >= 1
 
 
 @pytest.mark.parametrize("end", [["--max-steps", 4], ["--num-train-epochs", 1.5]])

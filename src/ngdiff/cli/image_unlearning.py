@@ -20,6 +20,7 @@ from ngdiff.cli.options import ModelOptions, TrainingOutputOptions
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.require import RequireOptions
 from ngdiff.cli.task import TaskOptions
+from ngdiff.cli.trainer_arguments import TrainerArguments
 from ngdiff.errors import InputError
 from ngdiff.manifest import describe_model
 from ngdiff.tasks.text_options import TextOptions
@@ -49,7 +50,7 @@ class ImageUnlearnOptions(
     """Everything that is not an argument of the trainer."""
 
 
-class ImageUnlearning:
+class ImageUnlearning(TrainerArguments):
     """Images and a classifier; see `ngdiff.cli.tasks.Unlearning`."""
 
     parser = CommandParser(
@@ -91,20 +92,6 @@ class ImageUnlearning:
                 raise InputError(cls.parser.refused[name])
         options: ImageUnlearnOptions = cls.parser.build(ImageUnlearnOptions, values)
         return options
-
-    @classmethod
-    def arguments(cls, values: Mapping[str, Any], output: Path) -> UnlearnArguments:
-        """The arguments of the trainer, checked without torch."""
-        arguments: UnlearnArguments = cls.parser.checked(UnlearnArguments, values, output_dir=str(output))
-        return arguments
-
-    @classmethod
-    def trainer_config(cls, values: Mapping[str, Any], output: Path) -> "UnlearnConfig":
-        """The arguments of the trainer."""
-        from ngdiff.training import UnlearnConfig
-
-        config: UnlearnConfig = cls.parser.build(UnlearnConfig, values, output_dir=str(output))
-        return config
 
     def __init__(self, options: ImageUnlearnOptions, config: UnlearnArguments) -> None:
         self.options, self.config = options, config

@@ -18,6 +18,7 @@ from ngdiff.cli.require import RequireOptions
 from ngdiff.cli.retain_auto import AUTO, FILE, SOURCE, as_extra, kept_rows, made_rows, question_rows, write_made
 from ngdiff.cli.task import TaskOptions
 from ngdiff.cli.text_model import TextModelOptions
+from ngdiff.cli.trainer_arguments import TrainerArguments
 from ngdiff.data import Row
 from ngdiff.errors import InputError
 from ngdiff.manifest import describe_data
@@ -60,7 +61,7 @@ class TextUnlearnOptions(
     """Everything that is not an argument of the trainer."""
 
 
-class TextUnlearning:
+class TextUnlearning(TrainerArguments):
     """Rows of text and a causal language model; see `ngdiff.cli.tasks.Unlearning`."""
 
     parser = CommandParser(
@@ -109,20 +110,6 @@ class TextUnlearning:
         if options.tokenizer is not None:
             raise InputError(f"--tokenizer {options.tokenizer} is for --dry-run; a model to unlearn has its own")
         return options
-
-    @classmethod
-    def arguments(cls, values: Mapping[str, Any], output: Path) -> UnlearnArguments:
-        """The arguments of the trainer, checked without torch."""
-        arguments: UnlearnArguments = cls.parser.checked(UnlearnArguments, values, output_dir=str(output))
-        return arguments
-
-    @classmethod
-    def trainer_config(cls, values: Mapping[str, Any], output: Path) -> "UnlearnConfig":
-        """The arguments of the trainer."""
-        from ngdiff.training import UnlearnConfig
-
-        config: UnlearnConfig = cls.parser.build(UnlearnConfig, values, output_dir=str(output))
-        return config
 
     def __init__(self, options: TextUnlearnOptions, config: UnlearnArguments) -> None:
         self.options, self.config = options, config

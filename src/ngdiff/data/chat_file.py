@@ -1,11 +1,14 @@
 """A chat template from a file, for a tokenizer that has none, or in place of its own."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from ngdiff.data.files import read_text
 from ngdiff.errors import InputError
 from ngdiff.paths import user_path
+
+logger = logging.getLogger(__name__)
 
 OPTION = "--chat-template"
 _TRIAL = ({"role": "user", "content": "a"}, {"role": "assistant", "content": "b"})
@@ -19,6 +22,8 @@ def use_chat_template(tokenizer: Any, file: str | Path) -> None:
     """
     from jinja2 import TemplateError, TemplateSyntaxError
 
+    refusals = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
+
     path = user_path(file, OPTION)
     try:
         text = read_text(path)
@@ -31,5 +36,5 @@ def use_chat_template(tokenizer: Any, file: str | Path) -> None:
         tokenizer.apply_chat_template([dict(turn) for turn in _TRIAL], tokenize=False)
     except TemplateSyntaxError as error:
         raise InputError(f"{OPTION} {file}, line {error.lineno}: no template of Jinja ({error.message})") from error
-    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError):
-        pass  # it may want other turns; the rows will tell
+    except refusals as error:  # it may want a turn of the system first; a row that it refuses is an error
+        logger.info("%s %s takes no plain question and answer (%s); the rows decide", OPTION, file, error)

@@ -23,7 +23,7 @@ def loading(*, template: str | None, template_text: str | None, adapter: bool, o
         adapter: whether the model is an adapter.
         own_code: whether it takes `trust_remote_code`.
     """
-    remote = ", trust_remote_code=True" if own_code else ""
+    remote = ", trust_remote_code=True" if own_code else ""  # text of the card, where the user gave it to the run
     if template is None:
         return _image_code(remote)
     library, kind = ("peft", "AutoPeftModelForCausalLM") if adapter else ("transformers", "AutoModelForCausalLM")

@@ -1,0 +1,31 @@
+"""The arguments of `UnlearnTrainer`, which texts and images take alike."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ngdiff.cli.parsing import CommandParser
+from ngdiff.training.unlearn_arguments import UnlearnArguments
+
+if TYPE_CHECKING:
+    from ngdiff.training import UnlearnConfig
+
+
+class TrainerArguments:
+    """Base of what `ngdiff unlearn` reads and trains, of any kind; see `ngdiff.cli.tasks.Unlearning`."""
+
+    parser: CommandParser
+
+    @classmethod
+    def arguments(cls, values: Mapping[str, Any], output: Path) -> UnlearnArguments:
+        """The arguments of the trainer, checked without torch."""
+        arguments: UnlearnArguments = cls.parser.checked(UnlearnArguments, values, output_dir=str(output))
+        return arguments
+
+    @classmethod
+    def trainer_config(cls, values: Mapping[str, Any], output: Path) -> "UnlearnConfig":
+        """The arguments of the trainer."""
+        from ngdiff.training import UnlearnConfig
+
+        config: UnlearnConfig = cls.parser.build(UnlearnConfig, values, output_dir=str(output))
+        return config
