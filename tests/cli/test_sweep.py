@@ -160,6 +160,32 @@ def test_sets_in_the_grid_have_evaluations_of_their_own(asked: Asked) -> None:
     )
 
 
+def test_variants_are_options_that_belong_together(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
+    variants = {"fixed": {"lr": 1e-4}, "found": {"learning_rate": None, "weighting": "imtl-g"}}
+    options = {"learning_rate": 1e-3, **{name: f"{asked.data}/{name}.jsonl" for name in ("forget", "retain")}}
+    own = {"variants": variants, "options": options, "stages": {"evaluate": False}}
+    file = asked.file(grid={"seed": [0, 1]}, **own)
+    main(["sweep", str(file), "--model", "m"])
+    assert list(asked.jobs) == [f"unlearn variant={name},seed={seed}" for name in variants for seed in (0, 1)]
+    rates = {name: [word for word in asked.words(name) if "rate" in word] for name in asked.jobs}
+    assert rates["unlearn variant=fixed,seed=1"] == ["--learning_rate=0.0001"]
+    assert rates["unlearn variant=found,seed=1"] == []
+    assert "--weighting=imtl-g" in asked.words("unlearn variant=found,seed=0")
+    assert json.loads((asked.folder / "out" / "sweep.json").read_text())["variants"] == variants
+    words = [file, "--model=m", "--output", asked.folder / "some"]
+    main(["sweep", *map(str, words), "--grid", "variant=found"])
+    assert list(asked.jobs) == [f"unlearn variant=found,seed={seed}" for seed in (0, 1)]
+    words[-1] = asked.folder / "none"
+    capsys.readouterr()
+    assert fails(capsys, *words, "--grid", "variant=foud") == f"{file}: variant: foud is not known; did you mean found?"
+    assert fails(capsys, *words, "--lr", "1") == (
+        f"{file}: variants: learning_rate is there and on the command line; leave one of them out"
+    )
+    assert fails(capsys, *words, "--grid", "lr=1,2").startswith(
+        f"{file}: grid: learning_rate is there and in a variant"
+    )
+
+
 def test_nothing_but_unlearning(asked: Asked) -> None:
     main(["sweep", str(asked.file(grid={"seed": [0]}, stages={"evaluate": False})), "--model", "m"])
     assert list(asked.jobs) == ["unlearn seed=0"]
@@ -214,6 +240,10 @@ def test_bad_grids(
         ({"grid": {"seeed": [0]}}, "grid: seeed is no option of ngdiff unlearn; did you mean --seed?"),
         ({"grid": ["seed"]}, r"grid is \['seed'\], not options with their values"),
         ({"options": {"seed": 1}}, "grid: seed is there and among the options"),
+        ({"variants": ["a"]}, r"variants is \['a'\], not options with their values"),
+        ({"variants": {"a": {"methd": "gd"}}}, "variants: a: methd is no option of ngdiff unlearn; did you mean"),
+        ({"variants": {"a": {"output": "x"}}}, "variants: output is for the sweep to say"),
+        ({"variants": {"a": {"task": "image"}}}, "grid: each task has options of its own"),
         ({"options": {"max_stepss": 1}}, "options: max_stepss is no option of ngdiff unlearn"),
         ({"stages": {"finetune": {}}}, "stages: finetune is not known; there are target, retrained, evaluate, score"),
         ({"stages": {"retrained": True}}, "stages: retrained is true, and there is no target to train it as"),

@@ -1,13 +1,14 @@
 """`ngdiff sweep`."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ngdiff.cli.option_words import take_options
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.signals import SIGNALS
-from ngdiff.cli.sweep_file import read_sweep_file
+from ngdiff.cli.sweep_file import SweepFile, read_sweep_file
 from ngdiff.cli.sweep_inputs import refuse_changed_inputs
 from ngdiff.errors import InputError, VerdictError
 from ngdiff.exit_codes import SWEEP_INCOMPLETE
@@ -37,9 +38,9 @@ PARSER = CommandParser(
     "sweep",
     "Unlearn with every combination of options in a grid, evaluate and score each, and put all into one table: ngdiff "
     "sweep sweep.yaml, or ngdiff sweep --grid method=ngdiff,npo+ngdiff seed=0,1,2 --output DIR, followed by options of "
-    "ngdiff unlearn that all runs share (all but those below, --config included). A file has grid, options, stages "
-    "(target, retrained, evaluate, score), output and jobs. What runs share is made once; a run that fails does not "
-    "stop the others. See docs/sweep.md.",
+    "ngdiff unlearn that all runs share (all but those below, --config included). A file has grid, variants, options, "
+    "stages (target, retrained, evaluate, score), output and jobs. What runs share is made once; a run that fails does "
+    "not stop the others. See docs/sweep.md.",
     {"sweep": SweepOptions},
     required=(),
 )
@@ -66,29 +67,62 @@ def run(words: list[str]) -> None:
     output = options.output or asked.output
     if output is None:
         raise InputError("ngdiff sweep needs --output, or `output` in its file: a folder for all runs")
-    folder = _checked(output, resume=options.resume)
+    record = planned(asked, output, shared, resume=options.resume)
+    carry_out(record, at_once=options.jobs or asked.jobs or 1)
+    _say(_table(record.folder))
+    if left := record.not_done():
+        raise incomplete(left, len(record.jobs), f"{record.folder / SWEEP} has the end of each log")
+
+
+def planned(asked: SweepFile, output: str, shared: Sequence[str] = (), *, resume: bool = False) -> Record:
+    """The commands of a sweep, checked; nothing is written or run.
+
+    Args:
+        asked: The sweep.
+        output: Its folder.
+        shared: Further options of `ngdiff unlearn`.
+        resume: Take over what an earlier call completed.
+
+    Raises:
+        InputError: a folder that cannot be used, or what any of the commands would refuse.
+    """
+    folder = _checked(output, resume=resume)
 
     from ngdiff.cli.sweep_plan import plan  # knows the options of unlearn, finetune and evaluate, and with them torch
 
     jobs, runs = plan(asked, shared, folder)
     record = Record(folder, {**asked.as_json(), "shared_words": masked(shared)}, runs, jobs)
-    if options.resume:
+    if resume:
         record.take_over()
         refuse_changed_inputs(record)
-    folder.mkdir(parents=True, exist_ok=True)
+    return record
+
+
+def carry_out(record: Record, *, at_once: int) -> None:
+    """Run what is not done, and tell how each command ended."""
+    record.folder.mkdir(parents=True, exist_ok=True)
     SIGNALS.resumable = True
     record.write()
-    _say(f"{sum(run['role'] == 'run' for run in runs.values())} runs, {len(jobs)} commands, in {output}\n")
-    work(record, _Teller(record), at_once=options.jobs or asked.jobs or 1)
-    _say(_table(folder))
-    if left := record.not_done():
-        entries = list(dict.fromkeys(job.entry for job in left))
-        named = ", ".join(entries[:_NAMED]) + (f" and {more} more" if (more := len(entries) - _NAMED) > 0 else "")
-        raise VerdictError(
-            f"the sweep is incomplete: {len(left)} of {len(jobs)} commands failed or lack one that failed ({named}); "
-            f"all else is done. {folder / SWEEP} has the end of each log; --resume does what is left",
-            SWEEP_INCOMPLETE,
-        )
+    runs = sum(run["role"] == "run" for run in record.runs.values())
+    _say(f"{runs} runs, {len(record.jobs)} commands, in {record.folder}\n")
+    work(record, _Teller(record), at_once=at_once)
+
+
+def incomplete(left: Sequence[Job], total: int, where: str) -> VerdictError:
+    """The error that ends a command whose sweep has jobs that are not done.
+
+    Args:
+        left: Those jobs.
+        total: Number of all jobs.
+        where: Which file tells more.
+    """
+    entries = list(dict.fromkeys(job.entry for job in left))
+    named = ", ".join(entries[:_NAMED]) + (f" and {more} more" if (more := len(entries) - _NAMED) > 0 else "")
+    return VerdictError(
+        f"the sweep is incomplete: {len(left)} of {total} commands failed or lack one that failed ({named}); "
+        f"all else is done. {where}; --resume does what is left",
+        SWEEP_INCOMPLETE,
+    )
 
 
 def _checked(output: str, *, resume: bool) -> Path:

@@ -1,7 +1,7 @@
 """The request of a sweep: a YAML file, `--grid`, and options of `ngdiff unlearn` on the command line."""
 
 import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,8 +10,9 @@ from ngdiff.errors import InputError
 from ngdiff.secrets import is_secret
 from ngdiff.sweep import Axes, check_axes, read_axes
 
-_KEYS = ("grid", "options", "stages", "output", "jobs")
+_KEYS = ("grid", "variants", "options", "stages", "output", "jobs")
 _STAGES = ("target", "retrained", "evaluate", "score")
+VARIANT = "variant"  # the axis whose values are names of variants
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,9 @@ class SweepFile:
 
     Attributes:
         place: How messages name it.
-        axes: The grid.
+        axes: The grid; with variants one of its axes is `VARIANT`.
         options: Of `ngdiff unlearn`, for all runs.
+        variants: Name -> options of `ngdiff unlearn` that belong together; they win over `options`.
         stages: The other stages.
         output: Folder, where the file names one.
         jobs: Processes at once, where the file says how many.
@@ -49,6 +51,7 @@ class SweepFile:
     place: str
     axes: Axes
     options: Mapping[str, Any] = field(default_factory=dict)
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     stages: Stages = field(default_factory=Stages)
     output: str | None = None
     jobs: int | None = None
@@ -61,7 +64,8 @@ class SweepFile:
     def as_json(self) -> dict[str, Any]:
         """For `sweep.json`, without secrets."""
         stages = {name: getattr(self.stages, name) for name in _STAGES}
-        return {"grid": dict(self.axes), "options": _shown(self.options), "stages": _shown(stages)}
+        variants = {"variants": _shown(self.variants)} if self.variants else {}
+        return {"grid": dict(self.axes), **variants, "options": _shown(self.options), "stages": _shown(stages)}
 
 
 def read_sweep_file(file: str | None, grid: Sequence[str]) -> SweepFile:
@@ -74,15 +78,21 @@ def read_sweep_file(file: str | None, grid: Sequence[str]) -> SweepFile:
     place = file or "--grid"
     _known(found, _KEYS, place)
     # None if a key has no value: as if it were absent.
-    parts = {key: _mapping(found.get(key) or {}, f"{place}: {key}") for key in ("grid", "options", "stages")}
-    axes = {name.replace("-", "_"): values for name, values in parts["grid"].items()} | read_axes(grid)
+    keys = ("grid", "variants", "options", "stages")
+    parts = {key: _mapping(found.get(key) or {}, f"{place}: {key}") for key in keys}
+    variants = {name: _mapping(own or {}, f"{place}: variants: {name}") for name, own in parts["variants"].items()}
+    axes: dict[str, Any] = {VARIANT: list(variants)} if variants else {}
+    axes |= {name.replace("-", "_"): values for name, values in parts["grid"].items()} | read_axes(grid)
     check_axes(axes, place if file is None else f"{file}: grid")
+    if variants:
+        _known(map(str, axes[VARIANT]), variants, f"{place}: {VARIANT}")
     output, jobs = found.get("output"), found.get("jobs")
     if output is not None and not isinstance(output, str):
         raise InputError(f"{place}: output is {output!r}, not a folder")
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
         raise InputError(f"{place}: jobs is {jobs!r}, not a number of processes, 1 or more")
-    return SweepFile(place, axes, parts["options"], _stages(parts["stages"], f"{place}: stages"), output, jobs)
+    stages = _stages(parts["stages"], f"{place}: stages")
+    return SweepFile(place, axes, parts["options"], variants, stages, output, jobs)
 
 
 def _shown(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,7 +129,7 @@ def _stages(found: Mapping[str, Any], place: str) -> Stages:
     return Stages(**chosen)
 
 
-def _known(found: Mapping[str, Any], keys: Collection[str], place: str) -> None:
+def _known(found: Iterable[str], keys: Collection[str], place: str) -> None:
     for key in found:
         if key not in keys:
             close = difflib.get_close_matches(key, keys, n=1)

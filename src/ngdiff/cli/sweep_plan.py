@@ -10,7 +10,7 @@ from typing import Any
 from ngdiff.cli.option_words import OptionWords, as_words, options_in
 from ngdiff.cli.score import PARSER as SCORE
 from ngdiff.cli.score import ScoreOptions
-from ngdiff.cli.sweep_file import SweepFile
+from ngdiff.cli.sweep_file import VARIANT, SweepFile
 from ngdiff.cli.task import task_of
 from ngdiff.cli.tasks import TASKS
 from ngdiff.errors import InputError
@@ -53,12 +53,13 @@ class _Run:
 class _Plan:
     def __init__(self, asked: SweepFile, shared: Sequence[str], folder: Path) -> None:
         self.asked, self.stages, self.folder = asked, asked.stages, folder
-        if "task" in asked.axes:
+        if "task" in asked.axes or any("task" in own for own in asked.variants.values()):
             raise InputError(f"{asked.grid}: each task has options of its own; make a sweep for each")
         task = asked.options.get("task")
         self.task = task_of([*([] if task is None else [f"--task={task}"]), *shared])
         self.kinds = TASKS[self.task]
         self.axes = self._axes(asked)
+        self.variants = self._variants(asked)
         self.fixed = self._fixed(shared)
         self._rows_read: set[str] = set()  # and how
 
@@ -91,25 +92,36 @@ class _Plan:
             raise InputError(f"{asked.grid}: an option is there twice, by its short name and its whole one")
         return axes
 
+    def _variants(self, asked: SweepFile) -> dict[str, OptionWords]:
+        """The options of each variant."""
+        parser, place = self.kinds.unlearn.parser, f"{asked.place}: variants"
+        return {name: parser.words_of(own, f"{place}: {name}") for name, own in asked.variants.items()}
+
     def _fixed(self, shared: Sequence[str]) -> OptionWords:
         """The options that all runs share."""
         parser, place = self.kinds.unlearn.parser, self.asked.place
         given = {parser.option_named(name): words for name, words in options_in(shared, parser.names).items()}
         fixed = parser.words_of(self.asked.options, f"{place}: options") | given
-        for name in (*self.axes, *fixed):
-            where = self.asked.grid if name in self.axes else place
+        varied = {name for own in self.variants.values() for name in own}
+        for name in (*self.axes, *varied, *fixed):
+            where = self.asked.grid if name in self.axes else f"{place}: variants" if name in varied else place
             if name in _OF_THE_SWEEP:
                 raise InputError(f"{where}: {name} is for the sweep to say, not for its runs; leave it out")
-            if name in self.axes and name in fixed:
+            if name in self.axes and (name in fixed or name in varied):
                 also = "on the command line" if name in given else "among the options"
+                also = "in a variant" if name in varied else also
                 raise InputError(f"{where}: {name} is there and {also}; leave one of them out")
+            if name in varied and name in given:
+                raise InputError(f"{where}: {name} is there and on the command line; leave one of them out")
             if name == "model" and self.stages.target is not None:
                 raise InputError(f"{where}: model is what the stage target makes; leave one of the two out")
         return fixed
 
     def _run(self, point: Mapping[str, Any]) -> _Run:
         parser = self.kinds.unlearn.parser
-        words = {**self.fixed, **parser.words_of(point, self.asked.grid)}
+        own = dict(point)
+        varied = self.variants[own.pop(VARIANT)] if self.variants else {}
+        words = {**self.fixed, **varied, **parser.words_of(own, self.asked.grid)}
         if self.stages.target is not None:
             words["model"] = ["--model=target"]  # until the target has a name
         name = name_of(point, self.axes)
