@@ -66,6 +66,16 @@ def test_a_page_of_an_evaluation_is_that_of_its_run(place: Path, tmp_path: Path)
     assert first == second
 
 
+@pytest.mark.parametrize("suffix", ["html", "md"])
+def test_the_page_says_what_was_checked_before_the_first_step(tmp_path: Path, suffix: str) -> None:
+    finding = {"what": "near-duplicates in forget and retain", "severity": "doubtful", "found": "3 of 9", "advice": ""}
+    run = make_run(tmp_path / "run", extra={"checks": [finding]})
+    make_evaluation(tmp_path / "scores", run)
+    page = page_of(tmp_path / f"p.{suffix}", run)
+    assert "Checked before the first step" in page
+    assert "near-duplicates in forget and retain: 3 of 9" in page
+
+
 def test_sections_without_data_are_not_there(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", outputs=["model.safetensors"])
     (run / "training_log.json").unlink()

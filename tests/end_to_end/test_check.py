@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from .runs import Material, rows_of, run, succeeded, write_rows
 
 
@@ -38,3 +40,20 @@ def test_rows_in_both_sets_end_with_a_code_of_their_own(material: Material, tmp_
     spoils = outcome.out.count("\nspoils") + outcome.out.startswith("spoils")
     assert ("one finding would" if spoils == 1 else f"{spoils} findings would") in outcome.error
     assert succeeded(run("check", "--help")).out.startswith("usage: ngdiff check")
+
+
+def test_unlearn_warns_of_near_duplicates_and_says_so_in_its_manifest(
+    material: Material, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A warning, and no failure; a run that goes on may leave the search out."""
+    loud = {name: rows_of(material.forget)[0][name].upper() + " !" for name in ("question", "answer")}
+    retain = write_rows(tmp_path / "r.jsonl", [*rows_of(material.retain), loud])
+    words = material.words(tmp_path / "out", retain=retain, max_steps=1)
+    succeeded(run(*words))
+    assert "Near-duplicates in forget and retain: 1 of 13 retain rows, 1 of them with the same words" in caplog.text
+    caplog.clear()
+    (found,) = json.loads((tmp_path / "out" / "manifest.json").read_text())["extra"]["checks"]
+    assert (found["what"], found["severity"]) == ("near-duplicates in forget and retain", "spoils")
+    assert loud["answer"] not in json.dumps(found)
+    assert "is done" in succeeded(run(*words, "--no-check", "--resume")).out
+    assert "Near-duplicates" not in caplog.text

@@ -16,6 +16,7 @@ from .made import write_run
 
 ENDED = {"finished": True, "losses_before": {"forget": 1.0}, "losses_after": {"forget": 5.0}}
 VERDICT = {"require": "forget.loss>=2", "value": None, "before": None, "bound": 2.0, "met": False}
+FINDING = {"what": "near-duplicates in forget and retain", "severity": "fine", "found": "none", "advice": ""}
 RETEST = {"place": "one", "before": 1.0, "after": 5.0, "now": None, "threshold": 3.0, "state": "forgotten", "why": ""}
 
 
@@ -23,7 +24,13 @@ RETEST = {"place": "one", "before": 1.0, "after": 5.0, "now": None, "threshold":
 def folder(tmp_path: Path) -> Path:
     """A later run, so that there is a chain, with everything in its manifest."""
     first = write_run(tmp_path, "one", extra=ENDED)
-    extra = {**ENDED, "requirements": ["forget.loss>=2"], "verdicts": [VERDICT], "earlier_requests": [RETEST]}
+    extra = {
+        **ENDED,
+        "checks": [FINDING],
+        "requirements": ["forget.loss>=2"],
+        "verdicts": [VERDICT],
+        "earlier_requests": [RETEST],
+    }
     return write_run(tmp_path, "two", forget="second.jsonl", after=read_chain(first.output), extra=extra).output
 
 

@@ -1,15 +1,14 @@
-"""Checks of rows without a model: overlap of sets, near-duplicates, lengths, and the number of steps."""
+"""Checks of rows without a model: overlap of sets, lengths, and the number of steps."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ngdiff.checking.findings import Finding
+from ngdiff.checking.near import PAIRS, NearDuplicates, place_of
 from ngdiff.data import Row, Template, check_overlap
 from ngdiff.data.encode import encode_parts
-from ngdiff.data.near import near_duplicates
 from ngdiff.errors import InputError
 
-_PAIRS = (("forget", "retain"), ("forget", "holdout"), ("retain", "holdout"))
 # Fewer steps are too few: the learning rate is probed in the first step and every tenth.
 _FEW_STEPS = 20
 
@@ -24,12 +23,10 @@ def check_sets(
         tokenizer, template: To encode the rows as for the model.
         threshold: As in `near_duplicates`.
     """
-    found = []
-    for first, second in _PAIRS:
-        if first in sets and second in sets:
-            found.append(_same(sets, first, second, tokenizer, template))
-            found.append(_near(sets, first, second, threshold))
-    return found + [_twice(name, rows, threshold) for name, rows in sets.items()]
+    pairs = [(first, second) for first, second in PAIRS if first in sets and second in sets]
+    same = [_same(sets, first, second, tokenizer, template) for first, second in pairs]
+    near = NearDuplicates(sets, threshold=threshold)
+    return [*same, *near.between(), *near.within()]
 
 
 def check_lengths(
@@ -47,11 +44,11 @@ def check_lengths(
         cut = [row for row, own in zip(rows, parts, strict=True) if any(item.n_cut for item in own)]
         what = f"length of {name} rows"
         if cut:
-            lost = f"the ends of {len(cut)} of {len(rows)} rows are cut off, first {_place(cut[0])}"
+            lost = f"the ends of {len(cut)} of {len(rows)} rows are cut off, first {place_of(cut[0])}"
             found.append(Finding(what, "doubtful", lost, "Raise --max-length, or shorten those rows."))
         elif long:
             limits = [max_length if row.chunk is None else min(row.chunk.tokens, max_length) for row in long]
-            taken = f"{len(long)} of {len(rows)} rows are longer than {max(limits)} tokens, first {_place(long[0])}"
+            taken = f"{len(long)} of {len(rows)} rows are longer than {max(limits)} tokens, first {place_of(long[0])}"
             count = sum(len(own) for own in parts)
             found.append(Finding(what, "fine", f"{taken}; they are split: {count} rows for the model"))
         else:
@@ -95,36 +92,3 @@ def _same(sets: Mapping[str, Sequence[Row]], first: str, second: str, tokenizer:
         shared = str(error).partition(";")[0]
         return Finding(what, "spoils", shared, f"Remove them from one; --drop-overlap removes them from {second}.")
     return Finding(what, "fine", "none")
-
-
-def _near(sets: Mapping[str, Sequence[Row]], first: str, second: str, threshold: float) -> Finding:
-    what = f"near-duplicates in {first} and {second}"
-    one, other = sets[first], sets[second]
-    pairs = near_duplicates(one, other, threshold=threshold)
-    if not pairs:
-        return Finding(what, "fine", f"none (similarity of {threshold:g} or more)")
-    same = [pair for pair in pairs if pair.alike == 1]
-    rows = len({pair.second for pair in pairs})
-    top = max(pairs, key=lambda pair: pair.alike)
-    found = (
-        f"{rows} of {len(other)} {second} rows, {len({pair.second for pair in same})} of them with the same words; "
-        f"most similar ({top.alike:.2f}): {_place(one[top.first])} and {_place(other[top.second])}"
-    )
-    advice = "Both sides would train on the same answers: remove them from one set."
-    if second == "holdout":
-        advice = "A holdout must not contain rows that the model saw: remove them from the holdout."
-    return Finding(what, "spoils" if same else "doubtful", found, advice)
-
-
-def _twice(name: str, rows: Sequence[Row], threshold: float) -> Finding:
-    what = f"near-duplicates within {name}"
-    pairs = near_duplicates(rows, threshold=threshold)
-    if not pairs:
-        return Finding(what, "fine", "none")
-    many = len({pair.second for pair in pairs})
-    found = f"{many} of {len(rows)} rows, first {_place(rows[pairs[0].first])} and {_place(rows[pairs[0].second])}"
-    return Finding(what, "doubtful", found, "They count twice in losses and intervals: keep one of each.")
-
-
-def _place(row: Row) -> str:
-    return row.origin or "an unnamed row"

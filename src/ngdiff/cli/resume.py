@@ -26,7 +26,7 @@ _LENGTH = ("num_train_epochs", "max_steps", "stop_loss", "max_retain_loss", "max
 _MAY_CHANGE = (
     *("output", "model", "forget", "retain", "holdout", "drop_overlap", "train", "tokenizer", "trust_remote_code"),
     *("benchmark", "base_model", "before", "dataset", "idk_file"),
-    *("attacks", "minutes", "retrained", "never_trained", "paraphrased"),
+    *("check", "attacks", "minutes", "retrained", "never_trained", "paraphrased"),
     *(*_LENGTH, "disable_tqdm", "report_to", "run_name", "project"),
     *("logging_strategy", "logging_steps", "logging_first_step", "logging_nan_inf_filter", "log_level"),
     *("save_strategy", "save_steps", "save_total_limit", "keep_checkpoints"),

@@ -16,6 +16,7 @@ from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first, process_count
 from ngdiff.cli.require import RequireOptions
 from ngdiff.cli.retain_auto import AUTO, FILE, SOURCE, as_extra, kept_rows, made_rows, question_rows, write_made
+from ngdiff.cli.start_checks import StartCheckOptions, check_at_start
 from ngdiff.cli.task import TaskOptions
 from ngdiff.cli.text_model import TextModelOptions
 from ngdiff.cli.trainer_arguments import TrainerArguments
@@ -53,6 +54,7 @@ class TextUnlearnOptions(
     AfterOptions,
     BaseModelOptions,
     SetOptions,
+    StartCheckOptions,
     TrainingOutputOptions,
     RequireOptions,
     LoraOptions,
@@ -74,6 +76,7 @@ class TextUnlearning(TrainerArguments):
             "earlier requests": AfterOptions,
             "base model": BaseModelOptions,
             "data": SetOptions,
+            "checks": StartCheckOptions,
             "output": TrainingOutputOptions,
             "requirements": RequireOptions,
             "adapter": LoraOptions,
@@ -157,6 +160,7 @@ class TextUnlearning(TrainerArguments):
         self.model_files = described_model(options.model) | options.chat_file() if is_first() else {}
         if options.base_model is not None and is_first():
             self.model_files["base_model"] = described_model(options.base_model)
+        self.extra |= check_at_start(options, self._sets)
 
     def _with_made_rows(self, sets: dict[str, list[Row]]) -> dict[str, list[Row]]:
         """The sets with a retain set that the model makes, or made before the run was stopped."""

@@ -7,6 +7,7 @@ unless most of their words are the same.
 """
 
 import functools
+import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -33,6 +34,13 @@ class Near(NamedTuple):
     alike: float
 
 
+class Fingerprint(NamedTuple):
+    """What a row is compared by: its shingles, and their MinHash."""
+
+    pieces: frozenset[str]
+    hashes: "MinHash"
+
+
 def near_duplicates(
     first: Sequence[Row], second: Sequence[Row] | None = None, *, threshold: float = NEAR
 ) -> list[Near]:
@@ -42,27 +50,42 @@ def near_duplicates(
     >>> near_duplicates(rows)
     [Near(first=0, second=1, alike=1.0)]
     """
-    one = [shingles(row) for row in first]
-    other = one if second is None else [shingles(row) for row in second]
-    from datasketch import MinHashLSH  # brings scipy
+    others = None if second is None else fingerprints(second)
+    return list(near_pairs(fingerprints(first), others, threshold=threshold))
 
-    hashes = _hashed([*one] if second is None else [*one, *other])
+
+def fingerprints(rows: Sequence[Row]) -> list[Fingerprint]:
+    """The fingerprint of each row, for sets that are compared with several others."""
+    from datasketch import MinHash  # brings scipy
+
+    pieces = [shingles(row) for row in rows]
+    encoded = ([piece.encode() for piece in sorted(own)] for own in pieces)
+    hashes: list[MinHash] = MinHash.bulk(encoded, num_perm=_PERMUTATIONS, hashfunc=_hash)
+    return [Fingerprint(*both) for both in zip(pieces, hashes, strict=True)]
+
+
+def near_pairs(
+    first: Sequence[Fingerprint], second: Sequence[Fingerprint] | None = None, *, threshold: float = NEAR
+) -> Iterator[Near]:
+    """The pairs of `near_duplicates`, one by one: where rows are alike by their form, there may be millions."""
+    from datasketch import MinHashLSH
+
     index = MinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS)
-    for number, own in enumerate(hashes[: len(one)]):
-        index.insert(number, own)
-    found = []
-    for number, own in enumerate(other):
-        for candidate in sorted(index.query(hashes[number if second is None else len(one) + number])):
-            alike = _jaccard(one[candidate], own)
-            if alike >= threshold and (second is not None or candidate < number):
-                found.append(Near(candidate, number, alike))
-    return found
+    for number, own in enumerate(first):
+        index.insert(number, own.hashes)
+    for number, own in enumerate(first if second is None else second):
+        for candidate in sorted(index.query(own.hashes)):
+            if second is None and candidate >= number:
+                break
+            alike = _jaccard(first[candidate].pieces, own.pieces)
+            if alike >= threshold:
+                yield Near(candidate, number, alike)
 
 
 def shingles(row: Row) -> frozenset[str]:
     """The shingles of prompt and answer: NFKC, case-folded, without punctuation and invisible characters."""
     turns = [turn["content"] or "" for turn in row.messages] if row.messages is not None else [row.prompt]
-    return frozenset(piece for text in (*turns, row.answer) for piece in _pieces(text))
+    return frozenset(sys.intern(piece) for text in (*turns, row.answer) for piece in _pieces(text))
 
 
 def _pieces(text: str) -> Iterator[str]:
@@ -73,14 +96,12 @@ def _pieces(text: str) -> Iterator[str]:
         yield from (padded[at : at + _PIECE] for at in range(max(len(padded) - _PIECE + 1, 1)))
 
 
-def _hashed(rows: Sequence[frozenset[str]]) -> "list[MinHash]":
-    from datasketch import MinHash
+@functools.lru_cache(maxsize=1 << 18)
+def _hash(piece: bytes) -> int:
+    """Rows share most of their pieces: each is hashed once."""
     from datasketch.hashfunc import sha1_hash32
 
-    pieces = ([piece.encode() for piece in sorted(own)] for own in rows)
-    # Rows share most of their pieces: each is hashed once.
-    found: list[MinHash] = MinHash.bulk(pieces, num_perm=_PERMUTATIONS, hashfunc=functools.cache(sha1_hash32))
-    return found
+    return int(sha1_hash32(piece))
 
 
 def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:

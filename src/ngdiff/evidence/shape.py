@@ -105,6 +105,7 @@ _REQUEST = _object(
         "require": _list_of(_TEXT),
     }
 )
+_FINDING = _object({"what": _TEXT, "severity": _TEXT, "found": _TEXT, "advice": _TEXT})
 _EXTRA = _object(
     {},
     {
@@ -115,6 +116,7 @@ _EXTRA = _object(
         "max_length": _or_null(_WHOLE),
         "losses_before": _LOSSES,
         "losses_after": _LOSSES,
+        "checks": _list_of(_FINDING),
         "requirements": _list_of(_TEXT),
         "verdicts": _list_of(_VERDICT),
         "earlier_requests": _list_of(_RETEST),

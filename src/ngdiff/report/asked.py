@@ -45,10 +45,12 @@ class ModelFiles:
 class Asked:
     """The request, from the run's manifest and options.
 
-    `facts`: of the run, by name. `method`: sentences. `formulas`: of its parts. `options`: all of them, as text.
+    `checked`: what was found in the rows before the first step. `facts`: of the run, by name. `method`: sentences.
+    `formulas`: of its parts. `options`: all of them, as text.
     """
 
     rows: list[Rows]
+    checked: list[str]
     models: list[ModelFiles]
     template: str
     method: list[str]
@@ -75,6 +77,7 @@ def asked(run: Run) -> Asked:
             )
             for role, own in manifest["data"].items()
         ],
+        checked=[f"{one['what']}: {one['found']}" for one in extra.get("checks", ())],
         models=_models(run),
         template=_template(manifest),
         method=method_in_words(options, extra),
