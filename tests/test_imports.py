@@ -71,7 +71,7 @@ OTHERS: dict[str, set[str]] = {
     "checking": set(),
     "checksums": set(),
     "errors": set(),
-    "evidence": {"yaml"},
+    "evidence": {"cryptography", "yaml"},
     "exit_codes": set(),
     "files": set(),
     "hub_errors": {"huggingface_hub"},

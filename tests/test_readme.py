@@ -66,7 +66,9 @@ def test_options_in_the_text_exist():
     from ngdiff.cli.audit import PARSER as AUDIT
     from ngdiff.cli.compare import PARSER as COMPARE
     from ngdiff.cli.score import PARSER as SCORE
+    from ngdiff.cli.sign import PARSER as SIGN
     from ngdiff.cli.tasks import TASKS
+    from ngdiff.cli.verify import PARSER as VERIFY
 
     parsers = (
         TASKS["text"].unlearn.parser,
@@ -76,6 +78,8 @@ def test_options_in_the_text_exist():
         SCORE,
         COMPARE,
         ASK,
+        SIGN,
+        VERIFY,
     )
     known = {f"--{name.replace('_', '-')}" for parser in parsers for name in parser._actions}
     known |= {"--config", "--nproc-per-node"}  # read before the others; torchrun's

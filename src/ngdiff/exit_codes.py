@@ -12,6 +12,7 @@
 | 7 | `check` found what would spoil a run |
 | 8 | commands of a `sweep` failed; all others are done |
 | 9 | `verify --replay`: the run, repeated, wrote another model |
+| 10 | `verify --public-key`: the manifest is not signed by that key |
 | 75 | a signal stopped it and a checkpoint is written: give the same command with `--resume` (`EX_TEMPFAIL`) |
 | 130 | Ctrl-C or another signal stopped it where there is nothing to resume; or Ctrl-C came twice |
 """
@@ -26,5 +27,6 @@ REQUEST_CAME_BACK = 6
 CHECK_FAILED = 7
 SWEEP_INCOMPLETE = 8
 REPLAY_DIFFERS = 9
+NOT_SIGNED = 10
 STOPPED_RESUMABLE = 75
 INTERRUPTED = 130

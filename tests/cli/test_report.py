@@ -76,6 +76,15 @@ def test_the_page_says_what_was_checked_before_the_first_step(tmp_path: Path, su
     assert "near-duplicates in forget and retain: 3 of 9" in page
 
 
+def test_the_page_shows_a_signature(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    (run / "manifest.json.sig").write_bytes(bytes(range(64)))
+    make_evaluation(tmp_path / "scores", run)
+    page = page_of(tmp_path / "p.html", run)
+    assert f"The record is signed (Ed25519): {bytes(range(64)).hex()}" in page
+    assert "not verified by this page" in page
+
+
 def test_sections_without_data_are_not_there(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", outputs=["model.safetensors"])
     (run / "training_log.json").unlink()

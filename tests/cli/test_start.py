@@ -38,6 +38,7 @@ EARLY: list[tuple[list[str], int]] = [
     (["report", "./no-such", "--output", "page.html"], BAD_INPUT),
     (["push", "./no-such", "owner/name"], BAD_INPUT),
     (["verify", "./no-such"], BAD_INPUT),
+    (["sign", "./no-such", "--key", "./no-such.pem"], BAD_INPUT),
     (["ledger", "./no-such"], BAD_INPUT),
     (["sweep", "no-such.yaml", "--output", "out"], BAD_INPUT),
 ]  # fmt: skip

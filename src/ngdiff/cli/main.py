@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "clean": ("clean", "remove checkpoints of runs that are done"),
     "ledger": ("ledger", "list the requests to forget that led to an output"),
     "verify": ("verify", "hash again all that a run read and wrote"),
+    "sign": ("sign", "sign the manifest of a run with your own key"),
     "merge": ("merge", "merge an adapter into its base model: a whole model for other programs"),
     "ask": ("ask", "ask a model; with --versus, two side by side"),
     "push": ("push", "upload a model and its card to the Hugging Face hub"),

@@ -10,22 +10,29 @@ from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.errors import InputError, VerdictError
 from ngdiff.evidence.inputs import files_read
 from ngdiff.evidence.replayed import SAME_BITS
+from ngdiff.evidence.signature import check_signature, read_public_key
 from ngdiff.evidence.table import columns
 from ngdiff.evidence.verify import Check, verify
-from ngdiff.exit_codes import NOT_AS_WRITTEN, REPLAY_DIFFERS
+from ngdiff.exit_codes import NOT_AS_WRITTEN, NOT_SIGNED, REPLAY_DIFFERS
 from ngdiff.files import MANIFEST, write_json
 from ngdiff.paths import user_path
 
 
 @dataclass
 class VerifyOptions:
-    """A repetition of the run, and a file for the table."""
+    """A repetition of the run, a signature, and a file for the table."""
 
     replay: str | None = option(
         None,
         help="repeat the run of unlearn or finetune into this new folder, and compare the model bit for bit; exit code "
         "9 where it differs",
         value="DIR",
+    )
+    public_key: str | None = option(
+        None,
+        help="Ed25519 key (PEM or OpenSSH) by which the manifest must be signed, see ngdiff sign; exit code 10 "
+        "where it is not",
+        value="FILE",
     )
     json: str | None = option(None, help="file for the table as JSON", value="FILE")
     overwrite: bool = option(False, help="replace that file")
@@ -46,7 +53,8 @@ def run(words: list[str]) -> None:
 
     Raises:
         InputError: no run is there, or one that has not ended.
-        VerdictError: a file is not as it was, or the repeated run wrote another model.
+        VerdictError: a file is not as it was, the signature is wrong or missing, or the repeated run wrote another
+            model.
     """
     values = PARSER.parse(words)
     if values is None:
@@ -64,17 +72,19 @@ def run(words: list[str]) -> None:
         from ngdiff.cli.replay import check_replay  # brings the parsers of the commands
 
         check_replay(folder, into)
-    checks = verify(folder)
-    _write_json(checks, options)
-    sys.stdout.write(_table(checks))
-    faults = _faults(checks)
-    if faults:
+    key = None if options.public_key is None else read_public_key(user_path(options.public_key, "--public-key"))
+    checks, signed = verify(folder), check_signature(folder, key)
+    _write_json([*signed, *checks], options)
+    sys.stdout.write(_table([*signed, *checks]))
+    if faults := _faults(checks):
         raise VerdictError(
             f"{len(faults)} of what {folder} is made of is not as it was, first: {faults[0]}", NOT_AS_WRITTEN
         )
+    if faults := _faults(signed):
+        raise VerdictError(f"{folder}: {faults[0]}", NOT_SIGNED)
     sys.stdout.write(f"{sum(check.files for check in checks)} files are as they were written and read.\n")
     if into is not None:
-        _replay(folder, into, checks, options)
+        _replay(folder, into, [*signed, *checks], options)
 
 
 def _replay(folder: Path, into: Path, checks: Sequence[Check], options: VerifyOptions) -> None:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from ngdiff.evidence.signature import SIGNATURE
 from ngdiff.evidence.verify import verify
 from ngdiff.report.audit_results import Audit
 from ngdiff.report.folders import Evaluation, Run, are_of_one_model, weights
@@ -35,6 +36,9 @@ def checks(run: Run, evaluation: Evaluation, audit: Audit | None = None) -> list
         holds = False if one.faults else None if one.note else True
         what = f"Unchanged since the run: {one.what}."
         found.append(Check(what, holds, "; ".join(one.faults) or one.note, grave=not one.was_read))
+    if (signature := run.folder / SIGNATURE).is_file():
+        what = f"The record is signed (Ed25519): {signature.read_bytes()[:64].hex()}."
+        found.append(Check(what, None, f"not verified by this page: ngdiff verify {run.folder} --public-key KEY"))
     same = are_of_one_model(run, evaluation)
     found.append(Check("The weights evaluated are those that the run wrote.", same))
     for role in ("forget", "retain"):
