@@ -1,11 +1,13 @@
-"""CPU seconds until a command has answered: help, tables, errors of options and files, beside `import torch` alone.
+"""CPU seconds until a command has answered: help, tables, errors of options and files, dry runs, beside `import torch`.
 
     python benchmarks/start.py [--runs 3] [--imports]
 
-Each is a process of its own; the median of several. Everything but the first two lines comes before torch is imported.
+Each is a process of its own; the median of several. Everything but the first two lines and the dry runs comes before
+torch is imported. A dry run is of 40 rows to forget and 160 to retain, of a small model and of 7 billion weights.
 """
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -14,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 RUN = ["unlearn", "--model", "m", "--forget", "rows.jsonl", "--retain", "rows.jsonl", "--output", "out"]
+DRY_RUN = ["unlearn", "--forget", "forget.jsonl", "--retain", "retain.jsonl", "--output", "out", "--dry-run"]
 COMMANDS = ("unlearn", "evaluate", "finetune", "audit", "check", "score", "compare", "report", "sweep")
 CASES: dict[str, list[str]] = {
     "import torch": ["-c", "import torch"],
@@ -25,6 +28,7 @@ CASES: dict[str, list[str]] = {
     "a method that there is not": ["-m", "ngdiff", *RUN, "--method", "no-such"],
     "a missing file": ["-m", "ngdiff", *RUN, "--holdout", "./no-such.jsonl"],
     "a missing model": ["-m", "ngdiff", *RUN, "--model", "./no-such"],
+    **{f"dry run of {shape}": ["-m", "ngdiff", *DRY_RUN, "--model", shape] for shape in ("llama-micro", "llama-2-7b")},
 }
 
 
@@ -36,6 +40,12 @@ def cpu_seconds(words: list[str], folder: Path) -> float:
     )
     _, _, usage = os.wait4(process.pid, 0)
     return usage.ru_utime + usage.ru_stime
+
+
+def row(number: int) -> str:
+    """A line of JSON with a question and an answer of some 50 words."""
+    answer = " ".join(f"In year {number + year} the town of number {number} had {year} wells." for year in range(5))
+    return json.dumps({"question": f"What is known of town {number}?", "answer": answer}) + "\n"
 
 
 def longest_imports(words: list[str], folder: Path, count: int = 12) -> list[str]:
@@ -53,6 +63,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "rows.jsonl").write_text('{"question": "Who?", "answer": "Orla."}\n')
+        for name, numbers in {"forget": range(40), "retain": range(40, 200)}.items():
+            (folder / f"{name}.jsonl").write_text("".join(row(number) for number in numbers))
         for words in CASES.values():  # files of compiled code, and the disk's cache
             cpu_seconds(words, folder)
         found = {

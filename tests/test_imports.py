@@ -110,7 +110,7 @@ OTHERS: dict[str, set[str]] = {
         "prodigyopt",
         "schedulefree",
     },
-    "estimate": {"torch", "transformers", "peft"},
+    "estimate": {"torch", "transformers", "peft", "tqdm"},
     "audit": {"torch", "tqdm", "transformers"},
 }
 

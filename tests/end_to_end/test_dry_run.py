@@ -39,6 +39,14 @@ def test_a_shape_with_a_tokenizer_and_without(material, tmp_path):
     assert "a shape without a tokenizer" not in given.out
 
 
+def test_a_folder_with_a_config_alone_gets_a_tokenizer(bare, material, tmp_path):
+    for file in bare.glob("tokenizer*"):
+        file.unlink()
+    assert "has no tokenizer" in succeeded(run(*material.words(tmp_path / "out", "--dry-run", model=bare))).out
+    refused = run(*material.words(tmp_path / "out", model=bare))
+    assert "no tokenizer in this folder" in refused.error
+
+
 @pytest.mark.parametrize("method", ["idk", "altpo", pytest.param("dpo", marks=pytest.mark.slow)])
 def test_objectives_that_teach_another_answer(method, material, tmp_path):
     done = succeeded(run(*material.words(tmp_path / "out", "--dry-run", method=method)))

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from ngdiff.estimate.rehearsal import PROBE
+from ngdiff.estimate.rehearsal import PROBE, RehearsalTrainer
 from ngdiff.objectives import FORGET_OBJECTIVES
 from ngdiff.weighting import WEIGHTINGS
 
@@ -126,6 +126,25 @@ def test_every_weighting_can_be_rehearsed(weighting, rehearse, plain):
     assert rehearse(weighting=weighting, **FIXED).peaks[FORGET].total == pytest.approx(
         plain.peaks[FORGET].total, rel=0, abs=4 if WEIGHTINGS[weighting].entries else 0
     )
+
+
+def test_no_pass_over_all_rows(rehearse, monkeypatch):
+    def losses(trainer):
+        raise AssertionError("losses before the run were taken")
+
+    monkeypatch.setattr(RehearsalTrainer, "losses", losses)
+    assert rehearse(seed=7).operations[FORGET] > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "moments"),
+    [({"gradient_accumulation_steps": 2}, 11), ({"gradient_buffers": 1, **FIXED}, 7)],
+)
+def test_a_bar_shows_how_far_it_is(given, moments, rehearse, capsys):
+    rehearse(show_progress=True, **given)
+    last = capsys.readouterr().err.split("\r")[-1]
+    assert "forget pass" in last or "probe" in last
+    assert f"{moments}/{moments}" in last
 
 
 def test_nothing_is_written_or_said(rehearse, never, capsys, caplog):

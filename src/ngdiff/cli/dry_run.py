@@ -1,6 +1,8 @@
 """`ngdiff unlearn --dry-run`: estimate memory and time of a run without running it."""
 
+import logging
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +16,18 @@ from ngdiff.cli.processes import is_first, process_count, say
 from ngdiff.data import Row
 from ngdiff.errors import InputError
 from ngdiff.files import check_output
-from ngdiff.modeling import is_shape
+from ngdiff.modeling.folders import has_tokenizer
+from ngdiff.modeling.shapes import is_shape
 from ngdiff.paths import user_path
+
+logger = logging.getLogger(__name__)
 
 # Of one of several processes, and of how they are to share the model.
 _OF_SEVERAL = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _PREFIXES = ("ACCELERATE_", "FSDP_", "TORCHELASTIC_")
+
+# The most tokens of a tokenizer that is trained on the rows.
+_TOKENS = 4096
 
 
 @dataclass
@@ -31,7 +39,8 @@ class DryRunOptions:
     )
     tokenizer: str | None = option(
         None,
-        help="with --dry-run and a shape as --model: folder or hub name of a tokenizer (one is trained on the rows)",
+        help="with --dry-run and a --model without one, such as a shape: folder or hub name of a tokenizer (one is "
+        "trained on the rows)",
         value="DIR_OR_NAME",
     )
 
@@ -71,6 +80,7 @@ def dry_run(parser: CommandParser, options: Any, values: Mapping[str, Any], sets
         tokenizer = _tokenizer(options, sets)
         template = options.template_for(config.template, tokenizer, [row for rows in sets.values() for row in rows])
         kept = without_overlap(dict(sets), tokenizer, template, drop=options.drop_overlap)
+        logger.info("Rehearsing %s without weights ...", options.model)
         found = estimate(
             options.model,
             config,
@@ -85,21 +95,35 @@ def dry_run(parser: CommandParser, options: Any, values: Mapping[str, Any], sets
             processes=processes,
             sharded=sharded,
             trust_remote_code=options.trust_remote_code,
+            show_progress=sys.stderr.isatty(),
         )
     say(describe(found))
 
 
 def _tokenizer(options: Any, sets: Mapping[str, list[Row]]) -> Any:
-    if not is_shape(options.model) or options.tokenizer is not None:
-        return options.tokenizer_of(options.tokenizer or options.model)
-    say(
-        f"{options.model} is a shape without a tokenizer: one of at most 4096 tokens is trained on the rows, which are "
-        "longer with it than with a larger one; --tokenizer names another.\n"
-    )
+    if options.tokenizer is not None:
+        return options.tokenizer_of(options.tokenizer)
+    if not is_shape(options.model) and not _is_config_alone(options.model):
+        return options.tokenizer_of(options.model)
     from ngdiff.modeling import train_tokenizer
+    from ngdiff.modeling.build import read_config
 
+    kind, size = "is a shape without a tokenizer", _TOKENS
+    if not is_shape(options.model):
+        config = read_config(user_path(options.model)).get_text_config()
+        kind, size = "has no tokenizer", min(_TOKENS, config.vocab_size)
+    say(
+        f"{options.model} {kind}: one of at most {size} tokens is trained on the rows, which are longer with it than "
+        "with a larger one; --tokenizer names another.\n"
+    )
     texts = (text for rows in sets.values() for row in rows for text in (row.prompt, row.answer))
-    return options.with_chat(train_tokenizer(texts))
+    return options.with_chat(train_tokenizer(texts, vocab_size=size))
+
+
+def _is_config_alone(model: str) -> bool:
+    """Whether a model is a folder with a `config.json` and neither weights nor a tokenizer."""
+    folder = user_path(model)
+    return (folder / "config.json").is_file() and not any(folder.glob("*.safetensors")) and not has_tokenizer(folder)
 
 
 @contextmanager

@@ -4,7 +4,9 @@ Shapes: a gradient is a list of tensors, one per parameter, `None` where the par
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import zip_longest
 
 import torch
@@ -18,6 +20,20 @@ Gradient = Sequence[Tensor | None]
 # the host; on a CPU 1 MiB, which stays in the cache from one product to the next.
 _CHUNK = 1 << 24
 _CHUNK_ON_CPU = 1 << 18
+_asked_chunk: ContextVar[int | None] = ContextVar("asked_chunk", default=None)
+
+
+@contextmanager
+def chunks_of(elements: int) -> Iterator[None]:
+    """Within, `gramian` goes over gradients in chunks of this many elements.
+
+    For tensors without values, whose products take a time for each call and none for their size.
+    """
+    token = _asked_chunk.set(elements)
+    try:
+        yield
+    finally:
+        _asked_chunk.reset(token)
 
 
 def gramian(
@@ -134,7 +150,7 @@ def _chunks(gradient: Tensor | None, place: torch.device) -> Sequence[Tensor]:
     """The gradient, flat, in chunks of a size that suits the device."""
     if gradient is None:
         return ()
-    size = _CHUNK_ON_CPU if place.type == "cpu" else _CHUNK
+    size = _asked_chunk.get() or (_CHUNK_ON_CPU if place.type == "cpu" else _CHUNK)
     flat = gradient.detach().reshape(-1)
     return flat.split(size) if flat.numel() > size else (flat,)
 

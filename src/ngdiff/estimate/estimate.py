@@ -82,6 +82,7 @@ def estimate(
     processes: int = 1,
     sharded: bool = False,
     trust_remote_code: bool = False,
+    show_progress: bool = False,
 ) -> Estimate:
     """Peak memory and time of `UnlearnTrainer` with these options and rows.
 
@@ -103,6 +104,7 @@ def estimate(
         processes: How many will run, each with the batch of `config`.
         sharded: With weights sharded over them (FSDP2).
         trust_remote_code: Run Python code that comes with the model.
+        show_progress: Show a bar of the passes on standard error.
 
     Raises:
         InputError: model, rows or options that the run would refuse.
@@ -132,6 +134,7 @@ def estimate(
             task=task,
             mode=mode,
             live=LiveBytes(),
+            show_progress=show_progress,
         )
         load = workload(trainer, config, processes=processes)
         found = trainer.rehearse(load.pairs)

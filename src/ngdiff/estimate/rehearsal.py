@@ -11,11 +11,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from tqdm import tqdm
 from transformers import PrinterCallback
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from ngdiff.core import AutoLR, Probe
 from ngdiff.core.answers import Answers, Reference
+from ngdiff.core.inner_products import chunks_of
 from ngdiff.core.line import learning_rate
 from ngdiff.estimate.fake_run import FakeRun
 from ngdiff.estimate.live import LiveBytes, Peak
@@ -28,6 +30,10 @@ from ngdiff.training.pairing import Pair
 
 # After the second step and the second micro-batch, memory does not grow any more.
 _STEPS, _MICRO_BATCHES = 2, 2
+
+# Elements of a chunk of a gradient in inner products: 16 MiB in fp32. The run's own on a CPU, 1 MiB, would be 130 000
+# calls a step for 7 billion weights.
+_CHUNK = 1 << 22
 
 PROBE: Moment = "probe of the learning rate"
 
@@ -54,19 +60,27 @@ class RehearsalTrainer(UnlearnTrainer):
         model, args, forget_dataset, retain_dataset, options: As for `UnlearnTrainer`.
         mode: The mode for fake tensors.
         live: Counts the memory.
+        show_progress: Show a bar of the moments on standard error.
     """
 
     def __init__(
-        self, model: Any, args: UnlearnConfig, *rows: Any, mode: FakeRun, live: LiveBytes, **options: Any
+        self,
+        model: Any,
+        args: UnlearnConfig,
+        *rows: Any,
+        mode: FakeRun,
+        live: LiveBytes,
+        show_progress: bool = False,
+        **options: Any,
     ) -> None:
         super().__init__(model, args, *rows, **options)
         self._mode, self._live = mode, live
+        self._bar = tqdm(total=_moments(args), unit="moment", disable=not show_progress)
         self._operations = Operations()
         self._counted: dict[str, list[float]] = {}
         self.observe = self._watch
         self.prober.autolr = _SingleLossProbe(self.prober.autolr.settings, mode)
         self.compared = _fake(self.compared, cast(nn.Module, self.model))
-        self.run_state.initial_losses = dict.fromkeys(("forget", "retain", "holdout"), 1.0)
         self.pop_callback(PrinterCallback)
 
     def rehearse(self, pairs: Sequence[Pair]) -> Findings:
@@ -83,7 +97,7 @@ class RehearsalTrainer(UnlearnTrainer):
         self._live.choices = self.task.choices(model)
         self._live.hold([*model.parameters(), *model.buffers()], "weights")
         self._mode.watchers += [self._live, self._operations]
-        with self._mode:
+        with self._bar, self._mode, chunks_of(_CHUNK):
             self.train()
             with self._live.within(moment="losses before and after"), torch.no_grad():
                 self.retain_loss(model, [self.task.collate([self.retain_dataset[pair[1]] for pair in pairs])])
@@ -93,7 +107,11 @@ class RehearsalTrainer(UnlearnTrainer):
         return Findings(self._live.peaks, operations, kept)
 
     def start_run(self) -> None:
-        """Also watch the optimizer's step: its hooks are not called where a probe measures one."""
+        """Also watch the optimizer's step: its hooks are not called where a probe measures one.
+
+        Losses before the run are taken as known: they would be a pass over every row.
+        """
+        self.run_state.initial_losses = dict.fromkeys(self.loss_rows, 1.0)
         super().start_run()
         optimizer: Any = self.bare_optimizer
         step = optimizer.step
@@ -112,6 +130,8 @@ class RehearsalTrainer(UnlearnTrainer):
     @contextlib.contextmanager
     def _watch(self, moment: Moment) -> Iterator[None]:
         """Observe a moment of the trainer: the memory and operations in it."""
+        if moment in _SHOWN:
+            self._bar.set_description(moment)
         before = self._operations.total
         # The compared forward passes shall not differ.
         self._mode.number = 0.0 if moment == "check of the forward pass" else self._mode.number
@@ -119,6 +139,8 @@ class RehearsalTrainer(UnlearnTrainer):
             yield
         self._mode.number = 1.0 if moment == "check of the forward pass" else self._mode.number
         self._counted.setdefault(moment, []).append(self._operations.total - before)
+        if moment in _SHOWN:
+            self._bar.update()
 
 
 # Purpose of the memory that is allocated in a moment.
@@ -133,6 +155,13 @@ _KINDS: dict[Moment, str] = {
     "loss": "activations",
 }
 _WITHIN_OTHERS = ("references", "loss")  # they have no peak of their own
+_SHOWN = ("check of the forward pass", "retain pass", "forget pass", PROBE)  # what takes long
+
+
+def _moments(args: UnlearnConfig) -> int:
+    """How many of `_SHOWN` there are."""
+    passes = 3 if args.gradient_buffers == 1 else 2
+    return 1 + _STEPS * (args.gradient_accumulation_steps * passes + bool(args.autolr))
 
 
 class _SamePairs:
