@@ -97,7 +97,7 @@ def test_parameters_without_a_gradient_stay():
 def test_the_copy_of_the_optimizer_state_is_gone_before_the_direction_takes_memory(monkeypatch):
     problem = Problem(LINEAR["adamw"], warm=1)
     copies, alive = [], []
-    snapshot, displacement = line_module._snapshot, StepLine._displacement
+    snapshot, displacement = line_module.snapshot, StepLine._displacement
 
     def watched_snapshot(optimizer):
         state = snapshot(optimizer)
@@ -108,7 +108,7 @@ def test_the_copy_of_the_optimizer_state_is_gone_before_the_direction_takes_memo
         alive.extend(copy for copy in copies if copy() is not None)
         return displacement(self, rate)
 
-    monkeypatch.setattr(line_module, "_snapshot", watched_snapshot)
+    monkeypatch.setattr(line_module, "snapshot", watched_snapshot)
     monkeypatch.setattr(StepLine, "_displacement", watched_displacement)
     with StepLine(problem.optimizer) as line:
         assert line.step_norm > 0

@@ -77,6 +77,8 @@ CASES: dict[str, Case] = {
     "sago-sum, lora in two micro-batches": Case(
         {**SGD, "method": "npo+sago-sum", "lora": True, "gradient_accumulation_steps": 2, "max_steps": 3}, 5e-8, 5e-8
     ),
+    # The first steps explode and are undone, in all processes.
+    "rollback": Case({**SGD, "learning_rate": "1e3", "on_divergence": "rollback"}, 1e-5, 1e-5, relative=True),
     "pdu": Case({**PDU, "save_strategy": "steps", "save_steps": 4}, 5e-8, 5e-8),
 }
 

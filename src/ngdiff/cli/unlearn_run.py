@@ -33,6 +33,8 @@ def train(trainer: UnlearnTrainer, companion: Any, folder: RunFolder, checkpoint
     folder.extra["method"] = {"weighting": parts.weighting, "forget": parts.forget, "retain": parts.retain}
     folder.extra["formulas"] = _formulas(trainer)
     folder.extra["steps"] = trainer.state.global_step
+    if trainer.run_state.undone:
+        folder.extra["undone"] = without_nan(trainer.run_state.undone)
     folder.extra |= losses_as_extra(outcome)
     folder.extra["max_retain_loss"] = outcome.bound if math.isfinite(outcome.bound) else None
     if is_first():

@@ -22,7 +22,7 @@ from ngdiff.errors import InputError
 # even in bf16; a power of two, so that dividing by it is exact.
 MEASURING_RATE = 1024.0
 
-_State = dict[Tensor, dict[str, Any]]  # of an optimizer, by parameter
+State = dict[Tensor, dict[str, Any]]  # of an optimizer, by parameter
 
 # Largest relative difference between a step at twice the rate and twice the step, by dtype of the weights: their
 # rounding, with a wide margin.
@@ -128,7 +128,7 @@ class StepLine:
 
     def _measure(self) -> list[Tensor]:
         """`d`; everything else is left unchanged."""
-        state = _snapshot(self._optimizer)
+        state = snapshot(self._optimizer)
         direction = None
         try:
             try:
@@ -137,18 +137,18 @@ class StepLine:
                     direction = self._displacement(MEASURING_RATE)
                     self._check_linearity(state, direction)
             finally:
-                _restore_state(self._optimizer, state)
+                restore_state(self._optimizer, state)
                 self._restore_rates()
             del state  # before `d` takes as much memory again as the weights
             return self._displacement(MEASURING_RATE) if direction is None else direction
         finally:
             self._restore_weights()
 
-    def _check_linearity(self, state: _State, direction: list[Tensor]) -> None:
+    def _check_linearity(self, state: State, direction: list[Tensor]) -> None:
         """A step at twice the rate, from the same state: does it lead twice as far, and to the same state?"""
-        after_one = _snapshot(self._optimizer)
+        after_one = snapshot(self._optimizer)
         self._restore_weights()
-        _restore_state(self._optimizer, state)
+        restore_state(self._optimizer, state)
         self._step(2 * MEASURING_RATE)
         name = type(self._optimizer).__name__
         if not true_on_every_rank(_equal_state(after_one, self._optimizer.state), self._parameters):
@@ -202,12 +202,14 @@ def copied(value: Any) -> Any:
     return value.detach().clone() if isinstance(value, Tensor) else value
 
 
-def _snapshot(optimizer: Optimizer) -> _State:
+def snapshot(optimizer: Optimizer) -> State:
+    """A copy of an optimizer's state."""
     return {p: {k: copied(v) for k, v in state.items()} for p, state in optimizer.state.items()}
 
 
 @torch.no_grad()
-def _restore_state(optimizer: Optimizer, snapshot: _State) -> None:
+def restore_state(optimizer: Optimizer, snapshot: State) -> None:
+    """Put back the state of a `snapshot`, bit for bit, into the tensors that are there."""
     for parameter in list(optimizer.state):
         if parameter not in snapshot:  # before the first step there is no state at all
             del optimizer.state[parameter]
@@ -223,7 +225,7 @@ def _restore_state(optimizer: Optimizer, snapshot: _State) -> None:
                 state[key] = copied(value)
 
 
-def _equal_state(one: _State, other: _State) -> bool:
+def _equal_state(one: State, other: State) -> bool:
     return one.keys() == other.keys() and all(
         one[p].keys() == other[p].keys()
         and all(

@@ -152,6 +152,7 @@ _KINDS: dict[Moment, str] = {
     "forget pass": "activations",
     "combination of the gradients": "gradients",
     "probe of the learning rate": "probe",
+    "copy for a rollback": "copy for a rollback",
     "loss": "activations",
 }
 _WITHIN_OTHERS = ("references", "loss")  # they have no peak of their own

@@ -67,7 +67,10 @@ def _length(options: Mapping[str, Any], over: str) -> list[str]:
 
 
 def _taken(extra: Mapping[str, Any]) -> list[str]:
-    return [f"{extra['steps']} steps were taken."] if "steps" in extra else []
+    found = [f"{extra['steps']} steps were taken."] if "steps" in extra else []
+    if undone := extra.get("undone"):
+        found.append(f"{len(undone)} of them were undone, as the model diverged, and the learning rate was lowered.")
+    return found
 
 
 def _trained(options: Mapping[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ class _Run(Protocol):
     def start_step(self) -> None: ...
     def end_step(self) -> None: ...
     def choose_learning_rate(self) -> None: ...
+    def check_step(self) -> None: ...
 
 
 class RunCallback(TrainerCallback):
@@ -56,3 +57,9 @@ class RunCallback(TrainerCallback):
     ) -> None:
         """Gradients are combined and clipped."""
         self._run.choose_learning_rate()
+
+    def on_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """The weights have moved."""
+        self._run.check_step()

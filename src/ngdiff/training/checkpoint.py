@@ -47,6 +47,7 @@ class RunState:
         teacher: The same for the outputs of the base model.
         sampled: SHA-256 of the file of answers that the model made up before unlearning (`ngdiff.training.sampled`).
         arrival: State of a run that ends when its losses have reached their levels (`ngdiff.training.arrival`).
+        undone: Every step that was undone (`ngdiff.training.rollback`).
         level_losses: Losses of the holdout tokens from which levels are taken, in nats (`ngdiff.training.levels`).
     """
 
@@ -57,6 +58,7 @@ class RunState:
     references: str = ""
     teacher: str = ""
     sampled: str = ""
+    undone: list[dict[str, Any]] = field(default_factory=list)
     level_losses: list[float] = field(default_factory=list)
     arrival: dict[str, Any] = field(default_factory=dict)
 

@@ -81,19 +81,27 @@ def why_ruined(what: str, before: float, after: float, bound: float) -> str:
     return ""
 
 
+def retain_bound(trainer: Any) -> float:
+    """Retain loss above which the model of a run counts as ruined.
+
+    Args:
+        trainer: an `UnlearnTrainer` whose losses before unlearning are known.
+    """
+    return loss_bound(
+        trainer.args.max_retain_loss,
+        before=trainer.run_state.initial_losses["retain"],
+        guessing=math.log(trainer.task.choices(trainer.model)),
+        name="--max-retain-loss",
+    )
+
+
 def outcome_of(trainer: Any) -> Outcome:
     """How an unlearning run ended. All processes must call it, and agree.
 
     Args:
         trainer: an `UnlearnTrainer` after `train`.
     """
-    before, rows = trainer.run_state.initial_losses, trainer.loss_rows
-    bound = loss_bound(
-        trainer.args.max_retain_loss,
-        before=before["retain"],
-        guessing=math.log(trainer.task.choices(trainer.model)),
-        name="--max-retain-loss",
-    )
+    before, rows, bound = trainer.run_state.initial_losses, trainer.loss_rows, retain_bound(trainer)
     name = not_finite(trainer.model)
     flag = torch.tensor(float(bool(name)), device=trainer.args.device)
     if float(trainer.global_sum(flag)):

@@ -41,6 +41,7 @@ from ngdiff.training.precision import GRADIENT_NOISE, LOSS_NOISE, precision_of, 
 from ngdiff.training.prepare import make_step, prepare
 from ngdiff.training.probing import Prober, figures_of
 from ngdiff.training.progress import StepProgress
+from ngdiff.training.rollback import Rollback
 from ngdiff.training.sets import count_step, read_sets
 from ngdiff.training.sharding import check_accelerator
 from ngdiff.training.step import StepReport, TwoGradientStep
@@ -164,6 +165,7 @@ class UnlearnTrainer(ArrivingTrainer):
         self.observe: Observer = unobserved
         self.step_log = StepLog()
         self._step: TwoGradientStep | None = None  # between the start and the end of a run
+        self._rollback: Rollback | None = None  # the same, where it is asked for
         self._operations_each: int | None = None  # of a run, for each number that goes into the model
         if self.pop_callback(ProgressCallback) is not None:  # it prints every log line in full, one a step
             self.add_callback(StepProgress)
@@ -231,7 +233,7 @@ class UnlearnTrainer(ArrivingTrainer):
             ):
                 result = super().train(*args, **kwargs)
         finally:
-            self._step = None  # nor are its buffers kept for a next one
+            self._step = self._rollback = None  # nor are its buffers kept for a next one
         self.use_averaged_weights()
         return result
 
@@ -285,10 +287,22 @@ class UnlearnTrainer(ArrivingTrainer):
     def choose_learning_rate(self) -> None:
         """Probe and set the learning rate if this step asks for it. Gradients are final when this runs."""
         step = self.state.global_step + 1
+        if self._rollback is not None:
+            self._rollback.keep()
         if self.prober.is_due(step):
             with self.observe("probe of the learning rate"):
                 self._probe(self.bare_optimizer, step)
         self.step_log.add({"learning_rate": self.rate})  # Trainer's is its schedule's: the one before the probe
+
+    def check_step(self) -> None:
+        """After the optimizer's step: undo it if it diverged and `--on-divergence` asks for that."""
+        if self._rollback is None:
+            return
+        report = cast(StepReport, self.step_log.last)
+        undone = self._rollback.check(report.number, report.retain_loss)
+        if undone is not None:
+            self.run_state.undone.append(undone)
+            self.step_log.add({"undone": 1.0})
 
     def _probe(self, optimizer: Optimizer, step: int) -> None:
         model, report = self.model_wrapped, cast(StepReport, self.step_log.last)
@@ -315,6 +329,7 @@ class UnlearnTrainer(ArrivingTrainer):
         self.start_epoch()
         self._step = make_step(self)  # before any pass: sharded weights that a pass gathered would be taken for whole
         prepare(self)
+        self._rollback = Rollback(self) if self.args.on_divergence == "rollback" else None
 
     def end_run(self) -> None:
         """After the last step: say so where the run ended long before its ceiling."""

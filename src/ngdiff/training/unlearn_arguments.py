@@ -97,6 +97,14 @@ class UnlearnArguments(AutoLROptions, GradientOptions, TextOptions, TrainerField
         "OUTPUT/ruined): auto (half of the way from before to uniform guessing), none, or a number",
         "LOSS",
     )
+    on_divergence: str = option(
+        "stop",
+        "what follows a step that leaves numbers that are not finite, or raises the retain loss by what "
+        "--max-retain-loss allows the whole run: stop (the run ends, or its model is ruined) or rollback (it is undone "
+        "and the learning rate is a quarter, eight times at most; needs a copy of weights and optimizer state, and a "
+        "sixth more time)",
+        "WHAT",
+    )
     num_train_epochs: float = option(15.0, "passes over the forget set")
     max_grad_norm: float = option(0.0, "clip the combined gradient to this norm; 0: never")
     weight_decay: float = option(0.0, "decoupled weight decay")
@@ -137,6 +145,11 @@ class UnlearnArguments(AutoLROptions, GradientOptions, TextOptions, TrainerField
         schedule = str(getattr(self.lr_scheduler_type, "value", self.lr_scheduler_type))
         self.check_schedule_of_rate(schedule, self.warmup_steps)
         check_loss_bound(self.max_retain_loss, "--max-retain-loss")
+        check_choice("--on-divergence", self.on_divergence, ("stop", "rollback"))
+        if self.on_divergence == "rollback" and self.optimizer is not None:
+            raise InputError(
+                f"--on-divergence rollback lowers the learning rate; --optimizer {self.optimizer} finds its own step"
+            )
         self._check_pairing()
         self.check_gradients(self.resolve_weighting())
         check_given(self, "unlearn")
