@@ -3,6 +3,8 @@
 # make test-all   the slow tests too
 # make lint       format, lint and types only
 # make docs       the documentation site, in build/docs (open build/docs/index.html)
+# make sbom       the pinned set as a CycloneDX software bill of materials, in build/sbom.json
+# make vulnerabilities  known vulnerabilities of the pinned set; fails on any, and says so where it cannot look them up
 # make clean      remove what the targets made, the virtual environment included
 #
 # PYTHON=python3.12     which Python makes the environment
@@ -16,13 +18,14 @@ TEST_WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 DOCS_READY := .venv/.ready-docs
+TOOLS := build/tools
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Read from the constraints, so that the version stands in one place.
 TORCH := $(shell grep '^torch==' constraints.txt)
 # Small models run fastest on one thread; several processes with a thread pool each wait for one another.
 ONE_THREAD := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo test test-all lint docs clean
+.PHONY: demo test test-all lint docs sbom vulnerabilities clean
 
 # torch goes first and alone: its index may hold other versions of the packages it needs than the constraints name.
 $(READY): pyproject.toml constraints.txt
@@ -52,6 +55,19 @@ test-all: lint
 # -E: every page is read anew, so that a warning is not lost by building twice.
 docs: $(DOCS_READY)
 	$(ONE_THREAD) $(BIN)/python -m sphinx -E -W --keep-going -n -b html docs build/docs
+
+# Of the pinned set, whatever is installed here.
+$(TOOLS)/.ready: .ci/tools.txt
+	test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip --disable-pip-version-check install --quiet --requirement .ci/tools.txt
+	touch $(TOOLS)/.ready
+
+sbom: $(TOOLS)/.ready
+	$(TOOLS)/bin/cyclonedx-py requirements constraints.txt --pyproject pyproject.toml \
+	  --output-format JSON --output-reproducible --validate --output-file build/sbom.json
+
+vulnerabilities: $(TOOLS)/.ready
+	$(TOOLS)/bin/python .ci/vulnerabilities.py $(TOOLS)/bin/pip-audit constraints.txt build/vulnerabilities.json
 
 clean:
 	rm -rf .venv demo-output build dist docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis
