@@ -34,6 +34,7 @@ ARROWS: dict[str, set[str]] = {
     "objectives": {"core", "imports", "spec"},
     "data": {"files"},
     "metrics": set(),
+    "recipes": {"files", "report", "scoring"},
     "report": {"evidence", "files", "hub_errors", "metrics", "scoring"},
     "modeling": {"core", "files"},
     "speed": {"core", "modeling"},
@@ -91,6 +92,7 @@ OTHERS: dict[str, set[str]] = {
     # Batches and tokens are its work: it builds the tensors and is given a tokenizer.
     "data": {"datasets", "datasketch", "jinja2", "numpy", "PIL", "pyarrow", "torch"},
     "metrics": {"numpy", "regex", "scipy", "rouge_score"},
+    "recipes": {"matplotlib", "yaml"},
     "report": {"huggingface_hub", "jinja2", "markupsafe", "matplotlib", "numpy", "scipy", "yaml"},
     "modeling": {"torch", "transformers", "tokenizers", "huggingface_hub", "peft", "safetensors"},
     "speed": {"torch", "transformers", "cut_cross_entropy", "liger_kernel"},

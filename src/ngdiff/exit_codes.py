@@ -10,7 +10,7 @@
 | 5 | it was done, and a requirement that was set beforehand is not met (`--require`) |
 | 6 | it was done, and an earlier request came back (`unlearn --after`); the model is kept |
 | 7 | `check` found what would spoil a run |
-| 8 | commands of a `sweep` failed; all others are done |
+| 8 | commands of a `sweep` or of `reproduce` failed; all others are done |
 | 9 | `verify --replay`: the run, repeated, wrote another model |
 | 10 | `verify --public-key`: the manifest is not signed by that key |
 | 75 | a signal stopped it and a checkpoint is written: give the same command with `--resume` (`EX_TEMPFAIL`) |

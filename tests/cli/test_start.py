@@ -41,6 +41,7 @@ EARLY: list[tuple[list[str], int]] = [
     (["sign", "./no-such", "--key", "./no-such.pem"], BAD_INPUT),
     (["ledger", "./no-such"], BAD_INPUT),
     (["sweep", "no-such.yaml", "--output", "out"], BAD_INPUT),
+    (["reproduce", "table1", "--data", "./no-such", "--output", "out"], BAD_INPUT),
 ]  # fmt: skip
 PROGRAM = """
 import contextlib, io, json, sys

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "finetune": ("finetune", "train a model on rows until it recites them"),
     "check": ("check", "before a run: are its rows known, apart from each other and enough?"),
     "sweep": ("sweep", "unlearn with every combination of options, evaluate each, one table"),
+    "reproduce": ("reproduce", "repeat tables and figures of the paper, ours beside theirs"),
     "clean": ("clean", "remove checkpoints of runs that are done"),
     "ledger": ("ledger", "list the requests to forget that led to an output"),
     "verify": ("verify", "hash again all that a run read and wrote"),

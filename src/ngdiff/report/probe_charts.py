@@ -1,42 +1,70 @@
 """The loss along the direction of a step, as measured by a probe of the learning rate, with the parabola through it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ngdiff.report.logs import Log, is_number
-from ngdiff.report.svg import Chart, Line, line_chart
+from ngdiff.report.svg import Chart, Line, Point, line_chart
 
 _PARTS = 48  # of the parabola
 
 
-def probe_chart(log: Log, title: str = "") -> Chart | None:
-    """The last probe whose rate was accepted, else the last one; None where no probe was kept.
+class Fit(NamedTuple):
+    """Losses `phi` along a step, from the weights `theta` to `theta - rho d` (paper, Eq. 6 and Figure 4).
 
-    The step goes from the weights `theta` to `theta - rho d`; the parabola is that through the losses at `-rho`, 0 and
-    `rho` (paper, Eq. 6 and Figure 4).
+    `rho`: radius of the probe; `behind`, `here`, `ahead`: phi at -rho, 0 and rho; `rate`: the learning rate taken after
+    it; None where it is not known or lies beyond 4 rho.
+    """
+
+    step: Any
+    rho: float
+    behind: float
+    here: float
+    ahead: float
+    rate: float | None
+
+    @property
+    def end(self) -> float:
+        """Where the parabola ends: at the radius, or at the rate if that lies further."""
+        return max(self.rho, self.rate or 0.0)
+
+    @property
+    def measured(self) -> list[Point]:
+        """The three losses."""
+        return [(-self.rho, self.behind), (0.0, self.here), (self.rho, self.ahead)]
+
+    @property
+    def parabola(self) -> list[Point]:
+        """The parabola through them."""
+        slope = (self.behind - self.ahead) / (2 * self.rho)
+        curvature = (self.behind - 2 * self.here + self.ahead) / self.rho**2
+        places = [(self.rho + self.end) * i / _PARTS - self.rho for i in range(_PARTS + 1)]
+        return [(x, self.here - slope * x + curvature * x * x / 2) for x in places]
+
+
+def last_fit(log: Log) -> Fit | None:
+    """That of the last probe whose rate was accepted, else of the last one; None where no probe was kept."""
+    usable = [(probe, fit) for probe in log.probes if (fit := _fit(probe)) is not None]
+    found = [fit for probe, fit in usable if probe.get("accepted")] or [fit for _, fit in usable]
+    return found[-1] if found else None
+
+
+def probe_chart(log: Log, title: str = "") -> Chart | None:
+    """The last fit of a run; None where there is none.
 
     Args:
         title: put before that of the chart.
     """
-    usable = [(probe, fit) for probe in log.probes if (fit := _fit(probe)) is not None]
-    if not usable:
+    fit = last_fit(log)
+    if fit is None:
         return None
-    probe, (rho, behind, here, ahead) = next((one for one in reversed(usable) if one[0].get("accepted")), usable[-1])
-    slope, curvature = (behind - ahead) / (2 * rho), (behind - 2 * here + ahead) / rho**2
-    rate: Any = probe.get("after")
-    end = max(rho, float(rate)) if is_number(rate) and 0 <= rate <= 4 * rho else rho
-    places = [(rho + end) * i / _PARTS - rho for i in range(_PARTS + 1)]
-    parabola = [(x, here - slope * x + curvature * x * x / 2) for x in places]
-    lines = [
-        Line("parabola", parabola, 1),
-        Line("measured", [(-rho, behind), (0.0, here), (rho, ahead)], 0, dots=True),
-    ]
-    if is_number(rate) and 0 <= rate <= end:
-        low, high = (f([y for _, y in parabola]) for f in (min, max))
-        lines.append(Line("rate taken", [(float(rate), low), (float(rate), high)], 2))
+    lines = [Line("parabola", fit.parabola, 1), Line("measured", fit.measured, 0, dots=True)]
+    if fit.rate is not None:
+        low, high = (f([y for _, y in fit.parabola]) for f in (min, max))
+        lines.append(Line("rate taken", [(fit.rate, low), (fit.rate, high)], 2))
     name = f"{title}: the" if title else "The"
     return line_chart(
-        f"{name} loss along step {probe.get('step', '?')}",
+        f"{name} loss along step {fit.step}",
         lines,
         x_label="learning rate",
         y_label="nats a token, rows to be kept",
@@ -44,12 +72,14 @@ def probe_chart(log: Log, title: str = "") -> Chart | None:
     )
 
 
-def _fit(probe: Mapping[str, Any]) -> tuple[float, float, float, float] | None:
-    """Radius and losses of the last fit of a probe; None where it has none that can be drawn."""
+def _fit(probe: Mapping[str, Any]) -> Fit | None:
+    """The last fit of a probe; None where it has none that can be drawn."""
     fits = probe.get("fits")
     last = fits[-1] if isinstance(fits, list) and fits and isinstance(fits[-1], Mapping) else {}
     found: list[Any] = [last.get(key) for key in ("rho", "behind", "here", "ahead")]
     if not all(map(is_number, found)) or not found[0] > 0:
         return None
     rho, behind, here, ahead = map(float, found)
-    return rho, behind, here, ahead
+    rate: Any = probe.get("after")
+    taken = float(rate) if is_number(rate) and 0 <= rate <= 4 * rho else None
+    return Fit(probe.get("step", "?"), rho, behind, here, ahead, taken)

@@ -25,11 +25,17 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def finish(panel: Axes, name: str) -> None:
-    """Complete a panel: its name above on the left, the legend on the right, where neither covers a line."""
+def finish(panel: Axes, name: str, *, legend: bool = True) -> None:
+    """Complete a panel: its name above on the left, the legend on the right, where neither covers a line.
+
+    Args:
+        panel: With its lines.
+        name: Of the panel.
+        legend: Whether it has one.
+    """
     panel.set_title(name, loc="left", fontsize=SIZE, fontweight="bold", color=INK)
     handles, labels = panel.get_legend_handles_labels()
-    if handles:
+    if handles and legend:
         panel.legend(
             handles,
             labels,
@@ -41,7 +47,7 @@ def finish(panel: Axes, name: str) -> None:
             fontsize=SIZE - 1,
             labelcolor=INK,
         )
-    else:
+    if not handles:
         panel.text(0.5, 0.5, "not logged", transform=panel.transAxes, ha="center", va="center", color=SOFT)
         panel.yaxis.set_major_locator(NullLocator())
     panel.spines[["top", "right"]].set_visible(False)

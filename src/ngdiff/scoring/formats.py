@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ngdiff.scoring.compare import Comparison
@@ -19,9 +19,7 @@ def to_text(table: Comparison) -> str:
     ]
     if marked:  # the titles end where the digits do
         rows[0][1:] = [f"{title} " for title in rows[0][1:]]
-    rows = _with_sizes(table, rows)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join([f"{r[0]:<{widths[0]}}", *map(str.rjust, r[1:], widths[1:])]).rstrip() for r in rows]
+    lines = align_rows(_with_sizes(table, rows))
     return "\n".join([*lines, *(["* best of its column"] if marked else []), *table.notes]) + "\n"
 
 
@@ -31,10 +29,8 @@ def to_markdown(table: Comparison) -> str:
     rows = [["method", *titles]]
     for name, cells in _rows(table):
         rows.append([escape_markdown(name), *(f"**{_text(cell)}**" if cell.best else _text(cell) for cell in cells)])
-    rows = _with_sizes(table, rows)
-    rows.insert(1, [":--", *["--:"] * (len(rows[0]) - 1)])
     notes = "".join(f"\n{escape_markdown(note)}\n" for note in table.notes)
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows) + notes
+    return markdown_rows(_with_sizes(table, rows)) + notes
 
 
 def to_csv(table: Comparison) -> str:
@@ -64,19 +60,40 @@ def to_csv(table: Comparison) -> str:
 def to_latex(table: Comparison) -> str:
     """A `tabular` with the rules of booktabs, with the notes as comments; the best value of each column is bold."""
     arrows = [_LATEX_ARROWS.get(way, _latex_target(way)) for way in table.arrows]
-    titles = [f"{_latex(title)} {way}".rstrip() for title, way in zip(table.titles, arrows, strict=True)]
+    titles = [f"{escape_latex(title)} {way}".rstrip() for title, way in zip(table.titles, arrows, strict=True)]
     rows = [["method", *titles]]
     for name, cells in _rows(table):
-        rows.append([_latex(name), *map(_latex_cell, cells)])
-    head, *body = [f"{' & '.join(row)} \\\\" for row in _with_sizes(table, rows)]
-    lines = [
+        rows.append([escape_latex(name), *map(_latex_cell, cells)])
+    notes = [f"% {note}" for note in table.notes]
+    return "\n".join([*latex_rows(_with_sizes(table, rows)), *notes]) + "\n"
+
+
+def align_rows(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of aligned columns, the first to the left, the others to the right.
+
+    >>> align_rows([["", "n"], ["gd", "10"]])
+    ['     n', 'gd  10']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join([f"{r[0]:<{widths[0]}}", *map(str.rjust, r[1:], widths[1:])]).rstrip() for r in rows]
+
+
+def markdown_rows(rows: Sequence[Sequence[str]]) -> str:
+    """A table in GitHub's Markdown; the first row holds the titles, all cells are escaped."""
+    rule = [":--", *["--:"] * (len(rows[0]) - 1)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in (rows[0], rule, *rows[1:]))
+
+
+def latex_rows(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a `tabular` with the rules of booktabs; the first row holds the titles, all cells are escaped."""
+    head, *body = [f"{' & '.join(row)} \\\\" for row in rows]
+    return [
         "% needs \\usepackage{booktabs}",
-        f"\\begin{{tabular}}{{l{'r' * (len(titles) + bool(table.sizes))}}}",
+        f"\\begin{{tabular}}{{l{'r' * (len(rows[0]) - 1)}}}",
         *("\\toprule", head, "\\midrule"),
         *body,
+        *("\\bottomrule", "\\end{tabular}"),
     ]
-    notes = [f"% {note}" for note in table.notes]
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", *notes]) + "\n"
 
 
 FORMATS: dict[str, Callable[[Comparison], str]] = {
@@ -145,10 +162,10 @@ def escape_markdown(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>|~#&$])", r"\\\1", text)
 
 
-def _latex(text: str) -> str:
+def escape_latex(text: str) -> str:
     """Text with the special characters of LaTeX escaped.
 
-    >>> print(_latex("50%_a&b"))
+    >>> print(escape_latex("50%_a&b"))
     50\\%\\_a\\&b
     """
     return "".join(_LATEX_SPECIAL.get(character, character) for character in text)
