@@ -14,6 +14,7 @@ from ngdiff.estimate.fake_run import FakeRun
 from ngdiff.estimate.live import LiveBytes
 from ngdiff.estimate.rehearsal import RehearsalTrainer, rehearsal_options
 from ngdiff.training import UnlearnConfig
+from ngdiff.training.pairing import Pair
 
 from ..tiny import SIZES
 
@@ -99,7 +100,9 @@ def rehearse(config_file, options, rows):
     """`rehearse(**options)`: what a rehearsal of 12 forget and 20 retain rows finds; the same for the same options."""
 
     @cache
-    def make(*, dtype: str = "float32", lora_rank: int = 0, show_progress: bool = False, **more):
+    def make(
+        *, dtype: str = "float32", lora_rank: int = 0, show_progress: bool = False, protect: int = 0, **more
+    ):
         mode = FakeRun(FakeTensorMode())
         adapter = LoraConfig(r=lora_rank, target_modules="all-linear") if lora_rank else None
         model = fake_model(config_file(), mode.fake, tokenizer=range(VOCABULARY), dtype=dtype, peft_config=adapter)
@@ -111,11 +114,12 @@ def rehearse(config_file, options, rows):
                 rows(12, 1),
                 rows(20, 2),
                 holdout_dataset=rows(6, 3) if ends else None,
+                protect_dataset=rows(protect, 5) if protect else None,
                 base_model=model if ends else None,
                 mode=mode,
                 live=LiveBytes(),
                 show_progress=show_progress,
             )
-            return trainer.rehearse([(i, i) for i in range(4)])
+            return trainer.rehearse([Pair(i, i, protect=0 if protect and i == 0 else None) for i in range(4)])
 
     return make

@@ -154,3 +154,10 @@ def test_nothing_is_written_or_said(rehearse, never, capsys, caplog):
     assert capsys.readouterr().out == ""
     assert caplog.text == ""
     assert logging.root.manager.disable == logging.NOTSET
+
+
+def test_protected_rows_take_operations_and_the_head_before_unlearning(rehearse, plain):
+    found = rehearse(protect=3, **FIXED)
+    assert found.operations["retain pass"] > 1.1 * plain.operations["retain pass"]
+    assert found.operations["forget pass"] == plain.operations["forget pass"]
+    assert parts(found, FORGET)["head before unlearning"] > 0

@@ -17,12 +17,20 @@ from .conftest import VOCABULARY
 def work_of(config_file, options, rows):
     """`work_of(processes, **options)`: the workload and the trainer."""
 
-    def make(processes: int = 1, *, forget: int = 12, retain: int = 20, **more):
+    def make(processes: int = 1, *, forget: int = 12, retain: int = 20, protect: int = 0, **more):
         mode = FakeRun(FakeTensorMode())
         model = fake_model(config_file(), mode.fake, tokenizer=range(VOCABULARY))
         config = options(**more)
         with rehearsal_options(config) as args:
-            trainer = RehearsalTrainer(model, args, rows(forget, 1), rows(retain, 2), mode=mode, live=LiveBytes())
+            trainer = RehearsalTrainer(
+                model,
+                args,
+                rows(forget, 1),
+                rows(retain, 2),
+                protect_dataset=rows(protect, 5) if protect else None,
+                mode=mode,
+                live=LiveBytes(),
+            )
             return workload(trainer, config, processes=processes), trainer
 
     return make
@@ -56,10 +64,10 @@ def test_the_pairs_are_batches_of_the_run(work_of, packing, size_of):
         trainer.sampler.set_epoch(epoch)
         pairs = list(trainer.sampler)
         for start in range(0, len(pairs), 4):
-            forget, retain = zip(*pairs[start : start + 4], strict=True)
+            forget, retain, *_ = zip(*pairs[start : start + 4], strict=True)
             seen["forget"].add(forget)
             seen["retain"].add(retain)
-    forget, retain = zip(*work.pairs, strict=True)
+    forget, retain, *_ = zip(*work.pairs, strict=True)
     assert forget in seen["forget"]
     assert retain in seen["retain"]
     for side, data, chosen in (
@@ -74,7 +82,7 @@ def test_the_pairs_are_batches_of_the_run(work_of, packing, size_of):
 
 def test_a_forget_set_smaller_than_a_batch(work_of):
     work, _ = work_of(forget=2, per_device_train_batch_size=4)
-    assert [pair[0] is None for pair in work.pairs] == [False, False, True, True]
+    assert [pair.forget is None for pair in work.pairs] == [False, False, True, True]
 
 
 @pytest.mark.parametrize(("packing", "tokens"), [("off", 3 * 9), ("auto", 9 + 4)])
@@ -95,3 +103,9 @@ def test_tails_count_where_the_model_is_given_them(work_of, monkeypatch):
     monkeypatch.setattr("ngdiff.speed.choose.depends_on_length", lambda model: True)
     whole, _ = work_of()
     assert whole.tokens["retain"] == short.tokens["retain"] + 4  # a token of each row
+
+
+def test_the_longest_protected_row_comes_with_every_fourth_pair(work_of):
+    work, trainer = work_of(protect=5)
+    lengths = [len(row["input_ids"]) for row in trainer.protect_dataset]
+    assert [pair.protect for pair in work.pairs] == [lengths.index(max(lengths)), None, None, None]

@@ -65,6 +65,7 @@ def make_trainer(tmp_path, tiny_model, random_rows):
             "optimizers",
             "eval_dataset",
             "holdout_dataset",
+            "protect_dataset",
             "base_model",
             "processing_class",
         )

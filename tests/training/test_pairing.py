@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from ngdiff.data import AnswerCollator
 from ngdiff.tasks.alternates import choices
-from ngdiff.training.pairing import PairCollator, PairDataset, PairSampler, permutation, retain_rows
+from ngdiff.training.pairing import (
+    PROTECT_EVERY,
+    Pair,
+    PairCollator,
+    PairDataset,
+    PairSampler,
+    permutation,
+    rows_of_stream,
+)
 
 
 def placeholder(row):
@@ -23,9 +31,9 @@ def test_every_forget_row_once_and_whole_steps(forget, retain, batch, epoch):
     pairs = list(sampler)
     assert len(pairs) == len(sampler)
     assert len(pairs) % batch == 0
-    assert sorted(f for f, _ in pairs if f is not None) == list(range(forget))
+    assert sorted(pair.forget for pair in pairs if pair.forget is not None) == list(range(forget))
     assert len(pairs) - forget < batch
-    assert all(0 <= r < retain for _, r in pairs)
+    assert all(0 <= pair.retain < retain for pair in pairs)
     assert pairs == list(sampler), "an epoch is a pure function"
 
 
@@ -35,7 +43,7 @@ def test_retain_rows_are_used_evenly_across_epochs(forget, retain, batch):
     used: Counter[int] = Counter()
     for epoch in range(6):
         sampler.set_epoch(epoch)
-        used.update(r for _, r in sampler)
+        used.update(pair.retain for pair in sampler)
     counts = [used[r] for r in range(retain)]
     assert max(counts) - min(counts) <= 1
 
@@ -55,15 +63,15 @@ def test_each_epoch_draws_its_own_alternative_answers():
     drawn = []
     for epoch in range(2):
         sampler.set_epoch(epoch)
-        of_row = {row: choice for row, _, choice in sampler}
+        of_row = {pair.forget: pair.choice for pair in sampler}
         assert [of_row[row] for row in range(20)] == choices(20, 10, seed=3, epoch=epoch)
         drawn.append(of_row)
     assert drawn[0] != drawn[1]
 
 
 def test_the_stream_can_be_entered_anywhere():
-    whole = retain_rows(0, 50, 7, seed=1)
-    assert retain_rows(13, 20, 7, seed=1) == whole[13:33]
+    whole = rows_of_stream(0, 50, 7, seed=1)
+    assert rows_of_stream(13, 20, 7, seed=1) == whole[13:33]
 
 
 def lengths_of(rows: int, seed: int) -> list[int]:
@@ -95,11 +103,11 @@ def test_grouped_by_length_every_row_is_still_used_once(forget, retain, batch, s
         sampler.set_epoch(epoch)
         pairs = list(sampler)
         assert len(pairs) == len(sampler)
-        assert sorted(f for f, _ in pairs[:forget]) == list(range(forget)), "the last step alone is not full"
-        assert all(f is None for f, _ in pairs[forget:])
+        assert sorted(pair.forget for pair in pairs[:forget]) == list(range(forget)), "the last step alone is not full"
+        assert all(pair.forget is None for pair in pairs[forget:])
         assert pairs == list(sampler), "an epoch is a pure function"
-        stream += [r for _, r in pairs]
-        used.update(r for _, r in pairs)
+        stream += [pair.retain for pair in pairs]
+        used.update(pair.retain for pair in pairs)
     assert max(used[r] for r in range(retain)) - min(used[r] for r in range(retain)) <= 1
     passes = [stream[start : start + retain] for start in range(0, len(stream) - retain + 1, retain)]
     assert all(sorted(one) == list(range(retain)) for one in passes), "one pass after the other"
@@ -120,13 +128,13 @@ def test_grouping_takes_most_of_the_padding_and_still_shuffles(retain, batch, mo
         pairs = []
         for epoch in range(6):  # three passes over the retain rows
             sampler.set_epoch(epoch)
-            pairs.append([pair for pair in sampler if pair[0] is not None])
+            pairs.append([pair for pair in sampler if pair.forget is not None])
         orders[name] = pairs
     for side in (0, 1):
         rows = {name: [pair[side] for epoch in pairs for pair in epoch] for name, pairs in orders.items()}
         waste = {name: padding(order, lengths[side], batch) - 1 for name, order in rows.items()}
         assert waste["grouped"] < most * waste["random"]
-    first, second = ([f for f, _ in epoch] for epoch in orders["grouped"][:2])
+    first, second = ([pair.forget for pair in epoch] for epoch in orders["grouped"][:2])
     together = [
         {frozenset((a, b)) for start in range(0, 200, batch) for a in order[start : start + batch]
          for b in order[start : start + batch] if a != b}
@@ -147,7 +155,7 @@ def test_a_step_is_the_same_however_it_is_split(make_trainer):
     at_random = make_trainer(per_device_train_batch_size=8, train_sampling_strategy="random", **rows)
     assert list(whole.sampler) != list(at_random.sampler)
     lengths = [len(row["input_ids"]) for row in whole.forget_dataset]
-    first = [lengths[f] for f, _ in list(whole.sampler)[:8]]
+    first = [lengths[pair.forget] for pair in list(whole.sampler)[:8]]
     assert max(first) - min(first) < max(lengths) - min(lengths)
 
 
@@ -164,7 +172,7 @@ def test_collator_pads_each_side_to_its_own_longest(forget_rows):
         {"input_ids": [5, 6, 7, 8, 9], "labels": [5, 6, 7, 8, 9]},
     ]
     dataset = PairDataset(rows, rows)
-    pairs = [(0 if forget_rows > 0 else None, 1), (0 if forget_rows > 1 else None, 0)]
+    pairs = [Pair(0 if forget_rows > 0 else None, 1), Pair(0 if forget_rows > 1 else None, 0)]
     batch = PairCollator(AnswerCollator(0), placeholder)([dataset[pair] for pair in pairs])
     assert batch["retain"]["input_ids"].shape == (2, 5)
     if forget_rows:
@@ -172,6 +180,34 @@ def test_collator_pads_each_side_to_its_own_longest(forget_rows):
     else:  # a stand-in without a label
         assert (batch["forget"]["labels"] == -100).all()
         assert batch["forget"]["input_ids"].shape[0] == 1
+
+
+@given(protect=st.integers(1, 9), forget=st.integers(1, 23), batch=st.integers(1, 9))
+def test_every_fourth_pair_of_a_run_brings_a_protected_row_and_all_come_equally_often(protect, forget, batch):
+    plain, sampler = (PairSampler(forget, 7, batch=batch, seed=2, protect=rows) for rows in (0, protect))
+    found = []
+    for epoch in range(4):
+        plain.set_epoch(epoch)
+        sampler.set_epoch(epoch)
+        pairs = list(sampler)
+        assert [pair._replace(protect=None) for pair in pairs] == list(plain), "the other rows are the same"
+        found += [pair.protect for pair in pairs]
+    assert all((row is None) == bool(place % PROTECT_EVERY) for place, row in enumerate(found))
+    counts = Counter(row for row in found if row is not None)
+    assert max(counts.values()) - min(counts[row] for row in range(protect)) <= 1
+
+
+def test_protected_rows_lie_in_the_retain_batch_and_a_placeholder_where_there_are_none():
+    rows = [{"input_ids": [5, 6, 7], "labels": [-100, 6, 7]}]
+    dataset, collator = (
+        PairDataset(rows, rows, protect=rows),
+        PairCollator(AnswerCollator(0), placeholder, protect=True),
+    )
+    batch = collator([dataset[Pair(0, 0, protect=0)], dataset[Pair(0, 0)]])
+    assert batch["retain"]["protect"]["labels"].tolist() == [[-100, 6, 7]]
+    assert batch["retain"]["protect"]["row_id"].tolist() == [0]
+    assert (collator([dataset[Pair(0, 0)]])["retain"]["protect"]["labels"] == -100).all()
+    assert "protect" not in PairCollator(AnswerCollator(0), placeholder)([dataset[Pair(0, 0)]])["retain"]
 
 
 def test_collator_leaves_evaluation_batches_alone():

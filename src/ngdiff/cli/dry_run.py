@@ -73,7 +73,9 @@ def dry_run(parser: CommandParser, options: Any, values: Mapping[str, Any], sets
             UnlearnConfig, given, output_dir=str(user_path(options.output, "--output"))
         )
         config.know(base_model=options.base_model is not None, holdout="holdout" in sets)
-        inputs = inputs_of(options.model, options.forget, options.retain, options.holdout, config.idk_file)
+        inputs = inputs_of(
+            options.model, options.forget, options.retain, options.holdout, options.protect, config.idk_file
+        )
         check_output(options.output, overwrite=options.overwrite, resume=options.resume, inputs=inputs)
         if config.ceiling_form == "holdout" and "holdout" not in sets:
             raise InputError("--forget-ceiling holdout needs --holdout")
@@ -87,6 +89,7 @@ def dry_run(parser: CommandParser, options: Any, values: Mapping[str, Any], sets
             kept["forget"],
             kept["retain"],
             holdout=kept.get("holdout"),
+            protect=kept.get("protect"),
             tokenizer=tokenizer,
             template=template,
             dtype=options.dtype,

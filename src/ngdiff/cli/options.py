@@ -58,6 +58,19 @@ class SetOptions(RowSets):
 
 
 @dataclass
+class ProtectOptions:
+    """Which rows a run is not to change, beside those to keep."""
+
+    protect: str | None = option(
+        None,
+        help="rows in neither set, of any kind, for which the unlearned model is to predict what the model before "
+        "does; in the same forms",
+        value="FILE",
+    )
+    protect_columns: str | None = option(None, help="--columns of --protect alone", value="OURS=COLUMN,...")
+
+
+@dataclass
 class OutputOptions:
     """Where results go."""
 
@@ -140,12 +153,14 @@ def check_places(model: str, *others: str | None) -> None:
 
 
 def read_sets(options: RowSets) -> dict[str, list[Row]]:
-    """Rows of forget, retain and holdout, where given; not yet checked against each other (`ngdiff.cli.overlap`).
+    """Rows of forget, retain, holdout and protect, where given.
+
+    They are not yet checked against each other (`ngdiff.cli.overlap`).
 
     Raises:
         InputError: a set that cannot be read.
     """
-    given = {name: getattr(options, name) for name in ("forget", "retain", "holdout")}
+    given = {name: getattr(options, name, None) for name in ("forget", "retain", "holdout", "protect")}
     options.check_reading()
     return {name: options.read(name, source) for name, source in given.items() if source is not None}
 

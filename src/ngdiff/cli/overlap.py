@@ -9,7 +9,7 @@ from ngdiff.data import Row, Template, check_overlap
 logger = logging.getLogger(__name__)
 
 # No row of the second set may be in the first; `--drop-overlap` removes it from the second.
-_PAIRS = (("forget", "retain"), ("forget", "holdout"), ("retain", "holdout"))
+_PAIRS = (("forget", "retain"), ("forget", "holdout"), ("retain", "holdout"), ("forget", "protect"))
 
 
 def without_overlap(
@@ -23,10 +23,10 @@ def without_overlap(
     """The sets, checked against each other in the form that the model gets.
 
     Args:
-        sets: rows by name: forget, retain, holdout, as far as they were given.
+        sets: rows by name: forget, retain, holdout, protect, as far as they were given.
         tokenizer: that of the model.
         template: how questions are put.
-        drop: `--drop-overlap`: leave rows of the forget set out of the other two, and of the retain set out of the
+        drop: `--drop-overlap`: leave rows of the forget set out of the others, and of the retain set out of the
             holdout.
         published: sets of a benchmark, which stay as they are; `sets` are checked against those of these names, too.
 

@@ -62,7 +62,7 @@ class ReadOptions:
             InputError: column names, or an overlap that is not below half of a chunk.
         """
         check_chunk(self.chunk_tokens, self.chunk_overlap)
-        for role in ("forget", "retain", "holdout"):
+        for role in ("forget", "retain", "holdout", "protect"):
             self._columns(role)
 
     def _chunks(self) -> dict[str, int | None]:

@@ -8,7 +8,7 @@ from ngdiff.errors import InputError
 # Sets and lists: if given twice, the first would be ignored silently. Of any other option the
 # last one counts, as with most commands, so that a script can put its defaults in front.
 _GIVEN_ONCE = (
-    *("forget", "retain", "holdout", "sets", "train", "dataset"),
+    *("forget", "retain", "holdout", "protect", "sets", "train", "dataset"),
     *("idk_file", "lora_target_modules", "lm_eval"),
 )
 

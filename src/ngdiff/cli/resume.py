@@ -24,7 +24,18 @@ _LENGTH = ("num_train_epochs", "max_steps", "stop_loss", "max_retain_loss", "max
 
 # Options that a resumed run may change. All others determine its result; files are compared by their contents.
 _MAY_CHANGE = (
-    *("output", "model", "forget", "retain", "holdout", "drop_overlap", "train", "tokenizer", "trust_remote_code"),
+    *(
+        "output",
+        "model",
+        "forget",
+        "retain",
+        "holdout",
+        "protect",
+        "drop_overlap",
+        "train",
+        "tokenizer",
+        "trust_remote_code",
+    ),
     *("benchmark", "base_model", "before", "dataset", "idk_file"),
     *("check", "attacks", "minutes", "retrained", "never_trained", "paraphrased"),
     *(*_LENGTH, "disable_tqdm", "report_to", "run_name", "project"),

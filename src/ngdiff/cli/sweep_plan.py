@@ -152,7 +152,7 @@ class _Plan:
             run.options = kind.accepted(values)
             config = kind.trainer_config(values, output)
             evaluation = shlex.split(kind(run.options, config).evaluation())[2:]
-            for role in ("forget", "retain", "holdout"):
+            for role in ("forget", "retain", "holdout", "protect"):
                 self._read(run.options, role)
         if self.stages.evaluate is not None:
             parser = self.kinds.evaluate.parser

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ngdiff.cli.inputs import described_model, inputs_of
 from ngdiff.cli.loading import say_loading
-from ngdiff.cli.options import SetOptions, check_places, read_sets
+from ngdiff.cli.options import ProtectOptions, SetOptions, check_places, read_sets
 from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.require import JudgeOptions
@@ -98,7 +98,14 @@ class MeasureOptions:
 
 @dataclass
 class TextEvaluateOptions(
-    TaskOptions, TextModelOptions, SetOptions, BenchmarkOptions, EvaluateOptions, JudgeOptions, MeasureOptions
+    TaskOptions,
+    TextModelOptions,
+    SetOptions,
+    ProtectOptions,
+    BenchmarkOptions,
+    EvaluateOptions,
+    JudgeOptions,
+    MeasureOptions,
 ):
     """All of them."""
 
@@ -115,6 +122,7 @@ class TextEvaluation:
             "task": TaskOptions,
             "model": TextModelOptions,
             "own data": SetOptions,
+            "protected rows": ProtectOptions,
             "benchmarks": BenchmarkOptions,
             "evaluation": EvaluateOptions,
             "requirements": JudgeOptions,
@@ -139,7 +147,8 @@ class TextEvaluation:
         self.options = options
         self._harness = _check(options)
         base = () if options.base_model is None else inputs_of(options.base_model)
-        sources = (options.forget, options.retain, options.holdout, options.benchmark, options.chat_template)
+        own = (options.forget, options.retain, options.holdout, options.protect)
+        sources = (*own, options.benchmark, options.chat_template)
         self.inputs = inputs_of(options.model, *sources) + list(base)
 
     def open_inputs(self) -> None:
@@ -164,7 +173,7 @@ class TextEvaluation:
 
     def data(self) -> dict[str, dict[str, Any]]:
         """For the manifest: the rows."""
-        own = [name for name in ("forget", "retain", "holdout") if getattr(self.options, name) is not None]
+        own = [name for name in ("forget", "retain", "holdout", "protect") if getattr(self.options, name) is not None]
         return {
             name: describe_data(part.source, part.rows, self.options.reading(name) if name in own else {})
             for name, part in self.sets.items()

@@ -10,7 +10,14 @@ from ngdiff.cli.adapters import check_adapter_options, prepared
 from ngdiff.cli.dry_run import DryRunOptions, dry_run
 from ngdiff.cli.earlier import AfterOptions, EarlierRequests
 from ngdiff.cli.inputs import described_model, inputs_of
-from ngdiff.cli.options import LoraOptions, SetOptions, TrainingOutputOptions, check_places, read_sets
+from ngdiff.cli.options import (
+    LoraOptions,
+    ProtectOptions,
+    SetOptions,
+    TrainingOutputOptions,
+    check_places,
+    read_sets,
+)
 from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first, process_count
@@ -54,6 +61,7 @@ class TextUnlearnOptions(
     AfterOptions,
     BaseModelOptions,
     SetOptions,
+    ProtectOptions,
     StartCheckOptions,
     TrainingOutputOptions,
     RequireOptions,
@@ -76,6 +84,7 @@ class TextUnlearning(TrainerArguments):
             "earlier requests": AfterOptions,
             "base model": BaseModelOptions,
             "data": SetOptions,
+            "protected rows": ProtectOptions,
             "checks": StartCheckOptions,
             "output": TrainingOutputOptions,
             "requirements": RequireOptions,
@@ -120,7 +129,9 @@ class TextUnlearning(TrainerArguments):
         self.earlier = EarlierRequests(options.after)
         config.know(base_model=options.base_model is not None, holdout=options.holdout is not None)
         retain = None if options.retain == AUTO else options.retain
-        self.inputs = inputs_of(options.model, options.forget, retain, options.holdout, config.idk_file)
+        self.inputs = inputs_of(
+            options.model, options.forget, retain, options.holdout, options.protect, config.idk_file
+        )
         self.extra: dict[str, Any] = {}
         self._model: Any = None  # where it was loaded to make rows
         self.inputs += [] if options.base_model is None else inputs_of(options.base_model)
@@ -205,6 +216,7 @@ class TextUnlearning(TrainerArguments):
             self._sets["forget"],
             self._sets["retain"],
             holdout_dataset=self._sets.get("holdout"),
+            protect_dataset=self._sets.get("protect"),
             base_model=None if options.base_model is None else self._base_model,
             processing_class=tokenizer,
             peft_config=options.peft_config(),
@@ -229,6 +241,8 @@ class TextUnlearning(TrainerArguments):
             "forget": options.forget,
             "retain": f"{options.output}/private/{FILE}" if options.retain == AUTO else options.retain,
             "holdout": options.holdout,
+            "protect": options.protect,
+            "protect-columns": options.protect_columns,
             **{name.replace("_", "-"): getattr(options, name) for name in SetOptions.of_reading()},
             "dtype": None if options.dtype == TextModelOptions.dtype else options.dtype,
             "template": None if config.template == "auto" else config.template,

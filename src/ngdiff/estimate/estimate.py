@@ -74,6 +74,7 @@ def estimate(
     retain: Rows,
     *,
     holdout: Rows = None,
+    protect: Rows = None,
     tokenizer: Any,
     template: Template | None = None,
     dtype: str = "float32",
@@ -94,8 +95,8 @@ def estimate(
     Args:
         model: Hub name or folder, with or without weights, a shape or a `config.json`.
         config: Options, made in a single process.
-        forget, retain, holdout: Rows, as for `UnlearnTrainer`. A base model is estimated by its output head; while it
-            is evaluated, before the first step, it also takes memory for its weights.
+        forget, retain, holdout, protect: Rows, as for `UnlearnTrainer`. A base model is estimated by its output head;
+            while it is evaluated, before the first step, it also takes memory for its weights.
         tokenizer: The tokenizer of the rows.
         template: If it is resolved already; the sets are then taken to be checked against each other already.
         dtype: Of the weights.
@@ -129,6 +130,7 @@ def estimate(
             forget,
             retain,
             holdout_dataset=holdout,
+            protect_dataset=protect,
             base_model=rehearsed if config.has_base_model else None,
             processing_class=tokenizer,
             task=task,

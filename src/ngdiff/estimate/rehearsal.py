@@ -100,7 +100,7 @@ class RehearsalTrainer(UnlearnTrainer):
         with self._bar, self._mode, chunks_of(_CHUNK):
             self.train()
             with self._live.within(moment="losses before and after"), torch.no_grad():
-                self.retain_loss(model, [self.task.collate([self.retain_dataset[pair[1]] for pair in pairs])])
+                self.retain_loss(model, [self.task.collate([self.retain_dataset[pair.retain] for pair in pairs])])
         state = cast(Any, self.optimizer).state.values()
         kept = sum(v.nbytes for values in state for v in values.values() if isinstance(v, Tensor))
         operations = {name: max(found) for name, found in self._counted.items()}
@@ -187,7 +187,7 @@ class _SamePairs:
 
     def retain_rows(self, start: int, count: int) -> list[int]:
         """Rows of a probe."""
-        return [self._pairs[i % len(self._pairs)][1] for i in range(count)]
+        return [self._pairs[i % len(self._pairs)].retain for i in range(count)]
 
 
 class _SingleLossProbe(AutoLR):

@@ -14,7 +14,7 @@ from ngdiff.speed import may_pack
 from ngdiff.speed.choose import keeps_trailing_tokens
 from ngdiff.tasks import TextTask
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
-from ngdiff.training.pairing import Pair
+from ngdiff.training.pairing import PROTECT_EVERY, Pair
 
 # Later epochs are only shuffled differently.
 _EPOCHS = 20
@@ -60,9 +60,9 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
         sampler.set_epoch(epoch)
         pairs = list(sampler)[: (steps - epoch * a_pass) * rows_per_step]
         for start in range(0, len(pairs), size):
-            forget, retain = zip(*(pair[:2] for pair in pairs[start : start + size]), strict=True)
-            batches["forget"].append([row for row in forget if row is not None])
-            batches["retain"].append(list(retain))
+            batch = pairs[start : start + size]
+            batches["forget"].append([pair.forget for pair in batch if pair.forget is not None])
+            batches["retain"].append([pair.retain for pair in batch])
     task, model = cast(TextTask, trainer.task), cast(nn.Module, trainer.model)
     measure = _Measure(
         model, packed=may_pack(model, task.situation), trailing_tokens=keeps_trailing_tokens(model, task.situation)
@@ -70,9 +70,12 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
     rows: dict[Side, Sequence[Any]] = {"retain": trainer.retain_dataset, "forget": trainer.forget_dataset}
     sizes = {side: [measure([rows[side][i] for i in batch]) for batch in batches[side]] for side in SIDES}
     largest = {side: batches[side][sizes[side].index(max(sizes[side]))] for side in SIDES}
-    chosen: list[Any] = list(zip_longest(largest["forget"], largest["retain"]))
+    chosen = [Pair(*rows) for rows in zip_longest(largest["forget"], largest["retain"])]
     if (alternates := trainer.alternates) is not None:  # the longest answer of each row
-        chosen = [(*pair, 0 if pair[0] is None else alternates.longest(pair[0])) for pair in chosen]
+        chosen = [pair._replace(choice=alternates.longest(pair.forget or 0)) for pair in chosen]
+    if (protect := trainer.protect_dataset) is not None:
+        longest = max(range(len(protect)), key=lambda row: measure([protect[row]]))
+        chosen = [pair if i % PROTECT_EVERY else pair._replace(protect=longest) for i, pair in enumerate(chosen)]
     return Workload(
         steps=steps,
         micro_batches=args.gradient_accumulation_steps,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ngdiff.errors import InputError
 
-_OF_NGDIFF = ("input_ids", "attention_mask", "labels", "label_positions", "row_id", "alternate")
+_OF_NGDIFF = ("input_ids", "attention_mask", "labels", "label_positions", "row_id", "alternate", "protect")
 
 
 def further_inputs(batch: Mapping[str, Any]) -> dict[str, Any]:

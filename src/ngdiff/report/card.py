@@ -23,6 +23,7 @@ _ROLES = {
     "forget": "to be forgotten",
     "retain": "to be kept",
     "holdout": "never seen, for comparison",
+    "protect": "to be read as before",
     "train": "learned",
 }
 

@@ -31,6 +31,7 @@ class RunSettings:
         gradient_buffers: 1 or 2; with 1 the forget pass is taken twice, and both times must be the same.
         processes: How many train the model.
         compiled: Whether the model is compiled.
+        protects: Whether the run has protected rows, in retain batches under `protect`.
         text: Options of language models. A task of another kind refuses those that were given.
     """
 
@@ -40,6 +41,7 @@ class RunSettings:
     gradient_buffers: int = 2
     processes: int = 1
     compiled: bool = False
+    protects: bool = False
     text: TextOptions = field(default_factory=TextOptions)
 
 
@@ -90,8 +92,9 @@ class Task(Protocol):
     A class that inherits from `Task` has the defaults below. It must define `inputs`, `hashed`, `encode`, `collate`,
     `placeholder`, `forward` and `choices`.
 
-    The trainer calls `prepare`, `encode_pair`, `encode_holdout` and `alternates` once each and in this order, when it
-    is made; `check_forward` before the first step; and, within `training`, `forward` for every pass.
+    The trainer calls `prepare`, `encode_pair`, `encode_holdout`, `encode_protected` and `alternates` at most once each
+    and in this order, when it is made; `check_forward` before the first step; and, within `training`, `forward` for
+    every pass.
 
     Attributes:
         inputs: Keys of a batch that the model needs; others, but those of a collator of the user's own, are dropped.
@@ -160,6 +163,14 @@ class Task(Protocol):
     def encode_holdout(self, source: Rows) -> Sequence[Example]:
         """Encoded rows that the model never saw; after `encode_pair`. Raises as `encode`."""
         return self.encode(source, "--holdout")
+
+    def encode_protected(self, source: Rows) -> Sequence[Example]:
+        """Encoded rows whose predictions are to stay as they are; after `encode_pair`.
+
+        Raises:
+            InputError: as `encode`; or a task whose batches cannot be put side by side (`ngdiff.tasks.alternates`).
+        """
+        raise InputError(f"--protect: {self.noun} cannot protect rows; put them into the retain set")
 
     def alternates(self) -> Alternates:
         """The forget rows with alternative answers, for objectives that teach one; after `encode_pair`.

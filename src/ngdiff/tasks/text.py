@@ -73,7 +73,11 @@ class TextTask(Task):
             compiled=run.compiled,
             custom_collator=self._custom_collator,
             gradient_buffers=run.gradient_buffers,
-            need_logits=tuple(side for side, one in run.objectives.items() if "logits" in one.needs),
+            need_logits=tuple(
+                side
+                for side, one in run.objectives.items()
+                if "logits" in one.needs or (side == "retain" and run.protects)
+            ),
         )
 
     @property
@@ -88,6 +92,10 @@ class TextTask(Task):
     def encode_holdout(self, source: Rows) -> Sequence[Example]:
         """Encoded rows that the model never saw; after `encode_pair`: none to forget. Raises as `RowEncoder`."""
         return self._encoder.disjoint_from(self._forget, source, "--holdout")
+
+    def encode_protected(self, source: Rows) -> Sequence[Example]:
+        """Encoded rows whose predictions are to stay as they are: none to forget. Raises as `RowEncoder`."""
+        return self._encoder.disjoint_from(self._forget, source, "--protect")
 
     def encode_pair(self, forget: Rows, retain: Rows) -> tuple[Sequence[Example], Sequence[Example]]:
         """Both sets encoded, checked against each other. Raises as `RowEncoder.pair`."""

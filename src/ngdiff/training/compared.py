@@ -72,6 +72,7 @@ class Compared:
             {"retain": sets.retain, "forget": sets.forget},
             lambda: cast(Any, sets.alternates).of_epochs(epochs_of(args, len(sets.forget)), seed=args.order_seed),
             names,
+            sets.protect,
         )
         needs, name = objectives["forget"].needs, f"--forget-objective {args.parts.forget}"
         if "teacher_logits" in needs and base_model is None:
@@ -102,7 +103,7 @@ class Compared:
         """`answers` with all this.
 
         Args:
-            name: Of the set that the batch is of: `retain`, `forget` or `alternate`.
+            name: Of the set that the batch is of: `retain`, `forget`, `alternate` or `protect`.
             batch: With the `row_id` of each row.
             answers: Without it.
         """

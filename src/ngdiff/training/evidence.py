@@ -13,7 +13,7 @@ from ngdiff.manifest import describe_data, describe_model, now, write_manifest
 from ngdiff.training.outcome import outcome_of
 from ngdiff.training.trainer import UnlearnTrainer
 
-_ROLES = ("forget", "retain", "holdout")
+_ROLES = ("forget", "retain", "holdout", "protect")
 
 
 def save_with_evidence(
@@ -32,8 +32,8 @@ def save_with_evidence(
         trainer: After `train`.
         folder: Where to; missing, empty, or, with `overwrite`, of an earlier run.
         companion: What is saved beside the model: the tokenizer; by default the trainer's own.
-        sources: Files and folders that were read, by role: model, base_model, forget, retain, holdout. They are hashed
-            too. Without them the manifest holds the hashes of the encoded rows alone.
+        sources: Files and folders that were read, by role: model, base_model, forget, retain, holdout, protect. They
+            are hashed too. Without them the manifest holds the hashes of the encoded rows alone.
         overwrite: Replace what an earlier run wrote there.
 
     Returns:

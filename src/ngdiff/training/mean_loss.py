@@ -26,6 +26,7 @@ class MeanLossTrainer(ChosenOptimizerTrainer):
     forget_dataset: Examples
     retain_dataset: Examples
     holdout_dataset: Examples | None
+    protect_dataset: Examples | None
 
     def retain_loss(self, model: nn.Module, batches: Sequence[Mapping[str, Tensor]]) -> float:
         """Mean cross-entropy a token over the batches of all processes, in nats: what the paper's `phi` measures.
@@ -81,10 +82,14 @@ class MeanLossTrainer(ChosenOptimizerTrainer):
     @property
     def loss_rows(self) -> dict[str, int]:
         """Number of rows of each set that the losses before and after a run are taken of: all forget and holdout rows,
-        and as many retain rows as forget rows, at least 256."""
+        and as many retain and protected rows as forget rows, at least 256."""
         forget, retain = len(self.forget_dataset), len(self.retain_dataset)
         rows = {"forget": forget, "retain": min(retain, max(forget, SAMPLE_ROWS))}
-        return rows if self.holdout_dataset is None else {**rows, "holdout": len(self.holdout_dataset)}
+        if self.holdout_dataset is not None:
+            rows["holdout"] = len(self.holdout_dataset)
+        if self.protect_dataset is not None:
+            rows["protect"] = min(len(self.protect_dataset), max(forget, SAMPLE_ROWS))
+        return rows
 
     def losses(self) -> dict[str, float]:
         """Mean loss of each set over `loss_rows`, in nats a token. All processes must call it."""

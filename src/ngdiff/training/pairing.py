@@ -5,7 +5,7 @@ Nothing is drawn while training and nothing needs to be saved: a run that resume
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.utils.data import Dataset, Sampler
@@ -13,9 +13,21 @@ from torch.utils.data import Dataset, Sampler
 from ngdiff.tasks.alternates import choices
 from ngdiff.training.grouping import grouped
 
-# (forget row, or None where the step has no forget row left; retain row), followed by the number of the chosen
-# alternative answer where forget rows have some.
-Pair = tuple[int | None, int] | tuple[int | None, int, int]
+
+class Pair(NamedTuple):
+    """The rows that meet at one position.
+
+    Args:
+        forget: Forget row; None where the step has no forget row left.
+        retain: Retain row.
+        choice: Number of the alternative answer of the forget row; None where forget rows have none.
+        protect: Protected row; None at positions without one.
+    """
+
+    forget: int | None
+    retain: int
+    choice: int | None = None
+    protect: int | None = None
 
 
 def permutation(
@@ -43,27 +55,35 @@ def permutation(
     return order.tolist()
 
 
-FORGET, RETAIN = range(2)  # streams of draws that share a seed and nothing else; the next: ngdiff.tasks.alternates
+FORGET, RETAIN, PROTECT = 0, 1, 3  # streams of draws that share a seed and nothing else; 2: ngdiff.tasks.alternates
+PROTECT_EVERY = 4  # one pair of this many brings a protected row
 
 
-def retain_rows(
-    start: int, count: int, size: int, *, seed: int, lengths: Sequence[int] | None = None, batch: int = 1
+def rows_of_stream(
+    start: int,
+    count: int,
+    size: int,
+    *,
+    seed: int,
+    stream: int = RETAIN,
+    lengths: Sequence[int] | None = None,
+    batch: int = 1,
 ) -> list[int]:
-    """Rows `start` to `start + count` of the endless retain stream: one shuffled pass after the other.
+    """Rows `start` to `start + count` of an endless stream: one shuffled pass over a set after the other.
 
     Every row is used once before any is used again.
 
     Args:
         start, count: Which part of the stream.
-        size: Number of retain rows.
-        seed: Of the stream.
+        size: Number of rows of the set.
+        seed, stream: Choose the stream.
         lengths, batch: Tokens of each row, and rows of a step, to group rows by length; None: a plain shuffle.
     """
     rows: list[int] = []
     while len(rows) < count:
         cycle, offset = divmod(start + len(rows), size)
         order = permutation(
-            size, seed=seed, stream=RETAIN, cycle=cycle, lengths=lengths, batch=batch, start=cycle * size
+            size, seed=seed, stream=stream, cycle=cycle, lengths=lengths, batch=batch, start=cycle * size
         )
         rows += order[offset : offset + count - len(rows)]
     return rows
@@ -85,6 +105,7 @@ class PairSampler(Sampler[Pair]):
         batch: Rows of each side in one step, over all processes and accumulated micro-batches.
         seed: Seed of both orders.
         alternates: Number of alternative answers that a forget row may get; 0: pairs carry none.
+        protect: Number of protected rows, of which every fourth pair carries one; 0: pairs carry none.
         lengths: Tokens of each forget row and of each retain row; None: a plain shuffle.
     """
 
@@ -96,10 +117,11 @@ class PairSampler(Sampler[Pair]):
         batch: int,
         seed: int,
         alternates: int = 0,
+        protect: int = 0,
         lengths: tuple[Sequence[int], Sequence[int]] | None = None,
     ) -> None:
         self.forget, self.retain, self.batch, self.seed = forget, retain, batch, seed
-        self.alternates = alternates
+        self.alternates, self.protect = alternates, protect
         self._forget_lengths = None if lengths is None else lengths[0]
         self._retain_lengths = None if lengths is None else lengths[1]
         self.epoch = 0
@@ -123,12 +145,23 @@ class PairSampler(Sampler[Pair]):
             )
         ]
         order += [None] * (len(self) - self.forget)
-        partners = self.retain_rows(self.epoch * len(self), len(self))
-        if not self.alternates:
-            return iter(list(zip(order, partners, strict=True)))
-        drawn = choices(self.forget, self.alternates, seed=self.seed, epoch=self.epoch)
-        chosen = [0 if row is None else drawn[row] for row in order]
-        return iter(list(zip(order, partners, chosen, strict=True)))
+        start = self.epoch * len(self)
+        partners = self.retain_rows(start, len(self))
+        drawn = choices(self.forget, self.alternates, seed=self.seed, epoch=self.epoch) if self.alternates else []
+        chosen = [drawn[row or 0] for row in order] if drawn else [None] * len(self)
+        return iter(list(map(Pair, order, partners, chosen, self._protected(start, len(self)))))
+
+    def _protected(self, start: int, count: int) -> list[int | None]:
+        """The protected row of each position from `start`, None at those without one."""
+        if not self.protect:
+            return [None] * count
+        first = -(-start // PROTECT_EVERY)
+        rows = iter(
+            rows_of_stream(
+                first, -(-(start + count) // PROTECT_EVERY) - first, self.protect, seed=self.seed, stream=PROTECT
+            )
+        )
+        return [None if place % PROTECT_EVERY else next(rows) for place in range(start, start + count)]
 
     def in_steps_of(self, rows: int) -> "PairSampler":
         """The same sampler at its start, for steps of another number of pairs."""
@@ -138,7 +171,7 @@ class PairSampler(Sampler[Pair]):
 
     def retain_rows(self, start: int, count: int) -> list[int]:
         """Rows `start` to `start + count` of the retain stream, which the epochs continue one after the other."""
-        return retain_rows(start, count, self.retain, seed=self.seed, lengths=self._retain_lengths, batch=self.batch)
+        return rows_of_stream(start, count, self.retain, seed=self.seed, lengths=self._retain_lengths, batch=self.batch)
 
 
 class PairDataset(Dataset[dict[str, Any]]):
@@ -148,50 +181,62 @@ class PairDataset(Dataset[dict[str, Any]]):
         forget: Encoded rows.
         retain: Encoded rows.
         alternates: `alternates[row, choice]`: forget rows with alternative answers, if there are any.
+        protect: Encoded rows, if there are any.
     """
 
     def __init__(
-        self, forget: Sequence[Mapping[str, Any]], retain: Sequence[Mapping[str, Any]], alternates: Any = None
+        self,
+        forget: Sequence[Mapping[str, Any]],
+        retain: Sequence[Mapping[str, Any]],
+        alternates: Any = None,
+        protect: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        self.forget, self.retain, self.alternates = forget, retain, alternates
+        self.forget, self.retain, self.alternates, self.protect = forget, retain, alternates, protect
 
     def __len__(self) -> int:
         return len(self.forget)
 
     def __getitem__(self, pair: Pair) -> dict[str, Any]:
-        forget, retain, *choice = pair
         item = {
-            "forget": None if forget is None else {**self.forget[forget], "row_id": forget},
-            "retain": {**self.retain[retain], "row_id": retain},
+            "forget": None if pair.forget is None else {**self.forget[pair.forget], "row_id": pair.forget},
+            "retain": {**self.retain[pair.retain], "row_id": pair.retain},
         }
-        if choice and forget is not None:
-            item["alternate"] = self.alternates[forget, choice[0]]
+        if pair.choice is not None and pair.forget is not None:
+            item["alternate"] = self.alternates[pair.forget, pair.choice]
+        if pair.protect is not None and self.protect is not None:
+            item["protect"] = {**self.protect[pair.protect], "row_id": pair.protect}
         return item
 
 
 class PairCollator:
     """Batches of pairs -> one batch of each side, each padded to its own longest row.
 
-    A micro-batch without forget rows gets a placeholder without labels: it adds exactly nothing, but every process runs
-    the same passes.
+    A micro-batch without forget or protected rows gets a placeholder without labels: it adds exactly nothing, but every
+    process runs the same passes.
 
     Args:
         collate: Makes a batch of tensors from encoded rows.
         placeholder: Makes a row without labels in the form of a given one.
         alternates: Whether forget rows come with alternative answers, which then lie in `batch["forget"]["alternate"]`.
+        protect: Whether there are protected rows, which then lie in `batch["retain"]["protect"]`.
     """
 
-    def __init__(self, collate: Any, placeholder: Callable[[Any], Any], *, alternates: bool = False) -> None:
-        self.collate, self.placeholder, self.alternates = collate, placeholder, alternates
+    def __init__(
+        self, collate: Any, placeholder: Callable[[Any], Any], *, alternates: bool = False, protect: bool = False
+    ) -> None:
+        self.collate, self.placeholder, self.alternates, self.protect = collate, placeholder, alternates, protect
 
     def __call__(self, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         if "retain" not in items[0]:  # an evaluation batch has one side
             return self.collate(items)
         retain = [item["retain"] for item in items]
         forget = [item["forget"] for item in items if item["forget"] is not None]
-        placeholder = [] if forget else [self.placeholder(retain[0])]
+        placeholder = [self.placeholder(retain[0])]
         batch = {"retain": self.collate(retain), "forget": self.collate(forget or placeholder)}
         alternates = [item["alternate"] for item in items if "alternate" in item]
-        if alternates or (placeholder and self.alternates):
+        if alternates or (self.alternates and not forget):
             batch["forget"]["alternate"] = self.collate(alternates or placeholder)
+        if self.protect:
+            protected = [item["protect"] for item in items if "protect" in item]
+            batch["retain"]["protect"] = self.collate(protected or placeholder)
         return batch

@@ -63,8 +63,9 @@ class References:
         rows: Mapping[Side, Sequence[Mapping[str, Any]]],
         alternates: Callable[[], Iterable[Mapping[str, Any]]],
         names: Sequence[str],
+        protect: Sequence[Mapping[str, Any]] | None = None,
     ) -> "References | None":
-        """The references that the objectives of a run need; None if they need none.
+        """The references that a run needs for its objectives and protected rows; None if it needs none.
 
         Args:
             folder: As above.
@@ -72,9 +73,13 @@ class References:
             rows: Of both sides.
             alternates: Makes the forget rows with alternative answers, all that the run uses.
             names: As above.
+            protect: Protected rows, if there are any.
         """
         sets: dict[str, Sequence[Mapping[str, Any]]] = {}
         log_probs, taught = [], None
+        if protect is not None:
+            sets["protect"] = [{**row, "row_id": i} for i, row in enumerate(protect)]
+            log_probs.append("protect")
         for side, objective in objectives.items():
             if not objective.needs & {"reference", "reference_logits"}:
                 continue

@@ -25,6 +25,7 @@ class Sets:
     Args:
         forget, retain: What is to be forgotten, and what is to be kept.
         holdout: Rows that the model never saw; None for none.
+        protect: Rows in neither set whose predictions are to stay as they are; None for none.
         alternates: The forget rows with other answers; None where no objective teaches one.
         evaluation: What the losses in the log are of: one set, several by name, or None.
     """
@@ -32,6 +33,7 @@ class Sets:
     forget: Examples
     retain: Examples
     holdout: Examples | None
+    protect: Examples | None
     alternates: Alternates | None
     evaluation: Any
 
@@ -53,6 +55,7 @@ class Sets:
             batch=args.rows_per_step,
             seed=args.order_seed,
             alternates=0 if self.alternates is None else self.alternates.count,
+            protect=0 if self.protect is None else len(self.protect),
             lengths=None if args.train_sampling_strategy == "random" else self.lengths(task),
         )
 
@@ -65,6 +68,7 @@ def read_sets(
     retain: Rows,
     *,
     holdout: Rows = None,
+    protect: Rows = None,
     evaluation: Rows = None,
 ) -> Sets:
     """Encode what a user gave.
@@ -73,13 +77,14 @@ def read_sets(
         task: Encodes rows.
         objectives: Of both sides.
         args: Options.
-        forget, retain, holdout, evaluation: As for `UnlearnTrainer`.
+        forget, retain, holdout, protect, evaluation: As for `UnlearnTrainer`.
 
     Raises:
         InputError: rows that cannot be used, or none that an option asks for.
     """
     forget, retain = task.encode_pair(forget, retain)
     unseen = task.encode_holdout(holdout) if holdout is not None else None
+    protected = task.encode_protected(protect) if protect is not None else None
     if holdout is None:  # refuse `holdout` now, not after the first losses
         forget_ceiling(args.ceiling_form, vocabulary=2)
     alternates = task.alternates() if "alternate" in objectives["forget"].needs else None
@@ -90,13 +95,15 @@ def read_sets(
         evaluation = {name: task.encode(rows, f"evaluation set {name}") for name, rows in evaluation.items()}
     else:
         evaluation = task.encode(evaluation, "evaluation set")
-    return Sets(forget, retain, unseen, alternates, evaluation)
+    return Sets(forget, retain, unseen, protected, alternates, evaluation)
 
 
 def count_step(
     batches: Sequence[Mapping[Side, Mapping[str, Any]]], objectives: Mapping[Side, Objective]
 ) -> dict[str, Tensor]:
     """Number of units and of answer tokens of each side, under its name and `SIDE_tokens`, over all micro-batches.
+
+    Under `protect`: answer tokens of protected rows, where there are any.
 
     Args:
         batches: All micro-batches of a step.
@@ -109,4 +116,7 @@ def count_step(
         learned = own if objective.own_answers else [batch["alternate"] for batch in own]
         counts[side] = torch.stack([count_units(batch["labels"], objective.unit) for batch in learned]).sum()
         counts[f"{side}_tokens"] = torch.stack([count_units(batch["labels"], "token") for batch in own]).sum()
+    protected = [batch["retain"]["protect"]["labels"] for batch in batches if "protect" in batch["retain"]]
+    if protected:
+        counts["protect"] = torch.stack([count_units(labels, "token") for labels in protected]).sum()
     return counts

@@ -87,9 +87,9 @@ class TwoGradientStep:
             batch: Of one side, on the model's device.
             side: Whose it is.
             factor: Of the objective.
-            counts: Units and tokens of each side in the whole effective batch.
+            counts: Of units, answer tokens and protected tokens in the whole effective batch.
         """
-        found = self._objective_pass(model, batch, side, units=counts[side], tokens=counts[f"{side}_tokens"])
+        found = self._objective_pass(model, batch, side, counts)
         self._losses.add(side, found.nll, found.objective)
         return found.loss if factor == 1.0 else found.loss * factor
 

@@ -6,6 +6,7 @@ This file connects them to the methods and callbacks of `transformers.Trainer`.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -62,6 +63,9 @@ class UnlearnTrainer(ArrivingTrainer):
             mappings in TRL's formats), or mappings with `input_ids` and `labels`.
         retain_dataset: Rows to keep, in the same forms.
         holdout_dataset: Rows the model never saw, for levels and `forget_ceiling="holdout"`.
+        protect_dataset: Rows in neither set, of any kind, for which the model is to predict what it predicts now. The
+            retain side minimises its objective plus their mean `KL(before || now)` a token; the learning rate is found
+            from the retain rows alone.
         base_model: The model before fine-tuning, which never saw the rows to forget, with the same tokens: a model, the
             name or folder of one, or a function that loads it. For objectives that come near what it says; it is asked
             once, before the first step.
@@ -86,6 +90,7 @@ class UnlearnTrainer(ArrivingTrainer):
         retain_dataset: Rows,
         *,
         holdout_dataset: Rows = None,
+        protect_dataset: Rows = None,
         base_model: BaseModel | None = None,
         eval_dataset: Rows = None,
         processing_class: Any = None,
@@ -106,7 +111,7 @@ class UnlearnTrainer(ArrivingTrainer):
         self.task: Task = task or TextTask(model, processing_class, args, data_collator)
         unseen = holdout_dataset is not None and self.task.holdout_is_like_forget
         args.know(base_model=base_model is not None, holdout=unseen)
-        self.task.prepare(args.run_settings())
+        self.task.prepare(replace(args.run_settings(), protects=protect_dataset is not None))
         self.objectives: dict[Side, Objective] = cast(Any, args.resolve_objectives())
         sets = read_sets(
             self.task,
@@ -115,10 +120,11 @@ class UnlearnTrainer(ArrivingTrainer):
             forget_dataset,
             retain_dataset,
             holdout=holdout_dataset,
+            protect=protect_dataset,
             evaluation=eval_dataset,
         )
         self.forget_dataset, self.retain_dataset, self.holdout_dataset = sets.forget, sets.retain, sets.holdout
-        self.alternates = sets.alternates
+        self.protect_dataset, self.alternates = sets.protect, sets.alternates
         many = sets.evaluation if isinstance(sets.evaluation, Mapping) else None
         check_best_metric(args, ["eval_loss"] if many is None else [f"eval_{name}_loss" for name in many])
         check_activation_checkpointing(args, model)
@@ -126,9 +132,12 @@ class UnlearnTrainer(ArrivingTrainer):
             model=model,
             args=args,
             data_collator=PairCollator(
-                self.task.collate, self.task.placeholder, alternates=self.alternates is not None
+                self.task.collate,
+                self.task.placeholder,
+                alternates=self.alternates is not None,
+                protect=self.protect_dataset is not None,
             ),
-            train_dataset=PairDataset(self.forget_dataset, self.retain_dataset, self.alternates),
+            train_dataset=PairDataset(self.forget_dataset, self.retain_dataset, self.alternates, self.protect_dataset),
             eval_dataset=sets.evaluation,
             processing_class=with_usable_pad(processing_class, model),
             callbacks=callbacks,
@@ -188,7 +197,13 @@ class UnlearnTrainer(ArrivingTrainer):
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()  # a user's collator may make other inputs of the model
-        self._signature_columns: Any = [*(self._signature_columns or ()), *self.task.inputs, *SIDES, "alternate"]
+        self._signature_columns: Any = [
+            *(self._signature_columns or ()),
+            *self.task.inputs,
+            *SIDES,
+            "alternate",
+            "protect",
+        ]
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
         """Number of units of each side in the whole effective batch, over all micro-batches and processes."""
