@@ -1,0 +1,53 @@
+"""`--protect`: from the command line to the manifest, the losses, the evaluation and the dry run."""
+
+import json
+import shlex
+
+import pytest
+
+from .runs import run, succeeded, write_rows
+
+
+@pytest.fixture
+def protected(tmp_path):
+    return write_rows(
+        tmp_path / "other.jsonl",
+        [{"text": f"Rows in neither set, number {i}, which stay as they are."} for i in range(3)],
+    )
+
+
+def test_it_is_recorded_measured_and_passed_on(material, protected, tmp_path):
+    done = succeeded(run(*material.words(tmp_path / "u", protect=protected, num_train_epochs=1)))
+    assert "protect loss: " in done.out
+    manifest = json.loads((tmp_path / "u" / "manifest.json").read_text())
+    assert manifest["data"]["protect"]["rows"] == 3
+    assert "other.jsonl" in manifest["data"]["protect"]["files"]
+    assert manifest["extra"]["losses_after"].keys() == {"forget", "retain", "protect"}
+    command = next(line for line in done.out.splitlines() if "ngdiff evaluate" in line)
+    words = shlex.split(command[command.index("ngdiff evaluate") :])[1:]
+    assert words[words.index("--protect") + 1] == str(protected)
+    scored = [*words, "--no-generate", "--output", tmp_path / "scores"]
+    succeeded(run(*scored))
+    metrics = json.loads((tmp_path / "scores" / "metrics.json").read_text())
+    assert metrics["protect"]["loss"] == pytest.approx(manifest["extra"]["losses_after"]["protect"], abs=1e-4)
+
+
+def test_a_row_to_forget_cannot_be_protected(material, tmp_path):
+    refused = run(*material.words(tmp_path / "u", protect=material.forget))
+    assert refused.status == 2
+    assert refused.error.startswith("4 of 4 rows of --protect are also in --forget, the first at ")
+
+
+def test_a_dry_run_knows_them(material, protected, tmp_path):
+    parts = "head before unlearning"
+    plain, beside = (
+        succeeded(run(*material.words(tmp_path / "u", "--dry-run", protect=given))).out for given in (None, protected)
+    )
+    assert parts not in plain
+    assert parts in beside
+
+
+def test_images_have_no_such_option(tmp_path):
+    refused = run("unlearn", "--task", "image", "--protect", "x.jsonl", "--output", tmp_path / "u")
+    assert refused.status == 2
+    assert "--protect" in refused.error
