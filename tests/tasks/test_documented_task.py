@@ -105,8 +105,10 @@ def test_two_gradients_are_combined(make_trainer, batch, accumulation):
     model, task = copy.deepcopy(trainer.model).eval(), trainer.task
     pairs = list(trainer.sampler)[:4]
     trainer.train()
-    loss_r, g_r = reference_gradient(model, task, [trainer.retain_dataset[r] for _, r in pairs])
-    loss_f, g_f = reference_gradient(model, task, [trainer.forget_dataset[f] for f, _ in pairs if f is not None])
+    loss_r, g_r = reference_gradient(model, task, [trainer.retain_dataset[pair.retain] for pair in pairs])
+    loss_f, g_f = reference_gradient(
+        model, task, [trainer.forget_dataset[pair.forget] for pair in pairs if pair.forget is not None]
+    )
     norm_r, norm_f = (math.sqrt(sum(float((g**2).sum()) for g in gs)) for gs in (g_r, g_f))
     for combined, r, f in zip(found[0], g_r, g_f, strict=True):
         torch.testing.assert_close(combined, r / norm_r - f / norm_f, rtol=0, atol=3e-5)

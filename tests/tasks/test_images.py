@@ -72,8 +72,8 @@ def test_the_combined_gradient_equals_an_autograd_reference(make_trainer, batch,
     model = copy.deepcopy(trainer.model).eval()
     pairs = list(trainer.sampler)[: batch * accumulation]
     trainer.train()
-    loss_r, g_r = reference_gradient(model, trainer.retain_dataset.take(torch.tensor([r for _, r in pairs])))
-    rows = torch.tensor([f for f, _ in pairs if f is not None])
+    loss_r, g_r = reference_gradient(model, trainer.retain_dataset.take(torch.tensor([pair.retain for pair in pairs])))
+    rows = torch.tensor([pair.forget for pair in pairs if pair.forget is not None])
     loss_f, g_f = reference_gradient(model, trainer.forget_dataset.take(rows))
     norm_r, norm_f = (math.sqrt(sum(float((g**2).sum()) for g in gs)) for gs in (g_r, g_f))
     for (name, _), r, f in zip(model.named_parameters(), g_r, g_f, strict=True):
@@ -153,8 +153,8 @@ def test_trained_statistics_move(make_trainer):
     before = statistics(trainer.model)
     pairs = list(trainer.sampler)[:4]
     with torch.no_grad():  # the passes of the step, in their order
-        model(PREPARATION(trainer.retain_dataset.pixels[[r for _, r in pairs]]))
-        model(PREPARATION(trainer.forget_dataset.pixels[[f for f, _ in pairs]]))
+        model(PREPARATION(trainer.retain_dataset.pixels[[pair.retain for pair in pairs]]))
+        model(PREPARATION(trainer.forget_dataset.pixels[[pair.forget for pair in pairs]]))
     trainer.train()
     assert statistics(trainer.model) != before
     assert statistics(trainer.model) == statistics(model)

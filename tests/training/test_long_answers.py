@@ -72,10 +72,10 @@ def test_a_step_over_long_answers_is_that_of_autograd_over_their_windows(make_tr
     # A step of 16 pairs: the forget windows once; of the retain stream, which goes round, the first 16.
     pairs = list(trainer.sampler)
     chosen = {
-        "forget": [trainer.forget_dataset[pair[0]] for pair in pairs if pair[0] is not None],
-        "retain": [trainer.retain_dataset[pair[1]] for pair in pairs],
+        "forget": [trainer.forget_dataset[pair.forget] for pair in pairs if pair.forget is not None],
+        "retain": [trainer.retain_dataset[pair.retain] for pair in pairs],
     }
-    assert sorted(pair[0] for pair in pairs if pair[0] is not None) == list(range(len(trainer.forget_dataset)))
+    assert sorted(pair.forget for pair in pairs if pair.forget is not None) == list(range(len(trainer.forget_dataset)))
     expected = {side: autograd(trainer.model, rows) for side, rows in chosen.items()}
     trainer.train()
     (step,) = [row for row in trainer.state.log_history if "loss_forget" in row]

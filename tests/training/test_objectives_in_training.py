@@ -270,7 +270,7 @@ def test_other_answers_are_drawn_by_seed_epoch_and_row():
 
 def test_idk_logs_and_bounds_the_loss_of_the_rows_own_answers(make_trainer, text):
     trainer = make_trainer(method="idk", learning_rate=1e-3, max_steps=1, **text)
-    before = trainer.mean_loss([trainer.forget_dataset[row[0]] for row in list(trainer.sampler)[:4]])
+    before = trainer.mean_loss([trainer.forget_dataset[pair.forget] for pair in list(trainer.sampler)[:4]])
     trainer.train()
     assert steps(trainer)[0]["loss_forget"] == pytest.approx(before, rel=1e-5)
 

@@ -154,8 +154,8 @@ def test_paper_is_algorithm_1(make_trainer, tiny_model, start):
         batch = pairs[begin : begin + size]
         twin.step(
             number,
-            [trainer.retain_dataset[retain] for _, retain in batch],
-            [trainer.forget_dataset[forget] for forget, _ in batch if forget is not None],
+            [trainer.retain_dataset[pair.retain] for pair in batch],
+            [trainer.forget_dataset[pair.forget] for pair in batch if pair.forget is not None],
         )
     rates = [row["learning_rate"] for row in trainer.state.log_history if "loss_forget" in row]
     assert len(rates) == 5

@@ -52,8 +52,10 @@ def test_the_combined_gradient_equals_an_autograd_reference(make_trainer, batch,
     model = copy.deepcopy(trainer.model)
     pairs = list(trainer.sampler)[: batch * accumulation]
     trainer.train()
-    loss_r, g_r = reference_gradient(model, [trainer.retain_dataset[r] for _, r in pairs])
-    loss_f, g_f = reference_gradient(model, [trainer.forget_dataset[f] for f, _ in pairs if f is not None])
+    loss_r, g_r = reference_gradient(model, [trainer.retain_dataset[pair.retain] for pair in pairs])
+    loss_f, g_f = reference_gradient(
+        model, [trainer.forget_dataset[pair.forget] for pair in pairs if pair.forget is not None]
+    )
     norm_r, norm_f = (math.sqrt(sum(float((g**2).sum()) for g in gs)) for gs in (g_r, g_f))
     for (name, _), r, f in zip(model.named_parameters(), g_r, g_f, strict=True):
         torch.testing.assert_close(grab.gradients[0][name], r / norm_r - f / norm_f, rtol=0, atol=2e-7)
@@ -167,7 +169,7 @@ def test_probe_rows_are_those_of_the_next_step(make_trainer):
     trainer = make_trainer(forget=12, retain=400)
     for epoch in (0, 1):
         trainer.sampler.set_epoch(epoch)
-        rows = [r for _, r in trainer.sampler]
+        rows = [pair.retain for pair in trainer.sampler]
         for step in (1, 2):  # of three in an epoch
             (batch,) = trainer.prober.fresh_batches(3 * epoch + step)
             expected = collate([trainer.retain_dataset[r] for r in rows[4 * step : 4 * step + 4]])

@@ -8,7 +8,11 @@ from ngdiff.data import Row
 from ngdiff.data.near import NEAR, Near, fingerprints, near_pairs
 
 # The sets that must have no row in common.
-PAIRS = (("forget", "retain"), ("forget", "holdout"), ("retain", "holdout"))
+PAIRS = (("forget", "retain"), ("forget", "holdout"), ("retain", "holdout"), ("forget", "protect"))
+_ADVICE = {
+    "holdout": "A holdout must not contain rows that the model saw: remove them from the holdout.",
+    "protect": "What is to be forgotten would be held: remove them from the protected rows.",
+}
 # Pairs of near-duplicates that are looked at: rows that differ by a name alone make as many as there are pairs of rows.
 _MOST = 200_000
 
@@ -61,9 +65,7 @@ class NearDuplicates:
             f"{_at_least(pairs)}{rows} of {len(other)} {second} rows, {len(same)} of them with the same words; "
             f"most similar ({top.alike:.2f}): {place_of(one[top.first])} and {place_of(other[top.second])}"
         )
-        advice = "Both sides would train on the same answers: remove them from one set."
-        if second == "holdout":
-            advice = "A holdout must not contain rows that the model saw: remove them from the holdout."
+        advice = _ADVICE.get(second, "Both sides would train on the same answers: remove them from one set.")
         return Finding(what, "spoils" if same else "doubtful", found, advice)
 
     def _within(self, name: str) -> Finding:
