@@ -100,9 +100,7 @@ def rehearse(config_file, options, rows):
     """`rehearse(**options)`: what a rehearsal of 12 forget and 20 retain rows finds; the same for the same options."""
 
     @cache
-    def make(
-        *, dtype: str = "float32", lora_rank: int = 0, show_progress: bool = False, protect: int = 0, **more
-    ):
+    def make(*, dtype: str = "float32", lora_rank: int = 0, show_progress: bool = False, protect: int = 0, **more):
         mode = FakeRun(FakeTensorMode())
         adapter = LoraConfig(r=lora_rank, target_modules="all-linear") if lora_rank else None
         model = fake_model(config_file(), mode.fake, tokenizer=range(VOCABULARY), dtype=dtype, peft_config=adapter)
