@@ -113,7 +113,7 @@ OTHERS: dict[str, set[str]] = {
         "schedulefree",
     },
     "estimate": {"torch", "transformers", "peft", "tqdm"},
-    "audit": {"torch", "tqdm", "transformers"},
+    "audit": {"bitsandbytes", "torch", "tqdm", "transformers"},  # the first is an extra
 }
 
 

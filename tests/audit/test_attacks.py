@@ -67,12 +67,13 @@ def test_relearning_counts_what_the_reference_does_not_learn(bed, tiny, short, m
     assert not found["certain"]
 
 
-@pytest.mark.parametrize("attack", [name for name in ATTACKS if name not in ("prompts", "prefix")])
+@pytest.mark.parametrize("attack", [name for name in ATTACKS if name not in ("prompts", "prefix", "nf4")])
 def test_the_model_is_unharmed(attack, bed, tiny, short):
     model = tiny(0).train()
     model.lm_head.weight.requires_grad_(False)
     before, drawn = state(model), torch.get_rng_state()
-    forms = run_attack(ATTACKS[attack], model, replace(bed, forget=bed.forget[:4]))
+    canaries = [replace(row, perturbed_answers=("Tarn.", "Quil.")) for row in bed.forget[:2]]
+    forms = run_attack(ATTACKS[attack], model, replace(bed, forget=bed.forget[:4], canaries=canaries))
     assert forms
     assert state(model) == before
     assert all(module.training for module in model.modules())

@@ -12,7 +12,11 @@ ATTACKS: dict[str, Attack] = {
     "membership": Attack(
         _function("membership", "tell_members"), "distinguish forget rows from holdout rows by their losses"
     ),
+    "canaries": Attack(_function("canaries", "expose"), "rank planted secrets among other values (--canaries)"),
     "quantise": Attack(_function("quantise", "quantise"), "round the weights to 8 and 4 bits", asks_as_usual=True),
+    "nf4": Attack(
+        _function("nf4", "to_nf4"), "round the weights to NF4, as bitsandbytes does (if installed)", asks_as_usual=True
+    ),
     "prune": Attack(
         _function("prune", "prune"), "set the smallest 30 % and 50 % of the weights to 0", asks_as_usual=True
     ),

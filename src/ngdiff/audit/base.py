@@ -55,6 +55,7 @@ class Bed:
         forget, retain: rows without paraphrased or perturbed answers.
         holdout: rows that no model saw; may be empty.
         paraphrased: the forget rows with paraphrased questions, in the same order; may be empty.
+        canaries: planted rows, their perturbed answers being other values of their secrets; may be empty.
         seed: of all random draws, the same for every model.
         max_length: longest row in tokens; None for the model's context.
         tokens_per_batch, show_progress: as in `ngdiff.evaluation.predict`.
@@ -66,6 +67,7 @@ class Bed:
     retain: "Sequence[Row]"
     holdout: "Sequence[Row]" = ()
     paraphrased: "Sequence[Row]" = ()
+    canaries: "Sequence[Row]" = ()
     seed: int = 0
     max_length: int | None = None
     tokens_per_batch: int = 4096

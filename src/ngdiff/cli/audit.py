@@ -9,7 +9,7 @@ from ngdiff.cli.loading import load_torch
 from ngdiff.cli.options import SetOptions, check_places, read_sets
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.text_model import TextModelOptions
-from ngdiff.data import read_rows
+from ngdiff.data import Row, read_rows
 from ngdiff.errors import InputError
 from ngdiff.metrics import CONFIDENCE
 from ngdiff.ranges import COUNT, SEED, Range
@@ -30,6 +30,12 @@ class ReferenceOptions:
     )
     paraphrased: str | None = option(
         None, help="the forget rows with paraphrased questions, in the same order", value="FILE"
+    )
+    canaries: str | None = option(
+        None,
+        help="secrets that were planted in the training data, as rows: their digits, or perturbed_answer, are ranked "
+        "against others",
+        value="FILE",
     )
 
 
@@ -100,21 +106,26 @@ def run(words: list[str]) -> None:
         options.retain,
         options.holdout,
         options.paraphrased,
+        options.canaries,
         options.before,
         options.chat_template,
     )
     inputs = [place for name in models.values() for place in inputs_of(name)]
     folder = AuditFolder(words, options, [*inputs, *inputs_of(options.model, *sources)[1:]])
     sets = read_sets(options)
-    paraphrased = []
-    if options.paraphrased is not None:
-        paraphrased = read_rows(options.paraphrased, role="--paraphrased", **options.reading("forget"))
+    more = {name: _more_rows(options, name) for name in ("paraphrased", "canaries")}
     check_places(*models.values())
     load_torch()
 
     from ngdiff.cli.audit_run import audit
 
-    audit(options, attacks, models, folder, sets, paraphrased, before)
+    audit(options, attacks, models, folder, sets, more, before)
+
+
+def _more_rows(options: AuditOptions, name: str) -> list[Row]:
+    """The rows of a set of attacks, read as the forget set; empty if it is not given."""
+    place = getattr(options, name)
+    return [] if place is None else read_rows(place, role=f"--{name}", **options.reading("forget"))
 
 
 def _chosen(text: str) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.audit import ATTACKS, Bed, Budget, NotApplicableError, OutOfTimeError, Variant, compared, run_attack
+from ngdiff.audit.canaries import with_other_values
 from ngdiff.audit.compare import summary
 from ngdiff.cli.audit import AuditOptions
 from ngdiff.cli.audit_folder import FILE, AuditFolder
@@ -31,7 +32,7 @@ def audit(
     models: Mapping[str, str],
     folder: AuditFolder,
     sets: dict[str, list[Row]],
-    paraphrased: list[Row],
+    more: Mapping[str, list[Row]],
     before: Sequence[Path],
 ) -> None:
     """Attack the models and write the results.
@@ -42,13 +43,14 @@ def audit(
         models: By role, as typed.
         folder: Checked.
         sets: Rows by set.
-        paraphrased: The forget rows with paraphrased questions; may be empty.
+        more: Rows of single attacks: `paraphrased`, the forget rows with paraphrased questions, and `canaries`; each
+            may be empty.
         before: Files of records of the model before unlearning.
 
     Raises:
         InputError: unusable rows or models; raised before any long work.
     """
-    bed, data = _bed(options, sets, paraphrased)
+    bed, data = _bed(options, sets, more)
     then = _by_origin(read_records(before)) if before else None
     for name in list(models.values())[1:]:
         check_same_tokens(bed.tokenizer, name, trust_remote_code=options.trust_remote_code)
@@ -80,20 +82,25 @@ def audit(
     sys.stdout.write(f"{audit_table(result)}\nWritten to {folder.path / FILE}\n")
 
 
-def _bed(options: AuditOptions, sets: dict[str, list[Row]], paraphrased: list[Row]) -> tuple[Bed, dict[str, Any]]:
+def _bed(
+    options: AuditOptions, sets: dict[str, list[Row]], more: Mapping[str, list[Row]]
+) -> tuple[Bed, dict[str, Any]]:
     """Rows, tokenizer and template, and the description of the rows for the manifest."""
     tokenizer = options.tokenizer_of(options.model)
     template = options.template_for(options.template, tokenizer, [row for rows in sets.values() for row in rows])
     sets = without_overlap(sets, tokenizer, template, drop=options.drop_overlap)
     data = {name: describe_data(getattr(options, name), rows, options.reading(name)) for name, rows in sets.items()}
     if options.paraphrased is not None:
-        _check_paraphrased(sets["forget"], paraphrased, options.paraphrased)
-        data["paraphrased"] = describe_data(options.paraphrased, paraphrased, options.reading("forget"))
+        _check_paraphrased(sets["forget"], more["paraphrased"], options.paraphrased)
+    for name, rows in more.items():
+        if rows:
+            data[name] = describe_data(getattr(options, name), rows, options.reading("forget"))
     bed = Bed(
         tokenizer,
         template,
         **{name: _bare(rows) for name, rows in sets.items()},
-        paraphrased=_bare(paraphrased),
+        paraphrased=_bare(more["paraphrased"]),
+        canaries=with_other_values(more["canaries"], options.seed),
         seed=options.seed,
         max_length=options.max_length,
         tokens_per_batch=options.tokens_per_batch,

@@ -43,4 +43,4 @@ def _without_reference(attacks: Mapping[str, Any]) -> list[str]:
 
 
 def _is_fraction(key: str, value: Any) -> bool:
-    return isinstance(value, float) and key in ("extraction_strength", "verbmem", "leak", "AUC", "auc")
+    return isinstance(value, float) and key in ("extraction_strength", "verbmem", "leak", "AUC", "auc", "exposure")

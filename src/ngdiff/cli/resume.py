@@ -37,7 +37,7 @@ _MAY_CHANGE = (
         "trust_remote_code",
     ),
     *("benchmark", "base_model", "before", "dataset", "idk_file"),
-    *("check", "attacks", "minutes", "retrained", "never_trained", "paraphrased"),
+    *("check", "attacks", "minutes", "retrained", "never_trained", "paraphrased", "canaries"),
     *(*_LENGTH, "disable_tqdm", "report_to", "run_name", "project"),
     *("logging_strategy", "logging_steps", "logging_first_step", "logging_nan_inf_filter", "log_level"),
     *("save_strategy", "save_steps", "save_total_limit", "keep_checkpoints"),

@@ -14,7 +14,7 @@ from ngdiff.report.folders import Run, weights
 from ngdiff.scoring.quantities import shown
 
 FILE = "audit.json"
-_NUMBERS = ("extraction_strength", "verbmem", "leak", "AUC", "auc")
+_NUMBERS = ("extraction_strength", "verbmem", "leak", "AUC", "auc", "exposure")
 
 
 @dataclass(frozen=True)
