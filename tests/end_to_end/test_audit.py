@@ -45,6 +45,7 @@ def test_a_model_beside_itself_brings_nothing_back_and_no_text_leaves_the_privat
     assert [[record["reference"] for record in form["records"]] for form in forms] == [answers] * 2
     manifest = json.loads((tmp_path / "a" / "manifest.json").read_text())
     assert {"audit.json", "private/prefix.retrained.json"} <= manifest["outputs"].keys()
+    assert "files are as they were" in succeeded(run("verify", tmp_path / "a")).out  # attacks not asked for
 
 
 def test_resume_runs_what_is_missing_alone(words, tmp_path, monkeypatch):

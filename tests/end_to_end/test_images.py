@@ -205,6 +205,7 @@ def test_images_are_brought_to_the_size_of_the_model(material: Path, tmp_path: P
         (["--forget-class", "be"], "--forget-class be: there is no such class; did you mean bee?"),
         ([], "--forget-class or --forget-rows: name a class to forget, or a number of images of any class"),
         (["--forget-class", "bee", "--template", "plain"], "--template is for texts; --task image does not have it"),
+        (["--forget-class", "bee", "--after", "out"], "--after is for texts: which images an earlier request forgot"),
         (["--forget-class", "bee", "--packing", "on"], "--packing is for texts; --task image does not have it"),
         (["--forget-class", "bee", "--method", "idk"], "teaches another answer, which images do not have"),
         (["--forget-class", "bee", "--batch-norm", "off"], "--batch-norm off is not known; one of frozen, train"),

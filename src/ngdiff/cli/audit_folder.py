@@ -62,10 +62,15 @@ class AuditFolder:
         """Write a finished attack."""
         keep(self._file(attack, role), forms)
 
-    def finish(self, result: Mapping[str, Any]) -> None:
-        """Write `audit.json` and the last manifest."""
+    def finish(self, result: Mapping[str, Any], *, in_time: bool) -> None:
+        """Write `audit.json` and the last manifest.
+
+        Args:
+            result: For `audit.json`.
+            in_time: Whether no attack is left for `--resume` because the time was over.
+        """
         write_json(self.path / FILE, result)
-        self._write_manifest(finished=not result["not_run"])
+        self._write_manifest(finished=in_time)
 
     def _file(self, attack: str, role: str) -> Path:
         return self.path / "private" / f"{attack}.{role}.json"

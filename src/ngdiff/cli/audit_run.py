@@ -58,7 +58,7 @@ def audit(
     if reference := next((role for role in models if role != "model"), None):
         described[reference] = described_model(models[reference])
     folder.begin(data=data, model=described, template=bed.template.name, seed=options.seed)
-    found, not_run = _attacked(attacks, models, bed, folder, options)
+    found, not_run, in_time = _attacked(attacks, models, bed, folder, options)
     numbers = {
         name: compared(
             own["model"],
@@ -78,7 +78,7 @@ def audit(
         "attacks": numbers,
         "not_run": {name: not_run[name] for name in ATTACKS if name in not_run},
     }
-    folder.finish(result)
+    folder.finish(result, in_time=in_time)
     sys.stdout.write(f"{audit_table(result)}\nWritten to {folder.path / FILE}\n")
 
 
@@ -139,11 +139,11 @@ def _by_origin(sets: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Map
 
 def _attacked(
     attacks: Sequence[str], models: Mapping[str, str], bed: Bed, folder: AuditFolder, options: AuditOptions
-) -> tuple[dict[str, dict[str, dict[str, Variant]]], dict[str, str]]:
-    """Results by attack and role, and the reasons for attacks that were not run."""
+) -> tuple[dict[str, dict[str, dict[str, Variant]]], dict[str, str], bool]:
+    """Results by attack and role, the reasons for attacks that were not run, and whether all had the time to run."""
     found: dict[str, dict[str, dict[str, Variant]]] = {}
     not_run = {name: "not asked for (--attacks)" for name in ATTACKS if name not in attacks}
-    budget = Budget(options.minutes)
+    budget, in_time = Budget(options.minutes), True
     device = started_processes().device
     loaded: dict[str, Any] = {}
     for name in attacks:
@@ -163,12 +163,13 @@ def _attacked(
                     folder.keep(name, role, forms)
                 own[role] = forms
         except OutOfTimeError:
+            in_time = False
             not_run[name] = f"the budget of --minutes {options.minutes:g} was spent"
         except NotApplicableError as error:
             not_run[name] = str(error)
         else:
             found[name] = own
-    return found, not_run
+    return found, not_run, in_time
 
 
 def _loaded(name: str, options: AuditOptions) -> Any:

@@ -77,6 +77,10 @@ class ImageUnlearning(TrainerArguments):
         refused={
             name: f"--{name.replace('_', '-')} is for texts; --task image does not have it"
             for name in ("dry_run", *TextOptions.names())
+        }
+        | {
+            "after": "--after is for texts: which images an earlier request forgot is not read again, so that they "
+            "cannot be measured again; give --model OUT, and measure them with ngdiff evaluate"
         },
     )
     any_number_of_processes = False

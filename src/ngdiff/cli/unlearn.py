@@ -28,7 +28,7 @@ def run(words: list[str]) -> None:
         VerdictError: an earlier request came back, or what was required is not met; all is written.
     """
     kind = TASKS[task_of(words)].unlearn
-    values = kind.parser.parse(with_model_of_after(words))
+    values = kind.parser.parse(with_model_of_after(words) if "after" in kind.parser.names else words)
     options = None if values is None else kind.accepted(values)
     if values is None or options is None:
         return
