@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from ngdiff.core.answers import Answers
+from ngdiff.core.answers import Answers, count_units
 from ngdiff.core.slots import Side
 from ngdiff.errors import InputError
 from ngdiff.objectives import Objective
@@ -182,6 +182,18 @@ class Task(Protocol):
             f"{type(self).__name__} has no other answers that could be taught; use a forget objective that needs none, "
             "such as ce or npo"
         )
+
+    def familiarity(self, rows: Sequence[Example], known: Sequence[Example]) -> list[Tensor]:
+        """What rows that a model learnt say about how hard it finds the labels of others.
+
+        Args:
+            rows: Encoded rows.
+            known: Those that the model learnt.
+
+        Returns:
+            (T, F) for each row: F numbers about each of its T labels that count, in their order. By default F is 0.
+        """
+        return [torch.empty(int(count_units(self.collate([row])["labels"], "token")), 0) for row in rows]
 
     def lengths(self, rows: Sequence[Example]) -> list[int] | None:
         """Length of each row, by which steps are grouped; None for rows that all take the same time."""

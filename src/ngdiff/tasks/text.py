@@ -16,6 +16,7 @@ from ngdiff.modeling.further_inputs import check_further_inputs
 from ngdiff.speed import Forward, Situation, choose_forward
 from ngdiff.tasks.alternates import AlternateRows
 from ngdiff.tasks.base import NO_ROW, Example, Rows, RunSettings, Task
+from ngdiff.tasks.ngrams import NGrams
 from ngdiff.tasks.sampled import SampledRows
 from ngdiff.tasks.text_options import TextOptions
 from ngdiff.tasks.text_rows import RowEncoder
@@ -118,6 +119,16 @@ class TextTask(Task):
             return AlternateRows(self._forget, [refusals] * len(self._forget), encode)
         template = self._encoder.template_for(self._forget)
         return SampledRows(self._forget, refusals, encode, self._encoder.tokenizer, template)
+
+    def familiarity(self, rows: Sequence[Example], known: Sequence[Example]) -> list[Tensor]:
+        """How surprising the answer tokens are by the n-grams of known rows (`NGrams`).
+
+        With a collator of the user's own, which may change labels, nothing is said about them.
+        """
+        if self._custom_collator:
+            return super().familiarity(rows, known)
+        ngrams = NGrams(known)
+        return [ngrams.surprise(row) for row in rows]
 
     def lengths(self, rows: Sequence[Example]) -> list[int]:
         """Tokens of each row."""

@@ -49,6 +49,7 @@ class RunState:
         arrival: State of a run that ends when its losses have reached their levels (`ngdiff.training.arrival`).
         undone: Every step that was undone (`ngdiff.training.rollback`).
         level_losses: Losses of the holdout tokens from which levels are taken, in nats (`ngdiff.training.levels`).
+        level_coefficients: Of the hardness by which these tokens are chosen (`ngdiff.training.hardness`).
     """
 
     weighting: dict[str, Any] = field(default_factory=dict)
@@ -60,6 +61,7 @@ class RunState:
     sampled: str = ""
     undone: list[dict[str, Any]] = field(default_factory=list)
     level_losses: list[float] = field(default_factory=list)
+    level_coefficients: list[float] = field(default_factory=list)
     arrival: dict[str, Any] = field(default_factory=dict)
 
     def save(self, checkpoint: str | Path) -> None:

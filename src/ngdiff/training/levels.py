@@ -1,26 +1,23 @@
 """Levels: the loss that each token to forget would have in a model that never saw its row.
 
-Such a token has a *twin*: a token of the holdout rows, which the model never saw, whose loss in the base model is
-about the same; without a base model, any token of the holdout rows. The level of a token is the loss of its twin in the
-model as it is now. The losses of the forget rows thus match not only the mean but also the spread of the losses of
-rows never seen, and follow them when they change.
+Such a token has a *twin*: a token of the holdout rows, which the model never saw, that is about as hard
+(`ngdiff.training.hardness`). The level of a token is the loss of its twin in the model as it is now. The losses of the
+forget rows thus match not only the mean but also the spread of the losses of rows never seen, and follow them when they
+change.
 
 Difficulty calibration of membership inference (Watson et al. 2022, arXiv 2111.08440), turned into a target.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from ngdiff.core.answers import Answers, count_units
+from ngdiff.core.answers import Answers
 
 ROWS = 64  # holdout rows whose losses are looked at again, evenly spread
 INTERVAL = 10  # steps between two looks
 _NEAR = 20  # a twin is one of this many tokens nearest in hardness, on either side
-
-Row = Mapping[str, Any]
 
 
 class Levels:
@@ -38,8 +35,8 @@ class Levels:
         """Choose the twins.
 
         Args:
-            forget: Hardness of the answer tokens of each row to forget.
-            holdout: Of each holdout row, in the same unit.
+            forget: Hardness of the answer tokens of each row to forget, in nats.
+            holdout: Of each holdout row.
             seed: Of the choice among tokens of nearly the same hardness.
         """
         generator = torch.Generator().manual_seed(seed)
@@ -83,10 +80,5 @@ class Levels:
 
     @staticmethod
     def is_due(step: int) -> bool:
-        """Whether the losses are measured before this step, counted from 1."""
-        return (step - 1) % INTERVAL == 0
-
-
-def unknown_hardness(rows: Sequence[Row], collate: Callable[[Sequence[Row]], Mapping[str, Tensor]]) -> list[Tensor]:
-    """Hardness of the answer tokens of each row if unknown: equal for all, so any token may be any other's twin."""
-    return [torch.zeros(int(count_units(collate([row])["labels"], "token"))) for row in rows]
+        """Whether the losses are measured again before this step, counted from 1; those of the first are known."""
+        return step > 1 and (step - 1) % INTERVAL == 0

@@ -11,9 +11,10 @@ from torch import nn
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.objectives import forget_ceiling
 from ngdiff.training.gradients import gradients_for
-from ngdiff.training.levels import unknown_hardness
+from ngdiff.training.hardness import KNOWN_ROWS, features_of, fit, hardness
 from ngdiff.training.notices import check_base_model, notice_start
 from ngdiff.training.objective_pass import ObjectivePass
+from ngdiff.training.outcome import spread
 from ngdiff.training.references import References
 from ngdiff.training.sampled import prepare_sampled
 from ngdiff.training.sharding import fresh_weights
@@ -29,9 +30,9 @@ def prepare(trainer: Any) -> None:
         WriteError: the disk is full.
     """
     prepare_teacher(trainer)
-    prepare_levels(trainer)
     prepare_sampled(trainer)
     check_forward(trainer)
+    prepare_levels(trainer)
     prepare_references(trainer)
     losses, unit = first_losses(trainer), trainer.task.unit
     check_base_model(losses, trainer.compared.base_loss(), unit=unit)
@@ -112,7 +113,10 @@ def _ask(trainer: Any, references: References, model: nn.Module) -> str:
 
 
 def prepare_levels(trainer: Any) -> None:
-    """Find twins for the tokens to forget; a resumed run has their last losses from its checkpoint."""
+    """Find twins for the tokens to forget, by predicted hardness.
+
+    A resumed run has the last losses of the twins, and what was fitted to the first ones, from its checkpoint.
+    """
     compared = trainer.compared
     levels, teacher = compared.levels, compared.teacher
     if levels is None:
@@ -120,13 +124,19 @@ def prepare_levels(trainer: Any) -> None:
     if not compared.level_rows:
         levels.fix(teacher.losses("forget"))
         return
-    if teacher is not None:
-        forget, holdout = teacher.losses("forget"), teacher.losses("holdout")
-    else:
-        forget = unknown_hardness(trainer.forget_dataset, trainer.task.collate)
-        holdout = unknown_hardness(compared.level_rows, trainer.task.collate)
-    levels.pair(forget, holdout, seed=trainer.args.seed)
-    levels.losses = torch.tensor(trainer.run_state.level_losses)
+    known = [trainer.retain_dataset[i] for i in spread(len(trainer.retain_dataset), KNOWN_ROWS)]
+    features = {
+        name: features_of(trainer.task.familiarity(rows, known), None if teacher is None else teacher.losses(name))
+        for name, rows in (("forget", trainer.forget_dataset), ("holdout", compared.level_rows))
+    }
+    state = trainer.run_state
+    if not state.level_losses:
+        state.level_losses = trainer.token_losses(compared.level_rows).tolist()
+    levels.losses = torch.tensor(state.level_losses)
+    if not state.level_coefficients:  # of the model before unlearning
+        state.level_coefficients = fit(features["holdout"], levels.losses)
+    predicted = {name: hardness(own, state.level_coefficients) for name, own in features.items()}
+    levels.pair(predicted["forget"], predicted["holdout"], seed=trainer.args.seed)
 
 
 def refresh_levels(trainer: Any) -> None:
