@@ -218,6 +218,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for data, models and results")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--groups", nargs="+", default=["main"], choices=GROUPS)
+    parser.add_argument("--runs", nargs="+", metavar="LABEL", help="only these of the groups")
     parser.add_argument("--forget", type=int, default=40, help="number of rows to forget, the last ones")
     options = parser.parse_args()
     import torch
@@ -225,6 +226,9 @@ def main() -> None:
     torch.set_num_threads(1)
     bench = Bench(options.work.resolve(), options.forget)
     arms = {label: arm for group in options.groups for label, arm in GROUPS[group].items()}
+    if unknown := set(options.runs or ()) - arms.keys():
+        parser.error(f"--runs {min(unknown)}: no run of {', '.join(options.groups)}; there are {', '.join(arms)}")
+    arms = {label: arm for label, arm in arms.items() if options.runs is None or label in options.runs}
     table: dict[str, dict[int, Any]] = {}
     for seed in options.seeds:
         bench.models(seed)

@@ -11,7 +11,6 @@ the loss of a base model alone).
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,8 +38,8 @@ def fit(features: Sequence[Tensor], losses: Tensor) -> list[float]:
         losses: Of the same tokens under the model before unlearning, one row after the other, in nats.
     """
     terms = _terms(torch.cat(list(features)))
-    found: list[float] = np.linalg.lstsq(terms.numpy(), losses.double().numpy(), rcond=None)[0].tolist()
-    return found
+    found = torch.linalg.lstsq(terms, losses.double()[:, None], driver="gelsd").solution  # of any rank
+    return found[:, 0].tolist()
 
 
 def hardness(features: Sequence[Tensor], coefficients: Sequence[float]) -> list[Tensor]:
