@@ -153,6 +153,32 @@ def test_a_second_request_goes_on_and_takes_the_first_again(material: Material, 
     assert again[1]["why"] == f"{second} does not hold the rows that it held"
 
 
+@pytest.mark.slow
+def test_four_requests_one_after_the_other(material: Material, tmp_path: Path) -> None:
+    """Each later run takes all earlier ones again, and the chain is verified to its first link."""
+    rows = rows_of(material.retain)
+    outputs = [tmp_path / "request-1"]
+    succeeded(run(*material.words(outputs[0], *STEPS, "--max-steps=6")))
+    for number in range(3):
+        outputs.append(tmp_path / f"request-{number + 2}")
+        forget = write_rows(tmp_path / f"forget-{number + 2}.jsonl", rows[2 * number : 2 * number + 2])
+        retain = write_rows(tmp_path / f"retain-{number + 2}.jsonl", rows[2 * number + 2 :])
+        sets = {"model": None, "after": outputs[-2], "forget": forget, "retain": retain}
+        assert run(*material.words(outputs[-1], *STEPS, **sets)).status in (0, 6)
+        again = manifest_of(outputs[-1])["extra"]["earlier_requests"]
+        assert [one["place"] for one in again] == [str(place) for place in outputs[:-1]]
+        assert all(one["now"] is not None for one in again)
+    assert "request before (3): files written" in succeeded(run("verify", outputs[-1])).out
+    assert len(succeeded(run("ledger", outputs[-1])).out.splitlines()) == 5
+    weights = outputs[0] / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    outcome = run("verify", outputs[-1])
+    assert outcome.status == 4
+    assert "model.safetensors is changed" in outcome.error
+
+
 def test_an_earlier_request_that_comes_back_is_caught(material: Material, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     succeeded(run(*material.words(one, *STEPS, "--max-steps=6")))
