@@ -64,7 +64,7 @@ ARROWS: dict[str, set[str]] = {
     "audit": {"data", "evaluation", "files", "metrics", "modeling", "training"},
 }
 SEES_EVERYTHING = {"cli", "__main__"}
-EVERYBODY = {"errors", "exit_codes", "lazy", "paths"}
+EVERYBODY = {"errors", "exit_codes", "lazy", "paths", "plurals"}
 
 # Module or package of ours -> what it may import of others, the standard library aside.
 OTHERS: dict[str, set[str]] = {
@@ -90,7 +90,7 @@ OTHERS: dict[str, set[str]] = {
     "weighting": {"torch", "torchjd"},
     "objectives": {"torch"},
     # Batches and tokens are its work: it builds the tensors and is given a tokenizer.
-    "data": {"datasets", "datasketch", "jinja2", "numpy", "PIL", "pyarrow", "torch"},
+    "data": {"datasets", "datasketch", "jinja2", "numpy", "PIL", "pyarrow", "torch", "tqdm"},
     "metrics": {"numpy", "regex", "scipy", "rouge_score"},
     "recipes": {"matplotlib", "yaml"},
     "report": {"huggingface_hub", "jinja2", "markupsafe", "matplotlib", "numpy", "scipy", "yaml"},

@@ -1,6 +1,7 @@
 """Labels start at the first token that holds a character of the answer, and end with one end token."""
 
 import copy
+import importlib
 import logging
 import time
 from typing import Any
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from ngdiff.data import Row, Template, encode, encode_rows, end_token_ids, fictional_people, read_rows
 from ngdiff.errors import InputError
+
+encode_module = importlib.import_module("ngdiff.data.encode")  # `ngdiff.data.encode` is the function
 
 PLAIN = Template("plain")
 ROWS = read_rows(fictional_people(4))
@@ -318,3 +321,20 @@ def test_real_llama_tokenizer_on_real_text(llama_tokenizer: Any, real_data: Any)
         assert llama_tokenizer.decode(ids[:prompt], skip_special_tokens=True).endswith("Answer:")
         # SentencePiece decoding drops the space in front of the first word.
         assert llama_tokenizer.decode(ids[prompt:-1]) == row.answer
+
+
+def test_rows_are_encoded_as_they_are_asked_for(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encode_module, "_AT_ONCE", 3)
+    rows = [Row(f"{i}?", f"It is {i}.") for i in range(8)]
+    rendered: list[Row] = []
+
+    class Noted(Template):
+        def parts(self, row: Row, answer: str | None = None) -> tuple[str, str, str]:
+            rendered.append(row)
+            return super().parts(row, answer)
+
+    found = encode_module.encode_whole(rows, tokenizer, Noted("plain"))
+    assert next(found) == encode(rows[0], tokenizer, Template("plain"), max_length=512)
+    assert len(rendered) == 3
+    assert len([*found]) == 7
+    assert rendered == rows

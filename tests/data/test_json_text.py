@@ -35,6 +35,11 @@ def test_errors_say_where(text: str, message: str, position: int | None) -> None
     assert caught.value.position == position
 
 
+def test_rows_share_their_keys() -> None:
+    one, other = (next(iter(decode('{"a question": 1}')[0])) for _ in range(2))
+    assert one is other
+
+
 def test_a_key_that_occurs_twice_has_no_value() -> None:
     value = decode_all('{"a": 1, "b": {"c": 1, "c": 2}, "a": 1}')
     assert isinstance(value["a"], RepeatedKey)

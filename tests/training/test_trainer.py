@@ -12,7 +12,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaForCausalLM, TrainerC
 from ngdiff.data import AnswerCollator
 from ngdiff.errors import InputError
 from ngdiff.modeling import save_model, train_tokenizer
-from ngdiff.training import UnlearnConfig, UnlearnTrainer
+from ngdiff.training import UnlearnConfig, UnlearnTrainer, mean_loss
 from ngdiff.weighting import Weights
 
 from .runs import CHECKPOINTING, Grab, flat, steps
@@ -399,6 +399,19 @@ def test_initial_losses_are_kept(make_trainer):
     before = trainer.mean_loss(trainer.forget_dataset)
     trainer.train()
     assert trainer.run_state.initial_losses["forget"] == before
+
+
+@pytest.mark.parametrize("disabled", [False, True])
+def test_a_bar_counts_the_batches_of_first_losses(disabled, make_trainer, monkeypatch):
+    bars = []
+
+    def noted(batches, description, *, total, shown, unit):
+        bars.append((description, total == len(batches), shown, unit))
+        return batches
+
+    monkeypatch.setattr(mean_loss, "with_bar", noted)
+    make_trainer(max_steps=1, speed="off", disable_tqdm=disabled).losses()
+    assert bars == [(f"loss of {side} rows", True, not disabled, "batch") for side in ("forget", "retain")]
 
 
 @pytest.mark.parametrize("side", ["forget", "retain"])

@@ -7,7 +7,7 @@ training and generation agree.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from ngdiff.data.chat import special_texts
 from ngdiff.data.corpus import corpus_chunks
 from ngdiff.data.pieces import chunks, is_text
+from ngdiff.data.progress import with_bar
 from ngdiff.data.rows import VERBATIM, Chunk, Row
 from ngdiff.data.template import Template
 from ngdiff.data.tokens import tokens_of
@@ -22,6 +23,7 @@ from ngdiff.data.windows import windows
 from ngdiff.errors import InputError
 
 IGNORED = -100
+_AT_ONCE = 4096  # rows that are rendered and tokenised together, which bounds memory
 logger = logging.getLogger(__name__)
 
 
@@ -59,7 +61,7 @@ def encode(row: Row, tokenizer: Any, template: Template, *, max_length: int, ans
     Raises:
         InputError: a tokenizer without `eos_token`, or a prompt that leaves no room for an answer token.
     """
-    (whole,) = _encode([row], tokenizer, template, None if answer is None else [answer])
+    (whole,) = encode_whole([row], tokenizer, template, answers=None if answer is None else [answer])
     return _cut(row, whole, max_length)
 
 
@@ -98,12 +100,14 @@ def encode_named(
     max_length: int,
     answers: Sequence[str] | None = None,
     role: str = "",
+    show_progress: bool = False,
 ) -> list[tuple[str, dict[str, list[int]]]]:
     """`encode_rows`, each result with the name of its row for messages.
 
     Args:
         rows, tokenizer, template, max_length, answers: as for `encode_rows`.
         role: the name of the set in messages.
+        show_progress: show a bar on a terminal where there are many rows.
 
     Raises:
         InputError: as `encode_rows`.
@@ -111,11 +115,16 @@ def encode_named(
     if answers is None and rows and rows[0].kind == "corpus":
         chunks = corpus_chunks(rows, tokenizer, max_length=max_length)
         return [(f"chunk {i} (from 0)", {"input_ids": ids, "labels": list(ids)}) for i, ids in enumerate(chunks)]
-    if answers is None:
-        by_row = encode_parts(rows, tokenizer, template, max_length=max_length)
-    else:
-        cut = encode_answers(rows, tokenizer, template, max_length=max_length, answers=answers)
-        by_row = [[item] for item in cut]
+    whole = with_bar(
+        encode_whole(rows, tokenizer, template, answers=answers),
+        f"encoding {role or 'rows'}",
+        total=len(rows),
+        shown=show_progress,
+    )
+    by_row = [
+        _parts_of(row, item, template, max_length) if answers is None else [_cut(row, item, max_length)]
+        for row, item in zip(rows, whole, strict=True)
+    ]
     kinds = [_kind_of(row, template) for row in rows]
     _say_what_is_long(by_row, kinds, max_length, f"{role}: " if role else "")
     return [
@@ -171,11 +180,12 @@ def encode_parts(rows: Sequence[Row], tokenizer: Any, template: Template, *, max
     The last piece of a text ends with the end token, unless the text fills its pieces completely. Arguments and errors
     are those of `encode_rows`.
     """
-    whole = _encode(rows, tokenizer, template, None)
-    return [
-        (_in_pieces if is_text(row, template) else _in_windows)(row, item, max_length)
-        for row, item in zip(rows, whole, strict=True)
-    ]
+    whole = encode_whole(rows, tokenizer, template)
+    return [_parts_of(row, item, template, max_length) for row, item in zip(rows, whole, strict=True)]
+
+
+def _parts_of(row: Row, item: Encoded, template: Template, max_length: int) -> list[Encoded]:
+    return (_in_pieces if is_text(row, template) else _in_windows)(row, item, max_length)
 
 
 def _in_windows(row: Row, item: Encoded, max_length: int) -> list[Encoded]:
@@ -218,7 +228,7 @@ def encode_answers(
     answers: Sequence[str] | None = None,
 ) -> list[Encoded]:
     """`encode` for many rows at once, one result for each row. Arguments and errors are those of `encode_rows`."""
-    whole = _encode(rows, tokenizer, template, answers)
+    whole = encode_whole(rows, tokenizer, template, answers=answers)
     return [_cut(row, item, max_length) for row, item in zip(rows, whole, strict=True)]
 
 
@@ -240,31 +250,42 @@ def prompt_token_ids(row: Row, tokenizer: Any) -> list[int]:
     return _tokenise([(row.prompt, "", "")], tokenizer, is_chat=False)[0][0]
 
 
-def _encode(rows: Sequence[Row], tokenizer: Any, template: Template, answers: Sequence[str] | None) -> list[Encoded]:
-    """Complete encodings, of any length."""
+def encode_whole(
+    rows: Sequence[Row], tokenizer: Any, template: Template, *, answers: Sequence[str] | None = None
+) -> Iterator[Encoded]:
+    """Complete encodings of rows, of any length, one after the other; arguments and errors are those of `encode_rows`.
+
+    Only what is not consumed yet is in memory.
+    """
     if answers is not None and len(answers) != len(rows):
         raise InputError(f"answers: one per row is needed, found {len(answers)} for {len(rows)} rows.")
     end_id = _end_id(tokenizer)
     special = set(tokenizer.convert_tokens_to_ids(sorted(special_texts(tokenizer))))
-    texts = [template.parts(row, None if answers is None else answers[i]) for i, row in enumerate(rows)]
-    chat = [template.uses_chat(row) for row in rows]
-    encoded: list[Encoded | None] = [None] * len(rows)
-    for is_chat in (False, True):
-        chosen = [i for i, flag in enumerate(chat) if flag == is_chat]
-        chosen_texts, origins = [texts[i] for i in chosen], [rows[i].origin for i in chosen]
-        tokenised = _tokenise(chosen_texts, tokenizer, is_chat, origins)
-        for i, (ids, start, stop) in zip(chosen, tokenised, strict=True):
-            # The chat template may have written the end token. Other rows get the tokenizer's, and text that
-            # ends in one already does not get a second.
-            last = ids[-1] if is_chat and ids[-1] in special else end_id
-            if rows[i].kind not in VERBATIM:
-                while len(ids) > start and ids[-1] == last:
-                    ids.pop()
-                stop = min(stop, len(ids))
-                ids.append(last)
-            labels = [IGNORED] * start + ids[start:]
-            encoded[i] = Encoded(ids, labels, n_end=len(ids) - max(start, stop))
-    return [item for item in encoded if item is not None]
+    shared: dict[int, int] = {}  # one object for each id, not for each token
+    for first in range(0, len(rows), _AT_ONCE):
+        some = slice(first, first + _AT_ONCE)
+        part = rows[some]
+        own = [None] * len(part) if answers is None else answers[some]
+        texts = [template.parts(row, answer) for row, answer in zip(part, own, strict=True)]
+        chat = [template.uses_chat(row) for row in part]
+        encoded: dict[int, Encoded] = {}
+        for is_chat in (False, True):
+            chosen = [i for i, flag in enumerate(chat) if flag == is_chat]
+            chosen_texts, origins = [texts[i] for i in chosen], [part[i].origin for i in chosen]
+            tokenised = _tokenise(chosen_texts, tokenizer, is_chat, origins)
+            for i, (found, start, stop) in zip(chosen, tokenised, strict=True):
+                ids = [shared.setdefault(token, token) for token in found]
+                # The chat template may have written the end token. Other rows get the tokenizer's, and text that
+                # ends in one already does not get a second.
+                last = ids[-1] if is_chat and ids[-1] in special else end_id
+                if part[i].kind not in VERBATIM:
+                    while len(ids) > start and ids[-1] == last:
+                        ids.pop()
+                    stop = min(stop, len(ids))
+                    ids.append(last)
+                labels = [IGNORED] * start + ids[start:]
+                encoded[i] = Encoded(ids, labels, n_end=len(ids) - max(start, stop))
+        yield from (encoded[i] for i in range(len(part)))
 
 
 def _end_id(tokenizer: Any) -> int:

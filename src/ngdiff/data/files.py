@@ -138,8 +138,7 @@ def _decode(text: str, position: int, path: Path) -> tuple[object, int]:
 
 def _read_jsonl(path: Path, _: Columns) -> dict[str, list[Record]]:
     records: list[Record] = []
-    # Not str.splitlines, which also splits at U+2028 and other characters that JSON strings may contain.
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
+    for number, line in enumerate(_lines(read_text(path)), start=1):
         if not line.strip():
             continue
         origin = f"{path}, line {number}"
@@ -151,6 +150,19 @@ def _read_jsonl(path: Path, _: Columns) -> dict[str, list[Record]]:
             raise InputError(f"{origin}: not valid JSON ({error}{column}).") from None
         records.append((origin, _object(value, origin)))
     return {"train": records}
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Lines of a text, one at a time, so that a large file is in memory once.
+
+    Not those of `str.splitlines`, which also splits at U+2028 and other characters that JSON strings may contain.
+    """
+    start = 0
+    while start <= len(text):
+        end = text.find("\n", start)
+        end = len(text) if end < 0 else end
+        yield text[start:end]
+        start = end + 1
 
 
 def _object(value: object, origin: str) -> Mapping[str, object]:

@@ -64,7 +64,7 @@ def _whole_number(digits: str) -> int | float:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
+    found = {sys.intern(key): value for key, value in pairs}  # the rows of a file share their keys
     if len(found) < len(pairs):
         seen: set[str] = set()
         for key, _ in pairs:

@@ -6,17 +6,18 @@ agree, whatever their columns: a question and its answer, the same as prompt and
 are one row. Begin and end tokens are ignored.
 """
 
+import hashlib
 import json
 from array import array
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
-from ngdiff.data.encode import encode_answers
+from ngdiff.data.encode import encode_whole
+from ngdiff.data.progress import with_bar
 from ngdiff.data.rows import Row
 from ngdiff.data.template import Template
 from ngdiff.errors import InputError
-
-_WHOLE = 1 << 60  # tokens: no row is cut
 
 
 def check_overlap(
@@ -46,14 +47,13 @@ def check_overlap(
     (['Selna.'], 1)
     """
     first, second = names
-    places: dict[Hashable, str] = {}
-    for row, keys in zip(forget, _keys(forget, tokenizer, template), strict=True):
-        for key in keys:
+    places: dict[bytes, str] = {}
+    both = chain(_keys(forget, tokenizer, template), _keys(retain, tokenizer, template))
+    keys_of_rows = iter(with_bar(both, f"comparing {first} with {second}", total=len(forget) + len(retain)))
+    for row in forget:
+        for key in next(keys_of_rows):
             places.setdefault(key, row.origin)
-    found = [
-        next((key for key in keys if key in places), None)  # the key that a forget row also has
-        for keys in _keys(retain, tokenizer, template)
-    ]
+    found = [next((key for key in keys if key in places), None) for keys in keys_of_rows]  # that a forget row also has
     shared = [(row, key) for row, key in zip(retain, found, strict=True) if key is not None]
     if not shared:
         return list(retain), 0
@@ -89,25 +89,33 @@ def check_encoded_overlap(forget: Sequence[Mapping[str, Any]], retain: Sequence[
         )
 
 
-def _keys(rows: Sequence[Row], tokenizer: Any, template: Template | None) -> list[list[Hashable]]:
-    """Keys of each row; two rows are the same if they share a key."""
-    keys: list[list[Hashable]] = [[_text_key(row)] for row in rows]
-    if tokenizer is not None and template is not None:
-        for own, item in zip(keys, encode_answers(rows, tokenizer, template, max_length=_WHOLE), strict=True):
-            ids = item.input_ids[: len(item.input_ids) - item.n_end]
-            front = 0
-            while front < len(ids) and ids[front] == tokenizer.bos_token_id:
-                front += 1
-            if front < len(ids):  # a tokenizer may have no token for a text
-                own.append(_packed(ids[front:]))
-    return keys
+def _keys(rows: Sequence[Row], tokenizer: Any, template: Template | None) -> Iterator[list[bytes]]:
+    """Keys of each row; two rows are the same if they share a key. Hashes, as the rows may be many."""
+    if tokenizer is None or template is None:
+        yield from ([_text_key(row)] for row in rows)
+        return
+    for row, item in zip(rows, encode_whole(rows, tokenizer, template), strict=True):
+        ids = item.input_ids[: len(item.input_ids) - item.n_end]
+        front = 0
+        while front < len(ids) and ids[front] == tokenizer.bos_token_id:
+            front += 1
+        # A tokenizer may have no token for a text.
+        yield [_text_key(row), *([_hash(_packed(ids[front:]), "tokens")] if front < len(ids) else [])]
 
 
 def _packed(ids: Any) -> bytes:
     return array("q", ids).tobytes()
 
 
-def _text_key(row: Row) -> tuple[str, ...]:
+def _hash(content: bytes, kind: str) -> bytes:
+    return hashlib.blake2b(content, digest_size=16, person=kind.encode()).digest()
+
+
+def _text_key(row: Row) -> bytes:
+    return _hash(json.dumps(_texts_of(row)).encode(), "texts")
+
+
+def _texts_of(row: Row) -> tuple[str, ...]:
     """Equal for equal rows. A conversation of a single user turn equals the same question and answer."""
     turns = row.messages or ()
     if row.messages is None or (row.tools is None and len(turns) == 1 and turns[0]["role"] == "user"):

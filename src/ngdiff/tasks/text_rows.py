@@ -20,9 +20,14 @@ class RowEncoder:
         tokenizer: Its tokenizer, or None.
         options: With the template and the greatest length.
         template: If it is resolved already; the sets are then taken to be checked against each other already.
+
+    Attributes:
+        show_progress: Show a bar on a terminal while many rows are encoded.
     """
 
     def __init__(self, model: Any, tokenizer: Any, options: TextOptions, template: Template | None = None) -> None:
+        # Options of a trainer are more than those of texts.
+        self.show_progress = not getattr(options, "disable_tqdm", False)
         self.tokenizer, self.options = tokenizer, options
         self._given = template
         self.template_name: str | None = None
@@ -129,7 +134,15 @@ class RowEncoder:
     def _encoded(
         self, rows: list[Row], template: Template, role: str, answers: Sequence[str] | None
     ) -> list[dict[str, Any]]:
-        named = encode_named(rows, self.tokenizer, template, max_length=self.max_length, answers=answers, role=role)
+        named = encode_named(
+            rows,
+            self.tokenizer,
+            template,
+            max_length=self.max_length,
+            answers=answers,
+            role=role,
+            show_progress=self.show_progress,
+        )
         check_vocabulary(self._model, self.tokenizer)
         check_tokens(self._model, self.tokenizer, ((name, item["input_ids"]) for name, item in named))
         return [item for _, item in named]

@@ -1,6 +1,6 @@
 """`MeanLossTrainer`: exact mean losses of sets of rows, in any number of processes, without gradients."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers.trainer_utils import EvalLoopOutput
 
+from ngdiff.data.progress import with_bar
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.tasks import Task
 from ngdiff.training.chosen_optimizer import ChosenOptimizerTrainer
@@ -28,7 +29,7 @@ class MeanLossTrainer(ChosenOptimizerTrainer):
     holdout_dataset: Examples | None
     protect_dataset: Examples | None
 
-    def retain_loss(self, model: nn.Module, batches: Sequence[Mapping[str, Tensor]]) -> float:
+    def retain_loss(self, model: nn.Module, batches: Iterable[Mapping[str, Tensor]]) -> float:
         """Mean cross-entropy a token over the batches of all processes, in nats: what the paper's `phi` measures.
 
         Args:
@@ -49,10 +50,10 @@ class MeanLossTrainer(ChosenOptimizerTrainer):
             nll_sum, tokens = self.global_sum(here).tolist()
         return nll_sum / max(tokens, 1)
 
-    def mean_loss(self, dataset: Examples, rows: int | None = None) -> float:
+    def mean_loss(self, dataset: Examples, rows: int | None = None, *, name: str = "evaluation") -> float:
         """Mean cross-entropy a token, in nats, over `rows` rows, evenly spread (all by default), without gradients.
 
-        Processes share the rows; all of them must call it.
+        Processes share the rows; all of them must call it. `name` is the set's, beside the bar on a terminal.
         """
         size = self.args.per_device_eval_batch_size
         chosen = [dataset[i] for i in spread(len(dataset), rows or len(dataset))]
@@ -61,8 +62,11 @@ class MeanLossTrainer(ChosenOptimizerTrainer):
         batches += [[self.task.placeholder(chosen[0])]] * (-len(batches) % self.args.world_size)
         own = [self.task.collate(batch) for batch in batches[self.args.process_index :: self.args.world_size]]
         model = cast(nn.Module, self.model)
+        shown = not self.args.disable_tqdm and self.is_world_process_zero()
         with eval_mode(model):
-            return self.retain_loss(model, own)
+            return self.retain_loss(
+                model, with_bar(own, f"loss of {name} rows", total=len(own), shown=shown, unit="batch")
+            )
 
     def token_losses(self, rows: Examples) -> Tensor:
         """Losses of the answer tokens of rows, one row after the other, in nats, on the host, without gradients.
@@ -93,7 +97,10 @@ class MeanLossTrainer(ChosenOptimizerTrainer):
 
     def losses(self) -> dict[str, float]:
         """Mean loss of each set over `loss_rows`, in nats a token. All processes must call it."""
-        return {name: self.mean_loss(getattr(self, f"{name}_dataset"), rows) for name, rows in self.loss_rows.items()}
+        return {
+            name: self.mean_loss(getattr(self, f"{name}_dataset"), rows, name=name)
+            for name, rows in self.loss_rows.items()
+        }
 
     def evaluation_loop(
         self,

@@ -1,0 +1,26 @@
+"""A bar for work on many rows, on a terminal alone, and only where it takes longer than a second."""
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_SECONDS = 1.0  # before a bar is drawn
+
+
+def with_bar(items: Iterable[T], description: str, *, total: int, shown: bool = True, unit: str = "row") -> Iterable[T]:
+    """The items, as they come, with a bar on standard error that counts them.
+
+    Args:
+        items: one for each unit.
+        description: in front of the bar.
+        total: how many there are.
+        shown: False: no bar on a terminal either.
+        unit: of the count.
+    """
+    from tqdm import tqdm  # most sets are read before it is needed
+
+    bar: Iterable[T] = tqdm(
+        items, description, total, unit=unit, leave=False, disable=None if shown else True, delay=_SECONDS
+    )
+    return bar
