@@ -101,7 +101,7 @@ def test_the_model_and_its_card_are_uploaded_and_nothing_else(tmp_path: Path, hu
     said = push(capsys, output(tmp_path / "out"), "me/forgetful")
     assert sorted(uploaded(hub)) == FILES
     assert uploaded(hub)["model.safetensors"] == b"model.safetensors\n"
-    assert said == "4 files are in https://huggingface.co/me/forgetful\n"
+    assert said == "4 files uploaded to https://huggingface.co/me/forgetful\n"
     assert hub.calls[0] == ("repo", ("me/forgetful", None, True))
 
 

@@ -168,7 +168,7 @@ def test_what_does_not_hold_is_said_first(tmp_path: Path) -> None:
     alarms = re.findall(r'<p class="alarm"><strong>Does not hold:</strong> (.*?)</p>', page)
     assert len(alarms) == 3
     assert "model.safetensors is changed" in alarms[0]
-    assert "3 rows were evaluated, 4 were asked for" in alarms[1]
+    assert "evaluated: 3 rows, asked for: 4" in alarms[1]
     assert "chat in place of plain" in alarms[2]
 
 

@@ -288,4 +288,4 @@ def test_a_sweep_that_is_done_ends_with_0(asked: Asked, capsys: pytest.CaptureFi
     asked.status = {"unlearn seed=0": "done"}
     file = asked.file(grid={"seed": [0]}, stages={"evaluate": False})
     assert main(["sweep", str(file), "--model", "m"]) == DONE
-    assert capsys.readouterr().out.startswith("1 runs, 1 commands, in ")
+    assert capsys.readouterr().out.startswith("1 run, 1 command, in ")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from ngdiff.plurals import number_of
+
 from .runs import Material, rows_of, run, succeeded, write_rows
 
 
@@ -38,7 +40,7 @@ def test_rows_in_both_sets_end_with_a_code_of_their_own(material: Material, tmp_
     assert outcome.status == 7
     assert "rows in forget and retain" in outcome.out
     spoils = outcome.out.count("\nspoils") + outcome.out.startswith("spoils")
-    assert ("one finding would" if spoils == 1 else f"{spoils} findings would") in outcome.error
+    assert f"{number_of(spoils, 'finding')} would" in outcome.error
     assert succeeded(run("check", "--help")).out.startswith("usage: ngdiff check")
 
 

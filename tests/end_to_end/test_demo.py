@@ -34,7 +34,7 @@ def test_the_demo_shows_before_after_and_the_reference(tmp_path, capsys):
         assert (output / name).stat().st_size > 0
     for model in ("target", "unlearned", "retrained"):
         assert (output / model / "model.safetensors").exists()
-        assert (output / model / "private" / "records_forget.jsonl").exists()
+        assert (output / model / "scores" / "private" / "records_forget.jsonl").exists()
     metrics = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["before"]["verbmem"] > 0.9
     assert "Verbmem, rows > 0.5" in out
@@ -47,8 +47,13 @@ def test_the_demo_shows_before_after_and_the_reference(tmp_path, capsys):
     assert metrics["after"]["distance"]["parts"]["verbmem"]["before"] == metrics["before"]["verbmem"]
     assert re.search(r"D \(retrained\) +↓ +- +\d", out)
     assert torch.get_num_threads() == threads
-    assert main(["verify", str(output)]) == 0
-    assert "NO" not in capsys.readouterr().out
+    for folder in (output, output / "unlearned"):
+        assert main(["verify", str(folder)]) == 0
+        assert "NO" not in capsys.readouterr().out
+        assert main(["ledger", str(folder)]) == 0
+        assert "the last one" in capsys.readouterr().out
+        assert main(["report", str(folder), "--output", str(tmp_path / f"{folder.name}.html")]) == 0
+    capsys.readouterr()
     assert not (output / "unlearned" / "reference").exists()
 
     assert main(["demo", "--output", str(output)]) == 2

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from ngdiff.data.general_prompts import GENERAL_PROMPTS
+from ngdiff.training import UnlearnTrainer
 
-from .runs import Material, rows_of, run, succeeded
+from .runs import Material, rows_of, run, succeeded, weights_of
 
 
 @pytest.fixture(autouse=True)
@@ -46,15 +47,30 @@ def test_made_kept_and_warned_of(material: Material, tmp_path: Path, caplog: pyt
 def test_a_run_that_goes_on_has_the_same_rows(
     material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = material.words(tmp_path / "u", retain="auto", max_steps=2, save_strategy="steps", save_steps=1)
-    succeeded(run(*words))
-    before = (tmp_path / "u" / "private" / "retain_auto.jsonl").read_bytes()
-    (tmp_path / "u" / "model.safetensors").unlink()
+    options = {"retain": "auto", "max_steps": 2, "save_strategy": "steps", "save_steps": 1}
+    succeeded(run(*material.words(tmp_path / "whole", **options)))
+    words = material.words(tmp_path / "u", **options)
+    step = UnlearnTrainer.training_step
+
+    def only_the_first(trainer: UnlearnTrainer, *arguments: Any, **more: Any) -> Any:
+        if trainer.state.global_step == 1:
+            raise OSError("the power is gone")
+        return step(trainer, *arguments, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(UnlearnTrainer, "training_step", only_the_first)
+        assert "the power is gone" in run(*words).error
+    made = tmp_path / "u" / "private" / "retain_auto.jsonl"
+    before = made.read_bytes()
+    assert len(before.splitlines()) > 1
+    assert not (tmp_path / "u" / "model.safetensors").exists()
     monkeypatch.setattr("ngdiff.cli.retain_auto.GENERAL_PROMPTS", ("Other?",))
-    outcome = run(*words, "--resume")
-    assert outcome.status in (0, 2), outcome.err
-    assert (tmp_path / "u" / "private" / "retain_auto.jsonl").read_bytes() == before
-    assert "does not hold what it held" not in outcome.err
+    succeeded(run(*words, "--resume"))
+    assert made.read_bytes() == before == (tmp_path / "whole" / "private" / "retain_auto.jsonl").read_bytes()
+    assert weights_of(tmp_path / "u") == weights_of(tmp_path / "whole")
+    whole, resumed = (manifest_of(tmp_path / name) for name in ("whole", "u"))
+    assert resumed["data"]["retain"] == whole["data"]["retain"]
+    assert resumed["extra"]["retain_auto"]["rows"] == len(rows_of(made))
 
 
 def test_answers_near_the_forgotten_ones_are_left_out(

@@ -11,6 +11,7 @@ from ngdiff.audit.base import Bed, NotApplicableError, Variant, variant_of
 from ngdiff.audit.begun import ask_begun, with_prompt
 from ngdiff.audit.target import Target
 from ngdiff.data.pieces import is_text
+from ngdiff.plurals import number_of
 
 PERCENT = (25, 50, 75)
 TOKENS = (10, 25, 50, 100)
@@ -25,7 +26,7 @@ def extract_by_prefix(target: Target, bed: Bed) -> Iterator[tuple[str, Variant]]
         if records := ask_begun(target, bed, partial(_share, percent=percent)):
             yield f"{percent} % of the answer", variant_of(records)
     for count in TOKENS if texts else ():
-        yield f"{count} tokens of the text", variant_of(bed.ask(target.model, texts, prompt_tokens=count))
+        yield f"{number_of(count, 'token')} of the text", variant_of(bed.ask(target.model, texts, prompt_tokens=count))
 
 
 def _share(count: int, percent: int) -> int:

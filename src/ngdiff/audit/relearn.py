@@ -16,6 +16,7 @@ from ngdiff.audit.target import Target
 from ngdiff.data import AnswerCollator, Row, encode_rows
 from ngdiff.modeling.plain_forward import forward_answers
 from ngdiff.modeling.vocabulary import embedding_rows, pad_token_within
+from ngdiff.plurals import number_of
 from ngdiff.training.finetune import auto_rate
 
 STEPS = (5, 10, 20, 40)  # after which the rows are measured
@@ -40,7 +41,7 @@ def relearn(target: Target, bed: Bed) -> Iterator[tuple[str, Variant]]:
         target.restore()
         for step in _trained(target.model, learned, bed):
             if step in STEPS:
-                yield f"{source}, {step} steps", variant_of(bed.ask(target.model, measured))
+                yield f"{source}, {number_of(step, 'step')}", variant_of(bed.ask(target.model, measured))
 
 
 def _trained(model: Any, rows: Sequence[Row], bed: Bed) -> Iterator[int]:

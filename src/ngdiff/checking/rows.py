@@ -8,6 +8,7 @@ from ngdiff.checking.near import PAIRS, NearDuplicates, place_of
 from ngdiff.data import Row, Template, check_overlap
 from ngdiff.data.encode import encode_parts
 from ngdiff.errors import InputError
+from ngdiff.plurals import number_of
 
 # Fewer steps are too few: the learning rate is probed in the first step and every tenth.
 _FEW_STEPS = 20
@@ -71,7 +72,7 @@ def check_steps(rows: int, *, rows_per_step: int, epochs: float) -> Finding:
         epochs: Passes over the forget set.
     """
     steps = max(int(-(-rows // rows_per_step) * epochs), 1)
-    found = f"{steps} ({rows} forget rows, {rows_per_step} per step, {epochs:g} passes)"
+    found = f"{steps} ({number_of(rows, 'forget row')}, {rows_per_step} per step, {number_of(float(epochs), 'pass')})"
     if steps < _FEW_STEPS:
         return Finding("steps", "doubtful", found, "Raise --num-train-epochs, or use fewer rows per step.")
     return Finding("steps", "fine", found)

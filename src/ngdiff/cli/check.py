@@ -19,6 +19,7 @@ from ngdiff.errors import VerdictError
 from ngdiff.exit_codes import CHECK_FAILED
 from ngdiff.files import write_json
 from ngdiff.paths import user_path
+from ngdiff.plurals import number_of
 from ngdiff.ranges import COUNT, Range
 
 _ALIKE = Range(0, 1, without_least=True)
@@ -87,9 +88,10 @@ def run(words: list[str]) -> None:
     spoils, doubtful = counted(findings, "spoils"), counted(findings, "doubtful")
     if spoils:
         worst = next(one for one in findings if one.severity == "spoils")
-        many = f"{spoils} findings" if spoils > 1 else "one finding"
-        raise VerdictError(f"{many} would spoil the run, first {worst.what}: {worst.found}", CHECK_FAILED)
-    sys.stdout.write(f"Nothing would spoil the run; doubtful: {doubtful} of {len(findings)} findings.\n")
+        raise VerdictError(
+            f"{number_of(spoils, 'finding')} would spoil the run, first {worst.what}: {worst.found}", CHECK_FAILED
+        )
+    sys.stdout.write(f"Nothing would spoil the run; doubtful: {doubtful} of {number_of(len(findings), 'finding')}.\n")
 
 
 def check(options: CheckOptions) -> list[Finding]:

@@ -19,10 +19,12 @@ from ngdiff.files import MANIFEST, prepare_output, write_json, write_text
 from ngdiff.manifest import describe_data, write_manifest
 from ngdiff.metrics import CONFIDENCE, score
 from ngdiff.modeling import build_model, load_model, save_model, train_tokenizer
+from ngdiff.plurals import number_of
 from ngdiff.report import plot_curves
 from ngdiff.scoring import over_forgotten_notes
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 from ngdiff.training.checkpoint import resumable_parts
+from ngdiff.training.evidence import save_with_evidence
 from ngdiff.training.finetune import FinetuneConfig, finetune
 
 logger = logging.getLogger("ngdiff")
@@ -94,8 +96,6 @@ def demo(words: list[str], options: DemoOptions) -> None:
     table = "\n".join([table, *notes])
     write_text(output / "table.txt", table + "\n")
     write_json(output / "metrics.json", {column: result.as_json() for column, result in results.items()})
-    for part in resumable_parts(output / "unlearned"):
-        shutil.rmtree(part)
     made = sorted(path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file())
     own = {MANIFEST, "config.yaml", *(path.relative_to(output).as_posix() for path in files.values())}
     write_manifest(output, **manifest, data=data, extra={"finished": True}, outputs=[x for x in made if x not in own])
@@ -130,7 +130,7 @@ class _Demo:
         )
         result = finetune(model, self.tokenizer, self.rows[role], self.template, config)
         save_model(model, self.tokenizer, self.output / name)
-        self.tell(f"     loss {result.loss:.3f} after {result.epochs:g} passes")
+        self.tell(f"     loss {result.loss:.3f} after {number_of(float(result.epochs), 'pass')}")
 
     def unlearn(self) -> UnlearnTrainer:
         """Unlearn the forget rows from the target, by default options, with the base model and holdout rows."""
@@ -147,19 +147,24 @@ class _Demo:
             processing_class=self.tokenizer,
         )
         trainer.train()
-        save_model(trainer.accelerator.unwrap_model(trainer.model), self.tokenizer, self.output / "unlearned")
+        roles = ("forget", "retain", "holdout")
+        sources = {"model": self.output / "target", "base_model": self.output / "base"}
+        sources |= {role: self.output / "data" / f"{role}.jsonl" for role in roles}
+        for part in resumable_parts(self.output / "unlearned"):
+            shutil.rmtree(part)
+        save_with_evidence(trainer, self.output / "unlearned", self.tokenizer, sources=sources)
         write_json(self.output / "training_log.json", {"steps": trainer.state.log_history})
         return trainer
 
     def evaluate(self, name: str) -> EvaluationResult:
-        """Score one of the models on both sets; its records go below its folder."""
+        """Score one of the models on both sets; numbers and records go into a folder `scores` below its own."""
         result = evaluate(
             load_model(self.output / name),
             self.tokenizer,
             {role: self.rows[role] for role in ("forget", "retain")},
             self.template,
         )
-        write_evaluation(result, self.output / name)
+        write_evaluation(result, self.output / name / "scores")
         return result
 
 

@@ -13,6 +13,7 @@ from ngdiff.errors import InputError
 from ngdiff.evidence.chain import Request, Retest, earlier_requests, read_chain, retested
 from ngdiff.manifest import describe_data
 from ngdiff.paths import existing_path, user_path
+from ngdiff.plurals import number_of
 
 if TYPE_CHECKING:
     from ngdiff.training import UnlearnTrainer
@@ -94,7 +95,8 @@ class EarlierRequests:
                 rows, retain, drop=drop, tokenizer=tokenizer, template=template, names=names
             )
             if dropped:
-                logger.info("--drop-overlap: %d rows of --retain are left out, as they are in %s", dropped, names[0])
+                rows_of_both = number_of(dropped, "row")
+                logger.info("--drop-overlap: %s of --retain left out: also in %s", rows_of_both, names[0])
         return retain
 
     def take_again(self, trainer: "UnlearnTrainer") -> list[Retest]:

@@ -8,6 +8,7 @@ from ngdiff.cli.signals import SIGNALS
 from ngdiff.cli.task import task_of
 from ngdiff.cli.tasks import TASKS
 from ngdiff.paths import user_path
+from ngdiff.plurals import number_of
 
 
 def run(words: list[str]) -> None:
@@ -60,4 +61,5 @@ def run(words: list[str]) -> None:
         folder.add_model(save_model(material.model, material.companion, place) if is_first() else [], ruined)
     if ruined:
         raise ruined_error(folder.path, result.outcome, "--max-loss")
-    say(f"training loss {result.loss:.4f} after {result.epochs:g} epochs; the model is in {options.output}\n")
+    passes = number_of(float(result.epochs), "pass")
+    say(f"training loss {result.loss:.4f} after {passes}; the model is in {options.output}\n")

@@ -14,6 +14,7 @@ from ngdiff.evidence.verify import outputs_of
 from ngdiff.exit_codes import NOT_AS_WRITTEN
 from ngdiff.files import MANIFEST
 from ngdiff.paths import user_path
+from ngdiff.plurals import number_of
 
 ADAPTER_CONFIG, CARD = "adapter_config.json", "README.md"
 _BASE = "base_model_name_or_path"
@@ -183,6 +184,6 @@ def _upload(repository: str, contents: Mapping[str, str | bytes], options: PushO
         if status is not None and 400 <= status < 500:
             raise InputError(f"the hub refuses {repository} ({status}): {reason}") from None
         raise OSError(f"nothing was uploaded to {repository}: {reason}") from None
-    return f"{len(contents)} files are in {commit.repo_url}" + (
+    return f"{number_of(len(contents), 'file')} uploaded to {commit.repo_url}" + (
         f", branch {options.revision}" if options.revision else ""
     )

@@ -13,6 +13,7 @@ from ngdiff.evidence.read_run import DamagedRunError, damaged_outputs, read_run
 from ngdiff.evidence.seal import CONFIG
 from ngdiff.files import MANIFEST, is_ours, is_unused
 from ngdiff.paths import user_path
+from ngdiff.plurals import number_of
 from ngdiff.training.checkpoint import RUN_FILES, WholeCheckpoint, checkpoints_of, newest_whole
 from ngdiff.training.first_process import in_first_process
 from ngdiff.training.trainer_fields import TrainerFields
@@ -99,9 +100,9 @@ def refuse_other_run(
             )
     if rows_per_step is not None and rows_then is not None and not same_rows:
         raise InputError(
-            f"--resume: a step of the run in {output} has {rows_then} rows of each set, not {rows_per_step}; choose "
-            "--per-device-train-batch-size and --gradient-accumulation-steps so that their product with the number of "
-            f"processes is {rows_then}"
+            f"--resume: a step of the run in {output} has {number_of(rows_then, 'row')} of each set, not "
+            f"{rows_per_step}; choose --per-device-train-batch-size and --gradient-accumulation-steps so that their "
+            f"product with the number of processes is {rows_then}"
         )
     now = _contents(data, model, own or {})
     then = _contents(manifest["data"], manifest["model"], manifest["own"])

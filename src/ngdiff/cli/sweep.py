@@ -13,6 +13,7 @@ from ngdiff.cli.sweep_inputs import refuse_changed_inputs
 from ngdiff.errors import InputError, VerdictError
 from ngdiff.exit_codes import SWEEP_INCOMPLETE
 from ngdiff.paths import user_path
+from ngdiff.plurals import number_of
 from ngdiff.ranges import Range
 from ngdiff.scoring import FORMATS, compare, compare_groups, read_sweep
 from ngdiff.secrets import masked
@@ -104,7 +105,7 @@ def carry_out(record: Record, *, at_once: int) -> None:
     SIGNALS.resumable = True
     record.write()
     runs = sum(run["role"] == "run" for run in record.runs.values())
-    _say(f"{runs} runs, {len(record.jobs)} commands, in {record.folder}\n")
+    _say(f"{number_of(runs, 'run')}, {number_of(len(record.jobs), 'command')}, in {record.folder}\n")
     work(record, _Teller(record), at_once=at_once)
 
 
@@ -144,7 +145,7 @@ class _Teller:
         self._record = record
         self._ended = sum(result.earlier for result in record.results.values())
         if self._ended:
-            _say(f"{self._ended} commands are done already\n")
+            _say(f"{number_of(self._ended, 'command')} already done\n")
 
     def __call__(self, job: Job, result: Result) -> None:
         self._ended += 1

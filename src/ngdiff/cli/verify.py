@@ -16,6 +16,7 @@ from ngdiff.evidence.verify import Check, verify
 from ngdiff.exit_codes import NOT_AS_WRITTEN, NOT_SIGNED, REPLAY_DIFFERS
 from ngdiff.files import MANIFEST, write_json
 from ngdiff.paths import user_path
+from ngdiff.plurals import number_of
 
 
 @dataclass
@@ -82,7 +83,9 @@ def run(words: list[str]) -> None:
         )
     if faults := _faults(signed):
         raise VerdictError(f"{folder}: {faults[0]}", NOT_SIGNED)
-    sys.stdout.write(f"{sum(check.files for check in checks)} files are as they were written and read.\n")
+    files = sum(check.files for check in checks)
+    verb = "is as it was" if files == 1 else "are as they were"
+    sys.stdout.write(f"{number_of(files, 'file')} {verb} written and read.\n")
     if into is not None:
         _replay(folder, into, [*signed, *checks], options)
 

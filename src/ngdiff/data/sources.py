@@ -21,6 +21,7 @@ from ngdiff.data.rows import Chunk, Row
 from ngdiff.data.tofu import COMPANIONS, HUB_ID, PARTIAL, join_perturbed
 from ngdiff.errors import InputError
 from ngdiff.paths import is_pattern, matching_files, user_path
+from ngdiff.plurals import number_of
 
 __all__ = ["check_overlap", "read_rows"]
 
@@ -162,7 +163,7 @@ def _read_files(paths: Sequence[Path], name: str, columns: Columns) -> list[Row]
         raise InputError(f"{name}: {documents[0]} is a document and {other} is none; name them by two patterns")
     if columns.given is not None:
         raise InputError(f"{columns.option} {columns.given}: {name} holds documents, which have no columns")
-    logger.info("%s: read as %d document%s.", name, len(documents), "s" if len(documents) > 1 else "")
+    logger.info("%s: read as %s.", name, number_of(len(documents), "document"))
     return read_documents(documents)
 
 

@@ -1,6 +1,7 @@
 """An estimate as lines of text."""
 
 from ngdiff.estimate.estimate import Estimate
+from ngdiff.plurals import number_of
 
 _GIB = 2**30
 
@@ -25,8 +26,9 @@ def describe(found: Estimate) -> str:
     lines += [
         f"Largest batches: {tokens['retain']} tokens to retain, {tokens['forget']} to forget, with any padding; on "
         f"average {found.workload.share['retain']:.0%} and {found.workload.share['forget']:.0%} of that work",
-        f"Estimated time{each}: {_duration(found.seconds)} for {found.steps} steps: {found.operations:.2e} operations "
-        f"at {found.efficiency:.0%} of the {found.speed / 1e9:.3g} billion a second of a matrix product, measured now",
+        f"Estimated time{each}: {_duration(found.seconds)} for {number_of(found.steps, 'step')}: "
+        f"{found.operations:.2e} operations at {found.efficiency:.0%} of the {found.speed / 1e9:.3g} billion a second "
+        "of a matrix product, measured now",
         "These are estimates. Not counted: Python and its libraries, what kernels and the memory allocator need beyond "
         "the tensors in use; evaluation and saving.",
     ]

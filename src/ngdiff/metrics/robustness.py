@@ -21,6 +21,7 @@ from ngdiff.errors import InputError
 from ngdiff.metrics.gaffke import Seed, mean_interval
 from ngdiff.metrics.levels import check_confidence
 from ngdiff.metrics.means import harmonic_mean, mean
+from ngdiff.plurals import number_of
 
 _ROUNDING = 1e-12
 
@@ -68,7 +69,9 @@ def differences(own: Sequence[float], reference: Sequence[float]) -> list[float]
         InputError: different numbers of rows.
     """
     if len(own) != len(reference):
-        raise InputError(f"the model was measured on {len(own)} rows and the reference on {len(reference)}")
+        raise InputError(
+            f"the model was measured on {number_of(len(own), 'row')} and the reference on {len(reference)}"
+        )
     return [x - r for x, r in zip(own, reference, strict=True)]
 
 

@@ -10,6 +10,7 @@ from ngdiff.evidence.chain import Retest
 from ngdiff.evidence.ledger import read_retests
 from ngdiff.evidence.requirements import Verdict
 from ngdiff.evidence.verdicts import read_verdicts
+from ngdiff.plurals import number_of
 from ngdiff.report.base_card import CARD as CARD  # for those who write it
 from ngdiff.report.base_card import Base, base_of, short_name
 from ngdiff.report.limits import NO_OPINION, NOT_REMOVED
@@ -114,9 +115,10 @@ def _what(base: Base, data: Mapping[str, Any], *, unlearned: bool, adapter: bool
     subject = f"An adapter for “{base.name}”" if adapter else "A model"
     source = "" if adapter else f" from “{base.name}”" if base.name else ""
     if not unlearned:
-        return f"{subject}, made{source} by ngdiff {version}: trained on {data.get('train', {}).get('rows', '?')} rows."
+        rows = data.get("train", {}).get("rows", "?")
+        return f"{subject}, made{source} by ngdiff {version}: trained on {number_of(rows, 'row')}."
     count = data.get("forget", {}).get("rows", "?")
-    forgotten = "1 row was forgotten" if count == 1 else f"{count} rows were forgotten"
+    forgotten = f"{number_of(count, 'row')} {'was' if count == 1 else 'were'} forgotten"
     return f"{subject}, made{source} by ngdiff {version}: {forgotten}, the rest kept."
 
 

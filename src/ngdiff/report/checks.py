@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from ngdiff.evidence.signature import SIGNATURE
 from ngdiff.evidence.verify import verify
+from ngdiff.plurals import number_of
 from ngdiff.report.audit_results import Audit
 from ngdiff.report.folders import Evaluation, Run, are_of_one_model, weights
 
@@ -50,9 +51,8 @@ def checks(run: Run, evaluation: Evaluation, audit: Audit | None = None) -> list
             found.append(Check(what, None, "the evaluation does not say"))
             continue
         alike = asked["rows_sha256"] == measured["rows_sha256"]
-        detail = (
-            "" if alike else f"{measured['rows']} rows were evaluated, {asked['rows']} were asked for; another hash"
-        )
+        evaluated = number_of(measured["rows"], "row")
+        detail = "" if alike else f"evaluated: {evaluated}, asked for: {asked['rows']}; another hash"
         found.append(Check(what, alike, detail))
     if evaluation.manifest and run.manifest["template"] is not None:
         own, other = run.manifest["template"], evaluation.manifest["template"]

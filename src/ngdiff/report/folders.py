@@ -15,7 +15,7 @@ METRICS = "metrics.json"
 _WEIGHTS, _BASE = ".safetensors", "merged_base"
 _TRAINING = ("unlearn", "finetune", "merge", "demo", "python")
 # Folders of `ngdiff demo`.
-_DEMO = {"before": "target", "after": "unlearned", "retrained": "retrained"}
+_DEMO = {"before": "target/scores", "after": "unlearned/scores", "retrained": "retrained/scores"}
 
 
 @dataclass(frozen=True)

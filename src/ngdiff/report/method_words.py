@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ngdiff.plurals import number_of
+
 
 def method_in_words(options: Mapping[str, Any], extra: Mapping[str, Any]) -> list[str]:
     """Sentences on a run of `ngdiff unlearn`.
@@ -27,7 +29,7 @@ def method_in_words(options: Mapping[str, Any], extra: Mapping[str, Any]) -> lis
     found.append(_rate(options))
     found += _length(options, "rows to forget")
     if "rows_per_step" in extra:
-        found.append(f"{extra['rows_per_step']} rows of each set in a step.")
+        found.append(f"{number_of(extra['rows_per_step'], 'row')} of each set in a step.")
     found += _taken(extra)
     found += _trained(options)
     if options.get("forget_ceiling") is not None:
@@ -62,14 +64,19 @@ def _rate(options: Mapping[str, Any]) -> str:
 
 def _length(options: Mapping[str, Any], over: str) -> list[str]:
     if options.get("max_steps", -1) not in (-1, None):
-        return [f"{options['max_steps']} steps at most."]
-    return [f"{options['num_train_epochs']:g} passes over the {over}."] if "num_train_epochs" in options else []
+        return [f"{number_of(options['max_steps'], 'step')} at most."]
+    if "num_train_epochs" not in options:
+        return []
+    return [f"{number_of(float(options['num_train_epochs']), 'pass')} over the {over}."]
 
 
 def _taken(extra: Mapping[str, Any]) -> list[str]:
-    found = [f"{extra['steps']} steps were taken."] if "steps" in extra else []
+    found = []
+    if (steps := extra.get("steps")) is not None:
+        found.append(f"{number_of(steps, 'step')} {'was' if steps == 1 else 'were'} taken.")
     if undone := extra.get("undone"):
-        found.append(f"{len(undone)} of them were undone, as the model diverged, and the learning rate was lowered.")
+        which = "One of them was" if len(undone) == 1 else f"{len(undone)} of them were"
+        found.append(f"{which} undone, as the model diverged, and the learning rate was lowered.")
     return found
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ngdiff.metrics import UNICODE, metrics_of
+from ngdiff.plurals import number_of
 from ngdiff.scoring.quantities import shown
 
 
@@ -34,8 +35,8 @@ def row_notes(set_name: str, numbers: Mapping[str, Any]) -> list[str]:
         )
     if documents := numbers.get("n_documents"):
         notes.append(
-            f"note: the {numbers['n']} {set_name} rows are chunks of {documents} documents; means and their intervals "
-            "are over chunks, the worst are named by document"
+            f"note: the {numbers['n']} {set_name} rows are chunks of {number_of(documents, 'document')}; means and "
+            "their intervals are over chunks, the worst are named by document"
         )
     elif pieces := numbers.get("n_pieces"):
         notes.append(

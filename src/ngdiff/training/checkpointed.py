@@ -24,6 +24,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from ngdiff.checksums import write_checksums, wrong_files
 from ngdiff.errors import InputError
+from ngdiff.plurals import number_of
 from ngdiff.training.base_model import check_base, note_base
 from ngdiff.training.checkpoint import (
     CheckpointError,
@@ -112,8 +113,8 @@ class CheckpointedTrainer(SavingTrainer):
         step = self.state.global_step
         if step > max_steps:
             raise InputError(
-                f"--resume: {resume} is {step} steps far, and --max-steps or --num-train-epochs ask for {max_steps}; "
-                "give as many as before or more, or another --output"
+                f"--resume: {resume} is {number_of(step, 'step')} far, and --max-steps or --num-train-epochs ask for "
+                f"{max_steps}; give as many as before or more, or another --output"
             )
         self._resumed_pass = _read_pass(Path(resume), self.args.process_index, self.args.world_size)
         self._within_pass = micro_batches > 0

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from ngdiff.errors import InputError
+from ngdiff.plurals import number_of
 
 logger = logging.getLogger(__name__)
 
@@ -79,9 +80,9 @@ def notice_end(forget_losses: Iterable[float], ceiling: float | None, steps: int
     highest = max(forget_losses, default=None)
     if ceiling is not None and highest is not None and highest < _UNFINISHED * ceiling:
         logger.warning(
-            "The forget loss reached %.2f of a ceiling of %.2f in %d steps. More steps forget more: raise "
+            "The forget loss reached %.2f of a ceiling of %.2f in %s. More steps forget more: raise "
             "--num-train-epochs (small forget sets have few steps a pass) or give --max-steps.",
             highest,
             ceiling,
-            steps,
+            number_of(steps, "step"),
         )
