@@ -25,12 +25,13 @@ from typing import Any
 
 import torch
 from peft import LoraConfig
+from step import MeasuredTrainer
 from transformers import AutoModelForCausalLM, TrainerCallback
 
 from ngdiff.data import Row
 from ngdiff.estimate import describe, estimate
 from ngdiff.modeling import SHAPES, read_shape, train_tokenizer
-from ngdiff.training import UnlearnConfig, UnlearnTrainer
+from ngdiff.training import UnlearnConfig
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def measure(shape: str, variant: Variant, *, device: str, batch: int, steps: int
         sys.stderr.write(describe(found))
         gc.collect()
         before = resident("VmRSS") if device == "cpu" else 0
-        trainer = UnlearnTrainer(
+        trainer = MeasuredTrainer(
             build(shape, variant, len(tokenizer), device),
             config,
             rows["forget"],
@@ -142,8 +143,6 @@ def measure(shape: str, variant: Variant, *, device: str, batch: int, steps: int
             peft_config=adapter,
             callbacks=[clock],
         )
-        # Steps are measured, not the losses of both sets that are taken before the first.
-        trainer.run_state.initial_losses = {"forget": 1.0, "retain": 1.0}
         if device == "cpu":
             Path("/proc/self/clear_refs").write_text("5")  # the kernel forgets the peak of what came before
         else:

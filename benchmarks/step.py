@@ -1,6 +1,7 @@
 """What a step costs: CPU seconds and peak memory of `ngdiff` against the joint loss in a plain `transformers.Trainer`.
 
     NGDIFF_DATA=... python benchmarks/step.py [--shapes 2M 33M 33M-50k] [--sides ...] [--rounds 3] [--steps 10]
+    NGDIFF_DATA=... python benchmarks/step.py --model SmolLM2 [--lora-rank 16] [--sides joint ngdiff]
 
 Real TOFU rows, AdamW (fused), fp32, batch 8 of each side, one thread of computation. A round is one process, in which
 the sides take turns after every single step, so that whatever else the machine does hits all of them alike. CPU seconds
@@ -9,10 +10,13 @@ is reported apart. Rows are short in one step and long in the next: a side's fig
 their padding, where rows are padded) of the mean step of its epoch, and bars are about that; so is the part that
 probes add, whose few rows may be longer or shorter than most. Memory comes from processes of one side each: the peak
 of the steps after the first, above what is resident before it (weights, the interpreter) and the optimizer's state.
-Prints medians over the rounds, ratios, and whether each bar holds.
+Prints medians over the rounds, ratios, and whether each bar holds. `--model` takes a model with weights and tokenizer
+in place of the shapes; with `--lora-rank` both sides train an adapter, and the reference model of the joint NPO is the
+model without it.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -26,10 +30,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainerCallback, TrainingArguments
 
 from ngdiff.data import AnswerCollator, Row, encode_rows, resolve_template
-from ngdiff.modeling import train_tokenizer
+from ngdiff.modeling import load_model, load_tokenizer, train_tokenizer
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 
 _BODY = {"hidden_size": 512, "intermediate_size": 1376, "num_hidden_layers": 8, "num_attention_heads": 8}
@@ -85,13 +90,19 @@ BARS = [
     ("npo+ngdiff", "joint npo", "even", None, 0.60),
     ("ngdiff", "joint", "memory", None, 0.75),
 ]
+# The same of `--model`, with and without an adapter.
+MODEL_BARS = [
+    ("ngdiff", "joint", "even", None, 0.60),
+    ("npo+ngdiff", "joint npo", "even", None, 0.50),
+    ("ngdiff", "joint", "memory", None, 0.75),
+]
 Watch = Callable[[Trainer], None]
 
 
 class JointTrainer(Trainer):
     """The baseline: `L_R - L_F` in one loss, one backward pass; NPO runs its reference model at each step."""
 
-    reference: LlamaForCausalLM | None = None
+    reference: Any = None
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **kwargs: Any) -> Any:
         """Joint loss of one batch of pairs."""
@@ -99,10 +110,20 @@ class JointTrainer(Trainer):
         kept = model(**retain).loss
         if self.reference is None:
             return kept - model(**forget).loss
-        with torch.no_grad():
+        without = model.disable_adapter() if self.reference is model else contextlib.nullcontext()
+        with torch.no_grad(), without:
             before = row_losses(self.reference(**forget).logits, forget["labels"])
         now = row_losses(model(**forget).logits, forget["labels"])
         return kept - 2 / 0.1 * torch.nn.functional.logsigmoid(0.1 * (now - before)).mean()
+
+
+class MeasuredTrainer(UnlearnTrainer):
+    """Measures steps, not the losses of both sets that are taken before the first."""
+
+    def start_run(self) -> None:
+        """Take the losses as known."""
+        self.run_state.initial_losses = {"forget": 1.0, "retain": 1.0}
+        super().start_run()
 
 
 def tokens_of(batch: Any, *, packed: bool) -> int:
@@ -211,7 +232,7 @@ def resident(what: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def measure(sides: list[str], body: dict[str, int], **options: Any) -> dict[str, dict[str, float]]:
+def measure(sides: list[str], body: dict[str, int] | str, **options: Any) -> dict[str, dict[str, float]]:
     """One round, in this process; `body` and `options` as for `train`."""
     turns, found = Turns(sides), {}
 
@@ -232,12 +253,13 @@ def measure(sides: list[str], body: dict[str, int], **options: Any) -> dict[str,
 
 def train(
     side: str,
-    body: dict[str, int],
+    body: dict[str, int] | str,
     *,
     steps: int,
     batch: int,
     seed: int,
     rows: dict[str, Any],
+    lora_rank: int = 0,
     turns: Turns | None = None,
     watch: Watch | None = None,
 ) -> dict[str, float]:
@@ -245,17 +267,21 @@ def train(
 
     Args:
         side: One of `SIDES`.
-        body: Options of `LlamaConfig`.
+        body: Options of `LlamaConfig`, or the folder of a model.
         steps: Measured steps, after a first one.
         batch: Rows of each side in a step.
         seed: Of the weights and of the order of rows.
         rows: Encoded rows, `forget` and `retain`.
+        lora_rank: Of an adapter, in place of all weights; 0: none.
         turns: Whose turn it is after a step; None: no other side runs.
         watch: Is shown the trainer before it trains.
     """
     forget, retain = rows["forget"], rows["retain"]
     torch.manual_seed(seed)
-    model = LlamaForCausalLM(LlamaConfig(**body, max_position_embeddings=512, tie_word_embeddings=False))
+    model = make_model(body)
+    adapter = None
+    if lora_rank:
+        adapter = LoraConfig(r=lora_rank, lora_alpha=2 * lora_rank, target_modules="all-linear", task_type="CAUSAL_LM")
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     meter = Meter(steps, side, turns or Turns([side]))
     common: dict[str, Any] = {
@@ -279,28 +305,26 @@ def train(
     if options is None:
         collate = AnswerCollator(0)
         trainer = JointTrainer(
-            model,
+            model if adapter is None else get_peft_model(model, adapter),
             TrainingArguments(**common, learning_rate=1e-5, lr_scheduler_type="constant", remove_unused_columns=False),
             data_collator=lambda items: {s: collate([item[s] for item in items]) for s in ("forget", "retain")},
             train_dataset=RandomPairs(forget, retain),
             callbacks=[meter],
         )
         if side == "joint npo":
-            trainer.reference = LlamaForCausalLM(model.config).eval()
+            trainer.reference = make_model(body).eval() if adapter is None else trainer.model
     else:
         args = UnlearnConfig(**{**common, **options}, forget_ceiling="none")
-        trainer = ours = UnlearnTrainer(model, args, forget, retain, callbacks=[meter])
-        # Steps are measured, not the losses of both sets that are taken before the first.
-        ours.run_state.initial_losses = {"forget": 1.0, "retain": 1.0}
+        trainer = ours = MeasuredTrainer(model, args, forget, retain, callbacks=[meter], peft_config=adapter)
         probe = ours.choose_learning_rate
 
         def timed() -> None:
             start = time.thread_time()
-            given = next(ours.model.parameters()).grad is not None
+            given = any(p.grad is not None for p in ours.model.parameters())
             probe()
             if ours.state.global_step > 0:
                 probing[0] += time.thread_time() - start
-                taken[0] += given and next(ours.model.parameters()).grad is None
+                taken[0] += given and all(p.grad is None for p in ours.model.parameters())
 
         retain_loss = ours.retain_loss
 
@@ -348,17 +372,32 @@ def train(
     }
 
 
+def make_model(body: dict[str, int] | str) -> Any:
+    """A Llama with random weights, or the model in a folder."""
+    if isinstance(body, str):
+        return load_model(body)
+    return LlamaForCausalLM(LlamaConfig(**body, max_position_embeddings=512, tie_word_embeddings=False))
+
+
+def tofu_rows() -> list[Row]:
+    """All of TOFU: the last 400 are to be forgotten."""
+    texts = (Path(os.environ["NGDIFF_DATA"]) / "tofu" / "full.json").read_text(encoding="utf-8").splitlines()
+    return [Row(text["question"], text["answer"]) for text in map(json.loads, texts)]
+
+
+def encoded_for(tokenizer: Any, rows: list[Row], file: Path) -> Path:
+    """forget10 and retain90 as tokens, in a file."""
+    encoded = encode_rows(rows, tokenizer, resolve_template("auto", tokenizer, rows), max_length=512)
+    torch.save({"forget": encoded[-400:], "retain": encoded[:-400]}, file)
+    return file
+
+
 def encode_tofu(folder: Path) -> dict[str, Path]:
     """TOFU's forget10 and retain90, encoded once for each size of vocabulary."""
-    tofu = Path(os.environ["NGDIFF_DATA"]) / "tofu"
-    texts = [json.loads(line) for line in (tofu / "full.json").read_text(encoding="utf-8").splitlines()]
-    rows = [Row(text["question"], text["answer"]) for text in texts]
-    files = {}
+    rows, files = tofu_rows(), {}
     for size in (4096, 8192):
         tokenizer = train_tokenizer([f"{row.prompt} {row.answer}" for row in rows], size)
-        encoded = encode_rows(rows, tokenizer, resolve_template("plain", tokenizer, rows), max_length=512)
-        file = folder / f"tofu-{size}.pt"
-        torch.save({"forget": encoded[-400:], "retain": encoded[:-400]}, file)
+        file = encoded_for(tokenizer, rows, folder / f"tofu-{size}.pt")
         files |= {shape: file for shape, options in SHAPES.items() if min(options["vocab_size"], 8192) == size}
     return files
 
@@ -382,26 +421,35 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="runs of each side, with seeds of their own")
     parser.add_argument("--steps", type=int, default=10, help="measured steps of a run, a multiple of 10")
     parser.add_argument("--batch", type=int, default=8, help="rows of each side")
+    parser.add_argument("--model", help="folder of a model with a tokenizer, in place of shapes")
+    parser.add_argument("--lora-rank", type=int, default=0, help="train an adapter of this rank, on both sides")
     parser.add_argument("--no-memory", action="store_true", help="leave the runs for memory out")
     parser.add_argument("--one", nargs=2, metavar=("SEED", "ROWS"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
         found = measure(
             arguments.sides,
-            SHAPES[arguments.shapes[0]],
+            arguments.model or SHAPES[arguments.shapes[0]],
             steps=arguments.steps,
             batch=arguments.batch,
             seed=int(arguments.one[0]),
             rows=torch.load(arguments.one[1], weights_only=True),
+            lora_rank=arguments.lora_rank,
         )
         sys.stdout.write("\n" + json.dumps(found) + "\n")
         return
     if "NGDIFF_DATA" not in os.environ:
         raise SystemExit("NGDIFF_DATA is not set: it names the folder that holds tofu/full.json")
     with tempfile.TemporaryDirectory() as folder:
-        files = encode_tofu(Path(folder))
-        for shape in arguments.shapes:
-            words = ["--shapes", shape, "--batch", str(arguments.batch), "--one"]
+        if arguments.model:
+            files = {
+                arguments.model: encoded_for(load_tokenizer(arguments.model), tofu_rows(), Path(folder, "tofu.pt"))
+            }
+        else:
+            files = encode_tofu(Path(folder))
+        for shape in files if arguments.model else arguments.shapes:
+            words = ["--batch", str(arguments.batch), "--lora-rank", str(arguments.lora_rank)]
+            words += ["--model" if arguments.model else "--shapes", shape, "--one"]
             runs = []
             for seed in range(arguments.rounds):
                 options = [str(seed), str(files[shape]), "--steps", str(arguments.steps)]
@@ -410,10 +458,11 @@ def main() -> None:
             for side in [] if arguments.no_memory else arguments.sides:
                 alone = run([*words, "0", str(files[shape]), "--sides", side], returns_memory=True)
                 results[side][0]["memory"] = alone[side]["memory"]
-            print_table(shape, results, memory=not arguments.no_memory)
+            bars = MODEL_BARS if arguments.model else BARS
+            print_table(shape, results, bars, memory=not arguments.no_memory)
 
 
-def print_table(shape: str, results: dict[str, list[dict[str, float]]], *, memory: bool) -> None:
+def print_table(shape: str, results: dict[str, list[dict[str, float]]], bars: list[Any], *, memory: bool) -> None:
     """Medians over the rounds; bars below."""
     median = {s: {k: statistics.median(run[k] for run in runs) for k in runs[0]} for s, runs in results.items()}
     for side, runs in results.items():
@@ -431,7 +480,7 @@ def print_table(shape: str, results: dict[str, list[dict[str, float]]], *, memor
             f"| {side} | {found['cpu']:.3f} ({single}) | {found['even']:.3f} | {found['first']:.2f} "
             f"| {found['probe, even']:.1%} ({found['probe']:.1%}; {found['probe with its step']:.1%}) | {above} |"
         )
-    for side, base, what, where, bar in BARS:
+    for side, base, what, where, bar in bars:
         if not {side, base} <= median.keys() or where not in (None, shape) or (what == "memory" and not memory):
             continue
         pairs = list(zip(results[side], results[base], strict=True))[: 1 if what == "memory" else None]

@@ -36,7 +36,10 @@ _FILES = Path(__file__).parent / "shape_files"
 # `gpt2-1.5b` is GPT2-XL, whose own name would mean the hub's weights.
 MODEL_SHAPES: dict[str, Path] = {
     name: _FILES / f"{name}.json"
-    for name in ("phi-1.5", "falcon-1b", "gpt2-1.5b", "llama-2-7b", "mistral-7b", "llama-3.2-1b")
+    for name in (
+        *("phi-1.5", "falcon-1b", "gpt2-1.5b", "llama-2-7b", "mistral-7b"),
+        *("llama-3.2-1b", "llama-3.2-3b", "llama-3.1-8b"),
+    )
 }
 
 # Name -> kind of config and its options; number and names of the classes come from the data.
