@@ -30,6 +30,7 @@ NOUGHT = {
     **dict.fromkeys(("weight_decay", "max_grad_norm", "label_smoothing_factor", "neftune_noise_alpha"), "off"),
     **dict.fromkeys(("warmup_steps", "eval_delay", "dataloader_num_workers", "lora_rank", "prompt_tokens"), "none"),
     "adam_epsilon": "nothing is added",
+    "eval_generate_steps": "no measure",
     "c": "the retain gradient counts nothing",
     "stop_loss": "never reached",
 }

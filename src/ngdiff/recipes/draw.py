@@ -23,12 +23,21 @@ LABELS = {
     "norm_forget": "norm of the forget gradient",
     "norm_retain": "norm of the retain gradient",
     "learning_rate": "learning rate",
+    "verbmem": "Verbmem of a few rows",
+    "utility": "Utility of a few rows",
     "forget.loss": "forget loss (nats a token)",
     "retain.loss": "retain loss (nats a token)",
     "forget.rouge_l_recall": "Verbmem",
     "retain.rouge_l_recall": "Utility",
 }
-_LOGARITHMIC = ("norm_forget", "norm_retain", "learning_rate")
+# Without a ceiling a loss explodes, and may begin near 0.
+_SCALES = {
+    "loss_forget": "symlog",
+    "loss_retain": "symlog",
+    "norm_forget": "log",
+    "norm_retain": "log",
+    "learning_rate": "log",
+}
 
 
 class Shown(NamedTuple):
@@ -120,7 +129,7 @@ def _label_axes(panel: Axes, asked: Mapping[str, Any]) -> str:
     if asked["draw"] == "steps":
         panel.set_xlabel("step", fontsize=SIZE, color=INK)
         panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        panel.set_yscale("log" if asked["key"] in _LOGARITHMIC else "symlog")  # a loss without a ceiling explodes
+        panel.set_yscale(_SCALES.get(asked["key"], "linear"))
         return LABELS[asked["key"]].capitalize()
     if asked["draw"] == "probe":
         panel.set_xlabel("learning rate", fontsize=SIZE, color=INK)

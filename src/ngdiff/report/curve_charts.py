@@ -14,6 +14,8 @@ _CURVES = (
     ("norm_forget", "Length of the gradient: rows to be forgotten", "norm"),
     ("norm_retain", "Length of the gradient: rows to be kept", "norm"),
     ("learning_rate", "Learning rate", "rate"),
+    ("verbmem", "Verbmem of a few rows to be forgotten", "ROUGE-L recall"),
+    ("utility", "Utility of a few rows to be kept", "ROUGE-L recall"),
 )
 
 
@@ -25,15 +27,18 @@ class Named(NamedTuple):
 
 
 def curve_charts(log: Log) -> list[Chart]:
-    """One run: forget and retain loss, each on a scale of its own, both norms, and the rate; those that were logged."""
+    """One run: forget and retain loss, each on a scale of its own, both norms, the rate, and what the model still says;
+    those that were logged."""
     norms = [Line("forget", log.points("norm_forget"), 0), Line("retain", log.points("norm_retain"), 1)]
     rate = [Line("learning rate", log.points("learning_rate"), 2, stepped=True)]
+    said = [Line("Verbmem", log.points("verbmem"), 0), Line("Utility", log.points("utility"), 1)]
     (_, forget, unit), (_, retain, _) = _CURVES[:2]
     charts = [
         line_chart(forget, [Line("forget", log.points("loss_forget"), 0)], y_label=unit, zero=True),
         line_chart(retain, [Line("retain", log.points("loss_retain"), 1)], y_label=unit, zero=True),
         line_chart("Length of the gradients", norms, y_label="norm", log=True),
         line_chart("Learning rate", rate, y_label="rate", log=True),
+        line_chart("Answers of a few rows", said, y_label="ROUGE-L recall", zero=True),
     ]
     return [chart for chart in charts if chart is not None]
 
@@ -51,7 +56,7 @@ def compared_curves(runs: Sequence[Named]) -> tuple[list[Chart], list[str]]:
     most = max(20, min(MOST_POINTS, _ALL_POINTS // max(1, len(drawn) * len(_CURVES))))
     charts = []
     for key, title, unit in _CURVES:
-        rate, loss = key == "learning_rate", key.startswith("loss")
+        rate, plain = key == "learning_rate", key.startswith("loss") or key in ("verbmem", "utility")
         lines = [Line(run.group, run.log.points(key), styles[run.group], stepped=rate) for run in drawn]
-        charts.append(line_chart(title, lines, y_label=unit, log=not loss, zero=loss, most=most))
+        charts.append(line_chart(title, lines, y_label=unit, log=not plain, zero=plain, most=most))
     return [chart for chart in charts if chart is not None], groups[MOST_GROUPS:]

@@ -66,6 +66,10 @@ class Alternates(Protocol):
         ...
 
 
+# Model -> name of a number in the log -> its value. It leaves the model and the generators of the process as they are.
+QuickMeasure = Callable[[nn.Module], Mapping[str, float]]
+
+
 class ForwardPass(Protocol):
     """One forward pass over a batch."""
 
@@ -194,6 +198,14 @@ class Task(Protocol):
             (T, F) for each row: F numbers about each of its T labels that count, in their order. By default F is 0.
         """
         return [torch.empty(int(count_units(self.collate([row])["labels"], "token")), 0) for row in rows]
+
+    def quick_measure(self, forget: Sequence[Example], retain: Sequence[Example]) -> QuickMeasure:
+        """Numbers for the log of a run, from a few encoded rows of both sets (`--eval-generate-steps`).
+
+        Raises:
+            InputError: there are none for this kind of model.
+        """
+        raise InputError(f"--eval-generate-steps is for language models; {self.noun} does not have it")
 
     def lengths(self, rows: Sequence[Example]) -> list[int] | None:
         """Length of each row, by which steps are grouped; None for rows that all take the same time."""

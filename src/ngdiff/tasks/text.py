@@ -9,13 +9,15 @@ from torch import Tensor, nn
 from ngdiff.core.answers import IGNORED
 from ngdiff.data import AnswerCollator, Row, Template
 from ngdiff.data.collate import LabelPositions
+from ngdiff.data.encode import end_token_ids
 from ngdiff.data.refusals import read_refusals
 from ngdiff.errors import InputError
+from ngdiff.evaluation.quick import QuickAnswers
 from ngdiff.modeling.causality import check_causal
 from ngdiff.modeling.further_inputs import check_further_inputs
 from ngdiff.speed import Forward, Situation, choose_forward
 from ngdiff.tasks.alternates import AlternateRows
-from ngdiff.tasks.base import NO_ROW, Example, Rows, RunSettings, Task
+from ngdiff.tasks.base import NO_ROW, Example, QuickMeasure, Rows, RunSettings, Task
 from ngdiff.tasks.ngrams import NGrams
 from ngdiff.tasks.sampled import SampledRows
 from ngdiff.tasks.text_options import TextOptions
@@ -129,6 +131,23 @@ class TextTask(Task):
             return super().familiarity(rows, known)
         ngrams = NGrams(known)
         return [ngrams.surprise(row) for row in rows]
+
+    def quick_measure(self, forget: Sequence[Example], retain: Sequence[Example]) -> QuickMeasure:
+        """Verbmem and Utility of a few rows.
+
+        Raises:
+            InputError: rows that came encoded, without a tokenizer, or several processes.
+        """
+        if self.situation.processes > 1:
+            raise InputError(
+                f"--eval-generate-steps in {self.situation.processes} processes: answers are generated in one alone; "
+                "leave it out, and use ngdiff evaluate after the run"
+            )
+        tokenizer = self._encoder.tokenizer
+        if tokenizer is None:
+            raise InputError("--eval-generate-steps: answers need a tokenizer; pass processing_class")
+        ends = end_token_ids(tokenizer, self._encoder.template_for(self._forget)) if self._forget else []
+        return QuickAnswers(tokenizer, {"verbmem": forget, "utility": retain}, ends)
 
     def lengths(self, rows: Sequence[Example]) -> list[int]:
         """Tokens of each row."""

@@ -32,6 +32,12 @@ class TextOptions:
         f"token losses without logits, where no objective needs those: none, {', '.join(FUSED_LOSSES)} (extras)",
         "NAME",
     )
+    eval_generate_steps: int = option(
+        0,
+        "steps between two quick measures of Verbmem and Utility, which go to the log: answers to 16 rows of each set; "
+        "0: none",
+        "N",
+    )
 
     @classmethod
     def names(cls) -> tuple[str, ...]:

@@ -41,6 +41,7 @@ RANGES: dict[str, Range] = {
     "ddp_timeout": COUNT,  # seconds
     # Options of ngdiff.
     "max_length": Range(2, COUNT.largest),
+    "eval_generate_steps": COUNT_OR_NONE,
     "stop_loss": FACTOR,
     "c": Range(0, 1),
     "autolr_interval": COUNT,

@@ -171,6 +171,8 @@ class UnlearnTrainer(ArrivingTrainer):
             self.task.collate,
             rereads=args.disable_dropout and self.task.same_in_evaluation,
         )
+        measured = self.task.quick_measure if args.eval_generate_steps else None
+        self.quick_measure = measured and measured(self.forget_dataset, self.retain_dataset)
         self.observe: Observer = unobserved
         self.step_log = StepLog()
         self._step: TwoGradientStep | None = None  # between the start and the end of a run
@@ -335,6 +337,15 @@ class UnlearnTrainer(ArrivingTrainer):
     def autolr(self) -> AutoLR:
         """How the learning rate is found."""
         return self.prober.autolr
+
+    # ---- what the model still says ---------------------------------------------------------------------------------
+
+    def end_step(self) -> None:
+        """After a step: a quick measure, if it is due."""
+        super().end_step()
+        if self.quick_measure is not None and self.state.global_step % self.args.eval_generate_steps == 0:
+            with self.observe("quick measure"):
+                self.step_log.add(self.quick_measure(self.accelerator.unwrap_model(self.model)))
 
     # ---- around the run --------------------------------------------------------------------------------------------
 
