@@ -13,7 +13,7 @@ KNOWN = {"name": "jinja2", "version": "2.10", "vulns": [{"id": "PYSEC-1", "alias
 FINE = {"name": "idna", "version": "3.10", "vulns": []}
 UNKNOWN = {"name": "absent", "skip_reason": "Dependency not found on PyPI"}
 
-pytestmark = pytest.mark.skipif(not SCRIPT.is_file(), reason="not in this copy of the project")
+pytestmark = pytest.mark.skipif(not SCRIPT.is_file(), reason=".ci/ is no part of the source distribution")
 
 
 def ended(folder: Path, packages: list[dict[str, Any]] | None, said: str, status: int) -> int:

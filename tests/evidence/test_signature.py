@@ -159,3 +159,10 @@ def test_openssl_verifies_it_too(made: Made, tmp_path: Path) -> None:
     if "Unknown option" in done.stderr:
         pytest.skip("this openssl is too old for -rawin")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", ["sign", "verify", "ledger"])
+def test_one_folder_is_taken(made: Made, command: str, capsys) -> None:
+    key = ["--key", "key.pem"] if command == "sign" else []
+    assert main([command, str(made.output), str(made.output), *key]) == BAD_INPUT
+    assert f"ngdiff {command} takes one folder, not 2" in capsys.readouterr().err

@@ -49,9 +49,7 @@ def run(words: list[str]) -> None:
     if values is None:
         return
     options: MergeOptions = PARSER.build(MergeOptions, values)
-    if len(values["adapter"]) != 1:
-        raise InputError(f"ngdiff merge takes one adapter, not {len(values['adapter'])}")
-    adapter = str(values["adapter"][0])
+    adapter = PARSER.only_word(values)
     from ngdiff.cli.inputs import described_model, inputs_of
     from ngdiff.cli.loading import load_torch
     from ngdiff.modeling import adapter_base

@@ -139,6 +139,17 @@ class CommandParser:
         check_values(self.groups.values(), values, words=self.words)
         return values
 
+    def only_word(self, values: Mapping[str, Any]) -> str:
+        """The word that is no option, of a command that takes one.
+
+        Raises:
+            InputError: several were given.
+        """
+        given: list[str] = values[str(self.words)]
+        if len(given) != 1:
+            raise InputError(f"ngdiff {self.command} takes one {self.words}, not {len(given)}")
+        return given[0]
+
     def _switches_apart(self, words: list[str]) -> list[str]:
         """`--overwrite FILE` as `--overwrite=true FILE` where words are taken that are no option."""
         if self.words is None:

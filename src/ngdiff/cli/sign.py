@@ -53,9 +53,7 @@ def run(words: list[str]) -> None:
     if values is None:
         return
     options: SignOptions = PARSER.build(SignOptions, values)
-    if len(values["folder"]) != 1:
-        raise InputError(f"ngdiff sign takes one folder, not {len(values['folder'])}")
-    folder = user_path(values["folder"][0])
+    folder = user_path(PARSER.only_word(values))
     if (folder / SIGNATURE).exists() and not options.overwrite:
         raise InputError(f"{folder / SIGNATURE} is there already; pass --overwrite to replace it")
     path = user_path(options.key, "--key")

@@ -2,25 +2,23 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from ngdiff.cli.output_file import check_output_file
+from ngdiff.cli.json_file import JsonFileOptions
 from ngdiff.cli.parsing import CommandParser, option
-from ngdiff.errors import InputError, VerdictError
-from ngdiff.evidence.inputs import files_read
+from ngdiff.errors import VerdictError
 from ngdiff.evidence.replayed import SAME_BITS
 from ngdiff.evidence.signature import check_signature, read_public_key
 from ngdiff.evidence.table import columns
 from ngdiff.evidence.verify import Check, verify
 from ngdiff.exit_codes import NOT_AS_WRITTEN, NOT_SIGNED, REPLAY_DIFFERS
-from ngdiff.files import MANIFEST, write_json
 from ngdiff.paths import user_path
 from ngdiff.plurals import number_of
 
 
 @dataclass
-class VerifyOptions:
+class VerifyOptions(JsonFileOptions):
     """A repetition of the run, a signature, and a file for the table."""
 
     replay: str | None = option(
@@ -35,8 +33,6 @@ class VerifyOptions:
         "where it is not",
         value="FILE",
     )
-    json: str | None = option(None, help="file for the table as JSON", value="FILE")
-    overwrite: bool = option(False, help="replace that file")
 
 
 PARSER = CommandParser(
@@ -61,13 +57,8 @@ def run(words: list[str]) -> None:
     if values is None:
         return
     options: VerifyOptions = PARSER.build(VerifyOptions, values)
-    if len(values["folder"]) != 1:
-        raise InputError(f"ngdiff verify takes one folder, not {len(values['folder'])}")
-    folder = user_path(values["folder"][0])
-    if options.json is not None:
-        check_output_file(
-            options.json, option="--json", overwrite=options.overwrite, inputs=files_read(folder / MANIFEST)
-        )
+    folder = user_path(PARSER.only_word(values))
+    options.check_json(folder)
     into = None if options.replay is None else user_path(options.replay, "--replay")
     if into is not None:
         from ngdiff.cli.replay import check_replay  # brings the parsers of the commands
@@ -75,7 +66,7 @@ def run(words: list[str]) -> None:
         check_replay(folder, into)
     key = None if options.public_key is None else read_public_key(user_path(options.public_key, "--public-key"))
     checks, signed = verify(folder), check_signature(folder, key)
-    _write_json([*signed, *checks], options)
+    options.write_json([*signed, *checks])
     sys.stdout.write(_table([*signed, *checks]))
     if faults := _faults(checks):
         raise VerdictError(
@@ -95,7 +86,7 @@ def _replay(folder: Path, into: Path, checks: Sequence[Check], options: VerifyOp
 
     repeated = replay(folder, into)
     sys.stdout.write(_table(repeated))
-    _write_json([*checks, *repeated], options)
+    options.write_json([*checks, *repeated])
     faults = _faults(repeated)
     if faults:
         raise VerdictError(
@@ -105,11 +96,6 @@ def _replay(folder: Path, into: Path, checks: Sequence[Check], options: VerifyOp
         )
     same = sum(check.note == SAME_BITS for check in repeated)
     sys.stdout.write(f"{same} of {len(repeated)} files of the model have the same bits.\n")
-
-
-def _write_json(checks: Sequence[Check], options: VerifyOptions) -> None:
-    if options.json is not None:
-        write_json(user_path(options.json, "--json"), [asdict(check) for check in checks])
 
 
 def _faults(checks: Sequence[Check]) -> list[str]:

@@ -14,7 +14,8 @@ def input_embedding(model: nn.Module) -> Any:
     inner: Any = getattr(model, "module", model)
     try:
         return inner.get_input_embeddings()
-    except (AttributeError, NotImplementedError):  # how a module without the method, and transformers, say so
+    # A module without the method says the first, and transformers the second where a model has no such module.
+    except (AttributeError, NotImplementedError):
         return None
 
 
