@@ -45,6 +45,17 @@ def distance(one: dict[str, Any], other: dict[str, Any]) -> float:
     return max(float((one["weights"][k] - other["weights"][k]).abs().max()) for k in one["weights"])
 
 
+def beyond_rounding(one: dict[str, Any], other: dict[str, Any]) -> float:
+    """Largest difference of any weight beyond one rounding of that weight.
+
+    Weights near 1, those of norms, have neighbours 1e-7 away: more than the sums of two processes differ by. Which of
+    the two neighbours a sum is rounded to depends on the processor.
+    """
+    assert one["weights"].keys() == other["weights"].keys()
+    pairs = [(one["weights"][k], other["weights"][k]) for k in one["weights"]]
+    return max(float(((a - b).abs() - torch.finfo(a.dtype).eps * a.abs()).max()) for a, b in pairs)
+
+
 def moved(result: dict[str, Any], start: dict[str, torch.Tensor]) -> float:
     """Largest change of any weight since `start`."""
     return max(float((result["weights"][k] - start[k].detach()).abs().max()) for k in start)

@@ -4,6 +4,7 @@ Options are those of `UnlearnConfig` and, of the worker's own: `sharded` (FSDP2,
 text), `resume` (a checkpoint), `trap` (a precaution to leave out) and `saved` (a folder to write the model to).
 """
 
+import gc
 import json
 import os
 import sys
@@ -185,6 +186,7 @@ def walk(folder: Path, name: str, options: dict[str, Any]) -> None:
 def main() -> None:
     """All runs, one after the other."""
     folder, cases = Path(sys.argv[1]), json.loads(sys.argv[2])
+    gc.freeze()  # transformers collects garbage in every run; not among all that was imported
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         dist.init_process_group("gloo")
     for name, options in cases.items():

@@ -14,7 +14,14 @@ def no_nan(text: str) -> object:
     raise AssertionError(text)
 
 
-DIVERGING = {"learning_rate": 30, "optim": "sgd", "forget_ceiling": "none", "num_train_epochs": 3}
+# Ascent on the forget loss alone, with steps of one size: it ruins the model on any processor.
+DIVERGING = {
+    "weighting": "ga",
+    "learning_rate": 0.1,
+    "optim": "adamw_torch",
+    "forget_ceiling": "none",
+    "num_train_epochs": 3,
+}
 
 
 @pytest.mark.parametrize("lora", [None, 2])
@@ -26,8 +33,6 @@ DIVERGING = {"learning_rate": 30, "optim": "sgd", "forget_ceiling": "none", "num
     ],
 )
 def test_unlearn(material, tmp_path, options, said, lora):
-    if lora and "optim" in options:
-        options = {**options, "learning_rate": 100}
     folder = tmp_path / "u"
     outcome = run(*material.words(folder, lora_rank=lora, per_device_train_batch_size=2, **options))
     assert outcome.status == RUINED_MODEL == 3
