@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ngdiff.recipes.draw import draw
+from ngdiff.recipes.draw import draw, make_figure
 from ngdiff.recipes.recipe import NAMES, read_recipe, read_variants
+from ngdiff.report.style import PALETTE
 
 from .runs import made_group
 
@@ -29,6 +30,25 @@ def test_a_plane_has_a_mark_for_each_run_and_its_numbers(tmp_path: Path) -> None
     assert [line for line in losses["lines"] if line[0] == "NPO"] == [["NPO", [(1.5, 0.25)]], ["NPO", [(1.25, 0.25)]]]
     assert answers["lines"][-1] == ["NPO", [(0.75, 0.75)]]
     assert losses["random guess"] == pytest.approx(math.log(100))
+
+
+def test_no_two_methods_look_alike(tmp_path: Path) -> None:
+    recipe = read_recipe("figure1")
+    variants = list(recipe.runs(["1e-4"], read_variants()))
+    assert len(variants) > len(PALETTE)
+    figure, _ = make_figure(recipe, made_group(tmp_path, *variants), variants)
+    for panel in figure.axes:
+        marks = [line for line in panel.lines if line.get_marker() != "None"]
+        assert len({(mark.get_color(), mark.get_marker()) for mark in marks}) == len(marks) == len(variants) + 2
+
+
+def test_one_legend_names_all_methods_once(tmp_path: Path) -> None:
+    recipe = read_recipe("figure1")
+    variants = list(recipe.runs(["1e-4"], read_variants()))
+    figure, _ = make_figure(recipe, made_group(tmp_path, *variants, seeds=2), variants)
+    (legend,) = figure.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == ["before", "retrained", *variants, "random guess, ln V"]
 
 
 def test_what_was_not_logged_is_said_and_not_drawn(tmp_path: Path) -> None:

@@ -4,10 +4,11 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from itertools import cycle
 from typing import Any, NamedTuple
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ngdiff.recipes.ran import BEFORE, RETRAINED, Group
@@ -40,6 +41,18 @@ _SCALES = {
 }
 
 
+class Look(NamedTuple):
+    """How the runs of one name look: those of no two names of a figure alike."""
+
+    colour: str
+    marker: str
+    line: str
+
+
+_MARKERS, _LINES = ("o", "s", "^", "D"), ("-", "--", ":", "-.")
+_REFERENCES = {BEFORE: Look(SOFT, "X", "-"), RETRAINED: Look(INK, "*", "-")}
+
+
 class Shown(NamedTuple):
     """The points of one run under a name: a mark or a line."""
 
@@ -59,8 +72,15 @@ def draw(recipe: Recipe, group: Group, variants: Sequence[str], path: str | os.P
     Raises:
         WriteError: the file cannot be written.
     """
-    colours = dict(zip(variants, cycle(PALETTE), strict=False)) | {BEFORE: SOFT, RETRAINED: INK}
-    figure = new_figure(8, 1.0 + 3.4 * len(recipe.panels))
+    figure, panels = make_figure(recipe, group, variants)
+    save(figure, path, f"{recipe.title} ({group.model})")
+    return {"title": recipe.title, "source": "arXiv 2410.22086", "model": group.model, "panels": panels}
+
+
+def make_figure(recipe: Recipe, group: Group, variants: Sequence[str]) -> tuple[Figure, list[dict[str, Any]]]:
+    """The figure of a recipe, and what each of its panels shows; arguments as for `draw`."""
+    looks = {variant: _look(place) for place, variant in enumerate(variants)} | _REFERENCES
+    figure = new_figure(8, 1.6 + 3.2 * len(recipe.panels))
     axes = figure.subplots(len(recipe.panels), 1, squeeze=False)[:, 0]
     shown = []
     for asked, panel in zip(recipe.panels, axes, strict=True):
@@ -68,18 +88,40 @@ def draw(recipe: Recipe, group: Group, variants: Sequence[str], path: str | os.P
         parts = find(asked, group, variants)
         for place, part in enumerate(parts):
             known = part.name in {earlier.name for earlier in parts[:place]}  # another seed
-            plot(panel, part, colours.get(part.name, PALETTE[place % len(PALETTE)]), "" if known else part.name)
+            plot(panel, part, looks.get(part.name) or _look(place), "" if known else part.name)
         title = _label_axes(panel, asked)
         own: dict[str, Any] = {"title": title, "lines": [[part.name, part.points] for part in parts]}
         if asked.get("random_guess") and (loss := _random_guess(group)) is not None:
             panel.axvline(loss, color=SOFT, linestyle="--", linewidth=1.2, label="random guess, ln V")
             own["random guess"] = loss
         finish(panel, title, legend=False)
-        if count := len(panel.get_legend_handles_labels()[0]):
-            panel.legend(fontsize=SIZE - 3, frameon=False, ncols=1 + count // 8)
         shown.append(own)
-    save(figure, path, f"{recipe.title} ({group.model})")
-    return {"title": recipe.title, "source": "arXiv 2410.22086", "model": group.model, "panels": shown}
+    _add_legend(figure)
+    return figure, shown
+
+
+def _look(place: int) -> Look:
+    rounds, colour = divmod(place, len(PALETTE))
+    return Look(PALETTE[colour], _MARKERS[rounds % len(_MARKERS)], _LINES[rounds % len(_LINES)])
+
+
+def _add_legend(figure: Figure) -> None:
+    """One legend for all panels, below them, where it covers nothing."""
+    entries: dict[str, Artist] = {}
+    for panel in figure.axes:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    if entries:
+        columns = min(4, len(entries))
+        figure.legend(
+            entries.values(),
+            entries.keys(),
+            loc="outside lower center",
+            ncols=columns,
+            frameon=False,
+            fontsize=SIZE - 1,
+            labelcolor=INK,
+        )
 
 
 def _marks(asked: Mapping[str, Any], group: Group, variants: Sequence[str]) -> list[Shown]:
@@ -105,16 +147,17 @@ def _probe(asked: Mapping[str, Any], group: Group, variants: Sequence[str]) -> l
     return [Shown("parabola", fits[0].parabola), Shown("measured", fits[0].measured)] if fits else []
 
 
-def _plot_mark(panel: Axes, part: Shown, colour: str, label: str) -> None:
-    panel.plot(*zip(*part.points, strict=True), "o", markersize=7, color=colour, label=label or None)
+def _plot_mark(panel: Axes, part: Shown, look: Look, label: str) -> None:
+    size = 12 if look.marker == "*" else 8
+    panel.plot(*zip(*part.points, strict=True), look.marker, markersize=size, color=look.colour, label=label or None)
 
 
-def _plot_line(panel: Axes, part: Shown, colour: str, label: str) -> None:
-    panel.plot(*zip(*part.points, strict=True), color=colour, label=label or None, linewidth=1.6)
+def _plot_line(panel: Axes, part: Shown, look: Look, label: str) -> None:
+    panel.plot(*zip(*part.points, strict=True), look.line, color=look.colour, label=label or None, linewidth=1.6)
 
 
-def _plot_fit(panel: Axes, part: Shown, colour: str, label: str) -> None:
-    (_plot_mark if part.name == "measured" else _plot_line)(panel, part, colour, label)
+def _plot_fit(panel: Axes, part: Shown, look: Look, label: str) -> None:
+    (_plot_mark if part.name == "measured" else _plot_line)(panel, part, look, label)
 
 
 _DRAWN: dict[str, tuple[Callable[..., list[Shown]], Callable[..., None]]] = {
