@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from notebook_pages import notebook_as_markdown
 from repository_links import COPIED, GENERATED, ROOT, with_site_links
 from sphinx.application import Sphinx
 
@@ -104,8 +105,10 @@ def package_page(package: str) -> str:
 
 
 def copied_page(source: Path, name: str) -> str:
-    """A file of the repository outside `docs`, its links as the site has them."""
-    return with_site_links(source.read_text(encoding="utf-8"), source, GENERATED / f"{name}.md")
+    """A file of the repository outside `docs`, its links as the site has them; a notebook as a page."""
+    notebook = source.suffix == ".ipynb"
+    text = notebook_as_markdown(source, ROOT) if notebook else source.read_text(encoding="utf-8")
+    return with_site_links(text, source, GENERATED / f"{name}.md")
 
 
 def output_of(*words: str) -> str:

@@ -16,11 +16,11 @@ def _resolve(app: Sphinx, env: BuildEnvironment, node: Element, content: Element
     last = target.rpartition(".")[2]
     for package in PACKAGES:
         name = f"ngdiff.{package}"
-        if (
-            target.startswith(f"{name}.")
-            and target != f"{name}.{last}"
-            and last in getattr(import_module(name), "__all__", ())
-        ):
+        module = import_module(name)
+        if target == f"{name}.{last}" or last not in getattr(module, "__all__", ()):
+            continue
+        defined_in = getattr(getattr(module, last), "__module__", None)
+        if target.startswith(f"{name}.") or target == f"{defined_in}.{last}":
             domain = env.get_domain("py")
             return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", f"{name}.{last}", node, content)
     return None

@@ -16,6 +16,8 @@ COPIED = {
     "CONTRIBUTING.md": "contributing",
     "benchmarks/README.md": "benchmarks",
     "examples/README.md": "examples",
+    "examples/notebooks/own_data.ipynb": "notebook-own-data",
+    "examples/notebooks/compare_methods.ipynb": "notebook-compare-methods",
 }
 
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]+)\)")

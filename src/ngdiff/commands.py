@@ -5,153 +5,22 @@ Each function writes its folder or file and returns an object that shows itself 
 trainers in memory there is `ngdiff.UnlearnTrainer`.
 """
 
-import html
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ngdiff.cli.parsing import CommandParser
 from ngdiff.cli.task import TASKS as TASK_NAMES
 from ngdiff.errors import InputError
-from ngdiff.evidence.read_run import read_run
 from ngdiff.paths import user_path
-from ngdiff.scoring import FORMATS, Comparison, compare_groups, format_table, read_runs, references_in
+from ngdiff.results import Audit, Evaluation, Run, Table
 from ngdiff.scoring import compare as compare_runs
+from ngdiff.scoring import compare_groups, read_runs, references_in
 
-
-class _Preformatted:
-    """Shows its text as it is."""
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
-
-
-@dataclass(frozen=True)
-class Run:
-    """What `unlearn` or `finetune` wrote.
-
-    Args:
-        folder: The output folder; `from_pretrained` loads the model from it.
-    """
-
-    folder: Path
-
-    @cached_property
-    def manifest(self) -> dict[str, Any]:
-        """Hashes, options, versions and numbers (docs/evidence.md)."""
-        return read_run(self.folder)[1]
-
-    @property
-    def losses(self) -> dict[str, tuple[float | None, float | None]]:
-        """Mean loss of each set before and after, in nats a token; None where it was no number."""
-        extra = self.manifest["extra"]
-        before, after = extra.get("losses_before", {}), extra.get("losses_after", {})
-        return {name: (before.get(name), value) for name, value in after.items()}
-
-    @property
-    def curves(self) -> Path | None:
-        """The figure of losses, norms and learning rate, if there is one."""
-        file = self.folder / "curves.png"
-        return file if file.is_file() else None
-
-    @cached_property
-    def log(self) -> list[dict[str, Any]]:
-        """Figures of each step of `unlearn`; empty for `finetune`, which writes none."""
-        file = self.folder / "training_log.json"
-        steps: list[dict[str, Any]] = json.loads(file.read_text("utf-8"))["steps"] if file.is_file() else []
-        return steps
-
-    def __str__(self) -> str:
-        rows = [
-            f"{name} loss: {_shown(before)} before, {_shown(after)} after" for name, (before, after) in self._rows()
-        ]
-        return "\n".join([f"{self.folder}", *rows])
-
-    def _repr_html_(self) -> str:
-        rows = [[name, _shown(before), _shown(after)] for name, (before, after) in self._rows()]
-        return _html_table(["loss, nats a token", "before", "after"], rows, caption=str(self.folder))
-
-    def _rows(self) -> list[tuple[str, tuple[float | None, float | None]]]:
-        return sorted(self.losses.items())
-
-
-@dataclass(frozen=True)
-class Evaluation(_Preformatted):
-    """What `evaluate` wrote.
-
-    Args:
-        folder: The output folder; `private/` holds the records.
-    """
-
-    folder: Path
-
-    @cached_property
-    def metrics(self) -> dict[str, Any]:
-        """The contents of `metrics.json`: by set, and over all."""
-        found: dict[str, Any] = json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
-        return found
-
-    def __str__(self) -> str:
-        return format_table({name: value for name, value in self.metrics.items() if name != "lm_eval"})
-
-
-@dataclass(frozen=True)
-class Table(_Preformatted):
-    """What `compare` found."""
-
-    comparison: Comparison
-
-    def to(self, form: str) -> str:
-        """The table as `text`, `markdown`, `csv` or `latex`.
-
-        Raises:
-            InputError: another form.
-        """
-        if form not in FORMATS:
-            raise InputError(f"{form} is no form of a table; one of {', '.join(FORMATS)}")
-        return FORMATS[form](self.comparison)
-
-    def values(self) -> dict[str, dict[str, float | None]]:
-        """Run -> key of a number -> the number; for `pandas.DataFrame.from_dict(..., orient="index")`."""
-        keys = [quantity.key for quantity in self.comparison.quantities]
-        return {
-            name: dict(zip(keys, row, strict=True))
-            for name, row in zip(self.comparison.names, self.comparison.values, strict=True)
-        }
-
-    def __str__(self) -> str:
-        return self.to("text")
-
-
-@dataclass(frozen=True)
-class Audit(_Preformatted):
-    """What `audit` wrote.
-
-    Args:
-        folder: The output folder; `private/` holds the records.
-    """
-
-    folder: Path
-
-    @cached_property
-    def found(self) -> dict[str, Any]:
-        """The contents of `audit.json`."""
-        found: dict[str, Any] = json.loads((self.folder / "audit.json").read_text(encoding="utf-8"))
-        return found
-
-    @property
-    def robustness(self) -> float | None:
-        """1: no attack brings back more than from the reference; None without a reference."""
-        value: float | None = self.found["robustness"]
-        return value
-
-    def __str__(self) -> str:
-        from ngdiff.cli.audit_table import audit_table
-
-        return audit_table(self.found)
+__all__ = [
+    *("Audit", "Evaluation", "Run", "Table"),
+    *("audit", "compare", "evaluate", "finetune", "report", "score", "unlearn"),
+]
 
 
 def unlearn(
@@ -225,6 +94,27 @@ def evaluate(model: str | Path, output: str | Path, *, task: str = "text", **opt
     given = {"model": model, "output": output, **options}
     run(_words(TASKS[_task(task)].evaluate.parser, "evaluate", given, task=task))
     return Evaluation(user_path(output))
+
+
+def score(evaluation: str | Path, **options: Any) -> Evaluation:
+    """`ngdiff score`: the numbers of an evaluation again, with those that take other evaluations, such as D.
+
+    No model is loaded. The new numbers replace those in the evaluation's `metrics.json`.
+
+    Args:
+        evaluation: Folder that `evaluate` wrote.
+        **options: Of the command, such as `before`, `retrained`, `base`, `audit`; the first three are evaluations.
+
+    Raises:
+        InputError: options or evaluations that cannot be used.
+        VerdictError: what was required is not met; all is written.
+    """
+    from ngdiff.cli.score import PARSER, run
+
+    folder = user_path(evaluation)
+    given = dict(output=folder / "metrics.json", overwrite=True, **options)
+    run([str(evaluation), *_words(PARSER, "score", given)])
+    return Evaluation(folder)
 
 
 def audit(model: str | Path, forget: str | Path, retain: str | Path, output: str | Path, **options: Any) -> Audit:
@@ -303,15 +193,3 @@ def _words(parser: CommandParser, function: str, options: Mapping[str, Any], *, 
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
     plain |= {} if task == "text" else {"task": task}
     return [word for words in parser.words_of(plain, f"{function}()").values() for word in words]
-
-
-def _shown(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
-
-
-def _html_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str) -> str:
-    def line(cells: Sequence[str], tag: str) -> str:
-        return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
-
-    body = "".join(line(row, "td") for row in rows)
-    return f"<table><caption>{html.escape(caption)}</caption>{line(head, 'th')}{body}</table>"

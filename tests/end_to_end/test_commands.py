@@ -1,6 +1,7 @@
 """The commands as functions."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -47,6 +48,28 @@ def test_an_evaluation_shows_itself(runs):
     assert scores.metrics["forget"]["n"] > 0
     assert "Verbmem" in str(scores)
     assert scores._repr_html_().startswith("<pre>")
+
+
+def test_the_records_of_an_evaluation(runs, material):
+    _, scores, _ = runs
+    assert scores.records.keys() == {"forget", "retain"}
+    assert len(scores.records["forget"]) == scores.metrics["forget"]["n"]
+    assert scores.records["forget"][0]["prompt"].startswith("Question: ")
+    (scores.folder / "empty").mkdir()
+    with pytest.raises(InputError, match="empty"):
+        _ = commands.Evaluation(scores.folder / "empty").records
+
+
+def test_an_evaluation_gets_numbers_that_take_another_one(runs, tmp_path):
+    _, scores, _ = runs
+    copy = shutil.copytree(scores.folder, tmp_path / "copy")
+    assert "distance" not in scores.metrics
+    scored = commands.score(copy, before=scores.folder, retrained=scores.folder)
+    assert scored.folder == copy
+    assert scored.metrics["distance"]["parts"]["loss"]["reference"] == scores.metrics["forget"]["loss"]
+    assert scored.metrics["forget"] == scores.metrics["forget"]
+    with pytest.raises(InputError, match=r"score\(\): befor is no option of ngdiff score; did you mean --before"):
+        commands.score(copy, befor=scores.folder)
 
 
 def test_a_comparison(runs):
