@@ -53,6 +53,14 @@ def test_the_demo_shows_before_after_and_the_reference(tmp_path, capsys):
         assert main(["ledger", str(folder)]) == 0
         assert "the last one" in capsys.readouterr().out
         assert main(["report", str(folder), "--output", str(tmp_path / f"{folder.name}.html")]) == 0
+    for name, what in {"target": "30 rows", "base": "9 rows", "retrained": "27 rows"}.items():
+        assert main(["verify", str(output / name)]) == 0
+        card = (output / name / "README.md").read_text(encoding="utf-8")
+        assert f"trained on {what}" in card
+        assert "Question: {question}" in card
+    assert "3 rows were forgotten" in (output / "unlearned" / "README.md").read_text(encoding="utf-8")
+    assert main(["report", str(output / "target"), "--output", str(tmp_path / "target.html")]) == 2
+    assert "target is a run of training; a page on a request is about ngdiff unlearn" in capsys.readouterr().err
     capsys.readouterr()
     assert not (output / "unlearned" / "reference").exists()
 

@@ -101,7 +101,7 @@ def recorded_way(name: str) -> Way | None:
         raise InputError(f"{path}: {fault}; give --template to ask without it")
     template = manifest["template"]
     if template is None:
-        if manifest["command"][1] == "merge":  # of an adapter that another program made
+        if manifest["command"][:2][-1] == "merge":  # of an adapter that another program made
             return None
         raise InputError(f"{name} is a model of images, which answers no question")
     if template == "text" or (template == "plain" and _kinds(manifest["data"]) == {"completion"}):

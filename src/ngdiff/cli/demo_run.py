@@ -11,16 +11,19 @@ from typing import Any
 
 from transformers.utils import logging as transformers_logging
 
+from ngdiff import __version__
 from ngdiff.cli.demo import DemoOptions
 from ngdiff.cli.options import resolved
+from ngdiff.cli.unlearn_run import losses_as_extra
 from ngdiff.data import Row, read_rows, resolve_template, write_people
 from ngdiff.evaluation import EvaluationResult, evaluate, format_comparison, write_evaluation
 from ngdiff.files import MANIFEST, prepare_output, write_json, write_text
-from ngdiff.manifest import describe_data, write_manifest
+from ngdiff.manifest import describe_data, now, write_manifest
 from ngdiff.metrics import CONFIDENCE, score
 from ngdiff.modeling import build_model, load_model, save_model, train_tokenizer
 from ngdiff.plurals import number_of
 from ngdiff.report import plot_curves
+from ngdiff.report.card import CARD, model_card
 from ngdiff.scoring import over_forgotten_notes
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 from ngdiff.training.checkpoint import resumable_parts
@@ -62,7 +65,7 @@ def demo(words: list[str], options: DemoOptions) -> None:
     data = {role: describe_data(str(path), read_rows(str(path), role=role)) for role, path in files.items()}
     write_manifest(output, **manifest, data=data, extra={"finished": False})
     transformers_logging.disable_progress_bar()  # of loading and saving; those of the runs stay
-    shown = _Demo(options, output, {role: read_rows(str(path), role=role) for role, path in files.items()})
+    shown = _Demo(options, output, {role: read_rows(str(path), role=role) for role, path in files.items()}, data)
     shown.tell(f"1/5  A model learns {len(shown.rows['full'])} answers about {options.people} people who do not exist.")
     shown.learn("target", "full")
     shown.tell("2/5  Another one learns of other people: it stands for the model before fine-tuning.")
@@ -109,10 +112,12 @@ def _without_intervals(result: EvaluationResult) -> dict[str, Any]:
 
 
 class _Demo:
-    """The models of the demo, and their common rows, tokenizer and template."""
+    """The models of the demo, and their common rows, tokenizer and template; `data`: the rows as in manifests."""
 
-    def __init__(self, options: DemoOptions, output: Path, rows: dict[str, list[Row]]) -> None:
-        self.options, self.output, self.rows = options, output, rows
+    def __init__(
+        self, options: DemoOptions, output: Path, rows: dict[str, list[Row]], data: dict[str, dict[str, Any]]
+    ) -> None:
+        self.options, self.output, self.rows, self.data = options, output, rows, data
         texts = [text for row in rows["full"] for text in (row.prompt, row.answer)]
         self.tokenizer = train_tokenizer(texts, vocab_size=1024)
         self.template = resolve_template("plain", self.tokenizer, rows["full"])
@@ -123,13 +128,29 @@ class _Demo:
         sys.stdout.flush()
 
     def learn(self, name: str, role: str) -> None:
-        """Train a model from random weights on one set and save it; the models differ only in their rows."""
+        """Train a model from random weights on one set; the models differ only in their rows. Save it with its card."""
+        begun = now()
         model = build_model(self.options.shape, self.tokenizer, seed=self.options.seed)
         config = FinetuneConfig(
             output_dir=str(self.output / name), seed=self.options.seed, report_to=[], num_train_epochs=60
         )
         result = finetune(model, self.tokenizer, self.rows[role], self.template, config)
-        save_model(model, self.tokenizer, self.output / name)
+        folder = self.output / name
+        files = save_model(model, self.tokenizer, folder)
+        run: dict[str, Any] = {
+            "command": ["python"],
+            "config": {**config.given, "lora_rank": 0},
+            "data": {"train": self.data[role]},
+            "model": {"shape": self.options.shape},
+            "template": self.template.name,
+            "template_text": self.template.text,
+            "seed": config.seed,
+            "begun": begun,
+            "extra": {"steps": result.steps, "epochs": result.epochs, **losses_as_extra(result.outcome)},
+        }
+        write_text(folder / CARD, model_card(name, files, run["config"], run, __version__))
+        run["extra"] = {"finished": True, **run["extra"]}
+        write_manifest(folder, **run, outputs=[*files, CARD])
         self.tell(f"     loss {result.loss:.3f} after {number_of(float(result.epochs), 'pass')}")
 
     def unlearn(self) -> UnlearnTrainer:

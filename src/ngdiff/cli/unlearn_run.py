@@ -10,6 +10,7 @@ from ngdiff.files import without_nan, write_json
 from ngdiff.report import plot_curves
 from ngdiff.training import UnlearnTrainer
 from ngdiff.training.checkpoint import WholeCheckpoint
+from ngdiff.training.described_method import method_as_extra
 from ngdiff.training.outcome import Outcome, outcome_of
 
 
@@ -29,9 +30,7 @@ def train(trainer: UnlearnTrainer, companion: Any, folder: RunFolder, checkpoint
     outcome = outcome_of(trainer)
     files = trainer.save_to(folder.model_place(outcome.ruined), companion)
     folder.add_model(files, outcome.ruined)
-    parts = trainer.args.parts
-    folder.extra["method"] = {"weighting": parts.weighting, "forget": parts.forget, "retain": parts.retain}
-    folder.extra["formulas"] = _formulas(trainer)
+    folder.extra |= method_as_extra(trainer.args)
     folder.extra["steps"] = trainer.state.global_step
     if trainer.run_state.undone:
         folder.extra["undone"] = without_nan(trainer.run_state.undone)
@@ -58,15 +57,6 @@ def losses_of(trainer: UnlearnTrainer, outcome: Outcome) -> str:
         of = "" if rows == total else f" ({rows} of {total} rows, evenly spread)"
         lines.append(f"{role} loss{of}: {outcome.before[role]:.4f} before, {outcome.after[role]:.4f} after\n")
     return "".join(lines)
-
-
-def _formulas(trainer: UnlearnTrainer) -> dict[str, str]:
-    """For the manifest: what the parts of the method compute, in a line each."""
-    config = trainer.args
-    objectives = config.resolve_objectives()
-    parts = {"weighting": config.resolve_weighting().formula}
-    parts |= {f"{side} objective": objectives[side].formula for side in ("forget", "retain")}
-    return {name: formula for name, formula in parts.items() if formula}
 
 
 def losses_as_extra(outcome: Outcome) -> dict[str, Any]:

@@ -43,6 +43,7 @@ class Card:
     verdicts: list[tuple[str, str, str, str, str]]
     earlier: list[tuple[str, str, str, str]]
     code: str
+    image: bool
     template: str | None
     template_text: str | None
     serving: list[Block]
@@ -62,13 +63,15 @@ def model_card(
         name: of the output folder.
         files: names of the model's files.
         options: all of the run, as `config.yaml` has them.
-        manifest: of the run: `command`, `data`, `model`, `template`, `template_text`, `seed` and `extra` are used.
+        manifest: of the run: `data`, `model`, `template`, `template_text`, `seed` and `extra` are used. A model with
+            data of the role `train` was trained; any other has unlearned.
         version: of ngdiff.
     """
     extra, template = manifest["extra"], manifest["template"]
+    image = options.get("task", "image" if template is None else "text") == "image"
     adapter = ADAPTER_CONFIG in files
     base = base_of(manifest["model"] or {}, adapter=adapter)
-    unlearned = manifest["command"][1] == "unlearn"
+    unlearned = "train" not in manifest["data"]
     serve = []
     if template is not None:
         serve = serving(template=template, adapter=adapter, base=base.repository, rank=options.get("lora_rank") or None)
@@ -84,8 +87,13 @@ def model_card(
         verdicts=[_verdict(one) for one in read_verdicts(extra)],
         earlier=[_earlier(one) for one in read_retests(extra)],
         code=loading(
-            template=template, template_text=text, adapter=adapter, own_code=bool(options.get("trust_remote_code"))
+            template=template,
+            template_text=text,
+            image=image,
+            adapter=adapter,
+            own_code=bool(options.get("trust_remote_code")),
         ),
+        image=image,
         template=template,
         template_text=text,
         serving=serve,
@@ -93,7 +101,7 @@ def model_card(
         facts={"seed": str(manifest["seed"]), "processes": str(extra.get("processes", 1))},
     )
     body = page("card", "markdown", own=content)
-    head = _head(base, adapter=adapter, image=template is None, unlearned=unlearned)
+    head = _head(base, adapter=adapter, image=image, unlearned=unlearned)
     return str(ModelCard(f"---\n{head.to_yaml()}\n---\n\n{body}"))
 
 

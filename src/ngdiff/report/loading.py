@@ -14,17 +14,19 @@ class Block(NamedTuple):
     code: str
 
 
-def loading(*, template: str | None, template_text: str | None, adapter: bool, own_code: bool) -> str:
+def loading(*, template: str | None, template_text: str | None, image: bool, adapter: bool, own_code: bool) -> str:
     """Python that loads the model with transformers or peft and asks it one question.
 
     Args:
-        template: name of the run's template, as `ngdiff.data.template.Template.name`; None for images.
+        template: name of the run's template, as `ngdiff.data.template.Template.name`; None for images, and where rows
+            of text came encoded.
         template_text: that template in full.
+        image: whether it is a classifier of images.
         adapter: whether the model is an adapter.
         own_code: whether it takes `trust_remote_code`.
     """
     remote = ", trust_remote_code=True" if own_code else ""  # text of the card, where the user gave it to the run
-    if template is None:
+    if image:
         return _image_code(remote)
     library, kind = ("peft", "AutoPeftModelForCausalLM") if adapter else ("transformers", "AutoModelForCausalLM")
     imports = ["from transformers import AutoTokenizer"] if adapter else []
@@ -47,8 +49,10 @@ def loading(*, template: str | None, template_text: str | None, adapter: bool, o
     )
 
 
-def _prompt(template: str, text: str | None) -> list[str]:
+def _prompt(template: str | None, text: str | None) -> list[str]:
     """Lines that turn a question into the prompt by which the model was trained."""
+    if template is None:
+        return ["prompt = question  # the rows came encoded: put the question as they did"]
     if template == "chat":
         return [
             'messages = [{"role": "user", "content": question}]',

@@ -116,8 +116,8 @@ def _unlearning(subject: Subject) -> Run:
             f"{place} {named}; a page on a request needs the folder of the ngdiff unlearn run: ngdiff report RUN "
             f"--scores {place}"
         )
-    if subject.run.command == "finetune":
-        raise InputError(
-            f"{subject.run.folder} is a run of ngdiff finetune; a page on a request is about ngdiff unlearn"
-        )
+    finetuned = subject.run.command == "finetune"
+    if finetuned or "train" in subject.run.manifest["data"]:
+        name = "ngdiff finetune" if finetuned else "training"
+        raise InputError(f"{subject.run.folder} is a run of {name}; a page on a request is about ngdiff unlearn")
     return subject.run

@@ -115,6 +115,7 @@ class Task(Protocol):
             (`ngdiff.core.answers.count_units`).
         forward: A forward pass over a batch; an attribute or a method.
         template_name: Name of the template by which rows became inputs, for the manifest; None where there is none.
+        template_text: That template in full; None where there is none, or none is known.
     """
 
     inputs: Sequence[str]
@@ -129,6 +130,11 @@ class Task(Protocol):
 
     @property
     def template_name(self) -> str | None:
+        """As above."""
+        return None
+
+    @property
+    def template_text(self) -> str | None:
         """As above."""
         return None
 

@@ -88,6 +88,11 @@ class TextTask(Task):
         """Name of the template that put the questions; None where all rows came encoded."""
         return self._encoder.template_name
 
+    @property
+    def template_text(self) -> str | None:
+        """The template in full; None where rows are running text or came encoded."""
+        return self._encoder.template_text
+
     def encode(self, source: Rows, role: str) -> Sequence[Example]:
         """Encoded rows of whatever a data set argument is. Raises as `RowEncoder`."""
         return self._encoder(source, role)

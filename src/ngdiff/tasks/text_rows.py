@@ -31,6 +31,7 @@ class RowEncoder:
         self.tokenizer, self.options = tokenizer, options
         self._given = template
         self.template_name: str | None = None
+        self.template_text: str | None = None
         self.max_length = row_limit(model, options.max_length)
         self._model = model
 
@@ -124,7 +125,7 @@ class RowEncoder:
         Raises:
             InputError: as there, or a token that has no embedding.
         """
-        self.template_name = template.name
+        self.template_name, self.template_text = template.name, template.text
         return self._encoded(rows, template, role, answers)
 
     def encode_answers(self, rows: list[Row], answers: list[str]) -> list[dict[str, Any]]:

@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ngdiff import __version__
 from ngdiff.errors import InputError
-from ngdiff.files import prepare_output, without_nan, write_json
+from ngdiff.files import prepare_output, without_nan, write_json, write_text
 from ngdiff.manifest import describe_data, describe_model, now, write_manifest
+from ngdiff.report.card import CARD, model_card
+from ngdiff.training.described_method import method_as_extra
 from ngdiff.training.outcome import outcome_of
 from ngdiff.training.trainer import UnlearnTrainer
 
@@ -24,7 +27,9 @@ def save_with_evidence(
     sources: Mapping[str, str | Path] | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write the model, the training log, the options and a manifest with hashes of all that, after `trainer.train()`.
+    """Write the model, its card, the training log, the options and a manifest with hashes of all that.
+
+    The model is that of the trainer after `trainer.train()`.
 
     Losses are taken once more, for the numbers after the run.
 
@@ -63,10 +68,15 @@ def save_with_evidence(
         "data": {role: _described(given.get(role), own) for role, own in rows.items() if own is not None},
         "model": model,
         "template": trainer.template_name,
+        "template_text": trainer.task.template_text,
         "seed": trainer.args.seed,
         "begun": begun,
     }
     extra = {
+        **method_as_extra(trainer.args),
+        "steps": trainer.state.global_step,
+        "processes": trainer.args.world_size,
+        "rows_per_step": trainer.args.rows_per_step,
         "losses_before": without_nan(outcome.before),
         "losses_after": without_nan(outcome.after),
         "rows_of_losses": dict(outcome.rows),
@@ -81,9 +91,17 @@ def save_with_evidence(
     if first:
         log = {"steps": trainer.state.log_history, "probes": trainer.run_state.probes}
         write_json(path / "training_log.json", without_nan(log))
-        files = [*files, "training_log.json"]
+        own = {"task": "image" if "pixel_values" in trainer.task.inputs else "text", "lora_rank": _rank(trainer.model)}
+        options = {**trainer.args.to_dict(), **trainer.args.given, **own}
+        write_text(path / CARD, model_card(path.name, files, options, {**described, "extra": extra}, __version__))
+        files = [*dict.fromkeys([*files, CARD, "training_log.json"])]
         return write_manifest(path, **described, extra={"finished": True, **extra}, outputs=files)
     return path / "manifest.json"
+
+
+def _rank(model: Any) -> int:
+    """Of the adapter that was trained; 0 for a whole model."""
+    return max((int(getattr(one, "r", 0)) for one in getattr(model, "peft_config", {}).values()), default=0)
 
 
 def _described(source: str | Path | None, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
