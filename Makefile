@@ -5,6 +5,7 @@
 # make docs       the documentation site, in build/docs (open build/docs/index.html)
 # make sbom       the pinned set as a CycloneDX software bill of materials, in build/sbom.json
 # make vulnerabilities  known vulnerabilities of the pinned set; fails on any, and says so where it cannot look them up
+# make package    wheel and sdist in dist/, and the demo from that wheel in an environment of its own
 # make clean      remove what the targets made, the virtual environment included
 #
 # PYTHON=python3.12     which Python makes the environment
@@ -19,13 +20,14 @@ BIN := .venv/bin
 READY := .venv/.ready
 DOCS_READY := .venv/.ready-docs
 TOOLS := build/tools
+FRESH := build/fresh
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Read from the constraints, so that the version stands in one place.
 TORCH := $(shell grep '^torch==' constraints.txt)
 # Small models run fastest on one thread; several processes with a thread pool each wait for one another.
 ONE_THREAD := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo test test-all lint docs sbom vulnerabilities clean
+.PHONY: demo test test-all lint docs sbom vulnerabilities package clean
 
 # torch goes first and alone: its index may hold other versions of the packages it needs than the constraints name.
 $(READY): pyproject.toml constraints.txt
@@ -68,6 +70,15 @@ sbom: $(TOOLS)/.ready
 
 vulnerabilities: $(TOOLS)/.ready
 	$(TOOLS)/bin/python .ci/vulnerabilities.py $(TOOLS)/bin/pip-audit constraints.txt build/vulnerabilities.json
+
+# The wheel is built from the sdist, and installed without anything that only tests need.
+package: $(TOOLS)/.ready
+	rm -rf dist $(FRESH)
+	$(TOOLS)/bin/python -m build --outdir dist .
+	$(PYTHON) -m venv $(FRESH)
+	$(FRESH)/bin/python -m pip --disable-pip-version-check install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH)'
+	$(FRESH)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt dist/*.whl
+	cd $(FRESH) && $(ONE_THREAD) bin/ngdiff demo --output demo && bin/ngdiff report demo --output report.html
 
 clean:
 	rm -rf .venv demo-output build dist docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis
