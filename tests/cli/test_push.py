@@ -8,56 +8,19 @@ from typing import Any
 
 import huggingface_hub
 import pytest
-from huggingface_hub import CommitOperationAdd
 
 from ngdiff.cli import main
 from ngdiff.manifest import write_manifest
 
+from ..stand_in_hub import TOKEN, Hub, put_in_place
+
 CLIENT = huggingface_hub.HfApi
-TOKEN = "hf_secret"
 FILES = ["README.md", "config.json", "model.safetensors", "tokenizer.json"]
-
-
-class Hub:
-    """Keeps what would be uploaded. `error`: raised by the commit. `public`: the repository is there and public."""
-
-    calls: list[tuple[str, Any]]
-    error: Exception | None
-    public: bool
-
-    def __init__(self, **options: Any) -> None:
-        assert "token" not in options
-
-    def create_repo(self, name: str, *, private: bool | None, exist_ok: bool) -> Any:
-        self.calls.append(("repo", (name, private, exist_ok)))
-        return SimpleNamespace(repo_id=name if "/" in name else f"me/{name}")
-
-    def repo_info(self, name: str) -> Any:
-        return SimpleNamespace(private=not self.public)
-
-    def create_branch(self, name: str, *, branch: str, exist_ok: bool) -> None:
-        self.calls.append(("branch", (name, branch, exist_ok)))
-
-    def create_commit(
-        self, name: str, operations: list[CommitOperationAdd], *, commit_message: str, revision: str | None
-    ) -> Any:
-        if self.error is not None:
-            raise self.error
-        contents = {one.path_in_repo: one.as_file for one in operations}
-        files = {}
-        for path, read in contents.items():
-            with read() as file:
-                files[path] = file.read()
-        self.calls.append(("commit", (name, files, revision)))
-        return SimpleNamespace(repo_url=f"https://huggingface.co/{name}")
 
 
 @pytest.fixture(autouse=True)
 def hub(monkeypatch: pytest.MonkeyPatch) -> type[Hub]:
-    Hub.calls, Hub.error, Hub.public = [], None, False
-    monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    return Hub
+    return put_in_place(monkeypatch)
 
 
 def output(folder: Path, files: list[str] = FILES, command: str = "unlearn", **extra: Any) -> Path:

@@ -220,6 +220,7 @@ def test_images(asked: Asked) -> None:
         (["seed=0"], ["--max-steps", "2", "--max-steps", "3"], "--max-steps is given twice; give it once"),
         (["forget=nowhere.jsonl"], [], "forget=nowhere.jsonl: .*nowhere.jsonl"),
         (["seed=0"], ["--dry-run"], "--grid: dry_run is for the sweep to say"),
+        (["seed=0"], ["--push-to-hub"], "--grid: push_to_hub: a sweep uploads nothing; ngdiff push uploads one of its"),
     ],
 )
 def test_bad_grids(

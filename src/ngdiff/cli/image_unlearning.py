@@ -21,6 +21,7 @@ from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.require import RequireOptions
 from ngdiff.cli.task import TaskOptions
 from ngdiff.cli.trainer_arguments import TrainerArguments
+from ngdiff.cli.upload import HubOptions
 from ngdiff.errors import InputError
 from ngdiff.manifest import describe_model
 from ngdiff.tasks.text_options import TextOptions
@@ -45,7 +46,7 @@ class ClassifierOptions:
 
 @dataclass
 class ImageUnlearnOptions(
-    TaskOptions, ModelOptions, ImageOptions, ClassifierOptions, TrainingOutputOptions, RequireOptions
+    TaskOptions, ModelOptions, ImageOptions, ClassifierOptions, TrainingOutputOptions, HubOptions, RequireOptions
 ):
     """Everything that is not an argument of the trainer."""
 
@@ -63,6 +64,7 @@ class ImageUnlearning(TrainerArguments):
             "data": ImageOptions,
             "classifier": ClassifierOptions,
             "output": TrainingOutputOptions,
+            "upload": HubOptions,
             "requirements": RequireOptions,
             "method and training": UnlearnArguments,
             "learning rate": AutoLROptions,

@@ -8,6 +8,7 @@ from typing import Any
 
 from ngdiff import __version__
 from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.cli.upload import HubOptions, Upload
 from ngdiff.errors import InputError, VerdictError
 from ngdiff.evidence.seal import SEAL, read_sealed
 from ngdiff.exit_codes import NOT_AS_WRITTEN
@@ -16,7 +17,7 @@ from ngdiff.paths import user_path
 
 
 @dataclass
-class MergeOptions:
+class MergeOptions(HubOptions):
     """Where the merged model goes."""
 
     output: str = option(help="folder for the merged model", value="DIR")
@@ -32,7 +33,7 @@ PARSER = CommandParser(
     "Merge the adapter in the folder ADAPTER into its base model: a whole model that any program loads, in the type of "
     "the base, with tokenizer, chat template, card and manifest. ngdiff ledger, verify and unlearn --after take it as "
     "they take the adapter.",
-    {"output": MergeOptions},
+    {"output": MergeOptions, "upload": HubOptions},
     required=("output",),
     words="adapter",
 )
@@ -44,6 +45,7 @@ def run(words: list[str]) -> None:
     Raises:
         InputError: no adapter is there, a ruined one, or one that cannot be merged.
         VerdictError: a file is not as the run wrote it.
+        OSError: the hub cannot be reached, before the work or, when all is written, after it.
     """
     values = PARSER.parse(words)
     if values is None:
@@ -60,9 +62,17 @@ def run(words: list[str]) -> None:
         raise InputError(f"{adapter} {what}")
     manifest = _manifest_of(user_path(adapter))
     check_output(options.output, overwrite=options.overwrite, resumable=False, inputs=inputs_of(adapter))
+    upload = Upload(options)
+    if options.push_to_hub and manifest is None:
+        raise InputError(
+            f"--push-to-hub: {adapter} has no {MANIFEST} of a run of ngdiff, so that there is no card; merge it, and "
+            "give one to ngdiff push with --card FILE"
+        )
+    upload.prepare()
     load_torch()
     _merge(words, adapter, options, manifest, described_model(adapter))
     sys.stdout.write(f"The merged model is in {options.output}\n")
+    upload.carry_out()
 
 
 def _what(folder: Path) -> str:

@@ -166,7 +166,7 @@ def read_sets(options: RowSets) -> dict[str, list[Row]]:
 
 
 # Options of a single call: a config that is used again must not delete or continue the files of another run.
-_OF_THE_CALL = ("output_dir", "overwrite", "resume", "dry_run")
+_OF_THE_CALL = ("output_dir", "overwrite", "resume", "dry_run", "push_to_hub", "hub_model_id", "hub_private_repo")
 
 
 def resolved(*parts: Any, **more: Any) -> dict[str, Any]:

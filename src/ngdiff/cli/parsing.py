@@ -70,6 +70,7 @@ class CommandParser:
             list(required),
         )
         whole = [kind for kind in self.groups.values() if not any(kind in _bases(k) for k in self.groups.values())]
+        whole.sort(key=lambda kind: not self.inherited_by(kind))  # options of ours replace those of their name
         self._parser = _RaisingParser(whole, prog=f"ngdiff {command}")
         # Name of an option -> its action, without the `--no-x` that every `--x` with default true also has.
         self._actions = {
@@ -195,7 +196,12 @@ class CommandParser:
     def hidden_of(self, kind: type) -> set[str]:
         """Names of a dataclass's options that its group does not show: those of other groups, and what is refused."""
         others = _bases(kind) & set(self.groups.values())
-        return {"output_dir", *self.refused, *(field.name for base in others for field in dataclasses.fields(base))}
+        ours = {name for other in self.groups.values() if other is not kind for name in own_fields(other)}
+        theirs = self.inherited_by(kind) & ours
+        return {
+            *("output_dir", *self.refused, *theirs),
+            *(field.name for base in others for field in dataclasses.fields(base)),
+        }
 
     def inherited_by(self, kind: type) -> set[str]:
         """Names of the fields that come from a class of transformers."""

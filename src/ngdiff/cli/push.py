@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.errors import InputError, VerdictError
@@ -15,6 +15,9 @@ from ngdiff.exit_codes import NOT_AS_WRITTEN
 from ngdiff.files import MANIFEST
 from ngdiff.paths import user_path
 from ngdiff.plurals import number_of
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
 
 ADAPTER_CONFIG, CARD = "adapter_config.json", "README.md"
 _BASE = "base_model_name_or_path"
@@ -62,10 +65,53 @@ def run(words: list[str]) -> None:
     if len(values["output repository"]) != 2:
         raise InputError(f"ngdiff push takes OUTPUT and REPOSITORY, and {len(values['output repository'])} were given")
     place, repository = values["output repository"]
-    folder = user_path(place)
-    names = _model_files(folder, options.card)
-    contents = _contents(folder, names, options)
-    sys.stdout.write(f"{_upload(repository, contents, options)}\n")
+    sys.stdout.write(f"{push(user_path(place), repository, options)}\n")
+
+
+def push(folder: Path, repository: str, options: PushOptions) -> str:
+    """Upload the model in a folder, in one commit.
+
+    Args:
+        folder: Output of a run.
+        repository: Name on the hub.
+        options: As of the command.
+
+    Returns:
+        What was uploaded where, in a line.
+
+    Raises:
+        InputError, VerdictError, OSError: as `run`.
+    """
+    contents = _contents(folder, _model_files(folder, options.card), options)
+    return _upload(repository, contents, options)
+
+
+def open_repository(repository: str, options: PushOptions) -> str:
+    """Make the repository and its branch, unless they are there.
+
+    Returns:
+        Its whole name.
+
+    Raises:
+        InputError: no such name, no token, or a repository that the hub refuses, or that is public and must not be.
+        OSError: the hub cannot be reached, or failed.
+    """
+    from ngdiff.hub_errors import HUB_ERRORS
+
+    _check_name(repository, "REPOSITORY")
+    api = _client()
+    try:
+        # None leaves the choice to the owner's settings on the hub
+        made = api.create_repo(repository, private=options.private or None, exist_ok=True)
+        if options.private and not api.repo_info(made.repo_id).private:
+            raise InputError(f"--private: {made.repo_id} is there already, and public; nothing was uploaded")
+        if options.revision is not None:
+            api.create_branch(made.repo_id, branch=options.revision, exist_ok=True)
+    except InputError:
+        raise
+    except HUB_ERRORS as error:
+        raise _told(error, repository) from None
+    return str(made.repo_id)
 
 
 def _model_files(folder: Path, card: str | None) -> list[str]:
@@ -157,33 +203,39 @@ def _check_name(name: str, what: str) -> None:
 
 def _upload(repository: str, contents: Mapping[str, str | bytes], options: PushOptions) -> str:
     """Upload in one commit; returns the message."""
-    from huggingface_hub import CommitOperationAdd, HfApi, get_token
+    from huggingface_hub import CommitOperationAdd
 
     from ngdiff import __version__
-    from ngdiff.hub_errors import HUB_ERRORS, hub_reason, status_of
+    from ngdiff.hub_errors import HUB_ERRORS
 
-    _check_name(repository, "REPOSITORY")
-    if get_token() is None:
-        raise InputError("the hub needs a token to write: hf auth login, or HF_TOKEN")
-    api = HfApi(library_name="ngdiff", library_version=__version__)
-    operations = [CommitOperationAdd(name, content) for name, content in contents.items()]
+    name = open_repository(repository, options)
+    operations = [CommitOperationAdd(file, content) for file, content in contents.items()]
     try:
-        # None leaves the choice to the owner's settings on the hub
-        made = api.create_repo(repository, private=options.private or None, exist_ok=True)
-        if options.private and not api.repo_info(made.repo_id).private:
-            raise InputError(f"--private: {made.repo_id} is there already, and public; nothing was uploaded")
-        if options.revision is not None:
-            api.create_branch(made.repo_id, branch=options.revision, exist_ok=True)
-        commit = api.create_commit(
-            made.repo_id, operations, commit_message=f"Model written by ngdiff {__version__}", revision=options.revision
+        commit = _client().create_commit(
+            name, operations, commit_message=f"Model written by ngdiff {__version__}", revision=options.revision
         )
-    except InputError:
-        raise
     except HUB_ERRORS as error:
-        status, reason = status_of(error), hub_reason(error)
-        if status is not None and 400 <= status < 500:
-            raise InputError(f"the hub refuses {repository} ({status}): {reason}") from None
-        raise OSError(f"nothing was uploaded to {repository}: {reason}") from None
+        raise _told(error, repository) from None
     return f"{number_of(len(contents), 'file')} uploaded to {commit.repo_url}" + (
         f", branch {options.revision}" if options.revision else ""
     )
+
+
+def _client() -> "HfApi":
+    from huggingface_hub import HfApi, get_token
+
+    from ngdiff import __version__
+
+    if get_token() is None:
+        raise InputError("the hub needs a token to write: hf auth login, or HF_TOKEN")
+    return HfApi(library_name="ngdiff", library_version=__version__)
+
+
+def _told(error: Exception, repository: str) -> Exception:
+    """An error of the hub's client as one with a message for users."""
+    from ngdiff.hub_errors import hub_reason, status_of
+
+    status, reason = status_of(error), hub_reason(error)
+    if status is not None and 400 <= status < 500:
+        return InputError(f"the hub refuses {repository} ({status}): {reason}")
+    return OSError(f"nothing was uploaded to {repository}: {reason}")

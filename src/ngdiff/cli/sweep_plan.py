@@ -13,6 +13,7 @@ from ngdiff.cli.score import ScoreOptions
 from ngdiff.cli.sweep_file import VARIANT, SweepFile
 from ngdiff.cli.task import task_of
 from ngdiff.cli.tasks import TASKS
+from ngdiff.cli.upload import HUB_OPTIONS
 from ngdiff.errors import InputError
 from ngdiff.sweep import Axes, Job, axes_that_matter, name_of, points_of
 
@@ -105,6 +106,8 @@ class _Plan:
         varied = {name for own in self.variants.values() for name in own}
         for name in (*self.axes, *varied, *fixed):
             where = self.asked.grid if name in self.axes else f"{place}: variants" if name in varied else place
+            if name in HUB_OPTIONS:
+                raise InputError(f"{where}: {name}: a sweep uploads nothing; ngdiff push uploads one of its models")
             if name in _OF_THE_SWEEP:
                 raise InputError(f"{where}: {name} is for the sweep to say, not for its runs; leave it out")
             if name in self.axes and (name in fixed or name in varied):

@@ -27,6 +27,7 @@ from ngdiff.cli.start_checks import StartCheckOptions, check_at_start
 from ngdiff.cli.task import TaskOptions
 from ngdiff.cli.text_model import TextModelOptions
 from ngdiff.cli.trainer_arguments import TrainerArguments
+from ngdiff.cli.upload import HubOptions
 from ngdiff.data import Row
 from ngdiff.errors import InputError
 from ngdiff.manifest import describe_data
@@ -64,6 +65,7 @@ class TextUnlearnOptions(
     ProtectOptions,
     StartCheckOptions,
     TrainingOutputOptions,
+    HubOptions,
     RequireOptions,
     LoraOptions,
     DryRunOptions,
@@ -87,6 +89,7 @@ class TextUnlearning(TrainerArguments):
             "protected rows": ProtectOptions,
             "checks": StartCheckOptions,
             "output": TrainingOutputOptions,
+            "upload": HubOptions,
             "requirements": RequireOptions,
             "adapter": LoraOptions,
             "estimate": DryRunOptions,

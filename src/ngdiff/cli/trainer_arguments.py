@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ngdiff.cli.parsing import CommandParser
+from ngdiff.cli.upload import HUB_OPTIONS
 from ngdiff.training.unlearn_arguments import UnlearnArguments
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ class TrainerArguments:
     @classmethod
     def arguments(cls, values: Mapping[str, Any], output: Path) -> UnlearnArguments:
         """The arguments of the trainer, checked without torch."""
-        arguments: UnlearnArguments = cls.parser.checked(UnlearnArguments, values, output_dir=str(output))
+        arguments: UnlearnArguments = cls.parser.checked(UnlearnArguments, _own(values), output_dir=str(output))
         return arguments
 
     @classmethod
@@ -27,5 +28,10 @@ class TrainerArguments:
         """The arguments of the trainer."""
         from ngdiff.training import UnlearnConfig
 
-        config: UnlearnConfig = cls.parser.build(UnlearnConfig, values, output_dir=str(output))
+        config: UnlearnConfig = cls.parser.build(UnlearnConfig, _own(values), output_dir=str(output))
         return config
+
+
+def _own(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values without those of `HubOptions`, which the trainer has under the same names, to upload as it trains."""
+    return {name: value for name, value in values.items() if name not in HUB_OPTIONS}

@@ -12,6 +12,7 @@ from ngdiff.cli.ruined import ruined_error
 from ngdiff.cli.run_folder import RunFolder
 from ngdiff.cli.task import task_of
 from ngdiff.cli.tasks import TASKS, Unlearning
+from ngdiff.cli.upload import Upload
 from ngdiff.evidence.ledger import refuse_came_back, retest_table
 from ngdiff.evidence.requirements import Requirement, parse_requirements
 from ngdiff.evidence.verdicts import refuse_unmet, verdict_table
@@ -26,6 +27,7 @@ def run(words: list[str]) -> None:
         InputError: options, data or model that cannot be used; before any long work.
         RuinedModelError: the model is ruined; all is written.
         VerdictError: an earlier request came back, or what was required is not met; all is written.
+        OSError: the hub cannot be reached, before the run or, when all is written, after it.
     """
     kind = TASKS[task_of(words)].unlearn
     values = kind.parser.parse(with_model_of_after(words) if "after" in kind.parser.names else words)
@@ -36,13 +38,17 @@ def run(words: list[str]) -> None:
     requirements = parse_requirements(options.require)
     material = kind(options, arguments)
     folder = RunFolder("unlearn", words, options, arguments, material.inputs)
+    upload = Upload(options)
+    upload.refuse_local_base(options)
     material.open_inputs()
+    upload.prepare()
     load_torch()
 
     from ngdiff.speed.cpu.denormals import denormals_are_zero
 
     with denormals_are_zero():  # before torch starts threads of its own
         _unlearn(material, values, options, folder, requirements)
+    upload.carry_out()
 
 
 def _unlearn(

@@ -51,7 +51,10 @@ _EVALUATION = frozenset(
     }
 )
 
-_HUB = "a run uploads nothing; upload the finished model with `ngdiff push OUTPUT REPOSITORY`"
+_HUB = (
+    "a trainer uploads nothing; `ngdiff unlearn` has --push-to-hub, --hub-model-id and --hub-private-repo, and "
+    "`ngdiff push OUTPUT REPOSITORY` uploads a finished model"
+)
 _PREDICTIONS = "the evaluation within a run keeps losses and no predictions; `ngdiff evaluate` measures the model"
 _CUT = "batches are cut as --per-device-train-batch-size, --gradient-accumulation-steps and the processes say"
 _REFUSED = {
