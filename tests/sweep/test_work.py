@@ -170,6 +170,20 @@ def test_a_grid_that_grew(place: Place) -> None:
     assert [name for name, *_ in place.calls()] == ORDER[4:]
 
 
+def test_what_another_call_did_is_remembered_while_it_holds(place: Place) -> None:
+    place.work(jobs())
+    place.work(jobs()[:4], resume=True)
+    place.work(jobs()[:4], resume=True)
+    place.calls()
+    place.work(jobs(), resume=True)
+    assert place.calls() == []
+    # A run whose model is made anew by a call that does not ask for the run is no longer done.
+    place.work([job("target", "finetune", more=("--seed", "1"))], resume=True)
+    place.calls()
+    place.work([job("target", "finetune", more=("--seed", "1")), *jobs()[1:]], resume=True)
+    assert [name for name, *_ in place.calls()] == ORDER[1:]
+
+
 def test_a_record_that_is_none(place: Place) -> None:
     (place.folder / SWEEP).write_text('{"jobs": []}')
     with pytest.raises(InputError, match=r"--resume: .*sweep\.json is not the record of a sweep; choose another"):

@@ -4,13 +4,22 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 from ngdiff.errors import InputError
 from ngdiff.files import write_json
 from ngdiff.sweep.jobs import Job, Result
 
 SWEEP = "sweep.json"
+
+
+class _Known(NamedTuple):
+    """What the record of an earlier call says of a job."""
+
+    words: list[str]
+    status: str
+    seconds: float | None
+    needs: list[str]
 
 
 @dataclass
@@ -24,6 +33,7 @@ class Record:
             metrics file.
         jobs: In the preferred order.
         results: By name of the job.
+        others: Done jobs of earlier calls that this one does not ask for; a later one may.
     """
 
     folder: Path
@@ -31,6 +41,7 @@ class Record:
     runs: Mapping[str, Mapping[str, Any]]
     jobs: Sequence[Job]
     results: dict[str, Result] = field(default_factory=dict)
+    others: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for job in self.jobs:
@@ -44,23 +55,33 @@ class Record:
         """
         path = self.folder / SWEEP
         try:
-            before = json.loads(path.read_text(encoding="utf-8"))["jobs"]
-            known = {name: (job["words"], job["status"], job["seconds"]) for name, job in before.items()}
+            record = json.loads(path.read_text(encoding="utf-8"))
+            before = {**record.get("other_jobs", {}), **record["jobs"]}
+            known = {name: _Known(*(job[key] for key in _Known._fields)) for name, job in before.items()}
         except FileNotFoundError:
-            known = {}  # killed before the first record: the runs themselves know how far they are
+            return  # killed before the first record: the runs themselves know how far they are
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"--resume: {path} is not the record of a sweep; choose another --output") from error
         for job in self.jobs:
-            words, status, seconds = known.get(job.name, (None, None, None))
-            whole = status == "done" and words == job.as_json()["words"] and job.has_results(self.folder)
-            if whole and all(self.results[need].earlier for need in job.needs):
-                self.results[job.name] = Result("done", 0, seconds, earlier=True)
+            found = known.get(job.name)
+            same = found is not None and (found.status, found.words) == ("done", job.as_json()["words"])
+            if same and job.has_results(self.folder) and all(self.results[need].earlier for need in job.needs):
+                self.results[job.name] = Result("done", 0, cast(_Known, found).seconds, earlier=True)
+
+        def stands(name: str) -> bool:
+            """Whether a job is done, and all it needs is, and stays, what it read."""
+            if name in self.results:
+                return self.results[name].earlier
+            return name in known and known[name].status == "done" and all(map(stands, known[name].needs))
+
+        self.others = {name: job for name, job in before.items() if name not in self.results and stands(name)}
 
     def write(self) -> None:
         """Write `sweep.json` atomically."""
         jobs = {job.name: {**job.as_json(), **self.results[job.name].as_json()} for job in self.jobs}
         runs = {name: {**run, "metrics": self._metrics(name, run["metrics"])} for name, run in self.runs.items()}
-        write_json(self.folder / SWEEP, {**self.head, "runs": runs, "jobs": jobs})
+        others = {"other_jobs": self.others} if self.others else {}
+        write_json(self.folder / SWEEP, {**self.head, "runs": runs, "jobs": jobs, **others})
 
     def not_done(self) -> list[Job]:
         """Jobs that failed or were stopped or left out, in order."""
