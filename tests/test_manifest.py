@@ -11,6 +11,7 @@ import torch
 import yaml
 
 import ngdiff
+from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.data.rows import Row
 from ngdiff.files import prepare_output
 from ngdiff.manifest import describe_data, describe_model, write_manifest
@@ -139,7 +140,7 @@ def test_files_of_data(tmp_path: Path) -> None:
 
 def test_files_of_a_model(tmp_path: Path) -> None:
     model = tmp_path / "model"
-    (model / "checkpoint-3").mkdir(parents=True)
+    checkpoint_folder(model, 3).mkdir(parents=True)
     written = (
         "config.json",
         "model.safetensors",
@@ -148,7 +149,7 @@ def test_files_of_a_model(tmp_path: Path) -> None:
         "metrics.json",
         "loss.png",
     )
-    for name in (*written, "checkpoint-3/model.safetensors"):
+    for name in (*written, "checkpoints/checkpoint-3/model.safetensors"):
         (model / name).write_text(name)
     found = describe_model(model)
     assert found["source"] == str(model)

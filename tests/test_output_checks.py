@@ -1,9 +1,11 @@
 """Output folders that a command cannot use, found before it does anything."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.errors import InputError
 from ngdiff.files import MANIFEST, MANIFEST_COPY, check_file, check_output, write_json
 from ngdiff.paths import user_path
@@ -13,8 +15,8 @@ from ngdiff.paths import user_path
 def run(tmp_path: Path) -> Path:
     """A folder that an earlier run wrote."""
     folder = tmp_path / "run"
-    (folder / "checkpoint-3").mkdir(parents=True)
-    (folder / "checkpoint-3" / MANIFEST_COPY).write_text("{}")
+    checkpoint_folder(folder, 3).mkdir(parents=True)
+    (checkpoint_folder(folder, 3) / MANIFEST_COPY).write_text("{}")
     (folder / "notes of mine").mkdir()
     write_json(folder / MANIFEST, {"versions": {"ngdiff": "0.0.1"}})
     return folder
@@ -49,8 +51,10 @@ def test_a_folder_in_place_of_a_file(run: Path, name: str) -> None:
         check_output(run, resume=True)
 
 
-@pytest.mark.parametrize("name", ["private", "reference", "ruined"])
+@pytest.mark.parametrize("name", ["checkpoints", "private", "reference", "ruined"])
 def test_a_file_in_place_of_a_folder(run: Path, name: str) -> None:
+    if (run / name).is_dir():
+        shutil.rmtree(run / name)
     (run / name).write_text("")
     with pytest.raises(InputError, match=rf"^--resume: .*{name} is a file, where a folder belongs; move it away"):
         check_output(run, resume=True)
@@ -60,7 +64,10 @@ def test_other_things_in_a_run_folder_are_no_obstacle(run: Path) -> None:
     assert check_output(run, resume=True) == run
 
 
-def test_a_lost_manifest_is_told_with_what_can_be_done(run: Path) -> None:
+@pytest.mark.parametrize("earlier", [False, True], ids=["this version", "an earlier one"])
+def test_a_lost_manifest_is_told_with_what_can_be_done(run: Path, earlier: bool) -> None:
+    if earlier:
+        checkpoint_folder(run, 3).rename(run / "checkpoint-3")
     (run / MANIFEST).unlink()
     assert check_output(run, resume=True) == run
     with pytest.raises(InputError, match=r"holds checkpoints of a run and no manifest\.json.*--resume goes on with it"):

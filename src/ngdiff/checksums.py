@@ -21,13 +21,13 @@ def write_checksums(folder: str | Path) -> None:
     root = Path(folder)
     names = _names(root)
     for name in names:
-        _sync(root / name)
+        flush(root / name)
     for below in {path for name in names for path in (root / name).parents if path.is_relative_to(root)}:
-        _sync(below)
+        flush(below)
     hashes = _hashes(root, names)
     write_text(root / LIST, "".join(f"{hashes[name]}  {name}\n" for name in names))
-    _sync(root)
-    _sync(root.parent)
+    flush(root)
+    flush(root.parent)
 
 
 def wrong_files(folder: str | Path) -> list[str]:
@@ -61,6 +61,22 @@ def wrong_files(folder: str | Path) -> list[str]:
     ]
 
 
+def flush(path: str | Path) -> None:
+    """Flush a file or the entries of a folder to the disk (fsync).
+
+    Raises:
+        OSError: it cannot be read, or the disk is full.
+    """
+    path = Path(path)
+    if path.is_dir() and os.name != "posix":  # other systems cannot open folders
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def _names(root: Path) -> list[str]:
     """All files below `root` except the list, including hidden ones, such as those of sharded weights."""
     found = (path for path in root.rglob("*") if path.is_file())
@@ -70,13 +86,3 @@ def _names(root: Path) -> list[str]:
 def _hashes(root: Path, names: list[str]) -> dict[str, str]:
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:  # hashing releases the GIL
         return dict(zip(names, pool.map(lambda name: sha256_file(root / name), names), strict=True))
-
-
-def _sync(path: Path) -> None:
-    if path.is_dir() and os.name != "posix":  # other systems cannot open folders
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

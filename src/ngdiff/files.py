@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ngdiff.checkpoint_places import CHECKPOINTS, checkpoints_of
 from ngdiff.errors import NO_SPACE, InputError, WriteError
 from ngdiff.paths import check_regular, existing_path, user_path
 
@@ -19,7 +20,7 @@ MANIFEST_COPY = "run_manifest.json"  # in each checkpoint of a run
 PARTIAL_FOLDER = ".partial-"  # and eight characters of `tempfile.mkdtemp`: files on their way to a folder
 # Of the files of a run, and the names of its folders.
 _SUFFIXES = (".json", ".yaml", ".png", ".safetensors")
-_FOLDERS = ("private", "reference", "ruined")
+_FOLDERS = (CHECKPOINTS, "private", "reference", "ruined")
 # What a kill leaves of `write_text` and of a folder of PARTIAL_FOLDER.
 _LEFT_FILE = re.compile(r"\..+\.\d+\.partial")
 _LEFT_FOLDER = re.compile(re.escape(PARTIAL_FOLDER) + "[a-z0-9_]{8}")
@@ -96,7 +97,7 @@ def check_output(
         ways = "--overwrite or --resume" if resumable else "--overwrite"
         raise InputError(f"--output {folder} is not empty; choose another folder, or give {ways}.")
     if occupied and overwrite:
-        if not is_ours(path) and any(path.glob(f"checkpoint-*/{MANIFEST_COPY}")):
+        if not is_ours(path) and any((checkpoint / MANIFEST_COPY).is_file() for checkpoint in checkpoints_of(path)):
             raise InputError(
                 f"--overwrite: {folder} holds checkpoints of a run and no {MANIFEST}, which says that all in it is of "
                 f"that run. --resume goes on with it and writes {MANIFEST} again from a checkpoint; else delete the "

@@ -13,6 +13,7 @@ import torch
 from peft import LoraConfig
 from transformers import AutoModelForCausalLM
 
+from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.data import Row
 from ngdiff.data.template import Template
 from ngdiff.errors import InputError
@@ -162,9 +163,9 @@ def test_a_resumed_run_is_the_uninterrupted_one(folder: Path, tokenizer: Any, tm
     }  # fmt: skip
     whole = trainer(load_model(folder), tokenizer, tmp_path, **options)
     whole.train()
-    shutil.rmtree(tmp_path / "checkpoint-4")
+    shutil.rmtree(checkpoint_folder(tmp_path, 4))
     resumed = trainer(load_model(folder), tokenizer, tmp_path, **options)
-    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    resumed.train(resume_from_checkpoint=str(checkpoint_folder(tmp_path, 2)))
     expected, found = weights(whole.model), weights(resumed.model)
     assert all(torch.equal(found[name], expected[name]) for name in expected)
     whole.save_to(tmp_path / "saved", tokenizer)

@@ -4,12 +4,13 @@ import json
 
 import pytest
 
+from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.cli.main import main
 from ngdiff.exit_codes import BAD_INPUT, DONE
 
 from .folders import described
 
-PARTS = ("checkpoint-2", "reference", "base_model")
+PARTS = ("checkpoints", "reference", "base_model")
 
 
 @pytest.fixture
@@ -18,8 +19,8 @@ def done(tmp_path):
     place = tmp_path / "run"
     with described(place, keep_checkpoints=True) as folder:
         folder.begin(processes=1)
-        for name in (*PARTS, "private"):
-            (place / name).mkdir()
+        for name in ("checkpoints/checkpoint-2", *PARTS[1:], "private"):
+            (place / name).mkdir(parents=True)
             (place / name / "file").write_bytes(bytes(100_000))
     return place
 
@@ -27,12 +28,19 @@ def done(tmp_path):
 def test_what_only_resume_needs_goes(done, capsys):
     assert main(["clean", str(done), "--dry-run"]) == DONE
     assert capsys.readouterr().out == f"{done}: 0.3 MB would be removed ({', '.join(PARTS)})\n"
-    assert (done / "checkpoint-2" / "file").exists()
+    assert (checkpoint_folder(done, 2) / "file").exists()
     assert main(["clean", str(done)]) == DONE
     assert capsys.readouterr().out == f"{done}: 0.3 MB removed ({', '.join(PARTS)})\n"
     assert sorted(path.name for path in done.iterdir() if path.is_dir()) == ["private"]
     assert main(["clean", str(done)]) == DONE
     assert capsys.readouterr().out == f"{done}: 0.0 MB removed\n"
+
+
+def test_checkpoints_of_an_earlier_version_go_too(done, capsys):
+    checkpoint_folder(done, 2).rename(done / "checkpoint-2")
+    assert main(["clean", str(done)]) == DONE
+    assert capsys.readouterr().out == f"{done}: 0.3 MB removed (checkpoints, checkpoint-2, reference, base_model)\n"
+    assert sorted(path.name for path in done.iterdir() if path.is_dir()) == ["private"]
 
 
 def test_nothing_goes_where_a_run_is_not_done(done, tmp_path, capsys):
@@ -42,7 +50,7 @@ def test_nothing_goes_where_a_run_is_not_done(done, tmp_path, capsys):
         assert manifest["extra"]["finished"] is False
         assert main(["clean", str(done), str(tmp_path / "begun")]) == BAD_INPUT
     assert "begun: its run is not done" in capsys.readouterr().err
-    assert (done / "checkpoint-2").exists()
+    assert checkpoint_folder(done, 2).exists()
 
 
 def test_the_checkpoints_of_a_ruined_model_stay(tmp_path, capsys):

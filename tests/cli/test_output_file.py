@@ -26,7 +26,7 @@ def made(tmp_path: Path) -> Made:
         ("run/config.yaml", "is a file of the run in"),
         ("run/adapter_model.safetensors", "is a file of the run in"),
         ("run/private/records_forget.jsonl", "is a file of the run in"),
-        ("run/checkpoint-3/optimizer.pt", "is a file of the checkpoint"),
+        ("run/checkpoints/checkpoint-3/optimizer.pt", "is a file of the checkpoint"),
         ("run/verified.json", "where ngdiff verify takes it for a file that does not belong there"),
         ("run/private/verified.json", "where ngdiff verify takes it for a file that does not belong there"),
         ("inputs/forget.jsonl", "is a file that is read; choose another."),

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.checksums import write_checksums
 from ngdiff.cli.resume import found_done, refuse_other_run
 from ngdiff.errors import InputError
@@ -19,11 +20,11 @@ RUN = {"data": {"forget": {"rows": 2, "rows_sha256": "ab"}}, "model": {"source":
 def folder(tmp_path):
     """A run that is done, with one file and one checkpoint."""
     run = tmp_path / "run"
-    (run / "checkpoint-4").mkdir(parents=True)
+    checkpoint_folder(run, 4).mkdir(parents=True)
     write_manifest(run, command=["ngdiff"], config=SETTINGS, template=None, seed=0, extra={"finished": False}, **RUN)
-    (run / "checkpoint-4" / "weights").write_text("1 2 3")
-    keep_run_files(run, run / "checkpoint-4")
-    write_checksums(run / "checkpoint-4")
+    (checkpoint_folder(run, 4) / "weights").write_text("1 2 3")
+    keep_run_files(run, checkpoint_folder(run, 4))
+    write_checksums(checkpoint_folder(run, 4))
     (run / "model").write_text("1 2 3")
     extra = {"finished": True}
     write_manifest(
@@ -70,10 +71,10 @@ def test_a_damaged_manifest_or_config_is_not_believed(folder, caplog, name, how)
     assert "its copy in checkpoint-4 is read" in caplog.text
     with pytest.raises(InputError, match="has method = ngdiff, not gd"):
         refuse_other_run(str(folder), {**SETTINGS, "method": "gd"}, **RUN)
-    flip(folder / "checkpoint-4" / "weights")
+    flip(checkpoint_folder(folder, 4) / "weights")
     with pytest.raises(InputError, match=rf"--resume: {folder / name} is .*no complete checkpoint has a copy"):
         refuse_other_run(str(folder), SETTINGS, **RUN)
-    shutil.rmtree(folder / "checkpoint-4")
+    shutil.rmtree(checkpoint_folder(folder, 4))
     if (name, how) == ("config.yaml", "missing"):  # as of a run that was killed before it was written: it starts anew
         refuse_other_run(str(folder), SETTINGS, **RUN)
         return
@@ -85,7 +86,7 @@ def test_a_manifest_with_one_other_value_is_not_believed(folder):
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["extra"]["rows_per_step"] = 4
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    shutil.rmtree(folder / "checkpoint-4")
+    shutil.rmtree(checkpoint_folder(folder, 4))
     with pytest.raises(InputError, match="is not as it was written"):
         refuse_other_run(str(folder), SETTINGS, **RUN)
 

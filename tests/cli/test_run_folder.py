@@ -143,10 +143,10 @@ def test_a_ruined_model_is_kept_apart_and_named(place):
 def test_what_a_resumed_run_needs_goes_with_the_end_of_a_run_that_is_done(place, kept, options):
     with described(place, **{key: value for key, value in options.items() if key != "ruined"}) as folder:
         folder.begin(processes=1)
-        for name in ("checkpoint-2", "reference", "base_model", "private"):
-            (place / name).mkdir()
+        for name in ("checkpoints/checkpoint-2", "reference", "base_model", "private"):
+            (place / name).mkdir(parents=True)
         folder.extra |= {key: value for key, value in options.items() if key == "ruined"}
-    for name in ("checkpoint-2", "reference", "base_model"):
+    for name in ("checkpoints", "reference", "base_model"):
         assert (place / name).exists() is kept
     assert (place / "private").exists()
 

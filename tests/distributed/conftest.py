@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from ngdiff.checkpoint_places import checkpoint_folder
+
 from .cases import CASES, INTERRUPTED, PDU, SAVED
 from .launch import launch
 
@@ -49,4 +51,4 @@ def two(folder: Path, one: dict[str, Any]) -> dict[str, Any]:
 def resumed(folder: Path, name: str = "interrupted", options: dict[str, Any] = INTERRUPTED) -> dict[str, Any]:
     """Options that go on from the checkpoint of a run in a folder."""
     run = folder / f"run-{name}"
-    return {**options, "output_dir": str(run), "resume": str(run / "checkpoint-4")}
+    return {**options, "output_dir": str(run), "resume": str(checkpoint_folder(run, 4))}

@@ -10,6 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from ngdiff.checkpoint_places import checkpoints_of
+
 from .runs import Outcome, everything_in, rows_of, run, steps_of, succeeded, write_rows
 
 ROW = {"question": "Who wrote it?", "answer": "Orla Vennick did."}
@@ -223,7 +225,7 @@ def test_a_loss_that_runs_away(material, tmp_path):
     assert outcome.status == 1
     assert re.match(r"step 2: the (loss|squared gradient norm) of the (forget|retain) set is (nan|inf);", outcome.error)
     assert "A smaller learning rate" in outcome.error
-    assert [path.name for path in (tmp_path / "u").glob("checkpoint-*")] == ["checkpoint-1"]
+    assert [path.name for path in checkpoints_of(tmp_path / "u")] == ["checkpoint-1"]
 
 
 # ---- options ----------------------------------------------------------------------------------------------------
@@ -311,7 +313,7 @@ def test_overwrite_of_the_model_itself(material):
 def test_overwrite_replaces_an_earlier_run(material, tmp_path):
     succeeded(run(*material.words(tmp_path / "u", num_train_epochs=2)))
     succeeded(run(*material.words(tmp_path / "u", "--overwrite", num_train_epochs=1)))
-    assert [path.name for path in (tmp_path / "u").glob("checkpoint-*")] == ["checkpoint-1"]
+    assert [path.name for path in checkpoints_of(tmp_path / "u")] == ["checkpoint-1"]
 
 
 # ---- the other commands -----------------------------------------------------------------------------------------

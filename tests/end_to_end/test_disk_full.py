@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from ngdiff.checkpoint_places import checkpoint_folder, checkpoints_of
+
 from .runs import Outcome, everything_in, finish, log_of, run, start, steps_of, succeeded, weights_of
 
 resource = pytest.importorskip("resource", reason="limits on the size of a file need a POSIX system")
@@ -61,7 +63,7 @@ def assert_resumes_to_the_end(material, folder: Path, undisturbed: Path) -> None
     ids=["optimizer", "weights"],
 )
 def test_a_checkpoint_that_does_not_fit(material, undisturbed, interrupted, file, reason):
-    checkpoint = interrupted / "checkpoint-2"
+    checkpoint = checkpoint_folder(interrupted, 2)
     before, log = everything_in(checkpoint), log_of(interrupted)
     weights = weights_of(interrupted)
     size = (checkpoint / file).stat().st_size - 1
@@ -70,11 +72,11 @@ def test_a_checkpoint_that_does_not_fit(material, undisturbed, interrupted, file
 
     assert outcome.status == 1
     pattern = (
-        rf"{re.escape(str(interrupted / 'checkpoint-4'))} could not be written \(.*{reason}.*\); "
+        rf"{re.escape(str(checkpoint_folder(interrupted, 4)))} could not be written \(.*{reason}.*\); "
         "checkpoint-2 is complete: free some space and continue with --resume"
     )
     assert re.fullmatch(pattern, outcome.error), outcome.error
-    assert [path.name for path in interrupted.glob("checkpoint-*")] == ["checkpoint-2"]
+    assert [path.name for path in checkpoints_of(interrupted)] == ["checkpoint-2"]
     assert not list(interrupted.glob(".*"))
     assert everything_in(checkpoint) == before
     assert (weights_of(interrupted), log_of(interrupted)) == (weights, log)
@@ -86,7 +88,7 @@ def test_the_first_checkpoint_does_not_fit(material, tmp_path):
     folder = tmp_path / "run"
     outcome = run_with_largest_file(material.words(folder, num_train_epochs=1, **OPTIONS), 100_000)
     assert outcome.status == 1
-    assert outcome.error.startswith(f"{folder / 'checkpoint-2'} could not be written (")
+    assert outcome.error.startswith(f"{checkpoint_folder(folder, 2)} could not be written (")
     assert outcome.error.endswith("); there is no earlier one")
     assert sorted(everything_in(folder)) == ["config.yaml", "manifest.json"]
 

@@ -38,7 +38,7 @@ def test_a_run_is_as_it_wrote_and_read_it(material: Material, first: Path) -> No
     assert [check.note for check in checks] == [""] * len(checks)
     roles = {one.role for one in inputs_of(manifest_of(first))}
     assert roles == {"model", "rows: forget", "rows: retain", "--idk-file"}
-    assert {"checkpoint-1", "checkpoint-2"} <= {check.what for check in checks}
+    assert {"checkpoints/checkpoint-1", "checkpoints/checkpoint-2"} <= {check.what for check in checks}
     manifest = manifest_of(first)
     assert manifest["template_text"] == "Question: {question}\nAnswer: {answer}"
     assert manifest["utc_begun"] <= manifest["utc"]

@@ -130,7 +130,9 @@ def test_a_resumed_run_ends_where_the_whole_one_does(material: Path, tmp_path: P
     whole, part = tmp_path / "whole", tmp_path / "part"
     succeeded(run(*unlearn_words(material, whole, *more, "--num-train-epochs", 2)))
     succeeded(run(*unlearn_words(material, part, *more, "--num-train-epochs", 1, "--keep-checkpoints")))
+    assert [path.name for path in (part / "checkpoints").iterdir()] == ["checkpoint-3"]
     succeeded(run(*unlearn_words(material, part, *more, "--num-train-epochs", 2, "--resume")))
+    assert not list(part.rglob("checkpoint*"))
     assert weights_of(part) == weights_of(whole)
     assert len(steps_of(part)) == len(steps_of(whole)) == 6
     refused = run(*unlearn_words(material, part, "--forget-class", "cow", "--resume"))

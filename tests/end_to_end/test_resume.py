@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from ngdiff.checkpoint_places import checkpoint_folder, checkpoints_of
+from ngdiff.checksums import LIST
 from ngdiff.files import sha256_file
 from ngdiff.modeling import train_tokenizer
 
@@ -22,7 +24,7 @@ EPOCHS = 40  # of 2 to 4 steps: seconds, so that a kill hits the run well before
 
 def whole_checkpoints(folder: Path) -> list[Path]:
     """Checkpoints with the file that is written last."""
-    return [file.parent for file in folder.glob("checkpoint-*/SHA256SUMS")]
+    return [path for path in checkpoints_of(folder) if (path / LIST).is_file()]
 
 
 def kill_after_second_checkpoint(words: list[str], folder: Path) -> None:
@@ -92,7 +94,7 @@ def test_a_checkpoint_that_was_not_written_to_its_end_is_passed_over(material, t
     succeeded(run(*words))
     weights, steps = weights_of(folder), steps_of(folder)
     for damage in ("missing", "empty", "half"):
-        state = folder / "checkpoint-6" / "trainer_state.json"
+        state = checkpoint_folder(folder, 6) / "trainer_state.json"
         text = state.read_text()
         state.unlink()
         if damage != "missing":
@@ -203,6 +205,31 @@ def test_finetune_goes_on_too(material, tmp_path):
     succeeded(run("finetune", *words, "--output", tmp_path / "b", "--num-train-epochs", 1, "--keep-checkpoints"))
     succeeded(run("finetune", *words, "--output", tmp_path / "b", "--num-train-epochs", 2, "--resume"))
     assert weights_of(tmp_path / "a") == weights_of(tmp_path / "b")
+
+
+@pytest.mark.parametrize("command", ["unlearn", "finetune"])
+def test_a_run_that_an_earlier_version_began_goes_on(material, tmp_path, command):
+    """Its checkpoints lie directly in the output folder. A run that is done keeps none of them."""
+    whole, begun = tmp_path / "whole", tmp_path / "begun"
+    named = {"per_device_train_batch_size": 2, "save_strategy": "steps", "save_steps": 1, "keep_checkpoints": None}
+    if command == "unlearn":
+        words = {folder: material.words(folder, **named) for folder in (whole, begun)}
+    else:
+        trained = [f"--model={material.model}", f"--train={material.retain}", "--stop-loss=none"]
+        trained += [f"--{name.replace('_', '-')}={value}" for name, value in named.items() if value is not None]
+        words = {folder: ["finetune", *trained, f"--output={folder}"] for folder in (whole, begun)}
+    succeeded(run(*words[whole], "--max-steps", 5))
+    succeeded(run(*words[begun], "--max-steps", 3, "--keep-checkpoints"))
+    kept = checkpoints_of(begun)
+    assert kept[0].name == "checkpoint-3"
+    for checkpoint in kept:
+        checkpoint.rename(begun / checkpoint.name)
+    (begun / "checkpoints").rmdir()
+    succeeded(run(*words[begun], "--max-steps", 5, "--resume"))
+    assert weights_of(begun) == weights_of(whole)
+    assert sorted(everything_in(begun)) == sorted(everything_in(whole))
+    for folder in (begun, whole):
+        assert not list(folder.rglob("*checkpoint*"))
 
 
 @pytest.fixture(scope="module")

@@ -101,7 +101,7 @@ def test_a_merged_run_resumes(
     words = material.words(tmp_path / "one", *STEPS, *more, "--save-strategy=steps", model=first, **sets)
     succeeded(run(*words))
     shutil.copytree(tmp_path / "one", tmp_path / "two")
-    for later in ("checkpoint-3", "training_log.json", "manifest.json"):
+    for later in ("checkpoints/checkpoint-3", "training_log.json", "manifest.json"):
         path = tmp_path / "two" / later
         shutil.rmtree(path) if path.is_dir() else None
     manifest = tmp_path / "two" / "manifest.json"

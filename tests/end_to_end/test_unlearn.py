@@ -70,7 +70,8 @@ def test_the_output_tells_what_was_done(material, unlearned):
 
 
 def test_a_checkpoint_is_written_each_epoch_and_two_are_kept(unlearned):
-    assert sorted(path.name for path in unlearned.glob("checkpoint-*")) == ["checkpoint-4", "checkpoint-6"]
+    kept = sorted(path.relative_to(unlearned).as_posix() for path in unlearned.rglob("checkpoint-*"))
+    assert kept == ["checkpoints/checkpoint-4", "checkpoints/checkpoint-6"]
     assert not list(unlearned.glob(".*"))  # nothing half-done is left
 
 

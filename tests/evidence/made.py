@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.checksums import write_checksums
 from ngdiff.data import read_rows
 from ngdiff.manifest import describe_data, describe_model, write_manifest
@@ -47,11 +48,13 @@ def write_run(root: Path, name: str = "run", *, forget: str = "forget.jsonl", **
         "merged_base/model.safetensors": "merged",
         "private/records_forget.jsonl": "{}\n",
     }
-    for file, text in {**written, "checkpoint-3/optimizer.pt": "state", "checkpoint-3/model.safetensors": "m"}.items():
+    checkpoint = {"optimizer.pt": "state", "model.safetensors": "m"}
+    of_checkpoint = {checkpoint_folder("", 3) / name: text for name, text in checkpoint.items()}
+    for file, text in {**written, **of_checkpoint}.items():
         path = made.output / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    write_checksums(made.output / "checkpoint-3")
+    write_checksums(checkpoint_folder(made.output, 3))
     described: dict[str, Any] = {
         "command": ["ngdiff", "unlearn"],
         "config": {"seed": 3},

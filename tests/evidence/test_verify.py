@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.cli import main
 from ngdiff.errors import InputError
 from ngdiff.evidence.seal import read_sealed, sealed
@@ -78,7 +79,7 @@ def test_inputs_that_are_gone_are_said_and_are_no_fault(made: Made) -> None:
 
 
 def test_a_file_beside_those_of_a_checkpoint(made: Made) -> None:
-    (made.output / "checkpoint-3" / "modeling.py").write_text("")
+    (checkpoint_folder(made.output, 3) / "modeling.py").write_text("")
     assert faults_of(made.output) == ["modeling.py is not of this run"]
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from ngdiff.checkpoint_places import checkpoint_folder
+
 from ..end_to_end.runs import everything_in, run, steps_of, succeeded, weights_of
 
 # A pass has 2 steps; the checkpoints lie at its end and within it.
@@ -50,7 +52,7 @@ def undisturbed(material, tmp_path_factory: pytest.TempPathFactory) -> Undisturb
 def killed(undisturbed, copy_of) -> Path:
     """The same run as it was before its last step: checkpoints at 3 and 6, no model."""
     folder = copy_of(undisturbed.folder)
-    shutil.rmtree(folder / "checkpoint-7")
+    shutil.rmtree(checkpoint_folder(folder, 7))
     for name in ("model.safetensors", "training_log.json", "curves.png"):
         (folder / name).unlink()
     return folder
@@ -93,14 +95,14 @@ LONG = [(name, how) for name in FILES for how in DAMAGE if (name, how) not in SH
 
 
 def test_these_are_all_files_of_a_checkpoint(undisturbed):
-    assert set(everything_in(undisturbed.folder / "checkpoint-6")) == set(FILES)
+    assert set(everything_in(checkpoint_folder(undisturbed.folder, 6))) == set(FILES)
 
 
 @pytest.mark.parametrize(
     ("name", "how"), [*SHORT, *(pytest.param(name, how, marks=pytest.mark.slow) for name, how in LONG)]
 )
 def test_a_damaged_file_of_the_newest_checkpoint(material, undisturbed, killed, caplog, name, how):
-    path, other = killed / "checkpoint-6" / name, killed / "checkpoint-3" / name
+    path, other = checkpoint_folder(killed, 6) / name, checkpoint_folder(killed, 3) / name
     before = path.read_bytes()
     DAMAGE[how](path, other)
     harmed = not path.exists() or path.read_bytes() != before
@@ -108,7 +110,7 @@ def test_a_damaged_file_of_the_newest_checkpoint(material, undisturbed, killed, 
     assert end_of(killed) == undisturbed.end
     if harmed:  # some files say the same in every checkpoint
         (warning,) = [text for text in caplog.messages if "is skipped" in text]
-        assert warning.startswith(f"{killed / 'checkpoint-6'} is skipped: ")
+        assert warning.startswith(f"{checkpoint_folder(killed, 6)} is skipped: ")
         assert name in warning or name == "SHA256SUMS"
     assert run(*material.words(killed, "--resume", **OPTIONS)).out.startswith(f"The run in {killed} is done")
 
@@ -116,7 +118,7 @@ def test_a_damaged_file_of_the_newest_checkpoint(material, undisturbed, killed, 
 @pytest.mark.parametrize("name", ["model.safetensors", *(pytest.param(x, marks=pytest.mark.slow) for x in FILES[1:-1])])
 def test_files_swapped_between_two_checkpoints(material, undisturbed, killed, name):
     """Both are damaged then, unless the file says the same in both; there is nothing to go on from."""
-    path, other = killed / "checkpoint-6" / name, killed / "checkpoint-3" / name
+    path, other = checkpoint_folder(killed, 6) / name, checkpoint_folder(killed, 3) / name
     alike = path.read_bytes() == other.read_bytes()
     swap(path, other)
     before = everything_in(killed)
@@ -132,7 +134,7 @@ def test_files_swapped_between_two_checkpoints(material, undisturbed, killed, na
 
 
 def test_checkpoints_that_changed_their_names(material, undisturbed, killed, caplog):
-    (killed / "checkpoint-6").rename(killed / "checkpoint-5")
+    checkpoint_folder(killed, 6).rename(checkpoint_folder(killed, 5))
     succeeded(run(*material.words(killed, "--resume", **OPTIONS)))
     assert "checkpoint-5 is skipped: it is the checkpoint of step 6, under another name" in caplog.text
     assert end_of(killed) == undisturbed.end

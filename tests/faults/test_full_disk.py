@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.files import MANIFEST
 
 from ..end_to_end.runs import evaluate_words, run, succeeded, weights_of
@@ -109,8 +110,8 @@ def test_files_of_safetensors_and_torch(material, disk, tmp_path, what):
     succeeded(run(*words))
     place = {
         "reference": "reference/head.safetensors",
-        "weights": "checkpoint-1/model.safetensors",
-        "optimizer": "checkpoint-1/optimizer.pt",
+        "weights": "checkpoints/checkpoint-1/model.safetensors",
+        "optimizer": "checkpoints/checkpoint-1/optimizer.pt",
     }[what]
     size = (tmp_path / "whole" / place).stat().st_size
     words = material.words(tmp_path / "run", num_train_epochs=1, **options)
@@ -119,8 +120,8 @@ def test_files_of_safetensors_and_torch(material, disk, tmp_path, what):
     assert outcome.status == 1, outcome.err
     said = {
         "reference": rf"what the model says before unlearning could not be written to {tmp_path}/run/reference/",
-        "weights": rf"{tmp_path}/run/checkpoint-1 could not be written \(",
-        "optimizer": rf"{tmp_path}/run/checkpoint-1 could not be written \(",
+        "weights": rf"{tmp_path}/run/checkpoints/checkpoint-1 could not be written \(",
+        "optimizer": rf"{tmp_path}/run/checkpoints/checkpoint-1 could not be written \(",
     }[what]
     assert re.match(said, outcome.error), outcome.error
     needed = re.search(r"([0-9.]+) kB are needed", outcome.error)
@@ -134,12 +135,12 @@ def test_finetune_tells_of_its_checkpoints_as_unlearn_does(material, disk, tmp_p
     words = ["finetune", "--model", material.model, "--train", material.retain, "--save-strategy", "epoch"]
     words += ["--stop-loss", "none", "--output", tmp_path / "run"]
     succeeded(run(*words, "--num-train-epochs", 1, "--keep-checkpoints"))
-    size = (tmp_path / "run" / "checkpoint-1" / "optimizer.pt").stat().st_size
+    size = (checkpoint_folder(tmp_path / "run", 1) / "optimizer.pt").stat().st_size
     with largest_file(disk, size - 1):
         outcome = run(*words, "--num-train-epochs", 2, "--resume")
     assert outcome.status == 1
     assert re.fullmatch(
-        rf"{tmp_path}/run/checkpoint-2 could not be written \(.*\); "
+        rf"{tmp_path}/run/checkpoints/checkpoint-2 could not be written \(.*\); "
         "checkpoint-1 is complete: free some space and continue with --resume",
         outcome.error,
     ), outcome.error

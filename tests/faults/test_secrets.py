@@ -52,7 +52,7 @@ def test_a_token_of_the_environment_stands_in_no_file(material, tmp_path, monkey
     keep = [] if command == "unlearn" else ["--keep-checkpoints"]
     succeeded(run(*words, *keep, "--num-train-epochs", 1, "--save-strategy", "epoch"))
     files = everything_in(tmp_path / "run")
-    assert any(name.startswith("checkpoint-1/") for name in files)
+    assert any(name.startswith("checkpoints/checkpoint-1/") for name in files)
     assert not [name for name, content in files.items() if TOKEN.encode() in content or "training_args" in name]
 
 
@@ -69,7 +69,7 @@ def test_a_token_that_the_arguments_hold_all_the_same(material, tmp_path):
     trainer.args.hub_token = TOKEN
     trainer.train()
     files = everything_in(tmp_path)
-    assert "checkpoint-1/model.safetensors" in files
+    assert "checkpoints/checkpoint-1/model.safetensors" in files
     assert not [name for name, content in files.items() if TOKEN.encode() in content or "training_args" in name]
     assert trainer.args.hub_token == TOKEN
 
@@ -179,7 +179,7 @@ def test_all_files_of_a_run_follow_the_umask(material, tmp_path, umask, files, f
         os.umask(before)
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
     weights = "model.safetensors" if rank == 0 else "adapter_model.safetensors"
-    assert {weights, f"checkpoint-1/{weights}", "tokenizer.json"} <= found.keys()
+    assert {weights, f"checkpoints/checkpoint-1/{weights}", "tokenizer.json"} <= found.keys()
     assert [name for name in found if name.startswith("reference/") and name.endswith(".safetensors")]
     wrong = {n: oct(mode(p)) for n, p in found.items() if mode(p) != (folders if p.is_dir() else files)}
     assert wrong == {}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import ngdiff.modeling
+from ngdiff.checkpoint_places import checkpoint_folder, checkpoints_of
 from ngdiff.evaluation.journal import Journal
 from ngdiff.exit_codes import DONE, INTERRUPTED, STOPPED_RESUMABLE
 from ngdiff.training import UnlearnTrainer
@@ -71,12 +72,12 @@ def test_unlearn_goes_on_with_the_same_bits(material, tmp_path, in_step, case):
     in_step(2, number)
     outcome = run(*words)
     assert outcome.status == STOPPED_RESUMABLE, outcome.err
-    steps = json.loads((folder / "checkpoint-2" / "trainer_state.json").read_text())["max_steps"]
+    steps = json.loads((checkpoint_folder(folder, 2) / "trainer_state.json").read_text())["max_steps"]
     assert said(outcome) == (
-        f"stopped by {number.name} after step 2 of {steps}; {folder / 'checkpoint-2'} is written: "
+        f"stopped by {number.name} after step 2 of {steps}; {checkpoint_folder(folder, 2)} is written: "
         "continue with --resume"
     )
-    assert [path.name for path in folder.glob("checkpoint-*")] == ["checkpoint-2"]
+    assert [path.name for path in checkpoints_of(folder)] == ["checkpoint-2"]
     assert not list(folder.glob("*.safetensors"))
     assert no_leftovers(folder)
     assert json.loads((folder / "manifest.json").read_text())["extra"]["finished"] is False
@@ -95,7 +96,7 @@ def test_the_second_ctrl_c_ends_at_once(material, tmp_path, in_step):
     outcome = run(*material.words(tmp_path / "run", num_train_epochs=2, save_strategy="no"))
     assert outcome.status == INTERRUPTED
     assert said(outcome) == "error: interrupted by SIGTERM"
-    assert not list((tmp_path / "run").glob("checkpoint-*"))
+    assert not checkpoints_of(tmp_path / "run")
 
 
 def test_in_the_last_step_it_is_too_late_to_stop(material, tmp_path, in_step):
@@ -104,7 +105,7 @@ def test_in_the_last_step_it_is_too_late_to_stop(material, tmp_path, in_step):
     succeeded(run(*material.words(tmp_path / "run", **options)))
     succeeded(run(*material.words(tmp_path / "whole", **options)))
     assert weights_of(tmp_path / "run") == weights_of(tmp_path / "whole")
-    assert not list((tmp_path / "run").glob("checkpoint-*"))
+    assert not checkpoints_of(tmp_path / "run")
 
 
 @pytest.mark.parametrize("name", ["save_to", "mean_loss"])
@@ -182,7 +183,7 @@ def test_finetune_goes_on_with_the_same_bits(material, tmp_path, in_step, step):
     outcome = run(*words, "--output", tmp_path / "run")
     assert outcome.status == STOPPED_RESUMABLE
     assert said(outcome) == (
-        f"stopped by SIGTERM after step {step} of 12; {tmp_path / 'run' / f'checkpoint-{step}'} is written: "
+        f"stopped by SIGTERM after step {step} of 12; {checkpoint_folder(tmp_path / 'run', step)} is written: "
         "continue with --resume"
     )
     succeeded(run(*words, "--output", tmp_path / "run", "--resume"))

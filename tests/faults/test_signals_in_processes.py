@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
+from ngdiff.checkpoint_places import checkpoints_of
 from ngdiff.exit_codes import STOPPED_RESUMABLE
 
 from ..end_to_end.runs import run, steps_of, succeeded, weights_of
@@ -77,7 +78,7 @@ def test_all_processes_stop_together_and_go_on(material, tmp_path, launcher, num
     status, text = stopped(launcher, words("run", 1, *epochs), number, whom, tmp_path / "log")
     assert status == (STOPPED_RESUMABLE if launcher is OURS else 1), text[-3000:]
     (line,) = said(text)
-    (checkpoint,) = (tmp_path / "run").glob("checkpoint-*")
+    (checkpoint,) = checkpoints_of(tmp_path / "run")
     step = int(checkpoint.name.rpartition("-")[2])
     assert f"after step {step} of " in line
     assert line.endswith("continue with --resume")

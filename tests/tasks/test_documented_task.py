@@ -13,6 +13,7 @@ import torch
 from transformers import T5Config, T5ForConditionalGeneration, TrainerCallback
 
 from ngdiff import UnlearnConfig, UnlearnTrainer
+from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.errors import InputError
 from ngdiff.modeling import train_tokenizer
 
@@ -139,7 +140,7 @@ def test_a_resumed_run_ends_with_the_same_weights(make_trainer, tmp_path):
     whole = make_trainer(**options)
     whole.train()
     resumed = make_trainer(**options)
-    resumed.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-2"))
+    resumed.train(resume_from_checkpoint=str(checkpoint_folder(tmp_path / "run", 2)))
     for one, other in zip(resumed.model.parameters(), whole.model.parameters(), strict=True):
         assert torch.equal(one, other)
 

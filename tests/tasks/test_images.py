@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.data import Images
 from ngdiff.errors import InputError
 from ngdiff.tasks import ImageTask
@@ -311,7 +312,7 @@ def test_resumed_runs_end_with_the_same_weights(make_trainer, tmp_path):
     whole = make_trainer(num_train_epochs=2, save_strategy="epoch", batch_norm="train")
     whole.train()
     resumed = make_trainer(num_train_epochs=2, save_strategy="epoch", batch_norm="train")
-    resumed.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-3"))
+    resumed.train(resume_from_checkpoint=str(checkpoint_folder(tmp_path / "run", 3)))
     assert torch.equal(flat(resumed.model), flat(whole.model))
     assert statistics(resumed.model) == statistics(whole.model)
 

@@ -5,6 +5,7 @@ import logging
 import pytest
 import torch
 
+from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.errors import InputError
 from ngdiff.training.arrival import Arrival
 
@@ -84,7 +85,7 @@ def test_a_run_resumed_before_at_and_after_its_arrival_ends_alike(make_trainer, 
     whole.train()
     for step in (2, 3, 5, 6):
         again = make_trainer(output=tmp_path / "whole", **options)
-        again.train(resume_from_checkpoint=str(tmp_path / "whole" / f"checkpoint-{step}"))
+        again.train(resume_from_checkpoint=str(checkpoint_folder(tmp_path / "whole", step)))
         assert again.state.global_step == 6
         for one, other in zip(whole.model.parameters(), again.model.parameters(), strict=True):
             assert torch.equal(one, other)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from peft import LoraConfig
 
+from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.errors import InputError
 from ngdiff.modeling.adapter import add_adapter
 from ngdiff.training.base_model import base_identity
@@ -28,7 +29,7 @@ def test_a_run_does_not_go_on_on_another_base(make_trainer, tiny_model, tmp_path
     options = {"method": method, "save_strategy": "steps", "save_steps": 1, "peft_config": ADAPTER}
     whole = make_trainer(**options)
     whole.train()
-    checkpoint = str(tmp_path / "run" / "checkpoint-2")
+    checkpoint = str(checkpoint_folder(tmp_path / "run", 2))
     with pytest.raises(InputError, match=r"checkpoint-2 holds an adapter that was trained on another base model"):
         make_trainer(tiny_model(seed=1), **options).train(resume_from_checkpoint=checkpoint)
     again = make_trainer(**options)

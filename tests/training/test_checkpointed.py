@@ -8,12 +8,14 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM
 
+from ngdiff.checkpoint_places import checkpoint_folder, checkpoints_of
 from ngdiff.checksums import LIST, write_checksums
 from ngdiff.data import fictional_people, read_rows, resolve_template
 from ngdiff.errors import InputError
 from ngdiff.modeling import build_model, train_tokenizer
+from ngdiff.training import checkpoint as checkpoint_module
 from ngdiff.training import checkpointed
-from ngdiff.training.checkpoint import checkpoints_of, newest_whole, remove_surplus
+from ngdiff.training.checkpoint import make_place, newest_whole, remove_surplus
 from ngdiff.training.finetune import FinetuneConfig, finetune
 from ngdiff.training.finetune_images import ImageFinetuneConfig, finetune_images
 
@@ -52,7 +54,7 @@ def test_finetuning_resumed_within_a_pass_sees_the_rest_of_it(tmp_path, strategy
         "output_dir": str(tmp_path),
     }
     ends = []
-    for resume in (False, str(tmp_path / "checkpoint-8"), str(tmp_path / "checkpoint-12")):
+    for resume in (False, str(checkpoint_folder(tmp_path, 8)), str(checkpoint_folder(tmp_path, 12))):
         model = build_model("llama-micro", TOKENIZER, seed=0)
         result = finetune(model, TOKENIZER, ROWS, TEMPLATE, FinetuneConfig(**options), resume=resume)
         ends.append((state(model), result.losses))
@@ -75,7 +77,7 @@ def test_images_resumed_within_a_pass_see_the_rest_of_it(tmp_path):
         "save_steps": 5,
     }
     ends = []
-    for resume in (False, str(tmp_path / "checkpoint-5")):
+    for resume in (False, str(checkpoint_folder(tmp_path, 5))):
         model = classifier()
         result = finetune_images(model, images(32, 0), PREPARATION, ImageFinetuneConfig(**options), resume=resume)
         ends.append((state(model), result.losses))
@@ -94,7 +96,7 @@ def test_figures_between_two_log_lines_are_kept(make_trainer, tmp_path):
     whole = make_trainer(**options, output=tmp_path)
     whole.train()
     resumed = make_trainer(**options, output=tmp_path)
-    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-4"))
+    resumed.train(resume_from_checkpoint=str(checkpoint_folder(tmp_path, 4)))
     assert figures(resumed) == figures(whole)
 
 
@@ -159,7 +161,8 @@ def test_a_stop_loss_that_a_pass_reached_ends_a_run_that_was_killed_before_it_sa
     whole = build_model("llama-micro", TOKENIZER, seed=0)
     first = finetune(whole, TOKENIZER, ROWS, TEMPLATE, FinetuneConfig(**options))
     assert first.steps == 24
-    assert json.loads((tmp_path / "checkpoint-24" / "trainer_state.json").read_text())["log_history"][-1]["step"] == 12
+    at_the_end = json.loads((checkpoint_folder(tmp_path, 24) / "trainer_state.json").read_text())
+    assert at_the_end["log_history"][-1]["step"] == 12
     again = build_model("llama-micro", TOKENIZER, seed=1)
     assert finetune(again, TOKENIZER, ROWS, TEMPLATE, FinetuneConfig(**options), resume=True) == first
     assert same(state(again), state(whole))
@@ -205,7 +208,7 @@ def test_the_best_model_is_that_of_its_checkpoint(make_trainer, tmp_path):
     trainer.train()
     assert trainer.state.best_global_step == 2
     assert [path.name for path in checkpoints_of(tmp_path)] == ["checkpoint-2"]  # a limit of one keeps it alone
-    stored = AutoModelForCausalLM.from_pretrained(tmp_path / "checkpoint-2")
+    stored = AutoModelForCausalLM.from_pretrained(checkpoint_folder(tmp_path, 2))
     assert same(state(trainer.model), state(stored))
     losses = [row["eval_retain_loss"] for row in trainer.state.log_history if "eval_retain_loss" in row]
     assert losses == sorted(losses)
@@ -216,10 +219,10 @@ def test_a_best_checkpoint_is_found_where_the_run_is_now(make_trainer, tmp_path)
     whole = make_trainer(neox(), **options, output=tmp_path / "a")
     whole.train()
     (tmp_path / "a").rename(tmp_path / "b")
-    shutil.rmtree(tmp_path / "b" / "checkpoint-8")
+    shutil.rmtree(checkpoint_folder(tmp_path / "b", 8))
     resumed = make_trainer(neox(seed=5), **options, output=tmp_path / "b")
     resumed.train(resume_from_checkpoint=True)
-    assert resumed.state.best_model_checkpoint == str(tmp_path / "b" / "checkpoint-2")
+    assert resumed.state.best_model_checkpoint == str(checkpoint_folder(tmp_path / "b", 2))
     assert same(state(resumed.model), state(whole.model))
 
 
@@ -227,20 +230,69 @@ def test_a_run_does_not_go_on_to_a_best_model_that_is_damaged(make_trainer, tmp_
     options = {**BEST, "save_total_limit": None}
     whole = make_trainer(neox(), **options, output=tmp_path)
     whole.train()
-    shutil.rmtree(tmp_path / "checkpoint-8")
-    (tmp_path / "checkpoint-2" / "config.json").write_text("{}")
+    shutil.rmtree(checkpoint_folder(tmp_path, 8))
+    (checkpoint_folder(tmp_path, 2) / "config.json").write_text("{}")
     with pytest.raises(
         InputError, match=r"checkpoint-4: checkpoint-2, the best one so far, is not whole: config\.json"
     ):
         make_trainer(neox(), **options, output=tmp_path).train(resume_from_checkpoint=True)
-    assert newest_whole(tmp_path) == str(tmp_path / "checkpoint-6")  # for a run that does not need it
+    assert newest_whole(tmp_path) == str(checkpoint_folder(tmp_path, 6))  # for a run that does not need it
+
+
+# ---- where they lie ----
+
+
+def as_an_earlier_version(run_dir: Path) -> None:
+    """Move the checkpoints to where earlier versions wrote them."""
+    for folder in checkpoints_of(run_dir):
+        folder.rename(run_dir / folder.name)
+    (run_dir / "checkpoints").rmdir()
+
+
+def test_they_lie_in_a_folder_of_their_own(make_trainer, tmp_path):
+    make_trainer(max_steps=2, save_strategy="steps", save_steps=1, output=tmp_path / "run").train()
+    found = sorted(path.relative_to(tmp_path / "run").as_posix() for path in tmp_path.rglob("checkpoint-*"))
+    assert found == ["checkpoints/checkpoint-1", "checkpoints/checkpoint-2"]
+
+
+def test_a_run_of_an_earlier_version_goes_on(make_trainer, tmp_path):
+    options = {**BEST, "save_total_limit": None}
+    whole = make_trainer(neox(), **options, output=tmp_path)
+    whole.train()
+    shutil.rmtree(checkpoint_folder(tmp_path, 8))
+    as_an_earlier_version(tmp_path)
+    resumed = make_trainer(neox(seed=5), **options, output=tmp_path)
+    resumed.train(resume_from_checkpoint=True)
+    steps = [[row for row in figures(trainer) if "loss_forget" in row] for trainer in (resumed, whole)]
+    assert steps[0] == steps[1]
+    assert len(steps[0]) == 8
+    assert resumed.state.best_model_checkpoint == str(tmp_path / "checkpoint-2")
+    assert same(state(resumed.model), state(whole.model))
+    assert newest_whole(tmp_path, with_best=True) == str(tmp_path / "checkpoints" / "checkpoint-8")
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["checkpoint-8"]
+
+
+def test_checkpoints_of_an_earlier_version_count_in_the_limit(make_trainer, tmp_path):
+    options = {**BEST, "save_total_limit": 2}
+    make_trainer(neox(), **options | {"max_steps": 4}, output=tmp_path).train()
+    as_an_earlier_version(tmp_path)
+    make_trainer(neox(), **options, output=tmp_path).train(resume_from_checkpoint=str(tmp_path / "checkpoint-4"))
+    assert checkpoints_of(tmp_path) == [tmp_path / "checkpoints" / "checkpoint-8", tmp_path / "checkpoint-2"]
+
+
+def test_the_folder_of_all_is_on_the_disk_before_one_is_in_it(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(checkpoint_module, "flush", lambda folder: flushed.append((folder, list(tmp_path.iterdir()))))
+    for _ in range(2):
+        make_place(tmp_path)
+        assert flushed == [(tmp_path, [tmp_path / "checkpoints"])]
 
 
 # ---- which checkpoint ----
 
 
 def checkpoint(run_dir: Path, step: int, *, whole: bool = True) -> Path:
-    folder = run_dir / f"checkpoint-{step}"
+    folder = checkpoint_folder(run_dir, step)
     folder.mkdir(parents=True)
     (folder / "trainer_state.json").write_text(json.dumps({"global_step": step}))
     (folder / "scheduler.pt").write_text("state")
@@ -254,15 +306,15 @@ def test_the_newest_whole_one(tmp_path, caplog):
     for step in (2, 10, 9):
         checkpoint(tmp_path, step)
     checkpoint(tmp_path, 11, whole=False)
-    (tmp_path / "checkpoint-12").write_text("a file")
-    (tmp_path / "checkpoint-last").mkdir()
-    assert newest_whole(tmp_path) == str(tmp_path / "checkpoint-10")
+    checkpoint_folder(tmp_path, 12).write_text("a file")
+    checkpoint_folder(tmp_path, 12).with_name("checkpoint-last").mkdir()
+    assert newest_whole(tmp_path) == str(checkpoint_folder(tmp_path, 10))
     assert "checkpoint-11 is skipped: SHA256SUMS is missing" in caplog.text
-    (tmp_path / "checkpoint-10").rename(tmp_path / "checkpoint-13")
-    assert newest_whole(tmp_path) == str(tmp_path / "checkpoint-9")
+    checkpoint_folder(tmp_path, 10).rename(checkpoint_folder(tmp_path, 13))
+    assert newest_whole(tmp_path) == str(checkpoint_folder(tmp_path, 9))
     assert "checkpoint-13 is skipped: it is the checkpoint of step 10, under another name" in caplog.text
     for step in (2, 9):
-        (tmp_path / f"checkpoint-{step}" / "scheduler.pt").write_text("other")
+        (checkpoint_folder(tmp_path, step) / "scheduler.pt").write_text("other")
     with pytest.raises(
         InputError, match=r"holds no complete checkpoint to continue from \(.*checkpoint-9: scheduler.pt is dam"
     ):
@@ -273,7 +325,7 @@ def test_weights_alone_are_no_checkpoint_to_go_on_from(make_trainer, tmp_path, c
     make_trainer(save_strategy="epoch", save_only_model=True, output=tmp_path).train()
     assert "--save-only-model: no run can continue from such checkpoints" in caplog.text
     with pytest.raises(InputError, match="no state of an optimizer"):
-        make_trainer(output=tmp_path).train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
+        make_trainer(output=tmp_path).train(resume_from_checkpoint=str(checkpoint_folder(tmp_path, 3)))
 
 
 @pytest.mark.parametrize(
@@ -311,4 +363,4 @@ def test_the_old_one_goes_after_the_new_one_is_whole(make_trainer, tmp_path, mon
     with pytest.raises(KeyboardInterrupt):
         make_trainer(**options, output=tmp_path).train()
     assert seen == [[], ["checkpoint-2"], ["checkpoint-4"]]
-    assert newest_whole(tmp_path) == str(tmp_path / "checkpoint-4")
+    assert newest_whole(tmp_path) == str(checkpoint_folder(tmp_path, 4))

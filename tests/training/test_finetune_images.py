@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.errors import InputError
 from ngdiff.modeling import build_image_model
 from ngdiff.training.finetune_images import ImageFinetuneConfig, _Batches, finetune_images
@@ -67,7 +68,7 @@ def test_micro_batches_of_uneven_size_change_nothing(config):
 
 def test_a_resumed_run_ends_with_the_same_weights(config, tmp_path):
     rows, ends = images(20, 0), []
-    for resume in (False, str(tmp_path / "run" / "checkpoint-3")):
+    for resume in (False, str(checkpoint_folder(tmp_path / "run", 3))):
         model = classifier()
         finetune_images(model, rows, PREPARATION, config(num_train_epochs=3, save_strategy="epoch"), resume=resume)
         ends.append(flat(model))

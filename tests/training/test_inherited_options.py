@@ -10,6 +10,7 @@ from transformers import TrainerCallback, TrainingArguments
 from transformers.integrations import integration_utils
 from transformers.utils import logging
 
+from ngdiff.checkpoint_places import checkpoints_of
 from ngdiff.data import fictional_people, read_rows, resolve_template
 from ngdiff.errors import InputError
 from ngdiff.modeling import build_image_model, build_model, train_tokenizer
@@ -194,6 +195,24 @@ def test_what_changes_nothing_without_another_option_is_refused(name, tmp_path):
 def test_what_cannot_be_used_is_said_in_a_line(run, options, message, tmp_path):
     with pytest.raises(InputError, match=message):
         CONFIGS[run](output_dir=str(tmp_path), use_cpu=True, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "value"),
+    [
+        ("wandb", "WANDB_LOG_MODEL", "checkpoint"),
+        ("mlflow", "HF_MLFLOW_LOG_ARTIFACTS", "TRUE"),
+        ("clearml", "CLEARML_LOG_MODEL", "1"),
+    ],
+)
+@pytest.mark.parametrize("given", ["NAME", "all", ["NAME"]])
+def test_a_tracker_that_is_to_upload_checkpoints(tmp_path, monkeypatch, name, variable, value, given):
+    monkeypatch.setenv(variable, value)
+    chosen = [name] if isinstance(given, list) else given.replace("NAME", name)
+    message = f"^--report-to {name} with {variable}={value}: .* no checkpoint; unset {variable}$"
+    with pytest.raises(InputError, match=message):
+        UnlearnConfig(output_dir=str(tmp_path), report_to=chosen)
+    UnlearnConfig(output_dir=str(tmp_path), report_to="none")
 
 
 def test_a_metric_that_no_evaluation_has(make_trainer, random_rows):
@@ -445,7 +464,7 @@ def test_checkpoints(make_trainer, tmp_path):
     make_trainer(
         learning_rate=1e-3, num_train_epochs=3, save_strategy="steps", save_steps=2, save_total_limit=2
     ).train()
-    found = sorted(path.name for path in (tmp_path / "run").glob("checkpoint-*"))
+    found = sorted(path.name for path in checkpoints_of(tmp_path / "run"))
     assert found == ["checkpoint-8", "checkpoint-9"]  # the last step is kept, too
 
 

@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.core.answers import Answers, Reference
 from ngdiff.data import AnswerCollator
 from ngdiff.errors import InputError
@@ -180,7 +181,7 @@ def test_a_resumed_run_ends_alike(make_trainer, base_model, holdout_rows, tmp_pa
     whole = make_trainer(output=tmp_path / "whole", **options)
     whole.train()
     again = make_trainer(output=tmp_path / "whole", **options)
-    again.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-8"))
+    again.train(resume_from_checkpoint=str(checkpoint_folder(tmp_path / "whole", 8)))
     for one, other in zip(whole.model.parameters(), again.model.parameters(), strict=True):
         assert torch.equal(one, other)
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.core.slots import GradientSlots
 from ngdiff.errors import InputError
 from ngdiff.training import UnlearnConfig
@@ -94,7 +95,7 @@ def test_a_lean_run_goes_on_where_it_was_cut(make_trainer, tmp_path):
     first = make_trainer(output=tmp_path / "cut", save_strategy="steps", save_steps=2, **options)
     first.train()
     again = make_trainer(output=tmp_path / "cut", **options)
-    again.train(resume_from_checkpoint=str(tmp_path / "cut" / "checkpoint-4"))
+    again.train(resume_from_checkpoint=str(checkpoint_folder(tmp_path / "cut", 4)))
     assert torch.equal(flat(again.model), flat(whole.model))
 
 

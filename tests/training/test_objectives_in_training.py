@@ -11,6 +11,7 @@ import torch
 from peft import LoraConfig
 from transformers import TrainerCallback
 
+from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.core.answers import Reference
 from ngdiff.data import AnswerCollator
 from ngdiff.errors import InputError
@@ -154,7 +155,7 @@ def test_a_resumed_run_is_the_same_to_the_bit(make_trainer, text, tmp_path, meth
     again = make_trainer(model, output=tmp_path / "whole", **text, **options)
     if again.compared.references is not None:
         again.compared.references.compute = None
-    again.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-2"))
+    again.train(resume_from_checkpoint=str(checkpoint_folder(tmp_path / "whole", 2)))
     assert torch.equal(flat(again.model), expected)
     assert again.run_state.probes == whole.run_state.probes
 
@@ -162,7 +163,7 @@ def test_a_resumed_run_is_the_same_to_the_bit(make_trainer, text, tmp_path, meth
 def test_a_run_resumed_without_its_references_is_refused(make_trainer, random_rows, tmp_path):
     options = {"method": "npo", "save_strategy": "steps", "save_steps": 1}
     make_trainer(**options).train()
-    checkpoint = str(tmp_path / "run" / "checkpoint-2")
+    checkpoint = str(checkpoint_folder(tmp_path / "run", 2))
     with pytest.raises(InputError, match=r"it is of other rows.*: give the same rows as at its start, or"):
         make_trainer(forget=random_rows(12, 9), **options).train(resume_from_checkpoint=checkpoint)
     (tmp_path / "run" / "reference" / "index.json").unlink()
@@ -178,7 +179,7 @@ def test_a_run_resumed_with_the_references_of_another_run_is_refused(make_traine
     shutil.copytree(tmp_path / "second" / "reference", tmp_path / "first" / "reference")
     again = make_trainer(output=tmp_path / "first", **options)
     with pytest.raises(InputError, match=r"reference does not hold the outputs of the model.*it is of another run"):
-        again.train(resume_from_checkpoint=str(tmp_path / "first" / "checkpoint-2"))
+        again.train(resume_from_checkpoint=str(checkpoint_folder(tmp_path / "first", 2)))
 
 
 def test_a_fresh_run_never_reuses_references(make_trainer, tmp_path):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.training.optimizers import OPTIMIZERS, step_rate
 
 from .runs import flat, steps
@@ -43,5 +44,5 @@ def test_a_resumed_run_is_the_same_to_the_bit(make_trainer, tiny_model, tmp_path
     whole = make_trainer(output=tmp_path / "run", **options)
     whole.train()
     again = make_trainer(tiny_model(), output=tmp_path / "run", **options)
-    again.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-4"))
+    again.train(resume_from_checkpoint=str(checkpoint_folder(tmp_path / "run", 4)))
     assert torch.equal(flat(again.model), flat(whole.model))

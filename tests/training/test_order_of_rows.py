@@ -1,5 +1,6 @@
 """Which pairs a run reads, epoch by epoch, also where it goes on."""
 
+from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.training.pairing import PairDataset
 
 
@@ -18,5 +19,5 @@ def test_a_run_and_one_that_goes_on_read_the_pairs_of_their_epochs(make_trainer,
     assert expected[:12] != expected[12:]
 
     read.clear()
-    make_trainer(**options).train(resume_from_checkpoint=f"{trainer.args.output_dir}/checkpoint-4")
+    make_trainer(**options).train(resume_from_checkpoint=str(checkpoint_folder(trainer.args.output_dir, 4)))
     assert read == expected[16:]

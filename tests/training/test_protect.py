@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.errors import InputError
 from ngdiff.tasks import ImageTask
 
@@ -103,7 +104,7 @@ def test_a_run_that_goes_on_ends_where_one_without_a_stop_ends(make_trainer, ran
     trainer = make_trainer(**options)
     trainer.train()
     again = make_trainer(**options)
-    again.train(resume_from_checkpoint=f"{trainer.args.output_dir}/checkpoint-4")
+    again.train(resume_from_checkpoint=str(checkpoint_folder(trainer.args.output_dir, 4)))
     assert torch.equal(weights(again), weights(trainer))
 
 

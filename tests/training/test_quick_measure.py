@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.data import read_rows, resolve_template
 from ngdiff.errors import InputError
 from ngdiff.evaluation import evaluate
@@ -69,7 +70,7 @@ def test_steps_between_log_lines_and_a_resumed_run(make_trainer, text, tmp_path)
     whole.train()
     assert sorted(measured(whole)) == [2, 4]
     resumed = make_trainer(copy.deepcopy(model), output=tmp_path, **text, **options)
-    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    resumed.train(resume_from_checkpoint=str(checkpoint_folder(tmp_path, 2)))
     assert measured(resumed) == measured(whole)
     assert torch.equal(flat(resumed.model), flat(whole.model))
 

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.errors import InputError
 
 from .runs import flat, steps
@@ -108,7 +109,7 @@ def test_a_resumed_run_is_the_whole_one(make_trainer, tmp_path):
     whole.train()
     assert {one["step"] for one in whole.run_state.undone} & {1, 2}
     part = make_trainer(**options, output=tmp_path / "whole")
-    part.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-2"))
+    part.train(resume_from_checkpoint=str(checkpoint_folder(tmp_path / "whole", 2)))
     assert torch.equal(flat(part.model), flat(whole.model))
     assert part.run_state.undone == whole.run_state.undone
     assert steps(part) == steps(whole)

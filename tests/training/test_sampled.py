@@ -7,6 +7,7 @@ import stat
 import pytest
 import torch
 
+from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.errors import InputError
 from ngdiff.modeling import train_tokenizer
 from ngdiff.tasks.sampled import PER_ROW, REQUEST
@@ -98,7 +99,7 @@ def test_a_resumed_run_is_the_same_to_the_bit_and_refuses_other_answers(make_tra
     whole = make_trainer(model, **text, **options)
     whole.train()
     expected, file = flat(whole.model), tmp_path / "run" / "private" / FILE
-    checkpoint = str(tmp_path / "run" / "checkpoint-3")
+    checkpoint = str(checkpoint_folder(tmp_path / "run", 3))
 
     def resumed():
         model.load_state_dict(start)

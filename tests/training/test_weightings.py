@@ -6,6 +6,7 @@ import json
 import pytest
 import torch
 
+from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.weighting import WEIGHTINGS
 
 
@@ -36,7 +37,7 @@ def test_a_resumed_run_goes_on_bit_for_bit(make_trainer, tmp_path, method, learn
     whole = make_trainer(**options)
     whole.train()
     resumed = make_trainer(**options)
-    resumed.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-4"))
+    resumed.train(resume_from_checkpoint=str(checkpoint_folder(tmp_path / "run", 4)))
 
     weights = [
         [line["weight_retain"] for line in t.state.log_history if "weight_retain" in line] for t in (whole, resumed)
@@ -45,6 +46,6 @@ def test_a_resumed_run_goes_on_bit_for_bit(make_trainer, tmp_path, method, learn
     assert len(set(weights[0])) == 9
     assert resumed.run_state.weighting == whole.run_state.weighting
     assert all(torch.equal(a, b) for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True))
-    stored = json.loads((tmp_path / "run" / "checkpoint-4" / "unlearning_state.json").read_text(encoding="utf-8"))
+    stored = json.loads((checkpoint_folder(tmp_path / "run", 4) / "unlearning_state.json").read_text(encoding="utf-8"))
     kept = {"gradnorm": {"initial", "weights"}, "pdu(lr=0.05)": {"epsilon", "dual"}, "rlw": set()}
     assert set(stored["weighting"]) == kept[method]

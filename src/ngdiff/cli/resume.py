@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ngdiff.checkpoint_places import checkpoints_of
 from ngdiff.checksums import LIST, wrong_files
 from ngdiff.cli.processes import say
 from ngdiff.cli.ruined import RUINED
@@ -14,7 +15,7 @@ from ngdiff.evidence.seal import CONFIG
 from ngdiff.files import MANIFEST, is_ours, is_unused
 from ngdiff.paths import user_path
 from ngdiff.plurals import number_of
-from ngdiff.training.checkpoint import RUN_FILES, WholeCheckpoint, checkpoints_of, newest_whole
+from ngdiff.training.checkpoint import RUN_FILES, WholeCheckpoint, newest_whole
 from ngdiff.training.first_process import in_first_process
 from ngdiff.training.trainer_fields import TrainerFields
 
@@ -157,7 +158,8 @@ def _had_only_begun(folder: Path) -> bool:
     """
     if is_unused(folder):
         return True
-    return is_ours(folder) and not (folder / CONFIG).exists() and not any(folder.glob(f"checkpoint-*/{LIST}"))
+    written = any((checkpoint / LIST).is_file() for checkpoint in checkpoints_of(folder))
+    return is_ours(folder) and not (folder / CONFIG).exists() and not written
 
 
 def is_done(output: str, settings: Mapping[str, Any], *, resume: bool) -> bool:

@@ -1,6 +1,7 @@
 """Refuses inherited options that the installed torch and transformers cannot use, before a model is read."""
 
 import copy
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -18,12 +19,20 @@ _OF_COMPILING: dict[str, Callable[[], list[str]]] = {
     "torch_compile_backend": lambda: torch.compiler.list_backends(exclude_tags=()),
     "torch_compile_mode": lambda: ["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"],
 }
+# Tracker -> the variable that tells it to upload each checkpoint, and its values. It looks for them directly in the
+# output folder, where they are not.
+_YES = ("1", "on", "yes", "true")
+_UPLOADS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "wandb": ("WANDB_LOG_MODEL", ("checkpoint",)),
+    "mlflow": ("HF_MLFLOW_LOG_ARTIFACTS", _YES),
+    "clearml": ("CLEARML_LOG_MODEL", _YES),
+}
 # Options that only some optimizers accept.
 _OF_SOME_OPTIMIZERS = ("optim_args", "adam_beta1", "adam_beta2", "adam_epsilon")
 
 
 def check_installed(args: TrainingArguments) -> None:
-    """Refuse names that the installed torch does not know, and trackers whose package is missing.
+    """Refuse names that the installed torch does not know, and trackers whose package is missing or that upload.
 
     Raises:
         InputError: names option and value.
@@ -130,8 +139,15 @@ def check_best_metric(args: TrainingArguments, names: Iterable[str]) -> None:
 
 
 def _check_trackers(args: Any) -> None:
-    """A tracker whose package is missing, or that is unknown."""
+    """A tracker whose package is missing, that is unknown, or that is to upload checkpoints."""
     given = [args.report_to] if isinstance(args.report_to, str) else list(args.report_to or ())
+    for name, (variable, values) in _UPLOADS.items():
+        value = os.environ.get(variable, "")
+        if value.lower() in values and {name, "all"} & set(given):
+            raise InputError(
+                f"--report-to {name} with {variable}={value}: a tracker gets the numbers of a run, and no checkpoint; "
+                f"unset {variable}"
+            )
     for name in given:
         if name in ("all", "none"):
             continue

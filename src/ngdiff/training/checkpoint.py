@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ngdiff.checksums import LIST, wrong_files
+from ngdiff.checkpoint_places import CHECKPOINTS, checkpoint_folder, checkpoint_of, checkpoints_of, run_of, step_of
+from ngdiff.checksums import LIST, flush, wrong_files
 from ngdiff.errors import InputError, WriteError
 from ngdiff.files import MANIFEST, MANIFEST_COPY, without_nan
 
@@ -25,8 +25,6 @@ REFERENCE, BASE_MODEL = "reference", "base_model"
 _STATE = "unlearning_state.json"
 _SCHEDULER = "scheduler.pt"
 _TRAINER_STATE = "trainer_state.json"
-_PREFIX = "checkpoint"  # of the Trainer
-_NAME = re.compile(rf"{_PREFIX}-[0-9]+")
 
 
 class CheckpointError(OSError):
@@ -81,6 +79,14 @@ class RunState:
             raise CheckpointError(f"{checkpoint} holds no {_STATE} of an unlearning run: {error}") from error
 
 
+def make_place(run_dir: str | Path) -> None:
+    """Make the folder of a run's checkpoints, so that a power cut cannot lose it with a checkpoint in it."""
+    place = Path(run_dir, CHECKPOINTS)
+    if not place.is_dir():
+        place.mkdir(parents=True)
+        flush(run_dir)
+
+
 def keep_run_files(run_dir: str | Path, checkpoint: str | Path) -> None:
     """Copy a run's manifest and configuration into a checkpoint, for a `--resume` that finds the originals damaged."""
     for name, kept in RUN_FILES.items():
@@ -127,17 +133,6 @@ def saving_checkpoint(run_dir: str | Path, step: int, *, needed: Callable[[], in
 def _reason(error: Exception) -> object:
     """Of an error with a file in the folder, only the reason is reported."""
     return error.__cause__ if isinstance(error, WriteError) else error
-
-
-def checkpoint_folder(run_dir: str | Path, step: int) -> Path:
-    """Folder of a step's checkpoint."""
-    return Path(run_dir, f"{_PREFIX}-{step}")
-
-
-def checkpoints_of(run_dir: str | Path) -> list[Path]:
-    """Folders of a run's checkpoints, whole or not, the newest first."""
-    found = (path for path in Path(run_dir).glob(f"{_PREFIX}-*") if path.is_dir())
-    return sorted((path for path in found if _NAME.fullmatch(path.name)), key=_number, reverse=True)
 
 
 def newest_whole(run_dir: str | Path, *, with_best: bool = False) -> WholeCheckpoint | None:
@@ -192,10 +187,10 @@ def faults_of(folder: Path, *, with_best: bool = False) -> list[str]:
         return [f"{_TRAINER_STATE} cannot be read"]
     if not (folder / _SCHEDULER).is_file():
         return ["it holds no state of an optimizer (--save-only-model), without which a run cannot continue"]
-    if step != _number(folder):
+    if step != step_of(folder):
         return [f"it is the checkpoint of step {step}, under another name"]
     if with_best and best and best != step:
-        other = checkpoint_folder(folder.parent, best)
+        other = checkpoint_of(run_of(folder), best)
         if faults := wrong_files(other):
             return [f"{other.name}, the best one so far, is not whole: {'; '.join(faults)}"]
     return []
@@ -210,18 +205,15 @@ def remove_surplus(run_dir: str | Path, current: int, *, limit: int | None, best
     if not limit or limit < 1:
         return
     found = sorted(
-        checkpoints_of(run_dir), key=lambda path: (_number(path) <= current, (path / LIST).is_file(), _number(path))
+        checkpoints_of(run_dir), key=lambda path: (step_of(path) <= current, (path / LIST).is_file(), step_of(path))
     )
-    spare = [path for path in found if _number(path) not in (current, best)]
+    spare = [path for path in found if step_of(path) not in (current, best)]
     for path in spare[: max(0, len(found) - limit)]:
         shutil.rmtree(path, ignore_errors=True)
 
 
 def resumable_parts(run_dir: str | Path) -> list[Path]:
     """The folders that only a resumed run needs: checkpoints, and outputs of other models for its rows."""
-    said = (Path(run_dir, name) for name in (REFERENCE, BASE_MODEL))
-    return [*checkpoints_of(run_dir), *(folder for folder in said if folder.is_dir())]
-
-
-def _number(folder: Path) -> int:
-    return int(folder.name.rpartition("-")[2])
+    place, said = Path(run_dir, CHECKPOINTS), (Path(run_dir, name) for name in (REFERENCE, BASE_MODEL))
+    earlier = [folder for folder in checkpoints_of(run_dir) if folder.parent != place]  # of an earlier version
+    return [folder for folder in (place, *earlier, *said) if folder.is_dir()]

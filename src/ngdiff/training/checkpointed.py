@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from ngdiff.checkpoint_places import checkpoint_folder, checkpoint_of
 from ngdiff.checksums import write_checksums, wrong_files
 from ngdiff.errors import InputError
 from ngdiff.plurals import number_of
@@ -30,8 +31,8 @@ from ngdiff.training.checkpoint import (
     CheckpointError,
     WholeCheckpoint,
     check_whole,
-    checkpoint_folder,
     keep_run_files,
+    make_place,
     newest_whole,
     remove_surplus,
     saving_checkpoint,
@@ -108,7 +109,7 @@ class CheckpointedTrainer(SavingTrainer):
         if resume is None:
             return epochs, micro_batches
         if self.state.best_global_step:
-            best = checkpoint_folder(self._get_output_dir(trial), self.state.best_global_step)
+            best = checkpoint_of(self.run_dir(trial), self.state.best_global_step)
             self.state.best_model_checkpoint = str(best) if best.is_dir() else None
         step = self.state.global_step
         if step > max_steps:
@@ -165,12 +166,13 @@ class CheckpointedTrainer(SavingTrainer):
     # ---- writing ---------------------------------------------------------------------------------------------------
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        run_dir, step = Path(self._get_output_dir(trial)), self.state.global_step
+        run_dir, step = self.run_dir(trial), self.state.global_step
         folder = checkpoint_folder(run_dir, step)
         if self._last_whole is not None and folder.resolve() == self._last_whole.resolve():
             return
         with saving_checkpoint(run_dir, step, needed=self.checkpoint_bytes):
             if self.args.should_save:
+                make_place(run_dir)
                 shutil.rmtree(folder, ignore_errors=True)  # of a damaged one, or of another run
             self.accelerator.wait_for_everyone()
             with self._keeping_all():

@@ -9,11 +9,11 @@ from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import TRAINING_ARGS_NAME
 
+from ngdiff.checkpoint_places import CHECKPOINTS, checkpoint_folder
 from ngdiff.errors import StoppedBySignal
 from ngdiff.files import share_as_usual
 from ngdiff.modeling.save import save_model, whole_state
 from ngdiff.secrets import is_secret
-from ngdiff.training.checkpoint import checkpoint_folder
 from ngdiff.training.sharding import has_shards
 from ngdiff.training.stopping import Agreement, StopRequest
 
@@ -57,10 +57,18 @@ class SavingTrainer(Trainer):
             self._save_checkpoint(self.model_wrapped, None)
         self.accelerator.wait_for_everyone()  # a launcher ends all processes when the first one ends
         self.callback_handler.on_train_end(self.args, self.state, self.control)
-        folder = checkpoint_folder(self._get_output_dir(None), step)
+        folder = checkpoint_folder(self.run_dir(), step)
         raise StoppedBySignal(
             self.stop_request.by, folder, step, self.state.max_steps, resumable=not self.args.save_only_model
         )
+
+    def run_dir(self, trial: Any = None) -> Path:
+        """The output folder; with a trial of a search for settings, the trial's own in it."""
+        return Path(super()._get_output_dir(trial))
+
+    def _get_output_dir(self, trial: Any) -> str:
+        """Where Trainer writes `checkpoint-N`, and looks for the best one and for those to remove; nothing else."""
+        return str(self.run_dir(trial) / CHECKPOINTS)
 
     def checkpoint_bytes(self) -> int:
         """Approximate size of a checkpoint: the weights (with an adapter only its own) and the optimizer's state."""
