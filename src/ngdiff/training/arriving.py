@@ -8,30 +8,18 @@ from typing import Any, cast
 from ngdiff.training.arrival import MOST, Arrival
 from ngdiff.training.checkpoint import RunState
 from ngdiff.training.compared import Compared
-from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.levels import Levels
-from ngdiff.training.mean_loss import MeanLossTrainer
-from ngdiff.training.pairing import PairSampler
+from ngdiff.training.moving import MovingTrainer
 from ngdiff.training.prepare import refresh_levels
-from ngdiff.training.step_log import StepLog
 
 logger = logging.getLogger(__name__)
 
 
-class ArrivingTrainer(MeanLossTrainer):
-    """A `MeanLossTrainer` whose number of passes may follow from how the forget loss rises (`Arrival`)."""
+class ArrivingTrainer(MovingTrainer):
+    """A `MovingTrainer` whose number of passes may follow from how the forget loss rises (`Arrival`)."""
 
-    args: UnlearnConfig
     compared: Compared
-    run_state: RunState
-    step_log: StepLog
-    sampler: PairSampler
     arrival: Arrival | None = None  # of a run under way that ends automatically
-
-    @property
-    def steps_of_pass(self) -> int:
-        """Steps of one pass over the forget rows."""
-        return len(self.sampler) // self.args.rows_per_step
 
     @contextmanager
     def until_arrived(self) -> Iterator[None]:

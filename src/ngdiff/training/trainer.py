@@ -2,7 +2,9 @@
 
 The step itself is `ngdiff.training.step`: both passes, Gramian, weights, combination. Then AutoLR, when due, probes
 along the step that the optimizer would take (`ngdiff.training.probing`), and the optimizer steps as in any other run.
-This file connects them to the methods and callbacks of `transformers.Trainer`.
+This file and those of the bases connect them to the methods and callbacks of `transformers.Trainer`. Each base is one
+matter, from the last to the first: `saving`, `checkpointed`, `chosen_optimizer`, `mean_loss`, `paired`, `moving`,
+`arriving`.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +22,6 @@ from transformers import PreTrainedModel, ProgressCallback, TrainerCallback
 from ngdiff.core import AutoLR
 from ngdiff.core.slots import SIDES, Side
 from ngdiff.errors import InputError
-from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.files import without_nan
 from ngdiff.modeling.adapter import add_adapter
 from ngdiff.modeling.load import load_model, load_tokenizer
@@ -37,15 +38,15 @@ from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.dropout import no_dropout
 from ngdiff.training.moments import Observer, unobserved
 from ngdiff.training.notices import notice_end
-from ngdiff.training.pairing import PairCollator, PairDataset, PairSampler
+from ngdiff.training.pairing import PairCollator, PairDataset
 from ngdiff.training.precision import GRADIENT_NOISE, LOSS_NOISE, precision_of, refuse_half_precision
 from ngdiff.training.prepare import make_step, prepare
-from ngdiff.training.probing import Prober, figures_of
+from ngdiff.training.probing import Prober
 from ngdiff.training.progress import StepProgress
 from ngdiff.training.rollback import Rollback
-from ngdiff.training.sets import count_step, read_sets
+from ngdiff.training.sets import read_sets
 from ngdiff.training.sharding import check_accelerator
-from ngdiff.training.step import StepReport, TwoGradientStep
+from ngdiff.training.step import TwoGradientStep
 from ngdiff.training.step_log import StepLog
 from ngdiff.training.teacher import BaseModel
 from ngdiff.training.weighing import Weigher
@@ -176,13 +177,9 @@ class UnlearnTrainer(ArrivingTrainer):
         self.observe: Observer = unobserved
         self.step_log = StepLog()
         self._step: TwoGradientStep | None = None  # between the start and the end of a run
-        self._rollback: Rollback | None = None  # the same, where it is asked for
-        self._operations_each: int | None = None  # of a run, for each number that goes into the model
         if self.pop_callback(ProgressCallback) is not None:  # it prints every log line in full, one a step
             self.add_callback(StepProgress)
         self.callback_handler.callbacks.insert(0, RunCallback(self))
-
-    # ---- data ------------------------------------------------------------------------------------------------------
 
     @property
     def template_name(self) -> str | None:
@@ -194,42 +191,7 @@ class UnlearnTrainer(ArrivingTrainer):
         """Forget loss, in nats a token, above which the forget gradient rests; None for none, and before a run."""
         return self.weigher.ceiling
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> PairSampler:
-        return self.sampler
-
-    def _set_signature_columns_if_needed(self) -> None:
-        super()._set_signature_columns_if_needed()  # a user's collator may make other inputs of the model
-        self._signature_columns: Any = [
-            *(self._signature_columns or ()),
-            *self.task.inputs,
-            *SIDES,
-            "alternate",
-            "protect",
-        ]
-
-    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
-        """Number of units of each side in the whole effective batch, over all micro-batches and processes."""
-        if not batch_samples or "retain" not in batch_samples[0]:
-            return None
-        counts = count_step(batch_samples, self.objectives)
-        return {name: self.global_sum(count.to(device)) for name, count in counts.items()}
-
-    def floating_point_ops(self, inputs: Mapping[str, Any]) -> int:
-        """Operations of both sides' passes."""
-        if "retain" not in inputs:
-            return super().floating_point_ops(dict(inputs))
-        name = getattr(self.model, "main_input_name", "input_ids")
-        if name not in inputs["retain"]:
-            return 0
-        if self._operations_each is None:  # Trainer would count the model's parameters anew for each batch
-            self._operations_each = super().floating_point_ops({name: torch.empty(1)})
-        return self._operations_each * sum(int(inputs[side][name].numel()) for side in SIDES)
-
-    def _track_num_input_tokens(self, inputs: Mapping[str, Any]) -> None:
-        for side in SIDES:
-            super()._track_num_input_tokens(inputs[side])
-
-    # ---- the two passes --------------------------------------------------------------------------------------------
+    # ---- a run -------------------------------------------------------------------------------------------------------
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Train as `transformers.Trainer.train`; afterwards dropout rates are what they were.
@@ -253,6 +215,23 @@ class UnlearnTrainer(ArrivingTrainer):
             self._step = self._rollback = None  # nor are its buffers kept for a next one
         self.use_averaged_weights()
         return result
+
+    def start_run(self) -> None:
+        """Before the first step: gradient buffers, and what `ngdiff.training.prepare` finds out."""
+        self._operations_each = None
+        self.start_epoch()
+        self._step = make_step(self)  # before any pass: sharded weights that a pass gathered would be taken for whole
+        prepare(self)
+        self._rollback = Rollback(self) if self.args.on_divergence == "rollback" else None
+
+    def end_run(self) -> None:
+        """After the last step: say so where the run ended long before its ceiling."""
+        if self._stop_agreed and self.state.global_step < self.state.max_steps:
+            return  # it goes on
+        logged = [row["loss_forget"] for row in self.state.log_history if "loss_forget" in row]
+        notice_end(logged, self.ceiling, self.state.global_step)
+
+    # ---- a step ------------------------------------------------------------------------------------------------------
 
     def training_step(self, model: nn.Module, inputs: Mapping[str, Any], num_items_in_batch: Any = None) -> Tensor:
         """One micro-batch of each side; after the last one of a step `.grad` is the combined gradient.
@@ -299,47 +278,6 @@ class UnlearnTrainer(ArrivingTrainer):
         known = self.step_log.last.combined_norm if self.step_log.last is not None else None
         return known if grad_norm is None and known is not None else super()._get_grad_norm(model, grad_norm=grad_norm)
 
-    # ---- the learning rate -----------------------------------------------------------------------------------------
-
-    def choose_learning_rate(self) -> None:
-        """Probe and set the learning rate if this step asks for it. Gradients are final when this runs."""
-        step = self.state.global_step + 1
-        if self._rollback is not None:
-            self._rollback.keep()
-        if self.prober.is_due(step):
-            with self.observe("probe of the learning rate"):
-                self._probe(self.bare_optimizer, step)
-        self.step_log.add({"learning_rate": self.rate})  # Trainer's is its schedule's: the one before the probe
-
-    def check_step(self) -> None:
-        """After the optimizer's step: undo it if it diverged and `--on-divergence` asks for that."""
-        if self._rollback is None:
-            return
-        report = cast(StepReport, self.step_log.last)
-        undone = self._rollback.check(report.number, report.retain_loss)
-        if undone is not None:
-            self.run_state.undone.append(undone)
-            self.step_log.add({"undone": 1.0})
-
-    def _probe(self, optimizer: Optimizer, step: int) -> None:
-        model, report = self.model_wrapped, cast(StepReport, self.step_log.last)
-        with eval_mode(model):  # no dropout: every loss of a probe must see the same model
-            probe = self.prober.probe(
-                optimizer,
-                step,
-                lambda batches: self.retain_loss(model, batches),
-                step_loss=report.retain_loss,
-            )
-        self.run_state.probes.append({"step": step, **probe.as_dict()})
-        self.step_log.add(figures_of(probe))
-
-    @property
-    def autolr(self) -> AutoLR:
-        """How the learning rate is found."""
-        return self.prober.autolr
-
-    # ---- what the model still says ---------------------------------------------------------------------------------
-
     def end_step(self) -> None:
         """After a step: a quick measure, if it is due."""
         super().end_step()
@@ -347,28 +285,7 @@ class UnlearnTrainer(ArrivingTrainer):
             with self.observe("quick measure"):
                 self.step_log.add(self.quick_measure(self.accelerator.unwrap_model(self.model)))
 
-    # ---- around the run --------------------------------------------------------------------------------------------
-
-    def start_run(self) -> None:
-        """Before the first step: gradient buffers, and what `ngdiff.training.prepare` finds out."""
-        self._operations_each = None
-        self.start_epoch()
-        self._step = make_step(self)  # before any pass: sharded weights that a pass gathered would be taken for whole
-        prepare(self)
-        self._rollback = Rollback(self) if self.args.on_divergence == "rollback" else None
-
-    def end_run(self) -> None:
-        """After the last step: say so where the run ended long before its ceiling."""
-        if self._stop_agreed and self.state.global_step < self.state.max_steps:
-            return  # it goes on
-        logged = [row["loss_forget"] for row in self.state.log_history if "loss_forget" in row]
-        notice_end(logged, self.ceiling, self.state.global_step)
-
-    def start_epoch(self) -> None:
-        """Pairs of this epoch, counted by steps: `state.epoch` is a sum of fractions, and may be short of a whole."""
-        self.sampler.set_epoch(self.state.global_step // self.steps_of_pass)
-
-    # ---- log and checkpoints --------------------------------------------------------------------------------------
+    # ---- log and checkpoints -----------------------------------------------------------------------------------------
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add to a training log line the steps' own figures: their mean since the last line, the last learning rate."""

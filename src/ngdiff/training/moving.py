@@ -1,0 +1,66 @@
+"""`MovingTrainer`: how the weights move in a step, from final gradients to a step that stands."""
+
+from typing import cast
+
+from torch.optim import Optimizer
+
+from ngdiff.core import AutoLR
+from ngdiff.evaluation.eval_mode import eval_mode
+from ngdiff.training.checkpoint import RunState
+from ngdiff.training.paired import PairedTrainer
+from ngdiff.training.probing import Prober, figures_of
+from ngdiff.training.rollback import Rollback
+from ngdiff.training.step import StepReport
+from ngdiff.training.step_log import StepLog
+
+
+class MovingTrainer(PairedTrainer):
+    """A `PairedTrainer` that finds the learning rate before the optimizer's step, and may undo the step after it.
+
+    Attributes:
+        prober: When and how the learning rate is probed.
+        run_state: Gets each probe, and each step that was undone.
+        step_log: Has the report of the step.
+    """
+
+    prober: Prober
+    run_state: RunState
+    step_log: StepLog
+    _rollback: Rollback | None = None  # between the start and the end of a run, with `--on-divergence rollback`
+
+    @property
+    def autolr(self) -> AutoLR:
+        """How the learning rate is found."""
+        return self.prober.autolr
+
+    def choose_learning_rate(self) -> None:
+        """Probe and set the learning rate if this step asks for it. Gradients are final when this runs."""
+        step = self.state.global_step + 1
+        if self._rollback is not None:
+            self._rollback.keep()
+        if self.prober.is_due(step):
+            with self.observe("probe of the learning rate"):
+                self._probe(self.bare_optimizer, step)
+        self.step_log.add({"learning_rate": self.rate})  # Trainer's is its schedule's: the one before the probe
+
+    def _probe(self, optimizer: Optimizer, step: int) -> None:
+        model, report = self.model_wrapped, cast(StepReport, self.step_log.last)
+        with eval_mode(model):  # no dropout: every loss of a probe must see the same model
+            probe = self.prober.probe(
+                optimizer,
+                step,
+                lambda batches: self.retain_loss(model, batches),
+                step_loss=report.retain_loss,
+            )
+        self.run_state.probes.append({"step": step, **probe.as_dict()})
+        self.step_log.add(figures_of(probe))
+
+    def check_step(self) -> None:
+        """After the optimizer's step: undo it if it diverged and `--on-divergence` asks for that."""
+        if self._rollback is None:
+            return
+        report = cast(StepReport, self.step_log.last)
+        undone = self._rollback.check(report.number, report.retain_loss)
+        if undone is not None:
+            self.run_state.undone.append(undone)
+            self.step_log.add({"undone": 1.0})
