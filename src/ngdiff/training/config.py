@@ -46,6 +46,11 @@ class UnlearnConfig(UnlearnArguments, TrainingArguments):  # type: ignore[misc] 
         """Rows of each set in one step, over all processes and accumulated micro-batches."""
         return self.train_batch_size * self.gradient_accumulation_steps * self.world_size
 
+    @property
+    def shows_bars(self) -> bool:
+        """Whether this process shows bars on a terminal."""
+        return not self.disable_tqdm and self.process_index == 0
+
     def run_settings(self) -> RunSettings:
         """Settings of the run for its task."""
         parts = self.parts

@@ -62,11 +62,9 @@ class MeanLossTrainer(ChosenOptimizerTrainer):
         batches += [[self.task.placeholder(chosen[0])]] * (-len(batches) % self.args.world_size)
         own = [self.task.collate(batch) for batch in batches[self.args.process_index :: self.args.world_size]]
         model = cast(nn.Module, self.model)
-        shown = not self.args.disable_tqdm and self.is_world_process_zero()
+        bar = with_bar(own, f"loss of {name} rows", total=len(own), shown=self.args.shows_bars, unit="batch")
         with eval_mode(model):
-            return self.retain_loss(
-                model, with_bar(own, f"loss of {name} rows", total=len(own), shown=shown, unit="batch")
-            )
+            return self.retain_loss(model, bar)
 
     def token_losses(self, rows: Examples) -> Tensor:
         """Losses of the answer tokens of rows, one row after the other, in nats, on the host, without gradients.
@@ -75,8 +73,10 @@ class MeanLossTrainer(ChosenOptimizerTrainer):
         """
         size, found = self.args.per_device_eval_batch_size, []
         model = cast(nn.Module, self.model)
+        starts = range(0, len(rows), size)
+        bar = with_bar(starts, "loss of each token", total=len(starts), shown=self.args.shows_bars, unit="batch")
         with eval_mode(model), torch.no_grad(), fresh_weights(model):
-            for start in range(0, len(rows), size):
+            for start in bar:
                 with self.observe("loss"):
                     inputs = self._prepare_inputs(self.task.collate(rows[start : start + size]))
                     with self.compute_loss_context_manager():

@@ -3,11 +3,13 @@
 `trainer` is an `UnlearnTrainer` that is ready to train.
 """
 
+import logging
 from typing import Any
 
 import torch
 from torch import nn
 
+from ngdiff.data.progress import counted
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.objectives import forget_ceiling
 from ngdiff.training.gradients import gradients_for
@@ -20,6 +22,8 @@ from ngdiff.training.sampled import prepare_sampled
 from ngdiff.training.sharding import fresh_weights
 from ngdiff.training.step import TwoGradientStep
 from ngdiff.training.teacher import load_base_model
+
+logger = logging.getLogger(__name__)
 
 
 def prepare(trainer: Any) -> None:
@@ -52,11 +56,14 @@ def check_forward(trainer: Any) -> None:
         InputError: a model that the task refuses.
     """
     size = min(trainer.args.per_device_train_batch_size, len(trainer.forget_dataset))
+    logger.info("Checking the forward pass of the model on the first %d rows to forget ...", size)
     batch = trainer._prepare_inputs(trainer.task.collate([trainer.forget_dataset[i] for i in range(size)]))
     with (
         trainer.observe("check of the forward pass"),
         eval_mode(trainer.model),
         trainer.compute_loss_context_manager(),
+        counted("checking the forward pass", shown=trainer.args.shows_bars, unit="pass") as count,
+        trainer.model.register_forward_pre_hook(lambda *_: count()),
     ):
         trainer.task.check_forward(trainer.model, batch)
 
@@ -92,6 +99,7 @@ def prepare_teacher(trainer: Any) -> None:
     teacher = trainer.compared.teacher
     if teacher is None or (trainer.run_state.teacher and teacher.found(trainer.run_state.teacher)):
         return
+    logger.info("Loading the base model ...")
     base = load_base_model(trainer.compared.base_model).to(trainer.args.device)
     with trainer.observe("references"), trainer.accelerator.autocast():
         trainer.run_state.teacher = _ask(trainer, teacher, base)
@@ -109,6 +117,7 @@ def _ask(trainer: Any, references: References, model: nn.Module) -> str:
         process=args.process_index,
         processes=args.world_size,
         wait=trainer.accelerator.wait_for_everyone,
+        show_progress=args.shows_bars,
     )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from ngdiff.core import AutoLR, Probe
+from ngdiff.data.progress import counted
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.pairing import PairSampler
 
@@ -38,6 +39,7 @@ class Prober:
     rereads: bool
     _own: list[Batch] = field(default_factory=list)
     _searched: bool = False
+    _announced: bool = False  # a step without a direction is searched again
 
     def resume(self, probes: Sequence[Mapping[str, Any]]) -> None:
         """Continue after these probes: the search is done if one of them had a direction."""
@@ -76,12 +78,19 @@ class Prober:
         batches = self._own or self.fresh_batches(step)
         self._own = []
         search = self._searches()
-        probe = self.autolr.probe(
-            optimizer,
-            lambda: loss(batches),
-            search=search,
-            here=step_loss if same and self.rereads else None,
-        )
+        if search and not self._announced:
+            logger.info("Searching for the learning rate along step %d ...", step)
+            self._announced = True
+        with counted("searching for the learning rate", shown=search and self.args.shows_bars, unit="loss") as count:
+
+            def counted_loss() -> float:
+                found = loss(batches)
+                count()
+                return found
+
+            probe = self.autolr.probe(
+                optimizer, counted_loss, search=search, here=step_loss if same and self.rereads else None
+            )
         if probe.fits:
             self._searched = True
             if search and not probe.accepted:

@@ -11,7 +11,7 @@ import json
 import logging
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ngdiff.checksums import write_checksums, wrong_files
 from ngdiff.core.answers import Answers, Reference
 from ngdiff.core.slots import Side
+from ngdiff.data.progress import with_bar
 from ngdiff.errors import InputError, WriteError
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.files import write_json
@@ -173,6 +174,7 @@ class References:
         process: int = 0,
         processes: int = 1,
         wait: Callable[[], None] = lambda: None,
+        show_progress: bool = False,
     ) -> str:
         """One pass over all rows of the sets, shared between the processes.
 
@@ -186,6 +188,7 @@ class References:
             device: Where batches go.
             process, processes: Number of this process, and of all.
             wait: Waits for the other processes.
+            show_progress: Show a bar on a terminal.
 
         Returns:
             Identifier of the computation, the same in all processes.
@@ -205,9 +208,13 @@ class References:
         with eval_mode(model):
             for name, rows in self.sets.items():
                 logger.info("What the model says about the %d %s rows before unlearning is stored.", len(rows), name)
-                batches = _share(rows, collate, batch_size, device, process, processes)
+                own = _share(rows, batch_size, process, processes)
+                title = f"{name} rows before unlearning"
+                bar = with_bar(own, title, total=len(own), shown=show_progress, unit="batch")
+                batches = (collate([rows[i] for i in numbers]) for numbers in bar)
+                on_device = ({key: value.to(device) for key, value in batch.items()} for batch in batches)
                 write_references(
-                    self.folder, name, model, batches, forward, log_probs=name in self.log_probs, process=process
+                    self.folder, name, model, on_device, forward, log_probs=name in self.log_probs, process=process
                 )
         wait()
         if process == 0:
@@ -249,20 +256,13 @@ class References:
         return self._stores[name].of(rows, answers.nll.device)
 
 
-def _share(
-    rows: Sequence[Mapping[str, Any]],
-    collate: Callable[..., dict[str, Tensor]],
-    batch_size: int,
-    device: torch.device,
-    process: int,
-    processes: int,
-) -> Iterator[dict[str, Tensor]]:
-    """This process's batches, longest rows first; as many for every process, as a sharded model needs."""
+def _share(rows: Sequence[Mapping[str, Any]], batch_size: int, process: int, processes: int) -> list[list[int]]:
+    """Numbers of the rows of this process's batches, longest rows first; as many batches for every process, as a
+    sharded model needs."""
     order = sorted(range(len(rows)), key=lambda i: -len(rows[i].get("input_ids", ())))
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
     batches += batches[: -len(batches) % processes]
-    for batch in batches[process::processes]:
-        yield {name: value.to(device) for name, value in collate([rows[i] for i in batch]).items()}
+    return batches[process::processes]
 
 
 def _plain(value: Any) -> Any:
