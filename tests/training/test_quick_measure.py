@@ -83,7 +83,7 @@ def test_rows_without_a_prompt_go_on_from_their_beginning(make_trainer, text):
 
 
 def test_what_it_needs(make_trainer, random_rows):
-    with pytest.raises(InputError, match="--eval-generate-steps: answers need a tokenizer; pass processing_class"):
+    with pytest.raises(InputError, match="--utility-floor: answers need a tokenizer; pass processing_class"):
         make_trainer(eval_generate_steps=2)
     with pytest.raises(InputError, match="--eval-generate-steps -1 is not from 0 to"):
         UnlearnConfig(output_dir="run", eval_generate_steps=-1, use_cpu=True)

@@ -32,6 +32,8 @@ def train(trainer: UnlearnTrainer, companion: Any, folder: RunFolder, checkpoint
     folder.add_model(files, outcome.ruined)
     folder.extra |= method_as_extra(trainer.args)
     folder.extra["steps"] = trainer.state.global_step
+    if trainer.run_state.utility:
+        folder.extra["utility_floor"] = dict(trainer.run_state.utility)
     if trainer.run_state.undone:
         folder.extra["undone"] = without_nan(trainer.run_state.undone)
     folder.extra |= losses_as_extra(outcome)

@@ -281,7 +281,8 @@ def rehearsal_options(config: UnlearnConfig) -> Iterator[UnlearnConfig]:
     options.logging_strategy = IntervalStrategy.NO
     options.push_to_hub = options.torch_compile = False
     options.dataloader_num_workers = 0
-    options.fused_loss, options.eval_generate_steps = "none", 0  # kernels and answers need values
+    options.fused_loss = "none"  # kernels need values
+    options.eval_generate_steps, options.utility_floor = 0, None  # as do answers
     if options.device.type == "cpu" and options.stash_device == "cpu":
         options.stash_device = "meta"  # counted separately, as if the model were on an accelerator
     disabled = logging.root.manager.disable

@@ -50,7 +50,9 @@ class QuickAnswers:
         self._generator: tuple[int, GreedyGenerator] | None = None
         for name, asked in self._asked.items():
             if not asked:
-                raise InputError(f"--eval-generate-steps: no row has an answer that {name} could be measured on")
+                raise InputError(
+                    f"--eval-generate-steps, --utility-floor: no row has an answer that {name} could be measured on"
+                )
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
         """The number of each set.

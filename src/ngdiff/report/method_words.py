@@ -74,10 +74,24 @@ def _taken(extra: Mapping[str, Any]) -> list[str]:
     found = []
     if (steps := extra.get("steps")) is not None:
         found.append(f"{number_of(steps, 'step')} {'was' if steps == 1 else 'were'} taken.")
+    if floor := extra.get("utility_floor"):
+        found.append(_floor(floor))
     if undone := extra.get("undone"):
         which = "One of them was" if len(undone) == 1 else f"{len(undone)} of them were"
         found.append(f"{which} undone, as the model diverged, and the learning rate was lowered.")
     return found
+
+
+def _floor(figures: Mapping[str, Any]) -> str:
+    asked = f"Utility of a few rows was to stay at or above {figures['least']:.3f}"
+    if figures["last"] >= figures["least"]:
+        return f"{asked}; it was {figures['last']:.3f} at the end."
+    if not figures["kept_step"]:
+        return f"{asked}; it was {figures['last']:.3f} at the end, and below it at every measure."
+    return (
+        f"{asked}; it was {figures['last']:.3f} at the end, and the model is that of step {figures['kept_step']}, "
+        f"with {figures['kept']:.3f}."
+    )
 
 
 def _trained(options: Mapping[str, Any]) -> list[str]:

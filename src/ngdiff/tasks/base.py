@@ -211,7 +211,9 @@ class Task(Protocol):
         Raises:
             InputError: there are none for this kind of model.
         """
-        raise InputError(f"--eval-generate-steps is for language models; {self.noun} does not have it")
+        raise InputError(
+            f"--eval-generate-steps and --utility-floor are for language models; {self.noun} does not have them"
+        )
 
     def lengths(self, rows: Sequence[Example]) -> list[int] | None:
         """Length of each row, by which steps are grouped; None for rows that all take the same time."""

@@ -145,12 +145,12 @@ class TextTask(Task):
         """
         if self.situation.processes > 1:
             raise InputError(
-                f"--eval-generate-steps in {self.situation.processes} processes: answers are generated in one alone; "
-                "leave it out, and use ngdiff evaluate after the run"
+                f"--eval-generate-steps, --utility-floor in {self.situation.processes} processes: answers are "
+                "generated in one alone; leave it out, and use ngdiff evaluate after the run"
             )
         tokenizer = self._encoder.tokenizer
         if tokenizer is None:
-            raise InputError("--eval-generate-steps: answers need a tokenizer; pass processing_class")
+            raise InputError("--eval-generate-steps, --utility-floor: answers need a tokenizer; pass processing_class")
         ends = end_token_ids(tokenizer, self._encoder.template_for(self._forget)) if self._forget else []
         return QuickAnswers(tokenizer, {"verbmem": forget, "utility": retain}, ends)
 

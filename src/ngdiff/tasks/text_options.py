@@ -7,6 +7,8 @@ from ngdiff.errors import InputError
 from ngdiff.option import check_choice, option
 from ngdiff.speed.fused_kernels import FUSED_LOSSES, load_kernel
 
+_MEASURED_STEPS = 10  # between two quick measures, with --utility-floor and without --eval-generate-steps
+
 
 @dataclass
 class TextOptions:
@@ -38,6 +40,18 @@ class TextOptions:
         "0: none",
         "N",
     )
+    utility_floor: float | None = option(
+        None,
+        "least Utility of the model that is handed over, as a fraction of that before the run, by those measures "
+        "(every tenth step where --eval-generate-steps is not given): if it is lower at the end, the last weights that "
+        "keep it are put back",
+        "FRACTION",
+    )
+
+    @property
+    def measured_steps(self) -> int:
+        """Steps between two quick measures; 0 for none."""
+        return self.eval_generate_steps or (_MEASURED_STEPS if self.utility_floor is not None else 0)
 
     @classmethod
     def names(cls) -> tuple[str, ...]:

@@ -42,6 +42,7 @@ RANGES: dict[str, Range] = {
     # Options of ngdiff.
     "max_length": Range(2, COUNT.largest),
     "eval_generate_steps": COUNT_OR_NONE,
+    "utility_floor": Range(0, 1, without_least=True),
     "stop_loss": FACTOR,
     "c": Range(0, 1),
     "autolr_interval": COUNT,

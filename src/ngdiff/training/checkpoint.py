@@ -45,6 +45,7 @@ class RunState:
         teacher: The same for the outputs of the base model.
         sampled: SHA-256 of the file of answers that the model made up before unlearning (`ngdiff.training.sampled`).
         arrival: State of a run that ends when its losses have reached their levels (`ngdiff.training.arrival`).
+        utility: Figures of a run with `--utility-floor` (`ngdiff.training.utility_floor`); empty without.
         undone: Every step that was undone (`ngdiff.training.rollback`).
         level_losses: Losses of the holdout tokens from which levels are taken, in nats (`ngdiff.training.levels`).
         level_coefficients: Of the hardness by which these tokens are chosen (`ngdiff.training.hardness`).
@@ -61,6 +62,7 @@ class RunState:
     level_losses: list[float] = field(default_factory=list)
     level_coefficients: list[float] = field(default_factory=list)
     arrival: dict[str, Any] = field(default_factory=dict)
+    utility: dict[str, Any] = field(default_factory=dict)
 
     def save(self, checkpoint: str | Path) -> None:
         """Write into a checkpoint folder."""

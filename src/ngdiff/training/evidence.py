@@ -82,6 +82,7 @@ def save_with_evidence(
         "rows_of_losses": dict(outcome.rows),
         "max_retain_loss": outcome.bound if math.isfinite(outcome.bound) else None,
         **({"ruined": outcome.ruined} if outcome.ruined else {}),
+        **({"utility_floor": dict(trainer.run_state.utility)} if trainer.run_state.utility else {}),
         **({"undone": without_nan(trainer.run_state.undone)} if trainer.run_state.undone else {}),
     }
     if first:

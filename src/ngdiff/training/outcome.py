@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ngdiff.core.shards import local
 from ngdiff.training.loss_bound import loss_bound
+from ngdiff.training.utility_floor import why_too_low
 
 logger = logging.getLogger(__name__)
 
@@ -109,6 +110,7 @@ def outcome_of(trainer: Any) -> Outcome:
     after = trainer.losses()
     ruined = why_ruined("forget loss", before["forget"], after["forget"], math.inf)
     ruined = ruined or why_ruined("retain loss", before["retain"], after["retain"], bound)
+    ruined = ruined or why_too_low(trainer.run_state.utility)
     outcome = Outcome(before, after, rows, bound, ruined)
     notice_change(outcome, noise=trainer.autolr.settings.noise)
     return outcome

@@ -29,6 +29,7 @@ from ngdiff.modeling.vocabulary import with_usable_pad
 from ngdiff.objectives import Objective
 from ngdiff.speed.cpu.denormals import denormals_are_zero
 from ngdiff.tasks import Rows, Task, TextTask
+from ngdiff.tasks.base import QuickMeasure
 from ngdiff.training.arriving import ArrivingTrainer
 from ngdiff.training.callbacks import RunCallback
 from ngdiff.training.check_inherited import check_activation_checkpointing, check_best_metric
@@ -49,6 +50,7 @@ from ngdiff.training.sharding import check_accelerator
 from ngdiff.training.step import TwoGradientStep
 from ngdiff.training.step_log import StepLog
 from ngdiff.training.teacher import BaseModel
+from ngdiff.training.utility_floor import UtilityFloor
 from ngdiff.training.weighing import Weigher
 
 _PASS = "pass"  # key of a batch: the side of the pass, and the factor of its objective
@@ -172,11 +174,12 @@ class UnlearnTrainer(ArrivingTrainer):
             self.task.collate,
             rereads=args.disable_dropout and self.task.same_in_evaluation,
         )
-        measured = self.task.quick_measure if args.eval_generate_steps else None
+        measured = self.task.quick_measure if args.measured_steps else None
         self.quick_measure = measured and measured(self.forget_dataset, self.retain_dataset)
         self.observe: Observer = unobserved
         self.step_log = StepLog()
         self._step: TwoGradientStep | None = None  # between the start and the end of a run
+        self._floor: UtilityFloor | None = None  # the same, with `--utility-floor`
         if self.pop_callback(ProgressCallback) is not None:  # it prints every log line in full, one a step
             self.add_callback(StepProgress)
         self.callback_handler.callbacks.insert(0, RunCallback(self))
@@ -211,8 +214,10 @@ class UnlearnTrainer(ArrivingTrainer):
                 self.task.training(model),
             ):
                 result = super().train(*args, **kwargs)
+                if self._floor is not None:
+                    self._floor.end()
         finally:
-            self._step = self._rollback = None  # nor are its buffers kept for a next one
+            self._step = self._rollback = self._floor = None  # nor are its buffers kept for a next one
         self.use_averaged_weights()
         return result
 
@@ -223,6 +228,10 @@ class UnlearnTrainer(ArrivingTrainer):
         self._step = make_step(self)  # before any pass: sharded weights that a pass gathered would be taken for whole
         prepare(self)
         self._rollback = Rollback(self) if self.args.on_divergence == "rollback" else None
+        if self.args.utility_floor is not None:
+            self._floor = UtilityFloor(self, self.args.utility_floor)
+            if self._last_whole is not None:
+                self._floor.load(self._last_whole)
 
     def end_run(self) -> None:
         """After the last step: say so where the run ended long before its ceiling."""
@@ -279,11 +288,20 @@ class UnlearnTrainer(ArrivingTrainer):
         return known if grad_norm is None and known is not None else super()._get_grad_norm(model, grad_norm=grad_norm)
 
     def end_step(self) -> None:
-        """After a step: a quick measure, if it is due."""
+        """After a step: a quick measure, if it is due; with a floor of Utility also after the last step."""
         super().end_step()
-        if self.quick_measure is not None and self.state.global_step % self.args.eval_generate_steps == 0:
-            with self.observe("quick measure"):
-                self.step_log.add(self.quick_measure(self.accelerator.unwrap_model(self.model)))
+        step, every = self.state.global_step, self.args.measured_steps
+        is_last = self._floor is not None and step >= self.state.max_steps
+        if every and (step % every == 0 or is_last):
+            found = self.measure()
+            self.step_log.add(found)
+            if self._floor is not None:
+                self._floor.see(found["utility"])
+
+    def measure(self) -> Mapping[str, float]:
+        """Verbmem and Utility now, by a few answers."""
+        with self.observe("quick measure"):
+            return cast(QuickMeasure, self.quick_measure)(self.accelerator.unwrap_model(self.model))
 
     # ---- log and checkpoints -----------------------------------------------------------------------------------------
 
@@ -300,6 +318,8 @@ class UnlearnTrainer(ArrivingTrainer):
         if self.args.should_save:
             self.run_state.pending_logs = self.step_log.waiting
             self.run_state.save(output_dir)
+            if self._floor is not None:
+                self._floor.save(output_dir)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)

@@ -150,6 +150,10 @@ class UnlearnArguments(AutoLROptions, GradientOptions, TextOptions, TrainerField
             raise InputError(
                 f"--on-divergence rollback lowers the learning rate; --optimizer {self.optimizer} finds its own step"
             )
+        if self.utility_floor is not None and self.optimizer is not None:
+            raise InputError(
+                f"--utility-floor measures the weights of a step; --optimizer {self.optimizer} may hand over others"
+            )
         self._check_pairing()
         self.check_gradients(self.resolve_weighting())
         check_given(self, "unlearn")
