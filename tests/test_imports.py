@@ -106,7 +106,8 @@ OTHERS: dict[str, set[str]] = {
     "modeling": {"torch", "transformers", "tokenizers", "huggingface_hub", "peft", "safetensors"},
     "speed": {"torch", "transformers", "cut_cross_entropy", "liger_kernel"},
     "scoring": {"scipy"},
-    "sweep": set(),
+    # Extras: Optuna, what it keeps its studies with, and Ray.
+    "sweep": {"optuna", "ray", "sqlalchemy"},
     # The last two are extras, imported where they are asked for.
     "evaluation": {"torch", "transformers", "accelerate", "tqdm", "yaml", "lm_eval", "vllm"},
     "tasks": {"torch"},

@@ -29,8 +29,8 @@ class Asked:
         self.data, self.folder, self.jobs = data, folder, dict[str, Job]()
         self.status: dict[str, str] = {}
 
-    def work(self, record: Record, tell: Any, *, at_once: int) -> None:
-        self.jobs, self.at_once = {job.name: job for job in record.jobs}, at_once
+    def work(self, record: Record, tell: Any, *, at_once: int, start: Any = None) -> None:
+        self.jobs, self.at_once, self.start = {job.name: job for job in record.jobs}, at_once, start
         for job in record.jobs:
             record.results[job.name] = Result(self.status.get(job.name, "waiting"))  # type: ignore[arg-type]
 
@@ -290,3 +290,34 @@ def test_a_sweep_that_is_done_ends_with_0(asked: Asked, capsys: pytest.CaptureFi
     file = asked.file(grid={"seed": [0]}, stages={"evaluate": False})
     assert main(["sweep", str(file), "--model", "m"]) == DONE
     assert capsys.readouterr().out.startswith("1 run, 1 command, in ")
+
+
+class Cluster:
+    """In place of a connection to Ray: three machines."""
+
+    machines = 3
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def __enter__(self) -> "Cluster":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.address = "closed"
+
+    def start(self, *of: Any) -> None:
+        raise AssertionError
+
+
+def test_ray_starts_the_commands_one_on_each_machine(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ngdiff.sweep.on_ray.RayCluster", Cluster)
+    file = asked.file(grid={"seed": [0]}, stages={"evaluate": False})
+    words = ["sweep", str(file), "--model", "m", "--ray", "10.0.0.1:6379"]
+    main(words)
+    assert asked.at_once == 3
+    assert asked.start.__self__.address == "closed"
+    main([*words, "--jobs", "5", "--resume"])
+    assert asked.at_once == 5
+    main(["sweep", str(file), "--model", "m", "--resume"])
+    assert (asked.at_once, asked.start) == (1, None)

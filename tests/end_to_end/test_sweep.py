@@ -87,3 +87,42 @@ def test_a_sweep_from_its_data_to_its_table(
     other = run("sweep", file, "--resume")
     assert other.status == BAD_INPUT
     assert other.error.startswith(f"--resume: {forget} has changed since evaluate before,seed=3 read it")
+
+
+@pytest.mark.parametrize("processes", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_search_of_two_trials_that_another_call_goes_on_with(
+    processes: bool, material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("optuna", reason="needs optuna: pip install '.[search]'")
+    if not processes:
+        monkeypatch.setattr(worker, "Process", InThisProcess)
+    out = tmp_path / "out"
+    finetuning = {"model": str(material.shape), "train": str(material.data / "full.jsonl"), "vocab_size": 300}
+    content = {
+        "search": {"learning_rate": {"from": 1e-3, "to": 1e-1, "log": True}, "method": ["ngdiff", "gdiff"]},
+        "trials": 2,
+        "options": {"forget": str(material.forget), "retain": str(material.retain), "max_steps": 2},
+        "stages": {
+            "target": {**finetuning, "max_steps": 4},
+            "retrained": True,
+            "evaluate": {"max_new_tokens": 4},
+        },
+        "output": str(out),
+    }
+    file = tmp_path / "search.yaml"
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    done = succeeded(run("sweep", file, "--search"))
+    saved = json.loads((out / "sweep.json").read_text())
+    assert list(saved["runs"]) == ["before", "retrained", "trial=0", "trial=1"]
+    assert {job["status"] for job in saved["jobs"].values()} == {"done"}
+    table = done.out[done.out.index("the Pareto front:") :].splitlines()[2:-1]
+    for row in table:
+        number, distance, utility = row.split()[:3]
+        metrics = saved["runs"][f"trial={number}"]["metrics"]
+        assert (distance, utility) == (f"{metrics['distance']['value']:.4f}", f"{metrics['utility']:.4f}")
+    assert "trial=1" in succeeded(run("compare", out)).out
+    weights = [weights_of(out / f"trial={number}" / "model") for number in (0, 1)]
+    again = succeeded(run("sweep", file, "--search", "--resume", "--trials", "3"))
+    assert "10 commands already done" in again.out
+    assert "13/13 score trial=2: done" in again.out
+    assert [weights_of(out / f"trial={number}" / "model") for number in (0, 1)] == weights

@@ -1,7 +1,8 @@
 """`ngdiff sweep`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from ngdiff.plurals import number_of
 from ngdiff.ranges import Range
 from ngdiff.scoring import FORMATS, compare, compare_groups, read_sweep
 from ngdiff.secrets import masked
-from ngdiff.sweep import SWEEP, Job, Record, Result, work
+from ngdiff.sweep import SWEEP, Job, Record, Result, Start, work
 
 
 @dataclass
@@ -31,8 +32,24 @@ class SweepOptions:
         value="OPTION=VALUE,VALUE,...",
     )
     output: str | None = option(None, help="folder of the sweep, with a folder for each run", value="DIR")
-    jobs: int | None = option(None, help="commands that run at once (1)", accepted=Range(1, 1024))
+    jobs: int | None = option(
+        None, help="commands that run at once (1; with --ray the number of machines)", accepted=Range(1, 1024)
+    )
+    ray: str | None = option(
+        None,
+        help="run the commands on the machines of this Ray cluster, which share the folders; local: a Ray of this "
+        "machine alone (pip install 'ngdiff[ray]')",
+        value="ADDRESS",
+    )
     resume: bool = option(False, help="do what is not finished, be it that a run failed or that the grid grew")
+    search: bool = option(
+        False,
+        help="in place of a grid, trials that Optuna chooses from the file's `search`: small D, large Utility (pip "
+        "install 'ngdiff[search]')",
+    )
+    trials: int | None = option(
+        None, help="trials of a search, those of earlier calls included (20)", accepted=Range(1, 100_000)
+    )
 
 
 PARSER = CommandParser(
@@ -40,13 +57,14 @@ PARSER = CommandParser(
     "Unlearn with every combination of options in a grid, evaluate and score each, and put all into one table: ngdiff "
     "sweep sweep.yaml, or ngdiff sweep --grid method=ngdiff,npo+ngdiff seed=0,1,2 --output DIR, followed by options of "
     "ngdiff unlearn that all runs share (all but those below, --config included). A file has grid, variants, options, "
-    "stages (target, retrained, evaluate, score), output and jobs. What runs share is made once; a run that fails does "
-    "not stop the others. See docs/sweep.md.",
+    "stages (target, retrained, evaluate, score), output and jobs; for --search it has search and trials in place of "
+    "grid. What runs share is made once; a run that fails does not stop the others. See docs/sweep.md.",
     {"sweep": SweepOptions},
     required=(),
 )
 _NAMED = 5  # entries in the last line
-_OWN = ("help", "help_all", "grid", "output", "jobs", "resume")
+_OWN = ("help", "help_all", "grid", "output", "jobs", "resume", "ray", "search", "trials")
+_TRIALS = 20
 
 
 def run(words: list[str]) -> None:
@@ -62,15 +80,27 @@ def run(words: list[str]) -> None:
     if values is None:
         return
     options: SweepOptions = PARSER.build(SweepOptions, values)
+    if options.trials is not None and not options.search:
+        raise InputError(f"--trials {options.trials} changes nothing without --search")
+    if file is None and options.search:
+        raise InputError("--search needs a file with `search`, the options to choose and their values")
     if file is None and not options.grid:
         raise InputError("ngdiff sweep needs a file, or --grid OPTION=VALUE,VALUE,...")
-    asked = read_sweep_file(file, options.grid or [])
+    asked = read_sweep_file(file, options.grid or [], search=options.search)
     output = options.output or asked.output
     if output is None:
         raise InputError("ngdiff sweep needs --output, or `output` in its file: a folder for all runs")
+    jobs = options.jobs or asked.jobs
+    if options.search:
+        from ngdiff.cli.search import search
+
+        trials = options.trials or asked.trials or _TRIALS
+        search(asked, output, shared, trials=trials, jobs=jobs, ray=options.ray, resume=options.resume)
+        return
     record = planned(asked, output, shared, resume=options.resume)
-    carry_out(record, at_once=options.jobs or asked.jobs or 1)
-    _say(_table(record.folder))
+    with machines(options.ray, jobs) as (at_once, start):
+        carry_out(record, at_once=at_once, start=start)
+    say(_table(record.folder))
     if left := record.not_done():
         raise incomplete(left, len(record.jobs), f"{record.folder / SWEEP} has the end of each log")
 
@@ -87,7 +117,7 @@ def planned(asked: SweepFile, output: str, shared: Sequence[str] = (), *, resume
     Raises:
         InputError: a folder that cannot be used, or what any of the commands would refuse.
     """
-    folder = _checked(output, resume=resume)
+    folder = folder_of(output, resume=resume)
 
     from ngdiff.cli.sweep_plan import plan  # knows the options of unlearn, finetune and evaluate, and with them torch
 
@@ -99,14 +129,34 @@ def planned(asked: SweepFile, output: str, shared: Sequence[str] = (), *, resume
     return record
 
 
-def carry_out(record: Record, *, at_once: int) -> None:
+@contextmanager
+def machines(ray: str | None, jobs: int | None) -> Iterator[tuple[int, Start | None]]:
+    """For a `with` block: how many commands run at once, and what starts them, as `ngdiff.sweep.work` takes both.
+
+    Args:
+        ray: Address of a Ray cluster; None: they run in processes of this machine.
+        jobs: How many, where the user says it.
+
+    Raises:
+        InputError: no Ray, or no cluster there.
+    """
+    if ray is None:
+        yield jobs or 1, None
+        return
+    from ngdiff.sweep.on_ray import RayCluster
+
+    with RayCluster(ray) as cluster:
+        yield jobs or max(1, cluster.machines), cluster.start
+
+
+def carry_out(record: Record, *, at_once: int, start: Start | None = None) -> None:
     """Run what is not done, and tell how each command ended."""
     record.folder.mkdir(parents=True, exist_ok=True)
     SIGNALS.resumable = True
     record.write()
     runs = sum(run["role"] == "run" for run in record.runs.values())
-    _say(f"{number_of(runs, 'run')}, {number_of(len(record.jobs), 'command')}, in {record.folder}\n")
-    work(record, _Teller(record), at_once=at_once)
+    say(f"{number_of(runs, 'run')}, {number_of(len(record.jobs), 'command')}, in {record.folder}\n")
+    work(record, Teller(record, len(record.jobs)), at_once=at_once, start=start)
 
 
 def incomplete(left: Sequence[Job], total: int, where: str) -> VerdictError:
@@ -126,7 +176,12 @@ def incomplete(left: Sequence[Job], total: int, where: str) -> VerdictError:
     )
 
 
-def _checked(output: str, *, resume: bool) -> Path:
+def folder_of(output: str, *, resume: bool) -> Path:
+    """The folder of a sweep, which is new, empty, or with `resume` that of an earlier call.
+
+    Raises:
+        InputError: another one.
+    """
     folder = user_path(output, "--output")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--output {output}: this is a file; give a folder")
@@ -138,25 +193,30 @@ def _checked(output: str, *, resume: bool) -> Path:
     return folder
 
 
-class _Teller:
-    """Reports how each command ended."""
+class Teller:
+    """Reports how each command ended.
 
-    def __init__(self, record: Record) -> None:
-        self._record = record
+    Args:
+        record: Of the sweep.
+        total: Number of its commands.
+    """
+
+    def __init__(self, record: Record, total: int) -> None:
+        self._record, self._total = record, total
         self._ended = sum(result.earlier for result in record.results.values())
         if self._ended:
-            _say(f"{number_of(self._ended, 'command')} already done\n")
+            say(f"{number_of(self._ended, 'command')} already done\n")
 
     def __call__(self, job: Job, result: Result) -> None:
         self._ended += 1
-        head = f"{self._ended}/{len(self._record.jobs)} {job.name}:"
+        head = f"{self._ended}/{self._total} {job.name}:"
         if result.status == "left out":
-            return _say(f"{head} left out, since a command failed that it needs\n")
+            return say(f"{head} left out, since a command failed that it needs\n")
         if result.status == "done":
-            return _say(f"{head} done in {result.seconds:g} s\n")
+            return say(f"{head} done in {result.seconds:g} s\n")
         end = "".join(f"    {line}\n" for line in result.end.splitlines())
         log = job.log(self._record.folder)
-        return _say(f"{head} {result.status} with exit code {result.code}; the end of {log}:\n{end}")
+        return say(f"{head} {result.status} with exit code {result.code}; the end of {log}:\n{end}")
 
 
 def _table(folder: Path) -> str:
@@ -169,6 +229,7 @@ def _table(folder: Path) -> str:
     return "\n" + FORMATS["text"](compare(runs, references=references) if one_each else grouped)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Print at once, without an end of line."""
     sys.stdout.write(text)
     sys.stdout.flush()  # a sweep takes hours, and its output may go to a file

@@ -10,9 +10,10 @@ from ngdiff.errors import InputError
 from ngdiff.secrets import is_secret
 from ngdiff.sweep import Axes, check_axes, read_axes
 
-_KEYS = ("grid", "variants", "options", "stages", "output", "jobs")
+_KEYS = ("grid", "search", "trials", "variants", "options", "stages", "output", "jobs")
 _STAGES = ("target", "retrained", "evaluate", "score")
 VARIANT = "variant"  # the axis whose values are names of variants
+TRIAL = "trial"  # that of a search, whose values are numbers
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,9 @@ class SweepFile:
         stages: The other stages.
         output: Folder, where the file names one.
         jobs: Processes at once, where the file says how many.
+        search: Option -> what a search may choose for it (`ngdiff.sweep.read_space`), in place of a grid.
+        trials: Of a search, where the file says how many.
+        varied_by: The axis of the variants: `TRIAL` in a search.
     """
 
     place: str
@@ -55,6 +59,14 @@ class SweepFile:
     stages: Stages = field(default_factory=Stages)
     output: str | None = None
     jobs: int | None = None
+    search: Mapping[str, Any] = field(default_factory=dict)
+    trials: int | None = None
+    varied_by: str = VARIANT
+
+    @property
+    def place_of_variants(self) -> str:
+        """How messages name what varies beside the grid."""
+        return f"{self.place}: {'search' if self.varied_by == TRIAL else 'variants'}"
 
     @property
     def grid(self) -> str:
@@ -65,11 +77,17 @@ class SweepFile:
         """For `sweep.json`, without secrets."""
         stages = {name: getattr(self.stages, name) for name in _STAGES}
         variants = {"variants": _shown(self.variants)} if self.variants else {}
-        return {"grid": dict(self.axes), **variants, "options": _shown(self.options), "stages": _shown(stages)}
+        varied = {"search": dict(self.search)} if self.search else {"grid": dict(self.axes), **variants}
+        return {**varied, "options": _shown(self.options), "stages": _shown(stages)}
 
 
-def read_sweep_file(file: str | None, grid: Sequence[str]) -> SweepFile:
+def read_sweep_file(file: str | None, grid: Sequence[str], *, search: bool = False) -> SweepFile:
     """The sweep of a file, of `--grid`, or of both: an axis of `--grid` replaces that of the file.
+
+    Args:
+        file: As typed.
+        grid: Words of `--grid`.
+        search: Whether the file's `search` is asked for.
 
     Raises:
         InputError: a file that cannot be read, keys that it may not have, values of another kind, or no grid.
@@ -78,21 +96,36 @@ def read_sweep_file(file: str | None, grid: Sequence[str]) -> SweepFile:
     place = file or "--grid"
     _known(found, _KEYS, place)
     # None if a key has no value: as if it were absent.
-    keys = ("grid", "variants", "options", "stages")
+    keys = ("grid", "search", "variants", "options", "stages")
     parts = {key: _mapping(found.get(key) or {}, f"{place}: {key}") for key in keys}
     variants = {name: _mapping(own or {}, f"{place}: variants: {name}") for name, own in parts["variants"].items()}
     axes: dict[str, Any] = {VARIANT: list(variants)} if variants else {}
     axes |= {name.replace("-", "_"): values for name, values in parts["grid"].items()} | read_axes(grid)
-    check_axes(axes, place if file is None else f"{file}: grid")
+    _check_kind(parts, axes, place, search=search)
+    if not search:
+        check_axes(axes, place if file is None else f"{file}: grid")
     if variants:
         _known(map(str, axes[VARIANT]), variants, f"{place}: {VARIANT}")
-    output, jobs = found.get("output"), found.get("jobs")
+    output, jobs, trials = (found.get(name) for name in ("output", "jobs", "trials"))
     if output is not None and not isinstance(output, str):
         raise InputError(f"{place}: output is {output!r}, not a folder")
-    if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
-        raise InputError(f"{place}: jobs is {jobs!r}, not a number of processes, 1 or more")
+    for name, value, what in (("jobs", jobs, "processes"), ("trials", trials, "trials")):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise InputError(f"{place}: {name} is {value!r}, not a number of {what}, 1 or more")
     stages = _stages(parts["stages"], f"{place}: stages")
-    return SweepFile(place, axes, parts["options"], variants, stages, output, jobs)
+    own = {name.replace("-", "_"): value for name, value in parts["search"].items()}
+    by = TRIAL if search else VARIANT
+    return SweepFile(place, axes, parts["options"], variants, stages, output, jobs, own, trials, by)
+
+
+def _check_kind(parts: Mapping[str, Any], axes: Axes, place: str, *, search: bool) -> None:
+    """Refuse a grid and a search in one call."""
+    if search and not parts["search"]:
+        raise InputError(f"--search: {place} has no `search`, the options to choose and their values")
+    if search and (axes or parts["variants"]):
+        raise InputError(f"--search: {place} has a grid or variants, too; a search has a file of its own")
+    if not search and parts["search"]:
+        raise InputError(f"{place} has a `search`: give --search; a grid has a file of its own")
 
 
 def _shown(options: Mapping[str, Any]) -> dict[str, Any]:

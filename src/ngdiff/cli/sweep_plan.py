@@ -10,7 +10,7 @@ from typing import Any
 from ngdiff.cli.option_words import OptionWords, as_words, options_in
 from ngdiff.cli.score import PARSER as SCORE
 from ngdiff.cli.score import ScoreOptions
-from ngdiff.cli.sweep_file import VARIANT, SweepFile
+from ngdiff.cli.sweep_file import SweepFile
 from ngdiff.cli.task import task_of
 from ngdiff.cli.tasks import TASKS
 from ngdiff.cli.upload import HUB_OPTIONS
@@ -95,7 +95,7 @@ class _Plan:
 
     def _variants(self, asked: SweepFile) -> dict[str, OptionWords]:
         """The options of each variant."""
-        parser, place = self.kinds.unlearn.parser, f"{asked.place}: variants"
+        parser, place = self.kinds.unlearn.parser, asked.place_of_variants
         return {name: parser.words_of(own, f"{place}: {name}") for name, own in asked.variants.items()}
 
     def _fixed(self, shared: Sequence[str]) -> OptionWords:
@@ -105,7 +105,7 @@ class _Plan:
         fixed = parser.words_of(self.asked.options, f"{place}: options") | given
         varied = {name for own in self.variants.values() for name in own}
         for name in (*self.axes, *varied, *fixed):
-            where = self.asked.grid if name in self.axes else f"{place}: variants" if name in varied else place
+            where = self.asked.grid if name in self.axes else self.asked.place_of_variants if name in varied else place
             if name in HUB_OPTIONS:
                 raise InputError(f"{where}: {name}: a sweep uploads nothing; ngdiff push uploads one of its models")
             if name in _OF_THE_SWEEP:
@@ -123,7 +123,7 @@ class _Plan:
     def _run(self, point: Mapping[str, Any]) -> _Run:
         parser = self.kinds.unlearn.parser
         own = dict(point)
-        varied = self.variants[own.pop(VARIANT)] if self.variants else {}
+        varied = self.variants[own.pop(self.asked.varied_by)] if self.variants else {}
         words = {**self.fixed, **varied, **parser.words_of(own, self.asked.grid)}
         if self.stages.target is not None:
             words["model"] = ["--model=target"]  # until the target has a name

@@ -47,6 +47,14 @@ class Record:
         for job in self.jobs:
             self.results.setdefault(job.name, Result())
 
+    def add(self, jobs: Sequence[Job], runs: Mapping[str, Mapping[str, Any]]) -> None:
+        """Further jobs and runs; those that are there already stay as they are."""
+        known = {job.name for job in self.jobs}
+        self.jobs = [*self.jobs, *(job for job in jobs if job.name not in known)]
+        self.runs = {**self.runs, **{name: run for name, run in runs.items() if name not in self.runs}}
+        for job in jobs:
+            self.results.setdefault(job.name, Result())
+
     def take_over(self) -> None:
         """Mark jobs as done that an earlier call completed: same options, complete results, and all it needs done.
 
@@ -61,7 +69,7 @@ class Record:
         except FileNotFoundError:
             return  # killed before the first record: the runs themselves know how far they are
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"--resume: {path} is not the record of a sweep; choose another --output") from error
+            raise self._no_record() from error
         for job in self.jobs:
             found = known.get(job.name)
             same = found is not None and (found.status, found.words) == ("done", job.as_json()["words"])
@@ -76,10 +84,26 @@ class Record:
 
         self.others = {name: job for name, job in before.items() if name not in self.results and stands(name)}
 
+    def recall(self, jobs: Sequence[Job]) -> None:
+        """Take over how jobs ended in an earlier call that are not to run again.
+
+        Raises:
+            InputError: the record in the folder is not valid.
+        """
+        names = ("status", "code", "seconds", "end")
+        try:
+            before = json.loads((self.folder / SWEEP).read_text(encoding="utf-8"))["jobs"]
+            ended = {job.name: before[job.name] for job in jobs if job.name in before}
+            self.results |= {name: Result(**{key: one[key] for key in names}) for name, one in ended.items()}
+        except FileNotFoundError:
+            return
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self._no_record() from error
+
     def write(self) -> None:
         """Write `sweep.json` atomically."""
         jobs = {job.name: {**job.as_json(), **self.results[job.name].as_json()} for job in self.jobs}
-        runs = {name: {**run, "metrics": self._metrics(name, run["metrics"])} for name, run in self.runs.items()}
+        runs = {name: {**run, "metrics": self.metrics(name)} for name, run in self.runs.items()}
         others = {"other_jobs": self.others} if self.others else {}
         write_json(self.folder / SWEEP, {**self.head, "runs": runs, "jobs": jobs, **others})
 
@@ -87,9 +111,13 @@ class Record:
         """Jobs that failed or were stopped or left out, in order."""
         return [job for job in self.jobs if self.results[job.name].status != "done"]
 
-    def _metrics(self, name: str, file: str | None) -> Any:
+    def metrics(self, name: str) -> Any:
         """The metrics of a run; None unless all its jobs are done."""
+        file = self.runs[name]["metrics"]
         own = [self.results[job.name].status for job in self.jobs if job.entry == name]
         if file is None or any(status != "done" for status in own):
             return None
         return json.loads((self.folder / name / file).read_text(encoding="utf-8"))
+
+    def _no_record(self) -> InputError:
+        return InputError(f"--resume: {self.folder / SWEEP} is not the record of a sweep; choose another --output")

@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Protocol
 
 from ngdiff.exit_codes import DONE, INTERRUPTED, STOPPED_RESUMABLE
 from ngdiff.sweep.jobs import Job, Result
@@ -18,7 +20,13 @@ _PAUSE = 0.05  # seconds between two looks at the processes
 
 
 def work(
-    record: Record, tell: Callable[[Job, Result], None], *, at_once: int = 1, program: Sequence[str] = PROGRAM
+    record: Record,
+    tell: Callable[[Job, Result], None],
+    *,
+    jobs: Sequence[Job] | None = None,
+    at_once: int = 1,
+    program: Sequence[str] = PROGRAM,
+    start: "Start | None" = None,
 ) -> None:
     """Run the jobs of a sweep that are not done, and write its record after each.
 
@@ -29,18 +37,22 @@ def work(
     Args:
         record: Record of the sweep, whose folder exists.
         tell: Called at the end of each job.
+        jobs: Those of the record to run, with all that they need; None: all.
         at_once: Number of processes. Several share the cores.
         program: Command line that runs ngdiff.
+        start: Starts a job elsewhere (`ngdiff.sweep.on_ray`); None: in a process of this machine.
 
     Raises:
         KeyboardInterrupt: raised again after all processes were asked to stop and have ended.
     """
-    by_name = {job.name: job for job in record.jobs}
+    jobs = record.jobs if jobs is None else jobs
+    by_name = {job.name: job for job in jobs}
     place = {name: number for number, name in enumerate(by_name)}
-    graph = TopologicalSorter({job.name: job.needs for job in record.jobs})
+    graph = TopologicalSorter({job.name: job.needs for job in jobs})
     graph.prepare()
     ready: list[str] = []
-    running: dict[str, Process] = {}
+    running: dict[str, Running] = {}
+    begin = start or Process
 
     def end(name: str, result: Result) -> None:
         record.results[name] = result
@@ -53,8 +65,8 @@ def work(
             while ready and len(running) < at_once:
                 job = by_name[name := ready.pop(0)]
                 lacking = any(record.results[need].status != "done" for need in job.needs)
-                if not lacking and not record.results[name].earlier:
-                    running[name] = Process(job, record, [*program], at_once)
+                if not lacking and record.results[name].status != "done":
+                    running[name] = begin(job, record, [*program], at_once)
                     continue
                 if lacking:
                     end(name, Result("left out"))
@@ -73,7 +85,26 @@ def work(
         raise
 
 
-def _stop(processes: Sequence["Process"]) -> None:
+class Running(Protocol):
+    """A job that was started."""
+
+    def has_ended(self) -> bool:
+        """Whether it has ended, without waiting."""
+        ...
+
+    def send(self, number: int) -> None:
+        """Send a signal, if it is still running."""
+        ...
+
+    def result(self) -> Result:
+        """Wait for its end; its result."""
+        ...
+
+
+Start = Callable[[Job, Record, list[str], int], Running]
+
+
+def _stop(processes: Sequence[Running]) -> None:
     """Ask the processes to stop, as a batch system would, and wait while they save. A second Ctrl-C ends them."""
     try:
         for process in processes:
@@ -91,7 +122,7 @@ class Process:
     def __init__(self, job: Job, record: Record, program: list[str], at_once: int) -> None:
         self._log, self._begun = job.log(record.folder), time.monotonic()
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        words = [*program, job.command, *job.words, "--output", str(job.place(record.folder)), *going_on(job, record)]
+        words = command_line(job, record, program)
         with self._log.open("w", encoding="utf-8") as stream:
             self._process = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, env=_environment(at_once),
@@ -109,14 +140,30 @@ class Process:
 
     def result(self) -> Result:
         """Wait for its end; its result."""
-        code, seconds = self._process.wait(), round(time.monotonic() - self._begun, 1)
-        if code == DONE:
-            return Result("done", code, seconds)
-        if code in (STOPPED_RESUMABLE, INTERRUPTED):
-            return Result("stopped", code, seconds)
-        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-        # Only the last state of a progress bar.
-        return Result("failed", code, seconds, "\n".join(line.rsplit("\r", 1)[-1] for line in lines[-_LINES:]))
+        return result_of(self._process.wait(), self._begun, self._log)
+
+
+def command_line(job: Job, record: Record, program: Sequence[str]) -> list[str]:
+    """The words that run a job."""
+    return [*program, job.command, *job.words, "--output", str(job.place(record.folder)), *going_on(job, record)]
+
+
+def result_of(code: int, begun: float, log: Path) -> Result:
+    """The result of a job that has ended.
+
+    Args:
+        code: Its exit code.
+        begun: When it began, on the clock of `time.monotonic`.
+        log: File with its output.
+    """
+    seconds = round(time.monotonic() - begun, 1)
+    if code == DONE:
+        return Result("done", code, seconds)
+    if code in (STOPPED_RESUMABLE, INTERRUPTED):
+        return Result("stopped", code, seconds)
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    # Only the last state of a progress bar.
+    return Result("failed", code, seconds, "\n".join(line.rsplit("\r", 1)[-1] for line in lines[-_LINES:]))
 
 
 def going_on(job: Job, record: Record) -> list[str]:
