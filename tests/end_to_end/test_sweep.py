@@ -126,3 +126,29 @@ def test_a_search_of_two_trials_that_another_call_goes_on_with(
     assert "10 commands already done" in again.out
     assert "13/13 score trial=2: done" in again.out
     assert [weights_of(out / f"trial={number}" / "model") for number in (0, 1)] == weights
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of Ray itself
+def test_a_sweep_on_a_local_ray(material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray", reason="needs ray: pip install '.[ray]'")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # 15 otherwise: on a busy machine the test would take forever
+    content = {
+        "grid": {"seed": [0, 1]},
+        "options": {
+            "model": str(material.model),
+            "forget": str(material.forget),
+            "retain": str(material.retain),
+            "max_steps": 1,
+        },
+        "stages": {"evaluate": False},
+        "output": str(tmp_path / "out"),
+    }
+    file = tmp_path / "sweep.yaml"
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    done = succeeded(run("sweep", file, "--ray", "local", "--jobs", "2"))
+    assert "2/2 unlearn seed=" in done.out
+    for seed in (0, 1):
+        plain = tmp_path / f"plain-{seed}"
+        succeeded(run(*material.words(plain, max_steps=1, seed=seed)))
+        assert weights_of(tmp_path / "out" / f"seed={seed}" / "model") == weights_of(plain)
