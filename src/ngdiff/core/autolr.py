@@ -53,6 +53,7 @@ class AutoLRSettings:
             averages as well, with 0.9 (of the rates themselves). 0: the new rate is what the probe asks for.
         noise: Rounding noise of one loss, relative to it: 1e-6 in fp32, 3e-4 under bf16. A fit whose differences do
             not exceed it is not used (Remark 3.1).
+        measure_noise: Whether the search measures the noise where `noise` may be too low (`ngdiff.core.search`).
         widen: Whether such a fit is repeated with a larger radius first.
         tolerance: The search never asks for less than the radius at which curvature alone raises the retain loss by
             this part. Not in the paper: a model that recites its retain rows is at the minimum of their loss, where the
@@ -71,6 +72,7 @@ class AutoLRSettings:
     max_change: float | None = 4.0
     inertia: float = 0.5
     noise: float = 1e-6
+    measure_noise: bool = False
     widen: bool = True
     tolerance: float = 0.01
     memory: str = "exact"
@@ -183,6 +185,7 @@ class AutoLR:
                         limit=limit,
                         noise=self.settings.noise,
                         tolerance=self.settings.tolerance,
+                        measure_noise=self.settings.measure_noise,
                     )
                 else:
                     rate = self._update(phi, probe.before, limit)

@@ -31,7 +31,13 @@ class SearchResult(NamedTuple):
 
 
 def search_rate(
-    fit_at: Callable[[float], Parabola], *, start: float, limit: float, noise: float, tolerance: float
+    fit_at: Callable[[float], Parabola],
+    *,
+    start: float,
+    limit: float,
+    noise: float,
+    tolerance: float,
+    measure_noise: bool = False,
 ) -> SearchResult:
     """Move the radius until the rate that the parabola fitted there asks for is that radius.
 
@@ -46,10 +52,16 @@ def search_rate(
             might never end: near the loss of guessing, the loss may fall, or stay flat, at any distance.
         noise: Rounding noise of one loss, relative to it.
         tolerance: Part of the loss by which curvature alone may raise it.
+        measure_noise: Whether `noise` may be too low. Then it is at least by how much the loss differs where the
+            weights hardly do, at a millionth of the limit: in half precision that depends on the rows, as a mean of
+            few uncertain tokens keeps more of their rounding.
     """
     start = min(max(start, limit * _NEAREST), limit)
+    if measure_noise:
+        noise = max(noise, _spread(fit_at(limit * _NEAREST)))
     fits: list[Parabola] = []
     rho, low, high = start, 0.0, math.inf
+    asked: SearchResult | None = None  # by the last fit that could tell
     for _ in range(_ROUNDS):
         fit = fit_at(rho)
         fits.append(fit)
@@ -65,13 +77,10 @@ def search_rate(
         else:
             affordable = rho * math.sqrt(2 * tolerance * (height / fit.bend))
             target = max(fit.minimum, affordable)
+            reason = "minimum of the parabola" if target > affordable else "largest step within the tolerance"
+            asked = SearchResult(min(target, limit), True, reason)
             if rho / _AGREEMENT <= target <= rho * _AGREEMENT:
-                lowest = target > affordable
-                return SearchResult(
-                    min(target, limit),
-                    True,
-                    "minimum of the parabola" if lowest else "largest step within the tolerance",
-                )
+                return asked
         if target > rho:
             if rho >= limit:
                 break
@@ -81,10 +90,19 @@ def search_rate(
         target = min(max(target, rho / STRIDE), rho * STRIDE, limit)
         if not low < target < high:
             if high < _AGREEMENT * low:
+                if measure_noise and asked is not None:  # nearer, the noise hides what this fit shows
+                    return asked
                 break
             target = math.sqrt(low) * math.sqrt(high)
         rho = target
     return _fallback(fits, start, limit, noise=noise, tolerance=tolerance)
+
+
+def _spread(fit: Parabola) -> float:
+    """The larger difference of two losses of a fit, relative to the loss; 0 where that cannot be told."""
+    if not fit.is_finite or not fit.here:
+        return 0.0
+    return max(abs(fit.behind - fit.here), abs(fit.ahead - fit.here)) / abs(fit.here)
 
 
 def _fallback(fits: Sequence[Parabola], start: float, limit: float, *, noise: float, tolerance: float) -> SearchResult:

@@ -69,7 +69,12 @@ class AutoLROptions:
         return self.autolr_start or _NOMINAL_RATE
 
     def autolr_settings(
-        self, *, retain_counts: bool = True, noise: float, origin_device: str | None = None
+        self,
+        *,
+        retain_counts: bool = True,
+        noise: float,
+        measure_noise: bool = False,
+        origin_device: str | None = None,
     ) -> "AutoLRSettings":
         """Settings of the learning-rate probe.
 
@@ -77,6 +82,7 @@ class AutoLROptions:
             retain_counts: False where the weighting gives the retain gradient no weight. Its loss cannot guide the
                 step then (a search would shrink it to nothing), so it runs as `AutoLRSettings.as_printed`.
             noise: Relative rounding noise of a loss.
+            measure_noise: Whether it depends on the rows, too, so that a search measures it.
             origin_device: Where a lean probe keeps the weights that it started from; None: where they are.
         """
         from ngdiff.core.autolr import AutoLRSettings
@@ -92,6 +98,7 @@ class AutoLROptions:
             max_change=None if math.isinf(self.autolr_max_change) else self.autolr_max_change,
             inertia=self.autolr_inertia,
             noise=noise,
+            measure_noise=measure_noise,
             widen=self.autolr_widen,
             **memory,
         )

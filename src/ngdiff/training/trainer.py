@@ -164,6 +164,7 @@ class UnlearnTrainer(ArrivingTrainer):
         settings = args.autolr_settings(
             retain_counts=self.weigher.retain_counts(),
             noise=LOSS_NOISE[precision],
+            measure_noise=precision == "bfloat16",
             origin_device=args.waiting_device,
         )
         self.prober = Prober(
