@@ -1,33 +1,41 @@
 """The whole TOFU metric set, predicted once, against a plain loop that runs each metric with passes of its own.
 
     NGDIFF_DATA=... python benchmarks/evaluate.py [--rounds 2] [--tokens-per-batch 4096]
+    NGDIFF_DATA=... python benchmarks/evaluate.py --model DIR --rows 8 --models pretrained [learnt] [--rounds 1]
 
 Rows: 100 forget, 100 retain, 100 real authors, 117 world facts. Two models: a Llama of 3 M parameters trained here
 until it recites forget and retain rows, as a model does before unlearning; and stories260K, which recites nothing,
-speaks until it is cut, and so is the worst case. Both sides: one thread, fp32, KV cache, the same token budget of a
+speaks until it is cut, and so is the worst case. With `--model`, a model of your own, by its chat template if it has
+one, as it is (`pretrained`) and after it has learnt the forget and retain rows (`learnt`): the folder `base` of
+`real_model.py` is SmolLM2-135M-Instruct. Both sides: one thread, fp32, KV cache, the same token budget of a
 batch, the same longest answer (200 tokens, prompt included), the same model code. The plain loop takes rows in file
 order, one model call for each metric and batch, and all logits, as harnesses with one pass for each metric do. The
 sides take turns; CPU seconds are of the process.
 
 The full set is what TOFU and ngdiff report of these rows: `METRICS`. Beside its ratio stands that of a lean loop,
 which lacks the numbers that only read others' passes anew (`DERIVED`): the loss, the arithmetic truth ratio and the
-sample of forget quality. Prints calls and passes of each side and the largest difference of every number.
+sample of forget quality. Ours runs twice: also with `--speed off`, each sequence from its start. Prints calls and
+passes of each side and the largest difference of every number.
 """
 
 import argparse
 import logging
 import math
 import os
+import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import GenerationConfig
 
-from ngdiff.data import EvaluationSet, Row, Template, benchmark_sets, encode
+from ngdiff.data import EvaluationSet, Row, Template, benchmark_sets, encode, resolve_template
+from ngdiff.data.encode import end_token_ids
 from ngdiff.evaluation import evaluate
 from ngdiff.metrics import rouge
 from ngdiff.modeling import build_model, load_model, load_tokenizer, train_tokenizer
@@ -111,8 +119,9 @@ def mean(values: Sequence[float]) -> float:
 class Plain:
     """Batches in file order, all logits."""
 
-    def __init__(self, model: Any, tokenizer: Any, budget: int) -> None:
-        self.model, self.tokenizer, self.budget = model, tokenizer, budget
+    def __init__(self, model: Any, tokenizer: Any, template: Template, budget: int) -> None:
+        self.model, self.tokenizer, self.template, self.budget = model, tokenizer, template, budget
+        self.ends = set(end_token_ids(tokenizer, template))
 
     def batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
         """Consecutive rows, as many as the budget holds when padded to the longest."""
@@ -127,7 +136,8 @@ class Plain:
     def log_probabilities(self, rows: Sequence[Row], answers: Sequence[str]) -> Iterator[tuple[torch.Tensor, Any]]:
         """For each row log p over the vocabulary at its labels [N, V], and the labels: one pass."""
         items = [
-            encode(r, self.tokenizer, PLAIN, max_length=LENGTH, answer=a) for r, a in zip(rows, answers, strict=True)
+            encode(r, self.tokenizer, self.template, max_length=LENGTH, answer=a)
+            for r, a in zip(rows, answers, strict=True)
         ]
         lengths = [len(item.input_ids) for item in items]
         for batch in self.batches(lengths):
@@ -167,9 +177,8 @@ class Plain:
 
     def answers(self, rows: Sequence[Row]) -> list[str]:
         """Greedy answers: one generation."""
-        prompts = [encode(row, self.tokenizer, PLAIN, max_length=LENGTH).prompt_ids for row in rows]
-        end = self.tokenizer.eos_token_id
-        config = GenerationConfig(do_sample=False, use_cache=True, pad_token_id=0, eos_token_id=end)
+        prompts = [encode(row, self.tokenizer, self.template, max_length=LENGTH).prompt_ids for row in rows]
+        config = GenerationConfig(do_sample=False, use_cache=True, pad_token_id=0, eos_token_id=sorted(self.ends))
         self.model.generation_config = config
         said = []
         for batch in self.batches([LENGTH] * len(prompts)):
@@ -180,7 +189,7 @@ class Plain:
             out = self.model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=steps)[:, width:].tolist()
             for i, new in zip(batch, out, strict=True):
                 new = new[: LENGTH - len(prompts[i])]
-                new = new[: new.index(end)] if end in new else new
+                new = new[: next((place for place, token in enumerate(new) if token in self.ends), len(new))]
                 said.append(self.tokenizer.decode(new, skip_special_tokens=True).strip())
         return said
 
@@ -265,9 +274,14 @@ METRICS = {
 DERIVED = ("truth_ratio_arithmetic", "loss", "forget_quality")
 
 
-def plain(model: Any, tokenizer: Any, sets: dict[str, EvaluationSet], budget: int, spent: dict[str, float]) -> Numbers:
+Side = Callable[[Any, Any, Template, dict[str, EvaluationSet], int, dict[str, float]], Numbers]
+
+
+def plain(
+    model: Any, tokenizer: Any, template: Template, sets: dict[str, EvaluationSet], budget: int, spent: dict[str, float]
+) -> Numbers:
     """Every metric of every set with its own passes; CPU seconds of each metric are added to `spent`."""
-    side = Plain(model, tokenizer, budget)
+    side = Plain(model, tokenizer, template, budget)
     numbers = {}
     for name, metrics in METRICS.items():
         for metric in metrics:
@@ -277,9 +291,18 @@ def plain(model: Any, tokenizer: Any, sets: dict[str, EvaluationSet], budget: in
     return numbers
 
 
-def once(model: Any, tokenizer: Any, sets: dict[str, EvaluationSet], budget: int, spent: dict[str, float]) -> Numbers:
+def once(
+    model: Any,
+    tokenizer: Any,
+    template: Template,
+    sets: dict[str, EvaluationSet],
+    budget: int,
+    spent: dict[str, float],
+    speed: str = "auto",
+) -> Numbers:
     """`ngdiff.evaluation.evaluate`, then the same numbers from its records."""
-    result = evaluate(model, tokenizer, sets, PLAIN, tokens_per_batch=budget, show_progress=False)
+    options: dict[str, Any] = {"tokens_per_batch": budget, "speed": speed, "show_progress": False}
+    result = evaluate(model, tokenizer, sets, template, **options)
     numbers = {}
     for name, metrics in METRICS.items():
         records: Sequence[Any] = result.records[name]
@@ -290,6 +313,13 @@ def once(model: Any, tokenizer: Any, sets: dict[str, EvaluationSet], budget: int
                 value = mean([FROM_RECORD[metric](name, record) for record in records])
             numbers[f"{name} {metric}"] = value
     return numbers
+
+
+SIDES: dict[str, Side] = {
+    "plain loop": plain,
+    "predicted once, --speed off": partial(once, speed="off"),
+    "predicted once": once,
+}
 
 
 def ratio_of(record: Any) -> tuple[float, list[float]]:
@@ -333,23 +363,38 @@ def reciting_model(sets: dict[str, EvaluationSet], folder: str) -> tuple[Any, An
     return model.eval(), tokenizer
 
 
-def compare(title: str, model: Any, tokenizer: Any, sets: dict[str, EvaluationSet], rounds: int, budget: int) -> None:
-    """Both sides in turns."""
-    sides = {"plain loop": plain, "predicted once": once}
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
+def learnt(model: Any, tokenizer: Any, template: Template, sets: dict[str, EvaluationSet], folder: str) -> None:
+    """The model learns the forget and the retain rows."""
+    options: dict[str, Any] = {"learning_rate": 2e-4, "per_device_train_batch_size": 4, "disable_tqdm": True}
+    config = FinetuneConfig(output_dir=folder, report_to=[], num_train_epochs=15, stop_loss=0.05, **options)
+    finetune(model, tokenizer, [*sets["forget"].rows, *sets["retain"].rows], template, config)
+    model.eval()
+
+
+def compare(
+    title: str,
+    model: Any,
+    tokenizer: Any,
+    sets: dict[str, EvaluationSet],
+    rounds: int,
+    budget: int,
+    template: Template = PLAIN,
+) -> None:
+    """All sides in turns."""
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in SIDES}
     numbers: dict[str, Numbers] = {}
     counts = {}
     spent: dict[str, float] = {}
     for _ in range(rounds):
-        for name, side in sides.items():
+        for name, side in SIDES.items():
             counter = Counter(model)
             cpu, wall = time.process_time(), time.perf_counter()
-            numbers[name] = side(model, tokenizer, sets, budget, spent)
+            numbers[name] = side(model, tokenizer, template, sets, budget, spent)
             seconds[name].append((time.process_time() - cpu, time.perf_counter() - wall))
             counter.stop()
             counts[name] = counter
     print(f"\n{title}: {sum(p.numel() for p in model.parameters()):,} parameters, vocabulary {len(tokenizer)}")
-    print("| side | sequences scored | steps of generation | model calls | tokens, padded | CPU s | wall s |")
+    print("| side | rows scored | steps of generation | model calls | tokens, padded | CPU s | wall s |")
     print("|---|---|---|---|---|---|---|")
     for name, c in counts.items():
         times = " | ".join("/".join(f"{t[k]:.1f}" for t in seconds[name]) for k in (0, 1))
@@ -364,9 +409,10 @@ def compare(title: str, model: Any, tokenizer: Any, sets: dict[str, EvaluationSe
     print(f"ROUGE-L recall: {rouges}")
     each = ", ".join(f"{metric} {value / rounds:.1f}" for metric, value in spent.items())
     print(f"CPU seconds of the plain loop by metric: {each}")
-    full, ours = (math.fsum(cpu for cpu, _ in seconds[name]) for name in sides)
+    full, *own = (math.fsum(cpu for cpu, _ in seconds[name]) for name in SIDES)
     lean = full - math.fsum(spent[metric] for metric in DERIVED)
-    print(f"ratio of CPU seconds: full set {full / ours:.2f}, lean loop {lean / ours:.2f}")
+    for name, ours in zip(list(SIDES)[1:], own, strict=True):
+        print(f"ratio of CPU seconds to {name}: full set {full / ours:.2f}, lean loop {lean / ours:.2f}")
 
 
 def main() -> None:
@@ -374,25 +420,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=2, help="of the model that recites; the other has one")
     parser.add_argument("--tokens-per-batch", type=int, default=4096)
-    parser.add_argument("--models", nargs="+", default=["recites", "stories260K"], choices=["recites", "stories260K"])
+    own = ["pretrained", "learnt"]
+    parser.add_argument("--models", nargs="+", choices=["recites", "stories260K", *own])
+    parser.add_argument("--model", metavar="DIR", help="of the models pretrained and learnt")
+    parser.add_argument("--rows", type=int, help="first rows of every set")
     arguments = parser.parse_args()
+    models = arguments.models or (["recites", "stories260K"] if arguments.model is None else own)
+    if (arguments.model is None) != (not set(models) & set(own)):
+        raise SystemExit("--model DIR and the models pretrained or learnt are given together")
     if "NGDIFF_DATA" not in os.environ:
         raise SystemExit("NGDIFF_DATA is not set: it names the folder that holds tofu/ and lm/stories260K/")
     torch.set_num_threads(1)
     logging.getLogger("ngdiff").setLevel(logging.ERROR)  # the plain loop encodes row by row, each with its warning
     data = Path(os.environ["NGDIFF_DATA"])
     sets = benchmark_sets(f"tofu:{data / 'tofu'}", rows=100)
+    sets = {name: replace(part, rows=part.rows[: arguments.rows]) for name, part in sets.items()}
     print(", ".join(f"{name} {len(part.rows)}" for name, part in sets.items()))
-    if "recites" in arguments.models:
-        import tempfile
-
+    rounds, budget = arguments.rounds, arguments.tokens_per_batch
+    if "recites" in models:
         with tempfile.TemporaryDirectory() as folder:
-            model, tokenizer = reciting_model(sets, folder)
-        compare("recites", model, tokenizer, sets, arguments.rounds, arguments.tokens_per_batch)
-    if "stories260K" in arguments.models:
+            compare("recites", *reciting_model(sets, folder), sets, rounds, budget)
+    if "stories260K" in models:
         name = str(data / "lm" / "stories260K")
-        tokenizer = load_tokenizer(name)
-        compare("stories260K", load_model(name), tokenizer, sets, 1, arguments.tokens_per_batch)
+        compare("stories260K", load_model(name), load_tokenizer(name), sets, 1, budget)
+    for kind in own:
+        if kind not in models:
+            continue
+        model, tokenizer = load_model(arguments.model, dtype="float32").eval(), load_tokenizer(arguments.model)
+        template = resolve_template("auto", tokenizer, sets["forget"].rows)
+        if kind == "learnt":
+            with tempfile.TemporaryDirectory() as folder:
+                learnt(model, tokenizer, template, sets, folder)
+        compare(f"{arguments.model}, {kind}", model, tokenizer, sets, rounds, budget, template)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ ARROWS: dict[str, set[str]] = {
     "speed": {"core", "modeling"},
     "scoring": {"files", "metrics"},
     "sweep": {"files", "secrets"},
-    "evaluation": {"data", "files", "metrics", "modeling", "scoring"},
+    "evaluation": {"data", "files", "metrics", "modeling", "scoring", "speed"},
     "tasks": {"core", "data", "evaluation", "modeling", "objectives", "option", "speed"},
     "training": {
         "__init__",

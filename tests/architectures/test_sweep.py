@@ -5,6 +5,7 @@ Models have random weights, drawn wide, so that what they say depends on every p
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,21 @@ def test_together_it_says_what_it_says_alone(folder: Path, tokenizer: Any) -> No
     model = load_model(folder)
     for row, record in zip(FORGET[:2], together, strict=False):
         assert record["generated"] == without_cache(model, tokenizer, PLAIN.render(row)[0], 8)
+
+
+def test_what_answers_begin_with_is_computed_once_or_plainly(folder: Path, tokenizer: Any) -> None:
+    if folder.name in NO_EVALUATION:
+        return
+    wrong = tuple(f"Nobody was born {where}." for where in ("in Tarn", "by the sea", "in rain"))
+    rows = [replace(row, perturbed_answers=wrong) for row in (*FORGET, *RETAIN)]
+    options: dict[str, Any] = {"max_length": 128, "generate": False, "show_progress": False}
+    shared, plain = (
+        predict(load_model(folder), tokenizer, rows, PLAIN, speed=speed, **options) for speed in ("auto", "off")
+    )
+    for one, other in zip(shared, plain, strict=True):
+        assert one["token_nll"] == pytest.approx(other["token_nll"], rel=1e-3, abs=1e-3)
+        for part, own in zip(one["perturbed"], other["perturbed"], strict=True):
+            assert part["nll_sum"] == pytest.approx(own["nll_sum"], rel=1e-3, abs=1e-3)
 
 
 @torch.no_grad()

@@ -89,6 +89,7 @@ def test_muse_news_from_a_folder(material, tmp_path):
     [
         ([], "ngdiff evaluate needs rows: --forget, --retain, --holdout or --benchmark"),
         (["--benchmark", "muse"], "--benchmark muse is not known; one of tofu, muse-news"),
+        (["--forget", "x", "--speed", "fast"], "--speed fast is not known; one of auto, off"),
         (["--forget", "x", "--generator", "gpt"], "--generator gpt is not known; one of transformers, vllm"),
         (["--forget", "x", "--resume"], "--resume needs --output: the folder of the evaluation that was killed"),
     ],

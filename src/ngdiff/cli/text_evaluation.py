@@ -19,7 +19,9 @@ from ngdiff.evaluation.lm_harness import check_harness_tasks, parse_harness_argu
 from ngdiff.evaluation.processes import launched_as_several
 from ngdiff.manifest import describe_data
 from ngdiff.modeling import adapter_base
+from ngdiff.option import check_choice
 from ngdiff.ranges import COUNT, Range
+from ngdiff.tasks.text_options import switch_word
 
 if TYPE_CHECKING:
     from ngdiff.evaluation import EvaluationResult
@@ -76,6 +78,11 @@ class EvaluateOptions:
         value="N",
     )
     tokens_per_batch: int = option(4096, help="tokens of a batch, padding included", accepted=COUNT)
+    speed: str = option(
+        "auto",
+        help="auto: what several answers begin with, such as their prompt, is computed once, where it changes nothing "
+        "on the run's first rows; off: the plain pass",
+    )
 
 
 @dataclass
@@ -216,6 +223,7 @@ class TextEvaluation:
             plan,
             work=work,
             tokens_per_batch=budget,
+            speed=options.speed,
             stops={name: part.stops for name, part in self.sets.items()},
             grad_norm=options.grad_norm,
             generator=self._generator(),
@@ -227,7 +235,8 @@ class TextEvaluation:
             torch.cuda.empty_cache()
             other = self._load(str(options.base_model))
             limits = limits_of(other, options.max_length)
-            add_base_model(records, plan, other, *self._base, self.sets, limits, work=work, tokens_per_batch=budget)
+            more: dict[str, Any] = {"work": work, "tokens_per_batch": budget, "speed": options.speed}
+            add_base_model(records, plan, other, *self._base, self.sets, limits, **more)
         # Only the process that writes computes metrics.
         return EvaluationResult.of(records, numbers) if work.processes.is_main else EvaluationResult({}, records)
 
@@ -259,8 +268,10 @@ class TextEvaluation:
 
 
 def _check(options: TextEvaluateOptions) -> dict[str, Any] | None:
-    """Options that contradict each other or lack a package; the arguments of the harness."""
+    """Options that cannot be used, contradict each other or lack a package; the arguments of the harness."""
     _prompt_tokens(options.prompt_tokens)
+    options.speed = switch_word(options.speed)
+    check_choice("--speed", options.speed, ("auto", "off"))
     if options.resume and options.output is None:
         raise InputError("--resume needs --output: the folder of the evaluation that was killed")
     if options.generator not in ("transformers", "vllm"):

@@ -11,7 +11,7 @@ from ngdiff.data.template import Template
 from ngdiff.errors import InputError
 from ngdiff.evaluation.context import context_length, row_limit
 from ngdiff.evaluation.plan import Limits, make_plan
-from ngdiff.evaluation.predict import check_budget, predict_plan
+from ngdiff.evaluation.predict import check_budget, check_speed, predict_plan
 from ngdiff.evaluation.records import Record
 from ngdiff.evaluation.work import Work
 from ngdiff.metrics import CONFIDENCE, score
@@ -57,6 +57,7 @@ def evaluate(
     max_new_tokens: int | None = None,
     prompt_tokens: int | None = None,
     tokens_per_batch: int = 4096,
+    speed: str = "auto",
     show_progress: bool = True,
 ) -> EvaluationResult:
     """Records and metrics of every set.
@@ -67,7 +68,7 @@ def evaluate(
             data.
         max_length: longest row in tokens, of every set; None: the set's own, else the model's context (2048 where it
             states none).
-        generate, max_new_tokens, prompt_tokens, tokens_per_batch, show_progress: as in `predict`.
+        generate, max_new_tokens, prompt_tokens, tokens_per_batch, speed, show_progress: as in `predict`.
             `max_new_tokens` None means the set's own, else as there.
 
     Raises:
@@ -76,6 +77,7 @@ def evaluate(
     """
     given = as_sets(sets)
     check_budget(tokens_per_batch)
+    check_speed(speed)
     if not generate:
         given = {name: replace(own, generate=False) for name, own in given.items()}
     plan = make_plan(given, tokenizer, template, limits_of(model, max_length, max_new_tokens, prompt_tokens))
@@ -86,6 +88,7 @@ def evaluate(
         plan,
         work=Work(show_progress=show_progress),
         tokens_per_batch=tokens_per_batch,
+        speed=speed,
         stops={name: own.stops for name, own in given.items()},
     )
     return EvaluationResult.of(records)

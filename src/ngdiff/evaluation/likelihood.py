@@ -1,9 +1,8 @@
 """Log-probabilities of labelled tokens, and other numbers from the same logits, batched.
 
-Shapes: B sequences, T padded tokens, K <= T positions with logits, V vocabulary, N labels in a batch.
+Shapes: B rows, T padded tokens, K <= T positions with logits, M = B K, V vocabulary, N labels in a batch.
 """
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,8 @@ from ngdiff.data.encode import IGNORED
 from ngdiff.evaluation.batching import batches_by_tokens
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.evaluation.plain_outputs import plain_outputs
+from ngdiff.modeling.head import keeps_logits
+from ngdiff.speed.beginnings import shared_logits
 
 Sequences = Sequence[tuple[Sequence[int], Sequence[int]]]
 _LOGIT_ROWS = 512  # rows of fp32 logits alive at once: 512 x 128k words x 4 bytes = 0.26 GB, and a few copies
@@ -87,46 +88,55 @@ def token_nll(model: Any, sequences: Sequences, **options: Any) -> list[torch.Te
     return [torch.tensor(scores.nll, dtype=torch.float64) for scores in found]
 
 
-def batch_scores(model: Any, sequences: Sequences, detailed: Sequence[bool], given: Sequence[int]) -> list[TokenScores]:
-    """`token_scores` of sequences that fit into one forward."""
-    width = max(len(ids) for ids, _ in sequences)
-    ids = torch.zeros(len(sequences), width, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    targets = torch.full_like(ids, IGNORED)  # [B, T]; targets[:, t] is what position t has to predict
-    for row, (tokens, labels) in enumerate(sequences):
-        ids[row, : len(tokens)] = torch.as_tensor(tokens)
-        mask[row, : len(tokens)] = 1
-        targets[row, : len(tokens) - 1] = torch.as_tensor(labels[1:])
-    scored = targets != IGNORED
-    if not scored.any():
-        return [TokenScores([], [], [], None) for _ in sequences]
+def batch_scores(
+    model: Any,
+    sequences: Sequences,
+    detailed: Sequence[bool],
+    given: Sequence[int],
+    rows: Sequence[Sequence[int]] | None = None,
+) -> list[TokenScores]:
+    """`token_scores` of sequences that fit into one forward.
 
-    first = int(scored.any(dim=0).nonzero()[0])  # nothing before this position is predicted in any row
-    options = {"logits_to_keep": width - first} if _keeps_logits(model) else {}
-    device = model.device
+    Args:
+        rows: which of the sequences share a row in which each of their beginnings is computed once
+            (`ngdiff.speed.beginnings`), all of them in their order; None: each has a row of its own.
+    """
+    counts = [sum(label != IGNORED for label in labels[1:]) for _, labels in sequences]
+    if not any(counts):
+        return [TokenScores([], [], [], None) for _ in sequences]
+    wanted = torch.tensor([label for _, labels in sequences for label in labels[1:] if label != IGNORED])  # [N]
+    looked_at = torch.tensor(list(detailed)).repeat_interleave(torch.tensor(counts))  # [N]
     with plain_outputs(model), eval_mode(model):
-        output = model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False, **options)
-        logits = output.logits
-        offset = width - logits.shape[1]  # logits [B, K, V] belong to the last K positions
-        where = scored[:, offset:].to(logits.device)
-        wanted = targets[:, offset:].to(logits.device)[where]  # [N]
-        rows, columns = where.nonzero(as_tuple=True)
-        looked_at = torch.tensor(list(detailed), device=logits.device)[rows]  # [N]
-        parts = [
-            _scores_of(
-                logits[rows[start : start + _LOGIT_ROWS], columns[start : start + _LOGIT_ROWS]],
-                wanted[start : start + _LOGIT_ROWS],
-                looked_at[start : start + _LOGIT_ROWS],
-            )
-            for start in range(0, len(wanted), _LOGIT_ROWS)
-        ]
+        if rows is None:
+            logits, places = _padded_logits(model, sequences)  # [M, V] and [N]
+        else:
+            logits, places = shared_logits(model, [[sequences[i] for i in row] for row in rows])
+        labels = zip(*(of.to(places.device).split(_LOGIT_ROWS) for of in (places, wanted, looked_at)), strict=True)
+        parts = [_scores_of(logits[where], own, details) for where, own, details in labels]
     nll, z, best = (torch.cat(columns) for columns in zip(*parts, strict=True))
-    counts = scored.sum(dim=1).tolist()
-    split = zip(nll.split(counts), z.split(counts), best.split(counts), wanted.cpu().split(counts), strict=True)
+    split = zip(nll.split(counts), z.split(counts), best.split(counts), wanted.split(counts), strict=True)
     return [
         _collect(*own, detailed=looked, given=passed)
         for own, looked, passed in zip(split, detailed, given, strict=True)
     ]
+
+
+def _padded_logits(model: Any, sequences: Sequences) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits [M, V] of one sequence in each row, padded on the right, and in which of them each label is predicted."""
+    width = max(len(ids) for ids, _ in sequences)
+    ids = torch.zeros(len(sequences), width, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    predicts = torch.zeros(len(sequences), width, dtype=torch.bool)  # whether position t predicts a label
+    for row, (tokens, labels) in enumerate(sequences):
+        ids[row, : len(tokens)] = torch.as_tensor(tokens)
+        mask[row, : len(tokens)] = 1
+        predicts[row, : len(tokens) - 1] = torch.as_tensor(labels[1:]) != IGNORED
+    first = int(predicts.any(dim=0).nonzero()[0])  # nothing before this position is predicted in any row
+    options = {"logits_to_keep": width - first} if keeps_logits(model) else {}
+    device = model.device
+    logits = model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False, **options).logits
+    kept = predicts[:, width - logits.shape[1] :]  # logits [B, K, V] belong to the last K positions
+    return logits.flatten(0, 1), kept.flatten().nonzero()[:, 0].to(logits.device)
 
 
 def _scores_of(
@@ -157,9 +167,3 @@ def _collect(
     misses = (~hit[given:]).nonzero()[:, 0]
     said = int(best[given + misses[0]]) if len(misses) else None
     return TokenScores(nll.tolist(), z.tolist(), hit.long().tolist(), said)
-
-
-def _keeps_logits(model: Any) -> bool:
-    # A PEFT wrapper's forward takes anything; the model inside says what it knows.
-    forward = model.get_base_model().forward if hasattr(model, "get_base_model") else model.forward
-    return "logits_to_keep" in inspect.signature(forward).parameters

@@ -9,15 +9,15 @@ from ngdiff.data.rows import Row
 from ngdiff.data.sets import EvaluationSet
 from ngdiff.data.template import Template
 from ngdiff.errors import InputError
-from ngdiff.evaluation.batching import batches_by_tokens
 from ngdiff.evaluation.context import context_length
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.evaluation.generation import decode
 from ngdiff.evaluation.gradients import gradient_norm
 from ngdiff.evaluation.greedy import GreedyGenerator
-from ngdiff.evaluation.likelihood import TokenScores, batch_scores
+from ngdiff.evaluation.likelihood import TokenScores
 from ngdiff.evaluation.plain_outputs import plain_outputs
 from ngdiff.evaluation.plan import Limits, Plan, PlannedRow, make_plan, reference_sequences
+from ngdiff.evaluation.plan_scores import score_plan
 from ngdiff.evaluation.prompts import Generator, Prompt, generation_batches
 from ngdiff.evaluation.records import Likelihood, Record
 from ngdiff.evaluation.work import Work
@@ -28,6 +28,7 @@ from ngdiff.modeling.vocabulary import check_tokens, check_vocabulary
 # that have ended leave it. The price of a round is one forward over the tokens so far.
 _FIRST_STEPS = 16
 _ALL_AT_ONCE = 1 << 62
+SPEEDS = ("auto", "off")
 
 
 def predict(
@@ -42,14 +43,14 @@ def predict(
     max_new_tokens: int | None = None,
     prompt_tokens: int | None = None,
     tokens_per_batch: int = 4096,
+    speed: str = "auto",
     show_progress: bool = True,
 ) -> list[Record]:
     """The record of every row: likelihoods of its answers and the greedy answer to its prompt. A long text has one for
     each of its pieces.
 
-    One forward per distinct sequence: a row's reference, paraphrased and perturbed answers are scored once
-    each, and equal sequences (also of different rows) once in all. Prompt and labels are those of training
-    (`data.encode`).
+    A row's reference, paraphrased and perturbed answers are scored once each, and equal sequences (also of different
+    rows) once in all. Prompt and labels are those of training (`data.encode`).
 
     Args:
         max_length: longest sequence in tokens; longer ones are cut on the right, and longer texts taken to pieces, as
@@ -61,14 +62,17 @@ def predict(
             as it has left after its prompt.
         prompt_tokens: first tokens of a text that are its prompt (`ngdiff.evaluation.parts.parts_of`).
         tokens_per_batch: most padded tokens of one batch.
+        speed: `auto`: what several sequences begin with, such as a prompt, is computed once, if that changes nothing on
+            the run's first rows; `off`: the plain pass, one for each sequence.
 
     Raises:
-        InputError: no rows; a row that cannot be encoded or is longer than the model's context; logits that
-            are not finite. The message names the row.
+        InputError: no rows; another `speed`; a row that cannot be encoded or is longer than the model's context;
+            logits that are not finite. The message names the row.
     """
     if not rows:
         raise InputError(f"the {set_name} set has no rows to evaluate")
     check_budget(tokens_per_batch)
+    check_speed(speed)
     limits = Limits(
         max_length, context_length(model), given=True, max_new_tokens=max_new_tokens, prompt_tokens=prompt_tokens
     )
@@ -79,6 +83,7 @@ def predict(
         template,
         plan,
         tokens_per_batch=tokens_per_batch,
+        speed=speed,
         work=Work(show_progress=show_progress),
     )[set_name]
 
@@ -93,6 +98,16 @@ def check_budget(tokens_per_batch: int) -> None:
         raise InputError(f"tokens_per_batch is {tokens_per_batch}; it must be at least 1")
 
 
+def check_speed(speed: str) -> None:
+    """Refuse another word than `auto` and `off`.
+
+    Raises:
+        InputError: names it.
+    """
+    if speed not in SPEEDS:
+        raise InputError(f"speed is {speed!r}; it must be one of {', '.join(SPEEDS)}")
+
+
 def predict_plan(
     model: Any,
     tokenizer: Any,
@@ -101,11 +116,12 @@ def predict_plan(
     *,
     work: Work,
     tokens_per_batch: int = 4096,
+    speed: str = "auto",
     stops: Mapping[str, Sequence[str]] | None = None,
     grad_norm: bool = False,
     generator: Generator | None = None,
 ) -> dict[str, list[Record]]:
-    """Records of all sets of a plan: one forward for each distinct sequence, then the rest of the answers.
+    """Records of all sets of a plan: the likelihood of each distinct sequence, then the rest of the answers.
 
     The forward over prompt and reference already gives the greedy answer as long as it agrees with the reference: those
     tokens, and the first that differs, are not generated again. A model that recites an answer needs no generation for
@@ -113,6 +129,7 @@ def predict_plan(
 
     Args:
         work: processes, journal and bar.
+        speed: as in `predict`.
         stops: by set, texts before which a generated answer ends.
         grad_norm: norms of gradients, too: one backward for each distinct reference, alone.
         generator: what generates in place of the model, such as `ngdiff.evaluation.vllm`. It gets all prompts at
@@ -125,7 +142,7 @@ def predict_plan(
     check_tokens(model, tokenizer, zip(plan.names, (ids for ids, _ in plan.sequences), strict=True))
     with plain_outputs(model), eval_mode(model):
         check_causal(model, max((ids for ids, _ in plan.sequences), key=len, default=[]))
-    scores = _score(model, plan, tokens_per_batch, work)
+    scores = score_plan(model, plan, tokens_per_batch, speed, work)
     norms = _gradient_norms(model, plan, work) if grad_norm else {}
     if generator is None:
         prompts = _with_drafts(plan, scores)
@@ -155,44 +172,24 @@ def add_base_model(
     *,
     work: Work,
     tokens_per_batch: int = 4096,
+    speed: str = "auto",
 ) -> None:
     """Write `base_model` into records: the likelihood of each reference under another model.
 
     Args:
         records: of `predict_plan`, with this plan, and the same sets.
         tokenizer, template: of the other model, whose tokens may be others.
+        speed: as in `predict`.
 
     Raises:
         InputError: as `make_plan` and `predict_plan`.
     """
     places, own_plan = reference_sequences(plan.rows, sets, tokenizer, template, limits)
     check_tokens(model, tokenizer, zip(own_plan.names, (ids for ids, _ in own_plan.sequences), strict=True))
-    scores = _score(model, own_plan, tokens_per_batch, work, stage="losses of the base model")
+    scores = score_plan(model, own_plan, tokens_per_batch, speed, work, stage="losses of the base model")
     for name, own in records.items():
         for record, place in zip(own, places[name], strict=True):
             record["base_model"] = _likelihood(scores[place])
-
-
-def _score(model: Any, plan: Plan, tokens_per_batch: int, work: Work, stage: str = "losses") -> dict[int, TokenScores]:
-    lengths = [len(ids) for ids, _ in plan.sequences]
-
-    def compute(batch: list[int]) -> list[dict[str, Any]]:
-        detailed, given = [plan.detailed[i] for i in batch], [plan.given[i] for i in batch]
-        found = batch_scores(model, [plan.sequences[i] for i in batch], detailed, given)
-        for index, scores in zip(batch, found, strict=True):
-            _check_finite(scores, plan.names[index])
-        return [{name: getattr(scores, name) for name in TokenScores.__slots__} for scores in found]
-
-    values = work.run(stage, batches_by_tokens(lengths, tokens_per_batch), compute, sizes=lengths, unit="tok")
-    return {index: TokenScores(**value) for index, value in values.items()}
-
-
-def _check_finite(scores: TokenScores, name: str) -> None:
-    if not all(map(math.isfinite, [*scores.nll, *scores.z])):
-        raise InputError(
-            f"{name}: the model gives a loss of {math.fsum(scores.nll)}; its weights hold NaN or infinity, or its "
-            "logits overflow in half precision (try --dtype float32)"
-        )
 
 
 def _gradient_norms(model: Any, plan: Plan, work: Work) -> dict[int, float]:

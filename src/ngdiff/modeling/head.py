@@ -1,5 +1,6 @@
 """The output head of a model, what is done to the logits behind it, and what the config says of its text part."""
 
+import inspect
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -28,6 +29,14 @@ def logit_transform(model: nn.Module) -> LogitTransform:
         float(getattr(config, "logit_scale", None) or 1.0) / float(getattr(config, "logits_scaling", None) or 1.0),
         getattr(config, "final_logit_softcapping", None),
     )
+
+
+def keeps_logits(model: nn.Module) -> bool:
+    """Whether a model's pass takes `logits_to_keep`: of how many last positions the logits are wanted."""
+    # A PEFT wrapper's forward takes anything; the model inside says what it knows.
+    outer: Any = model
+    inner = outer.get_base_model() if hasattr(outer, "get_base_model") else outer
+    return "logits_to_keep" in inspect.signature(inner.forward).parameters
 
 
 def text_config(model: nn.Module) -> Any:

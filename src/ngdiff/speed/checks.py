@@ -5,7 +5,8 @@ Each function returns what differs, for which that saving is not used, or an emp
 Shape legend: T labelled tokens of the batch, V vocabulary, H hidden width.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,9 +14,11 @@ from torch import Tensor, nn
 
 from ngdiff.core.answers import IGNORED, Answers
 from ngdiff.core.shards import is_sharded
-from ngdiff.modeling.head import logit_transform, output_head, text_config
+from ngdiff.modeling.head import depends_on_length, logit_transform, output_head, text_config
 from ngdiff.modeling.head_input import HeadInput
-from ngdiff.modeling.plain_forward import forward_answers
+from ngdiff.modeling.plain_forward import forward_answers, upcast
+from ngdiff.speed.beginnings import Labelled, Tree, tree_logits, tree_of
+from ngdiff.speed.cpu.row_attention import attention_of
 from ngdiff.speed.forward import Forward, FusedLoss
 
 _HEAD_INPUT = frozenset({"head_input"})
@@ -133,6 +136,46 @@ def difference_if_fused(model: nn.Module, batch: Mapping[str, Tensor], fused_los
     return _difference_or_error(difference)
 
 
+@torch.no_grad()
+def difference_if_shared(model: nn.Module, rows: Sequence[Sequence[Labelled]]) -> str:
+    """What differs, beyond rounding, if sequences share rows: the losses, or the logits of a sequence among others.
+
+    A model with a state, or one that counts positions itself, sees the other sequences of a row. The losses say so.
+    Half precision may hide it from them, but logits of the last sequence of a row do change when the tokens of the
+    others do.
+
+    Args:
+        model: In evaluation mode; with `device` and `dtype`.
+        rows: Input ids and labels of the sequences of each row, as for `ngdiff.speed.beginnings.shared_logits`.
+    """
+    if attention_of(model) not in ("sdpa", "eager"):
+        return f"{attention_of(model)} attention takes no mask of pairs of tokens"
+    if depends_on_length(model):
+        return "the longest position of a pass changes what it says of all"
+    labels = [[own for _, own in row] for row in rows]
+    trees = [tree_of([ids for ids, _ in row]) for row in rows]
+    plain = forward_answers(model, _one_row_each([one for row in rows for one in row], model.device))
+    assert plain.labels is not None
+    targets = plain.labels
+
+    def difference() -> str:
+        logits, places = tree_logits(model, trees, labels)
+        nll = nn.functional.cross_entropy(upcast(logits[places]), targets, reduction="none")
+        differs = _differs("a loss", nll, plain.nll, _ROUNDING[logits.dtype])
+        if differs or logits.dtype.itemsize > 2:
+            return differs
+        last = [[[IGNORED] * len(own) for own in row[:-1]] + [row[-1]] for row in labels]
+        own, other = (
+            found[where].double()
+            for found, where in (tree_logits(model, some, last) for some in (trees, [_among_others(t) for t in trees]))
+        )
+        distance = float((own - other).norm() / own.norm())
+        seen = distance > _REPEATED[logits.dtype]
+        return f"a sequence sees others: its logits differ by {distance:.1e} of their norm" if seen else ""
+
+    return _difference_or_error(difference)
+
+
 def has_no_observers(head: Any) -> bool:
     """Whether no hook but ours watches an output head or its gradient, so that it may be computed outside the model."""
     if type(head) is not nn.Linear or type(head.weight) is not nn.Parameter:  # a fake tensor, in a dry run
@@ -186,6 +229,24 @@ def _other_neighbours(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The batch with the tokens of all rows but the last in another order."""
     ids = batch["input_ids"]
     return {**batch, "input_ids": torch.cat([ids[:-1].flip(1), ids[-1:]])}
+
+
+def _one_row_each(sequences: Sequence[Labelled], device: Any) -> dict[str, Tensor]:
+    """A padded batch."""
+    shape = len(sequences), max(len(ids) for ids, _ in sequences)
+    batch = {name: torch.zeros(shape, dtype=torch.long) for name in ("input_ids", "attention_mask")}
+    batch["labels"] = torch.full(shape, IGNORED)
+    for row, (ids, labels) in enumerate(sequences):
+        for name, values in (("input_ids", ids), ("attention_mask", [1] * len(ids)), ("labels", labels)):
+            batch[name][row, : len(ids)] = torch.tensor(values)
+    return {name: values.to(device) for name, values in batch.items()}
+
+
+def _among_others(tree: Tree) -> Tree:
+    """The tree with the tokens that its last sequence does not see in another order."""
+    own = set(tree.paths[-1])
+    others = iter([token for place, token in enumerate(tree.tokens) if place not in own][::-1])
+    return replace(tree, tokens=[token if place in own else next(others) for place, token in enumerate(tree.tokens)])
 
 
 def _losses_of_head(model: nn.Module, head: nn.Linear, hidden: Tensor, labels: Tensor) -> Tensor:
