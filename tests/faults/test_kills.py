@@ -3,6 +3,7 @@
 By default three kills; marked slow, more than 50 over precisions, methods, adapters, processes and architectures.
 """
 
+import contextlib
 import multiprocessing
 import os
 import random
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 import transformers
@@ -124,12 +126,18 @@ class Waited:
 
 
 def kill_group(process: "subprocess.Popen[bytes]") -> None:
-    """torchrun and all that it started: none of them can catch it."""
+    """torchrun and its workers, which have groups of their own: none of them can catch it."""
+    workers = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
         assert process.poll() is not None
     process.wait(60)
+    for worker in workers:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended with torchrun
+            worker.kill()
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    assert not alive
 
 
 @pytest.fixture(scope="module")
