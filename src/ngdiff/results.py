@@ -82,8 +82,7 @@ class Evaluation(_Preformatted):
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """The contents of `metrics.json`: by set, and over all."""
-        found: dict[str, Any] = json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
-        return found
+        return _contents(self.folder / "metrics.json")
 
     @cached_property
     def records(self) -> dict[str, list[dict[str, Any]]]:
@@ -139,8 +138,7 @@ class Audit(_Preformatted):
     @cached_property
     def found(self) -> dict[str, Any]:
         """The contents of `audit.json`."""
-        found: dict[str, Any] = json.loads((self.folder / "audit.json").read_text(encoding="utf-8"))
-        return found
+        return _contents(self.folder / "audit.json")
 
     @property
     def robustness(self) -> float | None:
@@ -152,6 +150,11 @@ class Audit(_Preformatted):
         from ngdiff.cli.audit_table import audit_table
 
         return audit_table(self.found)
+
+
+def _contents(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
 
 
 def _shown(value: float | None) -> str:
