@@ -261,14 +261,26 @@ def sha256_file(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def without_runs(files: Iterable[Path], root: Path) -> list[Path]:
+    """Those of the files below `root` that do not lie in an output folder of ngdiff below it.
+
+    What a run writes into a folder of data (a card, curves, another model) is no part of that data.
+    """
+    found = [(file, file.relative_to(root).parents) for file in files]
+    folders = {folder for _, parents in found for folder in parents if folder != Path()}
+    runs = {folder for folder in folders if is_ours(root / folder)}
+    return [file for file, parents in found if runs.isdisjoint(parents)]
+
+
 def sha256_folder(folder: str | Path, *, pattern: str = "**/*") -> dict[str, str]:
     """SHA-256 of each file below `folder`, by its path relative to `folder` with `/`, in order of that path.
 
-    Hidden files and what lies in hidden folders are left out: they are no part of a model or data set, and
-    caches of other programs would change the answer.
+    Hidden files, what lies in hidden folders, and what runs of ngdiff wrote into folders below are left out: they are
+    no part of a model or data set, and caches of other programs would change the answer.
     """
     root = Path(folder)
-    found = {file.relative_to(root).as_posix(): file for file in root.glob(pattern) if file.is_file()}
+    files = without_runs((file for file in root.glob(pattern) if file.is_file()), root)
+    found = {file.relative_to(root).as_posix(): file for file in files}
     return {name: sha256_file(found[name]) for name in sorted(found) if not _is_hidden(name)}
 
 

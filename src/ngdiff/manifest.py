@@ -15,10 +15,11 @@ from typing import Any
 import yaml
 
 from ngdiff import __version__
+from ngdiff.data.documents import files_named
 from ngdiff.data.rows import Row
 from ngdiff.evidence.seal import CONFIG, sealed
 from ngdiff.files import MANIFEST, sha256_file, sha256_folder, write_json, write_text
-from ngdiff.paths import absolute_source, existing_path, is_pattern, matching_files, user_path
+from ngdiff.paths import absolute_source, existing_path, is_pattern, user_path
 from ngdiff.secrets import is_secret, masked
 
 _PACKAGES = ("torch", "transformers", "accelerate", "datasets", "peft", "tokenizers", "numpy")
@@ -182,7 +183,7 @@ def _hashes(source: str | Path) -> dict[str, str]:
     if path is None:
         return {}
     if is_pattern(source):
-        return {file.relative_to(path).as_posix(): sha256_file(file) for file in matching_files(source)}
+        return {file.relative_to(path).as_posix(): sha256_file(file) for file in files_named(source)}
     return sha256_folder(path) if path.is_dir() else {path.name: sha256_file(path)}
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from ngdiff.data import read_rows
 from ngdiff.errors import InputError
-from ngdiff.manifest import describe_data
+from ngdiff.manifest import describe_data, write_manifest
 
 LINE = b'{"text": "x"}\n'
 PACKED = {
@@ -26,6 +26,11 @@ PACKED = {
 
 def answers(source: object) -> list[str]:
     return [row.answer for row in read_rows(source)]
+
+
+def begin_run(folder: Path) -> None:
+    folder.mkdir()
+    write_manifest(folder, command=["ngdiff"], config={}, data={}, model={}, template=None, seed=0)
 
 
 @pytest.fixture
@@ -52,6 +57,29 @@ def test_a_folder_of_documents(notes: Path, caplog: pytest.LogCaptureFixture) ->
         read_rows(f"{notes}:train")
     with pytest.raises(InputError, match=r"--columns text=body: --forget .*notes holds documents, which have no col"):
         read_rows(notes, columns="text=body")
+
+
+def test_what_a_run_wrote_into_a_folder_of_documents_is_no_document(notes: Path) -> None:
+    """The card of a model would be a row: `--output` may lie in the folder of `--retain`."""
+    run = notes / "deep" / "run"
+    begin_run(run)
+    (run / "README.md").write_text("A card.")
+    (run / "private").mkdir()
+    (run / "private" / "notes.txt").write_text("Not a row either.")
+    for source in (str(notes), f"{notes}/**/*.[mMt]*"):
+        rows = read_rows(source)
+        assert sorted(row.answer for row in rows) == ["Text of a.", "Text of b.", "Text of c."], source
+        described = describe_data(source, rows)["files"]
+        assert not [name for name in described if "run" in name], source
+    assert answers(f"{run}/README.md") == ["A card."]
+
+
+def test_a_pattern_names_files_of_rows_in_a_run(notes: Path) -> None:
+    """Such as the data of a demo."""
+    run = notes / "run"
+    begin_run(run)
+    (run / "rows.jsonl").write_bytes(LINE)
+    assert answers(f"{notes}/r*/rows.jsonl") == ["x"]
 
 
 def test_rows_come_before_documents(notes: Path) -> None:

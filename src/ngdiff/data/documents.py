@@ -8,6 +8,8 @@ from ngdiff.data.files import read_text
 from ngdiff.data.rows import Chunk, Row
 from ngdiff.data.values import text_of
 from ngdiff.errors import InputError
+from ngdiff.files import without_runs
+from ngdiff.paths import existing_path, matching_files
 
 DOCUMENTS = (".txt", ".md")
 CHUNK = Chunk(tokens=512, overlap=64)
@@ -19,9 +21,21 @@ def is_document(path: Path) -> bool:
 
 
 def documents_in(folder: Path) -> list[Path]:
-    """All documents below a folder, sorted by path, without hidden ones."""
+    """All documents below a folder, sorted by path, without hidden ones and those that runs of ngdiff wrote."""
     found = (path for path in folder.rglob("*") if is_document(path) and path.is_file())
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    shown = (path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    return sorted(without_runs(shown, folder))
+
+
+def files_named(pattern: str | Path) -> list[Path]:
+    """The files that a pattern names, sorted by path, without documents that runs of ngdiff wrote.
+
+    Raises:
+        InputError: as `ngdiff.paths.user_path`.
+    """
+    found = matching_files(pattern)
+    kept = set(without_runs(found, existing_path(pattern) or Path()))
+    return [path for path in found if path in kept or not is_document(path)]
 
 
 def check_chunk(tokens: int | None, overlap: int | None) -> Chunk | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ngdiff.data.columns import Record, RowReader, read_records, rows_from_records
 from ngdiff.data.compressed import stem_and_kind
-from ngdiff.data.documents import CHUNK, DOCUMENTS, check_chunk, documents_in, is_document, read_documents
+from ngdiff.data.documents import CHUNK, DOCUMENTS, check_chunk, documents_in, files_named, is_document, read_documents
 from ngdiff.data.files import READERS, read_file
 from ngdiff.data.folders import dataset_records, is_saved_dataset, read_folder, split_file, split_files
 from ngdiff.data.forms import Columns, parse_columns
@@ -20,7 +20,7 @@ from ngdiff.data.overlap import check_overlap
 from ngdiff.data.rows import Chunk, Row
 from ngdiff.data.tofu import COMPANIONS, HUB_ID, PARTIAL, join_perturbed
 from ngdiff.errors import InputError
-from ngdiff.paths import is_pattern, matching_files, user_path
+from ngdiff.paths import is_pattern, user_path
 from ngdiff.plurals import number_of
 
 __all__ = ["check_overlap", "read_rows"]
@@ -135,7 +135,7 @@ def _read_named(source: str, role: str, columns: Columns) -> list[Row]:
         where, _, part = source.removeprefix(f"{MUSE}:").rpartition(":")
         return muse_rows(where or None, part)
     if path is None and is_pattern(source):
-        return _read_files(matching_files(source), name, columns)
+        return _read_files(files_named(source), name, columns)
     if path is not None and not path.is_dir():
         if is_document(path) and split is None:
             return _read_files([path], name, columns)
