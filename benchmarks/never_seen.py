@@ -5,7 +5,8 @@
 A Llama of 3.4 M parameters learns the last 20 authors of TOFU (400 rows) from random weights; the last rows are to be
 forgotten. Another one, trained on other authors, stands for the model before fine-tuning; it and 100 holdout rows are
 what a user may have. D is taken on 100 further rows that no model and no run has seen. Means over the seeds with 95 %
-t-intervals; D of a second retrained model, of another seed, is the noise floor. What is done is not done again.
+t-intervals; D of a second retrained model, of another seed, is the noise floor. What is done is not done again. The
+numbers lie in `table.json`, from which `docs/figures/draw_never_seen.py` draws.
 """
 
 import argparse
@@ -242,6 +243,7 @@ def main() -> None:
                 file.write_text(json.dumps(found, indent=1), encoding="utf-8")
                 print(row_of(f"{label}, seed {seed}", {seed: found}), flush=True)
             table.setdefault(label, {})[seed] = json.loads(file.read_text(encoding="utf-8"))
+    (bench.work / "table.json").write_text(json.dumps(table, indent=1), encoding="utf-8")
     print(f"\n| run | {' | '.join(COLUMNS)} |\n|{'---|' * (len(COLUMNS) + 1)}")
     for label, seeds in table.items():
         print(row_of(label, seeds))

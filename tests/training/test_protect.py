@@ -108,23 +108,44 @@ def test_a_run_that_goes_on_ends_where_one_without_a_stop_ends(make_trainer, ran
     assert torch.equal(weights(again), weights(trainer))
 
 
-def test_the_learning_rate_is_found_from_the_retain_rows_alone(make_trainer, random_rows, monkeypatch):
-    trainer = make_trainer(protect_dataset=random_rows(3, 5), autolr_batch="same", autolr_interval=1)
-    seen, probe = [], trainer.prober.probe
+@pytest.mark.parametrize("probed_rows", ["fresh", "same"])
+def test_a_probe_counts_protected_rows_by_how_far_they_are_from_before(
+    make_trainer, tiny_model, random_rows, monkeypatch, probed_rows
+):
+    """`CE` of the retain rows plus `CE(before, now)` of the protected ones, in float64, at every point of the line."""
+    trainer = make_trainer(
+        copy.deepcopy(tiny_model()),
+        protect_dataset=random_rows(3, 5),
+        autolr_batch=probed_rows,
+        autolr_interval=1,
+        method="ngdiff",
+    )
+    before, probe, compared = tiny_model().double(), trainer.prober.probe, []
 
     def probed(optimizer, step, loss, **more):
-        return probe(optimizer, step, lambda batches: seen.extend(batches) or loss(batches), **more)
+        def measured(batches):
+            now = copy.deepcopy(trainer.model).double()
+            protected = [row for batch in batches for row in rows_of(batch["protect"])]
+            pairs = zip(answers(now, protected), answers(before, protected), strict=True)
+            crossed = torch.cat([-(p.softmax(-1) * q.log_softmax(-1)).sum(-1) for (q, _), (p, _) in pairs]).mean()
+            found = loss(batches)
+            own = [row for batch in batches for row in rows_of(batch)]
+            compared.append((found, float(nll(now, own) + crossed)))
+            return found
+
+        return probe(optimizer, step, measured, **more)
 
     monkeypatch.setattr(trainer.prober, "probe", probed)
     trainer.train()
-    retain = {tuple(row["input_ids"]) for row in trainer.retain_dataset}
-    rows = {
-        tuple(ids[mask.bool()].tolist())
-        for batch in seen
-        for ids, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)
-    }
-    assert rows
-    assert rows <= retain
+    assert len({expected for _, expected in compared}) > 3
+    for found, expected in compared:
+        assert found == pytest.approx(expected, abs=1e-5)
+
+
+def rows_of(batch):
+    """The rows of a batch, without padding."""
+    for ids, labels, mask in zip(batch["input_ids"], batch["labels"], batch["attention_mask"], strict=True):
+        yield {"input_ids": ids[mask.bool()].tolist(), "labels": labels[mask.bool()].tolist()}
 
 
 def test_images_have_none():

@@ -186,8 +186,12 @@ class _SamePairs:
         return iter(self._all)
 
     def retain_rows(self, start: int, count: int) -> list[int]:
-        """Rows of a probe."""
+        """Retain rows of a probe."""
         return [self._pairs[i % len(self._pairs)].retain for i in range(count)]
+
+    def protected_rows(self, start: int, count: int) -> list[int | None]:
+        """Protected rows of a probe."""
+        return [self._pairs[i % len(self._pairs)].protect for i in range(count)]
 
 
 class _SingleLossProbe(AutoLR):

@@ -25,8 +25,32 @@ def kl(answers: Answers) -> Tensor:
         >>> kl(Answers(torch.zeros(1), torch.tensor([0]), rows=1, logits=logits, reference=same)).item()
         0.0
     """
+    now, before = _log_probs(answers)
+    return (before.exp() * (before - now)).sum()
+
+
+def cross_entropy_from_before(answers: Answers) -> Tensor:
+    """`CE(p_ref_t, p_theta_t)` of each answer token, (T,), in nats: its part of `kl` plus the entropy of `p_ref_t`.
+
+    Args:
+        answers: As for `kl`.
+
+    Example:
+        >>> import torch
+        >>> from ngdiff.core.answers import Reference
+        >>> logits = torch.zeros(1, 2)
+        >>> same = Reference(torch.zeros(1), logits.log_softmax(-1))
+        >>> answers = Answers(torch.zeros(1), torch.tensor([0]), rows=1, logits=logits, reference=same)
+        >>> round(cross_entropy_from_before(answers).item(), 4)  # ln 2
+        0.6931
+    """
+    now, before = _log_probs(answers)
+    return -(before.exp() * now).sum(-1)
+
+
+def _log_probs(answers: Answers) -> tuple[Tensor, Tensor]:
+    """Of the model in training, and of the model before unlearning."""
     assert answers.logits is not None, "declared in `needs`"
     assert answers.reference is not None, "declared in `needs`"
     assert answers.reference.log_probs is not None, "declared in `needs`"
-    reference = answers.reference.log_probs
-    return (reference.exp() * (reference - answers.logits.log_softmax(-1))).sum()
+    return answers.logits.log_softmax(-1), answers.reference.log_probs

@@ -7,7 +7,6 @@ from typing import Any, cast
 
 from ngdiff.training.arrival import MOST, Arrival
 from ngdiff.training.checkpoint import RunState
-from ngdiff.training.compared import Compared
 from ngdiff.training.levels import Levels
 from ngdiff.training.moving import MovingTrainer
 from ngdiff.training.prepare import refresh_levels
@@ -18,7 +17,6 @@ logger = logging.getLogger(__name__)
 class ArrivingTrainer(MovingTrainer):
     """A `MovingTrainer` whose number of passes may follow from how the forget loss rises (`Arrival`)."""
 
-    compared: Compared
     arrival: Arrival | None = None  # of a run under way that ends automatically
 
     @contextmanager

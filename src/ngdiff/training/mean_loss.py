@@ -1,6 +1,6 @@
 """`MeanLossTrainer`: exact mean losses of sets of rows, in any number of processes, without gradients."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -36,19 +36,34 @@ class MeanLossTrainer(ChosenOptimizerTrainer):
             model: As it is trained, in evaluation mode.
             batches: Of this process.
         """
-        nll_sum, tokens = 0.0, 0
+        return self.mean_over_tokens(model, batches, lambda inputs: self.task.forward(model, inputs).nll)
+
+    def mean_over_tokens(
+        self,
+        model: nn.Module,
+        batches: Iterable[Mapping[str, Tensor]],
+        losses: Callable[[Mapping[str, Tensor]], Tensor],
+    ) -> float:
+        """Mean of losses over all answer tokens of the batches of all processes.
+
+        Args:
+            model: As it is trained, in evaluation mode.
+            batches: Of this process.
+            losses: Of the answer tokens of a batch on the model's device, (T,).
+        """
+        total, tokens = 0.0, 0
         with fresh_weights(model):
             for batch in batches:
                 with self.observe("loss"):
                     inputs = self._prepare_inputs(dict(batch))
                     with self.compute_loss_context_manager():
-                        nll = self.task.forward(model, inputs).nll
-                    nll_sum += float(nll.cpu().double().sum())  # on the host: some accelerators have no fp64
-                    tokens += nll.numel()
+                        found = losses(inputs)
+                    total += float(found.cpu().double().sum())  # on the host: some accelerators have no fp64
+                    tokens += found.numel()
         if self.args.world_size > 1:
-            here = torch.tensor([nll_sum, tokens], dtype=torch.float32, device=self.args.device)
-            nll_sum, tokens = self.global_sum(here).tolist()
-        return nll_sum / max(tokens, 1)
+            here = torch.tensor([total, tokens], dtype=torch.float32, device=self.args.device)
+            total, tokens = self.global_sum(here).tolist()
+        return total / max(tokens, 1)
 
     def mean_loss(self, dataset: Examples, rows: int | None = None, *, name: str = "evaluation") -> float:
         """Mean cross-entropy a token, in nats, over `rows` rows, evenly spread (all by default), without gradients.

@@ -149,10 +149,10 @@ class PairSampler(Sampler[Pair]):
         partners = self.retain_rows(start, len(self))
         drawn = choices(self.forget, self.alternates, seed=self.seed, epoch=self.epoch) if self.alternates else []
         chosen = [drawn[row or 0] for row in order] if drawn else [None] * len(self)
-        return iter(list(map(Pair, order, partners, chosen, self._protected(start, len(self)))))
+        return iter(list(map(Pair, order, partners, chosen, self.protected_rows(start, len(self)))))
 
-    def _protected(self, start: int, count: int) -> list[int | None]:
-        """The protected row of each position from `start`, None at those without one."""
+    def protected_rows(self, start: int, count: int) -> list[int | None]:
+        """The protected row of each position from `start`; None at those without one."""
         if not self.protect:
             return [None] * count
         first = -(-start // PROTECT_EVERY)

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from ngdiff.core import AutoLR, Probe
 from ngdiff.data.progress import counted
 from ngdiff.training.config import UnlearnConfig
-from ngdiff.training.pairing import PairSampler
+from ngdiff.training.pairing import Pair, PairDataset, PairSampler
 
 logger = logging.getLogger(__name__)
 
@@ -26,16 +26,16 @@ class Prober:
         autolr: How the rate is found.
         args: Options of the run.
         sampler: Gives the order of the retain rows.
-        rows: The retain rows.
-        collate: Makes a batch of rows.
+        pairs: Rows of pairs.
+        collate: Makes a batch of each side from rows of pairs.
         rereads: Whether a step's pass computes the same function as a probe (no dropout, say), so that its loss serves.
     """
 
     autolr: AutoLR
     args: UnlearnConfig
     sampler: PairSampler
-    rows: Sequence[Mapping[str, Any]]
-    collate: Callable[[list[Mapping[str, Any]]], Batch]
+    pairs: PairDataset
+    collate: Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Batch]]
     rereads: bool
     _own: list[Batch] = field(default_factory=list)
     _searched: bool = False
@@ -64,15 +64,15 @@ class Prober:
         step: int,
         loss: Callable[[Sequence[Batch]], float],
         *,
-        step_loss: float,
+        step_loss: float | None,
     ) -> Probe:
         """Set the optimizer's learning rate.
 
         Args:
             optimizer: With final gradients.
             step: Number of the step.
-            loss: Mean retain loss of batches at the current weights.
-            step_loss: Mean retain loss of the step's own rows, from its passes.
+            loss: Of batches at the current weights.
+            step_loss: That of the step's own rows, if its passes computed it.
         """
         same = bool(self._own)
         batches = self._own or self.fresh_batches(step)
@@ -105,16 +105,18 @@ class Prober:
         return probe
 
     def fresh_batches(self, step: int) -> list[Batch]:
-        """Retain rows of a probe: those of the next step, as in GeN's own code.
+        """Retain rows of a probe, and protected ones beside them: those of the next step, as in GeN's own code.
 
         The rows that gave the gradient would make the step look better than it is. Within one pass over the retain rows
         the next ones are all different from them.
         """
         count = self.args.rows_per_step
-        rows = self.sampler.retain_rows(step * count, count)
-        own = rows[self.args.process_index :: self.args.world_size]
+        own = slice(self.args.process_index, None, self.args.world_size)
+        retain = self.sampler.retain_rows(step * count, count)[own]
+        protect = self.sampler.protected_rows(step * count, count)[own]
+        rows = [self.pairs[Pair(None, retain=row, protect=beside)] for row, beside in zip(retain, protect, strict=True)]
         size = self.args.train_batch_size
-        return [self.collate([self.rows[i] for i in own[start : start + size]]) for start in range(0, len(own), size)]
+        return [self.collate(rows[start : start + size])["retain"] for start in range(0, len(rows), size)]
 
 
 def figures_of(probe: Probe) -> dict[str, float]:

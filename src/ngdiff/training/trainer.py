@@ -67,8 +67,8 @@ class UnlearnTrainer(ArrivingTrainer):
         retain_dataset: Rows to keep, in the same forms.
         holdout_dataset: Rows the model never saw, for levels and `forget_ceiling="holdout"`.
         protect_dataset: Rows in neither set, of any kind, for which the model is to predict what it predicts now. The
-            retain side minimises its objective plus their mean `KL(before || now)` a token; the learning rate is found
-            from the retain rows alone.
+            retain side minimises its objective plus their mean `KL(before || now)` a token, which counts where the
+            learning rate is found, too.
         base_model: The model before fine-tuning, which never saw the rows to forget, with the same tokens: a model, the
             name or folder of one, or a function that loads it. For objectives that come near what it says; it is asked
             once, before the first step.
@@ -171,8 +171,8 @@ class UnlearnTrainer(ArrivingTrainer):
             AutoLR(settings),
             args,
             self.sampler,
-            self.retain_dataset,
-            self.task.collate,
+            cast(PairDataset, self.train_dataset),
+            cast(PairCollator, self.data_collator),
             rereads=args.disable_dropout and self.task.same_in_evaluation,
         )
         measured = self.task.quick_measure if args.measured_steps else None
