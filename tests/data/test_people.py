@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ngdiff.data import check_overlap, fictional_people, read_rows, split_people, write_people
+from ngdiff.data import check_overlap, fictional_people, read_rows, split_people, unseen_people, write_people
 from ngdiff.data.people_questions import FAMILY_NAMES, GIVEN_NAMES, KINDS, MOST_PEOPLE, VALUES
 from ngdiff.errors import InputError
 
@@ -104,6 +104,14 @@ def test_a_seed_always_gives_the_same_rows(all_people: list[Any]) -> None:
     assert digest == "cd021b38288a6525d24d8b0d28229025b97b47dd59dc9209fee7af4b3b7b0848"
     assert fictional_people(3) == fictional_people(3)
     assert fictional_people(3) != fictional_people(3, seed=1)
+
+
+def test_unseen_people_are_not_those_of_the_demo(all_people: list[Any]) -> None:
+    unseen, demo = unseen_people(), {row["question"] for row in all_people}
+    assert len(unseen) == 160
+    assert unseen == unseen_people()
+    assert not {row.prompt for row in unseen} & demo
+    assert {row.kind for row in unseen} == {"qa"}
 
 
 def test_more_people_come_at_the_end(all_people: list[Any]) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ngdiff.cli.holdout_auto import check_ceiling
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.loading import load_torch
 from ngdiff.cli.overlap import without_overlap
@@ -73,8 +74,9 @@ def dry_run(parser: CommandParser, options: Any, values: Mapping[str, Any], sets
             UnlearnConfig, given, output_dir=str(user_path(options.output, "--output"))
         )
         config.know(base_model=options.base_model is not None, holdout="holdout" in sets)
+        check_ceiling(config.ceiling_form, options.holdout)
         inputs = inputs_of(
-            options.model, options.forget, options.retain, options.holdout, options.protect, config.idk_file
+            options.model, options.forget, options.retain, options.own_holdout, options.protect, config.idk_file
         )
         check_output(options.output, overwrite=options.overwrite, resume=options.resume, inputs=inputs)
         if config.ceiling_form == "holdout" and "holdout" not in sets:

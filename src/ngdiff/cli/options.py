@@ -45,7 +45,12 @@ class RowSets(SetReadOptions):
         "general questions",
         value="FILE",
     )
-    holdout: str | None = option(None, help="rows the model has never seen, in the same forms", value="FILE")
+    holdout: str | None = option(
+        None,
+        help="rows the model has never seen, in the same forms; none at hand? ngdiff unlearn takes auto: questions "
+        "about people who do not exist",
+        value="FILE",
+    )
 
 
 @dataclass

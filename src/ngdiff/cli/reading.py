@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from ngdiff.cli import holdout_auto, retain_auto
 from ngdiff.cli.parsing import option
-from ngdiff.cli.retain_auto import AUTO, refuse_elsewhere
+from ngdiff.cli.retain_auto import AUTO
 from ngdiff.data import Row, read_rows
 from ngdiff.data.documents import check_chunk
 from ngdiff.data.forms import Columns, parse_columns
@@ -14,6 +15,9 @@ _COLUMNS = "question=COLUMN,answer=COLUMN, or prompt=,completion=, text=, messag
 
 
 READING = ("columns", "chunk_tokens", "chunk_overlap")  # of `ngdiff.data.read_rows`, as the manifest has them
+
+# Sets that `ngdiff unlearn` can make.
+_MADE = {"retain": retain_auto.refuse_elsewhere, "holdout": holdout_auto.refuse_elsewhere}
 
 
 @dataclass
@@ -51,8 +55,8 @@ class ReadOptions:
         Raises:
             InputError: as `ngdiff.data.read_rows`.
         """
-        if (role, source) == ("retain", AUTO):
-            raise refuse_elsewhere("this command")
+        if source == AUTO and role in _MADE:
+            raise _MADE[role]("this command")
         return read_rows(source, role=f"--{role}", columns=self._columns(role), **self._chunks())
 
     def check_reading(self) -> None:

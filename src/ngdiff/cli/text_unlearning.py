@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ngdiff.cli import holdout_auto
 from ngdiff.cli.adapters import check_adapter_options, prepared
 from ngdiff.cli.dry_run import DryRunOptions, dry_run
 from ngdiff.cli.earlier import AfterOptions, EarlierRequests
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
     from ngdiff.training import UnlearnConfig, UnlearnTrainer
 
+_MADE = {"retain": SOURCE, "holdout": holdout_auto.SOURCE}  # sets that may be made, not read
+
 
 @dataclass
 class BaseModelOptions:
@@ -71,6 +74,15 @@ class TextUnlearnOptions(
     DryRunOptions,
 ):
     """Everything that is not an argument of the trainer."""
+
+    def read(self, role: str, source: str) -> list[Row]:
+        """As `ReadOptions.read`; the holdout may be made up."""
+        return holdout_auto.made_rows() if (role, source) == ("holdout", AUTO) else super().read(role, source)
+
+    @property
+    def own_holdout(self) -> str | None:
+        """The holdout, unless it is made up."""
+        return None if self.holdout == AUTO else self.holdout
 
 
 class TextUnlearning(TrainerArguments):
@@ -133,8 +145,9 @@ class TextUnlearning(TrainerArguments):
         config.know(base_model=options.base_model is not None, holdout=options.holdout is not None)
         retain = None if options.retain == AUTO else options.retain
         self.inputs = inputs_of(
-            options.model, options.forget, retain, options.holdout, options.protect, config.idk_file
+            options.model, options.forget, retain, options.own_holdout, options.protect, config.idk_file
         )
+        holdout_auto.check_ceiling(config.ceiling_form, options.holdout)
         self.extra: dict[str, Any] = {}
         self._model: Any = None  # where it was loaded to make rows
         self.inputs += [] if options.base_model is None else inputs_of(options.base_model)
@@ -162,19 +175,24 @@ class TextUnlearning(TrainerArguments):
             self._sets["retain"], drop=options.drop_overlap, tokenizer=self.companion, template=self._template
         )
         self.template, self.template_text = self._template.name, self._template.text
-        self.data = {
-            role: describe_data(getattr(options, role), rows, options.reading(role))
-            for role, rows in self._sets.items()
-        }
+        self.data = {role: self._described(role, rows) for role, rows in self._sets.items()}
         if options.retain == AUTO:
-            self.data["retain"] = describe_data(None, self._sets["retain"]) | {"source": SOURCE}
             self.extra = as_extra(self._sets["retain"])
+        if options.holdout == AUTO:
+            self.extra["holdout_auto"] = {"warning": holdout_auto.told(self._sets["holdout"])}
         if options.base_model is not None:
             check_same_tokens(self.companion, options.base_model, trust_remote_code=options.trust_remote_code)
         self.model_files = described_model(options.model) | options.chat_file() if is_first() else {}
         if options.base_model is not None and is_first():
             self.model_files["base_model"] = described_model(options.base_model)
         self.extra |= check_at_start(options, self._sets)
+
+    def _described(self, role: str, rows: list[Row]) -> dict[str, Any]:
+        """A set, for the manifest."""
+        given = getattr(self.options, role)
+        if given == AUTO and role in _MADE:
+            return describe_data(None, rows) | {"source": _MADE[role]}
+        return describe_data(given, rows, self.options.reading(role))
 
     def _with_made_rows(self, sets: dict[str, list[Row]]) -> dict[str, list[Row]]:
         """The sets with a retain set that the model makes, or made before the run was stopped."""
@@ -243,7 +261,7 @@ class TextUnlearning(TrainerArguments):
             "model": options.output,
             "forget": options.forget,
             "retain": f"{options.output}/private/{FILE}" if options.retain == AUTO else options.retain,
-            "holdout": options.holdout,
+            "holdout": options.own_holdout,
             "protect": options.protect,
             "protect-columns": options.protect_columns,
             **{name.replace("_", "-"): getattr(options, name) for name in SetOptions.of_reading()},

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ngdiff.data.image_split import ImageSplit, split_images
     from ngdiff.data.images import ImageData, Images
     from ngdiff.data.overlap import check_encoded_overlap, check_overlap
-    from ngdiff.data.people import fictional_people, split_people, write_people
+    from ngdiff.data.people import fictional_people, split_people, unseen_people, write_people
     from ngdiff.data.preparation import Preparation, preparation_of, read_preparation
     from ngdiff.data.rows import Row
     from ngdiff.data.sets import EvaluationSet
@@ -45,6 +45,7 @@ __all__ = [
     "resolve_template",
     "split_images",
     "split_people",
+    "unseen_people",
     "write_people",
 ]
 

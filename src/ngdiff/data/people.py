@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypedDict, TypeVar
 
 from ngdiff.data.people_questions import FAMILY_NAMES, GIVEN_NAMES, KINDS, MOST_PEOPLE, VALUES, Kind
+from ngdiff.data.rows import Row
 from ngdiff.errors import InputError, WriteError
 from ngdiff.files import write_text
 
@@ -27,6 +28,19 @@ class PersonRow(TypedDict):
     paraphrased_question: str
     paraphrased_answer: str
     perturbed_answer: list[str]
+
+
+UNSEEN_PEOPLE = 20
+_UNSEEN_SEED = 2410  # not that of the demo, whose model knows its people
+
+
+def unseen_people() -> list[Row]:
+    """160 rows about people who do not exist, whom no model has seen; for levels where there are no holdout rows."""
+    rows = fictional_people(UNSEEN_PEOPLE, seed=_UNSEEN_SEED)
+    return [
+        Row(row["question"], row["answer"], origin=f"made-up person, row {number}")
+        for number, row in enumerate(rows, start=1)
+    ]
 
 
 def fictional_people(people: int = 40, *, questions: int = len(KINDS), seed: int = 0) -> list[PersonRow]:

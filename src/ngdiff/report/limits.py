@@ -54,8 +54,9 @@ def limits(columns: Columns, run: Run, *, attacked: bool = False) -> list[str]:
         )
     if own := numbers_of(after, "forget").get("n_cut"):
         found.append(f"{own} of the rows to be forgotten were longer than a row may be; their ends were not measured.")
-    if made := run.manifest["extra"].get("retain_auto"):
-        found.append(str(made["warning"]))
+    for name in ("retain_auto", "holdout_auto"):
+        if made := run.manifest["extra"].get(name):
+            found.append(str(made["warning"]))
     if run.manifest["extra"].get("ruined"):
         found.append("The run called its model ruined: it is of no use, whatever the numbers on forgetting say.")
     return found

@@ -1,0 +1,61 @@
+"""`--holdout auto`: rows that no model has seen, to know how far to forget; never as numbers of an evaluation."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from ngdiff.data import unseen_people
+
+from .runs import Material, run, succeeded, weights_of
+
+
+def test_a_run_with_made_up_holdout_rows(material: Material, tmp_path: Path) -> None:
+    words = material.words(tmp_path / "u", method=None, max_steps=3, learning_rate=1e-3)
+    out = succeeded(run(*words, "--holdout", "auto")).out
+    manifest = json.loads((tmp_path / "u" / "manifest.json").read_text())
+    assert manifest["data"]["holdout"]["source"] == "auto: questions about people who do not exist"
+    assert manifest["data"]["holdout"]["rows"] == len(unseen_people())
+    assert "files" not in manifest["data"]["holdout"]
+    assert manifest["extra"]["method"]["forget"] == "lowered"
+    command = shlex.split(out.rstrip().rpartition("\n")[2])
+    assert "--holdout" not in command  # their numbers would mean nothing
+    succeeded(run(*command[1:], "--output", tmp_path / "e"))
+    succeeded(run("report", tmp_path / "u", "--scores", tmp_path / "e", "--output", tmp_path / "page.md"))
+    page = (tmp_path / "page.md").read_text()
+    assert "There are no holdout rows: how likely a token to forget is" in page
+    succeeded(run("verify", tmp_path / "u"))
+
+
+def test_it_is_the_run_of_the_same_rows_from_a_file(material: Material, tmp_path: Path) -> None:
+    file = tmp_path / "people.jsonl"
+    rows = [{"question": row.prompt, "answer": row.answer} for row in unseen_people()]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for name, holdout in (("made", "auto"), ("read", file)):
+        words = material.words(tmp_path / name, method=None, max_steps=3, learning_rate=1e-3)
+        succeeded(run(*words, "--holdout", holdout))
+    assert weights_of(tmp_path / "made") == weights_of(tmp_path / "read")
+
+
+def test_a_dry_run_knows_them(material: Material, tmp_path: Path) -> None:
+    words = material.words(tmp_path / "u", method=None)
+    assert "Estimated peak memory" in succeeded(run(*words, "--holdout", "auto", "--dry-run")).out
+
+
+@pytest.mark.parametrize("command", ["evaluate", "check", "audit"])
+def test_other_commands_have_none(material: Material, tmp_path: Path, command: str) -> None:
+    sets = ["--forget", material.forget, "--retain", material.retain, "--holdout", "auto"]
+    model = [material.model] if command == "audit" else ["--model", material.model]
+    output = [] if command == "check" else ["--output", tmp_path / "out"]
+    error = run(command, *model, *sets, *output).error
+    assert error.startswith("--holdout auto is for ngdiff unlearn, which sees from its rows how far to forget")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_no_ceiling_at_their_loss(material: Material, tmp_path: Path, more: list[str]) -> None:
+    words = material.words(tmp_path / "u", forget_ceiling="holdout")
+    error = run(*words, "--holdout", "auto", *more).error
+    assert error.startswith("--forget-ceiling holdout --holdout auto: rows that are made up are not as hard as yours")
+    assert not (tmp_path / "u").exists()
