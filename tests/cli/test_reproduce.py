@@ -90,6 +90,15 @@ def test_a_dry_run_prints_the_commands_and_writes_nothing(
     assert unlearn[-1] == f"{out}/data=tofu,model=llama-micro/variant=GDiff-0.5,seed=1/model"
 
 
+def test_the_precision_of_every_training(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["reproduce", "table1", "--output", str(tmp_path / "out"), "--data", str(data), "--dry-run"]
+    for more, asked in ((), False), (("--bf16", "--use-cpu"), True):
+        assert main([*words, *more]) == DONE
+        for command, *rest in (shlex.split(line)[1:] for line in capsys.readouterr().out.splitlines()):
+            trains = command in ("finetune", "unlearn")
+            assert {"--bf16=true", "--use_cpu=true"}.issubset(rest) == (asked and trains), command
+
+
 def test_tables_and_figures_of_one_call(
     data: Path, tmp_path: Path, work: Work, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,6 +121,9 @@ def test_tables_and_figures_of_one_call(
     assert main([*words, "--resume", "--seeds", "0,1"]) == DONE
     table = json.loads((out / "table3.json").read_text())
     assert {row["seeds"] for row in table["rows"]} == {2}
+    assert fails(capsys, *words[1:], "--resume", "--bf16", "--use-cpu").startswith(
+        f"--resume: {out} is of --bf16 False, not True; choose another --output"
+    )
     assert fails(capsys, *words[1:], "--resume", "--scale", "paper").startswith(
         f"--resume: {out} is of --scale tiny, not paper; choose another --output"
     )

@@ -43,6 +43,8 @@ class ReproduceOptions:
         value="DIR",
     )
     seeds: str = option("0", help="seeds, separated by commas; several give means with intervals", value="N,N,...")
+    bf16: bool = option(False, help="train in bfloat16 mixed precision; on a CPU together with --use-cpu")
+    use_cpu: bool = option(False, help="train on the CPU, even where there is a GPU")
     jobs: int = option(1, help="commands that run at once", accepted=Range(1, 1024))
     resume: bool = option(False, help="do what is not finished there, or add tables, figures and seeds")
     dry_run: bool = option(False, help="print the commands; nothing is run or written")
@@ -77,7 +79,7 @@ def run(words: list[str]) -> None:
     recipes = [read_recipe(name) for name in names]
     seeds, folder = _seeds(options.seeds), _folder(options)
     data = None if options.data is None else _data_folder(options.data)
-    sweeps = sweeps_of(recipes, options.scale, options.model or [])
+    sweeps = sweeps_of(recipes, options.scale, options.model or [], _trained(options))
     if options.dry_run:
         with tempfile.TemporaryDirectory() as place:
             for sweep in sweeps:
@@ -97,6 +99,12 @@ def run(words: list[str]) -> None:
     if left := [job for record in records.values() for job in record.not_done()]:
         total = sum(len(record.jobs) for record in records.values())
         raise incomplete(left, total, f"{SWEEP} in the folders of {folder} has the end of each log")
+
+
+def _trained(options: ReproduceOptions) -> dict[str, bool]:
+    """Options of every training; those that are not given are left to it."""
+    given = {"bf16": options.bf16, "use_cpu": options.use_cpu}
+    return {name: True for name, value in given.items() if value}
 
 
 def _seeds(text: str) -> list[int]:
@@ -123,9 +131,9 @@ def _folder(options: ReproduceOptions) -> Path:
     if not record.is_file():
         raise InputError(f"--resume: {options.output} holds no {RECORD} of an earlier call; choose another --output")
     asked, before = _asked(options), read_config(str(record), None)
-    for name in ("scale", "model", "data"):
-        if before.get(name) != asked[name]:
-            earlier = before.get(name)
+    for name in ("scale", "model", "data", "bf16"):
+        earlier = before.get(name, False if name == "bf16" else None)  # unknown to an earlier version
+        if earlier != asked[name]:
             raise InputError(
                 f"--resume: {options.output} is of --{name} {earlier}, not {asked[name]}; choose another --output"
             )
@@ -134,7 +142,13 @@ def _folder(options: ReproduceOptions) -> Path:
 
 def _asked(options: ReproduceOptions) -> dict[str, Any]:
     data = None if options.data is None else str(user_path(options.data, "--data").resolve())
-    return {"scale": options.scale, "model": options.model, "data": data, "ngdiff": __version__}
+    return {
+        "scale": options.scale,
+        "model": options.model,
+        "data": data,
+        "bf16": options.bf16,
+        "ngdiff": __version__,
+    }
 
 
 def _data_folder(given: str) -> Path:

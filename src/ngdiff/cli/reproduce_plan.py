@@ -1,6 +1,6 @@
 """The sweeps that recipes need, and what they left."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ class RecipeSweep:
         model: As the setup or the user names it.
         place: Folder, hub name or shape of that model.
         setup: Of the data set at the scale.
+        trained: Options of every training, beside those of the setup.
         recipes: Names of the recipes.
         variants: Name -> options of `ngdiff unlearn`.
     """
@@ -37,6 +38,7 @@ class RecipeSweep:
     model: str
     place: str
     setup: Setup
+    trained: Mapping[str, Any]
     recipes: list[str] = field(default_factory=list)
     variants: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -46,7 +48,9 @@ class RecipeSweep:
         return self.model if self.model in read_setup(self.data, "paper").models else self.setup.like
 
 
-def sweeps_of(recipes: Sequence[Recipe], scale: str, models: Sequence[str]) -> list[RecipeSweep]:
+def sweeps_of(
+    recipes: Sequence[Recipe], scale: str, models: Sequence[str], trained: Mapping[str, Any]
+) -> list[RecipeSweep]:
     """The sweeps that the recipes need together: one for each model and data set.
 
     At the scale of the paper a recipe is run with the models that it is about; at others with each model.
@@ -55,6 +59,7 @@ def sweeps_of(recipes: Sequence[Recipe], scale: str, models: Sequence[str]) -> l
         recipes: Of tables and figures.
         scale: One of `ngdiff.recipes.SCALES`.
         models: Folders, hub names or shapes in place of the scale's.
+        trained: Options of every training, such as its precision.
 
     Raises:
         InputError: no model for a scale that has none, or one model for texts and images.
@@ -76,7 +81,7 @@ def sweeps_of(recipes: Sequence[Recipe], scale: str, models: Sequence[str]) -> l
                 chosen = {name: chosen[name] for name in recipe.models}
             for model, place in chosen.items():
                 name = name_of({"data": data, "model": model}, {"data": [data], "model": list(chosen)})
-                sweep = found.setdefault(name, RecipeSweep(name, data, model, place, setup))
+                sweep = found.setdefault(name, RecipeSweep(name, data, model, place, setup, trained))
                 sweep.recipes.append(recipe.name)
                 sweep.variants.update(recipe.runs(setup.rates, known))
     return list(found.values())
@@ -98,12 +103,13 @@ def planned_sweep(
         InputError: data that cannot be read, or what any of the commands would refuse.
     """
     sources = prepare(sweep.data, local(sweep.data, data), sweep.setup.rows, folder / PRIVATE / sweep.data)
+    target = {"model": sweep.place, **sources.target, **sweep.setup.target, **sweep.trained}
     asked = SweepFile(
         place=sweep.name,
         axes={VARIANT: list(sweep.variants), "seed": list(seeds)},
-        options={**sweep.setup.options, **sources.unlearn},
+        options={**sweep.setup.options, **sweep.trained, **sources.unlearn},
         variants=sweep.variants,
-        stages=Stages(target={"model": sweep.place, **sources.target, **sweep.setup.target}, retrained=True),
+        stages=Stages(target=target, retrained=True),
     )
     place = folder / sweep.name
     return planned(asked, str(place), resume=resume and place.exists())
