@@ -92,7 +92,13 @@ def test_a_holdout_of_another_kind_is_told_by_a_model_that_saw_neither() -> None
     told, alike = scores(0.9, 1.0), scores(0.4, 0.6)
     assert [one.severity for one in check_holdout(told, alike)] == ["fine", "fine"]
     assert [one.severity for one in check_holdout(told, told)] == ["fine", "doubtful"]
-    assert [one.severity for one in check_holdout(alike, None)] == ["doubtful", "fine"]
+    assert [one.severity for one in check_holdout(alike, None)] == ["doubtful", "skipped"]
+
+
+def test_a_holdout_that_the_model_knows_better_than_the_forget_rows_is_not_fine() -> None:
+    found = check_holdout({"membership": {"loss": {"auc": 0.05, "interval": [0.0, 0.1]}}}, None)[0]
+    assert found.severity == "doubtful"
+    assert "knows the holdout rows better" in found.advice
 
 
 def test_the_table_has_advice_below() -> None:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-# spoils: the run would be refused or its result worthless; doubtful: needs a look; fine: as it should be.
-Severity = Literal["spoils", "doubtful", "fine"]
+# spoils: the run would be refused or its result worthless; doubtful: needs a look; fine: as it should be; skipped: not
+# checked, for lack of an input.
+Severity = Literal["spoils", "doubtful", "fine", "skipped"]
 
 
 @dataclass(frozen=True)

@@ -48,14 +48,15 @@ def check_holdout(scores: Mapping[str, Any], base: Mapping[str, Any] | None) -> 
     found = []
     what = "forget or holdout, by the model's loss"
     text = _auc(own)
-    if own["interval"][0] <= 0.5 <= own["interval"][1]:
-        advice = "The model knows both equally well: it saw the holdout, or did not learn the forget rows."
+    if own["interval"][0] <= 0.5:
+        how = "both equally well" if own["interval"][1] >= 0.5 else "the holdout rows better"
+        advice = f"The model knows {how}: it saw the holdout, or did not learn the forget rows."
         found.append(Finding(what, "doubtful", text, advice))
     else:
         found.append(Finding(what, "fine", text))
     what = "holdout of the same kind as forget"
     if base is None:
-        return [*found, Finding(what, "fine", "not checked: needs --base-model, a model that saw neither")]
+        return [*found, Finding(what, "skipped", "needs --base-model, a model that saw neither")]
     under_base = base["membership"]["loss"]
     text = f"under --base-model: {_auc(under_base)}"
     if under_base["interval"][0] <= 0.5 <= under_base["interval"][1]:

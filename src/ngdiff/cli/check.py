@@ -91,7 +91,11 @@ def run(words: list[str]) -> None:
         raise VerdictError(
             f"{number_of(spoils, 'finding')} would spoil the run, first {worst.what}: {worst.found}", CHECK_FAILED
         )
-    sys.stdout.write(f"Nothing would spoil the run; doubtful: {doubtful} of {number_of(len(findings), 'finding')}.\n")
+    skipped = counted(findings, "skipped")
+    rest = f"; skipped: {skipped}" if skipped else ""
+    sys.stdout.write(
+        f"Nothing would spoil the run; doubtful: {doubtful} of {number_of(len(findings) - skipped, 'finding')}{rest}.\n"
+    )
 
 
 def check(options: CheckOptions) -> list[Finding]:
