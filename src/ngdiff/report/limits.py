@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ngdiff.plurals import number_of
 from ngdiff.report.folders import Run
-from ngdiff.scoring.quantities import at, numbers_of
+from ngdiff.scoring.quantities import MEMBERSHIP, is_shown, numbers_of, quantities
 
 Columns = Mapping[str, Mapping[str, Any]]
 
@@ -47,10 +48,13 @@ def limits(columns: Columns, run: Run, *, attacked: bool = False) -> list[str]:
             "No rows were measured that the model never saw: whether the forgotten rows can be told from such rows "
             "(membership inference), and what text in neither set lost, is not known."
         )
-    elif (area := at(after, ("membership", "min-20%", "auc"))) is not None:
+    elif attacks := [one for one in quantities([after]) if one.group == MEMBERSHIP and is_shown(one)]:
+        areas = {one.path[1]: value for one in attacks if (value := one.value(after)) is not None}
+        name, area = max(areas.items(), key=lambda item: abs(item[1] - 0.5))
         found.append(
-            f"An attack tells forgotten rows from rows never seen with an AUC of {area:.3f} (Min-20 %). 0.5 would be "
-            "none; near 0 they are known by how unlikely they are, near 1 by how likely."
+            f"Forgotten rows are told from rows never seen with an AUC of {area:.3f}, by {name}, the best of "
+            f"{number_of(len(areas), 'attack')}. 0.5 would be none; near 0 they are known by how unlikely they are, "
+            "near 1 by how likely."
         )
     if own := numbers_of(after, "forget").get("n_cut"):
         found.append(f"{own} of the rows to be forgotten were longer than a row may be; their ends were not measured.")
