@@ -26,6 +26,15 @@ def test_a_ceiling_that_is_reached_before_the_first_step(caplog):
     notice_start({"forget": 1.0}, 1.0, **TEXT)
     (message,) = said(caplog)
     assert "The forget loss, 1.000, is at the ceiling of 1.000 from the start" in message
+    assert "Raise --forget-ceiling" in message
+
+
+def test_a_higher_ceiling_is_no_advice_for_rows_that_the_model_does_not_know(caplog):
+    notice_start({"forget": 6.5}, 6.3, **TEXT)
+    ceiling, unknown = said(caplog)
+    assert "nothing would be forgotten" in ceiling
+    assert "Raise" not in ceiling
+    assert "The model hardly knows the forget rows" in unknown
 
 
 def test_nothing_is_wrong(caplog):

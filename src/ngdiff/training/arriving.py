@@ -42,7 +42,7 @@ class ArrivingTrainer(MovingTrainer):
         loss, level = self.step_log.last.figures["loss_forget"], cast(Levels, self.compared.levels).mean()
         if self.arrival.see(self.state.global_step, loss, level):
             logger.info(
-                "Pass %d: the forget loss has come to that of rows never seen, %.2f. The run ends after step %d.",
+                "Pass %d: the forget loss has come near to that of rows never seen, %.2f. The run ends after step %d.",
                 self.arrival.arrived,
                 level,
                 self.arrival.end,

@@ -28,15 +28,16 @@ def notice_start(losses: Mapping[str, float], ceiling: float | None, *, unit: st
         unit: What a loss is a mean over: token, image.
         conditions: What must be as it was when the model was trained.
     """
+    unknown = losses["forget"] > _UNKNOWN_LOSS
     if ceiling is not None and losses["forget"] >= ceiling:
         logger.warning(
-            "The forget loss, %.3f, is at the ceiling of %.3f from the start: nothing would be forgotten. Raise "
-            "--forget-ceiling.",
+            "The forget loss, %.3f, is at the ceiling of %.3f from the start: nothing would be forgotten.%s",
             losses["forget"],
             ceiling,
+            "" if unknown else " Raise --forget-ceiling.",  # rows that are not known would not be forgotten either
         )
     logger.info("Before unlearning: %s", ", ".join(f"{k} loss {v:.4f}" for k, v in losses.items()))
-    if losses["forget"] > _UNKNOWN_LOSS:
+    if unknown:
         logger.warning(
             "The model hardly knows the forget rows: %.2f nats a %s, %.0f %% mean probability. Are %s those it was "
             "trained with?",
