@@ -105,7 +105,17 @@ def test_lines_are_counted(tmp_path: Path) -> None:
     lines = write(tmp_path / "a.jsonl", "\n" + as_jsonl(PAIRS[:1]) + "\n\n" + as_jsonl(PAIRS[1:]))
     assert [row.origin for row in read_rows(lines)] == [f"{lines}, line 2", f"{lines}, line 5"]
     array = write(tmp_path / "a.json", '\n[\n {"text":\n  "x"},\n\n {"text": "y"}, {"text": "z"}]')
-    assert [row.origin for row in read_rows(array)] == [f"{array}, line {line}" for line in (3, 6, 6)]
+    assert [row.origin for row in read_rows(array)] == [
+        f"{array}, line {line}, row {number}" for line, number in ((3, 1), (6, 2), (6, 3))
+    ]
+
+
+def test_rows_on_one_line_have_names_of_their_own(tmp_path: Path) -> None:
+    """Reports name the worst rows, and `audit --before` finds a row again by its name."""
+    array = write(tmp_path / "a.json", json.dumps(PAIRS))
+    assert [row.origin for row in read_rows(array)] == [f"{array}, line 1, row {n + 1}" for n in range(len(PAIRS))]
+    with pytest.raises(InputError, match=r"a\.json, line 1, row 2: a row must be a JSON object"):
+        read_rows(write(tmp_path / "a.json", '[{"text": "x"}, 3]'))
 
 
 def test_splits_of_one_object(tmp_path: Path) -> None:

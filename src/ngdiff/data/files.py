@@ -80,7 +80,7 @@ def _read_json(path: Path, columns: Columns) -> dict[str, list[Record]]:
     text = read_text(path)
     start = skip_space(text, 0)
     if text[start : start + 1] == "[":
-        return {"train": list(_array(path, text, start))}
+        return {"train": _array(path, text, start)}
     try:
         value, end = decode(text, start)
     except JSONError:
@@ -103,8 +103,9 @@ def _is_array_of_objects(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
-def _array(path: Path, text: str, start: int) -> Iterator[Record]:
-    """Elements of the array that begins at `start`, one at a time, to know the line of each."""
+def _array(path: Path, text: str, start: int) -> list[Record]:
+    """Elements of the array that begins at `start`, each with its line, and its number where a line has several."""
+    found: list[tuple[int, object]] = []
     line, counted = 1, 0
     position = skip_space(text, start + 1)
     if text[position : position + 1] == "]":
@@ -112,9 +113,8 @@ def _array(path: Path, text: str, start: int) -> Iterator[Record]:
     else:
         while True:
             line, counted = line + text.count("\n", counted, position), position
-            origin = f"{path}, line {line}"
             value, position = _decode(text, position, path)
-            yield origin, _object(value, origin)
+            found.append((line, value))
             position = skip_space(text, position)
             mark = text[position : position + 1]
             position = skip_space(text, position + 1)
@@ -126,6 +126,9 @@ def _array(path: Path, text: str, start: int) -> Iterator[Record]:
     if skip_space(text, position) != len(text):
         line = text.count("\n", 0, position) + 1
         raise InputError(f"{path}, line {line}: not valid JSON (text after the end of the array).")
+    apart = len({line for line, _ in found}) == len(found)
+    names = [f"{path}, line {line}{'' if apart else f', row {n}'}" for n, (line, _) in enumerate(found, start=1)]
+    return [(name, _object(value, name)) for name, (_, value) in zip(names, found, strict=True)]
 
 
 def _decode(text: str, position: int, path: Path) -> tuple[object, int]:
