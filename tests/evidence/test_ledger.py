@@ -36,6 +36,7 @@ def request(**changes: Any) -> Request:
         (4.0, {"require": ("forget.loss>=4.5",)}, "came back"),
         (4.0, {"require": ("forget.loss>=3*before", "retain.loss<=1")}, "forgotten"),
         (2.9, {"require": ("forget.loss>=before",)}, "came back"),
+        (5.0, {"require": ("forget.loss>=9",)}, "forgotten"),  # what its own run did not reach cannot be lost
     ],
 )
 def test_what_the_loss_of_an_earlier_request_says(now: float | None, changes: dict[str, Any], state: str) -> None:

@@ -89,15 +89,19 @@ def retested(request: Request, now: float | None, why: str = "") -> Retest:
 
     if now is None:
         return found("not taken again", why)
+    unmet = ""  # a bound that was not met cannot be lost
     for one in parse_requirements(",".join(request.require) or None, request.place):
         bound = one.bound(request.before)
-        if one.quantity == "forget.loss" and bound is not None and not OPERATORS[one.sign](now, bound):
+        if one.quantity != "forget.loss" or bound is None or OPERATORS[one.sign](now, bound):
+            continue
+        if request.after is not None and OPERATORS[one.sign](request.after, bound):
             return found("came back", f"it required {one.text}")
+        unmet = f"its own run did not meet {one.text}"
     if request.threshold is None:
         return found("nothing was forgotten", "its own run did not raise the loss")
     if not now >= request.threshold:  # NaN is no proof
         return found("came back", "more than half-way")
-    return found("forgotten")
+    return found("forgotten", unmet)
 
 
 def read_chain(folder: Path, option: str = "--after") -> dict[str, Any]:
