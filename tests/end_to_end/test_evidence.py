@@ -1,6 +1,7 @@
 """Runs leave evidence of all that they read and wrote; `ngdiff verify` agrees with it."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,25 @@ def test_a_second_request_goes_on_and_takes_the_first_again(material: Material, 
     again = manifest_of(three)["extra"]["earlier_requests"]
     assert [found["state"] for found in again] == ["forgotten", "not taken again"]
     assert again[1]["why"] == f"{second} does not hold the rows that it held"
+
+
+def test_rows_of_an_earlier_request_are_neither_kept_nor_measured_as_kept(material: Material, tmp_path: Path) -> None:
+    rows = rows_of(material.retain)
+    one, two, scores = tmp_path / "one", tmp_path / "two", tmp_path / "scores"
+    succeeded(run(*material.words(one, *STEPS)))
+    second = write_rows(tmp_path / "second.jsonl", rows[:2])
+    kept = write_rows(tmp_path / "kept.jsonl", [*rows[4:], rows_of(material.forget)[0]])
+    sets = {"model": None, "after": one, "forget": second, "retain": kept}
+    # At another length their loss cannot be compared, but they are the same rows.
+    refused = run(*material.words(two, *STEPS, max_length=100, **sets))
+    assert refused.status == 2
+    assert f"also in the forget set of {one}" in refused.error
+    outcome = run(*material.words(two, *STEPS, "--drop-overlap", **sets))
+    assert outcome.status in (0, 6), outcome.err
+    (command,) = (line for line in outcome.out.splitlines() if "ngdiff evaluate" in line)
+    succeeded(run(*shlex.split(command)[1:], "--no-generate", "--output", scores))
+    asked, measured = (manifest_of(folder)["data"]["retain"] for folder in (two, scores))
+    assert (measured["rows"], measured["rows_sha256"]) == (len(rows[4:]), asked["rows_sha256"])
 
 
 @pytest.mark.slow

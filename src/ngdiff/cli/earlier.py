@@ -11,6 +11,8 @@ from ngdiff.cli.task import value_in
 from ngdiff.data import Row, Template, check_overlap, read_rows
 from ngdiff.errors import InputError
 from ngdiff.evidence.chain import Request, Retest, earlier_requests, read_chain, retested
+from ngdiff.evidence.seal import read_sealed
+from ngdiff.files import MANIFEST
 from ngdiff.manifest import describe_data
 from ngdiff.paths import existing_path, user_path
 from ngdiff.plurals import number_of
@@ -67,6 +69,16 @@ class EarlierRequests:
         self._rows: dict[str, list[Row]] = {}
         self._why: dict[str, str] = {}
 
+    @classmethod
+    def of_model(cls, model: str) -> "EarlierRequests":
+        """The requests before the run that made a model; none if no run of ngdiff made it."""
+        found = cls(None)
+        path = user_path(model) / MANIFEST
+        if path.is_file():
+            manifest, fault = read_sealed(path)
+            found._requests = [] if fault else earlier_requests(manifest)
+        return found
+
     @property
     def sources(self) -> list[str]:
         """The data files of all requests, which `--overwrite` must not delete."""
@@ -79,9 +91,18 @@ class EarlierRequests:
             template, max_length: Those of this run: losses with other settings are not comparable.
         """
         for one in self._requests:
-            self._why[one.place] = self._why_not(one, template, max_length)
-            if self._why[one.place]:
-                logger.warning("--after: the request of %s is not tested again: %s.", one.place, self._why[one.place])
+            why = self._read(one)
+            if not why and (one.template, one.max_length) != (template, max_length):
+                why = "its rows were shown by another --template, or cut at another --max-length"
+            self._why[one.place] = why
+            if why:
+                logger.warning("--after: the request of %s is not tested again: %s.", one.place, why)
+
+    def read_to_drop(self) -> None:
+        """Read the rows of every request whose files are unchanged, for `keep_apart` alone."""
+        for one in self._requests:
+            if why := self._read(one):
+                logger.warning("--drop-overlap: rows of the request of %s may be in --retain: %s.", one.place, why)
 
     def keep_apart(self, retain: list[Row], *, drop: bool, tokenizer: Any, template: Template) -> list[Row]:
         """The retain set without rows that were to be forgotten earlier.
@@ -103,22 +124,20 @@ class EarlierRequests:
         """Measure the losses of all earlier forget sets under the current model. All processes must call it."""
         found = []
         for one in self._requests:
-            rows = self._rows.get(one.place)
             loss = None
-            if rows is not None:
+            if not self._why[one.place]:
+                rows = self._rows[one.place]
                 loss = trainer.mean_loss(trainer.task.encode(rows, f"the forget set of {one.place}"))
             found.append(retested(one, loss, self._why[one.place]))
         return found
 
-    def _why_not(self, one: Request, template: str, max_length: int | None) -> str:
-        """Why its rows cannot be measured again; empty if they can."""
+    def _read(self, one: Request) -> str:
+        """Read its rows; why that cannot be done, empty if it was."""
         source = one.forget.get("place") or one.forget.get("source")
         if source is None:
             return "its rows were in memory"
         if one.forget.get("place") and existing_path(source) is None:
             return f"{source} is no longer there"
-        if (one.template, one.max_length) != (template, max_length):
-            return "its rows were shown by another --template, or cut at another --max-length"
         try:
             rows = read_rows(str(source), role="--forget", **{name: one.forget.get(name) for name in READING})
         except InputError as error:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ngdiff.cli.earlier import EarlierRequests
 from ngdiff.cli.inputs import described_model, inputs_of
 from ngdiff.cli.loading import say_loading
 from ngdiff.cli.options import ProtectOptions, SetOptions, check_places, read_sets
@@ -322,6 +323,10 @@ def _sets(options: TextEvaluateOptions, own: dict[str, list[Row]]) -> dict[str, 
         rows = [row for part in (*own.values(), *published.values()) for row in part]
         template = options.template_for(options.template, tokenizer, rows)
         own = without_overlap(own, tokenizer, template, drop=options.drop_overlap, published=published)
+        if options.drop_overlap and "retain" in own:  # as the run that made the model did
+            earlier = EarlierRequests.of_model(options.model)
+            earlier.read_to_drop()
+            own["retain"] = earlier.keep_apart(own["retain"], drop=True, tokenizer=tokenizer, template=template)
     found = {name: EvaluationSet(rows, source=getattr(options, name)) for name, rows in own.items()} | found
     for name in options.sets or ():
         if name not in found:
