@@ -100,6 +100,13 @@ def test_requirements_are_set_before_and_judged_after(material: Material, tmp_pa
     assert "first distance<=.2: it was not measured" in evaluated.error
     found = {one["require"]: one["met"] for one in manifest_of(tmp_path / "scores")["extra"]["verdicts"]}
     assert found == {"forget.extraction_strength<=1": True, "distance<=.2": False}
+    # Of other rows it says nothing of what was required.
+    other = ("--forget", material.retain, "--max-new-tokens", 2, "--output", tmp_path / "other")
+    outcome = succeeded(run("evaluate", "--model", out, *other, "--require", "forget.loss>=0"))
+    assert outcome.out.count("open: it was required of other rows") == 1
+    found = {one["require"]: one["met"] for one in manifest_of(tmp_path / "other")["extra"]["verdicts"]}
+    assert found == {"forget.loss>=0": True, "forget.extraction_strength<=1": None, "distance<=.2": None}
+    assert "extraction_strength<=1" not in succeeded(run("score", tmp_path / "other", "--require", "verbmem<=1")).out
     # So does a scoring of that, which needs no model.
     scored = run("score", tmp_path / "scores", "--require", "verbmem<=1")
     assert scored.status == 5

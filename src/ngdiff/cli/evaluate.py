@@ -36,9 +36,10 @@ def run(words: list[str]) -> None:
     from ngdiff.evaluation.work import Work
 
     evaluation.read()
-    if options.task == "text" and (then := rows_before(options.before)):
-        hashes = {name: rows["rows_sha256"] for name, rows in evaluation.data().items()}
+    if options.task == "text" and judge.requirements:
+        hashes, then = {k: v["rows_sha256"] for k, v in evaluation.data().items()}, rows_before(options.before)
         judge.refuse_other_rows([name for name in hashes.keys() & then if hashes[name] != then[name]["rows_sha256"]])
+        judge.leave_open(hashes)
     processes = started_processes()
     metrics = processes.broadcast(folder.finished() if processes.is_main else None)
     if metrics is None:

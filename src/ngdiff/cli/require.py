@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +62,26 @@ class Judge:
         if options.before is None and (one := next((one for one in own if one.factor is not None), None)) is not None:
             raise InputError(f"--require {one.text} needs --before RUN: an evaluation of the model before unlearning")
         texts = {one.text: one for one in own}
+        self._rows: dict[str, dict[str, str]] = {}  # of the run that required it, by set
+        self._open: set[str] = set()
         for folder in carriers:
-            texts |= {one.text: one for one in _carried(user_path(folder))}
+            found, rows = _carried(user_path(folder))
+            texts |= {one.text: one for one in found}
+            self._rows |= {one.text: rows for one in found if one not in own}
         self.requirements = list(texts.values())
+
+    def leave_open(self, hashes: Mapping[str, str]) -> None:
+        """Leave open what the run that made the model required, if other rows are measured now.
+
+        Args:
+            hashes: Of the rows of each set.
+        """
+        for one in self.requirements:
+            rows = self._rows.get(one.text, {})
+            of = _set_of(one)
+            names = [of] if of in rows else list(rows)
+            if any(name in hashes and hashes[name] != rows[name] for name in names):
+                self._open.add(one.text)
 
     def refuse_other_rows(self, names: Collection[str]) -> None:
         """Check that bounds with `before` refer to the same rows.
@@ -76,7 +93,7 @@ class Judge:
             InputError: such a bound is on a number of one of them.
         """
         for one in self.requirements if names else []:
-            of = ALIASES.get(one.quantity, one.quantity).partition(".")[0]
+            of = _set_of(one)
             if one.factor is not None and (of in names or of == "model_utility"):
                 raise InputError(
                     f"{one.text}: --before is of other rows of {of if of in names else ', '.join(names)}, whose "
@@ -86,7 +103,8 @@ class Judge:
     def verdicts(self, metrics: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> list[Verdict]:
         """Judge the numbers of `metrics.json`, and those before: a requirement without a measured number is not met."""
         earlier = None if before is None else numbers_of_metrics(before)
-        return judge(self.requirements, numbers_of_metrics(metrics), earlier, must_be_measured=True)
+        found = judge(self.requirements, numbers_of_metrics(metrics), earlier, must_be_measured=True)
+        return [replace(one, met=None) if one.require in self._open else one for one in found]
 
 
 def texts_of(requirements: list[Requirement]) -> dict[str, Any]:
@@ -117,21 +135,28 @@ def tell(verdicts: list[Verdict], where: object) -> None:
     refuse_unmet(verdicts, where)
 
 
-def _carried(folder: Path) -> list[Requirement]:
-    """Requirements in the manifest of a folder, without the losses that its run has judged itself."""
+def _set_of(one: Requirement) -> str:
+    """The first part of its quantity: the set, where the quantity is of one."""
+    return ALIASES.get(one.quantity, one.quantity).partition(".")[0]
+
+
+def _carried(folder: Path) -> tuple[list[Requirement], dict[str, str]]:
+    """Requirements in the manifest of a folder, without the losses that its run has judged itself, and hashes of the
+    rows of a run by set."""
     path = folder / MANIFEST
     if not path.is_file():
-        return []
+        return [], {}
     manifest, fault = read_sealed(path)
     if fault:
         if "requirements" in path.read_text(encoding="utf-8", errors="replace"):
             raise InputError(f"{path}: {fault}; what it requires cannot be trusted: see ngdiff verify {folder}")
-        return []
+        return [], {}
     found = [one for text in manifest["extra"].get("requirements", ()) for one in parse_requirements(text, str(path))]
+    told = {one.require: one.met for one in read_verdicts(manifest["extra"])}
     if "losses_after" not in manifest["extra"]:  # an evaluation has judged the same numbers that are judged now
-        return found
-    told = {one.require for one in read_verdicts(manifest["extra"]) if one.met is not None}
-    return [one for one in found if not (one.text in told and one.quantity in LOSSES)]
+        return [one for one in found if one.text not in told or told[one.text] is not None], {}
+    rows = {name: described["rows_sha256"] for name, described in manifest["data"].items()}
+    return [one for one in found if told.get(one.text) is None or one.quantity not in LOSSES], rows
 
 
 def rows_before(word: str | None) -> dict[str, Any]:

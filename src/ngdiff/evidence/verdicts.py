@@ -50,6 +50,8 @@ def read_verdicts(extra: Mapping[str, Any]) -> list[Verdict]:
 
 
 def _met(verdict: Verdict) -> str:
+    if verdict.met is None and verdict.value is not None:
+        return "open: it was required of other rows"
     if verdict.met is None:
         return "open: ngdiff evaluate and ngdiff score check it"
     if verdict.met:
