@@ -93,6 +93,34 @@ def test_bad_options_are_refused_before_anything_is_read(words, no_attack, more,
     assert message in run(*words, *more).error
 
 
+def test_a_reference_that_recites_the_rows_is_refused(material, words, no_attack, tmp_path):
+    """Such as the model before unlearning: nothing could come back that it does not know."""
+    learn = ("--num-train-epochs=100", "--learning-rate=1e-2", "--per-device-train-batch-size=4")
+    words_of = ("--model", material.model, "--train", material.forget, "--output", tmp_path / "m")
+    succeeded(run("finetune", *words_of, *learn))
+    words[-1] = tmp_path / "m"
+    outcome = run(*words)
+    assert outcome.status == 2
+    assert f"--retrained {tmp_path / 'm'}: it recites the forget rows (extraction strength " in outcome.error
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_reference_with_other_tokens_is_named_by_its_option(material, words, no_attack, tmp_path):
+    words_of = ("--model", material.shape, "--train", material.forget, "--output", tmp_path / "m", "--max-steps=1")
+    succeeded(run("finetune", *words_of))
+    words[-1] = tmp_path / "m"
+    assert run(*words).error.startswith(f"--retrained {tmp_path / 'm'}: its token ")
+
+
+def test_rows_before_under_another_name_are_refused(material, words, no_attack, tmp_path):
+    """Their D would be missing without a word."""
+    other = write_rows(tmp_path / "other.jsonl", rows_of(material.forget))
+    rows = ["--forget", other, "--retain", material.retain, "--no-generate"]
+    succeeded(run("evaluate", "--model", material.model, *rows, "--output", tmp_path / "e"))
+    error = run(*words, "--before", tmp_path / "e").error
+    assert error.startswith("--before is of other forget rows than --forget, or was given their file by another name: ")
+
+
 def test_paraphrased_rows_are_those_of_the_forget_set(material, words, no_attack, tmp_path):
     assert "rows, but --forget has 4; give one for each" in run(*words, "--paraphrased", material.retain).error
     other = write_rows(tmp_path / "other.jsonl", [{"question": "Who?", "answer": f"Nobody {i}."} for i in range(4)])

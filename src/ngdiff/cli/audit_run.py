@@ -25,6 +25,9 @@ from ngdiff.scoring import read_sets as read_records
 
 logger = logging.getLogger(__name__)
 
+# A reference with a higher mean extraction strength on the forget rows saw them.
+_RECITES = 0.5
+
 
 def audit(
     options: AuditOptions,
@@ -51,12 +54,15 @@ def audit(
         InputError: unusable rows or models; raised before any long work.
     """
     bed, data = _bed(options, sets, more)
-    then = _by_origin(read_records(before)) if before else None
-    for name in list(models.values())[1:]:
-        check_same_tokens(bed.tokenizer, name, trust_remote_code=options.trust_remote_code)
+    then = _by_origin(read_records(before), bed.forget) if before else None
+    for role, name in list(models.items())[1:]:
+        check_same_tokens(
+            bed.tokenizer, name, option=f"--{role.replace('_', '-')}", trust_remote_code=options.trust_remote_code
+        )
     described = described_model(options.model) | options.chat_file()
     if reference := next((role for role in models if role != "model"), None):
         described[reference] = described_model(models[reference])
+        _refuse_known(reference, models[reference], bed, options)
     folder.begin(data=data, model=described, template=bed.template.name, seed=options.seed)
     found, not_run, in_time = _attacked(attacks, models, bed, folder, options)
     numbers = {
@@ -126,7 +132,7 @@ def _check_paraphrased(forget: Sequence[Row], other: Sequence[Row], place: str) 
             )
 
 
-def _by_origin(sets: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Mapping[str, Any]]:
+def _by_origin(sets: Mapping[str, Sequence[Mapping[str, Any]]], rows: Sequence[Row]) -> dict[str, Mapping[str, Any]]:
     if not sets.get("forget"):
         raise InputError(
             "--before holds no records of the set forget; evaluate the model before unlearning on --forget"
@@ -134,6 +140,12 @@ def _by_origin(sets: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Map
     found = {str(record.get("origin")): record for record in sets["forget"]}
     if len(found) < len(sets["forget"]):
         raise InputError("--before: its forget records do not say which row each is of (origin); evaluate anew")
+    places = tuple(row.origin for row in rows)
+    if not any(name.startswith(places) for name in found):
+        raise InputError(
+            f"--before is of other forget rows than --forget, or was given their file by another name: it has "
+            f"{next(iter(found))}, and --forget {places[0]}"
+        )
     return found
 
 
@@ -170,6 +182,25 @@ def _attacked(
         else:
             found[name] = own
     return found, not_run, in_time
+
+
+def _refuse_known(role: str, name: str, bed: Bed, options: AuditOptions) -> None:
+    """Refuse a reference that recites the forget rows: no attack could bring back more than it knows.
+
+    Raises:
+        InputError: the mean extraction strength is above one half.
+    """
+    from ngdiff.evaluation import evaluate
+
+    model = _loaded(name, options).to(started_processes().device)
+    sets = {"forget": bed.forget}
+    scores = evaluate(model, bed.tokenizer, sets, bed.template, max_length=bed.max_length, generate=False).scores
+    strength = scores["forget"].get("extraction_strength")
+    if strength is not None and strength > _RECITES:
+        raise InputError(
+            f"--{role.replace('_', '-')} {name}: it recites the forget rows (extraction strength {strength:.3f}), so "
+            "it saw them; give a model that never did"
+        )
 
 
 def _loaded(name: str, options: AuditOptions) -> Any:

@@ -1,4 +1,4 @@
-"""Check that a base model has the same tokens as the model."""
+"""Check that another model has the same tokens as the model."""
 
 from typing import Any
 
@@ -6,23 +6,26 @@ from ngdiff.errors import InputError
 from ngdiff.modeling.load import load_tokenizer
 
 
-def check_same_tokens(tokenizer: Any, base_model: str, *, trust_remote_code: bool = False) -> None:
-    """Compare a model's tokenizer with that of its base model; tokens that only one has added are allowed.
+def check_same_tokens(
+    tokenizer: Any, other_model: str, *, option: str = "--base-model", trust_remote_code: bool = False
+) -> None:
+    """Compare a model's tokenizer with that of another model; tokens that only one has added are allowed.
 
     Args:
         tokenizer: The model's.
-        base_model: Folder or name of the other.
+        other_model: Folder or name of the other.
+        option: To which the other was given.
         trust_remote_code: Run Python code that comes with it.
 
     Raises:
         InputError: another tokenizer; names a token.
     """
-    other = load_tokenizer(base_model, trust_remote_code=trust_remote_code).get_vocab()
+    other = load_tokenizer(other_model, trust_remote_code=trust_remote_code).get_vocab()
     for token, number in tokenizer.get_vocab().items():
         if other.get(token, number) != number:
             raise InputError(
-                f"--base-model {base_model}: its token {token!r} has number {other[token]}, that of --model {number}; "
-                "a base model needs the same tokens"
+                f"{option} {other_model}: its token {token!r} has number {other[token]}, that of --model {number}; "
+                "both models need the same tokens"
             )
     if not other.keys() & tokenizer.get_vocab().keys():
-        raise InputError(f"--base-model {base_model} has none of the tokens of --model; a base model needs the same")
+        raise InputError(f"{option} {other_model} has none of the tokens of --model; both models need the same")
