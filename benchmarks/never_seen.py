@@ -1,6 +1,6 @@
 """How near every method ends to a model that never saw the rows, on real TOFU authors and a small Llama.
 
-    NGDIFF_DATA=... python benchmarks/never_seen.py --work DIR [--seeds 0 1 2] [--groups main] [--forget 40]
+    NGDIFF_DATA=... python benchmarks/never_seen.py --work DIR [--seeds 0 1 2] [--groups main] [--data muse-news]
 
 A Llama of 3.4 M parameters learns the last 20 authors of TOFU (400 rows) from random weights; the last rows are to be
 forgotten. Another one, trained on other authors, stands for the model before fine-tuning; it and 100 holdout rows are
@@ -18,22 +18,23 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from commands import Commands, name_of
 
-ROWS = 400
+ROWS, WORDS = 400, 60
 HOLDOUT, UNSEEN, BASE = slice(-600, -500), slice(-500, -400), slice(0, 1000)
 KEYS = ("question", "answer", "paraphrased_answer", "perturbed_answer")
 
-BASE_MODEL, HOLDOUT_ROWS = "base_model", "holdout"
+BASE_MODEL, HOLDOUT_ROWS, MADE_UP = "base_model", "holdout", "made up"
 # Options of `UnlearnConfig`; what is given beside the two sets; number of requests, 1 where it is not there.
 Arm = tuple[Any, ...]
 
 MAIN: dict[str, Arm] = {
-    "ngdiff": ({}, ()),
+    "ngdiff": ({"method": "ngdiff"}, ()),
+    "default": ({}, (MADE_UP,)),
     "ngdiff, ceiling holdout": ({"method": "ngdiff", "forget_ceiling": "holdout"}, (HOLDOUT_ROWS,)),
     "Algorithm 1 as printed": ({"preset": "paper"}, ()),
     "graddiff": ({"method": "graddiff"}, ()),
@@ -42,7 +43,7 @@ MAIN: dict[str, Arm] = {
     "undial+ngdiff": ({"method": "undial+ngdiff"}, ()),
     "default with --holdout": ({}, (HOLDOUT_ROWS,)),
     "teacher+ngdiff": ({"method": "teacher+ngdiff"}, (BASE_MODEL,)),
-    "default with --base-model": ({}, (BASE_MODEL,)),
+    "default with --base-model": ({}, (BASE_MODEL, MADE_UP)),
     "default with --base-model and --holdout": ({}, (BASE_MODEL, HOLDOUT_ROWS)),
 }
 WEIGHTINGS: dict[str, Arm] = {
@@ -73,36 +74,62 @@ COLUMNS = (
 )
 
 
+def tofu_sets(tofu: Path, forget: int) -> dict[str, list[str]]:
+    """The last authors of TOFU; the last rows are to be forgotten."""
+    rows = (tofu / "full.json").read_text(encoding="utf-8").splitlines()
+    perturbed = [json.loads(line) for line in (tofu / "forget10_perturbed.json").read_text("utf-8").splitlines()]
+    return {
+        "all": rows[-ROWS:],
+        "retain": rows[-ROWS:-forget],
+        "forget": rows[-forget:],
+        "asked": [json.dumps({key: row[key] for key in KEYS}) for row in perturbed[-forget:]],
+        "kept": rows[-ROWS:-forget][::3],
+        "holdout": rows[HOLDOUT],
+        "unseen": rows[UNSEEN],
+        "base": rows[BASE],
+    }
+
+
+def muse_sets(muse: Path, forget: int) -> dict[str, list[str]]:
+    """The beginnings of passages of MUSE-News, 60 words each: texts without a question."""
+
+    def beginnings(part: str) -> list[str]:
+        from ngdiff.data import read_rows
+
+        words = [row.answer.split() for row in read_rows(f"muse-news:{muse}:{part}", role=part)]
+        return [json.dumps({"text": " ".join(own[:WORDS])}) for own in words if len(own) >= WORDS]
+
+    asked, kept, never = (beginnings(part) for part in ("forget", "privleak/retain", "privleak/holdout"))
+    rows = {"forget": asked[:forget], "retain": kept[:100], "holdout": never[50:100], "unseen": never[:50]}
+    more = {"all": [*rows["retain"], *rows["forget"]], "asked": rows["forget"], "kept": rows["retain"]}
+    return {**rows, **more, "base": asked[-300:]}
+
+
+# Data set -> its folder below NGDIFF_DATA, its sets, and the number of rows to forget.
+DATA: dict[str, tuple[str, Callable[[Path, int], dict[str, list[str]]], int]] = {
+    "tofu": ("tofu", tofu_sets, 40),
+    "muse-news": ("muse_news", muse_sets, 20),
+}
+
+
 class Bench(Commands):
     """Models and files in a work folder.
 
     Args:
         work: The folder.
-        forget: Number of rows to forget.
+        data: Data set.
+        forget: Number of rows to forget; None: the data set's own.
     """
 
-    def __init__(self, work: Path, forget: int) -> None:
+    def __init__(self, work: Path, data: str, forget: int | None) -> None:
         super().__init__(work)
-        tofu = Path(os.environ["NGDIFF_DATA"], "tofu")
-        rows = (tofu / "full.json").read_text(encoding="utf-8").splitlines()
-        perturbed = [json.loads(line) for line in (tofu / "forget10_perturbed.json").read_text("utf-8").splitlines()]
-        asked = [json.dumps({key: row[key] for key in KEYS}) for row in perturbed[-forget:]]
-        sets = {
-            "all": rows[-ROWS:],
-            "retain": rows[-ROWS:-forget],
-            "forget": rows[-forget:],
-            "asked": asked,
-            "kept": rows[-ROWS:-forget][::3],
-            "holdout": rows[HOLDOUT],
-            "unseen": rows[UNSEEN],
-            "base": rows[BASE],
-        }
-        for name, lines in sets.items():
+        place, sets, usual = DATA[data]
+        for name, lines in sets(Path(os.environ["NGDIFF_DATA"], place).resolve(), forget or usual).items():
             self.write(f"{name}.jsonl", lines)
 
     def models(self, seed: int) -> None:
         """Target, base model and two retrained models of a seed."""
-        stop = ("--stop-loss", "0.02", "--save-strategy", "no", "--model", "llama-tiny")
+        stop: tuple[str, ...] = ("--stop-loss", "0.02", "--save-strategy", "no", "--model", "llama-tiny")
         target = f"s{seed}-target"
         self.ngdiff("finetune", target, *stop, "--train", "all.jsonl", "--seed", str(seed))
         stop = (*stop, "--tokenizer", target)
@@ -116,7 +143,7 @@ class Scorer:
     """Scores models of one seed against its retrained one."""
 
     def __init__(self, bench: Bench, seed: int) -> None:
-        from ngdiff.data import read_rows, resolve_template
+        from ngdiff.data import read_rows, resolve_template, unseen_people
         from ngdiff.metrics import row_values
         from ngdiff.modeling import load_model, load_tokenizer
 
@@ -128,6 +155,7 @@ class Scorer:
         self.sets = {role: read_rows(str(bench.work / f"{file}.jsonl"), role=role) for role, file in files.items()}
         self.given = {name: read_rows(str(bench.work / f"{name}.jsonl"), role=name) for name in ("forget", "retain")}
         self.given[HOLDOUT_ROWS] = read_rows(str(bench.work / "holdout.jsonl"), role="holdout")
+        self.given[MADE_UP] = unseen_people()
         self.template = resolve_template("auto", self.tokenizer, self.sets["forget"])
         self.known = {name: self.evaluate(self.load(name)) for name in ("target", "retrained", "base")}
 
@@ -173,8 +201,9 @@ class Scorer:
         beside: dict[str, Any] = {}
         if BASE_MODEL in given:
             beside["base_model"] = lambda: self.load("base")
-        if HOLDOUT_ROWS in given:
-            beside["holdout_dataset"] = self.given[HOLDOUT_ROWS]
+        for name in (HOLDOUT_ROWS, MADE_UP):
+            if name in given:
+                beside["holdout_dataset"] = self.given[name]
         for start in range(0, len(rows), size):
             forget, later = rows[start : start + size], rows[start + size :]
             with tempfile.TemporaryDirectory() as output:
@@ -220,12 +249,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--groups", nargs="+", default=["main"], choices=GROUPS)
     parser.add_argument("--runs", nargs="+", metavar="LABEL", help="only these of the groups")
-    parser.add_argument("--forget", type=int, default=40, help="number of rows to forget, the last ones")
+    parser.add_argument("--data", choices=DATA, default="tofu", help="data set; of another one, in another folder")
+    parser.add_argument("--forget", type=int, help="number of rows to forget (40 of TOFU, 20 of MUSE-News)")
     options = parser.parse_args()
     import torch
 
     torch.set_num_threads(1)
-    bench = Bench(options.work.resolve(), options.forget)
+    bench = Bench(options.work.resolve(), options.data, options.forget)
     arms = {label: arm for group in options.groups for label, arm in GROUPS[group].items()}
     if unknown := set(options.runs or ()) - arms.keys():
         parser.error(f"--runs {min(unknown)}: no run of {', '.join(options.groups)}; there are {', '.join(arms)}")

@@ -57,10 +57,11 @@ class Material:
     def words(self, output: Path, *more: Any, **options: Any) -> list[str]:
         """`unlearn` with the material's model and sets; `options` replace them or add to them.
 
-        Checkpoints stay: a done run, of which files are deleted, serves as one that was killed.
+        Checkpoints stay: a done run, of which files are deleted, serves as one that was killed. The method is ascent,
+        which is the fastest; None for the default.
         """
         named = {"model": self.model, "forget": self.forget, "retain": self.retain, "output": output}
-        named |= {"keep_checkpoints": True, **options}
+        named |= {"keep_checkpoints": True, "method": "ngdiff", **options}
         words = [f"--{name.replace('_', '-')}={value}" for name, value in named.items() if value is not None]
         return ["unlearn", *words, *map(str, more)]
 

@@ -25,7 +25,7 @@ def runs(material, tmp_path_factory):
 
 def test_a_run_is_that_of_the_command_line(material, runs):
     run, _, place = runs
-    words = material.words(place / "other", keep_checkpoints=None, max_steps=1, seed=3)
+    words = material.words(place / "other", method=None, keep_checkpoints=None, max_steps=1, seed=3)
     assert command_line(*words).status == 0
     other = json.loads((place / "other" / "manifest.json").read_text())
     assert run.manifest["extra"]["losses_after"] == other["extra"]["losses_after"]

@@ -253,7 +253,7 @@ def test_unlearn_a_running_text_and_score_its_passages(material, tmp_path):
         texts = [f"{row['question']} {row['answer']}" for row in rows_of(source)]
         (folder / "raw" / f"{name}.json").write_text(json.dumps(texts))
     sets = ["--forget", f"muse-news:{folder}:forget", "--retain", f"muse-news:{folder}:retain1"]
-    words = ["--num-train-epochs", 1, "--per-device-train-batch-size", 2, "--max-length", 40]
+    words = ["--num-train-epochs", 1, "--per-device-train-batch-size", 2, "--max-length", 40, "--method", "ngdiff"]
     outcome = succeeded(run("unlearn", "--model", material.model, *sets, "--output", tmp_path / "u", *words))
     manifest = json.loads((tmp_path / "u" / "manifest.json").read_text())
     assert set(manifest["data"]["forget"]["files"]) == {"raw/forget.json", "raw/retain1.json"}

@@ -11,9 +11,10 @@ from ngdiff.data import unseen_people
 from .runs import Material, run, succeeded, weights_of
 
 
-def test_a_run_with_made_up_holdout_rows(material: Material, tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [[], ["--holdout", "auto"]], ids=["not given", "given"])
+def test_a_run_with_made_up_holdout_rows(material: Material, tmp_path: Path, more: list[str]) -> None:
     words = material.words(tmp_path / "u", method=None, max_steps=3, learning_rate=1e-3)
-    out = succeeded(run(*words, "--holdout", "auto")).out
+    out = succeeded(run(*words, *more)).out
     manifest = json.loads((tmp_path / "u" / "manifest.json").read_text())
     assert manifest["data"]["holdout"]["source"] == "auto: questions about people who do not exist"
     assert manifest["data"]["holdout"]["rows"] == len(unseen_people())
@@ -26,6 +27,36 @@ def test_a_run_with_made_up_holdout_rows(material: Material, tmp_path: Path) -> 
     page = (tmp_path / "page.md").read_text()
     assert "There are no holdout rows: how likely a token to forget is" in page
     succeeded(run("verify", tmp_path / "u"))
+
+
+@pytest.mark.parametrize("chosen", ["--method=ngdiff", "--weighting=gdiff", "--preset=paper", "--forget-ceiling=none"])
+def test_a_run_that_is_told_how_far_to_forget_makes_none(material: Material, tmp_path: Path, chosen: str) -> None:
+    succeeded(run(*material.words(tmp_path / "u", method=None, max_steps=1), chosen))
+    manifest = json.loads((tmp_path / "u" / "manifest.json").read_text())
+    assert set(manifest["data"]) == {"forget", "retain"}
+    assert manifest["extra"]["method"]["forget"] == "ce"
+
+
+def test_a_base_model_alone_has_them_beside_it(material: Material, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    sets = ["--train", material.retain, "--max-steps", 1]
+    succeeded(run("finetune", "--model", material.shape, "--tokenizer", material.model, *sets, "--output", base))
+    words = material.words(tmp_path / "u", method=None, max_steps=1, learning_rate=1e-3, base_model=base)
+    succeeded(run(*words))
+    manifest = json.loads((tmp_path / "u" / "manifest.json").read_text())
+    assert manifest["extra"]["method"]["forget"] == "unseen"
+    assert manifest["data"]["holdout"]["rows"] == len(unseen_people())
+
+
+def test_rows_that_are_too_long_are_left_out(material: Material, tmp_path: Path) -> None:
+    words = material.words(tmp_path / "u", method=None, max_steps=1, learning_rate=1e-3)
+    succeeded(run(*words, "--max-length", 90))
+    manifest = json.loads((tmp_path / "u" / "manifest.json").read_text())
+    assert 0 < manifest["data"]["holdout"]["rows"] < len(unseen_people())
+    for more in ([], ["--dry-run"]):
+        error = run(*material.words(tmp_path / "v", method=None), "--max-length", 40, *more).error
+        assert error.startswith("--holdout auto: its questions have ")
+        assert error.endswith("or --method ngdiff, which needs none")
 
 
 def test_it_is_the_run_of_the_same_rows_from_a_file(material: Material, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_the_output_tells_what_was_done(material, unlearned):
     assert losses["losses_before"] != losses["losses_after"]
 
     config = yaml.safe_load((unlearned / "config.yaml").read_text())
-    assert (config["learning_rate"], config["method"], config["num_train_epochs"]) == ("auto", "auto", 3.0)
+    assert (config["learning_rate"], config["method"], config["num_train_epochs"]) == ("auto", "ngdiff", 3.0)
     assert manifest["extra"]["method"] == {"weighting": "ngdiff", "forget": "ce", "retain": "ce"}
     assert "accelerator_config" not in config
 
@@ -207,7 +207,8 @@ def test_a_split_of_tofu(real_data, tmp_path):
     model = real_data / "lm" / "stories260K"
     tofu = real_data / "tofu"
     sets = ["--forget", f"{tofu}:forget01", "--retain", f"{tofu}:retain99"]
-    succeeded(run("unlearn", "--model", model, *sets, "--output", tmp_path / "u", "--max-steps", 2))
+    words = ["--output", tmp_path / "u", "--max-steps", 2, "--method", "ngdiff"]
+    succeeded(run("unlearn", "--model", model, *sets, *words))
     manifest = json.loads((tmp_path / "u" / "manifest.json").read_text())
     assert {role: data["rows"] for role, data in manifest["data"].items()} == {"forget": 40, "retain": 3960}
     assert len(steps_of(tmp_path / "u")) == 2

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ngdiff.cli.holdout_auto import check_ceiling
+from ngdiff.cli.holdout_auto import check_ceiling, those_that_fit
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.loading import load_torch
 from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first, process_count, say
+from ngdiff.cli.retain_auto import AUTO
 from ngdiff.data import Row
 from ngdiff.errors import InputError
 from ngdiff.files import check_output
@@ -82,7 +83,10 @@ def dry_run(parser: CommandParser, options: Any, values: Mapping[str, Any], sets
         if config.ceiling_form == "holdout" and "holdout" not in sets:
             raise InputError("--forget-ceiling holdout needs --holdout")
         tokenizer = _tokenizer(options, sets)
-        template = options.template_for(config.template, tokenizer, [row for rows in sets.values() for row in rows])
+        rows = [row for role in options.read_roles(sets) for row in sets[role]]
+        template = options.template_for(config.template, tokenizer, rows)
+        if options.holdout == AUTO:
+            sets = {**sets, "holdout": those_that_fit(sets["holdout"], tokenizer, template, config.max_length)}
         kept = without_overlap(dict(sets), tokenizer, template, drop=options.drop_overlap)
         logger.info("Rehearsing %s without weights ...", options.model)
         found = estimate(

@@ -1,10 +1,11 @@
 """`--holdout auto`: rows that no model has seen, made up by ngdiff, to know how far a row is to be forgotten."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ngdiff.cli.retain_auto import AUTO
-from ngdiff.data import Row
+from ngdiff.data import Row, Template, unseen_people
 from ngdiff.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -21,11 +22,42 @@ def refuse_elsewhere(command: str) -> InputError:
     )
 
 
+# Options that choose how far to forget; without any of them holdout rows are made up.
+_CHOICES = ("method", "preset", "weighting", "forget_objective", "forget_ceiling", "holdout")
+
+
+def is_implied(values: Mapping[str, Any]) -> bool:
+    """Whether the options of a run, as given, leave it to ngdiff how far to forget.
+
+    >>> is_implied({"base_model": "base"}), is_implied({"method": "npo"})
+    (True, False)
+    """
+    return all(values.get(name) in (None, AUTO) for name in _CHOICES)
+
+
 def made_rows() -> list[Row]:
     """Questions about people who do not exist, and answers."""
-    from ngdiff.data import unseen_people
-
     return unseen_people()
+
+
+def those_that_fit(rows: Sequence[Row], tokenizer: Any, template: Template, max_length: int | None) -> list[Row]:
+    """The made-up rows that are no longer than a row may be.
+
+    Raises:
+        InputError: there are none.
+    """
+    from ngdiff.data.encode import encode_whole
+
+    if max_length is None:
+        return list(rows)
+    lengths = [len(found.input_ids) for found in encode_whole(rows, tokenizer, template)]
+    fitting = [row for row, length in zip(rows, lengths, strict=True) if length <= max_length]
+    if not fitting:
+        raise InputError(
+            f"--holdout {AUTO}: its questions have {min(lengths)} tokens and more, --max-length is {max_length}; give "
+            "rows of your own that the model has never seen, or --method ngdiff, which needs none"
+        )
+    return fitting
 
 
 def check_ceiling(form: str | None, holdout: str | None) -> None:

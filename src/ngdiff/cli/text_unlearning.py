@@ -1,7 +1,7 @@
 """`ngdiff unlearn` of language models: what it reads, loads and trains."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,6 +84,10 @@ class TextUnlearnOptions(
         """The holdout, unless it is made up."""
         return None if self.holdout == AUTO else self.holdout
 
+    def read_roles(self, sets: Iterable[str]) -> list[str]:
+        """Those of the sets that are not a made-up holdout."""
+        return [role for role in sets if role != "holdout" or self.holdout != AUTO]
+
 
 class TextUnlearning(TrainerArguments):
     """Rows of text and a causal language model; see `ngdiff.cli.tasks.Unlearning`."""
@@ -124,6 +128,8 @@ class TextUnlearning(TrainerArguments):
         """The options; None if only a dry run was requested."""
         options: TextUnlearnOptions = cls.parser.build(TextUnlearnOptions, values)
         check_adapter_options(options.model, options)
+        if holdout_auto.is_implied(values):
+            options.holdout = AUTO
         if options.retain == AUTO and options.dry_run:
             raise InputError(f"--dry-run --retain {AUTO}: how long its rows are is not known before the model answers")
         if options.retain == AUTO and process_count() > 1:
@@ -167,8 +173,13 @@ class TextUnlearning(TrainerArguments):
         self.companion = options.tokenizer_of(options.model)
         if options.retain == AUTO:
             sets = self._with_made_rows(sets)
-        rows = [row for part in sets.values() for row in part]
+        rows = [row for role in options.read_roles(sets) for row in sets[role]]
         self._template = options.template_for(self.config.template, self.companion, rows)
+        if options.holdout == AUTO:
+            fitting = holdout_auto.those_that_fit(
+                sets["holdout"], self.companion, self._template, self.config.max_length
+            )
+            sets = {**sets, "holdout": fitting}
         self._sets = without_overlap(sets, self.companion, self._template, drop=options.drop_overlap)
         self.earlier.read(self._template.name, self.config.max_length)
         self._sets["retain"] = self.earlier.keep_apart(
@@ -185,7 +196,7 @@ class TextUnlearning(TrainerArguments):
         self.model_files = described_model(options.model) | options.chat_file() if is_first() else {}
         if options.base_model is not None and is_first():
             self.model_files["base_model"] = described_model(options.base_model)
-        self.extra |= check_at_start(options, self._sets)
+        self.extra |= check_at_start(options, {role: self._sets[role] for role in options.read_roles(self._sets)})
 
     def _described(self, role: str, rows: list[Row]) -> dict[str, Any]:
         """A set, for the manifest."""
