@@ -297,7 +297,7 @@ def finished(material, tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ({"seed": 1}, "has seed = 42, not 1; give the same options, or another --output"),
         ({"learning_rate": "auto:1e-3"}, "has learning_rate = auto, not auto:0.001"),
-        ({"method": "gd"}, "has method = auto, not gd"),
+        ({"method": "gd"}, "has method = ngdiff, not gd"),
         ({"lora_rank": 2}, "has lora_rank = 0, not 2"),
         ({"weight_decay": 0.1}, "has weight_decay = 0.0, not 0.1"),
         ({"adam_beta2": 0.9}, "has adam_beta2 = 0.999, not 0.9"),
