@@ -51,7 +51,8 @@ def target(data: Path) -> Path:
 
 def options(target: Path, data: Path, output: Path) -> list[Any]:
     sets = ["--forget", data / "forget.jsonl", "--retain", data / "retain.jsonl"]
-    return ["unlearn", "--model", target, *sets, "--output", output, "--save-strategy", "epoch", "--keep-checkpoints"]
+    more = ["--method", "ngdiff", "--save-strategy", "epoch", "--keep-checkpoints"]
+    return ["unlearn", "--model", target, *sets, "--output", output, *more]
 
 
 def test_two_processes_write_one_run_and_one_goes_on(target, data, tmp_path):
