@@ -5,6 +5,7 @@ Each function writes its folder or file and returns an object that shows itself 
 trainers in memory there is `ngdiff.UnlearnTrainer`.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,15 @@ __all__ = [
     *("audit", "compare", "evaluate", "finetune", "report", "score", "unlearn"),
 ]
 
+# A path, a name on the hub, or what one of the functions returned, in place of its folder.
+Place = str | os.PathLike[str]
+
 
 def unlearn(
-    model: str | Path,
-    forget: str | Path | None = None,
-    retain: str | Path | None = None,
-    output: str | Path | None = None,
+    model: Place,
+    forget: Place | None = None,
+    retain: Place | None = None,
+    output: Place | None = None,
     *,
     task: str = "text",
     **options: Any,
@@ -49,12 +53,14 @@ def unlearn(
     from ngdiff.cli.tasks import TASKS
     from ngdiff.cli.unlearn import run
 
+    if options.get("dry_run"):
+        raise InputError("unlearn(): dry_run writes nothing that could be returned; use ngdiff unlearn --dry-run")
     given = {"model": model, "forget": forget, "retain": retain, "output": output, **options}
     run(_words(TASKS[_task(task)].unlearn.parser, "unlearn", given, task=task))
-    return Run(user_path(str(output)))
+    return Run(user_path(os.fspath(output or ""), "output"))
 
 
-def finetune(model: str | Path, train: str | Path, output: str | Path, **options: Any) -> Run:
+def finetune(model: Place, train: Place, output: Place, **options: Any) -> Run:
     """`ngdiff finetune`: train a language model on rows until it recites them.
 
     Args:
@@ -72,10 +78,10 @@ def finetune(model: str | Path, train: str | Path, output: str | Path, **options
 
     given = {"model": model, "train": train, "output": output, **options}
     run(_words(TASKS["text"].finetune.parser, "finetune", given))
-    return Run(user_path(output))
+    return Run(user_path(os.fspath(output)))
 
 
-def evaluate(model: str | Path, output: str | Path, *, task: str = "text", **options: Any) -> Evaluation:
+def evaluate(model: Place, output: Place, *, task: str = "text", **options: Any) -> Evaluation:
     """`ngdiff evaluate`: measure what a model knows of each set.
 
     Args:
@@ -93,10 +99,10 @@ def evaluate(model: str | Path, output: str | Path, *, task: str = "text", **opt
 
     given = {"model": model, "output": output, **options}
     run(_words(TASKS[_task(task)].evaluate.parser, "evaluate", given, task=task))
-    return Evaluation(user_path(output))
+    return Evaluation(user_path(os.fspath(output)))
 
 
-def score(evaluation: str | Path, **options: Any) -> Evaluation:
+def score(evaluation: Place, **options: Any) -> Evaluation:
     """`ngdiff score`: the numbers of an evaluation again, with those that take other evaluations, such as D.
 
     No model is loaded. The new numbers replace those in the evaluation's `metrics.json`.
@@ -111,13 +117,13 @@ def score(evaluation: str | Path, **options: Any) -> Evaluation:
     """
     from ngdiff.cli.score import PARSER, run
 
-    folder = user_path(evaluation)
+    folder = user_path(os.fspath(evaluation))
     given = dict(output=folder / "metrics.json", overwrite=True, **options)
-    run([str(evaluation), *_words(PARSER, "score", given)])
+    run([os.fspath(evaluation), *_words(PARSER, "score", given)])
     return Evaluation(folder)
 
 
-def audit(model: str | Path, forget: str | Path, retain: str | Path, output: str | Path, **options: Any) -> Audit:
+def audit(model: Place, forget: Place, retain: Place, output: Place, **options: Any) -> Audit:
     """`ngdiff audit`: attack a model that has unlearned. Does it stay forgotten?
 
     Args:
@@ -132,12 +138,12 @@ def audit(model: str | Path, forget: str | Path, retain: str | Path, output: str
     from ngdiff.cli.audit import PARSER, run
 
     given = {"forget": forget, "retain": retain, "output": output, **options}
-    run([str(model), *_words(PARSER, "audit", given)])
-    return Audit(user_path(output))
+    run([os.fspath(model), *_words(PARSER, "audit", given)])
+    return Audit(user_path(os.fspath(output)))
 
 
 def compare(
-    runs: Mapping[str, str | Path] | Sequence[str | Path],
+    runs: Mapping[str, Place] | Sequence[Place] | Place,
     *,
     metrics: Sequence[str] | None = None,
     reference: Sequence[str] = (),
@@ -154,14 +160,16 @@ def compare(
     Raises:
         InputError: runs that cannot be used.
     """
+    if isinstance(runs, str | os.PathLike):
+        runs = [runs]
     pairs = runs.items() if isinstance(runs, Mapping) else ((None, run) for run in runs)
-    words = [str(place) if name is None else f"{name}={place}" for name, place in pairs]
+    words = [os.fspath(place) if name is None else f"{name}={os.fspath(place)}" for name, place in pairs]
     made = compare_groups if group else compare_runs
     references = list(reference) or references_in(words)
     return Table(made(read_runs(words), metrics=list(metrics) if metrics else None, references=references))
 
 
-def report(*runs: str | Path, output: str | Path, **options: Any) -> Path:
+def report(*runs: Place, output: Place, **options: Any) -> Path:
     """`ngdiff report`: one page on a request to forget, or on several runs.
 
     Args:
@@ -177,8 +185,8 @@ def report(*runs: str | Path, output: str | Path, **options: Any) -> Path:
     """
     from ngdiff.cli.report import PARSER, run
 
-    run([*map(str, runs), *_words(PARSER, "report", {"output": output, **options})])
-    return user_path(output)
+    run([*(os.fspath(one) for one in runs), *_words(PARSER, "report", {"output": output, **options})])
+    return user_path(os.fspath(output))
 
 
 def _task(name: str) -> str:
@@ -190,6 +198,6 @@ def _task(name: str) -> str:
 def _words(parser: CommandParser, function: str, options: Mapping[str, Any], *, task: str = "text") -> list[str]:
     """Options as words of a command line."""
     given = {name: value for name, value in options.items() if value is not None}
-    plain = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
+    plain = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in given.items()}
     plain |= {} if task == "text" else {"task": task}
     return [word for words in parser.words_of(plain, f"{function}()").values() for word in words]

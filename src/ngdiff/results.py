@@ -20,8 +20,17 @@ class _Preformatted:
         return f"<pre>{html.escape(str(self))}</pre>"
 
 
+class _InFolder:
+    """Stands for its folder wherever a path is taken."""
+
+    folder: Path
+
+    def __fspath__(self) -> str:
+        return str(self.folder)
+
+
 @dataclass(frozen=True)
-class Run:
+class Run(_InFolder):
     """What `unlearn` or `finetune` wrote.
 
     Args:
@@ -70,7 +79,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Evaluation(_Preformatted):
+class Evaluation(_InFolder, _Preformatted):
     """What `evaluate` wrote.
 
     Args:
@@ -126,7 +135,7 @@ class Table(_Preformatted):
 
 
 @dataclass(frozen=True)
-class Audit(_Preformatted):
+class Audit(_InFolder, _Preformatted):
     """What `audit` wrote.
 
     Args:

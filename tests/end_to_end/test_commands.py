@@ -83,6 +83,21 @@ def test_a_comparison(runs):
         table.to("pdf")
 
 
+def test_results_stand_for_their_folders(runs):
+    run, scores, place = runs
+    by_path = ngdiff.compare({"a": place / "scores"}).values()
+    assert ngdiff.compare({"a": scores}).values() == by_path
+    assert list(ngdiff.compare(scores).values()) == list(ngdiff.compare(str(place / "scores")).values()) == ["scores"]
+    page = commands.report(run, scores=scores, before=scores, output=place / "objects.html")
+    assert page.is_file()
+    assert commands.score(scores, before=scores).folder == scores.folder
+
+
+def test_a_dry_run_has_nothing_to_return(material, tmp_path):
+    with pytest.raises(InputError, match=r"use ngdiff unlearn --dry-run"):
+        ngdiff.unlearn(material.model, material.forget, material.retain, tmp_path / "x", dry_run=True)
+
+
 def test_a_page(runs):
     run, scores, place = runs
     page = commands.report(run.folder, scores=scores.folder, output=place / "page.html")
