@@ -1,6 +1,8 @@
 """Options of how files of rows are read."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ngdiff.cli import holdout_auto, retain_auto
@@ -9,6 +11,7 @@ from ngdiff.cli.retain_auto import AUTO
 from ngdiff.data import Row, read_rows
 from ngdiff.data.documents import check_chunk
 from ngdiff.data.forms import Columns, parse_columns
+from ngdiff.errors import InputError
 from ngdiff.ranges import COUNT, COUNT_OR_NONE, Range
 
 _COLUMNS = "question=COLUMN,answer=COLUMN, or prompt=,completion=, text=, messages=; alpaca; sharegpt (found by name)"
@@ -17,7 +20,10 @@ _COLUMNS = "question=COLUMN,answer=COLUMN, or prompt=,completion=, text=, messag
 READING = ("columns", "chunk_tokens", "chunk_overlap")  # of `ngdiff.data.read_rows`, as the manifest has them
 
 # Sets that `ngdiff unlearn` can make.
-_MADE = {"retain": retain_auto.refuse_elsewhere, "holdout": holdout_auto.refuse_elsewhere}
+_MADE: dict[str, Callable[[str], InputError]] = {
+    "holdout": holdout_auto.refuse_elsewhere,
+    **{role: partial(retain_auto.refuse_elsewhere, role) for role in retain_auto.FILES},
+}
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""`--retain auto`: a retain set of the model's own answers to general questions, made before unlearning."""
+"""`--retain auto` and `--protect auto`: the model's own answers to general questions, made before unlearning."""
 
 import hashlib
 import json
@@ -15,17 +15,29 @@ from ngdiff.files import write_text
 logger = logging.getLogger(__name__)
 
 AUTO = "auto"
-FILE = "retain_auto.jsonl"
+FILES = {"retain": "retain_auto.jsonl", "protect": "protect_auto.jsonl"}  # in `private/` of the output
 MAX_NEW_TOKENS = 64
 SOURCE = "auto: the model's own answers to general questions"
 
 
-def refuse_elsewhere(command: str) -> InputError:
+def refuse_elsewhere(role: str, command: str) -> InputError:
     """Why a command other than `unlearn` has no such set."""
     return InputError(
-        f"--retain {AUTO} is for ngdiff unlearn, which keeps the rows in the private/{FILE} of its output: give that "
-        f"file to {command}, or your own (./{AUTO} for one of that name)"
+        f"--{role} {AUTO} is for ngdiff unlearn, which keeps the rows in the private/{FILES[role]} of its output: give "
+        f"that file to {command}, or your own (./{AUTO} for one of that name)"
     )
+
+
+def roles_of(options: Any) -> list[str]:
+    """The sets that are to be made.
+
+    Raises:
+        InputError: both, which would be the same rows.
+    """
+    roles = [role for role in FILES if getattr(options, role) == AUTO]
+    if len(roles) > 1:
+        raise InputError(f"--protect {AUTO}: --retain {AUTO} keeps the same answers; leave one of them out")
+    return roles
 
 
 def question_rows() -> list[Row]:
@@ -33,8 +45,13 @@ def question_rows() -> list[Row]:
     return [Row(prompt, "x", origin=f"general question {i}") for i, prompt in enumerate(GENERAL_PROMPTS, start=1)]
 
 
-def made_rows(model: Any, tokenizer: Any, template: Template, forget: Sequence[Row]) -> list[Row]:
+def made_rows(role: str, model: Any, tokenizer: Any, template: Template, forget: Sequence[Row]) -> list[Row]:
     """The questions with the answers of the model, greedily; without empty ones and those similar to a forget row.
+
+    Args:
+        role: Name of the set's option, without dashes.
+        model, tokenizer, template: What answers.
+        forget: The rows to forget.
 
     Raises:
         InputError: the model has no answer of use.
@@ -44,7 +61,7 @@ def made_rows(model: Any, tokenizer: Any, template: Template, forget: Sequence[R
     from ngdiff.evaluation.generation import generate_answers
 
     rows = question_rows()
-    logger.info("--retain %s: the model answers %d general questions ...", AUTO, len(rows))
+    logger.info("--%s %s: the model answers %d general questions ...", role, AUTO, len(rows))
     said = generate_answers(
         model,
         tokenizer,
@@ -60,13 +77,14 @@ def made_rows(model: Any, tokenizer: Any, template: Template, forget: Sequence[R
     near = {pair.second for pair in near_duplicates([Row("", row.answer) for row in forget], answers)}
     kept = [row for place, row in enumerate(made) if place not in near]
     if not kept:
-        raise InputError(f"--retain {AUTO}: the model has no answer of use to general questions; give --retain FILE")
-    logger.warning("%s", warning_of(len(kept)))
+        raise InputError(f"--{role} {AUTO}: the model has no answer of use to general questions; give --{role} FILE")
+    if role == "retain":
+        logger.warning("%s", warning_of(len(kept)))
     return kept
 
 
 def warning_of(rows: int) -> str:
-    """What such a set can protect, and what it cannot; for the run, its manifest and its report."""
+    """What such a retain set can protect, and what it cannot; for the run, its manifest and its report."""
     return (
         f"The retain set is {rows} answers of the model itself to general questions (--retain auto). It protects how "
         "the model speaks, and the common knowledge that these questions touch. It cannot protect what they do not "
@@ -76,29 +94,26 @@ def warning_of(rows: int) -> str:
     )
 
 
-def as_extra(rows: Sequence[Row]) -> dict[str, Any]:
+def as_extra(role: str, rows: Sequence[Row]) -> dict[str, Any]:
     """For the manifest."""
-    digest = hashlib.sha256("\n".join(GENERAL_PROMPTS).encode()).hexdigest()
-    return {
-        "retain_auto": {
-            "prompts": len(GENERAL_PROMPTS),
-            "prompts_sha256": digest,
-            "rows": len(rows),
-            "max_new_tokens": MAX_NEW_TOKENS,
-            "warning": warning_of(len(rows)),
-        }
+    found = {
+        "prompts": len(GENERAL_PROMPTS),
+        "prompts_sha256": hashlib.sha256("\n".join(GENERAL_PROMPTS).encode()).hexdigest(),
+        "rows": len(rows),
+        "max_new_tokens": MAX_NEW_TOKENS,
     }
+    return {f"{role}_auto": found | ({"warning": warning_of(len(rows))} if role == "retain" else {})}
 
 
-def write_made(folder: Path, rows: Sequence[Row]) -> None:
+def write_made(role: str, folder: Path, rows: Sequence[Row]) -> None:
     """Keep the rows in `private/`, for `--resume` and for evaluations."""
     from ngdiff.evaluation.write import private_folder
 
     lines = [json.dumps({"question": row.prompt, "answer": row.answer}, ensure_ascii=False) + "\n" for row in rows]
-    write_text(private_folder(folder) / FILE, "".join(lines), private=True)
+    write_text(private_folder(folder) / FILES[role], "".join(lines), private=True)
 
 
-def kept_rows(folder: Path) -> list[Row] | None:
+def kept_rows(role: str, folder: Path) -> list[Row] | None:
     """The rows of a resumed run; None if it had none yet."""
-    path = folder / "private" / FILE
-    return read_rows(path, role="--retain") if path.is_file() else None
+    path = folder / "private" / FILES[role]
+    return read_rows(path, role=f"--{role}") if path.is_file() else None

@@ -23,7 +23,17 @@ from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first, process_count
 from ngdiff.cli.require import RequireOptions
-from ngdiff.cli.retain_auto import AUTO, FILE, SOURCE, as_extra, kept_rows, made_rows, question_rows, write_made
+from ngdiff.cli.retain_auto import (
+    AUTO,
+    FILES,
+    SOURCE,
+    as_extra,
+    kept_rows,
+    made_rows,
+    question_rows,
+    roles_of,
+    write_made,
+)
 from ngdiff.cli.start_checks import StartCheckOptions, check_at_start
 from ngdiff.cli.task import TaskOptions
 from ngdiff.cli.text_model import TextModelOptions
@@ -43,7 +53,7 @@ if TYPE_CHECKING:
 
     from ngdiff.training import UnlearnConfig, UnlearnTrainer
 
-_MADE = {"retain": SOURCE, "holdout": holdout_auto.SOURCE}  # sets that may be made, not read
+_MADE = {**dict.fromkeys(FILES, SOURCE), "holdout": holdout_auto.SOURCE}  # sets that may be made, not read
 
 
 @dataclass
@@ -130,13 +140,16 @@ class TextUnlearning(TrainerArguments):
         check_adapter_options(options.model, options)
         if holdout_auto.is_implied(values):
             options.holdout = AUTO
-        if options.retain == AUTO and options.dry_run:
-            raise InputError(f"--dry-run --retain {AUTO}: how long its rows are is not known before the model answers")
-        if options.retain == AUTO and process_count() > 1:
-            raise InputError(
-                f"--retain {AUTO} makes its rows in one process; unlearn once in one process (--max-steps 1), and give "
-                "the private/retain_auto.jsonl of its output"
-            )
+        for role in roles_of(options):
+            if options.dry_run:
+                raise InputError(
+                    f"--dry-run --{role} {AUTO}: how long its rows are is not known before the model answers"
+                )
+            if process_count() > 1:
+                raise InputError(
+                    f"--{role} {AUTO} makes its rows in one process; unlearn once in one process (--max-steps 1), and "
+                    f"give the private/{FILES[role]} of its output"
+                )
         if options.dry_run:
             dry_run(cls.parser, options, values, read_sets(options))
             return None
@@ -149,9 +162,10 @@ class TextUnlearning(TrainerArguments):
         options.check_adapter()
         self.earlier = EarlierRequests(options.after)
         config.know(base_model=options.base_model is not None, holdout=options.holdout is not None)
-        retain = None if options.retain == AUTO else options.retain
+        self._made = roles_of(options)
+        given = self._given()
         self.inputs = inputs_of(
-            options.model, options.forget, retain, options.own_holdout, options.protect, config.idk_file
+            options.model, options.forget, given.retain, options.own_holdout, given.protect, config.idk_file
         )
         holdout_auto.check_ceiling(config.ceiling_form, options.holdout)
         self.extra: dict[str, Any] = {}
@@ -161,8 +175,7 @@ class TextUnlearning(TrainerArguments):
 
     def open_inputs(self) -> None:
         """The rows of all sets."""
-        options: Any = self.options
-        self._rows = read_sets(replace(options, retain=None) if options.retain == AUTO else options)
+        self._rows = read_sets(self._given())
         check_places(self.options.model, self.options.base_model)
 
     def read(self) -> None:
@@ -171,8 +184,8 @@ class TextUnlearning(TrainerArguments):
 
         options, sets = self.options, self._rows
         self.companion = options.tokenizer_of(options.model)
-        if options.retain == AUTO:
-            sets = self._with_made_rows(sets)
+        for role in self._made:
+            sets = self._with_made_rows(role, sets)
         rows = [row for role in options.read_roles(sets) for row in sets[role]]
         self._template = options.template_for(self.config.template, self.companion, rows)
         if options.holdout == AUTO:
@@ -187,8 +200,8 @@ class TextUnlearning(TrainerArguments):
         )
         self.template, self.template_text = self._template.name, self._template.text
         self.data = {role: self._described(role, rows) for role, rows in self._sets.items()}
-        if options.retain == AUTO:
-            self.extra = as_extra(self._sets["retain"])
+        for role in self._made:
+            self.extra |= as_extra(role, self._sets[role])
         if options.holdout == AUTO:
             self.extra["holdout_auto"] = {"warning": holdout_auto.told(self._sets["holdout"])}
         if options.base_model is not None:
@@ -205,18 +218,24 @@ class TextUnlearning(TrainerArguments):
             return describe_data(None, rows) | {"source": _MADE[role]}
         return describe_data(given, rows, self.options.reading(role))
 
-    def _with_made_rows(self, sets: dict[str, list[Row]]) -> dict[str, list[Row]]:
-        """The sets with a retain set that the model makes, or made before the run was stopped."""
+    def _given(self) -> Any:
+        """The options with no set that the model is to make."""
+        options: Any = self.options
+        return replace(options, **dict.fromkeys(self._made))
+
+    def _with_made_rows(self, role: str, sets: dict[str, list[Row]]) -> dict[str, list[Row]]:
+        """The sets with one that the model makes, or made before the run was stopped."""
         options = self.options
-        made = kept_rows(user_path(options.output)) if options.resume else None
+        made = kept_rows(role, user_path(options.output)) if options.resume else None
         if made is None:
             from ngdiff.evaluation.processes import started_processes
 
             asked = [row for part in (*sets.values(), question_rows()) for row in part]
             template = options.template_for(self.config.template, self.companion, asked)
             self._model = self._load().to(started_processes().device)
-            made = made_rows(self._model, self.companion, template, sets["forget"])
-        return {"forget": sets["forget"], "retain": made, **sets}
+            made = made_rows(role, self._model, self.companion, template, sets["forget"])
+        all_sets = {**sets, role: made}
+        return {name: all_sets[name] for name in ("forget", "retain", "holdout", "protect") if name in all_sets}
 
     def _load(self) -> Any:
         from ngdiff.modeling import load_model
@@ -237,8 +256,8 @@ class TextUnlearning(TrainerArguments):
         model, merged_base = prepared(model, options, output)
 
         def write_base() -> None:  # not before the manifest: a folder without one is nobody's
-            if options.retain == AUTO and is_first():
-                write_made(output, self._sets["retain"])
+            for role in self._made if is_first() else []:
+                write_made(role, output, self._sets[role])
             if merged_base is not None and is_first():
                 merged_base.write(tokenizer)
 
@@ -271,9 +290,10 @@ class TextUnlearning(TrainerArguments):
         given = {
             "model": options.output,
             "forget": options.forget,
-            "retain": f"{options.output}/private/{FILE}" if options.retain == AUTO else options.retain,
+            "retain": options.retain,
             "holdout": options.own_holdout,
             "protect": options.protect,
+            **{role: f"{options.output}/private/{FILES[role]}" for role in self._made},
             "protect-columns": options.protect_columns,
             **{name.replace("_", "-"): getattr(options, name) for name in SetOptions.of_reading()},
             "dtype": None if options.dtype == TextModelOptions.dtype else options.dtype,
