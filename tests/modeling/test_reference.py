@@ -13,7 +13,6 @@ from transformers import (
 )
 
 from ngdiff.data import AnswerCollator
-from ngdiff.errors import InputError
 from ngdiff.modeling.plain_forward import forward_answers
 from ngdiff.modeling.reference import FrozenHead, ReferenceStore, frozen_head, write_references
 
@@ -113,20 +112,27 @@ def test_half_precision_models_keep_their_own_digits(tmp_path):
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-2)
 
 
-def test_a_model_that_does_more_to_its_logits_is_refused(tmp_path):
-    class Odd(torch.nn.Linear):
-        def forward(self, hidden):
-            return super().forward(hidden) ** 3
+class Cubed(torch.nn.Linear):
+    """A head that does more than a linear layer."""
 
+    def forward(self, hidden):
+        return super().forward(hidden) ** 3
+
+
+@pytest.mark.parametrize(
+    "head", [Cubed(16, 96, bias=False), torch.nn.Sequential(torch.nn.Linear(16, 96))], ids=["cubed", "two modules"]
+)
+def test_logits_are_kept_where_the_head_is_not_one_linear_layer(tmp_path, head):
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(CONFIGS["plain"]).eval()
-    head = Odd(16, 96, bias=False)
     model.set_output_embeddings(head)
-    with pytest.raises(InputError, match="does more to its logits than scale and soft-cap them"):
-        write(tmp_path, model, rows())
-    model.set_output_embeddings(torch.nn.Sequential(torch.nn.Linear(16, 96)))
-    with pytest.raises(InputError, match="the output head is a Sequential, not one linear layer"):
-        frozen_head(torch.nn.ModuleList([model])[0], copy=False) or write(tmp_path, model, rows())
+    made = rows()
+    found = write(tmp_path, model, made).of([0, 2], torch.device("cpu")).log_probs
+    with torch.no_grad():
+        batch = collate([made[0], made[2]])
+        expected = forward_answers(model, batch, frozenset({"logits"})).logits.log_softmax(-1)
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
+    assert not (tmp_path / "head.safetensors").exists()
 
 
 def test_a_frozen_head_is_a_copy_only_where_it_is_trained():

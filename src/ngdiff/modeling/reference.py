@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ngdiff.core.answers import Answers, Reference
 from ngdiff.core.shards import whole
-from ngdiff.errors import InputError, WriteError
+from ngdiff.errors import WriteError
 from ngdiff.files import share_file
 from ngdiff.modeling.head import logit_transform, output_head
 
@@ -53,24 +53,17 @@ class FrozenHead:
 
 
 def frozen_head(model: nn.Module, *, copy: bool = True) -> FrozenHead | None:
-    """The model's output head as it is now, or None where it has fewer choices than its input is wide.
+    """The model's output head as it is now; None where it has fewer choices than its input is wide, or is more than one
+    linear layer.
 
     Args:
         model: A causal language model, or a classifier.
         copy: Copy the weights, unless they are not trained anyway.
-
-    Raises:
-        InputError: an output head that is more than one linear layer.
     """
     head = output_head(model)
-    weight = getattr(head, "weight", None)
-    if head is None or (weight is not None and weight.shape[0] <= weight.shape[1]):
+    if not isinstance(head, nn.Linear) or head.weight.shape[0] <= head.weight.shape[1]:
         return None
-    if weight is None or not isinstance(head, nn.Linear):
-        raise InputError(
-            f"the output head is a {type(head).__name__}, not one linear layer: log-probabilities of the model before "
-            "unlearning cannot be kept; use an objective without them (ce, npo, simnpo, ...)"
-        )
+    weight = head.weight
     transform = logit_transform(model)
 
     def kept(tensor: Tensor) -> Tensor:
@@ -86,15 +79,12 @@ def frozen_head(model: nn.Module, *, copy: bool = True) -> FrozenHead | None:
 
 
 @torch.no_grad()
-def check_head(head: FrozenHead, answers: Answers) -> None:
-    """Compare a frozen head with the logits of the model on one batch.
+def is_whole_head(head: FrozenHead, answers: Answers) -> bool:
+    """Whether a frozen head makes the logits of the model, by one batch; a model may do more than scale and bound them.
 
     Args:
         head: The head.
         answers: With `logits`, and `hidden` the input of the head.
-
-    Raises:
-        InputError: the model transforms its logits in a way that the frozen head does not.
     """
     assert answers.logits is not None
     assert answers.hidden is not None
@@ -102,12 +92,7 @@ def check_head(head: FrozenHead, answers: Answers) -> None:
     found = head.log_probs(answers.hidden)
     tolerance = 1e-4 if answers.hidden.dtype in (torch.float32, torch.float64) else 0.1
     difference = float((found - expected).abs().max()) if expected.numel() else 0.0
-    if not difference <= tolerance * max(1.0, float(expected.abs().max()) if expected.numel() else 1.0):
-        raise InputError(
-            "the model does more to its logits than scale and soft-cap them (log-probabilities differ by "
-            f"{difference:.2g}), so those of the model before unlearning cannot be kept; use an objective without them "
-            "(ce, npo, simnpo, ...)"
-        )
+    return difference <= tolerance * max(1.0, float(expected.abs().max()) if expected.numel() else 1.0)
 
 
 class ReferenceStore:
@@ -188,13 +173,12 @@ def write_references(
         name: Of the set.
         model: The model before unlearning, in evaluation mode.
         batches: Its rows; each batch with `row_id`.
-        forward: `(model, batch, needs) -> Answers`; it may leave out the input of the head, which takes less room than
-            logits.
+        forward: `(model, batch, needs) -> Answers`; it may leave out the input of the head. That takes less room than
+            logits, which are kept in its place where the head alone does not make them.
         log_probs: Whether to keep what makes log-probabilities of all choices, too.
         process: Number of this process.
 
     Raises:
-        InputError: a model whose log-probabilities cannot be kept.
         WriteError: the disk is full.
     """
     head = frozen_head(model, copy=False) if log_probs else None
@@ -206,7 +190,7 @@ def write_references(
         if answers.hidden is None:  # of a task that does not know the input of the head: logits are kept
             head = None
         if head is not None and not checked:
-            check_head(head, answers)
+            head = head if is_whole_head(head, answers) else None
             checked = True
         _, counts = answers.per_row()
         kept["row"].append(batch["row_id"].cpu())

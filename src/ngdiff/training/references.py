@@ -194,7 +194,6 @@ class References:
             Identifier of the computation, the same in all processes.
 
         Raises:
-            InputError: a model whose log-probabilities cannot be kept.
             WriteError: the disk is full, or the folder cannot be written.
         """
         self._gather()
