@@ -55,13 +55,15 @@ def folder(request: pytest.FixtureRequest, tokenizer: Any, tmp_path_factory: pyt
     shutil.rmtree(path)
 
 
-def trainer(model: Any, tokenizer: Any, output: Path, **options: Any) -> UnlearnTrainer:
+def trainer(
+    model: Any, tokenizer: Any, output: Path, rows: dict[str, Any] | None = None, **options: Any
+) -> UnlearnTrainer:
     defaults: dict[str, Any] = {
         "learning_rate": 1e-2, "optim": "sgd", "max_steps": 1, "per_device_train_batch_size": 3,
         "save_strategy": "no", "report_to": [], "disable_tqdm": True, "forget_ceiling": "none", "template": "plain",
     }  # fmt: skip
     args = UnlearnConfig(output_dir=str(output), **{**defaults, **options})
-    return UnlearnTrainer(model, args, FORGET[:3], RETAIN[:3], processing_class=tokenizer)
+    return UnlearnTrainer(model, args, FORGET[:3], RETAIN[:3], processing_class=tokenizer, **(rows or {}))
 
 
 def refusal(table: dict[str, str], folder: Path, run: Callable[[], Any]) -> bool:
@@ -107,6 +109,33 @@ def test_a_step_is_that_of_plain_autograd(folder: Path, tokenizer: Any, tmp_path
     expected = {name: -1e-2 * (retain[name] / long_r - forget[name] / long_f) for name in before}
     error = norm({name: after[name] - before[name] - expected[name] for name in before})
     assert error < 2e-3 * norm(expected)
+
+
+def test_the_default_knows_what_the_model_said(folder: Path, tokenizer: Any, tmp_path: Path) -> None:
+    """A step of `lowered`, and the log-probabilities of the model before that it kept."""
+    if folder.name in {*NO_TRAINING, *DRAWS_IN_TRAINING}:
+        pytest.skip("it is refused, or no two of its passes are alike")
+    model, rows = load_model(folder), {"holdout_dataset": RETAIN[3:]}
+    run = trainer(load_model(folder), tokenizer, tmp_path, rows, method="lowered+ngdiff")
+    kept: list[torch.Tensor] = []
+    original = run.compared.attach
+
+    def attach(name: str, batch: Any, answers: Any) -> Any:
+        found = original(name, batch, answers)
+        if name == "forget":
+            kept[:] = [found.reference.log_probs]
+            order[:] = batch["row_id"].tolist()
+        return found
+
+    order: list[int] = []
+    run.compared.attach = attach  # type: ignore[method-assign]
+    run.train()
+    with torch.no_grad():
+        said = []
+        for row in (run.forget_dataset[number] for number in order):
+            logits = model(input_ids=torch.tensor([row["input_ids"]]), use_cache=False).logits[0, :-1].float()
+            said.append(logits[torch.tensor(row["labels"][1:]) != -100].log_softmax(-1))
+    torch.testing.assert_close(kept[0], torch.cat(said), rtol=1e-3, atol=1e-3)
 
 
 def test_together_it_says_what_it_says_alone(folder: Path, tokenizer: Any) -> None:
