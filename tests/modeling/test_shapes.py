@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,16 @@ import torch
 from transformers import AutoModelForCausalLM, GPT2Config, PreTrainedModel, PreTrainedTokenizerFast
 
 from ngdiff.errors import InputError
-from ngdiff.modeling import MODEL_SHAPES, SHAPES, build_model, is_shape, read_shape
+from ngdiff.modeling import (
+    MODEL_SHAPES,
+    SHAPES,
+    build_model,
+    is_shape,
+    load_image_model,
+    load_model,
+    load_tokenizer,
+    read_shape,
+)
 
 # Parameters outside the two embedding matrices, in millions, that the table promises.
 BODIES = {"llama-tiny": 1.3, "llama-micro": 0.16}
@@ -121,3 +131,14 @@ def test_published_shapes_have_exactly_the_parameters_of_their_models(shape: str
         model = AutoModelForCausalLM.from_config(config)
     assert sum(p.numel() for p in model.parameters()) == PUBLISHED[shape]
     assert model.get_output_embeddings().weight.shape[0] == config.vocab_size
+
+
+@pytest.mark.parametrize(
+    ("load", "name"),
+    [(load_model, "llama-tiny"), (load_tokenizer, "llama-2-7b"), (load_image_model, "resnet20-cifar")],
+)
+def test_a_shape_is_not_looked_for_on_the_hub(load: Callable[[str], object], name: str) -> None:
+    with pytest.raises(
+        InputError, match=f"Model {name}: a shape, which has no weights; ngdiff finetune --model {name}"
+    ):
+        load(name)

@@ -19,7 +19,7 @@ from ngdiff.modeling.build import read_config
 from ngdiff.modeling.cifar_resnet import CifarResNetConfig
 from ngdiff.modeling.folders import check_weights, is_adapter, local_folder
 from ngdiff.modeling.load import DTYPES
-from ngdiff.modeling.shapes import IMAGE_SHAPES
+from ngdiff.modeling.shapes import IMAGE_SHAPES, refuse_shape
 
 _KINDS: dict[str, type[PreTrainedConfig]] = {"cifar-resnet": CifarResNetConfig, "vit": ViTConfig}
 
@@ -79,7 +79,9 @@ def load_image_model(
     if dtype not in DTYPES:
         raise InputError(f"dtype {dtype!r} is not known; use one of {', '.join(DTYPES)}.")
     folder = local_folder(name)
-    if folder is not None:
+    if folder is None:
+        refuse_shape(str(name))
+    else:
         check_weights(folder)
         if is_adapter(folder):
             raise InputError(f"Model {name}: an adapter; image classifiers are trained whole")

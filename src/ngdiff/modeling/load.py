@@ -20,6 +20,7 @@ from ngdiff.modeling.load_errors import LIBRARY_ERRORS, quantisation_of, quantis
 from ngdiff.modeling.merge import merge_adapter
 from ngdiff.modeling.model_files import check_model_files, check_tokenizer_files
 from ngdiff.modeling.padding_row import restore_padding_row
+from ngdiff.modeling.shapes import refuse_shape
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,8 @@ def load_tokenizer(name: str | Path, *, trust_remote_code: bool = False) -> PreT
         raise InputError(f"Model {name}: no tokenizer in this folder; expected tokenizer.json beside config.json.")
     if folder is not None:
         check_tokenizer_files(folder)
+    else:
+        refuse_shape(str(name))
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder or name, trust_remote_code=trust_remote_code)
     except Exception as error:  # what tokenizers raises for a file that it cannot use is of no narrower class
@@ -110,7 +113,9 @@ def load_model(
         dtype = DTYPES[dtype]
     packed = gguf_file(name)
     folder = None if packed is not None else local_folder(name)
-    if folder is not None:
+    if folder is None:
+        refuse_shape(str(name))
+    else:
         check_weights(folder)
         base = adapter_base(folder)
         if base is not None:

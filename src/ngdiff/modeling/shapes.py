@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from ngdiff.errors import InputError
+
 # Options of `transformers.LlamaConfig`; the vocabulary and the special tokens come from the tokenizer.
 # Wide and shallow, embeddings not tied, weights drawn wide: recites its training set in the fewest seconds.
 SHAPES: dict[str, dict[str, Any]] = {
@@ -98,3 +100,13 @@ def is_image_shape(name: str) -> bool:
     (True, False)
     """
     return name in IMAGE_SHAPES or name.endswith(".json")
+
+
+def refuse_shape(name: str) -> None:
+    """Refuse the name of a shape where a model with weights is needed; the hub would be asked for it in vain.
+
+    Raises:
+        InputError: the name is that of a shape.
+    """
+    if name in {*SHAPES, *MODEL_SHAPES, *IMAGE_SHAPES}:
+        raise InputError(f"Model {name}: a shape, which has no weights; ngdiff finetune --model {name} trains a model")
