@@ -16,6 +16,7 @@ from ngdiff.cli.images import (
     refuse_several_processes,
 )
 from ngdiff.cli.inputs import inputs_of
+from ngdiff.cli.option_words import words_for
 from ngdiff.cli.options import ModelOptions, TrainingOutputOptions
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.require import RequireOptions
@@ -156,6 +157,5 @@ class ImageUnlearning(TrainerArguments):
             "image-size": options.image_size,
             "dtype": None if options.dtype == ModelOptions.dtype else options.dtype,
         }
-        words = [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
         flags = ["--trust-remote-code"] if options.trust_remote_code else []
-        return shlex.join(["ngdiff", "evaluate", *words, *flags])
+        return shlex.join(["ngdiff", "evaluate", *words_for(given), *flags])

@@ -54,6 +54,18 @@ def options_in(words: Sequence[str], known: Collection[str] = ()) -> OptionWords
     return found
 
 
+def words_for(values: Mapping[str, object]) -> list[str]:
+    """A command line of options with their values, those that are None left out.
+
+    >>> words_for({"forget": "f.jsonl", "max-length": None, "retain": "-r.jsonl"})
+    ['--forget', 'f.jsonl', '--retain=-r.jsonl']
+    """
+    given = {f"--{name}": str(value) for name, value in values.items() if value is not None}
+    # A value that begins with a dash would be taken for an option.
+    pairs = ([f"{name}={text}"] if text.startswith("-") else [name, text] for name, text in given.items())
+    return [word for pair in pairs for word in pair]
+
+
 def as_words(options: Mapping[str, Sequence[str]]) -> list[str]:
     """The arguments of all options, in order."""
     return [word for own in options.values() for word in own]

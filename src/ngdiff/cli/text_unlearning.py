@@ -11,6 +11,7 @@ from ngdiff.cli.adapters import check_adapter_options, prepared
 from ngdiff.cli.dry_run import DryRunOptions, dry_run
 from ngdiff.cli.earlier import AfterOptions, EarlierRequests
 from ngdiff.cli.inputs import described_model, inputs_of
+from ngdiff.cli.option_words import words_for
 from ngdiff.cli.options import (
     LoraOptions,
     ProtectOptions,
@@ -300,6 +301,5 @@ class TextUnlearning(TrainerArguments):
             "template": None if config.template == "auto" else config.template,
             "max-length": config.max_length,
         }
-        words = [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
         flags = {"--drop-overlap": options.drop_overlap, "--trust-remote-code": options.trust_remote_code}
-        return shlex.join(["ngdiff", "evaluate", *words, *(flag for flag, on in flags.items() if on)])
+        return shlex.join(["ngdiff", "evaluate", *words_for(given), *(flag for flag, on in flags.items() if on)])
