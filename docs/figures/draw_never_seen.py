@@ -21,7 +21,7 @@ from ngdiff.report.style import INK, PALETTE, SIZE, SOFT, finish, new_figure, sa
 HERE = Path(__file__).parent
 REFERENCES = ("target", "retrained", "again")  # models that are no runs
 GROUPS = {  # beginning of a label -> what the run is
-    "default with": "default, told where to end",
+    "default": "default",
     "unseen+": "unseen under another weighting",
     "teacher+": "towards a base model",
     "undial+": "away from the answers",

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ngdiff.cli.retain_auto import AUTO
-from ngdiff.data import Row, Template, unseen_people
+from ngdiff.data import Row, Template
 from ngdiff.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -33,11 +33,6 @@ def is_implied(values: Mapping[str, Any]) -> bool:
     (True, False)
     """
     return all(values.get(name) in (None, AUTO) for name in _CHOICES)
-
-
-def made_rows() -> list[Row]:
-    """Questions about people who do not exist, and answers."""
-    return unseen_people()
 
 
 def those_that_fit(rows: Sequence[Row], tokenizer: Any, template: Template, max_length: int | None) -> list[Row]:

@@ -40,7 +40,7 @@ from ngdiff.cli.task import TaskOptions
 from ngdiff.cli.text_model import TextModelOptions
 from ngdiff.cli.trainer_arguments import TrainerArguments
 from ngdiff.cli.upload import HubOptions
-from ngdiff.data import Row
+from ngdiff.data import Row, unseen_people
 from ngdiff.errors import InputError
 from ngdiff.manifest import describe_data
 from ngdiff.paths import user_path
@@ -88,7 +88,7 @@ class TextUnlearnOptions(
 
     def read(self, role: str, source: str) -> list[Row]:
         """As `ReadOptions.read`; the holdout may be made up."""
-        return holdout_auto.made_rows() if (role, source) == ("holdout", AUTO) else super().read(role, source)
+        return unseen_people() if (role, source) == ("holdout", AUTO) else super().read(role, source)
 
     @property
     def own_holdout(self) -> str | None:
