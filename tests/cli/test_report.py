@@ -85,6 +85,20 @@ def test_the_page_shows_a_signature(tmp_path: Path) -> None:
     assert "not verified by this page" in page
 
 
+@pytest.mark.parametrize(("digest", "verdict"), [("b" * 64, "holds:"), ("c" * 64, "**Does not hold:**")])
+def test_the_model_evaluated_before_is_that_from_which_the_run_started(
+    tmp_path: Path, digest: str, verdict: str
+) -> None:
+    """Not the unlearned one, whose numbers would look as if there had been nothing to forget."""
+    run = make_run(tmp_path / "run")
+    make_evaluation(tmp_path / "scores", run)
+    model = {"source": "target", "files": {"model.safetensors": digest}}
+    make_evaluation(tmp_path / "before", recall=1.0, model=model)
+    page = page_of(tmp_path / "p.md", run, "--before", tmp_path / "before")
+    assert f"- {verdict} The weights evaluated before are those that the run started from." in page
+    assert "- holds: The forget rows evaluated before are those of the request." in page
+
+
 def test_sections_without_data_are_not_there(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", outputs=["model.safetensors"])
     (run / "training_log.json").unlink()

@@ -26,9 +26,11 @@ class Check(NamedTuple):
         return {True: "holds", False: "does not hold", None: "not known"}[self.holds]
 
 
-def checks(run: Run, evaluation: Evaluation, audit: Audit | None = None) -> list[Check]:
+def checks(
+    run: Run, evaluation: Evaluation, audit: Audit | None = None, before: Evaluation | None = None
+) -> list[Check]:
     """The run's own record, what it wrote and read (`ngdiff verify`), the model and rows evaluated, the template; of an
-    audit the same.
+    evaluation before, and of an audit, the same.
 
     What the run read may have changed since for good reasons, such as the deletion of the rows: that is not grave.
     """
@@ -41,12 +43,28 @@ def checks(run: Run, evaluation: Evaluation, audit: Audit | None = None) -> list
         what = f"The record is signed (Ed25519): {signature.read_bytes()[:64].hex()}."
         found.append(Check(what, None, f"not verified by this page: ngdiff verify {run.folder} --public-key KEY"))
     same = are_of_one_model(run, evaluation)
-    found.append(Check("The weights evaluated are those that the run wrote.", same))
+    found += [Check("The weights evaluated are those that the run wrote.", same), *_of_rows(run, evaluation, "")]
+    if before is not None:
+        # A merged adapter was read in place of the model from before its training.
+        started = {} if run.command == "merge" else weights(run.manifest["model"].get("files", {}))
+        measured = weights(before.manifest.get("model", {}).get("files", {}))
+        same = started == measured if started and measured else None
+        found.append(Check("The weights evaluated before are those that the run started from.", same))
+        found += _of_rows(run, before, " before")
+    if evaluation.manifest and run.manifest["template"] is not None:
+        own, other = run.manifest["template"], evaluation.manifest["template"]
+        detail = "" if own == other else f"{other} in place of {own}"
+        found.append(Check("The model was asked by the template of the run.", own == other, detail))
+    return found + ([] if audit is None else _of_audit(run, audit))
+
+
+def _of_rows(run: Run, evaluation: Evaluation, when: str) -> list[Check]:
+    found = []
     for role in ("forget", "retain"):
         asked, measured = (one.manifest.get("data", {}).get(role) for one in (run, evaluation))
         if asked is None:
             continue
-        what = f"The {role} rows evaluated are those of the request."
+        what = f"The {role} rows evaluated{when} are those of the request."
         if measured is None:
             found.append(Check(what, None, "the evaluation does not say"))
             continue
@@ -54,11 +72,7 @@ def checks(run: Run, evaluation: Evaluation, audit: Audit | None = None) -> list
         evaluated = number_of(measured["rows"], "row")
         detail = "" if alike else f"evaluated: {evaluated}, asked for: {asked['rows']}; another hash"
         found.append(Check(what, alike, detail))
-    if evaluation.manifest and run.manifest["template"] is not None:
-        own, other = run.manifest["template"], evaluation.manifest["template"]
-        detail = "" if own == other else f"{other} in place of {own}"
-        found.append(Check("The model was asked by the template of the run.", own == other, detail))
-    return found + ([] if audit is None else _of_audit(run, audit))
+    return found
 
 
 def _of_audit(run: Run, audit: Audit) -> list[Check]:
