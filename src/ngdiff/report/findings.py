@@ -5,6 +5,7 @@ from typing import Any
 
 from ngdiff.metrics import key_of
 from ngdiff.metrics.worst import ABOVE, COUNT
+from ngdiff.plurals import number_of
 from ngdiff.report.audit_results import AuditResults
 from ngdiff.scoring.quantities import DISTANCES, at, numbers_of, shown_interval
 
@@ -61,14 +62,20 @@ def _above(metrics: Mapping[str, Any]) -> str:
     if count is None:
         return ""
     assert ABOVE == 0.5
+    n, unit = _count(own)
+    if n == 1:
+        return f"It {'still says' if count else 'says no'} more than half of that {unit}."
     if not count:
         return f"Of none of these {_units(own)} it says more than half."
     return f"Of {count} of these {_units(own)} it still says more than half."
 
 
 def _units(own: Mapping[str, Any]) -> str:
-    count, unit = (own["n_documents"], "document") if "n_documents" in own else (own["n"], "row")
-    return f"{count} {unit}" if count == 1 and unit == "document" else f"{count} {unit}s"
+    return number_of(*_count(own))
+
+
+def _count(own: Mapping[str, Any]) -> tuple[int, str]:
+    return (own["n_documents"], "document") if "n_documents" in own else (own["n"], "row")
 
 
 def _distances(metrics: Mapping[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from torch import nn
 from ngdiff.data.progress import counted
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.objectives import forget_ceiling
+from ngdiff.plurals import number_of
 from ngdiff.training.gradients import gradients_for
 from ngdiff.training.hardness import KNOWN_ROWS, features_of, fit, hardness
 from ngdiff.training.notices import check_base_model, notice_start
@@ -56,7 +57,7 @@ def check_forward(trainer: Any) -> None:
         InputError: a model that the task refuses.
     """
     size = min(trainer.args.per_device_train_batch_size, len(trainer.forget_dataset))
-    logger.info("Checking the forward pass of the model on the first %d rows to forget ...", size)
+    logger.info("Checking the forward pass of the model on the first %s to forget ...", number_of(size, "row"))
     batch = trainer._prepare_inputs(trainer.task.collate([trainer.forget_dataset[i] for i in range(size)]))
     with (
         trainer.observe("check of the forward pass"),

@@ -27,6 +27,7 @@ from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.files import write_json
 from ngdiff.modeling.reference import Forward, ReferenceStore, write_references
 from ngdiff.objectives import Objective
+from ngdiff.plurals import number_of
 
 logger = logging.getLogger(__name__)
 
@@ -206,7 +207,8 @@ class References:
         wait()
         with eval_mode(model):
             for name, rows in self.sets.items():
-                logger.info("What the model says about the %d %s rows before unlearning is stored.", len(rows), name)
+                stored = number_of(len(rows), f"{name} row")
+                logger.info("What the model says about the %s before unlearning is stored.", stored)
                 own = _share(rows, batch_size, process, processes)
                 title = f"{name} rows before unlearning"
                 bar = with_bar(own, title, total=len(own), shown=show_progress, unit="batch")

@@ -1,0 +1,19 @@
+"""Results in sentences."""
+
+import pytest
+
+from ngdiff.report.findings import findings
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({"n": 1, "rouge_l_recall_above_half": 1}, ["1 row to be", "It still says more than half of that row."]),
+        ({"n": 1, "rouge_l_recall_above_half": 0}, ["1 row to be", "It says no more than half of that row."]),
+        ({"n": 9, "n_documents": 1, "rouge_l_recall_above_half": 1}, ["1 document to be", "half of that document."]),
+        ({"n": 2, "rouge_l_recall_above_half": 1}, ["2 rows to be", "Of 1 of these 2 rows it still says more"]),
+    ],
+)
+def test_one_row_is_no_rows(own: dict[str, int], said: list[str]) -> None:
+    lines = findings({"after": {"forget": {**own, "rouge_l_recall": 0.6}}})
+    assert [part in line for part, line in zip(said, lines, strict=True)] == [True, True]
