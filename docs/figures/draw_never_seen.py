@@ -16,7 +16,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from scipy.stats import spearmanr
 
-from ngdiff.report.style import INK, PALETTE, SIZE, SOFT, finish, new_figure, save
+from ngdiff.report.style import PALETTE, SIZE, SOFT, finish, new_figure, save
 
 HERE = Path(__file__).parent
 REFERENCES = ("target", "retrained", "again")  # models that are no runs
@@ -74,20 +74,17 @@ def draw(runs: Sequence[Run], path: Path) -> None:
     best = front(runs)
     plane.step([run.distance for run in best], [run.utility for run in best], where="post", color=SOFT, linewidth=1.2)
     for panel, across, up in ((plane, "distance", "utility"), (forms, "distance", "predicted")):
-        for name, colour in colours.items():
+        for name, colour in reversed(colours.items()):
             own = [run for run in runs if run.group == name]
             points = [getattr(run, across) for run in own], [getattr(run, up) for run in own]
             panel.plot(*points, "o", color=colour, markersize=6, label=name, alpha=0.85)
-    for run in best:
-        plane.annotate(
-            run.label, (run.distance, run.utility), (4, 5), textcoords="offset points", fontsize=SIZE - 4, color=INK
-        )
     name_axes(plane, "D: distance from the retrained model", "Utility, as part of before", "Utility against D")
     found = spearmanr([run.distance for run in runs], [run.predicted for run in runs]).statistic
-    title = f"What holdout rows predict: rank correlation {found:.2f}, {len(runs)} runs"
-    name_axes(forms, "D: distance from the retrained model", "D from holdout rows alone", title)
-    longest = max(run.distance for run in runs)
-    forms.plot([0, longest], [0, longest], color=SOFT, linewidth=1, linestyle=":")
+    title = f"Without a retrained model: rank correlation {found:.2f}"
+    name_axes(forms, "D: distance from the retrained model", "D, from holdout rows", title)
+    forms.set_yscale("log")
+    ends = [min(run.distance for run in runs), max(run.distance for run in runs)]
+    forms.plot(ends, ends, color=SOFT, linewidth=1, linestyle=":")
     plane.legend(fontsize=SIZE - 3, loc="lower right", frameon=False)
     save(figure, path)
 
@@ -95,7 +92,7 @@ def draw(runs: Sequence[Run], path: Path) -> None:
 def name_axes(panel: Axes, across: str, up: str, title: str) -> None:
     """Title and axes of a panel."""
     panel.set(xlabel=across, ylabel=up)
-    panel.set_xscale("symlog", linthresh=0.5)
+    panel.set_xscale("log")
     finish(panel, title, legend=False)
 
 
