@@ -159,6 +159,8 @@ def test_long_csv_cell(tmp_path: Path) -> None:
         ("a.parquet", "", ": the file is empty"),
         ("a.jsonl", "\n  \n", ": holds no rows"),
         ("a.json", "[]", ": holds no rows"),
+        ("a.csv", "question;answer\nWho?;Orla.\n", ", line 1: a single column, whose name contains ';': cells must be"),
+        ("a.csv", "question\tanswer\nWho?\tOrla.\n", r", line 1: a single column, whose name contains '\t': cells"),
         ("a.json", " ", ": holds no rows"),
         ("a.csv", "question,answer\n", ": holds no rows"),
         (

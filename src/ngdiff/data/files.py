@@ -210,6 +210,11 @@ def _csv_records(path: Path, text: str, columns: Columns) -> Iterator[Record]:
             continue
         if header is None:
             header = [name.strip() for name in cells]
+            if len(header) == 1 and (sign := next((one for one in ";\t" if one in header[0]), None)) is not None:
+                raise InputError(
+                    f"{origin}: a single column, whose name contains {sign!r}: cells must be separated by commas; save "
+                    "the file with commas."
+                )
             if len(set(header)) < len(header):
                 names = ", ".join(shown.column(name, number) for number, name in enumerate(header, start=1))
                 raise InputError(f"{origin}: a column name occurs twice: {names}.")
