@@ -20,6 +20,7 @@ from ngdiff.estimate.speed import efficiency, product_speed
 from ngdiff.estimate.workload import Workload, workload
 from ngdiff.tasks import Rows, TextTask
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
+from ngdiff.training.arrival import MOST
 
 # Losses that the first probe evaluates, which searches for the scale of the rate (some five fits), and every other one.
 _SEARCH_FORWARDS, _PROBE_FORWARDS = 11, 3
@@ -32,7 +33,8 @@ class Estimate:
     Args:
         peaks: Moment -> the most bytes alive in it on the device, by purpose.
         host: Bytes of a gradient that is stashed on the host.
-        steps: Number of steps.
+        steps: Number of steps; the fewest of a run that ends when its losses have arrived.
+        longest: How many times as many it may take.
         step_operations: Operations of matrix products and attention in a mean step without a probe.
         operations: The same in the whole run.
         speed: Operations a second of a matrix product, measured.
@@ -44,6 +46,7 @@ class Estimate:
     peaks: dict[str, Peak]
     host: int
     steps: int
+    longest: int
     step_operations: float
     operations: float
     speed: float
@@ -149,6 +152,7 @@ def estimate(
         peaks={moment: Peak({k: v for k, v in parts.items() if k != "host"}) for moment, parts in peaks.items()},
         host=max(parts.get("host", 0) for parts in peaks.values()),
         steps=load.steps,
+        longest=MOST if config.stops_arrived else 1,
         step_operations=step,
         operations=load.steps * step + _other_operations(config, load, found, trainer),
         speed=_speed(rehearsed, config, load),

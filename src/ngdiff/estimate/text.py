@@ -29,10 +29,21 @@ def describe(found: Estimate) -> str:
         f"Estimated time{each}: {_duration(found.seconds)} for {number_of(found.steps, 'step')}: "
         f"{found.operations:.2e} operations at {found.efficiency:.0%} of the {found.speed / 1e9:.3g} billion a second "
         "of a matrix product, measured now",
+        *_later(found),
         "These are estimates. Not counted: Python and its libraries, what kernels and the memory allocator need beyond "
         "the tensors in use; evaluation and saving.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _later(found: Estimate) -> list[str]:
+    if found.longest == 1:
+        return []
+    most = number_of(found.longest * found.steps, "step")
+    return [
+        f"The run ends when the forget loss has come to that of rows never seen: after {most} and "
+        f"{_duration(found.longest * found.seconds)} at most"
+    ]
 
 
 def _size(size: int) -> str:
