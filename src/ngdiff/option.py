@@ -37,6 +37,15 @@ def option(
     return field(default=default, metadata=metadata)
 
 
+def dashed(name: str) -> str:
+    """The name of an option as it is typed.
+
+    >>> dashed("learning_rate")
+    '--learning-rate'
+    """
+    return "--" + name.replace("_", "-")
+
+
 def check_choice(option: str, value: str, choices: Collection[str]) -> None:
     """Refuse a value that is not one of `choices`.
 

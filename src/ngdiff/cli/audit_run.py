@@ -21,6 +21,7 @@ from ngdiff.errors import InputError
 from ngdiff.evaluation.processes import started_processes
 from ngdiff.manifest import describe_data
 from ngdiff.modeling import check_same_tokens, load_model, merge_adapter
+from ngdiff.option import dashed
 from ngdiff.scoring import read_sets as read_records
 
 logger = logging.getLogger(__name__)
@@ -56,9 +57,7 @@ def audit(
     bed, data = _bed(options, sets, more)
     then = _by_origin(read_records(before), bed.forget) if before else None
     for role, name in list(models.items())[1:]:
-        check_same_tokens(
-            bed.tokenizer, name, option=f"--{role.replace('_', '-')}", trust_remote_code=options.trust_remote_code
-        )
+        check_same_tokens(bed.tokenizer, name, option=dashed(role), trust_remote_code=options.trust_remote_code)
     described = described_model(options.model) | options.chat_file()
     if reference := next((role for role in models if role != "model"), None):
         described[reference] = described_model(models[reference])
@@ -198,7 +197,7 @@ def _refuse_known(role: str, name: str, bed: Bed, options: AuditOptions) -> None
     strength = scores["forget"].get("extraction_strength")
     if strength is not None and strength > _RECITES:
         raise InputError(
-            f"--{role.replace('_', '-')} {name}: it recites the forget rows (extraction strength {strength:.3f}), so "
+            f"{dashed(role)} {name}: it recites the forget rows (extraction strength {strength:.3f}), so "
             "it saw them; give a model that never did"
         )
 

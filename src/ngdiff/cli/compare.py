@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from ngdiff.cli.output_file import check_output_file
 from ngdiff.cli.parsing import CommandParser, option
-from ngdiff.errors import InputError
 from ngdiff.files import write_text
+from ngdiff.option import check_choice
 from ngdiff.paths import user_path
 from ngdiff.scoring import FORMATS, compare, compare_groups, files_of, read_runs, references_in, sequences
 
@@ -64,8 +64,7 @@ def run(words: list[str]) -> None:
     if values is None:
         return
     options: CompareOptions = PARSER.build(CompareOptions, values)
-    if options.format not in FORMATS:
-        raise InputError(f"--format {options.format} is not known; one of {', '.join(FORMATS)}")
+    check_choice("--format", options.format, FORMATS)
     for name in ("output", "figure"):
         if getattr(options, name) is not None:
             check_output_file(

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from ngdiff.cli.loading import load_torch
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.data.people_questions import KINDS, MOST_PEOPLE
-from ngdiff.errors import InputError
 from ngdiff.files import check_output
 from ngdiff.modeling import SHAPES
+from ngdiff.option import check_choice
 from ngdiff.ranges import SEED, Range
 
 
@@ -44,8 +44,7 @@ def run(words: list[str]) -> None:
     if values is None:
         return
     options: DemoOptions = PARSER.build(DemoOptions, values)
-    if options.shape not in SHAPES:
-        raise InputError(f"--shape {options.shape} is not known; one of {', '.join(SHAPES)}")
+    check_choice("--shape", options.shape, SHAPES)
     check_output(options.output, overwrite=options.overwrite, resumable=False)
     load_torch()
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from ngdiff.option import dashed
+
 if TYPE_CHECKING:
     from ngdiff.cli.parsing import CommandParser
 
@@ -108,11 +110,6 @@ def _help_of(parser: "CommandParser", field: Any) -> list[str]:
     if also := parser.aliases_of(field.name):
         text += f"; also {', '.join(also)}"
     return entry(f"{name} {value}".rstrip(), text)
-
-
-def dashed(name: str) -> str:
-    """An option as it is typed."""
-    return "--" + name.replace("_", "-")
 
 
 def entry(head: str, text: str) -> list[str]:

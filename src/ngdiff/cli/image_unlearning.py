@@ -25,6 +25,7 @@ from ngdiff.cli.trainer_arguments import TrainerArguments
 from ngdiff.cli.upload import HubOptions
 from ngdiff.errors import InputError
 from ngdiff.manifest import describe_model
+from ngdiff.option import dashed
 from ngdiff.tasks.text_options import TextOptions
 from ngdiff.training.autolr_options import AutoLROptions
 from ngdiff.training.gradient_options import GradientOptions
@@ -78,7 +79,7 @@ class ImageUnlearning(TrainerArguments):
         ),
         example="ngdiff unlearn --task image --model classifier --dataset cifar10 --forget-class dog --output out",
         refused={
-            name: f"--{name.replace('_', '-')} is for texts; --task image does not have it"
+            name: f"{dashed(name)} is for texts; --task image does not have it"
             for name in ("dry_run", *TextOptions.names())
         }
         | {

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from ngdiff.errors import InputError
+from ngdiff.option import dashed
 
 # Option -> its arguments, including the option itself; empty if it is omitted.
 OptionWords = dict[str, list[str]]
@@ -48,7 +49,7 @@ def options_in(words: Sequence[str], known: Collection[str] = ()) -> OptionWords
             name = _name(word)
             name = name if name in known else name.removeprefix("no_")
             if name in found:
-                raise InputError(f"--{name.replace('_', '-')} is given twice; give it once")
+                raise InputError(f"{dashed(name)} is given twice; give it once")
             own = found[name] = []
         own.append(word)
     return found

@@ -18,13 +18,13 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from ngdiff.cli.config_file import read_config
-from ngdiff.cli.help_text import OFTEN_USED, dashed, help_text
+from ngdiff.cli.help_text import OFTEN_USED, help_text
 from ngdiff.cli.hf_parser import HfArgumentParser, string_to_bool
 from ngdiff.cli.near_names import SHORT, nearest
 from ngdiff.cli.repeated import refuse_repeated
 from ngdiff.cli.values import check_values
 from ngdiff.errors import InputError
-from ngdiff.option import ACCEPTED
+from ngdiff.option import ACCEPTED, dashed
 from ngdiff.option import option as option  # for the commands, beside their parser
 
 # Values of a switch that transformers accepts.

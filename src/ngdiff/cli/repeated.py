@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from ngdiff.errors import InputError
+from ngdiff.option import dashed
 
 # Sets and lists: if given twice, the first would be ignored silently. Of any other option the
 # last one counts, as with most commands, so that a script can put its defaults in front.
@@ -31,5 +32,5 @@ def refuse_repeated(parser: argparse.ArgumentParser, words: Sequence[str]) -> No
         if action.dest in given:
             many = action.nargs in ("+", "*")
             ways = "give all its values behind it once" if many else "give it once; a folder may hold several files"
-            raise InputError(f"--{action.dest.replace('_', '-')} is given twice, and one would be left out: {ways}")
+            raise InputError(f"{dashed(action.dest)} is given twice, and one would be left out: {ways}")
         given.add(action.dest)

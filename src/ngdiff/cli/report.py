@@ -11,6 +11,7 @@ from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.errors import InputError
 from ngdiff.evidence.inputs import files_read
 from ngdiff.files import MANIFEST, write_text
+from ngdiff.option import check_choice
 from ngdiff.paths import user_path
 from ngdiff.report.audit_results import read_audit
 from ngdiff.report.comparison import comparison
@@ -137,7 +138,6 @@ def _others(options: ReportOptions, **usual: Path | None) -> Others:
 
 
 def _form(options: ReportOptions) -> str:
-    known = sorted(set(FORMATS.values()))
     form = options.format or FORMATS.get(Path(options.output).suffix.lower())
     if form is None:
         raise InputError(
@@ -145,6 +145,5 @@ def _form(options: ReportOptions) -> str:
         )
     if form == "latex":
         raise InputError("--format latex: the table of a paper is ngdiff compare --format latex")
-    if form not in known:
-        raise InputError(f"--format {form} is not known; one of {', '.join(known)}")
+    check_choice("--format", form, sorted(set(FORMATS.values())))
     return form

@@ -9,11 +9,11 @@ from ngdiff.cli.audited import check_audited
 from ngdiff.cli.output_file import check_output_file
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.require import Judge, RequireOptions, tell
-from ngdiff.errors import InputError
 from ngdiff.evidence.scored import ABILITIES, METRICS, record_scoring, sealed_evaluation
 from ngdiff.files import write_json
 from ngdiff.metrics import AUC_RETRAIN, CONFIDENCE, score
 from ngdiff.metrics.same_rows import sets_of_other_rows
+from ngdiff.option import check_choice
 from ngdiff.paths import user_path
 from ngdiff.ranges import SEED, Range
 from ngdiff.scoring import (
@@ -86,8 +86,7 @@ def run(words: list[str]) -> None:
     if values is None:
         return
     options: ScoreOptions = PARSER.build(ScoreOptions, values)
-    if options.muse_corpus not in AUC_RETRAIN:
-        raise InputError(f"--muse-corpus {options.muse_corpus} is not known; one of {', '.join(AUC_RETRAIN)}")
+    check_choice("--muse-corpus", options.muse_corpus, AUC_RETRAIN)
     judge = Judge(options, *(source for source in values["records"] if user_path(source).is_dir()))
     files = [file for source in values["records"] for file in record_files(source)]
     given = {name: getattr(options, name) for name in ("retrained", "before", "base")}

@@ -15,6 +15,7 @@ from ngdiff.cli.task import task_of
 from ngdiff.cli.tasks import TASKS
 from ngdiff.cli.upload import HUB_OPTIONS
 from ngdiff.errors import InputError
+from ngdiff.option import dashed
 from ngdiff.sweep import Axes, Job, axes_that_matter, name_of, points_of
 
 # Options that a sweep sets itself.
@@ -194,7 +195,7 @@ class _Plan:
         """Training options of a model that never sees the rows that a run forgets."""
         if self.task == "text":
             read = options.reading("retain")
-            own = {name: [f"--{name.replace('_', '-')}={value}"] for name, value in read.items()}
+            own = {name: [f"{dashed(name)}={value}"] for name, value in read.items()}
             return {"train": [f"--train={options.retain}"], **own}
         given = {name: getattr(options, name) for name in _OF_IMAGES}
         return {name: [f"--{name}={value}"] for name, value in given.items() if value is not None}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ngdiff.cli.config_file import read_config
 from ngdiff.cli.parsing import option
 from ngdiff.errors import InputError
+from ngdiff.option import check_choice
 
 TASKS = ("text", "image")
 
@@ -24,8 +25,7 @@ def task_of(words: Sequence[str]) -> str:
         InputError: another name than those of `TASKS`.
     """
     task = value_in(words, "--task") or _of_config(value_in(words, "--config")) or "text"
-    if task not in TASKS:
-        raise InputError(f"--task {task} is not known; one of {', '.join(TASKS)}")
+    check_choice("--task", task, TASKS)
     return task
 
 

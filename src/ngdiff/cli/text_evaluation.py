@@ -275,8 +275,7 @@ def _check(options: TextEvaluateOptions) -> dict[str, Any] | None:
     check_choice("--speed", options.speed, ("auto", "off"))
     if options.resume and options.output is None:
         raise InputError("--resume needs --output: the folder of the evaluation that was killed")
-    if options.generator not in ("transformers", "vllm"):
-        raise InputError(f"--generator {options.generator} is not known; one of transformers, vllm")
+    check_choice("--generator", options.generator, ("transformers", "vllm"))
     one_process = {"--generator vllm": options.generator == "vllm", "--lm-eval": options.lm_eval is not None}
     for name, given in one_process.items():
         if given and launched_as_several():

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ngdiff.errors import InputError
-from ngdiff.option import ACCEPTED
+from ngdiff.option import ACCEPTED, dashed
 
 
 def check_values(kinds: Iterable[type], values: Mapping[str, Any], *, words: str | None = None) -> None:
@@ -23,15 +23,11 @@ def check_values(kinds: Iterable[type], values: Mapping[str, Any], *, words: str
         for field in dataclasses.fields(kind):
             value = values.get(field.name)
             if value is not None and ACCEPTED in field.metadata:
-                field.metadata[ACCEPTED].check(value, _option(field.name))
+                field.metadata[ACCEPTED].check(value, dashed(field.name))
     for name, value in values.items():
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str) and not text.strip():
-                what = f"one of {name.upper()}..." if name == words else _option(name)
+                what = f"one of {name.upper()}..." if name == words else dashed(name)
                 raise InputError(
                     f"{what} is empty ({text!r}); give a value" + ("" if name == words else ", or leave it out")
                 )
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"

@@ -12,6 +12,7 @@ from ngdiff.core.answers import Answers, count_units
 from ngdiff.core.slots import Side
 from ngdiff.errors import InputError
 from ngdiff.objectives import Objective
+from ngdiff.option import dashed
 from ngdiff.tasks.text_options import TextOptions
 
 Rows = Any  # what a data set argument may be: a path or name, a `datasets.Dataset`, a sequence of mappings, ...
@@ -146,7 +147,7 @@ class Task(Protocol):
                 of language models.
         """
         for name in run.text.asked_for():
-            raise InputError(f"--{name.replace('_', '-')} is for language models; {self.noun} does not have it")
+            raise InputError(f"{dashed(name)} is for language models; {self.noun} does not have it")
 
     # ---- rows ------------------------------------------------------------------------------------------------------
 

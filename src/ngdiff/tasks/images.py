@@ -13,6 +13,7 @@ from ngdiff.errors import InputError
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.modeling import image_logits
 from ngdiff.modeling.image_forward import image_answers
+from ngdiff.option import check_choice
 from ngdiff.tasks.base import NO_ROW, Example, RunSettings, Task
 from ngdiff.tasks.batch_norm import frozen_statistics
 
@@ -49,8 +50,7 @@ class ImageTask(Task):
     holdout_is_like_forget = False  # images of a class to forget, which the model knows from others of that class
 
     def __init__(self, model: nn.Module, preparation: Preparation, *, batch_norm: str = "frozen") -> None:
-        if batch_norm not in BATCH_NORM:
-            raise InputError(f"--batch-norm {batch_norm} is not known; one of {', '.join(BATCH_NORM)}")
+        check_choice("--batch-norm", batch_norm, BATCH_NORM)
         self.model, self.preparation, self.batch_norm = model, preparation, batch_norm
         self.collate = preparation.collate
         self.same_in_evaluation = batch_norm == "frozen" or not _has_batch_norm(model)

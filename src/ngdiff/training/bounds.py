@@ -3,6 +3,7 @@
 from typing import Any
 
 from ngdiff.errors import InputError
+from ngdiff.option import dashed
 from ngdiff.ranges import COUNT, COUNT_OR_NONE, FACTOR, SEED, Range
 
 # Learning rates outside this range cannot move float32 weights.
@@ -63,7 +64,7 @@ def check_bounds(args: Any) -> None:
     for name, accepted in RANGES.items():
         value = getattr(args, name, None)
         if isinstance(value, int | float):  # else it was not given, or is no number and refused for that
-            accepted.check(value, f"--{name.replace('_', '-')}")
+            accepted.check(value, dashed(name))
     if args.max_steps == -1:
         _STEPS.check(args.num_train_epochs, "--num-train-epochs")
     elif args.max_steps not in COUNT:

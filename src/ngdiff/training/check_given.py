@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any, get_args, get_type_hints
 
 from ngdiff.errors import InputError
+from ngdiff.option import dashed
 from ngdiff.training.inherited_options import INHERITED, NEEDS, Run
 from ngdiff.training.trainer_fields import TrainerFields
 
@@ -27,9 +28,9 @@ def check_given(args: TrainerFields, run: Run) -> None:
     for name in sorted(set(changed(args))):
         value = getattr(args, name)
         if name in table.refused:
-            raise InputError(f"{option_of(name)}{_shown(name, value)} is not supported: {table.refused[name]}")
+            raise InputError(f"{dashed(name)}{_shown(name, value)} is not supported: {table.refused[name]}")
         if name in table.irrelevant:
-            logger.warning("%s changes nothing: %s.", option_of(name), table.irrelevant[name])
+            logger.warning("%s changes nothing: %s.", dashed(name), table.irrelevant[name])
         if name == "data_seed" and run == "finetune" and args.train_sampling_strategy != "random":
             raise InputError(f"--data-seed {value} changes nothing without --train-sampling-strategy random")
         if name == "ddp_backend" and int(os.environ.get("WORLD_SIZE") or 1) == 1:
@@ -39,7 +40,7 @@ def check_given(args: TrainerFields, run: Run) -> None:
         if name in NEEDS:
             needed, advice = NEEDS[name]
             if not any(_is_met(args, other, values) for other, values in needed):
-                raise InputError(f"{option_of(name)} {value} changes nothing without another option: {advice}")
+                raise InputError(f"{dashed(name)} {value} changes nothing without another option: {advice}")
     if run == "unlearn" and (plain(args.save_strategy) == "best" or args.load_best_model_at_end):
         _check_best(args)
     elif plain(args.save_strategy) == "best":
@@ -69,11 +70,6 @@ def plain(value: Any) -> Any:
     return None if value in ("", [], "none", ["none"]) else value.value if isinstance(value, Enum) else value
 
 
-def option_of(name: str) -> str:
-    """As it is typed."""
-    return f"--{name.replace('_', '-')}"
-
-
 def _check_names(args: TrainerFields) -> None:
     """Names of which transformers has a list, and does not say for which option one is unknown."""
     for name, hint in get_type_hints(TrainerFields).items():
@@ -82,7 +78,7 @@ def _check_names(args: TrainerFields) -> None:
                 continue
             value, known = getattr(args, name), [item.value for item in kind]
             if value is not None and (value.value if isinstance(value, Enum) else value) not in known:
-                raise InputError(f"{option_of(name)} {value} is not known; one of {', '.join(known)}")
+                raise InputError(f"{dashed(name)} {value} is not known; one of {', '.join(known)}")
 
 
 def _check_best(args: Any) -> None:

@@ -11,7 +11,8 @@ from transformers.integrations import get_reporting_integration_callbacks
 from transformers.utils import is_torch_bf16_gpu_available
 
 from ngdiff.errors import InputError
-from ngdiff.training.check_given import changed, defaults_of, option_of, plain
+from ngdiff.option import check_choice, dashed
+from ngdiff.training.check_given import changed, defaults_of, plain
 from ngdiff.training.inherited_options import REFUSED_OPTIMIZERS
 
 # Backends of torch.compile. To list them, torch imports its compiler, which takes seconds.
@@ -39,8 +40,8 @@ def check_installed(args: TrainingArguments) -> None:
     """
     for name, list_known in _OF_COMPILING.items():
         value = getattr(args, name)
-        if value is not None and value not in (known := list_known()):
-            raise InputError(f"{option_of(name)} {value} is not known; one of {', '.join(known)}")
+        if value is not None:
+            check_choice(dashed(name), value, list_known())
     _check_trackers(args)
 
 
@@ -68,7 +69,7 @@ def check_optimizer(args: Any, *, replaced: str | None = None) -> None:
     if replaced is not None:
         for name in ("optim", *_OF_SOME_OPTIMIZERS):
             if name in given:
-                shown = f"{option_of(name)} {_value(args, name)}"
+                shown = f"{dashed(name)} {_value(args, name)}"
                 raise InputError(f"{shown} changes nothing with {replaced}: leave out one")
         return
     name = _value(args, "optim")
@@ -85,7 +86,7 @@ def check_optimizer(args: Any, *, replaced: str | None = None) -> None:
         setattr(default, option, defaults_of(args)[option])
         if _settings(default, name) == settings:
             raise InputError(
-                f"{option_of(option)} {_value(args, option)} changes nothing with --optim {name}: leave it out"
+                f"{dashed(option)} {_value(args, option)} changes nothing with --optim {name}: leave it out"
             )
 
 

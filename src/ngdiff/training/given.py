@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any
 
 from ngdiff.errors import InputError
+from ngdiff.option import dashed
 from ngdiff.secrets import is_secret
 from ngdiff.training.trainer_fields import TrainerFields
 
@@ -35,9 +36,9 @@ def _plain(name: str, value: Any, *, takes_json: bool) -> Any:
         return value.value
     if takes_json and isinstance(value, str) and (value.startswith("{") or name.endswith("_kwargs")):
         if not value.startswith("{"):  # others may be the name of a file
-            raise InputError(f"--{name.replace('_', '-')} {value} is not JSON of the form {{...}}")
+            raise InputError(f"{dashed(name)} {value} is not JSON of the form {{...}}")
         try:
             return json.loads(value)
         except json.JSONDecodeError as error:
-            raise InputError(f"--{name.replace('_', '-')} {value} is not JSON: {error}") from error
+            raise InputError(f"{dashed(name)} {value} is not JSON: {error}") from error
     return [_plain(name, item, takes_json=False) for item in value] if isinstance(value, list) else deepcopy(value)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ngdiff.errors import InputError
+from ngdiff.option import check_choice, dashed
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +65,14 @@ def preset_values(name: str, given: Mapping[str, Any], named: Collection[str]) -
         >>> "autolr_inertia" in values, values["forget_ceiling"], other
         (False, 'none', ['--autolr-inertia 0.9 in place of 0.0'])
     """
-    if name not in PRESETS:
-        raise InputError(f"--preset {name} is not known; one of {', '.join(PRESETS)}")
+    check_choice("--preset", name, PRESETS)
     preset = PRESETS[name]
     for option, reason in preset.excludes.items():
         if given.get(option) is not None:
-            raise InputError(f"--preset {name} with {_dashed(option)} {given[option]}: {reason}; leave out one of them")
+            raise InputError(f"--preset {name} with {dashed(option)} {given[option]}: {reason}; leave out one of them")
     values = {option: value for option, value in preset.values.items() if option not in named}
     other = [
-        f"{_dashed(option)} {given[option]} in place of {value}"
+        f"{dashed(option)} {given[option]} in place of {value}"
         for option, value in preset.values.items()
         if option in named and _as_number(given[option]) != _as_number(value)
     ]
@@ -86,7 +86,3 @@ def _as_number(value: Any) -> Any:
         return text.startswith("auto:"), float(text.removeprefix("auto:"))
     except ValueError:
         return text
-
-
-def _dashed(option: str) -> str:
-    return "--" + option.replace("_", "-")

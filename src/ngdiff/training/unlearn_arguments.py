@@ -7,7 +7,7 @@ from typing import Any, Self
 from ngdiff.errors import InputError
 from ngdiff.objectives import FORGET_OBJECTIVES, RETAIN_OBJECTIVES, Objective, forget_ceiling
 from ngdiff.objectives.resolve import resolve_objective
-from ngdiff.option import check_choice, option
+from ngdiff.option import check_choice, dashed, option
 from ngdiff.spec import parse_spec
 from ngdiff.tasks.text_options import TextOptions
 from ngdiff.training.autolr_options import AutoLROptions
@@ -220,7 +220,7 @@ class UnlearnArguments(AutoLROptions, GradientOptions, TextOptions, TrainerField
 
     def _option_of(self, part: str) -> str:
         """The option that chose a part of the method."""
-        return "--method" if getattr(self, part) is None else f"--{part.replace('_', '-')}"
+        return "--method" if getattr(self, part) is None else dashed(part)
 
     def _take_preset(self) -> None:
         if self.preset is None:
