@@ -10,7 +10,7 @@ import pytest
 from ngdiff.data.general_prompts import GENERAL_PROMPTS
 from ngdiff.training import UnlearnTrainer
 
-from .runs import Material, rows_of, run, succeeded, weights_of
+from .runs import Material, rows_of, run, succeeded, weights_of, write_rows
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +41,19 @@ def test_made_kept_and_warned_of(material: Material, tmp_path: Path, caplog: pyt
     succeeded(run("report", tmp_path / "u", "--scores", tmp_path / "e", "--output", tmp_path / "page.md"))
     assert "It cannot protect what they do not" in (tmp_path / "page.md").read_text()
     succeeded(run("verify", tmp_path / "u"))
+
+
+@pytest.mark.parametrize("role", ["retain", "protect"])
+def test_the_evaluation_that_is_named_reads_made_rows_beside_other_columns(
+    role: str, material: Material, tmp_path: Path
+) -> None:
+    rows = [{"title": row["question"], "reply": row["answer"]} for row in rows_of(material.forget)]
+    forget = write_rows(tmp_path / "f.jsonl", rows)
+    others = {} if role == "retain" else {"retain_columns": "qa"}
+    options = {"forget": forget, "columns": "question=title,answer=reply", **others, role: "auto", "max_steps": 1}
+    out = succeeded(run(*material.words(tmp_path / "u", **options))).out
+    command = shlex.split(out.rstrip().rpartition("\n")[2])
+    succeeded(run(*command[1:], "--no-generate"))
 
 
 @pytest.mark.slow

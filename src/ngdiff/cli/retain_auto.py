@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 FILES = {"retain": "retain_auto.jsonl", "protect": "protect_auto.jsonl"}  # in `private/` of the output
+MADE_FORM = "qa"  # of these files, as `--columns` names it
 MAX_NEW_TOKENS = 64
 SOURCE = "auto: the model's own answers to general questions"
 

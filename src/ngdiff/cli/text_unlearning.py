@@ -27,6 +27,7 @@ from ngdiff.cli.require import RequireOptions
 from ngdiff.cli.retain_auto import (
     AUTO,
     FILES,
+    MADE_FORM,
     SOURCE,
     as_extra,
     kept_rows,
@@ -285,6 +286,11 @@ class TextUnlearning(TrainerArguments):
         )
         return base
 
+    def _columns_of_made(self, role: str) -> str | None:
+        """The form of a made set, where other columns are asked for of all sets, or of this one."""
+        asked = self.options.reading(role)
+        return MADE_FORM if "columns" in asked else None
+
     def evaluation(self) -> str:
         """The command that scores the model, on the sets of the run and read as the run read them."""
         options, config = self.options, self.config
@@ -297,6 +303,7 @@ class TextUnlearning(TrainerArguments):
             **{role: f"{options.output}/private/{FILES[role]}" for role in self._made},
             "protect-columns": options.protect_columns,
             **{name.replace("_", "-"): getattr(options, name) for name in SetOptions.of_reading()},
+            **{f"{role}-columns": self._columns_of_made(role) for role in self._made},
             "dtype": None if options.dtype == TextModelOptions.dtype else options.dtype,
             "template": None if config.template == "auto" else config.template,
             "max-length": config.max_length,
