@@ -7,7 +7,8 @@ import pytest
 
 from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.errors import InputError
-from ngdiff.files import MANIFEST, MANIFEST_COPY, check_file, check_output, write_json
+from ngdiff.file_names import MANIFEST, MANIFEST_COPY
+from ngdiff.files import check_file, check_output, write_json
 from ngdiff.paths import user_path
 
 
@@ -51,7 +52,7 @@ def test_a_folder_in_place_of_a_file(run: Path, name: str) -> None:
         check_output(run, resume=True)
 
 
-@pytest.mark.parametrize("name", ["checkpoints", "private", "reference", "ruined"])
+@pytest.mark.parametrize("name", ["checkpoints", "private", "reference", "base_model", "ruined", "merged_base"])
 def test_a_file_in_place_of_a_folder(run: Path, name: str) -> None:
     if (run / name).is_dir():
         shutil.rmtree(run / name)

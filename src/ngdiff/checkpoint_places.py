@@ -7,7 +7,7 @@ nothing is written there.
 import re
 from pathlib import Path
 
-CHECKPOINTS = "checkpoints"  # folder in the output folder
+from ngdiff.file_names import CHECKPOINTS
 
 _PREFIX = "checkpoint"  # of transformers' Trainer, which puts number and folder together itself
 _NAME = re.compile(rf"{_PREFIX}-([0-9]+)")

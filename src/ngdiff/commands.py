@@ -13,6 +13,7 @@ from typing import Any
 from ngdiff.cli.parsing import CommandParser
 from ngdiff.cli.task import TASKS as TASK_NAMES
 from ngdiff.errors import InputError
+from ngdiff.file_names import METRICS_FILE
 from ngdiff.paths import user_path
 from ngdiff.results import Audit, Evaluation, Run, Table
 from ngdiff.scoring import compare as compare_runs
@@ -118,7 +119,7 @@ def score(evaluation: Place, **options: Any) -> Evaluation:
     from ngdiff.cli.score import PARSER, run
 
     folder = user_path(os.fspath(evaluation))
-    given = dict(output=folder / "metrics.json", overwrite=True, **options)
+    given = dict(output=folder / METRICS_FILE, overwrite=True, **options)
     run([os.fspath(evaluation), *_words(PARSER, "score", given)])
     return Evaluation(folder)
 

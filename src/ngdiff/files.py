@@ -11,16 +11,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ngdiff.checkpoint_places import CHECKPOINTS, checkpoints_of
+from ngdiff.checkpoint_places import checkpoints_of
 from ngdiff.errors import NO_SPACE, InputError, WriteError
+from ngdiff.file_names import BASE_MODEL, CHECKPOINTS, MANIFEST, MANIFEST_COPY, MERGED_BASE, PRIVATE, REFERENCE, RUINED
 from ngdiff.paths import check_regular, existing_path, user_path
 
-MANIFEST = "manifest.json"
-MANIFEST_COPY = "run_manifest.json"  # in each checkpoint of a run
 PARTIAL_FOLDER = ".partial-"  # and eight characters of `tempfile.mkdtemp`: files on their way to a folder
 # Of the files of a run, and the names of its folders.
 _SUFFIXES = (".json", ".yaml", ".png", ".safetensors")
-_FOLDERS = (CHECKPOINTS, "private", "reference", "ruined")
+_FOLDERS = (CHECKPOINTS, PRIVATE, REFERENCE, BASE_MODEL, RUINED, MERGED_BASE)
 # What a kill leaves of `write_text` and of a folder of PARTIAL_FOLDER.
 _LEFT_FILE = re.compile(r"\..+\.\d+\.partial")
 _LEFT_FOLDER = re.compile(re.escape(PARTIAL_FOLDER) + "[a-z0-9_]{8}")
@@ -218,7 +217,7 @@ def is_unused(folder: Path) -> bool:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove what killed runs left half-written in an output folder and its `private/`, under names of ours alone."""
-    for place in (folder, folder / "private"):
+    for place in (folder, folder / PRIVATE):
         for entry in list(place.iterdir()) if place.is_dir() and not place.is_symlink() else []:
             if _is_leftover(entry):
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()

@@ -17,15 +17,16 @@ import yaml
 from ngdiff import __version__
 from ngdiff.data.documents import files_named
 from ngdiff.data.rows import Row
-from ngdiff.evidence.seal import CONFIG, sealed
-from ngdiff.files import MANIFEST, sha256_file, sha256_folder, write_json, write_text
+from ngdiff.evidence.seal import sealed
+from ngdiff.file_names import CONFIG, MANIFEST, METRICS_FILE
+from ngdiff.files import sha256_file, sha256_folder, write_json, write_text
 from ngdiff.paths import absolute_source, existing_path, is_pattern, user_path
 from ngdiff.secrets import is_secret, masked
 
 _PACKAGES = ("torch", "transformers", "accelerate", "datasets", "peft", "tokenizers", "numpy")
 _MODEL_FILES = (".safetensors", ".json", ".model", ".txt", ".jinja", ".py", ".gguf")
 _PLACES = ("origin", "document", "chunk")  # where a row came from and how it is learned, not what it is
-_OURS = (MANIFEST, "metrics.json")
+_OURS = (MANIFEST, METRICS_FILE)
 
 
 def write_manifest(

@@ -10,6 +10,7 @@ from typing import Any
 
 from ngdiff.errors import InputError
 from ngdiff.evidence.read_run import read_run
+from ngdiff.file_names import AUDIT_FILE, CURVES, METRICS_FILE, TRAINING_LOG
 from ngdiff.scoring import FORMATS, Comparison, format_table, read_sets
 
 
@@ -54,13 +55,13 @@ class Run(_InFolder):
     @property
     def curves(self) -> Path | None:
         """The figure of losses, norms and learning rate, if there is one."""
-        file = self.folder / "curves.png"
+        file = self.folder / CURVES
         return file if file.is_file() else None
 
     @cached_property
     def log(self) -> list[dict[str, Any]]:
         """Figures of each step of `unlearn`; empty for `finetune`, which writes none."""
-        file = self.folder / "training_log.json"
+        file = self.folder / TRAINING_LOG
         steps: list[dict[str, Any]] = json.loads(file.read_text("utf-8"))["steps"] if file.is_file() else []
         return steps
 
@@ -91,7 +92,7 @@ class Evaluation(_InFolder, _Preformatted):
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """The contents of `metrics.json`: by set, and over all."""
-        return _contents(self.folder / "metrics.json")
+        return _contents(self.folder / METRICS_FILE)
 
     @cached_property
     def records(self) -> dict[str, list[dict[str, Any]]]:
@@ -147,7 +148,7 @@ class Audit(_InFolder, _Preformatted):
     @cached_property
     def found(self) -> dict[str, Any]:
         """The contents of `audit.json`."""
-        return _contents(self.folder / "audit.json")
+        return _contents(self.folder / AUDIT_FILE)
 
     @property
     def robustness(self) -> float | None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ngdiff.checkpoint_places import checkpoint_folder
-from ngdiff.files import MANIFEST
+from ngdiff.file_names import MANIFEST
 
 from ..end_to_end.runs import evaluate_words, run, succeeded, weights_of
 from .full_disk import assert_told, disk, files_of, largest_file, one_of, run_on

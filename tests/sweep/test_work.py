@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from ngdiff.errors import InputError
-from ngdiff.sweep import SWEEP, Job, Record, Result, work
+from ngdiff.file_names import SWEEP
+from ngdiff.sweep import Job, Record, Result, work
 
 # Writes what it was given to `calls`, and ends as the file `ends` in its folder says: code by the word --id.
 FAKE = """

@@ -6,7 +6,7 @@ from typing import Any
 from ngdiff.data import Row, Template, resolve_template
 from ngdiff.errors import InputError
 from ngdiff.evidence.seal import read_sealed
-from ngdiff.files import MANIFEST
+from ngdiff.file_names import MANIFEST
 from ngdiff.paths import user_path
 
 _ANY = "x"  # stands for the answer where a row must have one

@@ -10,11 +10,10 @@ from ngdiff.cli.options import resolved
 from ngdiff.cli.resume import refuse_other_run
 from ngdiff.cli.signals import SIGNALS
 from ngdiff.evaluation.write import private_folder
+from ngdiff.file_names import AUDIT_FILE, PRIVATE
 from ngdiff.files import check_output, prepare_output, write_json
 from ngdiff.manifest import write_manifest
 from ngdiff.paths import user_path
-
-FILE = "audit.json"
 
 
 class AuditFolder:
@@ -69,14 +68,14 @@ class AuditFolder:
             result: For `audit.json`.
             in_time: Whether no attack is left for `--resume` because the time was over.
         """
-        write_json(self.path / FILE, result)
+        write_json(self.path / AUDIT_FILE, result)
         self._write_manifest(finished=in_time)
 
     def _file(self, attack: str, role: str) -> Path:
-        return self.path / "private" / f"{attack}.{role}.json"
+        return self.path / PRIVATE / f"{attack}.{role}.json"
 
     def _write_manifest(self, *, finished: bool) -> None:
-        made = [FILE, *(f"private/{path.name}" for path in (self.path / "private").glob("*.json"))]
+        made = [AUDIT_FILE, *(f"{PRIVATE}/{path.name}" for path in (self.path / PRIVATE).glob("*.json"))]
         write_manifest(
             self.path,
             command=["ngdiff", "audit", *self._words],

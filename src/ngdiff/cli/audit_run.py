@@ -11,7 +11,7 @@ from ngdiff.audit import ATTACKS, Bed, Budget, NotApplicableError, OutOfTimeErro
 from ngdiff.audit.canaries import with_other_values
 from ngdiff.audit.compare import summary
 from ngdiff.cli.audit import AuditOptions
-from ngdiff.cli.audit_folder import FILE, AuditFolder
+from ngdiff.cli.audit_folder import AuditFolder
 from ngdiff.cli.audit_table import audit_table
 from ngdiff.cli.inputs import described_model
 from ngdiff.cli.loading import say_loading
@@ -19,6 +19,7 @@ from ngdiff.cli.overlap import without_overlap
 from ngdiff.data import Row
 from ngdiff.errors import InputError
 from ngdiff.evaluation.processes import started_processes
+from ngdiff.file_names import AUDIT_FILE
 from ngdiff.manifest import describe_data
 from ngdiff.modeling import check_same_tokens, load_model, merge_adapter
 from ngdiff.option import dashed
@@ -84,7 +85,7 @@ def audit(
         "not_run": {name: not_run[name] for name in ATTACKS if name in not_run},
     }
     folder.finish(result, in_time=in_time)
-    sys.stdout.write(f"{audit_table(result)}\nWritten to {folder.path / FILE}\n")
+    sys.stdout.write(f"{audit_table(result)}\nWritten to {folder.path / AUDIT_FILE}\n")
 
 
 def _bed(

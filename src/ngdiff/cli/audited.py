@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ngdiff.errors import InputError
 from ngdiff.evidence.seal import read_sealed
-from ngdiff.files import MANIFEST
+from ngdiff.file_names import MANIFEST
 from ngdiff.paths import user_path
 
 _WEIGHTS = ".safetensors"

@@ -17,13 +17,14 @@ from ngdiff.cli.options import resolved
 from ngdiff.cli.unlearn_run import losses_as_extra
 from ngdiff.data import Row, read_rows, resolve_template, write_people
 from ngdiff.evaluation import EvaluationResult, evaluate, format_comparison, write_evaluation
-from ngdiff.files import MANIFEST, prepare_output, write_json, write_text
+from ngdiff.file_names import CARD, CONFIG, CURVES, MANIFEST, METRICS_FILE, TRAINING_LOG
+from ngdiff.files import prepare_output, write_json, write_text
 from ngdiff.manifest import describe_data, now, write_manifest
 from ngdiff.metrics import CONFIDENCE, score
 from ngdiff.modeling import build_model, load_model, save_model, train_tokenizer
 from ngdiff.plurals import number_of
 from ngdiff.report import plot_curves
-from ngdiff.report.card import CARD, model_card
+from ngdiff.report.card import model_card
 from ngdiff.scoring import over_forgotten_notes
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 from ngdiff.training.checkpoint import resumable_parts
@@ -86,7 +87,7 @@ def demo(words: list[str], options: DemoOptions) -> None:
     table = format_comparison({column: _without_intervals(result) for column, result in results.items()})
     curves = plot_curves(
         trainer.state.log_history,
-        output / "curves.png",
+        output / CURVES,
         title="ngdiff demo: one person in ten is forgotten",
         forget_ceiling=trainer.ceiling,
     )
@@ -98,9 +99,9 @@ def demo(words: list[str], options: DemoOptions) -> None:
         )
     table = "\n".join([table, *notes])
     write_text(output / "table.txt", table + "\n")
-    write_json(output / "metrics.json", {column: result.as_json() for column, result in results.items()})
+    write_json(output / METRICS_FILE, {column: result.as_json() for column, result in results.items()})
     made = sorted(path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file())
-    own = {MANIFEST, "config.yaml", *(path.relative_to(output).as_posix() for path in files.values())}
+    own = {MANIFEST, CONFIG, *(path.relative_to(output).as_posix() for path in files.values())}
     write_manifest(output, **manifest, data=data, extra={"finished": True}, outputs=[x for x in made if x not in own])
     sys.stdout.write("\n" + "\n\n".join([*_samples(shown.rows["forget"], results), table]) + "\n\n")
     sys.stdout.write(f"Curves: {curves}\nData, models and records: {output}\n")
@@ -174,7 +175,7 @@ class _Demo:
         for part in resumable_parts(self.output / "unlearned"):
             shutil.rmtree(part)
         save_with_evidence(trainer, self.output / "unlearned", self.tokenizer, sources=sources)
-        write_json(self.output / "training_log.json", {"steps": trainer.state.log_history})
+        write_json(self.output / TRAINING_LOG, {"steps": trainer.state.log_history})
         return trainer
 
     def evaluate(self, name: str) -> EvaluationResult:

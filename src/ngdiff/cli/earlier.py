@@ -12,7 +12,7 @@ from ngdiff.data import Row, Template, check_overlap, read_rows
 from ngdiff.errors import InputError
 from ngdiff.evidence.chain import Request, Retest, earlier_requests, read_chain, retested
 from ngdiff.evidence.seal import read_sealed
-from ngdiff.files import MANIFEST
+from ngdiff.file_names import MANIFEST
 from ngdiff.manifest import describe_data
 from ngdiff.paths import existing_path, user_path
 from ngdiff.plurals import number_of

@@ -13,6 +13,7 @@ from ngdiff.evaluation.journal import Journal
 from ngdiff.evaluation.processes import Processes
 from ngdiff.evaluation.write import private_folder, write_evaluation
 from ngdiff.evidence.requirements import Verdict
+from ngdiff.file_names import METRICS_FILE, PRIVATE, records_file
 from ngdiff.files import check_output, prepare_output
 from ngdiff.manifest import now, write_manifest
 from ngdiff.paths import user_path
@@ -66,7 +67,7 @@ class EvaluationFolder:
     def journal(self) -> Journal:
         """The journal of results, from which an evaluation resumes."""
         kept = self.path if self._resumable else None
-        return Journal(None if kept is None else kept / "private", self._processes.rank)
+        return Journal(None if kept is None else kept / PRIVATE, self._processes.rank)
 
     def finished(self) -> dict[str, Any] | None:
         """The metrics of an evaluation that `--resume` finds finished, or None; for the main process.
@@ -80,7 +81,7 @@ class EvaluationFolder:
         if not found_done(self._options.output, self._settings):
             return None
         self.journal.remove()
-        finished: dict[str, Any] = json.loads((self.path / "metrics.json").read_text(encoding="utf-8"))
+        finished: dict[str, Any] = json.loads((self.path / METRICS_FILE).read_text(encoding="utf-8"))
         return finished
 
     def begun_by(self, processes: Processes) -> Self:
@@ -102,7 +103,7 @@ class EvaluationFolder:
         """Write records and metrics."""
         if self.path is not None and self._processes.is_main:
             write_evaluation(result, self.path)
-            self._outputs += ["metrics.json", *(f"private/records_{name}.jsonl" for name in result.records)]
+            self._outputs += [METRICS_FILE, *(f"{PRIVATE}/{records_file(name)}" for name in result.records)]
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -12,7 +12,8 @@ from ngdiff.cli.upload import HubOptions, Upload
 from ngdiff.errors import InputError, VerdictError
 from ngdiff.evidence.seal import SEAL, read_sealed
 from ngdiff.exit_codes import NOT_AS_WRITTEN
-from ngdiff.files import MANIFEST, check_output, prepare_output, write_text
+from ngdiff.file_names import MANIFEST
+from ngdiff.files import check_output, prepare_output, write_text
 from ngdiff.paths import user_path
 
 
@@ -141,7 +142,8 @@ def _merge(
     write_manifest(output, **content, extra={**extra, "finished": False})
     outputs = save_model(merged, tokenizer, output)
     if before is not None:
-        from ngdiff.report.card import CARD, model_card
+        from ngdiff.file_names import CARD
+        from ngdiff.report.card import model_card
 
         write_text(output / CARD, model_card(output.name, outputs, asked, before, __version__))
         outputs = [*outputs, CARD]

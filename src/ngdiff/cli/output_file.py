@@ -5,9 +5,10 @@ from pathlib import Path
 
 from ngdiff.checksums import LIST
 from ngdiff.errors import InputError
-from ngdiff.evidence.seal import CONFIG, read_sealed
+from ngdiff.evidence.seal import read_sealed
 from ngdiff.evidence.verify import READ_WITH_A_MODEL
-from ngdiff.files import MANIFEST, check_file, is_ours
+from ngdiff.file_names import CONFIG, MANIFEST
+from ngdiff.files import check_file, is_ours
 from ngdiff.paths import existing_path, user_path
 
 

@@ -12,17 +12,16 @@ from ngdiff.errors import InputError, VerdictError
 from ngdiff.evidence.seal import read_sealed
 from ngdiff.evidence.verify import outputs_of
 from ngdiff.exit_codes import NOT_AS_WRITTEN
-from ngdiff.files import MANIFEST
+from ngdiff.file_names import ADAPTER_CONFIG, CARD, CURVES, MANIFEST, TRAINING_LOG
 from ngdiff.paths import user_path
 from ngdiff.plurals import number_of
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-ADAPTER_CONFIG, CARD = "adapter_config.json", "README.md"
 _BASE = "base_model_name_or_path"
 # Files of a run that are not part of its model.
-_NO_MODEL = ("training_log.json", "curves.png")
+_NO_MODEL = (TRAINING_LOG, CURVES)
 
 
 @dataclass

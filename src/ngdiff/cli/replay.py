@@ -14,10 +14,11 @@ from ngdiff.errors import InputError, RuinedModelError, StoppedBySignal, Verdict
 from ngdiff.evidence.inputs import inputs_of
 from ngdiff.evidence.read_run import read_run
 from ngdiff.evidence.replayed import SAME_BITS, differing_files, unlike_places
-from ngdiff.evidence.seal import CONFIG, read_sealed
+from ngdiff.evidence.seal import read_sealed
 from ngdiff.evidence.verify import Check
 from ngdiff.exit_codes import NOT_AS_WRITTEN
-from ngdiff.files import MANIFEST, check_output
+from ngdiff.file_names import CONFIG, MANIFEST
+from ngdiff.files import check_output
 from ngdiff.manifest import environment
 from ngdiff.paths import absolute_source
 

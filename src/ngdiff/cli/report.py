@@ -10,7 +10,8 @@ from ngdiff.cli.output_file import check_output_file
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.errors import InputError
 from ngdiff.evidence.inputs import files_read
-from ngdiff.files import MANIFEST, write_text
+from ngdiff.file_names import MANIFEST
+from ngdiff.files import write_text
 from ngdiff.option import check_choice
 from ngdiff.paths import user_path
 from ngdiff.report.audit_results import read_audit

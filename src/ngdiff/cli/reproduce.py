@@ -10,15 +10,16 @@ from typing import Any
 from ngdiff import __version__
 from ngdiff.cli.config_file import read_config
 from ngdiff.cli.parsing import CommandParser, option
-from ngdiff.cli.reproduce_plan import PRIVATE, group_of_runs, planned_sweep, sweeps_of
+from ngdiff.cli.reproduce_plan import group_of_runs, planned_sweep, sweeps_of
 from ngdiff.cli.sweep import carry_out, incomplete
 from ngdiff.errors import InputError
+from ngdiff.file_names import PRIVATE, SWEEP
 from ngdiff.files import write_json
 from ngdiff.option import check_choice
 from ngdiff.paths import user_path
 from ngdiff.ranges import SEED, Range
 from ngdiff.recipes.recipe import NAMES, SCALES, read_recipe
-from ngdiff.sweep import SWEEP, Record
+from ngdiff.sweep import Record
 
 RECORD = "reproduce.json"  # what was asked for, in the output folder
 

@@ -9,13 +9,12 @@ from ngdiff.cli.reproduce_data import IMAGES, local, prepare
 from ngdiff.cli.sweep import planned
 from ngdiff.cli.sweep_file import VARIANT, Stages, SweepFile
 from ngdiff.errors import InputError
+from ngdiff.file_names import PRIVATE, SWEEP
 from ngdiff.recipes.ran import Group, Ran
 from ngdiff.recipes.recipe import Recipe, read_variants
 from ngdiff.recipes.setup import Setup, read_setup
-from ngdiff.scoring.sweeps import SWEEP, read_sweep
+from ngdiff.scoring.sweeps import read_sweep
 from ngdiff.sweep import Record, name_of
-
-PRIVATE = "private"  # folder of files with rows
 
 
 @dataclass(frozen=True)

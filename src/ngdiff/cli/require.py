@@ -19,7 +19,7 @@ from ngdiff.evidence.requirements import (
 )
 from ngdiff.evidence.seal import read_sealed
 from ngdiff.evidence.verdicts import read_verdicts, refuse_unmet, verdict_table
-from ngdiff.files import MANIFEST
+from ngdiff.file_names import MANIFEST
 from ngdiff.paths import user_path
 from ngdiff.scoring import read_runs
 from ngdiff.scoring.runs import metrics_file, name_and_place

@@ -8,11 +8,10 @@ from typing import Any
 from ngdiff.checkpoint_places import checkpoints_of
 from ngdiff.checksums import LIST, wrong_files
 from ngdiff.cli.processes import say
-from ngdiff.cli.ruined import RUINED
 from ngdiff.errors import InputError, RuinedModelError
 from ngdiff.evidence.read_run import DamagedRunError, damaged_outputs, read_run
-from ngdiff.evidence.seal import CONFIG
-from ngdiff.files import MANIFEST, is_ours, is_unused
+from ngdiff.file_names import CONFIG, MANIFEST, RUINED
+from ngdiff.files import is_ours, is_unused
 from ngdiff.paths import user_path
 from ngdiff.plurals import number_of
 from ngdiff.training.checkpoint import RUN_FILES, WholeCheckpoint, newest_whole

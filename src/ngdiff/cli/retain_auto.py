@@ -10,6 +10,7 @@ from typing import Any
 from ngdiff.data import Row, Template, read_rows
 from ngdiff.data.general_prompts import GENERAL_PROMPTS
 from ngdiff.errors import InputError
+from ngdiff.file_names import PRIVATE
 from ngdiff.files import write_text
 
 logger = logging.getLogger(__name__)
@@ -24,8 +25,8 @@ SOURCE = "auto: the model's own answers to general questions"
 def refuse_elsewhere(role: str, command: str) -> InputError:
     """Why a command other than `unlearn` has no such set."""
     return InputError(
-        f"--{role} {AUTO} is for ngdiff unlearn, which keeps the rows in the private/{FILES[role]} of its output: give "
-        f"that file to {command}, or your own (./{AUTO} for one of that name)"
+        f"--{role} {AUTO} is for ngdiff unlearn, which keeps the rows in the {PRIVATE}/{FILES[role]} of its output: "
+        f"give that file to {command}, or your own (./{AUTO} for one of that name)"
     )
 
 
@@ -116,5 +117,5 @@ def write_made(role: str, folder: Path, rows: Sequence[Row]) -> None:
 
 def kept_rows(role: str, folder: Path) -> list[Row] | None:
     """The rows of a resumed run; None if it had none yet."""
-    path = folder / "private" / FILES[role]
+    path = folder / PRIVATE / FILES[role]
     return read_rows(path, role=f"--{role}") if path.is_file() else None

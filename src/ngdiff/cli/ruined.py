@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ngdiff.errors import RuinedModelError
+from ngdiff.file_names import RUINED
 
 if TYPE_CHECKING:
     from ngdiff.training.outcome import Outcome
 
-# Folder in the output folder.
-RUINED = "ruined"
 _MODELS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors")
 
 

@@ -10,14 +10,14 @@ from ngdiff import __version__
 from ngdiff.cli.options import TrainingOutputOptions, resolved
 from ngdiff.cli.processes import is_first, wait_for_all
 from ngdiff.cli.resume import checkpoint_to_resume, is_done, refuse_other_run
-from ngdiff.cli.ruined import RUINED, drop_ruined, in_ruined
+from ngdiff.cli.ruined import drop_ruined, in_ruined
 from ngdiff.cli.signals import SIGNALS
 from ngdiff.evidence.ledger import read_retests, refuse_came_back
 from ngdiff.evidence.read_run import read_run
 from ngdiff.evidence.verdicts import read_verdicts, refuse_unmet
+from ngdiff.file_names import MERGED_BASE, RUINED
 from ngdiff.files import check_output, prepare_output, write_text
 from ngdiff.manifest import now, write_manifest
-from ngdiff.modeling.folders import MERGED_BASE
 from ngdiff.paths import user_path
 from ngdiff.training.checkpoint import WholeCheckpoint, resumable_parts
 
@@ -164,7 +164,8 @@ class RunFolder:
         """Write the card next to the model, in place of PEFT's card."""
         if not self._model:
             return
-        from ngdiff.report.card import CARD, model_card  # jinja2 and the hub's client take a while
+        from ngdiff.file_names import CARD
+        from ngdiff.report.card import model_card  # jinja2 and the hub's client take a while
 
         name = CARD if self._place == self.path else f"{RUINED}/{CARD}"
         options = self._manifest["config"]

@@ -9,7 +9,8 @@ from ngdiff.cli.audited import check_audited
 from ngdiff.cli.output_file import check_output_file
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.require import Judge, RequireOptions, tell
-from ngdiff.evidence.scored import ABILITIES, METRICS, record_scoring, sealed_evaluation
+from ngdiff.evidence.scored import ABILITIES, record_scoring, sealed_evaluation
+from ngdiff.file_names import METRICS_FILE
 from ngdiff.files import write_json
 from ngdiff.metrics import AUC_RETRAIN, CONFIDENCE, score
 from ngdiff.metrics.same_rows import sets_of_other_rows
@@ -96,7 +97,7 @@ def run(words: list[str]) -> None:
             options.output,
             overwrite=options.overwrite,
             inputs=[*files, *(file for own in others.values() for file in own)],
-            may_replace=(METRICS,),
+            may_replace=(METRICS_FILE,),
         )
     chosen: dict[str, Any] = {
         "corpus": options.muse_corpus,

@@ -14,9 +14,10 @@ from ngdiff.cli.sweep_plan import plan
 from ngdiff.errors import InputError, VerdictError
 from ngdiff.evidence.table import columns
 from ngdiff.exit_codes import SWEEP_INCOMPLETE
+from ngdiff.file_names import SWEEP
 from ngdiff.plurals import number_of
 from ngdiff.secrets import masked
-from ngdiff.sweep import STORAGE, SWEEP, Job, Record, Start, Study, Trial, read_space, require_optuna, work
+from ngdiff.sweep import STORAGE, Job, Record, Start, Study, Trial, read_space, require_optuna, work
 
 # Title of the first objective -> the entry of `metrics.json` that has its `value`.
 _OBJECTIVES = {"D (retrained)": "distance", "D (holdout)": "distance_holdout"}

@@ -13,12 +13,13 @@ from ngdiff.cli.sweep_file import SweepFile, read_sweep_file
 from ngdiff.cli.sweep_inputs import refuse_changed_inputs
 from ngdiff.errors import InputError, VerdictError
 from ngdiff.exit_codes import SWEEP_INCOMPLETE
+from ngdiff.file_names import SWEEP
 from ngdiff.paths import user_path
 from ngdiff.plurals import number_of
 from ngdiff.ranges import Range
 from ngdiff.scoring import FORMATS, compare, compare_groups, read_sweep
 from ngdiff.secrets import masked
-from ngdiff.sweep import SWEEP, Job, Record, Result, Start, work
+from ngdiff.sweep import Job, Record, Result, Start, work
 
 
 @dataclass

@@ -15,6 +15,7 @@ from ngdiff.cli.task import task_of
 from ngdiff.cli.tasks import TASKS
 from ngdiff.cli.upload import HUB_OPTIONS
 from ngdiff.errors import InputError
+from ngdiff.file_names import METRICS_FILE
 from ngdiff.option import dashed
 from ngdiff.sweep import Axes, Job, axes_that_matter, name_of, points_of
 
@@ -81,8 +82,8 @@ class _Plan:
             jobs |= {job.name: job for job in [*filter(None, shared), *own]}
             for role, job in (("before", shared[1]), ("retrained", shared[3])):
                 if job is not None:
-                    table[job.entry] = {"values": {}, "role": role, "metrics": "evaluation/metrics.json"}
-            numbers = {"unlearn": None, "evaluate": "evaluation/metrics.json", "score": "metrics.json"}
+                    table[job.entry] = {"values": {}, "role": role, "metrics": f"evaluation/{METRICS_FILE}"}
+            numbers = {"unlearn": None, "evaluate": f"evaluation/{METRICS_FILE}", "score": METRICS_FILE}
             table[run.name] = {"values": dict(run.point), "role": "run", "metrics": numbers[own[-1].command]}
         return list(jobs.values()), table
 
@@ -259,7 +260,7 @@ class _Plan:
             run.name,
             "score",
             (str(jobs[1].place(self.folder)), *as_words(words)),
-            "metrics.json",
+            METRICS_FILE,
             (jobs[1].name, *(job.name for job in others.values())),
         )
         SCORE.build(ScoreOptions, SCORE.parse(score.words) or {})

@@ -43,6 +43,7 @@ from ngdiff.cli.trainer_arguments import TrainerArguments
 from ngdiff.cli.upload import HubOptions
 from ngdiff.data import Row, unseen_people
 from ngdiff.errors import InputError
+from ngdiff.file_names import PRIVATE
 from ngdiff.manifest import describe_data
 from ngdiff.paths import user_path
 from ngdiff.tasks.text_options import TextOptions
@@ -150,7 +151,7 @@ class TextUnlearning(TrainerArguments):
             if process_count() > 1:
                 raise InputError(
                     f"--{role} {AUTO} makes its rows in one process; unlearn once in one process (--max-steps 1), and "
-                    f"give the private/{FILES[role]} of its output"
+                    f"give the {PRIVATE}/{FILES[role]} of its output"
                 )
         if options.dry_run:
             dry_run(cls.parser, options, values, read_sets(options))
@@ -300,7 +301,7 @@ class TextUnlearning(TrainerArguments):
             "retain": options.retain,
             "holdout": options.own_holdout,
             "protect": options.protect,
-            **{role: f"{options.output}/private/{FILES[role]}" for role in self._made},
+            **{role: f"{options.output}/{PRIVATE}/{FILES[role]}" for role in self._made},
             "protect-columns": options.protect_columns,
             **{name.replace("_", "-"): getattr(options, name) for name in SetOptions.of_reading()},
             **{f"{role}-columns": self._columns_of_made(role) for role in self._made},

@@ -6,6 +6,7 @@ from typing import Any
 from ngdiff.cli.processes import is_first
 from ngdiff.cli.run_folder import RunFolder
 from ngdiff.cli.signals import SIGNALS
+from ngdiff.file_names import CURVES, TRAINING_LOG
 from ngdiff.files import without_nan, write_json
 from ngdiff.report import plot_curves
 from ngdiff.training import UnlearnTrainer
@@ -39,12 +40,12 @@ def train(trainer: UnlearnTrainer, companion: Any, folder: RunFolder, checkpoint
     folder.extra |= losses_as_extra(outcome)
     folder.extra["max_retain_loss"] = outcome.bound if math.isfinite(outcome.bound) else None
     if is_first():
-        folder.outputs.append("training_log.json")
+        folder.outputs.append(TRAINING_LOG)
         log = trainer.state.log_history
-        write_json(folder.path / "training_log.json", without_nan({"steps": log, "probes": trainer.run_state.probes}))
+        write_json(folder.path / TRAINING_LOG, without_nan({"steps": log, "probes": trainer.run_state.probes}))
         if any("loss_forget" in row for row in log):  # there are none with --logging-strategy no
-            plot_curves(log, folder.path / "curves.png", forget_ceiling=trainer.ceiling)
-            folder.outputs.append("curves.png")
+            plot_curves(log, folder.path / CURVES, forget_ceiling=trainer.ceiling)
+            folder.outputs.append(CURVES)
     return outcome
 
 

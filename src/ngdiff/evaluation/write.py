@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ngdiff.errors import WriteError
+from ngdiff.file_names import METRICS_FILE, PRIVATE, records_file
 from ngdiff.files import write_json, write_text
 
 if TYPE_CHECKING:
@@ -27,15 +28,15 @@ def write_evaluation(result: "EvaluationResult", output_dir: str | os.PathLike[s
     private = private_folder(folder)
     for name, records in result.records.items():
         lines = [json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in records]
-        write_text(private / f"records_{name}.jsonl", "".join(lines), private=True)
-    path = folder / "metrics.json"
+        write_text(private / records_file(name), "".join(lines), private=True)
+    path = folder / METRICS_FILE
     write_json(path, result.as_json())
     return path
 
 
 def private_folder(output_dir: str | os.PathLike[str]) -> Path:
     """Make `private/` below an output folder: for its owner only, and ignored by git."""
-    private = Path(output_dir) / "private"
+    private = Path(output_dir) / PRIVATE
     try:
         private.mkdir(mode=0o700, parents=True, exist_ok=True)
         private.chmod(0o700)  # it may have been there, or the umask may have taken more away

@@ -9,7 +9,7 @@ from ngdiff.errors import InputError
 from ngdiff.evidence.requirements import OPERATORS, parse_requirements
 from ngdiff.evidence.seal import SEAL, read_sealed
 from ngdiff.evidence.verify import outputs_of
-from ngdiff.files import MANIFEST
+from ngdiff.file_names import MANIFEST
 
 State = Literal["forgotten", "came back", "nothing was forgotten", "not taken again"]
 

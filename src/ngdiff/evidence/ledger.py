@@ -10,7 +10,7 @@ from ngdiff.evidence.chain import Request, Retest, earlier_requests, request_of,
 from ngdiff.evidence.seal import read_sealed
 from ngdiff.evidence.table import columns
 from ngdiff.exit_codes import REQUEST_CAME_BACK
-from ngdiff.files import MANIFEST
+from ngdiff.file_names import MANIFEST
 from ngdiff.scoring.quantities import shown
 
 

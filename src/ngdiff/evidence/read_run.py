@@ -9,9 +9,10 @@ from typing import Any
 import yaml
 
 from ngdiff.errors import InputError
-from ngdiff.evidence.seal import CONFIG, sealed
+from ngdiff.evidence.seal import sealed
 from ngdiff.evidence.shape import fault_of_shape
-from ngdiff.files import MANIFEST, sha256_file
+from ngdiff.file_names import CONFIG, MANIFEST
+from ngdiff.files import sha256_file
 from ngdiff.paths import check_regular
 
 

@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.evidence.verify import READ_WITH_A_MODEL
+from ngdiff.file_names import ADAPTER_CONFIG, PRIVATE, TRAINING_LOG
 from ngdiff.files import sha256_file
 
 SAME_BITS = "same bits"  # the note of a file that does not differ
-# In the output, not of the model.
-_LOG = "training_log.json"
-_PRIVATE = "private"
-_ADAPTER = "adapter_config.json"
 # Of the hardware: the rest (number of cores) changes no bit.
 _HARDWARE = ("machine", "threads", "cpu_capability", "accelerators")
 
@@ -45,7 +42,7 @@ def model_files(manifest: Mapping[str, Any]) -> dict[str, str]:
     return {
         name: digest
         for name, digest in manifest["outputs"].items()
-        if name.endswith((*READ_WITH_A_MODEL, ".txt")) and name != _LOG and not name.startswith(f"{_PRIVATE}/")
+        if name.endswith((*READ_WITH_A_MODEL, ".txt")) and name != TRAINING_LOG and not name.startswith(f"{PRIVATE}/")
     }
 
 
@@ -67,7 +64,7 @@ def differing_files(folder: Path, then: Mapping[str, Any], into: Path, now: Mapp
             continue
         actual = sha256_file(into / name)
         same = actual == digest or (
-            Path(name).name == _ADAPTER and _adapter_options(folder / name) == _adapter_options(into / name)
+            Path(name).name == ADAPTER_CONFIG and _adapter_options(folder / name) == _adapter_options(into / name)
         )
         found[name] = "" if same else f"expected SHA-256 {digest}, found {actual}"
     return found | {name: "was not written by the recorded run" for name in written if name not in expected}

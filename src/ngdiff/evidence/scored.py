@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.evidence.seal import read_sealed, sealed
-from ngdiff.files import MANIFEST, sha256_file, write_json
+from ngdiff.file_names import MANIFEST, METRICS_FILE
+from ngdiff.files import sha256_file, write_json
 
-METRICS = "metrics.json"
 ABILITIES = "lm_eval"  # what the numbers hold that no record does
 
 
@@ -26,13 +26,13 @@ def sealed_evaluation(target: Path, records: Sequence[Path], numbers: Mapping[st
     """
     folder = target.parent
     manifest, fault = read_sealed(folder / MANIFEST)
-    if fault or target.name != METRICS or METRICS not in manifest["outputs"]:
+    if fault or target.name != METRICS_FILE or METRICS_FILE not in manifest["outputs"]:
         return None
     written = {folder / name: digest for name, digest in manifest["outputs"].items() if name.endswith(".jsonl")}
     if {path.resolve() for path in records} != {path.resolve() for path in written}:
         return None
     if ABILITIES in numbers:
-        written[target] = manifest["outputs"][METRICS]
+        written[target] = manifest["outputs"][METRICS_FILE]
     return manifest if all(sha256_file(path) == digest for path, digest in written.items()) else None
 
 
@@ -55,6 +55,6 @@ def record_scoring(
         role: {str(path.absolute()): sha256_file(path) for path in paths} for role, paths in sorted(others.items())
     }
     scored = {"utc": datetime.now(UTC).isoformat(timespec="seconds"), "command": list(command), "against": against}
-    outputs = {**manifest["outputs"], METRICS: sha256_file(target)}
+    outputs = {**manifest["outputs"], METRICS_FILE: sha256_file(target)}
     content = {**manifest, "outputs": outputs, "extra": {**manifest["extra"], "scored": scored}}
     write_json(target.parent / MANIFEST, sealed(content))

@@ -9,7 +9,6 @@ from typing import Any
 from ngdiff.evidence.shape import fault_of_shape
 from ngdiff.files import json_text
 
-CONFIG = "config.yaml"
 SEAL = "sha256"
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ngdiff.errors import InputError
 from ngdiff.evidence.verify import Check
-from ngdiff.files import MANIFEST, write_bytes
+from ngdiff.file_names import MANIFEST
+from ngdiff.files import write_bytes
 from ngdiff.paths import check_regular
 
 if TYPE_CHECKING:

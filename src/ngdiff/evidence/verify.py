@@ -9,8 +9,9 @@ from typing import Any
 from ngdiff.checksums import LIST, wrong_files
 from ngdiff.errors import InputError
 from ngdiff.evidence.inputs import Input, inputs_of
-from ngdiff.evidence.seal import CONFIG, SEAL, read_sealed
-from ngdiff.files import MANIFEST, sha256_file
+from ngdiff.evidence.seal import SEAL, read_sealed
+from ngdiff.file_names import CONFIG, MANIFEST
+from ngdiff.files import sha256_file
 
 # Files that are loaded with a model: none may be there that the run did not write.
 READ_WITH_A_MODEL = (".safetensors", ".json", ".model", ".jinja", ".py", ".bin")

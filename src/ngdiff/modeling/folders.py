@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from ngdiff.errors import InputError
+from ngdiff.file_names import ADAPTER_CONFIG, MERGED_BASE
 from ngdiff.paths import user_path
 
 # Any of these is enough for transformers to build a tokenizer from.
@@ -16,9 +17,7 @@ _TOKENIZER_FILES = (
     "tokenizer_config.json",
 )
 _PICKLE_ENDINGS = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-ADAPTER_CONFIG = "adapter_config.json"
 # Folder next to an adapter, with the model that was made for this adapter: a base with another adapter merged.
-MERGED_BASE = "merged_base"
 
 
 def local_folder(name: str | Path) -> Path | None:

@@ -10,7 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from ngdiff.errors import InputError
-from ngdiff.modeling.folders import ADAPTER_CONFIG
+from ngdiff.file_names import ADAPTER_CONFIG
 from ngdiff.modeling.load_errors import LIBRARY_ERRORS, reason_of
 
 _WEIGHTS = "adapter_model.safetensors"

@@ -8,7 +8,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from ngdiff.errors import InputError
-from ngdiff.modeling.folders import MERGED_BASE
+from ngdiff.file_names import MERGED_BASE
 from ngdiff.modeling.load_errors import LIBRARY_ERRORS, reason_of
 from ngdiff.modeling.save import save_model
 

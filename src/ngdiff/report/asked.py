@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ngdiff.file_names import CARD, CURVES, TRAINING_LOG
 from ngdiff.report.folders import Run
 from ngdiff.report.method_words import method_in_words
 
@@ -17,7 +18,7 @@ ROLES = {
     "train": "learned",
 }
 # Files of a run that are no part of its model.
-_NO_MODEL = ("training_log.json", "curves.png", "README.md")
+_NO_MODEL = (TRAINING_LOG, CURVES, CARD)
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from ngdiff.errors import InputError
 from ngdiff.evidence.read_run import read_run
-from ngdiff.files import MANIFEST, sha256_file
+from ngdiff.file_names import AUDIT_FILE, MANIFEST
+from ngdiff.files import sha256_file
 from ngdiff.paths import user_path
 from ngdiff.report.folders import Run, weights
 from ngdiff.scoring.quantities import shown
 
-FILE = "audit.json"
 _NUMBERS = ("extraction_strength", "verbmem", "leak", "AUC", "auc", "exposure")
 
 
@@ -58,18 +58,18 @@ def read_audit(place: str | Path) -> Audit:
         InputError: nothing there, or it is not as it was written.
     """
     path = user_path(place, "--audit")
-    file = path / FILE if path.is_dir() else path
+    file = path / AUDIT_FILE if path.is_dir() else path
     if not file.is_file():
-        raise InputError(f"--audit {place}: there is no {FILE}; `ngdiff audit` writes one")
+        raise InputError(f"--audit {place}: there is no {AUDIT_FILE}; `ngdiff audit` writes one")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         results_of(Audit(file, content))
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise InputError(f"{file} is no {FILE} of ngdiff ({type(error).__name__}: {error})") from error
-    if file.name != FILE or not (file.parent / MANIFEST).is_file():
+        raise InputError(f"{file} is no {AUDIT_FILE} of ngdiff ({type(error).__name__}: {error})") from error
+    if file.name != AUDIT_FILE or not (file.parent / MANIFEST).is_file():
         return Audit(file, content)
     _, manifest = read_run(file.parent)
-    expected = manifest["outputs"].get(FILE)
+    expected = manifest["outputs"].get(AUDIT_FILE)
     if expected is not None and sha256_file(file) != expected:
         raise InputError(f"{file} is not as the audit wrote it: its SHA-256 is not that of {MANIFEST}")
     return Audit(file, content, manifest)
@@ -125,7 +125,7 @@ def _attacked(audit: Audit) -> Mapping[str, str]:
 def _audits_near(folder: Path) -> Iterator[Audit]:
     around = folder.resolve()
     for place in (*around.iterdir(), *around.parent.iterdir()):
-        if place.is_dir() and (place / FILE).is_file() and (place / MANIFEST).is_file():
+        if place.is_dir() and (place / AUDIT_FILE).is_file() and (place / MANIFEST).is_file():
             try:
                 yield read_audit(place)
             except InputError:  # a damaged folder of somebody else is not looked into

@@ -11,9 +11,9 @@ import yaml
 from huggingface_hub import hf_hub_download, metadata_load, try_to_load_from_cache
 from huggingface_hub.utils import validate_repo_id
 
+from ngdiff.file_names import CARD
 from ngdiff.hub_errors import HUB_ERRORS
 
-CARD = "README.md"
 _LONGEST_NAME = 80
 _SECONDS = 5  # to ask the hub for a card
 _LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+ _-]{0,63}")

@@ -10,6 +10,7 @@ from ngdiff.evidence.chain import Retest
 from ngdiff.evidence.ledger import read_retests
 from ngdiff.evidence.requirements import Verdict
 from ngdiff.evidence.verdicts import read_verdicts
+from ngdiff.file_names import ADAPTER_CONFIG
 from ngdiff.plurals import number_of
 from ngdiff.report.base_card import CARD as CARD  # for those who write it
 from ngdiff.report.base_card import Base, base_of, short_name
@@ -19,7 +20,6 @@ from ngdiff.report.method_words import finetuning_in_words, method_in_words
 from ngdiff.report.page import page
 from ngdiff.scoring.quantities import shown
 
-ADAPTER_CONFIG = "adapter_config.json"
 _ROLES = {
     "forget": "to be forgotten",
     "retain": "to be kept",

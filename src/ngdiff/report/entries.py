@@ -7,7 +7,7 @@ from typing import Any
 
 from ngdiff.errors import InputError
 from ngdiff.evidence.read_run import DamagedRunError
-from ngdiff.files import MANIFEST
+from ngdiff.file_names import MANIFEST
 from ngdiff.report.folders import Evaluation, Run, read_evaluation, read_subject, run_in, run_of
 from ngdiff.report.logs import Log, read_log
 from ngdiff.report.scores import Others, with_never_seen

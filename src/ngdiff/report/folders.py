@@ -7,12 +7,11 @@ from typing import Any
 
 from ngdiff.errors import InputError
 from ngdiff.evidence.read_run import read_run
-from ngdiff.files import MANIFEST
+from ngdiff.file_names import MANIFEST, MERGED_BASE, METRICS_FILE, PRIVATE, RECORDS
 from ngdiff.paths import user_path
 from ngdiff.scoring.runs import metrics_file, name_and_place, read_metrics
 
-METRICS = "metrics.json"
-_WEIGHTS, _BASE = ".safetensors", "merged_base"
+_WEIGHTS = ".safetensors"
 _TRAINING = ("unlearn", "finetune", "merge", "demo", "python")
 # Folders of `ngdiff demo`.
 _DEMO = {"before": "target/scores", "after": "unlearned/scores", "retrained": "retrained/scores"}
@@ -61,7 +60,7 @@ class Evaluation:
     @property
     def has_records(self) -> bool:
         """Whether the records are next to the numbers."""
-        return any((self.folder / "private").glob("records_*.jsonl"))
+        return any((self.folder / PRIVATE).glob(RECORDS))
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def weights(files: Mapping[str, str]) -> dict[str, str]:
     {'model.safetensors': 'b'}
     """
     own = {Path(name): digest for name, digest in files.items() if name.endswith(_WEIGHTS)}
-    return {path.name: digest for path, digest in own.items() if _BASE not in path.parts}
+    return {path.name: digest for path, digest in own.items() if MERGED_BASE not in path.parts}
 
 
 def are_of_one_model(run: Run, evaluation: Evaluation) -> bool | None:
@@ -194,10 +193,10 @@ def _evaluations_near(folder: Path) -> Iterator[Evaluation]:
     inside = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
     beside = sorted(path for path in around.iterdir() if path.is_dir() and path != folder.resolve())
     for place in inside:
-        if (place / METRICS).is_file():
+        if (place / METRICS_FILE).is_file():
             yield read_evaluation(place)
     for place in beside:
-        if (place / METRICS).is_file() and (place / MANIFEST).is_file():
+        if (place / METRICS_FILE).is_file() and (place / MANIFEST).is_file():
             try:
                 yield read_evaluation(place)
             except InputError:  # a damaged folder of somebody else is not looked into

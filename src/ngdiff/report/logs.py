@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ngdiff.errors import InputError
+from ngdiff.file_names import TRAINING_LOG
 from ngdiff.report.svg import Point
 
-LOG = "training_log.json"
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -31,7 +31,7 @@ def read_log(folder: Path) -> Log:
     Raises:
         InputError: `training_log.json` is there and is none.
     """
-    path = folder / LOG
+    path = folder / TRAINING_LOG
     if not path.is_file():
         return Log()
     try:

@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 
 from ngdiff.errors import InputError
+from ngdiff.file_names import AUDIT_FILE
 from ngdiff.paths import user_path
-
-_FILE = "audit.json"
 
 
 def read_robustness(source: str | Path) -> float | None:
@@ -19,14 +18,14 @@ def read_robustness(source: str | Path) -> float | None:
         InputError: the file is missing or contains no robustness.
     """
     place = user_path(source, "--audit")
-    path = place / _FILE if place.is_dir() else place
+    path = place / AUDIT_FILE if place.is_dir() else place
     if not path.is_file():
-        raise InputError(f"--audit {source}: there is no {_FILE}; `ngdiff audit` writes one")
+        raise InputError(f"--audit {source}: there is no {AUDIT_FILE}; `ngdiff audit` writes one")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         value = content["robustness"]
     except (ValueError, RecursionError, KeyError, TypeError) as error:
-        raise InputError(f"--audit: {path} is not an {_FILE} of ngdiff; run `ngdiff audit` again") from error
+        raise InputError(f"--audit: {path} is not an {AUDIT_FILE} of ngdiff; run `ngdiff audit` again") from error
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.errors import InputError
+from ngdiff.file_names import PRIVATE, RECORDS
 from ngdiff.metrics import METRICS
 from ngdiff.paths import user_path
 
-_FILES = "records_*.jsonl"
 _LIKELIHOODS = ("paraphrased", "lowercase", "base_model")
 _PER_TOKEN = ("token_nll", "token_z", "token_hit")
 _NOT_RECITED = ("n_given", "n_end")
@@ -58,9 +58,9 @@ def record_files(source: str | Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise InputError(f"{source}: no such file or folder")
-    found = sorted((path / "private").glob(_FILES)) or sorted(path.glob(_FILES))
+    found = sorted((path / PRIVATE).glob(RECORDS)) or sorted(path.glob(RECORDS))
     if not found:
-        raise InputError(f"{source} holds no records: neither private/{_FILES} nor {_FILES}")
+        raise InputError(f"{source} holds no records: neither private/{RECORDS} nor {RECORDS}")
     return found
 
 

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.errors import InputError
+from ngdiff.file_names import METRICS_FILE, SWEEP
 from ngdiff.paths import check_regular, user_path
 from ngdiff.scoring.check_metrics import check_metrics
 from ngdiff.scoring.quantities import is_set
-from ngdiff.scoring.sweeps import SWEEP, read_sweep
-
-_FILE = "metrics.json"
+from ngdiff.scoring.sweeps import read_sweep
 
 
 def read_runs(words: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -103,15 +102,15 @@ def metrics_file(place: Path) -> Path:
         return place
     if not place.is_dir():
         raise InputError(f"{place}: no such file or folder")
-    if (place / _FILE).is_file():
-        return place / _FILE
-    found = sorted(place.glob(f"*/{_FILE}"))
+    if (place / METRICS_FILE).is_file():
+        return place / METRICS_FILE
+    found = sorted(place.glob(f"*/{METRICS_FILE}"))
     if len(found) > 1:
         raise InputError(
             f"{place} holds several evaluations: {', '.join(str(path.parent) for path in found)}; name one"
         )
     if not found:
-        raise InputError(f"{place} and its folders contain no {_FILE}; `ngdiff evaluate --output` writes one")
+        raise InputError(f"{place} and its folders contain no {METRICS_FILE}; `ngdiff evaluate --output` writes one")
     return found[0]
 
 
@@ -125,9 +124,9 @@ def read_metrics(path: Path) -> dict[str, Any]:
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not a valid {_FILE}: {error}") from error
+        raise InputError(f"{path} is not a valid {METRICS_FILE}: {error}") from error
     if not isinstance(metrics, dict):
-        raise InputError(f"{path} is not a valid {_FILE}: it contains no object")
+        raise InputError(f"{path} is not a valid {METRICS_FILE}: it contains no object")
     check_metrics(metrics, str(path))
     return metrics
 

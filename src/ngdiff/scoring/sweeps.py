@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.errors import InputError
+from ngdiff.file_names import SWEEP
 from ngdiff.scoring.check_metrics import check_metrics
-
-SWEEP = "sweep.json"
 
 
 def read_sweep(path: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:

@@ -4,10 +4,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ngdiff.file_names import MANIFEST, METRICS_FILE
 from ngdiff.secrets import masked
 
 # The file that a command writes last: without it, the results are incomplete.
-_LAST_FILE = {"finetune": "manifest.json", "unlearn": "manifest.json", "evaluate": "metrics.json"}
+_LAST_FILE = {"finetune": MANIFEST, "unlearn": MANIFEST, "evaluate": METRICS_FILE}
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from ngdiff.errors import InputError
+from ngdiff.file_names import SWEEP
 from ngdiff.files import write_json
 from ngdiff.sweep.jobs import Job, Result
-
-SWEEP = "sweep.json"
 
 
 class _Known(NamedTuple):

@@ -9,18 +9,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ngdiff.checkpoint_places import CHECKPOINTS, checkpoint_folder, checkpoint_of, checkpoints_of, run_of, step_of
+from ngdiff.checkpoint_places import checkpoint_folder, checkpoint_of, checkpoints_of, run_of, step_of
 from ngdiff.checksums import LIST, flush, wrong_files
 from ngdiff.errors import InputError, WriteError
-from ngdiff.files import MANIFEST, MANIFEST_COPY, without_nan
+from ngdiff.file_names import BASE_MODEL, CHECKPOINTS, CONFIG, CONFIG_COPY, MANIFEST, MANIFEST_COPY, REFERENCE
+from ngdiff.files import without_nan
 
 logger = logging.getLogger(__name__)
 
 # Files of a run's folder, and the names of their copies in each checkpoint.
-RUN_FILES = {"config.yaml": "run_config.yaml", MANIFEST: MANIFEST_COPY}
-
-# Outputs for a run's rows of the model before unlearning, and of the one before fine-tuning.
-REFERENCE, BASE_MODEL = "reference", "base_model"
+RUN_FILES = {CONFIG: CONFIG_COPY, MANIFEST: MANIFEST_COPY}
 
 _STATE = "unlearning_state.json"
 _SCHEDULER = "scheduler.pt"

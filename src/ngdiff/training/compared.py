@@ -13,9 +13,9 @@ from torch.nn.functional import pad
 from ngdiff.core.answers import Answers, Reference
 from ngdiff.core.slots import Side
 from ngdiff.errors import InputError
+from ngdiff.file_names import BASE_MODEL, REFERENCE
 from ngdiff.objectives import Objective
 from ngdiff.tasks.sampled import SampledRows
-from ngdiff.training.checkpoint import BASE_MODEL, REFERENCE
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.levels import ROWS, Levels
 from ngdiff.training.outcome import spread

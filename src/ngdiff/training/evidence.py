@@ -9,9 +9,10 @@ from typing import Any
 
 from ngdiff import __version__
 from ngdiff.errors import InputError
+from ngdiff.file_names import CARD, MANIFEST, TRAINING_LOG
 from ngdiff.files import prepare_output, without_nan, write_json, write_text
 from ngdiff.manifest import describe_data, describe_model, now, write_manifest
-from ngdiff.report.card import CARD, model_card
+from ngdiff.report.card import model_card
 from ngdiff.training.described_method import method_as_extra
 from ngdiff.training.outcome import outcome_of
 from ngdiff.training.trainer import UnlearnTrainer
@@ -91,13 +92,13 @@ def save_with_evidence(
     files = trainer.save_to(path, companion)
     if first:
         log = {"steps": trainer.state.log_history, "probes": trainer.run_state.probes}
-        write_json(path / "training_log.json", without_nan(log))
+        write_json(path / TRAINING_LOG, without_nan(log))
         own = {"task": "image" if "pixel_values" in trainer.task.inputs else "text", "lora_rank": _rank(trainer.model)}
         options = {**trainer.args.to_dict(), **trainer.args.given, **own}
         write_text(path / CARD, model_card(path.name, files, options, {**described, "extra": extra}, __version__))
-        files = [*dict.fromkeys([*files, CARD, "training_log.json"])]
+        files = [*dict.fromkeys([*files, CARD, TRAINING_LOG])]
         return write_manifest(path, **described, extra={"finished": True, **extra}, outputs=files)
-    return path / "manifest.json"
+    return path / MANIFEST
 
 
 def _rank(model: Any) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ngdiff.errors import InputError
 from ngdiff.evaluation.write import private_folder
+from ngdiff.file_names import PRIVATE
 from ngdiff.files import write_text
 from ngdiff.training.first_process import in_first_process
 
@@ -48,7 +49,7 @@ def _written(answers: list[list[str]], folder: Path) -> tuple[list[list[str]], s
 
 
 def _read(folder: Path, identity: str) -> list[list[str]]:
-    path = folder / "private" / FILE
+    path = folder / PRIVATE / FILE
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -9,8 +9,9 @@ from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import TRAINING_ARGS_NAME
 
-from ngdiff.checkpoint_places import CHECKPOINTS, checkpoint_folder
+from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.errors import StoppedBySignal
+from ngdiff.file_names import CHECKPOINTS
 from ngdiff.files import share_as_usual
 from ngdiff.modeling.save import save_model, whole_state
 from ngdiff.secrets import is_secret
