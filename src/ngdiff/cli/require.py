@@ -9,13 +9,13 @@ from typing import Any
 from ngdiff.cli.parsing import option
 from ngdiff.errors import InputError
 from ngdiff.evidence.requirements import (
-    ALIASES,
     LOSSES,
     Requirement,
     Verdict,
     judge,
     numbers_of_metrics,
     parse_requirements,
+    set_of,
 )
 from ngdiff.evidence.seal import read_sealed
 from ngdiff.evidence.verdicts import read_verdicts, refuse_unmet, verdict_table
@@ -78,7 +78,7 @@ class Judge:
         """
         for one in self.requirements:
             rows = self._rows.get(one.text, {})
-            of = _set_of(one)
+            of = set_of(one)
             names = [of] if of in rows else list(rows)
             if any(name in hashes and hashes[name] != rows[name] for name in names):
                 self._open.add(one.text)
@@ -93,7 +93,7 @@ class Judge:
             InputError: such a bound is on a number of one of them.
         """
         for one in self.requirements if names else []:
-            of = _set_of(one)
+            of = set_of(one)
             if one.factor is not None and (of in names or of == "model_utility"):
                 raise InputError(
                     f"{one.text}: --before is of other rows of {of if of in names else ', '.join(names)}, whose "
@@ -133,11 +133,6 @@ def tell(verdicts: list[Verdict], where: object) -> None:
     """
     sys.stdout.write(verdict_table(verdicts))
     refuse_unmet(verdicts, where)
-
-
-def _set_of(one: Requirement) -> str:
-    """The first part of its quantity: the set, where the quantity is of one."""
-    return ALIASES.get(one.quantity, one.quantity).partition(".")[0]
 
 
 def _carried(folder: Path) -> tuple[list[Requirement], dict[str, str]]:

@@ -172,6 +172,16 @@ def numbers_of_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
+def set_of(one: Requirement) -> str:
+    """The first part of its quantity: the set, where the quantity is of one.
+
+    >>> [one] = parse_requirements("utility>=0.9")
+    >>> set_of(one)
+    'retain'
+    """
+    return ALIASES.get(one.quantity, one.quantity).partition(".")[0]
+
+
 def judge(
     requirements: Sequence[Requirement],
     values: Mapping[str, float],

@@ -6,9 +6,7 @@ from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
-from ngdiff.evidence.chain import Retest
 from ngdiff.evidence.ledger import read_retests
-from ngdiff.evidence.requirements import Verdict
 from ngdiff.evidence.verdicts import read_verdicts
 from ngdiff.file_names import ADAPTER_CONFIG
 from ngdiff.plurals import number_of
@@ -18,6 +16,7 @@ from ngdiff.report.limits import NO_OPINION, NOT_REMOVED
 from ngdiff.report.loading import Block, loading, serving
 from ngdiff.report.method_words import finetuning_in_words, method_in_words
 from ngdiff.report.page import page
+from ngdiff.report.required import EarlierLine, RequiredLine, earlier_line_of, line_of
 from ngdiff.scoring.quantities import shown
 
 _ROLES = {
@@ -40,8 +39,8 @@ class Card:
     method: list[str]
     formulas: Mapping[str, str]
     losses: list[tuple[str, str, str, str]]
-    verdicts: list[tuple[str, str, str, str, str]]
-    earlier: list[tuple[str, str, str, str]]
+    verdicts: list[RequiredLine]
+    earlier: list[EarlierLine]
     code: str
     image: bool
     template: str | None
@@ -84,8 +83,8 @@ def model_card(
         method=(method_in_words if unlearned else finetuning_in_words)(options, extra),
         formulas={str(key): str(value) for key, value in extra.get("formulas", {}).items()},
         losses=_losses(extra),
-        verdicts=[_verdict(one) for one in read_verdicts(extra)],
-        earlier=[_earlier(one) for one in read_retests(extra)],
+        verdicts=[line_of(one) for one in read_verdicts(extra)],
+        earlier=[earlier_line_of(one) for one in read_retests(extra)],
         code=loading(
             template=template,
             template_text=text,
@@ -138,15 +137,6 @@ def _losses(extra: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     before, after = extra.get("losses_before", {}), extra.get("losses_after", {})
     rows = extra.get("rows_of_losses", {})
     return [(role, str(rows.get(role, "-")), shown(value), shown(after.get(role))) for role, value in before.items()]
-
-
-def _verdict(one: Verdict) -> tuple[str, str, str, str, str]:
-    met = {True: "yes", False: "no", None: "open"}[one.met]
-    return one.require, shown(one.before), shown(one.value), shown(one.bound), met
-
-
-def _earlier(one: Retest) -> tuple[str, str, str, str]:
-    return shown(one.before), shown(one.after), shown(one.now), one.state
 
 
 def _limits(*, unlearned: bool) -> list[str]:

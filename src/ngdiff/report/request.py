@@ -16,6 +16,7 @@ from ngdiff.report.limits import limits
 from ngdiff.report.logs import read_log
 from ngdiff.report.measured import Measured, measured
 from ngdiff.report.probe_charts import probe_chart
+from ngdiff.report.required import Required, required
 from ngdiff.report.samples import Samples, samples
 from ngdiff.report.scores import Others, with_never_seen
 from ngdiff.report.svg import Chart
@@ -32,6 +33,7 @@ class Request:
     Attributes:
         name: of the run.
         findings: the result in sentences.
+        required: the bounds set before, and what earlier requests made the model forget.
         asked: what was to be forgotten, by which model and method.
         checks: what was compared with hashes.
         measured: numbers before, after and retrained.
@@ -47,6 +49,7 @@ class Request:
 
     name: str
     findings: list[str]
+    required: Required
     asked: Asked
     checks: list[Check]
     measured: Measured
@@ -83,9 +86,11 @@ def request(subject: Subject, others: Others, *, audit: Audit | None = None, inc
     notes += over_forgotten_notes({"the model": metrics}, retrained)
     notes += distance_notes(metrics) if others.given() else []
     notes += [note for name in set_names([metrics]) for note in row_notes(name, numbers_of(metrics, name))]
+    own = required(run, subject.evaluation, metrics, others.given().get("before"))
     return Request(
         name=subject.name,
-        findings=[*findings(columns), *audit_findings(results)],
+        findings=[*findings(columns), *own.findings, *audit_findings(results)],
+        required=own,
         asked=asked(run),
         checks=checks(run, subject.evaluation, audit, others.given().get("before")),
         measured=measured(columns),
