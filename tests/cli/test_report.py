@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from html import unescape
@@ -64,6 +65,13 @@ def test_a_whole_page(place: Path, tmp_path: Path) -> None:
 def test_a_page_of_an_evaluation_is_that_of_its_run(place: Path, tmp_path: Path) -> None:
     first, second = (page_of(tmp_path / "p.html", f"x={place / name}") for name in ("run", "scores"))
     assert first == second
+
+
+def test_the_command_can_be_repeated_as_it_stands(tmp_path: Path) -> None:
+    command = ["ngdiff", "unlearn", "--forget", "forget rows.csv", "--require", "forget.loss>=2"]
+    make_evaluation(tmp_path / "scores", make_run(tmp_path / "run", command=command))
+    page = page_of(tmp_path / "p.html", tmp_path / "run")
+    assert shlex.join(command) in unescape(page)
 
 
 @pytest.mark.parametrize("suffix", ["html", "md"])

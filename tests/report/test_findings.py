@@ -17,3 +17,13 @@ from ngdiff.report.findings import findings
 def test_one_row_is_no_rows(own: dict[str, int], said: list[str]) -> None:
     lines = findings({"after": {"forget": {**own, "rouge_l_recall": 0.6}}})
     assert [part in line for part, line in zip(said, lines, strict=True)] == [True, True]
+
+
+def test_damage_to_protected_rows_does_not_stand_behind_the_holdout() -> None:
+    after = {"forget": {"n": 4, "rouge_l_recall": 0.1}, "collateral": {"holdout": -0.5, "protect": 0.9}}
+    lines = findings({"after": after})[-2:]
+    assert [line.split(",")[0] for line in lines] == [
+        "The loss of holdout rows",
+        "The loss of the rows to be protected",
+    ]
+    assert ["-0.500 nats a token" in lines[0], "+0.900 nats a token" in lines[1]] == [True, True]

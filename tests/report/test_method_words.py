@@ -24,3 +24,10 @@ def test_steps_that_were_undone():
     said = "undone, as the model diverged, and the learning rate was lowered."
     assert f"One of them was {said}" in method_in_words({}, {"undone": [{}]})
     assert f"2 of them were {said}" in method_in_words({}, {"undone": [{}, {}]})
+
+
+def test_passes_of_a_run_that_ends_where_its_losses_have_arrived():
+    options = {"num_train_epochs": 15.0}
+    assert "15 passes over the rows to forget." in method_in_words(options, {"stop": "passes"})
+    said = "15 passes over the rows to forget at least, three times as many at most, until their loss has arrived."
+    assert said in method_in_words(options, {"stop": "arrived"})

@@ -33,3 +33,9 @@ def test_the_last_accepted_probe_is_drawn() -> None:
 def test_a_probe_without_usable_losses_is_passed_over(broken: dict[str, Any]) -> None:
     assert probe_chart(Log((), [probe(**broken)])) is None
     assert probe_chart(Log((), [{"fits": []}, {"fits": 3}, {"fits": [3]}, {}])) is None
+
+
+def test_the_axis_names_protected_rows() -> None:
+    chart = probe_chart(Log((), [probe()]), protected=True)
+    assert chart is not None
+    assert chart.y_label == "nats a token, rows to be kept plus protected rows"

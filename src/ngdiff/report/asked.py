@@ -1,5 +1,6 @@
 """The request: rows, models, template and method of a run, by counts and hashes."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +87,7 @@ def asked(run: Run) -> Asked:
         formulas={str(name): str(formula) for name, formula in formulas.items()},
         facts={
             "finished": manifest["utc"],
-            "command": " ".join(manifest["command"]),
+            "command": shlex.join(manifest["command"]),
             "seed": str(manifest["seed"]),
             "device": manifest["device"],
             "processes": str(extra.get("processes", 1)),

@@ -9,6 +9,8 @@ from ngdiff.plurals import number_of
 from ngdiff.report.audit_results import AuditResults
 from ngdiff.scoring.quantities import DISTANCES, at, numbers_of, shown_interval
 
+# Sets in neither of the two, in words.
+_NEITHER = {"holdout": "holdout rows, which the model never saw", "protect": "the rows to be protected"}
 Columns = Mapping[str, Mapping[str, Any]]
 
 
@@ -25,7 +27,9 @@ def findings(columns: Columns) -> list[str]:
     """
     after = columns["after"]
     return [
-        line for line in (_said(columns), _above(after), *_distances(after), _kept(columns), _collateral(after)) if line
+        line
+        for line in (_said(columns), _above(after), *_distances(after), _kept(columns), *_collateral(after))
+        if line
     ]
 
 
@@ -102,11 +106,15 @@ def _kept(columns: Columns) -> str:
     return f"Of the answers to be kept it says {_percent(value)}{beside}."
 
 
-def _collateral(metrics: Mapping[str, Any]) -> str:
-    value = at(metrics, ("collateral", "holdout"))
-    if value is None:
-        return ""
-    return f"Rows in neither set, which should not change, are read with {value:+.3f} nats a token (0: as before)."
+def _collateral(metrics: Mapping[str, Any]) -> list[str]:
+    """A sentence on each set: damage to one does not stand behind an average, or behind the other set."""
+    found = {name: at(metrics, ("collateral", name)) for name in _NEITHER}
+    return [
+        f"The loss of {_NEITHER[name]}, which should not change, has moved by {value:+.3f} nats a token (above 0: worse "
+        "than before)."
+        for name, value in found.items()
+        if value is not None
+    ]
 
 
 def audit_findings(results: AuditResults | None) -> list[str]:

@@ -27,7 +27,7 @@ def method_in_words(options: Mapping[str, Any], extra: Mapping[str, Any]) -> lis
             f"(objective {parts['forget']}), and follows both, weighed by {parts['weighting']}."
         )
     found.append(_rate(options))
-    found += _length(options, "rows to forget")
+    found += _length(options, "rows to forget", arrived=extra.get("stop") == "arrived")
     if "rows_per_step" in extra:
         found.append(f"{number_of(extra['rows_per_step'], 'row')} of each set in a step.")
     found += _taken(extra)
@@ -62,12 +62,15 @@ def _rate(options: Mapping[str, Any]) -> str:
     return f"The learning rate was fixed at {rate}."
 
 
-def _length(options: Mapping[str, Any], over: str) -> list[str]:
+def _length(options: Mapping[str, Any], over: str, *, arrived: bool = False) -> list[str]:
     if options.get("max_steps", -1) not in (-1, None):
         return [f"{number_of(options['max_steps'], 'step')} at most."]
     if "num_train_epochs" not in options:
         return []
-    return [f"{number_of(float(options['num_train_epochs']), 'pass')} over the {over}."]
+    passes = f"{number_of(float(options['num_train_epochs']), 'pass')} over the {over}"
+    return [
+        f"{passes} at least, three times as many at most, until their loss has arrived." if arrived else f"{passes}."
+    ]
 
 
 def _taken(extra: Mapping[str, Any]) -> list[str]:

@@ -49,11 +49,12 @@ def last_fit(log: Log) -> Fit | None:
     return found[-1] if found else None
 
 
-def probe_chart(log: Log, title: str = "") -> Chart | None:
+def probe_chart(log: Log, title: str = "", *, protected: bool = False) -> Chart | None:
     """The last fit of a run; None where there is none.
 
     Args:
         title: put before that of the chart.
+        protected: whether the run had protected rows, whose loss a probe adds to that of the rows to keep.
     """
     fit = last_fit(log)
     if fit is None:
@@ -67,7 +68,7 @@ def probe_chart(log: Log, title: str = "") -> Chart | None:
         f"{name} loss along step {fit.step}",
         lines,
         x_label="learning rate",
-        y_label="nats a token, rows to be kept",
+        y_label=f"nats a token, rows to be kept{' plus protected rows' if protected else ''}",
         whole=False,
     )
 

@@ -108,7 +108,7 @@ def request(subject: Subject, others: Others, *, audit: Audit | None = None, inc
 def _charts(run: Run) -> list[Chart]:
     """The curves over the steps, and the loss along the last direction that a probe took."""
     log = read_log(run.folder)
-    probe = probe_chart(log)
+    probe = probe_chart(log, protected="protect" in run.manifest["data"])
     return [*curve_charts(log), *([] if probe is None else [probe])]
 
 

@@ -6,7 +6,8 @@ from ngdiff.training.unlearn_arguments import UnlearnArguments
 
 
 def method_as_extra(config: UnlearnArguments) -> dict[str, Any]:
-    """`method`: weighting and both objectives by name; `formulas`: what each of them computes, in a line.
+    """`method`: weighting and both objectives by name; `formulas`: what each of them computes, in a line; `stop`: when
+    the run ends, `passes` or `arrived`.
 
     Args:
         config: Of the run.
@@ -18,4 +19,5 @@ def method_as_extra(config: UnlearnArguments) -> dict[str, Any]:
     return {
         "method": {"weighting": parts.weighting, "forget": parts.forget, "retain": parts.retain},
         "formulas": {name: formula for name, formula in formulas.items() if formula},
+        "stop": "arrived" if config.stops_arrived else "passes",
     }
