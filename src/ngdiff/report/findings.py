@@ -110,8 +110,8 @@ def _collateral(metrics: Mapping[str, Any]) -> list[str]:
     """A sentence on each set: damage to one does not stand behind an average, or behind the other set."""
     found = {name: at(metrics, ("collateral", name)) for name in _NEITHER}
     return [
-        f"The loss of {_NEITHER[name]}, which should not change, has moved by {value:+.3f} nats a token (above 0: worse "
-        "than before)."
+        f"The loss of {_NEITHER[name]}, which should not change, has moved by {value:+.3f} nats a token (above 0: "
+        "worse than before)."
         for name, value in found.items()
         if value is not None
     ]
