@@ -78,6 +78,22 @@ def test_inputs_that_are_gone_are_said_and_are_no_fault(made: Made) -> None:
     assert faults_of(made.output) == ["model.safetensors is missing"]
 
 
+def test_texts_that_were_deleted_are_said_and_are_no_fault(made: Made) -> None:
+    (made.output / "private" / "records_forget.jsonl").unlink()
+    assert faults_of(made.output) == ["private/records_forget.jsonl is missing"]
+    (made.output / "private").rmdir()
+    assert faults_of(made.output) == []
+    [check] = [check for check in verify(made.output) if check.note]
+    assert (check.what, check.files) == ("files written to private/", 0)
+    assert check.note == "deleted: the folder is no longer there"
+
+
+def test_rows_that_a_run_made_are_no_file_that_cannot_be_hashed(tmp_path: Path) -> None:
+    rows = {"source": "auto: the model's own answers to general questions", "rows": 3, "rows_sha256": "a" * 64}
+    notes = [check.note for check in verify(write_run(tmp_path, data={"retain": rows}).output)]
+    assert "made by the run, not read" in notes
+
+
 def test_a_file_beside_those_of_a_checkpoint(made: Made) -> None:
     (checkpoint_folder(made.output, 3) / "modeling.py").write_text("")
     assert faults_of(made.output) == ["modeling.py is not of this run"]

@@ -10,8 +10,10 @@ from ngdiff.checksums import LIST, wrong_files
 from ngdiff.errors import InputError
 from ngdiff.evidence.inputs import Input, inputs_of
 from ngdiff.evidence.seal import SEAL, read_sealed
-from ngdiff.file_names import CONFIG, MANIFEST
+from ngdiff.file_names import CONFIG, MANIFEST, PRIVATE
 from ngdiff.files import sha256_file
+
+_MADE = "auto: "  # how the source of rows begins that ngdiff has made itself
 
 # Files that are loaded with a model: none may be there that the run did not write.
 READ_WITH_A_MODEL = (".safetensors", ".json", ".model", ".jinja", ".py", ".bin")
@@ -82,6 +84,7 @@ def _verify_one(folder: Path, expected: str | None, name: str) -> tuple[Mapping[
     checks = [
         Check(f"{name}seal of {MANIFEST}", 1),
         outputs_of(folder, manifest, name),
+        *_deleted(folder, manifest, name),
         *_listed(folder, name),
         *(_of_input(one, name) for one in inputs_of(manifest)),
     ]
@@ -89,7 +92,7 @@ def _verify_one(folder: Path, expected: str | None, name: str) -> tuple[Mapping[
 
 
 def outputs_of(folder: Path, manifest: Mapping[str, Any], name: str = "") -> Check:
-    """Check the outputs of a run.
+    """Check the outputs of a run, without those of a `private/` that was deleted as a whole.
 
     Args:
         folder: The output folder.
@@ -97,9 +100,22 @@ def outputs_of(folder: Path, manifest: Mapping[str, Any], name: str = "") -> Che
         name: The run's name in a chain.
     """
     outputs = {**manifest["outputs"], CONFIG: manifest["config_sha256"]}
+    if not (folder / PRIVATE).exists():
+        outputs = {item: digest for item, digest in outputs.items() if not _is_private(item)}
     faults = _compare({item: folder / item for item in outputs}, outputs)
     faults += [f"{item} is not of this run" for item in _added(folder, outputs)]
     return Check(f"{name}files written", len(outputs), tuple(faults))
+
+
+def _deleted(folder: Path, manifest: Mapping[str, Any], name: str) -> list[Check]:
+    """A row that says that a run's texts of data were deleted, as whoever must not keep them does."""
+    if (folder / PRIVATE).exists() or not any(map(_is_private, manifest["outputs"])):
+        return []
+    return [Check(f"{name}files written to {PRIVATE}/", 0, note="deleted: the folder is no longer there")]
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith(f"{PRIVATE}/")
 
 
 def _listed(folder: Path, name: str) -> Iterator[Check]:
@@ -119,7 +135,8 @@ def _names(path: Path) -> dict[str, str]:
 def _of_input(one: Input, name: str) -> Check:
     what = f"{name}{one.role}: {one.source}"
     if not one.files:
-        return Check(what, 0, note="not local files: not hashed", was_read=True)
+        note = "made by the run, not read" if one.source.startswith(_MADE) else "not local files: not hashed"
+        return Check(what, 0, note=note, was_read=True)
     if not one.there:
         return Check(what, 0, note="no longer where it was", was_read=True)
     return Check(what, len(one.files), tuple(_compare(one.places, one.files)), was_read=True)
