@@ -11,7 +11,7 @@ from torch import nn
 
 from ngdiff.errors import InputError
 from ngdiff.training.loss_bound import loss_bound
-from ngdiff.training.outcome import Outcome, not_finite, notice_change, outcome_of, spread, why_ruined
+from ngdiff.training.outcome import Outcome, not_finite, notice_change, outcome_of, why_ruined
 
 LOSS = st.floats(0.0, 20.0)
 
@@ -32,16 +32,6 @@ def test_the_bound_lies_above_the_loss_before(before, guessing):
 def test_bounds_that_are_none(option):
     with pytest.raises(InputError, match=f"--max-retain-loss {option} is none of auto, none or a positive number"):
         loss_bound(option, before=1.0, guessing=2.0, name="--max-retain-loss")
-
-
-@given(total=st.integers(1, 1000), count=st.integers(1, 1000))
-def test_rows_are_spread_over_the_set(total, count):
-    chosen = spread(total, count)
-    assert len(chosen) == len(set(chosen)) == min(total, count)
-    assert chosen == sorted(chosen)
-    assert chosen[0] == 0
-    gaps = [after - before for before, after in zip(chosen, [*chosen[1:], total], strict=True)]
-    assert max(gaps) - min(gaps) <= 1
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

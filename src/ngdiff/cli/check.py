@@ -146,7 +146,7 @@ def _evaluated(
 ) -> Any:
     """Scores without generated answers; of a large retain set, only some evenly spaced rows."""
     from ngdiff.evaluation import evaluate
-    from ngdiff.training.outcome import SAMPLE_ROWS, spread
+    from ngdiff.training.spread import SAMPLE_ROWS, spread
 
     few = {
         name: [rows[i] for i in spread(len(rows), SAMPLE_ROWS)] if name == "retain" else rows

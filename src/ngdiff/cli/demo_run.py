@@ -14,7 +14,6 @@ from transformers.utils import logging as transformers_logging
 from ngdiff import __version__
 from ngdiff.cli.demo import DemoOptions
 from ngdiff.cli.options import resolved
-from ngdiff.cli.unlearn_run import losses_as_extra
 from ngdiff.data import Row, read_rows, resolve_template, write_people
 from ngdiff.evaluation import EvaluationResult, evaluate, format_comparison, write_evaluation
 from ngdiff.file_names import CARD, CONFIG, CURVES, MANIFEST, METRICS_FILE, TRAINING_LOG
@@ -147,7 +146,7 @@ class _Demo:
             "template_text": self.template.text,
             "seed": config.seed,
             "begun": begun,
-            "extra": {"steps": result.steps, "epochs": result.epochs, **losses_as_extra(result.outcome)},
+            "extra": {"steps": result.steps, "epochs": result.epochs, **result.outcome.as_extra()},
         }
         write_text(folder / CARD, model_card(name, files, run["config"], run, __version__))
         run["extra"] = {"finished": True, **run["extra"]}

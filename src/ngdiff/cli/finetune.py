@@ -30,7 +30,6 @@ def run(words: list[str]) -> None:
     load_torch()
 
     from ngdiff.cli.at_begin import AtBegin
-    from ngdiff.cli.unlearn_run import losses_as_extra
     from ngdiff.modeling import save_model
 
     config = kind.trainer_config(values, folder.path)
@@ -57,7 +56,7 @@ def run(words: list[str]) -> None:
         )
         ruined = result.outcome.ruined
         place = folder.model_place(ruined)
-        folder.extra |= {"steps": result.steps, "epochs": result.epochs, **losses_as_extra(result.outcome)}
+        folder.extra |= {"steps": result.steps, "epochs": result.epochs, **result.outcome.as_extra()}
         folder.add_model(save_model(material.model, material.companion, place) if is_first() else [], ruined)
     if ruined:
         raise ruined_error(folder.path, result.outcome, "--max-loss")

@@ -1,6 +1,5 @@
 """An unlearning run from its first step to its files, whatever is unlearned."""
 
-import math
 from typing import Any
 
 from ngdiff.cli.processes import is_first
@@ -11,7 +10,7 @@ from ngdiff.files import without_nan, write_json
 from ngdiff.report import plot_curves
 from ngdiff.training import UnlearnTrainer
 from ngdiff.training.checkpoint import WholeCheckpoint
-from ngdiff.training.described_method import method_as_extra
+from ngdiff.training.described_run import run_as_extra
 from ngdiff.training.outcome import Outcome, outcome_of
 
 
@@ -31,14 +30,7 @@ def train(trainer: UnlearnTrainer, companion: Any, folder: RunFolder, checkpoint
     outcome = outcome_of(trainer)
     files = trainer.save_to(folder.model_place(outcome.ruined), companion)
     folder.add_model(files, outcome.ruined)
-    folder.extra |= method_as_extra(trainer.args)
-    folder.extra["steps"] = trainer.state.global_step
-    if trainer.run_state.utility:
-        folder.extra["utility_floor"] = dict(trainer.run_state.utility)
-    if trainer.run_state.undone:
-        folder.extra["undone"] = without_nan(trainer.run_state.undone)
-    folder.extra |= losses_as_extra(outcome)
-    folder.extra["max_retain_loss"] = outcome.bound if math.isfinite(outcome.bound) else None
+    folder.extra |= run_as_extra(trainer, outcome)
     if is_first():
         folder.outputs.append(TRAINING_LOG)
         log = trainer.state.log_history
@@ -60,12 +52,3 @@ def losses_of(trainer: UnlearnTrainer, outcome: Outcome) -> str:
         of = "" if rows == total else f" ({rows} of {total} rows, evenly spread)"
         lines.append(f"{role} loss{of}: {outcome.before[role]:.4f} before, {outcome.after[role]:.4f} after\n")
     return "".join(lines)
-
-
-def losses_as_extra(outcome: Outcome) -> dict[str, Any]:
-    """For the manifest: losses, and the rows that they are the means of."""
-    return {
-        "losses_before": without_nan(outcome.before),
-        "losses_after": without_nan(outcome.after),
-        "rows_of_losses": dict(outcome.rows),
-    }

@@ -26,7 +26,7 @@ from ngdiff.checkpoint_places import checkpoint_folder, checkpoint_of
 from ngdiff.checksums import write_checksums, wrong_files
 from ngdiff.errors import InputError
 from ngdiff.plurals import number_of
-from ngdiff.training.base_model import check_base, note_base
+from ngdiff.training.adapter_base import check_base, note_base
 from ngdiff.training.checkpoint import (
     CheckpointError,
     WholeCheckpoint,

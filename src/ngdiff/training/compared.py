@@ -16,12 +16,12 @@ from ngdiff.errors import InputError
 from ngdiff.file_names import BASE_MODEL, REFERENCE
 from ngdiff.objectives import Objective
 from ngdiff.tasks.sampled import SampledRows
+from ngdiff.training.base_model import BaseModel
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.levels import ROWS, Levels
-from ngdiff.training.outcome import spread
 from ngdiff.training.references import References
 from ngdiff.training.sets import Sets
-from ngdiff.training.teacher import BaseModel
+from ngdiff.training.spread import spread
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """The record of a run from Python, as the command writes it: what `ngdiff verify` reads."""
 
 import hashlib
-import math
 from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from ngdiff.file_names import CARD, MANIFEST, TRAINING_LOG
 from ngdiff.files import prepare_output, without_nan, write_json, write_text
 from ngdiff.manifest import describe_data, describe_model, now, write_manifest
 from ngdiff.report.card import model_card
-from ngdiff.training.described_method import method_as_extra
+from ngdiff.training.described_run import run_as_extra
 from ngdiff.training.outcome import outcome_of
 from ngdiff.training.trainer import UnlearnTrainer
 
@@ -30,9 +29,7 @@ def save_with_evidence(
 ) -> Path:
     """Write the model, its card, the training log, the options and a manifest with hashes of all that.
 
-    The model is that of the trainer after `trainer.train()`.
-
-    Losses are taken once more, for the numbers after the run.
+    The model is that of the trainer after `trainer.train()`. Losses are taken once more, for the numbers after the run.
 
     Args:
         trainer: After `train`.
@@ -74,17 +71,10 @@ def save_with_evidence(
         "begun": begun,
     }
     extra = {
-        **method_as_extra(trainer.args),
-        "steps": trainer.state.global_step,
+        **run_as_extra(trainer, outcome),
         "processes": trainer.args.world_size,
         "rows_per_step": trainer.args.rows_per_step,
-        "losses_before": without_nan(outcome.before),
-        "losses_after": without_nan(outcome.after),
-        "rows_of_losses": dict(outcome.rows),
-        "max_retain_loss": outcome.bound if math.isfinite(outcome.bound) else None,
         **({"ruined": outcome.ruined} if outcome.ruined else {}),
-        **({"utility_floor": dict(trainer.run_state.utility)} if trainer.run_state.utility else {}),
-        **({"undone": without_nan(trainer.run_state.undone)} if trainer.run_state.undone else {}),
     }
     if first:
         prepare_output(path, overwrite=overwrite, resumable=False)

@@ -35,8 +35,9 @@ from ngdiff.training.checkpointed import CheckpointedTrainer
 from ngdiff.training.config import unpin_without_accelerator, use_cpu_without_accelerator
 from ngdiff.training.finetune_arguments import FinetuneArguments
 from ngdiff.training.loss_check import LossCheck
-from ngdiff.training.outcome import SAMPLE_ROWS, Outcome, spread
+from ngdiff.training.outcome import Outcome
 from ngdiff.training.progress import StepProgress
+from ngdiff.training.spread import SAMPLE_ROWS, spread
 from ngdiff.training.stopping import StopRequest
 from ngdiff.training.watch_loss import WatchLoss
 

@@ -2,18 +2,61 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ngdiff.errors import InputError
 from ngdiff.option import option
 from ngdiff.training.bounds import check_bounds, check_rate
 from ngdiff.training.check_given import check_given
 from ngdiff.training.given import as_given
+from ngdiff.training.inherited_options import Run
 from ngdiff.training.loss_bound import check_loss_bound
 from ngdiff.training.trainer_fields import TrainerFields
 
 
 @dataclass
-class FinetuneArguments(TrainerFields):
+class _Finetuning(TrainerFields):
+    """What texts and images share; `FinetuneArguments` says why defaults differ from transformers'."""
+
+    max_loss: str = option(
+        "auto",
+        "loss of the training set after the run, in nats (of texts: a token), above which the model counts as ruined "
+        "(exit code 3, kept in OUTPUT/ruined): auto (half of the way from before to uniform guessing), none, or a "
+        "number",
+    )
+    learning_rate: float | str = option(  # type: ignore[assignment]  # resolved when the model is seen
+        "auto", "auto or a positive number"
+    )
+    lr_scheduler_type: str = option("cosine", "schedule of the learning rate")
+    logging_strategy: str = option("epoch", "when to log the training loss: no, steps, epoch")
+    logging_nan_inf_filter: bool = option(False, "hide losses that are not numbers")
+    save_strategy: str = option("no", "when to write a checkpoint: no, epoch, steps, best")
+
+    _run: ClassVar[Run]
+
+    def __post_init__(self) -> None:
+        self.check()
+
+    def check(self) -> None:
+        """Refuse what can be refused without torch.
+
+        Raises:
+            InputError: an option that cannot be used, or not with the others.
+        """
+        self.learning_rate = _auto_or_rate(self.learning_rate)
+        self.given = as_given(self)
+        check_bounds(self)
+        self._check_own()
+        check_loss_bound(self.max_loss, "--max-loss")
+        check_given(self, self._run)
+
+    def _check_own(self) -> None:
+        """Checks of texts or images alone."""
+        raise NotImplementedError
+
+
+@dataclass
+class FinetuneArguments(_Finetuning):
     """The fields of `FinetuneConfig`, and their checks without torch.
 
     The defaults make a small model with random weights recite a few hundred question-answer pairs in about 12
@@ -36,46 +79,26 @@ class FinetuneArguments(TrainerFields):
         0.02,
         "stop when the logged training loss, in nats a token, is at or below this; none: train all epochs",
     )
-    max_loss: str = option(
-        "auto",
-        "loss of the rows after the run, in nats a token, above which the model counts as ruined (exit code 3, kept in "
-        "OUTPUT/ruined): auto (half of the way from before to uniform guessing), none, or a number",
-    )
     max_length: int | None = option(None, "longest row in tokens (the model's context; 2048 where it states none)")
     template: str = option("auto", "how a question is put: auto, plain, chat, or a text with {question} and {answer}")
 
-    learning_rate: float | str = option(  # type: ignore[assignment]  # resolved by `finetune`, which sees the model
+    learning_rate: float | str = option(
         "auto", "auto (2e-3 below 50 M trainable parameters, else 2e-5) or a positive number"
     )
     per_device_train_batch_size: int = option(16, "rows of a step on one device")
     num_train_epochs: float = option(20.0, "passes over the rows, at most")
-    lr_scheduler_type: str = option("cosine", "schedule of the learning rate")
     warmup_steps: float = option(10, "steps of linear warm-up; below 1: part of all steps")
     train_sampling_strategy: str = option("group_by_length", "order of rows: random, sequential, group_by_length")
-    logging_strategy: str = option("epoch", "when to log the training loss: no, steps, epoch")
-    logging_nan_inf_filter: bool = option(False, "hide losses that are not numbers")
-    save_strategy: str = option("no", "when to write a checkpoint: no, epoch, steps, best")
 
-    def __post_init__(self) -> None:
-        self.check()
+    _run = "finetune"
 
-    def check(self) -> None:
-        """Refuse what can be refused without torch.
-
-        Raises:
-            InputError: an option that cannot be used, or not with the others.
-        """
-        self.learning_rate = auto_or_rate(self.learning_rate)
-        self.given = as_given(self)
-        check_bounds(self)
+    def _check_own(self) -> None:
         if self.stop_loss and str(self.logging_strategy) in ("no", "IntervalStrategy.NO"):
             raise InputError("--logging-strategy no gives --stop-loss nothing to compare; use epoch or steps")
-        check_loss_bound(self.max_loss, "--max-loss")
-        check_given(self, "finetune")
 
 
 @dataclass
-class ImageFinetuneArguments(TrainerFields):
+class ImageFinetuneArguments(_Finetuning):
     """The fields of `ImageFinetuneConfig`, and their checks without torch.
 
     The defaults are the usual recipe for residual networks on CIFAR (He et al. 2016, Section 4.2: crops and flips,
@@ -87,50 +110,30 @@ class ImageFinetuneArguments(TrainerFields):
       better with `adamw_torch`.
     - `learning_rate="auto"`: 0.1 for sgd and 1e-3 for others from random weights; 0.01 and 5e-5 from a trained model.
     - `warmup_steps=0.05`: part of all steps; batch statistics of random weights move fast.
-    - `logging_strategy="epoch"`, `save_strategy="no"`, `logging_nan_inf_filter=False`: as `FinetuneArguments`.
+    - `lr_scheduler_type`, `logging_strategy`, `logging_nan_inf_filter`, `save_strategy`: as `FinetuneArguments`.
 
     Raises:
         InputError: an option that cannot be used, named with the value found.
     """
 
     augment: bool = option(True, "random crops and flips")
-    max_loss: str = option(
-        "auto",
-        "loss of the images after the run, in nats, above which the model counts as ruined (exit code 3, kept in "
-        "OUTPUT/ruined): auto (half of the way from before to uniform guessing), none, or a number",
-    )
     optim: str = option("sgd", "optimizer: sgd (momentum 0.9, Nesterov), adamw_torch, ...")
-    learning_rate: float | str = option(  # type: ignore[assignment]  # resolved by `finetune_images`
+    learning_rate: float | str = option(
         "auto", "auto (sgd 0.1, others 1e-3; from a trained model 0.01, 5e-5) or a positive number"
     )
     per_device_train_batch_size: int = option(128, "images of a step on one device")
     num_train_epochs: float = option(30.0, "passes over the images")
-    lr_scheduler_type: str = option("cosine", "schedule of the learning rate")
     warmup_steps: float = option(0.05, "steps of linear warm-up; below 1: part of all steps")
     weight_decay: float = option(5e-4, "weight decay")
-    logging_strategy: str = option("epoch", "when to log the training loss: no, steps, epoch")
-    logging_nan_inf_filter: bool = option(False, "hide losses that are not numbers")
-    save_strategy: str = option("no", "when to write a checkpoint: no, epoch, steps, best")
 
-    def __post_init__(self) -> None:
-        self.check()
+    _run = "finetune --task image"
 
-    def check(self) -> None:
-        """Refuse what can be refused without torch.
-
-        Raises:
-            InputError: an option that cannot be used, or not with the others.
-        """
-        self.learning_rate = auto_or_rate(self.learning_rate)
-        self.given = as_given(self)
-        check_bounds(self)
+    def _check_own(self) -> None:
         if self.train_sampling_strategy == "group_by_length":
             raise InputError("--train-sampling-strategy group_by_length is for texts; images have no lengths")
-        check_loss_bound(self.max_loss, "--max-loss")
-        check_given(self, "finetune --task image")
 
 
-def auto_or_rate(given: float | str) -> float | str:
+def _auto_or_rate(given: float | str) -> float | str:
     """A learning rate as it was given: `auto`, or a number.
 
     Raises:

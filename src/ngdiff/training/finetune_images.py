@@ -34,7 +34,7 @@ from ngdiff.training.config import unpin_without_accelerator
 from ngdiff.training.finetune import FinetuneResult, train_and_report
 from ngdiff.training.finetune_arguments import ImageFinetuneArguments
 from ngdiff.training.loss_check import LossCheck
-from ngdiff.training.outcome import SAMPLE_ROWS, spread
+from ngdiff.training.spread import SAMPLE_ROWS, spread
 from ngdiff.training.stopping import StopRequest
 from ngdiff.training.watch_loss import WatchLoss
 

@@ -13,8 +13,8 @@ from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.tasks import Task
 from ngdiff.training.chosen_optimizer import ChosenOptimizerTrainer
 from ngdiff.training.moments import Observer
-from ngdiff.training.outcome import SAMPLE_ROWS, spread
 from ngdiff.training.sharding import fresh_weights
+from ngdiff.training.spread import SAMPLE_ROWS, spread
 
 Examples = Sequence[Mapping[str, Any]]
 

@@ -10,13 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from ngdiff.core.shards import local
+from ngdiff.files import without_nan
 from ngdiff.training.loss_bound import loss_bound
 from ngdiff.training.utility_floor import why_too_low
 
 logger = logging.getLogger(__name__)
 
-# Minimum number of retain rows, spread over the set, whose losses are taken before and after a run.
-SAMPLE_ROWS = 256
 NO_NUMBERS = "it holds weights that are not finite numbers"
 
 
@@ -43,15 +42,13 @@ class Outcome:
         """Whether a finite loss is why the model is ruined."""
         return any(self.after.get(role, -math.inf) > self.bound for role in ("retain", "train"))
 
-
-def spread(total: int, count: int) -> list[int]:
-    """Indices of `count` of `total` rows, evenly spread; all indices if there are no more.
-
-    >>> spread(10, 4), spread(2, 4)
-    ([0, 2, 5, 7], [0, 1])
-    """
-    count = min(total, count)
-    return [i * total // count for i in range(count)]
+    def as_extra(self) -> dict[str, Any]:
+        """For the manifest: losses, and how many rows they are the means of."""
+        return {
+            "losses_before": without_nan(self.before),
+            "losses_after": without_nan(self.after),
+            "rows_of_losses": dict(self.rows),
+        }
 
 
 @torch.no_grad()

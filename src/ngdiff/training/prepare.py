@@ -13,16 +13,16 @@ from ngdiff.data.progress import counted
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.objectives import forget_ceiling
 from ngdiff.plurals import number_of
+from ngdiff.training.base_model import load_base_model
 from ngdiff.training.gradients import gradients_for
 from ngdiff.training.hardness import KNOWN_ROWS, features_of, fit, hardness
 from ngdiff.training.notices import check_base_model, notice_start
 from ngdiff.training.objective_pass import ObjectivePass
-from ngdiff.training.outcome import spread
 from ngdiff.training.references import References
 from ngdiff.training.sampled import prepare_sampled
 from ngdiff.training.sharding import fresh_weights
+from ngdiff.training.spread import spread
 from ngdiff.training.step import TwoGradientStep
-from ngdiff.training.teacher import load_base_model
 
 logger = logging.getLogger(__name__)
 

@@ -31,6 +31,7 @@ from ngdiff.speed.cpu.denormals import denormals_are_zero
 from ngdiff.tasks import Rows, Task, TextTask
 from ngdiff.tasks.base import QuickMeasure
 from ngdiff.training.arriving import ArrivingTrainer
+from ngdiff.training.base_model import BaseModel
 from ngdiff.training.callbacks import RunCallback
 from ngdiff.training.check_inherited import check_activation_checkpointing, check_best_metric
 from ngdiff.training.checkpoint import RunState
@@ -49,7 +50,6 @@ from ngdiff.training.sets import read_sets
 from ngdiff.training.sharding import check_accelerator
 from ngdiff.training.step import TwoGradientStep
 from ngdiff.training.step_log import StepLog
-from ngdiff.training.teacher import BaseModel
 from ngdiff.training.utility_floor import UtilityFloor
 from ngdiff.training.weighing import Weigher
 

@@ -1,8 +1,29 @@
-"""The method of a run for its manifest: the names of its parts, and what they compute."""
+"""What a run is and did, for its manifest: its method, its length, its losses."""
 
+import math
 from typing import Any
 
+from ngdiff.files import without_nan
+from ngdiff.training.outcome import Outcome
 from ngdiff.training.unlearn_arguments import UnlearnArguments
+
+
+def run_as_extra(trainer: Any, outcome: Outcome) -> dict[str, Any]:
+    """Entries of the manifest of an unlearning run that has ended.
+
+    Args:
+        trainer: An `UnlearnTrainer` after `train`.
+        outcome: Of the run.
+    """
+    state = trainer.run_state
+    return {
+        **method_as_extra(trainer.args),
+        "steps": trainer.state.global_step,
+        **outcome.as_extra(),
+        "max_retain_loss": outcome.bound if math.isfinite(outcome.bound) else None,
+        **({"utility_floor": dict(state.utility)} if state.utility else {}),
+        **({"undone": without_nan(state.undone)} if state.undone else {}),
+    }
 
 
 def method_as_extra(config: UnlearnArguments) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from peft import LoraConfig
 from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.errors import InputError
 from ngdiff.modeling.adapter import add_adapter
-from ngdiff.training.base_model import base_identity
+from ngdiff.training.adapter_base import base_identity
 
 ADAPTER = LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM")
 
