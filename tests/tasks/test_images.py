@@ -2,6 +2,7 @@
 
 import copy
 import math
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -167,18 +168,21 @@ def test_a_probe_leaves_weights_and_statistics_as_they_are(make_trainer, batch_n
     options = {"autolr_memory": memory, "autolr_interval": 1, "num_train_epochs": 2, "optim": "sgd"}
     trainer = make_trainer(batch_norm=batch_norm, **options)
     probed = []
-    probe = trainer._probe
 
-    def watched(optimizer, step):
+    @contextmanager
+    def look(moment):
+        if moment != "probe of the learning rate":
+            yield
+            return
         before, weights = statistics(trainer.model), flat(trainer.model)
         modes = [module.training for module in trainer.model.modules()]
-        probe(optimizer, step)
+        yield
         assert statistics(trainer.model) == before
         assert torch.equal(flat(trainer.model), weights) == (memory == "exact")  # a lean one takes the step
         assert [module.training for module in trainer.model.modules()] == modes
-        probed.append(step)
+        probed.append(trainer.state.global_step + 1)
 
-    trainer._probe = watched
+    trainer.observe = look
     trainer.train()
     assert probed == [1, 2, 3, 4, 5, 6]
     assert any(p["accepted"] for p in trainer.run_state.probes)

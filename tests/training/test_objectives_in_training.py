@@ -190,7 +190,7 @@ def test_a_fresh_run_never_reuses_references(make_trainer, tmp_path):
     for run in (trainer, trainer, make_trainer(method="npo")):
         run.train()
         identities.append(json.loads(index.read_text())["identity"])
-        said.append(run.compared.references._stores["forget"].of(range(12), torch.device("cpu")).nll)
+        said.append(torch.cat(run.compared.references.losses("forget")))
         assert run.run_state.references == identities[-1]
     assert len(set(identities)) == 3
     assert not torch.equal(said[0], said[1])  # the second run began with the weights that the first one left
@@ -213,9 +213,8 @@ def test_an_adapter_compares_with_the_model_under_it(make_trainer, tiny_model):
         method="npo", max_steps=1, learning_rate=1e-3, peft_config=LoraConfig(r=2, target_modules="all-linear")
     )
     adapter.train()
-    rows = range(len(base.forget_dataset))
-    expected = base.compared.references._stores["forget"].of(rows, torch.device("cpu")).nll
-    assert torch.equal(adapter.compared.references._stores["forget"].of(rows, torch.device("cpu")).nll, expected)
+    expected, found = (torch.cat(run.compared.references.losses("forget")) for run in (base, adapter))
+    assert torch.equal(found, expected)
     frozen = [p for p in adapter.model.parameters() if not p.requires_grad]
     assert frozen, "only the adapter is trained"
 

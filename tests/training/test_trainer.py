@@ -3,6 +3,7 @@
 import copy
 import math
 import re
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -127,7 +128,7 @@ def test_logs_hold_every_figure_of_a_step(make_trainer):
     assert first["c_t"] == pytest.approx(first["norm_forget"] / (first["norm_forget"] + first["norm_retain"]))
 
 
-class WatchProbe(TrainerCallback):
+class WatchProbe:
     """Whether weights, gradients and optimizer state are the same before and after the probes."""
 
     def __init__(self):
@@ -135,16 +136,19 @@ class WatchProbe(TrainerCallback):
 
     def attach(self, trainer):
         self.trainer = trainer
-        probe = trainer._probe
 
-        def watched(optimizer, step):
-            before = self.snapshot(optimizer)
-            probe(optimizer, step)
-            for old, new in zip(before, self.snapshot(optimizer), strict=True):
+        @contextmanager
+        def look(moment):
+            if moment != "probe of the learning rate":
+                yield
+                return
+            before = self.snapshot(trainer.bare_optimizer)
+            yield
+            for old, new in zip(before, self.snapshot(trainer.bare_optimizer), strict=True):
                 assert torch.equal(old, new)
             self.checked += 1
 
-        trainer._probe = watched
+        trainer.observe = look
 
     def snapshot(self, optimizer):
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
