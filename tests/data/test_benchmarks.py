@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ngdiff.data.benchmarks import benchmark_sets
-from ngdiff.data.columns import row_from_record
+from ngdiff.data.columns import RowReader
 
 RUNS = {"forget01": "retain99", "forget05": "retain95", "forget10": "retain90"}
 
@@ -47,7 +47,7 @@ def test_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def read(source: str, *, role: str) -> list:
         asked.append((source, role))
-        return [row_from_record({"question": "Who?", "answer": "Orla."}, "hub, row 1")]
+        return [RowReader().row({"question": "Who?", "answer": "Orla."}, "hub, row 1")]
 
     monkeypatch.setattr("ngdiff.data.benchmarks.read_rows", read)
     benchmark_sets("tofu", split="forget05")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ngdiff.data import Row
-from ngdiff.data.columns import row_from_record, rows_from_records
+from ngdiff.data.columns import RowReader, rows_from_records
 from ngdiff.data.forms import FORMS
 from ngdiff.errors import InputError
 
@@ -41,7 +41,7 @@ SYSTEM = {"role": "system", "content": "Be brief."}
     ],
 )
 def test_accepted(record: dict[str, Any], row: Row) -> None:
-    assert row_from_record(record, "here") == row
+    assert RowReader().row(record, "here") == row
 
 
 def test_every_column_set_has_a_test() -> None:
@@ -107,12 +107,12 @@ def test_every_column_set_has_a_test() -> None:
 )
 def test_refused(record: Any, message: str) -> None:
     with pytest.raises(InputError, match=f"^forget.jsonl, line 17: .*{message}"):
-        row_from_record(record, "forget.jsonl, line 17")
+        RowReader().row(record, "forget.jsonl, line 17")
 
 
 def test_texts_are_not_shown_in_messages() -> None:
     with pytest.raises(InputError) as caught:
-        row_from_record({"question": "secret question", "answer": ["secret answer"]}, "x")
+        RowReader().row({"question": "secret question", "answer": ["secret answer"]}, "x")
     assert "secret" not in str(caught.value)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ngdiff.data import read_rows
-from ngdiff.data.columns import row_from_record
+from ngdiff.data.columns import RowReader
 from ngdiff.errors import InputError
 
 from ..end_to_end.runs import evaluate_words, everything_in, run, succeeded
@@ -130,7 +130,7 @@ def test_names_that_may_be_texts_are_counted(tmp_path, name, content, said):
 @pytest.mark.parametrize("name", ["Question", "answers", "prompts", "respnse"])
 def test_names_that_are_nearly_right_are_shown(name):
     with pytest.raises(InputError, match=f"found the columns '{name}'"):
-        row_from_record({name: "x"}, "f.jsonl, line 1")
+        RowReader().row({name: "x"}, "f.jsonl, line 1")
 
 
 @settings(max_examples=300, deadline=None)
@@ -143,7 +143,7 @@ def test_names_that_are_nearly_right_are_shown(name):
 )
 def test_no_record_is_quoted(record):
     with pytest.raises(InputError) as caught:
-        row_from_record(record, "f.csv, line 2")
+        RowReader().row(record, "f.csv, line 2")
     assert "secret" not in str(caught.value)
 
 
@@ -154,7 +154,7 @@ def test_what_a_chat_template_says_of_a_text_is_not_repeated(material):
     tokenizer = load_tokenizer(material.model)
     for said, shown in (("messages[0]['content']", "TemplateError"), ("'no system turn'", "no system turn")):
         tokenizer.chat_template = "{{ raise_exception(" + said + ") }}"
-        rows = [row_from_record({"question": TEXTS[0], "answer": TEXTS[1]}, "f.jsonl, line 1")]
+        rows = [RowReader().row({"question": TEXTS[0], "answer": TEXTS[1]}, "f.jsonl, line 1")]
         with pytest.raises(InputError, match=shown) as caught:
             resolve_template("chat", tokenizer, rows).render(rows[0])
         assert TEXTS[0] not in str(caught.value)

@@ -84,11 +84,6 @@ def read_records(records: Iterable[Record], columns: Columns | None = None) -> t
     return rows, "" if reader.found is None else reader.found.said()
 
 
-def row_from_record(record: Mapping[str, object], origin: str) -> Row:
-    """One checked row. Raises as `RowReader.row`."""
-    return RowReader().row(record, origin)
-
-
 class _Values:
     """Values of a record under the standard column names, with the file's names for messages."""
 

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ngdiff.data.compressed import stem_and_kind
-from ngdiff.data.files import read_text
+from ngdiff.data.files import DOCUMENTS, read_text
 from ngdiff.data.rows import Chunk, Row
 from ngdiff.data.values import text_of
 from ngdiff.errors import InputError
 from ngdiff.files import without_runs
 from ngdiff.paths import existing_path, matching_files
 
-DOCUMENTS = (".txt", ".md")
 CHUNK = Chunk(tokens=512, overlap=64)
 
 

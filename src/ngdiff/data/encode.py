@@ -6,7 +6,6 @@ is a label if its characters end beyond the prompt. Generation starts from the i
 training and generation agree.
 """
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -14,9 +13,10 @@ from typing import Any
 
 from ngdiff.data.chat import special_texts
 from ngdiff.data.corpus import corpus_chunks
+from ngdiff.data.long_rows import say_what_is_long
 from ngdiff.data.pieces import chunks, is_text
 from ngdiff.data.progress import with_bar
-from ngdiff.data.rows import VERBATIM, Chunk, Row
+from ngdiff.data.rows import VERBATIM, Row
 from ngdiff.data.template import Template
 from ngdiff.data.tokens import tokens_of
 from ngdiff.data.windows import windows
@@ -24,7 +24,6 @@ from ngdiff.errors import InputError
 
 IGNORED = -100
 _AT_ONCE = 4096  # rows that are rendered and tokenised together, which bounds memory
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +112,8 @@ def encode_named(
         InputError: as `encode_rows`.
     """
     if answers is None and rows and rows[0].kind == "corpus":
-        chunks = corpus_chunks(rows, tokenizer, max_length=max_length)
-        return [(f"chunk {i} (from 0)", {"input_ids": ids, "labels": list(ids)}) for i, ids in enumerate(chunks)]
+        found = corpus_chunks(rows, tokenizer, max_length=max_length)
+        return [(f"chunk {i} (from 0)", {"input_ids": ids, "labels": list(ids)}) for i, ids in enumerate(found)]
     whole = with_bar(
         encode_whole(rows, tokenizer, template, answers=answers),
         f"encoding {role or 'rows'}",
@@ -125,52 +124,12 @@ def encode_named(
         _parts_of(row, item, template, max_length) if answers is None else [_cut(row, item, max_length)]
         for row, item in zip(rows, whole, strict=True)
     ]
-    kinds = [_kind_of(row, template) for row in rows]
-    _say_what_is_long(by_row, kinds, max_length, f"{role}: " if role else "")
+    say_what_is_long(rows, by_row, template, max_length=max_length, role=role)
     return [
         (row.origin or f"row {i} (from 0)", {"input_ids": item.input_ids, "labels": item.labels})
         for i, (row, own) in enumerate(zip(rows, by_row, strict=True))
         for item in own
     ]
-
-
-# For messages: the name of rows that are too long, the option that limits them, and what they are split into.
-_LONG = {
-    "text": ("texts", "--max-length", "rows"),
-    "chunked": ("texts", "--chunk-tokens", "chunks"),
-    "document": ("documents", "--chunk-tokens", "chunks"),
-    "prompted": ("rows with a prompt", "--max-length", "windows, to the end of their answers"),
-}
-
-
-def _kind_of(row: Row, template: Template) -> tuple[str, Chunk | None]:
-    if not is_text(row, template):
-        return "prompted", None
-    if row.chunk is None:
-        return "text", None
-    return "document" if row.document else "chunked", row.chunk
-
-
-def _say_what_is_long(
-    by_row: list[list[Encoded]], kinds: list[tuple[str, Chunk | None]], max_length: int, role: str
-) -> None:
-    for kind, chunk in sorted(dict.fromkeys(kinds), key=lambda found: list(_LONG).index(found[0])):
-        parted = [own for own, other in zip(by_row, kinds, strict=True) if len(own) > 1 and other == (kind, chunk)]
-        if parted:
-            name, option, parts = _LONG[kind]
-            limit = max_length if chunk is None else chunk.tokens
-            option, limit = (option, limit) if limit <= max_length else ("--max-length", max_length)
-            logger.info(
-                "%s%d of %d %s are longer than %s %d; they become %d %s.",
-                role, len(parted), kinds.count((kind, chunk)), name, option, limit, sum(map(len, parted)), parts,
-            )  # fmt: skip
-    cut = [item for own in by_row for item in own if item.n_cut]
-    if cut:
-        lost = sum(item.n_cut for item in cut)
-        logger.warning(
-            "%s%d of %d rows were longer than --max-length %d and were cut: %d of their %d tokens are left out.",
-            role, len(cut), len(by_row), max_length, lost, lost + sum(len(item.input_ids) for item in cut),
-        )  # fmt: skip
 
 
 def encode_parts(rows: Sequence[Row], tokenizer: Any, template: Template, *, max_length: int) -> list[list[Encoded]]:

@@ -19,7 +19,7 @@ from ngdiff.data.parquet import read_parquet
 from ngdiff.errors import InputError
 from ngdiff.paths import check_regular
 
-_DOCUMENTS = (".txt", ".md")  # each file is one row: `ngdiff.data.documents`
+DOCUMENTS = (".txt", ".md")  # each file is one row: `ngdiff.data.documents`
 
 
 def read_file(path: Path, split: str | None = None, *, columns: Columns | None = None) -> list[Record]:
@@ -34,7 +34,7 @@ def read_file(path: Path, split: str | None = None, *, columns: Columns | None =
     kind = stem_and_kind(path)[1]
     if kind not in READERS:
         raise InputError(
-            f"{path}: unknown kind of file '{kind or path.suffix}'; accepted are {', '.join((*READERS, *_DOCUMENTS))}, "
+            f"{path}: unknown kind of file '{kind or path.suffix}'; accepted are {', '.join((*READERS, *DOCUMENTS))}, "
             f"also compressed ({', '.join(OPENERS)})."
         )
     try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ngdiff.data.columns import Record
 from ngdiff.data.compressed import stem_and_kind
-from ngdiff.data.files import READERS, read_file
+from ngdiff.data.files import DOCUMENTS, READERS, read_file
 from ngdiff.data.forms import Columns
 from ngdiff.errors import InputError
 
@@ -78,7 +78,8 @@ def read_folder(folder: Path, split: str | None, columns: Columns | None = None)
     found = split_files(folder)
     if not found:
         raise InputError(
-            f"{folder}: holds neither data files ({', '.join(READERS)}) nor a saved data set nor documents (.txt, .md)."
+            f"{folder}: holds neither data files ({', '.join(READERS)}) nor a saved data set nor documents "
+            f"({', '.join(DOCUMENTS)})."
         )
     names = ", ".join(found)
     if split is None:

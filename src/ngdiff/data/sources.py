@@ -9,8 +9,8 @@ from typing import Any
 
 from ngdiff.data.columns import Record, RowReader, read_records, rows_from_records
 from ngdiff.data.compressed import stem_and_kind
-from ngdiff.data.documents import CHUNK, DOCUMENTS, check_chunk, documents_in, files_named, is_document, read_documents
-from ngdiff.data.files import READERS, read_file
+from ngdiff.data.documents import CHUNK, check_chunk, documents_in, files_named, is_document, read_documents
+from ngdiff.data.files import DOCUMENTS, READERS, read_file
 from ngdiff.data.folders import dataset_records, is_saved_dataset, read_folder, split_file, split_files
 from ngdiff.data.forms import Columns, parse_columns
 from ngdiff.data.hub import HUB_NAME, read_hub
