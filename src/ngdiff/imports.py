@@ -173,7 +173,7 @@ def source_files(name: str) -> dict[str, Path]:
         if file is None or other in ("__main__", "__mp_main__"):
             continue
         path = Path(file).resolve()
-        beside = path.is_relative_to(folder) and not {"site-packages", "dist-packages"} & set(path.parts)
+        beside = path.is_relative_to(folder) and not _INSTALLED & set(path.parts)
         if other == module_name or (beside and other.partition(".")[0] != __name__.partition(".")[0]):
             found[other] = path
     return {other: path for other, path in found.items() if path.is_file()}

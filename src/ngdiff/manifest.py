@@ -63,8 +63,8 @@ def write_manifest(
         begun: when this part of the run began, as `now` says it; by default it is now.
         extra: whatever else is worth keeping: plain JSON values, without texts of the data.
         outputs: names of the files below `output` that the run has made, whose hashes are kept.
-        after: the run that this one went on from, and the requests before (`ngdiff.evidence.chain`).
         own: code and answers of the user's own, with their hashes, by option.
+        after: the run that this one went on from, and the requests before (`ngdiff.evidence.chain`).
 
     Returns:
         Path of the manifest. `utc` in it is the time of this call.
@@ -147,7 +147,7 @@ def describe_data(
     """
     described: dict[str, Any] = {}
     if source is not None:
-        described = {"source": str(source), "files": _hashes(source), **_place(source)}
+        described = describe_source(source)
     return described | {
         "rows": len(rows),
         "rows_sha256": _hash_rows(rows),
@@ -155,6 +155,11 @@ def describe_data(
         **_chunks(rows),
         **_kind(rows),
     }
+
+
+def describe_source(source: str | Path) -> dict[str, Any]:
+    """Where data came from: the source as typed, hashes of its files, and its place; a hub name has neither."""
+    return {"source": str(source), "files": _hashes(source), **_place(source)}
 
 
 def describe_model(name: str | Path, *, revision: str | None = None) -> dict[str, Any]:

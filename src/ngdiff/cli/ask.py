@@ -5,7 +5,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.errors import InputError
@@ -92,10 +92,10 @@ def _lines() -> Iterator[str]:
 
 def _loaded(name: str, way: "Way | None", options: AskOptions) -> "Asked":
     from ngdiff.cli.asking import Asked, Way
-    from ngdiff.cli.loading import say_loading
+    from ngdiff.cli.loading import loaded_model
     from ngdiff.data.chat_file import use_chat_template
     from ngdiff.evaluation.processes import started_processes
-    from ngdiff.modeling import load_model, load_tokenizer
+    from ngdiff.modeling import load_tokenizer
 
     way = way or Way(options.template or "auto")
     tokenizer = load_tokenizer(name, trust_remote_code=options.trust_remote_code)
@@ -103,9 +103,7 @@ def _loaded(name: str, way: "Way | None", options: AskOptions) -> "Asked":
         use_chat_template(tokenizer, options.chat_template)
         way = Way("chat" if options.template is None else options.template)
     way.template(tokenizer, ["x"])  # what cannot be used is found before the model is read
-    say_loading(f"the model {name}")
-    model: Any = load_model(name, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
-    return Asked(name, tokenizer, model.to(started_processes().device), way)
+    return Asked(name, tokenizer, loaded_model(name, options).to(started_processes().device), way)
 
 
 def _show(names: Sequence[str], question: str, answers: Sequence[str], *, alone: bool) -> None:

@@ -14,14 +14,14 @@ from ngdiff.cli.audit import AuditOptions
 from ngdiff.cli.audit_folder import AuditFolder
 from ngdiff.cli.audit_table import audit_table
 from ngdiff.cli.inputs import described_model
-from ngdiff.cli.loading import say_loading
+from ngdiff.cli.loading import loaded_model
 from ngdiff.cli.overlap import without_overlap
 from ngdiff.data import Row
 from ngdiff.errors import InputError
 from ngdiff.evaluation.processes import started_processes
 from ngdiff.file_names import AUDIT_FILE
 from ngdiff.manifest import describe_data
-from ngdiff.modeling import check_same_tokens, load_model, merge_adapter
+from ngdiff.modeling import check_same_tokens, merge_adapter
 from ngdiff.option import dashed
 from ngdiff.scoring import read_sets as read_records
 
@@ -205,6 +205,5 @@ def _refuse_known(role: str, name: str, bed: Bed, options: AuditOptions) -> None
 
 def _loaded(name: str, options: AuditOptions) -> Any:
     """A model; an adapter is merged, as before compression."""
-    say_loading(f"the model {name}")
-    model: Any = load_model(name, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
+    model = loaded_model(name, options)
     return merge_adapter(model) if hasattr(model, "peft_config") else model

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ngdiff.evidence.table import columns
 from ngdiff.report.audit_results import attack_row
 
 TITLES = ("attack", "form that brings back most", "measure", "model", "reference", "beyond it", "interval", "chance")
@@ -15,8 +16,7 @@ def audit_table(result: Mapping[str, Any]) -> str:
         lines = _without_reference(attacks)
     else:
         rows = [TITLES, *(_row(name, own) for name, own in attacks.items() if "worst" in own)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        lines = columns(rows).splitlines()
         value = result["robustness"]
         lines.append("Robustness " + ("-" if value is None else f"{value:.3f}, over {', '.join(attacks)}"))
     lines += [f"not run: {name}: {why}" for name, why in result["not_run"].items()]

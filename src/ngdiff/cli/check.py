@@ -8,7 +8,7 @@ from typing import Any
 from ngdiff.checking.findings import Finding, counted, findings_table
 from ngdiff.checking.known import check_holdout, check_known
 from ngdiff.checking.rows import check_lengths, check_sets, check_steps, rows_for_the_model
-from ngdiff.cli.loading import load_torch, say_loading
+from ngdiff.cli.loading import load_torch, loaded_model
 from ngdiff.cli.options import RowSets, check_places, read_sets
 from ngdiff.cli.output_file import check_output_file
 from ngdiff.cli.parsing import CommandParser, option
@@ -117,7 +117,7 @@ def check(options: CheckOptions) -> list[Finding]:
         check_same_tokens(tokenizer, options.base_model, trust_remote_code=options.trust_remote_code)
     findings = check_sets(sets, tokenizer, template, threshold=options.near)
     rows_per_step = options.per_device_train_batch_size * options.gradient_accumulation_steps
-    model = _load(options, options.model)
+    model = loaded_model(options.model, options)
     max_length = row_limit(model, options.max_length)
     rows = rows_for_the_model(sets["forget"], tokenizer, template, max_length=max_length)
     findings.append(check_steps(rows, rows_per_step=rows_per_step, epochs=options.num_train_epochs))
@@ -129,16 +129,9 @@ def check(options: CheckOptions) -> list[Finding]:
         base = None
         if options.base_model is not None:
             apart = {name: sets[name] for name in ("forget", "holdout")}
-            base = _evaluated(_load(options, options.base_model), tokenizer, apart, template, options).scores
+            base = _evaluated(loaded_model(options.base_model, options), tokenizer, apart, template, options).scores
         findings += check_holdout(result.scores, base)
     return findings
-
-
-def _load(options: CheckOptions, name: str) -> Any:
-    from ngdiff.modeling import load_model
-
-    say_loading(f"the model {name}")
-    return load_model(name, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
 
 
 def _evaluated(

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ngdiff.cli.images import ImageOptions, check_places, describe_images, read_for_model, refuse_several_processes
-from ngdiff.cli.inputs import inputs_of
+from ngdiff.cli.inputs import described_shape, inputs_of
 from ngdiff.cli.options import ModelOptions, TrainingOutputOptions
 from ngdiff.cli.parsing import CommandParser
 from ngdiff.cli.task import TaskOptions
-from ngdiff.files import sha256_file
 from ngdiff.manifest import describe_model
 from ngdiff.modeling import IMAGE_SHAPES, is_image_shape
 from ngdiff.training.finetune_arguments import ImageFinetuneArguments
@@ -91,7 +90,7 @@ class ImageFinetuning:
                 self._data, forget_class=options.forget_class, forget_rows=options.forget_rows, seed=options.forget_seed
             ).retain
         self.data = {"train": describe_images(options.dataset, self._images)}
-        self.model_files = _describe_shape(options.model) if self.fresh else describe_model(options.model)
+        self.model_files = described_shape(options.model) if self.fresh else describe_model(options.model)
 
     def load(self, output: Path) -> None:
         """The model, with an output for each class."""
@@ -117,7 +116,3 @@ class ImageFinetuning:
         from ngdiff.training.finetune_images import finetune_images
 
         return finetune_images(self.model, self._images, self.companion, config, fresh=self.fresh, **options)
-
-
-def _describe_shape(shape: str) -> dict[str, Any]:
-    return {"shape": shape, **({"sha256": sha256_file(shape)} if Path(shape).is_file() else {})}

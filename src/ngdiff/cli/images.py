@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from ngdiff.cli.parsing import option
 from ngdiff.cli.processes import process_count
 from ngdiff.errors import InputError
-from ngdiff.files import sha256_file, sha256_folder
+from ngdiff.manifest import describe_source
 from ngdiff.modeling.folders import local_folder
-from ngdiff.paths import absolute_source, existing_path, user_path
+from ngdiff.paths import user_path
 from ngdiff.ranges import COUNT, SEED, Range
 
 if TYPE_CHECKING:
@@ -108,10 +108,7 @@ def in_order_of(model: Any, data: "ImageData") -> "ImageData":
 
 def describe_images(source: str, images: "Images") -> dict[str, Any]:
     """For the manifest: where images came from, hashes of files, number and hash of images and labels."""
-    path = existing_path(source)
-    files = {} if path is None else sha256_folder(path) if path.is_dir() else {path.name: sha256_file(path)}
-    place = {} if path is None else {"place": absolute_source(source)}
-    return {"source": source, "files": files, "rows": len(images), "rows_sha256": images.sha256(), **place}
+    return describe_source(source) | {"rows": len(images), "rows_sha256": images.sha256()}
 
 
 def _known_preparation(model: str) -> "Preparation | None":

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from ngdiff.files import sha256_file
 from ngdiff.manifest import describe_model
 from ngdiff.modeling import adapter_base
+from ngdiff.paths import absolute_source
 
 
 def inputs_of(model: str, *others: str | None) -> list[str | Path]:
@@ -21,6 +23,13 @@ def inputs_of(model: str, *others: str | None) -> list[str | Path]:
     while (base := adapter_base(found[-1])) is not None and base not in found:
         found.append(base)
     return [*found, *(other for other in others if other is not None)]
+
+
+def described_shape(shape: str) -> dict[str, Any]:
+    """For the manifest: a shape with random weights by its name, or by its file with place and hash."""
+    if not Path(shape).is_file():
+        return {"shape": shape}
+    return {"shape": shape, "sha256": sha256_file(shape), "place": absolute_source(shape)}
 
 
 def described_model(name: str | Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from typing import Any
 
 from ngdiff.cli.terminal import hide_loading_bars
 
@@ -24,3 +25,19 @@ def load_torch() -> None:
 def say_loading(what: str) -> None:
     """Log what is being loaded, in the main process."""
     logger.info("Loading %s ...", what)
+
+
+def loaded_model(name: str, options: Any) -> Any:
+    """A language model, announced.
+
+    Args:
+        name: Folder or hub name.
+        options: With `dtype` and `trust_remote_code`.
+
+    Raises:
+        InputError: as `ngdiff.modeling.load_model`.
+    """
+    from ngdiff.modeling import load_model
+
+    say_loading(f"the model {name}")
+    return load_model(name, dtype=options.dtype, trust_remote_code=options.trust_remote_code)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff import __version__
+from ngdiff.cli.finished_model import check_finished, manifest_as_written
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.upload import HubOptions, Upload
-from ngdiff.errors import InputError, VerdictError
-from ngdiff.evidence.seal import SEAL, read_sealed
-from ngdiff.exit_codes import NOT_AS_WRITTEN
+from ngdiff.errors import InputError
+from ngdiff.evidence.seal import SEAL
 from ngdiff.file_names import MANIFEST
 from ngdiff.files import check_output, prepare_output, write_text
 from ngdiff.paths import user_path
@@ -84,19 +84,8 @@ def _manifest_of(folder: Path) -> dict[str, Any] | None:
     """Of the run that wrote the adapter; None for an adapter of another program."""
     if not (folder / MANIFEST).is_file():
         return None
-    from ngdiff.evidence.verify import outputs_of
-
-    manifest, fault = read_sealed(folder / MANIFEST)
-    if fault:
-        raise VerdictError(f"{folder / MANIFEST}: {fault}; nothing was merged", NOT_AS_WRITTEN)
-    if manifest["extra"].get("finished") is not True:
-        raise InputError(f"the run in {folder} has not ended; continue with --resume, then merge")
-    if ruined := manifest["extra"].get("ruined"):
-        raise InputError(f"the model of {folder} is ruined, and nothing was merged: {ruined}")
-    if faults := outputs_of(folder, manifest).faults:
-        raise VerdictError(
-            f"{folder} is not as its run wrote it, and nothing was merged: {'; '.join(faults)}", NOT_AS_WRITTEN
-        )
+    manifest = manifest_as_written(folder, done="merged")
+    check_finished(folder, manifest, then="merge", done="merged")
     return manifest
 
 
@@ -107,15 +96,13 @@ def _merge(
     before: Mapping[str, Any] | None,
     described: Mapping[str, Any],
 ) -> None:
-    from ngdiff.cli.loading import say_loading
+    from ngdiff.cli.loading import loaded_model
     from ngdiff.evidence.read_run import read_run
     from ngdiff.manifest import now, write_manifest
-    from ngdiff.modeling import load_model, load_tokenizer, merge_adapter, save_model
+    from ngdiff.modeling import load_tokenizer, merge_adapter, save_model
 
     tokenizer = load_tokenizer(adapter, trust_remote_code=options.trust_remote_code)
-    say_loading(f"the model {adapter}")
-    model: Any = load_model(adapter, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
-    merged = merge_adapter(model)
+    merged = merge_adapter(loaded_model(adapter, options))
     output = user_path(options.output, "--output")
     prepare_output(options.output, overwrite=options.overwrite, inputs=[adapter])
     known, asked = before or {}, {} if before is None else read_run(adapter)[0]

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from ngdiff.errors import InputError
+from ngdiff.evidence.table import columns
 
 _INTRODUCTION = """\
 --method NAME takes a usual name, a weighting, or OBJECTIVE+WEIGHTING: npo+ngdiff, simnpo+imtl-g, idk+gdr, ...
@@ -51,6 +52,4 @@ def _tables() -> Iterable[str]:
 
 
 def _table(title: str, rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join([title, *(f"  {line}".rstrip() for line in lines)])
+    return "\n".join([title, *(f"  {line}" for line in columns(rows).splitlines())])

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ngdiff.cli.finished_model import check_finished, manifest_as_written
 from ngdiff.cli.parsing import CommandParser, option
-from ngdiff.errors import InputError, VerdictError
-from ngdiff.evidence.seal import read_sealed
-from ngdiff.evidence.verify import outputs_of
-from ngdiff.exit_codes import NOT_AS_WRITTEN
+from ngdiff.errors import InputError
 from ngdiff.file_names import ADAPTER_CONFIG, CARD, CURVES, MANIFEST, TRAINING_LOG
 from ngdiff.paths import user_path
 from ngdiff.plurals import number_of
@@ -117,23 +115,12 @@ def _model_files(folder: Path, card: str | None) -> list[str]:
     """Names of the files of the model, the card among them unless another is given, all as the run wrote them."""
     if not (folder / MANIFEST).is_file():
         raise InputError(f"{folder} holds no {MANIFEST} of a run of ngdiff")
-    manifest, fault = read_sealed(folder / MANIFEST)
-    if fault:
-        raise VerdictError(f"{folder / MANIFEST}: {fault}; nothing was uploaded", NOT_AS_WRITTEN)
+    manifest = manifest_as_written(folder, done="uploaded")
     command = manifest["command"][:2][-1]
     if command not in ("unlearn", "finetune", "merge", "python"):
         raise InputError(f"{folder} is of ngdiff {command}; push takes what unlearn, finetune or merge wrote")
-    extra = manifest["extra"]
-    if extra.get("finished") is not True:
-        raise InputError(f"the run in {folder} has not ended; continue with --resume, then push")
-    if ruined := extra.get("ruined"):
-        raise InputError(f"the model of {folder} is ruined, and nothing was uploaded: {ruined}")
-    faults = outputs_of(folder, manifest).faults
-    if faults:
-        hint = "; a card of your own goes to --card FILE" if faults[0].startswith(f"{CARD} ") else ""
-        raise VerdictError(
-            f"{folder} is not as its run wrote it, and nothing was uploaded: {'; '.join(faults)}{hint}", NOT_AS_WRITTEN
-        )
+    hints = {CARD: "a card of your own goes to --card FILE"}
+    check_finished(folder, manifest, then="push", done="uploaded", hints=hints)
     names = [name for name in manifest["outputs"] if "/" not in name and name not in _NO_MODEL]
     if CARD not in names and card is None:
         raise InputError(f"{folder} has no card ({CARD}); give one with --card FILE")

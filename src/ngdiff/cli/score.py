@@ -1,9 +1,10 @@
 """`ngdiff score`."""
 
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ngdiff.cli.audited import check_audited
 from ngdiff.cli.output_file import check_output_file
@@ -92,39 +93,65 @@ def run(words: list[str]) -> None:
     files = [file for source in values["records"] for file in record_files(source)]
     given = {name: getattr(options, name) for name in ("retrained", "before", "base")}
     others = {name: record_files(source) for name, source in given.items() if source is not None}
-    if options.output is not None:
-        check_output_file(
-            options.output,
-            overwrite=options.overwrite,
-            inputs=[*files, *(file for own in others.values() for file in own)],
-            may_replace=(METRICS_FILE,),
-        )
-    chosen: dict[str, Any] = {
-        "corpus": options.muse_corpus,
-        "confidence": options.confidence,
-        "seed": options.seed,
-    }
+    _check_output(options, files, others)
     robustness = None
     if options.audit is not None:
         robustness = read_robustness(options.audit)
         check_audited(options.audit, values["records"])
-    sets = {name: read_sets(own) for name, own in others.items()}
-    own = read_sets(files)
-    unlike = {name: sets_of_other_rows(own, sets[name]) for name in ("before", "retrained") if name in sets}
+    own, sets = read_sets(files), {name: read_sets(other) for name, other in others.items()}
+    against: list[str] = [name for name in ("before", "retrained") if name in sets]
+    unlike = {name: sets_of_other_rows(own, sets[name]) for name in against}
     judge.refuse_other_rows(unlike.get("before", ()))
-    metrics = score(
-        own,
-        retrained=sets.get("retrained"),
-        before=sets.get("before"),
-        base=sets.get("base"),
-        robustness=robustness,
-        **chosen,
-    )
-    columns = {"value": metrics}
-    for name in sets.keys() & {"before", "retrained"}:
-        columns[name] = score(sets[name], **chosen)
-    columns = {name: columns[name] for name in ("before", "value", "retrained") if name in columns}
-    notes = distance_notes(metrics) if "retrained" in sets or "before" in sets else []
+    chosen: dict[str, Any] = {"corpus": options.muse_corpus, "confidence": options.confidence, "seed": options.seed}
+    metrics = score(own, **cast(Any, sets), robustness=robustness, **chosen)  # by role
+    columns = {name: score(sets[name], **chosen) for name in against}
+    verdicts = judge.verdicts(metrics, columns.get("before"))
+    if options.output is not None:
+        _write(user_path(options.output, "--output"), metrics, files, others, words)
+    sys.stdout.write("\n".join([_table(metrics, columns), *_notes(metrics, columns, unlike, options)]) + "\n")
+    if options.output is not None:
+        sys.stdout.write(f"Written to {options.output}\n")
+    tell(verdicts, ", ".join(map(str, values["records"])))
+
+
+def _check_output(options: ScoreOptions, files: Sequence[Path], others: Mapping[str, Sequence[Path]]) -> None:
+    """Refuse a file that cannot be written, or that would replace one that is read."""
+    if options.output is not None:
+        inputs = [*files, *(file for other in others.values() for file in other)]
+        check_output_file(options.output, overwrite=options.overwrite, inputs=inputs, may_replace=(METRICS_FILE,))
+
+
+def _write(
+    target: Path,
+    metrics: Mapping[str, Any],
+    files: Sequence[Path],
+    others: Mapping[str, Sequence[Path]],
+    words: Sequence[str],
+) -> None:
+    """Write the numbers, and where they replace those of an evaluation its manifest."""
+    numbers = {**metrics, **_of_a_model(target)}
+    manifest = sealed_evaluation(target, files, numbers)
+    write_json(target, numbers)
+    if manifest is not None:
+        record_scoring(target, manifest, masked(["ngdiff", "score", *words]), others)
+
+
+def _table(metrics: Mapping[str, Any], columns: Mapping[str, Mapping[str, Any]]) -> str:
+    """The model between the one before and the retrained one, of which intervals would be too much."""
+    shown: dict[str, Mapping[str, Any]] = {"value": metrics}
+    for name, other in columns.items():
+        shown[name] = {key: value for key, value in other.items() if key != "confidence"}
+    return format_comparison({name: shown[name] for name in ("before", "value", "retrained") if name in shown})
+
+
+def _notes(
+    metrics: Mapping[str, Any],
+    columns: Mapping[str, Mapping[str, Any]],
+    unlike: Mapping[str, Sequence[str]],
+    options: ScoreOptions,
+) -> list[str]:
+    """What the table does not say of itself; `unlike`: sets of which another evaluation has other rows."""
+    notes = distance_notes(metrics) if columns else []
     if "retrained" in columns and options.confidence is not None:
         notes += over_forgotten_notes({"the model": metrics}, {"retrained": columns["retrained"]})
     notes += [
@@ -132,27 +159,13 @@ def run(words: list[str]) -> None:
         for name, found in unlike.items()
         if found
     ]
-    earlier = columns.get("before")
-    verdicts = judge.verdicts(metrics, earlier)
-    for name in columns.keys() - {"value"}:
-        columns[name].pop("confidence", None)  # a column of its own would be too much
-    if options.output is not None:
-        target = user_path(options.output, "--output")
-        numbers = {**metrics, **_of_a_model(target)}
-        manifest = sealed_evaluation(target, files, numbers)
-        write_json(target, numbers)
-        if manifest is not None:
-            record_scoring(target, manifest, masked(["ngdiff", "score", *words]), others)
-    sys.stdout.write("\n".join([format_comparison(columns), *notes]) + "\n")
-    if "retrained" in sets and not _compared(metrics):
-        sys.stdout.write(
+    if "retrained" in columns and not _compared(metrics):
+        notes.append(
             "note: no forget quality, which needs perturbed answers of the set forget from both models, and no "
             "PrivLeak against the retrained one, which needs token losses of muse_privleak_forget and "
-            "muse_privleak_holdout\n"
+            "muse_privleak_holdout"
         )
-    if options.output is not None:
-        sys.stdout.write(f"Written to {options.output}\n")
-    tell(verdicts, ", ".join(map(str, values["records"])))
+    return notes
 
 
 def _of_a_model(target: Path) -> dict[str, Any]:
@@ -167,5 +180,5 @@ def _of_a_model(target: Path) -> dict[str, Any]:
     return {} if abilities is None else {ABILITIES: abilities}
 
 
-def _compared(metrics: dict[str, Any]) -> bool:
+def _compared(metrics: Mapping[str, Any]) -> bool:
     return "forget_quality" in metrics or metrics.get("privleak_retrained", {}).get("source") == "records"

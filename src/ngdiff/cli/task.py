@@ -8,7 +8,7 @@ from ngdiff.cli.parsing import option
 from ngdiff.errors import InputError
 from ngdiff.option import check_choice
 
-TASKS = ("text", "image")
+TASK_NAMES = ("text", "image")
 
 
 @dataclass
@@ -22,10 +22,10 @@ def task_of(words: Sequence[str]) -> str:
     """The task that a command line asks for, or the file of its `--config`; looked for before anything is parsed.
 
     Raises:
-        InputError: another name than those of `TASKS`.
+        InputError: another name than those of `TASK_NAMES`.
     """
     task = value_in(words, "--task") or _of_config(value_in(words, "--config")) or "text"
-    check_choice("--task", task, TASKS)
+    check_choice("--task", task, TASK_NAMES)
     return task
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ngdiff.cli.earlier import EarlierRequests
 from ngdiff.cli.inputs import described_model, inputs_of
-from ngdiff.cli.loading import say_loading
+from ngdiff.cli.loading import loaded_model
 from ngdiff.cli.options import ProtectOptions, SetOptions, check_places, read_sets
 from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser, option
@@ -242,11 +242,7 @@ class TextEvaluation:
         return EvaluationResult.of(records, numbers) if work.processes.is_main else EvaluationResult({}, records)
 
     def _load(self, name: str) -> Any:
-        from ngdiff.modeling import load_model
-
-        say_loading(f"the model {name}")
-        model: Any = load_model(name, dtype=self.options.dtype, trust_remote_code=self.options.trust_remote_code)
-        return model.to(self._device)
+        return loaded_model(name, self.options).to(self._device)
 
     def _generator(self) -> "Generator | None":
         """None: the model itself."""

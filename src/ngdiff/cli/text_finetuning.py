@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ngdiff.cli.adapters import check_adapter_options, prepared
-from ngdiff.cli.inputs import described_model, inputs_of
+from ngdiff.cli.inputs import described_model, described_shape, inputs_of
 from ngdiff.cli.options import LoraOptions, TrainingOutputOptions, check_places
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first
@@ -14,10 +14,8 @@ from ngdiff.cli.reading import ReadOptions
 from ngdiff.cli.task import TaskOptions
 from ngdiff.cli.text_model import TextModelOptions
 from ngdiff.errors import InputError
-from ngdiff.files import sha256_file
 from ngdiff.manifest import describe_data, describe_model
 from ngdiff.modeling import SHAPES, is_shape
-from ngdiff.paths import absolute_source
 from ngdiff.ranges import Range
 from ngdiff.training.finetune_arguments import FinetuneArguments
 
@@ -163,11 +161,8 @@ class TextFinetuning:
 
 
 def _describe_shape(options: TextFinetuneOptions) -> dict[str, Any]:
-    """Name of the shape, hash of its file, and the tokenizer where one was given (else the rows made it)."""
-    described: dict[str, Any] = {"shape": options.model}
-    if Path(options.model).is_file():
-        described["sha256"] = sha256_file(options.model)
-        described["place"] = absolute_source(options.model)
+    """The shape, and the tokenizer where one was given (else the rows made it)."""
+    described = described_shape(options.model)
     if options.tokenizer is not None:
         tokenizer = describe_model(options.tokenizer)
         if "files" in tokenizer:  # it may be next to a model, whose weights are not part of it
