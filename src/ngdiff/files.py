@@ -197,6 +197,15 @@ def json_text(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def json_lines(records: Iterable[Any]) -> str:
+    """Text of a JSON Lines file, a record a line.
+
+    Raises:
+        ValueError: a NaN or infinity.
+    """
+    return "".join(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in records)
+
+
 def is_ours(folder: Path) -> bool:
     """Whether a folder holds the manifest of a run of ngdiff."""
     path = folder / MANIFEST

@@ -1,8 +1,7 @@
 """The rows and images of a recipe: the paper's data sets whole, or a small part of them in files of its own."""
 
 import io
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from ngdiff.data.muse import PREFIX as MUSE
 from ngdiff.data.npz import read_arrays
 from ngdiff.data.tofu import HUB_ID as TOFU
 from ngdiff.errors import InputError
-from ngdiff.files import write_bytes, write_text
+from ngdiff.files import json_lines, write_bytes, write_text
 
 IMAGES = ("cifar10", "cifar100")  # data sets of images
 _WORDS = 60  # of a passage of a small part of MUSE-News
@@ -121,12 +120,8 @@ def _written(folder: Path, rows: Sequence[Row], forget: int, record: Callable[[R
     files = {}
     for name, own in (("full", rows), ("forget", rows[-forget:]), ("retain", rows[:-forget])):
         files[name] = folder / f"{name}.jsonl"
-        write_text(files[name], _lines(map(record, own)), private=True)
+        write_text(files[name], json_lines(map(record, own)), private=True)
     return _texts(*(str(files[name]) for name in ("full", "forget", "retain")))
-
-
-def _lines(records: Iterable[Mapping[str, Any]]) -> str:
-    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
 
 
 def _question(row: Row) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """`--retain auto` and `--protect auto`: the model's own answers to general questions, made before unlearning."""
 
 import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from ngdiff.data import Row, Template, read_rows
 from ngdiff.data.general_prompts import GENERAL_PROMPTS
 from ngdiff.errors import InputError
 from ngdiff.file_names import PRIVATE
-from ngdiff.files import write_text
+from ngdiff.files import json_lines, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -111,8 +110,8 @@ def write_made(role: str, folder: Path, rows: Sequence[Row]) -> None:
     """Keep the rows in `private/`, for `--resume` and for evaluations."""
     from ngdiff.evaluation.write import private_folder
 
-    lines = [json.dumps({"question": row.prompt, "answer": row.answer}, ensure_ascii=False) + "\n" for row in rows]
-    write_text(private_folder(folder) / FILES[role], "".join(lines), private=True)
+    lines = json_lines({"question": row.prompt, "answer": row.answer} for row in rows)
+    write_text(private_folder(folder) / FILES[role], lines, private=True)
 
 
 def kept_rows(role: str, folder: Path) -> list[Row] | None:

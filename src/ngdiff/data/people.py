@@ -5,7 +5,6 @@ else, a model can know them only from this set, and a model trained without them
 (the idea of TOFU, Maini et al. 2024, arXiv 2401.06121; none of its text is used).
 """
 
-import json
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TypedDict, TypeVar
 from ngdiff.data.people_questions import FAMILY_NAMES, GIVEN_NAMES, KINDS, MOST_PEOPLE, VALUES, Kind
 from ngdiff.data.rows import Row
 from ngdiff.errors import InputError, WriteError
-from ngdiff.files import write_text
+from ngdiff.files import json_lines, write_text
 
 T = TypeVar("T")
 WRONG_ANSWERS = 5
@@ -171,6 +170,5 @@ def write_people(
     paths = {}
     for name, rows in sets.items():
         paths[name] = folder / f"{name}.jsonl"
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        write_text(paths[name], text)
+        write_text(paths[name], json_lines(rows))
     return paths

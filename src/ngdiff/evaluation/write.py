@@ -1,13 +1,12 @@
 """Evaluation files: numbers that may travel, texts that may not."""
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ngdiff.errors import WriteError
 from ngdiff.file_names import METRICS_FILE, PRIVATE, records_file
-from ngdiff.files import write_json, write_text
+from ngdiff.files import json_lines, write_json, write_text
 
 if TYPE_CHECKING:
     from ngdiff.evaluation.evaluate import EvaluationResult
@@ -27,8 +26,7 @@ def write_evaluation(result: "EvaluationResult", output_dir: str | os.PathLike[s
     folder = Path(output_dir)
     private = private_folder(folder)
     for name, records in result.records.items():
-        lines = [json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in records]
-        write_text(private / records_file(name), "".join(lines), private=True)
+        write_text(private / records_file(name), json_lines(records), private=True)
     path = folder / METRICS_FILE
     write_json(path, result.as_json())
     return path

@@ -10,7 +10,7 @@ from ngdiff.evidence.ledger import read_retests
 from ngdiff.evidence.verdicts import read_verdicts
 from ngdiff.file_names import ADAPTER_CONFIG
 from ngdiff.plurals import number_of
-from ngdiff.report.base_card import CARD as CARD  # for those who write it
+from ngdiff.report.asked import ROLES
 from ngdiff.report.base_card import Base, base_of, short_name
 from ngdiff.report.limits import NO_OPINION, NOT_REMOVED
 from ngdiff.report.loading import Block, loading, serving
@@ -18,14 +18,6 @@ from ngdiff.report.method_words import finetuning_in_words, method_in_words
 from ngdiff.report.page import page
 from ngdiff.report.required import EarlierLine, RequiredLine, earlier_line_of, line_of
 from ngdiff.scoring.quantities import shown
-
-_ROLES = {
-    "forget": "to be forgotten",
-    "retain": "to be kept",
-    "holdout": "never seen, for comparison",
-    "protect": "to be read as before",
-    "train": "learned",
-}
 
 
 @dataclass(frozen=True)
@@ -130,7 +122,7 @@ def _what(base: Base, data: Mapping[str, Any], *, unlearned: bool, adapter: bool
 
 
 def _row(role: str, own: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    return role, _ROLES.get(role, ""), str(own.get("rows", "-")), str(own.get("rows_sha256", "-"))
+    return role, ROLES.get(role, ""), str(own.get("rows", "-")), str(own.get("rows_sha256", "-"))
 
 
 def _losses(extra: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.errors import InputError
-from ngdiff.evidence.read_run import DamagedRunError
 from ngdiff.file_names import MANIFEST
 from ngdiff.report.folders import Evaluation, Run, read_evaluation, read_subject, run_in, run_of
 from ngdiff.report.logs import Log, read_log
@@ -115,7 +114,7 @@ def _run(place: Path) -> Run | None:
     """The run of a sweep; None where its folder is gone, not finished or damaged: its numbers are in `sweep.json`."""
     try:
         return run_in(place) if (place / MANIFEST).is_file() else None
-    except (DamagedRunError, InputError):
+    except InputError:
         return None
 
 

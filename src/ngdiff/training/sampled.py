@@ -8,7 +8,7 @@ from typing import Any
 from ngdiff.errors import InputError
 from ngdiff.evaluation.write import private_folder
 from ngdiff.file_names import PRIVATE
-from ngdiff.files import write_text
+from ngdiff.files import json_lines, write_text
 from ngdiff.training.first_process import in_first_process
 
 FILE = "other_answers.jsonl"  # one line for each forget row: its number, its answers
@@ -42,8 +42,7 @@ def prepare_sampled(trainer: Any) -> None:
 
 def _written(answers: list[list[str]], folder: Path) -> tuple[list[list[str]], str]:
     """The answers, and the SHA-256 of the file that they were written to."""
-    lines = [json.dumps({"row": row, "answers": own}, ensure_ascii=False) + "\n" for row, own in enumerate(answers)]
-    text = "".join(lines)
+    text = json_lines({"row": row, "answers": own} for row, own in enumerate(answers))
     write_text(private_folder(folder) / FILE, text, private=True)
     return answers, hashlib.sha256(text.encode()).hexdigest()
 
