@@ -182,6 +182,10 @@ def _lines(rows: Iterable[dict[str, Any]], *keys: str) -> list[str]:
     return [json.dumps({key: row[key] for key in keys}) for row in rows]
 
 
+def _numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
+
+
 def read_lines(file: Path) -> list[dict[str, Any]]:
     """The objects of a file of JSON lines."""
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
@@ -194,7 +198,7 @@ def main() -> None:
     )
     parser.add_argument("--folder", type=Path, required=True, help="for models, rows and numbers; stages meet there")
     parser.add_argument("--gguf", type=Path, help="the pretrained model, for the stage base")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--seeds", type=_numbers, default=[0], help="separated by commas (0)")
     parser.add_argument("--authors", type=int, default=3, help="learnt, the last one to be forgotten (3; at most 16)")
     parser.add_argument("--unseen", type=int, default=30, help="rows of holdout.jsonl, and of unseen.jsonl (30)")
     parser.add_argument(

@@ -112,6 +112,8 @@ def test_random_rows(material: Path, tmp_path: Path):
     rows = ["--forget-rows", 8, "--forget-seed", 3]
     outcome = succeeded(run(*unlearn_words(material, tmp_path / "out", *rows, "--max-steps", 2)))
     assert "--forget-rows 8 --forget-seed 3" in outcome.out
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["extra"]["method"]["forget"] == "lowered"  # towards the losses of the test images
     found = scores(material, tmp_path / "out", tmp_path / "scores", *rows)
     assert (found["forget"]["n"], found["retain"]["n"], found["holdout"]["n"]) == (8, 82, 30)
 

@@ -14,6 +14,7 @@ from ngdiff.errors import InputError
 from ngdiff.tasks import ImageTask
 from ngdiff.tasks.batch_norm import frozen_statistics
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
+from ngdiff.training.spread import spread
 
 from ..training.image_cases import NAMES, PREPARATION, classifier, images, statistics
 from ..training.runs import Grab, flat, steps
@@ -23,7 +24,17 @@ from ..training.runs import Grab, flat, steps
 def make_trainer(tmp_path):
     """`make_trainer(**options)`: a trainer of a small classifier."""
 
-    def make(model=None, *, forget=None, retain=None, batch_norm="frozen", callbacks=None, holdout=None, **options):
+    def make(
+        model=None,
+        *,
+        forget=None,
+        retain=None,
+        batch_norm="frozen",
+        callbacks=None,
+        holdout=None,
+        alike=False,
+        **options,
+    ):
         defaults = {
             "output_dir": str(tmp_path / "run"),
             "use_cpu": True,
@@ -42,7 +53,7 @@ def make_trainer(tmp_path):
             images(12, 1, [1] * 12) if forget is None else forget,
             images(20, 2, [0, 2] * 10) if retain is None else retain,
             holdout_dataset=holdout,
-            task=ImageTask(model, PREPARATION, batch_norm=batch_norm),
+            task=ImageTask(model, PREPARATION, batch_norm=batch_norm, holdout_is_like_forget=alike),
             callbacks=callbacks,
         )
 
@@ -295,6 +306,31 @@ def test_no_levels_are_taken_from_images_of_a_class_to_forget(make_trainer):
     trainer = make_trainer(holdout=images(6, 9, [1] * 6), max_steps=1)
     assert trainer.args.parts.forget == "ce"
     assert make_trainer(method="lowered+ngdiff", holdout=images(6, 9, [1] * 6)).args.parts.forget == "lowered"
+
+
+def test_the_hardest_of_some_images_get_the_highest_levels(make_trainer):
+    """Nothing is known of an image but its own loss: those to forget are spread as the images never seen are."""
+    trainer = make_trainer(forget=images(40, 5), holdout=images(300, 9), alike=True, max_steps=1)
+    assert trainer.args.parts.forget == "lowered"
+    losses = trainer.token_losses(trainer.forget_dataset)
+    never_seen = trainer.token_losses([trainer.holdout_dataset[i] for i in spread(300, 256)])
+    trainer.train()
+    levels = torch.cat([trainer.compared.levels.losses[twins] for twins in trainer.compared.levels._twins])
+    tenth = 40 // 10
+    order = losses.argsort()
+    assert levels[order[-tenth:]].min() > levels[order[:tenth]].max()
+    assert levels.mean().item() == pytest.approx(never_seen.mean().item(), rel=0.1)
+    assert set(levels.tolist()) <= set(never_seen.tolist())
+
+
+def test_a_resumed_run_with_levels_ends_alike(make_trainer, tmp_path):
+    options = {"forget": images(12, 5), "holdout": images(40, 9), "alike": True, "stop": "passes"}
+    options |= {"num_train_epochs": 5, "save_strategy": "steps", "save_steps": 4, "save_total_limit": None}
+    whole = make_trainer(**options)
+    whole.train()
+    again = make_trainer(**options)
+    again.train(resume_from_checkpoint=str(checkpoint_folder(tmp_path / "run", 12)))
+    assert torch.equal(flat(again.model), flat(whole.model))
 
 
 def test_holdout_images_give_the_ceiling(make_trainer):

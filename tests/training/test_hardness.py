@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ngdiff.data import AnswerCollator
-from ngdiff.training.hardness import features_of, fit, hardness
+from ngdiff.training.hardness import features_of, fit, hardness, ranks
 
 
 def normal(seed: int, *shape: int) -> torch.Tensor:
@@ -36,6 +36,14 @@ def test_without_features_all_are_equally_hard():
     features = [torch.empty(3, 0), torch.empty(2, 0)]
     found = hardness(features, fit(features, torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0])))
     assert torch.cat(found).tolist() == pytest.approx([3.0] * 5)
+
+
+def test_ranks_are_those_of_the_losses_and_evenly_spread():
+    losses = normal(3, 101).exp()
+    found = ranks(losses)
+    assert torch.equal(found.argsort(), losses.argsort())
+    torch.testing.assert_close(found.sort().values, (torch.arange(101) + 0.5) / 101)
+    torch.testing.assert_close(ranks(losses.square()), found, rtol=0, atol=0)  # of any rising function of them
 
 
 def test_fewer_tokens_than_coefficients():

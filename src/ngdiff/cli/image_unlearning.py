@@ -142,7 +142,12 @@ class ImageUnlearning(TrainerArguments):
             self._split.forget,
             self._split.retain,
             holdout_dataset=self._split.holdout,
-            task=ImageTask(self._model, self.companion, batch_norm=self.options.batch_norm),
+            task=ImageTask(
+                self._model,
+                self.companion,
+                batch_norm=self.options.batch_norm,
+                holdout_is_like_forget=self.options.forget_class is None,
+            ),
         )
 
     def evaluation(self) -> str:

@@ -111,6 +111,8 @@ class Task(Protocol):
         same_in_evaluation: Whether the model, dropout aside, computes the same in training and in evaluation mode.
         holdout_is_like_forget: Whether a model that never saw the forget rows would treat them as it treats the holdout
             rows, so that `--method auto` may take levels from these.
+        level_rows: Holdout rows from which levels are taken, at most, evenly spread. Their losses are measured again
+            every tenth step.
         collate: Encoded rows -> a batch: tensors whose first dimension is the rows, with "labels", and "row_id" where
             the rows have it. Labels are (B,), one for each row, or (B, T), of which those from place 1 on are predicted
             (`ngdiff.core.answers.count_units`).
@@ -126,6 +128,7 @@ class Task(Protocol):
     conditions: str = "model and rows"
     same_in_evaluation: bool = True
     holdout_is_like_forget: bool = True
+    level_rows: int = 64
     collate: Callable[[Sequence[Example]], dict[str, Any]]
     forward: ForwardPass
 

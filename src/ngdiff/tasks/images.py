@@ -37,6 +37,8 @@ class ImageTask(Task):
             itself or in `.logits`.
         preparation: What the model is given of an image.
         batch_norm: `frozen` or `train`.
+        holdout_is_like_forget: Whether the images to forget are of any class, so that a model without them treats them
+            as it treats the holdout images. Images of a class to forget are another matter: the model knows the class.
 
     Raises:
         InputError: another `batch_norm`.
@@ -47,11 +49,19 @@ class ImageTask(Task):
     noun = "an image classifier"
     unit = "image"
     conditions = "model, preparation and labels"
-    holdout_is_like_forget = False  # images of a class to forget, which the model knows from others of that class
+    level_rows = 256  # of one label each
 
-    def __init__(self, model: nn.Module, preparation: Preparation, *, batch_norm: str = "frozen") -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        preparation: Preparation,
+        *,
+        batch_norm: str = "frozen",
+        holdout_is_like_forget: bool = False,
+    ) -> None:
         check_choice("--batch-norm", batch_norm, BATCH_NORM)
         self.model, self.preparation, self.batch_norm = model, preparation, batch_norm
+        self.holdout_is_like_forget = holdout_is_like_forget
         self.collate = preparation.collate
         self.same_in_evaluation = batch_norm == "frozen" or not _has_batch_norm(model)
         self._classes: int | None = None

@@ -47,6 +47,7 @@ class RunState:
         undone: Every step that was undone (`ngdiff.training.rollback`).
         level_losses: Losses of the holdout tokens from which levels are taken, in nats (`ngdiff.training.levels`).
         level_coefficients: Of the hardness by which these tokens are chosen (`ngdiff.training.hardness`).
+        level_ranks: Name of a set -> ranks of its tokens, by which they are chosen where nothing else is known of them.
     """
 
     weighting: dict[str, Any] = field(default_factory=dict)
@@ -59,6 +60,7 @@ class RunState:
     undone: list[dict[str, Any]] = field(default_factory=list)
     level_losses: list[float] = field(default_factory=list)
     level_coefficients: list[float] = field(default_factory=list)
+    level_ranks: dict[str, list[float]] = field(default_factory=dict)
     arrival: dict[str, Any] = field(default_factory=dict)
     utility: dict[str, Any] = field(default_factory=dict)
 

@@ -18,7 +18,7 @@ from ngdiff.objectives import Objective
 from ngdiff.tasks.sampled import SampledRows
 from ngdiff.training.base_model import BaseModel
 from ngdiff.training.config import UnlearnConfig
-from ngdiff.training.levels import ROWS, Levels
+from ngdiff.training.levels import Levels
 from ngdiff.training.references import References
 from ngdiff.training.sets import Sets
 from ngdiff.training.spread import spread
@@ -52,6 +52,8 @@ class Compared:
         sets: Sets,
         names: Sequence[str],
         base_model: BaseModel | None,
+        *,
+        level_rows: int,
     ) -> "Compared":
         """What the objectives of a run need; nothing is computed yet.
 
@@ -61,6 +63,7 @@ class Compared:
             sets: Its rows.
             names: Keys of a row that say what it is.
             base_model: If there is one.
+            level_rows: Holdout rows from which levels are taken, at most.
 
         Raises:
             InputError: an objective needs a base model or holdout rows, and there are none; or answers that the model
@@ -85,7 +88,7 @@ class Compared:
         levels = Levels() if "level" in needs else None
         rows: list[Any] = []
         if levels is not None and sets.holdout is not None:
-            rows = [sets.holdout[i] for i in spread(len(sets.holdout), ROWS)]
+            rows = [sets.holdout[i] for i in spread(len(sets.holdout), level_rows)]
         teacher = None
         if base_model is not None and needs & {"teacher_logits", "level"}:
             folder = Path(str(args.output_dir), BASE_MODEL)

@@ -3,7 +3,7 @@
 Known are the losses of the base model, where there is one, and what the task says about them given the retain rows
 (`Task.familiarity`): a model that learnt those finds alike rows easier than others. What either is worth shows on the
 holdout rows, of which the model's losses are known: a polynomial of second degree in each feature, without products,
-fitted to them by least squares.
+fitted to them by least squares. Where nothing is known of any token, the rank of its own loss stands for its hardness.
 
 Source: regression for difficulty calibration of membership inference (Watson et al. 2022, arXiv 2111.08440, subtract
 the loss of a base model alone).
@@ -46,6 +46,22 @@ def hardness(features: Sequence[Tensor], coefficients: Sequence[float]) -> list[
     """Predicted losses of the answer tokens of each row, in nats. Without features they are all the same."""
     weights = torch.tensor(coefficients, dtype=torch.float64)
     return [(_terms(own) @ weights).float() for own in features]
+
+
+def ranks(losses: Tensor) -> Tensor:
+    """Rank of each loss among all of them, between 0 and 1.
+
+    A model that learnt rows finds all of them easier than before, but mostly the hardest still the hardest.
+
+    Args:
+        losses: (T,), of all answer tokens of a set.
+
+    Example:
+        >>> import torch
+        >>> ranks(torch.tensor([0.4, 0.1, 0.2, 0.9])).tolist()
+        [0.625, 0.125, 0.375, 0.875]
+    """
+    return (losses.argsort(stable=True).argsort() + 0.5) / len(losses)
 
 
 def _terms(features: Tensor) -> Tensor:

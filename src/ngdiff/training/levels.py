@@ -15,7 +15,6 @@ from torch import Tensor
 
 from ngdiff.core.answers import Answers
 
-ROWS = 64  # holdout rows whose losses are looked at again, evenly spread
 INTERVAL = 10  # steps between two looks
 _NEAR = 20  # a twin is one of this many tokens nearest in hardness, on either side
 

@@ -4,6 +4,7 @@
 """
 
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,9 +14,10 @@ from ngdiff.data.progress import counted
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.objectives import forget_ceiling
 from ngdiff.plurals import number_of
+from ngdiff.tasks.base import Example
 from ngdiff.training.base_model import load_base_model
 from ngdiff.training.gradients import gradients_for
-from ngdiff.training.hardness import KNOWN_ROWS, features_of, fit, hardness
+from ngdiff.training.hardness import KNOWN_ROWS, features_of, fit, hardness, ranks
 from ngdiff.training.notices import check_base_model, notice_start
 from ngdiff.training.objective_pass import ObjectivePass
 from ngdiff.training.references import References
@@ -134,19 +136,33 @@ def prepare_levels(trainer: Any) -> None:
     if not compared.level_rows:
         levels.fix(teacher.losses("forget"))
         return
-    known = [trainer.retain_dataset[i] for i in spread(len(trainer.retain_dataset), KNOWN_ROWS)]
-    features = {
-        name: features_of(trainer.task.familiarity(rows, known), None if teacher is None else teacher.losses(name))
-        for name, rows in (("forget", trainer.forget_dataset), ("holdout", compared.level_rows))
-    }
     state = trainer.run_state
     if not state.level_losses:
         state.level_losses = trainer.token_losses(compared.level_rows).tolist()
     levels.losses = torch.tensor(state.level_losses)
-    if not state.level_coefficients:  # of the model before unlearning
-        state.level_coefficients = fit(features["holdout"], levels.losses)
-    predicted = {name: hardness(own, state.level_coefficients) for name, own in features.items()}
-    levels.pair(predicted["forget"], predicted["holdout"], seed=trainer.args.seed)
+    sets = {"forget": trainer.forget_dataset, "holdout": compared.level_rows}
+    features = _features(trainer, sets)
+    if any(own.shape[1] for own in features["holdout"]):
+        if not state.level_coefficients:  # of the model before unlearning
+            state.level_coefficients = fit(features["holdout"], levels.losses)
+        known = {name: hardness(own, state.level_coefficients) for name, own in features.items()}
+    else:
+        if not state.level_ranks:  # by the model before unlearning
+            losses = {"forget": trainer.token_losses(trainer.forget_dataset), "holdout": levels.losses}
+            state.level_ranks = {name: ranks(own).tolist() for name, own in losses.items()}
+        counts = {name: [len(own) for own in rows] for name, rows in features.items()}
+        known = {name: torch.tensor(own).split(counts[name]) for name, own in state.level_ranks.items()}
+    levels.pair(known["forget"], known["holdout"], seed=trainer.args.seed)
+
+
+def _features(trainer: Any, sets: Mapping[str, Sequence[Example]]) -> dict[str, list[torch.Tensor]]:
+    """What is known of the answer tokens of sets of rows beside their losses (`features_of`)."""
+    teacher = trainer.compared.teacher
+    known = [trainer.retain_dataset[i] for i in spread(len(trainer.retain_dataset), KNOWN_ROWS)]
+    return {
+        name: features_of(trainer.task.familiarity(rows, known), None if teacher is None else teacher.losses(name))
+        for name, rows in sets.items()
+    }
 
 
 def refresh_levels(trainer: Any) -> None:

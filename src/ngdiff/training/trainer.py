@@ -159,7 +159,9 @@ class UnlearnTrainer(ArrivingTrainer):
             knows_cosine=args.gradient_buffers == 2,
         )
         self.run_state = RunState()
-        self.compared = Compared.needed(args, self.objectives, sets, self.task.hashed, base_model)
+        self.compared = Compared.needed(
+            args, self.objectives, sets, self.task.hashed, base_model, level_rows=self.task.level_rows
+        )
         self.sampler = sets.sampler(self.task, args)
         settings = args.autolr_settings(
             retain_counts=self.weigher.retain_counts(),

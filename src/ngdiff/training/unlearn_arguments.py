@@ -54,7 +54,7 @@ class UnlearnArguments(AutoLROptions, GradientOptions, TextOptions, TrainerField
         AUTO,
         "usual name of a method, or OBJECTIVE+WEIGHTING such as npo+ngdiff; listed by `ngdiff methods`; auto: "
         f"{method_for(base_model=True, holdout=True)} with --base-model, else "
-        f"{method_for(base_model=False, holdout=True)}; images, and in Python no holdout rows: "
+        f"{method_for(base_model=False, holdout=True)}; a class of images, and in Python no holdout rows: "
         f"{method_for(base_model=False, holdout=False)}",
         "NAME",
     )
