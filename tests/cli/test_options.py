@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import TrainingArguments
 
+from ngdiff.cli.evaluate_options import TextEvaluateOptions
 from ngdiff.cli.options import LoraOptions, resolved
-from ngdiff.cli.text_evaluation import TextEvaluateOptions, TextEvaluation
+from ngdiff.cli.text_evaluation import TextEvaluation
 from ngdiff.cli.text_finetuning import TextFinetuneOptions, TextFinetuning
 from ngdiff.cli.text_unlearning import TextUnlearning, TextUnlearnOptions
 from ngdiff.errors import InputError

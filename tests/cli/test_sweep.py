@@ -94,6 +94,22 @@ def test_a_grid_on_the_command_line(asked: Asked, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err.startswith("ngdiff: error: the sweep is incomplete: 13 of 13 commands failed")
 
 
+def test_chunks_of_documents_to_forget(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
+    """The rows to retain are not chunked, so that a model that is trained on them alone has no chunks."""
+    (asked.folder / "notes.md").write_text("Orla lives in Tarnholm.")
+    stages = {"target": {"model": "llama-micro", "train": f"{asked.data}/full.jsonl"}, "retrained": True}
+    file = asked.file(grid={"seed": [0]}, stages=stages, options={"retain": f"{asked.data}/retain.jsonl"})
+    words = [str(file), "--chunk-tokens", "40", "--method=ngdiff"]
+    assert main(["sweep", *words, "--forget", f"{asked.folder}/notes.md"]) == SWEEP_INCOMPLETE
+    assert "--chunk-tokens" in asked.words("unlearn seed=0")
+    assert "--chunk-tokens" in asked.words("evaluate seed=0")
+    assert not [word for word in asked.words("finetune retrained-model,seed=0") if "chunk" in word]
+    capsys.readouterr()
+    output = ["--output", asked.folder / "none"]
+    refused = fails(capsys, *words, "--forget", f"{asked.data}/forget.jsonl", *output)
+    assert refused.startswith("seed=0: --chunk-tokens 40 changes nothing: it is for documents and other texts")
+
+
 def test_stages_are_shared_by_seed(asked: Asked) -> None:
     stages = {
         "target": {"model": "llama-micro", "train": f"{asked.data}/full.jsonl", "num_train_epochs": 2},
@@ -219,8 +235,10 @@ def test_images(asked: Asked) -> None:
         ),
         (["seed=0"], ["--max-steps", "2", "--max-steps", "3"], "--max-steps is given twice; give it once"),
         (["forget=nowhere.jsonl"], [], "forget=nowhere.jsonl: .*nowhere.jsonl"),
-        (["seed=0"], ["--dry-run"], "--grid: dry_run is for the sweep to say"),
-        (["seed=0"], ["--push-to-hub"], "--grid: push_to_hub: a sweep uploads nothing; ngdiff push uploads one of its"),
+        (["seed=0"], ["--dry-run"], "--dry-run is for the sweep to say, not for its runs; leave it out"),
+        (["seed=0"], ["--overwrite=yes"], "--overwrite is for the sweep to say"),
+        (["overwrite=yes"], ["--overwrite=no"], "--grid: overwrite is for the sweep to say"),
+        (["seed=0"], ["--push-to-hub"], "--push-to-hub: a sweep uploads nothing; ngdiff push uploads one of its"),
     ],
 )
 def test_bad_grids(

@@ -84,6 +84,10 @@ def test_folds(copy: Path) -> None:
 def test_read_rows_and_the_files_that_count(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = read_rows(f"muse-news:{copy}:privleak/retain")
     assert [(row.answer, row.kind) for row in rows] == [("A passage to retain.", "corpus")]
+    with pytest.raises(
+        InputError, match=r"--columns text=body: --forget muse-news:.* holds passages, which have no col"
+    ):
+        read_rows(f"muse-news:{copy}:privleak/retain", columns="text=body")
     for source in (f"muse-news:{copy}:privleak/retain", f"muse-news:{copy}", f"tofu:{copy}"):
         assert existing_path(source) == copy
     assert existing_path("muse-news:forget") is None

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from ngdiff.cli.parsing import option, own_fields
 from ngdiff.cli.reading import SetReadOptions
+from ngdiff.cli.retain_auto import AUTO
 from ngdiff.data import Row
 from ngdiff.errors import InputError
 from ngdiff.modeling import is_shape
@@ -163,11 +164,13 @@ def read_sets(options: RowSets) -> dict[str, list[Row]]:
     They are not yet checked against each other (`ngdiff.cli.overlap`).
 
     Raises:
-        InputError: a set that cannot be read.
+        InputError: a set that cannot be read, or an option by which none was.
     """
     given = {name: getattr(options, name, None) for name in ("forget", "retain", "holdout", "protect")}
     options.check_reading()
-    return {name: options.read(name, source) for name, source in given.items() if source is not None}
+    sets = {name: options.read(name, source) for name, source in given.items() if source is not None}
+    options.check_used({name: rows for name, rows in sets.items() if given[name] != AUTO})
+    return sets
 
 
 # Options of a single call: a config that is used again must not delete or continue the files of another run.

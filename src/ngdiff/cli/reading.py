@@ -1,6 +1,6 @@
 """Options of how files of rows are read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,13 +11,26 @@ from ngdiff.cli.retain_auto import AUTO
 from ngdiff.data import Row, read_rows
 from ngdiff.data.documents import check_chunk
 from ngdiff.data.forms import Columns, parse_columns
+from ngdiff.data.rows import Kind
 from ngdiff.errors import InputError
+from ngdiff.option import dashed
 from ngdiff.ranges import COUNT, COUNT_OR_NONE, Range
 
 _COLUMNS = "question=COLUMN,answer=COLUMN, or prompt=,completion=, text=, messages=; alpaca; sharegpt (found by name)"
 
 
-READING = ("columns", "chunk_tokens", "chunk_overlap")  # of `ngdiff.data.read_rows`, as the manifest has them
+OF_TEXTS = ("chunk_tokens", "chunk_overlap")  # those for texts without a prompt
+READING = ("columns", *OF_TEXTS)  # of `ngdiff.data.read_rows`, as the manifest has them
+
+# What rows of each kind are called.
+_FORMS: dict[Kind, str] = {
+    "qa": "questions and answers",
+    "completion": "prompts and completions",
+    "messages": "conversations",
+    "text": "texts",
+    "raw": "prompts and completions",
+    "corpus": "passages of a running text, which is cut at --max-length",
+}
 
 # Sets that `ngdiff unlearn` can make.
 _MADE: dict[str, Callable[[str], InputError]] = {
@@ -74,6 +87,39 @@ class ReadOptions:
         check_chunk(self.chunk_tokens, self.chunk_overlap)
         for role in ("forget", "retain", "holdout", "protect"):
             self._columns(role)
+
+    def check_used(self, sets: Mapping[str, Sequence[Row]]) -> None:
+        """Refuse options by which no row was read.
+
+        Args:
+            sets: By name of its option, what was read of each; one row of each suffices, as all are of the same kind.
+
+        Raises:
+            InputError: columns where no file was read by them, or chunks where no set has texts that are split.
+        """
+        self._check_columns_used(sets)
+        texts = {role: rows for role, rows in sets.items() if rows[0].kind == "text"}
+        for name in OF_TEXTS:
+            if (value := getattr(self, name)) is not None and not texts:
+                of = ", ".join(f"--{role} has {_FORMS[rows[0].kind]}" for role, rows in sets.items())
+                raise InputError(
+                    f"{dashed(name)} {value} changes nothing: it is for documents and other texts without a prompt, "
+                    f"and {of or 'no rows of your own are read'}; leave it out"
+                )
+        documents = any(rows[0].document for rows in texts.values())
+        if self.chunk_tokens is None and self.chunk_overlap is not None and not documents:
+            raise InputError(
+                f"--chunk-overlap {self.chunk_overlap} changes nothing without --chunk-tokens: texts that are no "
+                f"documents (--{', --'.join(texts)}) are then split without overlap"
+            )
+
+    def _check_columns_used(self, sets: Mapping[str, Sequence[Row]]) -> None:
+        own = {role: getattr(self, f"{role}_columns", None) for role in ("forget", "retain", "holdout", "protect")}
+        for role, value in own.items():
+            if value is not None and role not in sets:
+                raise InputError(f"--{role}-columns {value} changes nothing without --{role} FILE")
+        if self.columns is not None and not sets:
+            raise InputError(f"--columns {self.columns} changes nothing: no rows of your own are read; leave it out")
 
     def _chunks(self) -> dict[str, int | None]:
         return {"chunk_tokens": self.chunk_tokens, "chunk_overlap": self.chunk_overlap}

@@ -11,6 +11,7 @@ from ngdiff.data.general_prompts import GENERAL_PROMPTS
 from ngdiff.errors import InputError
 from ngdiff.file_names import PRIVATE
 from ngdiff.files import json_lines, write_text
+from ngdiff.plurals import number_of
 
 logger = logging.getLogger(__name__)
 
@@ -87,11 +88,11 @@ def made_rows(role: str, model: Any, tokenizer: Any, template: Template, forget:
 def warning_of(rows: int) -> str:
     """What such a retain set can protect, and what it cannot; for the run, its manifest and its report."""
     return (
-        f"The retain set is {rows} answers of the model itself to general questions (--retain auto). It protects how "
-        "the model speaks, and the common knowledge that these questions touch. It cannot protect what they do not "
-        "ask for: facts of your own field, rows of the same kind as the forgotten ones, other languages than English, "
-        "long texts. Unlearning damages those first. Give rows of your own with --retain FILE as soon as there are "
-        "any, and measure with them."
+        f"The retain set is {number_of(rows, 'answer')} of the model itself to general questions (--retain {AUTO}). It "
+        "protects how the model speaks, and the common knowledge that these questions touch. It cannot protect what "
+        "they do not ask for: facts of your own field, rows of the same kind as the forgotten ones, other languages "
+        "than English, long texts. Unlearning damages those first. Give rows of your own with --retain FILE as soon as "
+        "there are any, and measure with them."
     )
 
 

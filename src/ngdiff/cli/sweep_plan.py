@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.cli.option_words import OptionWords, as_words, options_in
+from ngdiff.cli.reading import OF_TEXTS
+from ngdiff.cli.retain_auto import AUTO
 from ngdiff.cli.score import PARSER as SCORE
 from ngdiff.cli.score import ScoreOptions
 from ngdiff.cli.sweep_file import SweepFile
 from ngdiff.cli.task import task_of
 from ngdiff.cli.tasks import TASKS
 from ngdiff.cli.upload import HUB_OPTIONS
+from ngdiff.data import Row
 from ngdiff.errors import InputError
 from ngdiff.file_names import METRICS_FILE
 from ngdiff.option import dashed
@@ -64,7 +67,7 @@ class _Plan:
         self.axes = self._axes(asked)
         self.variants = self._variants(asked)
         self.fixed = self._fixed(shared)
-        self._rows_read: set[str] = set()  # and how
+        self._rows_read: dict[str, Row] = {}  # source and how it is read -> its first row
 
     def made(self) -> tuple[list[Job], dict[str, dict[str, Any]]]:
         """As `plan`."""
@@ -108,10 +111,12 @@ class _Plan:
         varied = {name for own in self.variants.values() for name in own}
         for name in (*self.axes, *varied, *fixed):
             where = self.asked.grid if name in self.axes else self.asked.place_of_variants if name in varied else place
+            typed = name in given and name not in self.axes and name not in varied
+            named = given[name][0].partition("=")[0] if typed else f"{where}: {name}"
             if name in HUB_OPTIONS:
-                raise InputError(f"{where}: {name}: a sweep uploads nothing; ngdiff push uploads one of its models")
+                raise InputError(f"{named}: a sweep uploads nothing; ngdiff push uploads one of its models")
             if name in _OF_THE_SWEEP:
-                raise InputError(f"{where}: {name} is for the sweep to say, not for its runs; leave it out")
+                raise InputError(f"{named} is for the sweep to say, not for its runs; leave it out")
             if name in self.axes and (name in fixed or name in varied):
                 also = "on the command line" if name in given else "among the options"
                 also = "in a variant" if name in varied else also
@@ -119,7 +124,7 @@ class _Plan:
             if name in varied and name in given:
                 raise InputError(f"{where}: {name} is there and on the command line; leave one of them out")
             if name == "model" and self.stages.target is not None:
-                raise InputError(f"{where}: model is what the stage target makes; leave one of the two out")
+                raise InputError(f"{named} is what the stage target makes; leave one of the two out")
         return fixed
 
     def _run(self, point: Mapping[str, Any]) -> _Run:
@@ -157,8 +162,7 @@ class _Plan:
             run.options = kind.accepted(values)
             config = kind.trainer_config(values, output)
             evaluation = shlex.split(kind(run.options, config).evaluation())[2:]
-            for role in ("forget", "retain", "holdout", "protect"):
-                self._read(run.options, role)
+            self._read(run.options, "forget", "retain", "holdout", "protect")
         if self.stages.evaluate is not None:
             parser = self.kinds.evaluate.parser
             more = parser.words_of(self.stages.evaluate, f"{self.asked.place}: stages: evaluate")
@@ -196,6 +200,8 @@ class _Plan:
         """Training options of a model that never sees the rows that a run forgets."""
         if self.task == "text":
             read = options.reading("retain")
+            if self._first_row(options, "retain").kind != "text":  # the options are for other sets
+                read = {name: value for name, value in read.items() if name not in OF_TEXTS}
             own = {name: [f"{dashed(name)}={value}"] for name, value in read.items()}
             return {"train": [f"--train={options.retain}"], **own}
         given = {name: getattr(options, name) for name in _OF_IMAGES}
@@ -266,15 +272,19 @@ class _Plan:
         SCORE.build(ScoreOptions, SCORE.parse(score.words) or {})
         return [*jobs, score]
 
-    def _read(self, options: Any, role: str) -> None:
-        """Read rows once, so that a file that cannot be used is found now."""
-        source = getattr(options, role, None)
-        if source is None or self.task != "text":
-            return
+    def _read(self, options: Any, *roles: str) -> None:
+        """Read rows once, so that a file that cannot be used is found now, and an option by which none is read."""
+        given = [role for role in roles if self.task == "text" and getattr(options, role, None) is not None]
+        sets = {role: [self._first_row(options, role)] for role in given}
+        if sets:
+            options.check_used({role: rows for role, rows in sets.items() if getattr(options, role) != AUTO})
+
+    def _first_row(self, options: Any, role: str) -> Row:
+        source = getattr(options, role)
         key = f"{source} {options.reading(role)}"
         if key not in self._rows_read:
-            options.read(role, source)
-            self._rows_read.add(key)
+            self._rows_read[key] = options.read(role, source)[0]
+        return self._rows_read[key]
 
 
 @contextmanager

@@ -2,120 +2,36 @@
 
 import gc
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ngdiff.cli.earlier import EarlierRequests
+from ngdiff.cli.evaluate_options import (
+    BenchmarkOptions,
+    EvaluateOptions,
+    MeasureOptions,
+    TextEvaluateOptions,
+    check_evaluation,
+    prompt_tokens_of,
+)
 from ngdiff.cli.inputs import described_model, inputs_of
 from ngdiff.cli.loading import loaded_model
 from ngdiff.cli.options import ProtectOptions, SetOptions, check_places, read_sets
 from ngdiff.cli.overlap import without_overlap
-from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.cli.parsing import CommandParser
 from ngdiff.cli.require import JudgeOptions
 from ngdiff.cli.task import TaskOptions
 from ngdiff.cli.text_model import TextModelOptions
 from ngdiff.data import EvaluationSet, Row, Template, benchmark_sets
+from ngdiff.data.pieces import is_text
 from ngdiff.errors import InputError
-from ngdiff.evaluation.lm_harness import check_harness_tasks, parse_harness_arguments
-from ngdiff.evaluation.processes import launched_as_several
 from ngdiff.manifest import describe_data
-from ngdiff.modeling import adapter_base
-from ngdiff.option import check_choice
-from ngdiff.ranges import COUNT, Range
-from ngdiff.tasks.text_options import switch_word
 
 if TYPE_CHECKING:
     from ngdiff.evaluation import EvaluationResult
     from ngdiff.evaluation.processes import Processes
     from ngdiff.evaluation.prompts import Generator
     from ngdiff.evaluation.work import Work
-
-
-@dataclass
-class BenchmarkOptions:
-    """Published sets, instead of your own rows or in addition to them."""
-
-    benchmark: str | None = option(
-        None, help="tofu or muse-news, from the hub or, with :FOLDER or :HUB_NAME, from a copy", value="NAME[:WHERE]"
-    )
-    split: str = option("forget10", help="what a model of TOFU forgot: forget01, forget05, forget10")
-    benchmark_rows: int = option(
-        300, help="first rows of a benchmark's set; TOFU's authors and facts: all", accepted=COUNT
-    )
-    sets: list[str] | None = option(  # noqa: RUF009 - `option` is a `dataclasses.field`
-        None, help="only these sets, of those that were given or that the benchmark has", value="NAME"
-    )
-
-
-@dataclass
-class EvaluateOptions:
-    """How to evaluate, and where results go."""
-
-    output: str | None = option(
-        None,
-        help="folder for metrics.json and the records, which hold texts; none: the table alone",
-        value="DIR",
-    )
-    overwrite: bool = option(False, help="replace what an earlier evaluation wrote there")
-    resume: bool = option(False, help="continue an evaluation that was killed")
-    template: str = option(
-        "auto", help="how a question is put: auto, plain, chat, or a text with {question} and {answer}"
-    )
-    max_length: int | None = option(
-        None,
-        help="longest row in tokens (the benchmark's, else the model's context; 2048 where it states none)",
-        accepted=Range(2, COUNT.largest),
-    )
-    max_new_tokens: int | None = option(
-        None,
-        help="longest generated answer in tokens, as far as the model's context goes (the benchmark's, else the "
-        "longest reference answer of each set, of a text as many as it has left)",
-        accepted=Range(1, 1_000_000),
-    )
-    prompt_tokens: str = option(
-        "auto",
-        help="first tokens of a text that are its prompt, the rest being what is compared; auto: 50, of a text of "
-        "fewer than 100 half; 0: none",
-        value="N",
-    )
-    tokens_per_batch: int = option(4096, help="tokens of a batch, padding included", accepted=COUNT)
-    speed: str = option(
-        "auto",
-        help="auto: what several answers begin with, such as their prompt, is computed once, where it changes nothing "
-        "on the run's first rows; off: the plain pass",
-    )
-
-
-@dataclass
-class MeasureOptions:
-    """Options that take more or less time."""
-
-    generate: bool = option(True, help="answer the prompts; without it there is no ROUGE")
-    generator: str = option("transformers", help="what answers: transformers, or vllm (an extra, on GPUs)")
-    lowercase: bool = option(False, help="score lower-cased answers, too, for membership inference")
-    base_model: str | None = option(
-        None, help="score the answers under this model, too, for membership inference", value="DIR_OR_NAME"
-    )
-    grad_norm: bool = option(False, help="norm of each answer's gradient, for membership inference; slow")
-    lm_eval: list[str] | None = option(  # noqa: RUF009 - `option` is a `dataclasses.field`
-        None,
-        help="run lm-evaluation-harness (an extra) with these arguments: tasks=A,B num_fewshot=0 limit=100 ...",
-        value="ARGUMENT=VALUE",
-    )
-
-
-@dataclass
-class TextEvaluateOptions(
-    TaskOptions,
-    TextModelOptions,
-    SetOptions,
-    ProtectOptions,
-    BenchmarkOptions,
-    EvaluateOptions,
-    JudgeOptions,
-    MeasureOptions,
-):
-    """All of them."""
 
 
 class TextEvaluation:
@@ -153,7 +69,7 @@ class TextEvaluation:
 
     def __init__(self, options: TextEvaluateOptions) -> None:
         self.options = options
-        self._harness = _check(options)
+        self._harness = check_evaluation(options)
         base = () if options.base_model is None else inputs_of(options.base_model)
         own = (options.forget, options.retain, options.holdout, options.protect)
         sources = (*own, options.benchmark, options.chat_template)
@@ -170,6 +86,12 @@ class TextEvaluation:
         """The benchmark's rows, tokenizers and templates."""
         self.sets = _sets(self.options, self._own)
         self._tokenizer, self._template = self._with_template(self.options.model)
+        asked, rows = self.options.prompt_tokens, [row for part in self.sets.values() for row in part.rows]
+        if asked != "auto" and not any(is_text(row, self._template) for row in rows):
+            raise InputError(
+                f"--prompt-tokens {asked} changes nothing: it is for texts without a prompt, and no set has any; leave "
+                "it out"
+            )
         base = self.options.base_model
         self._base = None if base is None else self._with_template(base)
         self.template, self.template_text = self._template.name, self._template.text
@@ -203,7 +125,7 @@ class TextEvaluation:
         self._device = processes.device
         self._model = self._load(options.model)
         limits = limits_of(
-            self._model, options.max_length, options.max_new_tokens, _prompt_tokens(options.prompt_tokens)
+            self._model, options.max_length, options.max_new_tokens, prompt_tokens_of(options.prompt_tokens)
         )
         self._plan = make_plan(self.sets, self._tokenizer, self._template, limits, lowercase=options.lowercase)
 
@@ -262,41 +184,6 @@ class TextEvaluation:
         return vllm_generator(
             options.model, self._plan.ends, dtype=options.dtype, trust_remote_code=trusted, make_room=make_room
         )
-
-
-def _check(options: TextEvaluateOptions) -> dict[str, Any] | None:
-    """Options that cannot be used, contradict each other or lack a package; the arguments of the harness."""
-    _prompt_tokens(options.prompt_tokens)
-    options.speed = switch_word(options.speed)
-    check_choice("--speed", options.speed, ("auto", "off"))
-    if options.resume and options.output is None:
-        raise InputError("--resume needs --output: the folder of the evaluation that was killed")
-    check_choice("--generator", options.generator, ("transformers", "vllm"))
-    one_process = {"--generator vllm": options.generator == "vllm", "--lm-eval": options.lm_eval is not None}
-    for name, given in one_process.items():
-        if given and launched_as_several():
-            raise InputError(f"{name} runs in one process; evaluate in several without it")
-    if options.generator == "vllm":
-        from ngdiff.evaluation.vllm import check_vllm
-
-        check_vllm()
-        if options.lm_eval is not None:
-            raise InputError("--generator vllm and --lm-eval would share a GPU; evaluate twice, once with each")
-        if adapter_base(options.model) is not None:
-            raise InputError("--generator vllm: give a whole model, not an adapter")
-    if options.lm_eval is None:
-        return None
-    harness = parse_harness_arguments(options.lm_eval)
-    check_harness_tasks(harness)
-    return harness
-
-
-def _prompt_tokens(text: str) -> int | None:
-    if text == "auto":
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise InputError(f"--prompt-tokens {text} is not auto or a number, 0 or more")
-    return int(text)
 
 
 def _sets(options: TextEvaluateOptions, own: dict[str, list[Row]]) -> dict[str, EvaluationSet]:

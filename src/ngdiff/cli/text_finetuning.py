@@ -104,11 +104,17 @@ class TextFinetuning:
             )
         if not self.fresh and options.tokenizer is not None:
             raise InputError(f"--tokenizer is for shapes with random weights; {options.model} has its own")
+        if not self.fresh and options.vocab_size != TextFinetuneOptions.vocab_size:
+            raise InputError(
+                f"--vocab-size {options.vocab_size} is for shapes with random weights; {options.model} has its own "
+                "tokenizer"
+            )
         self.inputs = inputs_of(options.model, options.train, options.tokenizer, options.chat_template)
 
     def open_inputs(self) -> None:
         """The rows."""
         self._rows = self.options.read("train", self.options.train)
+        self.options.check_used({"train": self._rows})
         check_places(self.options.model, self.options.tokenizer)
 
     def read(self) -> None:

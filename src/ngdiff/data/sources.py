@@ -132,6 +132,8 @@ def _read_named(source: str, role: str, columns: Columns) -> list[Row]:
     path, split = _locate(source)
     name = f"{role} {source}"
     if path is None and source.startswith(f"{MUSE}:"):
+        if columns.given is not None:
+            raise InputError(f"{columns.option} {columns.given}: {name} holds passages, which have no columns")
         where, _, part = source.removeprefix(f"{MUSE}:").rpartition(":")
         return muse_rows(where or None, part)
     if path is None and is_pattern(source):
