@@ -69,7 +69,7 @@ def test_a_damaged_manifest_or_config_is_not_believed(folder, caplog, name, how)
     refuse_other_run(str(folder), SETTINGS, **RUN)  # from the copy in the checkpoint
     assert f"{folder / name} is" in caplog.text
     assert "its copy in checkpoint-4 is read" in caplog.text
-    with pytest.raises(InputError, match="has method = ngdiff, not gd"):
+    with pytest.raises(InputError, match="has --method ngdiff, not gd"):
         refuse_other_run(str(folder), {**SETTINGS, "method": "gd"}, **RUN)
     flip(checkpoint_folder(folder, 4) / "weights")
     with pytest.raises(InputError, match=rf"--resume: {folder / name} is .*no complete checkpoint has a copy"):
@@ -110,3 +110,68 @@ def test_own_code_and_answers_are_compared(folder):
         refuse_other_run(
             str(folder), SETTINGS, own={**own, "weighting": {"source": "m:f", "files": {"m": "04"}}}, **RUN
         )
+
+
+IMPLIED = {
+    **SETTINGS,
+    "method": "auto",
+    "holdout": "auto",
+    "preset": None,
+    "autolr_batch": "fresh",
+    "learning_rate": "auto",
+}
+
+
+def begun(folder, settings, command=("ngdiff", "unlearn"), **data):
+    held = {name: {"rows": 2, "rows_sha256": digest} for name, digest in data.items()}
+    write_manifest(
+        folder, command=command, config=settings, data=held, model=RUN["model"], template=None, seed=0, extra={}
+    )
+
+
+def refusal(folder, settings, words=(), **data):
+    held = {name: {"rows": 2, "rows_sha256": digest} for name, digest in data.items()}
+    with pytest.raises(InputError) as caught:
+        refuse_other_run(str(folder), settings, data=held, model=RUN["model"], words=words)
+    return str(caught.value).partition(f"--resume: the run in {folder} ")[2] or str(caught.value)
+
+
+def test_the_option_that_the_user_typed_is_named(folder):
+    """A method or a preset changes other options and sets, which nobody typed."""
+    begun(folder, IMPLIED, forget="a", holdout="made up")
+    other = {**IMPLIED, "method": "npo", "holdout": None, "autolr_batch": "same"}
+    assert refusal(folder, other, ["--method=npo"], forget="a").startswith("has --method auto, not npo; give the same")
+    preset = {**IMPLIED, "preset": "paper", "holdout": None, "autolr_batch": "same"}
+    assert refusal(folder, preset, ["--preset", "paper"], forget="a").startswith("was begun without --preset paper;")
+    rate = {**IMPLIED, "learning_rate": 1e-4}
+    assert refusal(folder, rate, ["--lr", "1e-4"], forget="a").startswith("has --lr auto, not 0.0001;")
+    begun(folder, preset, ["ngdiff", "unlearn", "--preset=paper"], forget="a")
+    assert refusal(folder, IMPLIED, forget="a", holdout="made up").startswith("was begun with --preset paper;")
+
+
+def test_a_set_that_was_given_to_one_of_the_runs(folder):
+    begun(folder, IMPLIED, forget="a", holdout="made up")
+    own = {**IMPLIED, "holdout": "h.jsonl"}
+    assert refusal(folder, own, forget="a", holdout="b").startswith("has --holdout auto, not h.jsonl; give the same")
+    begun(folder, own, forget="a", holdout="b")
+    without = {**IMPLIED, "holdout": None}
+    assert refusal(folder, without, forget="a").startswith("was begun with --holdout h.jsonl; give the same")
+    begun(folder, without, forget="a")
+    assert refusal(folder, own, forget="a", holdout="b").startswith("was begun without --holdout h.jsonl; give the")
+
+
+@pytest.mark.parametrize("option", ["dataset", "benchmark"])
+def test_sets_that_come_together_are_named_by_their_option(folder, option):
+    settings = {option: "somewhere", "forget_class": "dog", "forget": None}
+    begun(folder, settings, forget="a", retain="b")
+    assert refusal(folder, settings, forget="c", retain="b").startswith(f"--resume: --{option} does not hold what it")
+
+
+def test_switches(folder):
+    begun(folder, {"generate": True, "grad_norm": False})
+    assert refusal(folder, {"generate": False, "grad_norm": False}, ["--no-generate"]).startswith(
+        "was begun without --no-generate;"
+    )
+    assert refusal(folder, {"generate": True, "grad_norm": True}, ["--grad-norm"]).startswith(
+        "was begun without --grad-norm;"
+    )

@@ -108,7 +108,7 @@ def test_resume_compares_and_finds_what_is_done(place):
     assert manifest(place) == before
     with described(place, resume=True, config=Settings(max_steps=9)) as folder:
         assert not folder.is_done()
-    with pytest.raises(InputError, match="seed = 7, not 8"):
+    with pytest.raises(InputError, match="--seed 7, not 8"):
         described(place, resume=True, config=Settings(seed=8))
     with pytest.raises(InputError, match="--forget does not hold what it held"):
         described(place, resume=True, data={"forget": {"rows_sha256": "cd"}})

@@ -64,12 +64,12 @@ def test_a_finished_evaluation_is_shown_again(material, whole, copy_of):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--tokens-per-batch", 81], "has tokens_per_batch = 80, not 81; give the same options"),
-        (["--template", "{question} {answer}"], "has template = auto, not {question} {answer}; give the same options"),
-        (["--max-new-tokens", 5], "has max_new_tokens = None, not 5"),
+        (["--tokens-per-batch", 81], "has --tokens-per-batch 80, not 81; give the same options"),
+        (["--template", "{question} {answer}"], "has --template auto, not {question} {answer}; give the same options"),
+        (["--max-new-tokens", 5], "was begun without --max-new-tokens 5"),
         (["--forget", "RETAIN", "--retain", "FORGET"], "--forget does not hold what it held when the run in"),
         (["--model", "OTHER"], "--model does not hold what it held when the run in"),
-        (["--base-model", "OTHER"], "--base-model does not hold what it held when the run in"),
+        (["--base-model", "OTHER"], "was begun without --base-model "),
     ],
 )
 def test_another_run_is_refused(material, whole, copy_of, options, message):

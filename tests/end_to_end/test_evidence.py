@@ -91,7 +91,7 @@ def test_requirements_are_set_before_and_judged_after(material: Material, tmp_pa
     assert (again.status, again.error) == (5, outcome.error)
     other = run(*material.words(out, *STEPS, "--require=forget.loss>=0", "--resume"))
     assert other.status == 2
-    assert "has require = " in other.error
+    assert "has --require " in other.error
     # An evaluation judges what the run could not.
     words = ("--forget", material.forget, "--retain", material.retain, "--max-new-tokens", 2)
     evaluated = run("evaluate", "--model", out, *words, "--output", tmp_path / "scores")

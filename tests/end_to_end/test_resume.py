@@ -245,9 +245,9 @@ def finetuned(material, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("--seed=1", "the run in FOLDER has seed = 42, not 1; give the same options"),
-        ("--vocab-size=290", "the run in FOLDER has vocab_size = 4096, not 290; give the same options"),
-        ("--learning-rate=0.1", "the run in FOLDER has learning_rate = auto, not 0.1; give the same options"),
+        ("--seed=1", "the run in FOLDER has --seed 42, not 1; give the same options"),
+        ("--vocab-size=290", "the run in FOLDER has --vocab-size 4096, not 290; give the same options"),
+        ("--learning-rate=0.1", "the run in FOLDER has --learning-rate auto, not 0.1; give the same options"),
         ("--train=OTHER/rows.jsonl", "--train does not hold what it held when the run in FOLDER began"),
         ("--model=OTHER/shape.json", "--model does not hold what it held when the run in FOLDER began"),
         ("--model=llama-micro", "--model does not hold what it held when the run in FOLDER began"),
@@ -295,14 +295,14 @@ def finished(material, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"seed": 1}, "has seed = 42, not 1; give the same options, or another --output"),
-        ({"learning_rate": "auto:1e-3"}, "has learning_rate = auto, not auto:0.001"),
-        ({"method": "gd"}, "has method = ngdiff, not gd"),
-        ({"lora_rank": 2}, "has lora_rank = 0, not 2"),
-        ({"weight_decay": 0.1}, "has weight_decay = 0.0, not 0.1"),
-        ({"adam_beta2": 0.9}, "has adam_beta2 = 0.999, not 0.9"),
-        ({"per_device_train_batch_size": 2}, "has per_device_train_batch_size = 8, not 2"),
-        ({"autolr_interval": 3}, "has autolr_interval = 10, not 3"),
+        ({"seed": 1}, "has --seed 42, not 1; give the same options, or another --output"),
+        ({"learning_rate": "auto:1e-3"}, "has --learning-rate auto, not auto:0.001"),
+        ({"method": "gd"}, "has --method ngdiff, not gd"),
+        ({"lora_rank": 2}, "has --lora-rank 0, not 2"),
+        ({"weight_decay": 0.1}, "has --weight-decay 0.0, not 0.1"),
+        ({"adam_beta2": 0.9}, "has --adam-beta2 0.999, not 0.9"),
+        ({"per_device_train_batch_size": 2}, "has --per-device-train-batch-size 8, not 2"),
+        ({"autolr_interval": 3}, "has --autolr-interval 10, not 3"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -383,10 +383,14 @@ def test_other_answers_of_idk_file_are_refused_whatever_the_name(material, tmp_p
     succeeded(run(*material.words(folder, "--resume", num_train_epochs=2, idk_file=same, **options)))
     answers.write_text("No idea.\nWho knows!\n")
     before = everything_in(folder)
-    for other in (answers, None):
+    refusals = {
+        answers: "--idk-file does not hold what it held when the run in",
+        None: f"the run in {folder} was begun with --idk-file {same}; give the same",
+    }
+    for other, message in refusals.items():
         outcome = run(*material.words(folder, "--resume", num_train_epochs=3, idk_file=other, **options))
         assert outcome.status == 2
-        assert outcome.error.startswith("--resume: --idk-file does not hold what it held when the run in")
+        assert outcome.error.startswith(f"--resume: {message}")
     assert everything_in(folder) == before
 
 

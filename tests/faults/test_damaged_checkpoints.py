@@ -151,7 +151,7 @@ def test_a_damaged_manifest_or_config_of_the_run(material, undisturbed, killed, 
     assert "its copy in checkpoint-6 is read" in caplog.text
     assert end_of(killed) == undisturbed.end
     outcome = run(*material.words(killed, "--resume", **OPTIONS, seed=1))
-    assert "has seed = 42, not 1" in outcome.error
+    assert "has --seed 42, not 1" in outcome.error
 
 
 @pytest.mark.parametrize("name", ["index.json", "forget-0.safetensors", "SHA256SUMS"])

@@ -46,7 +46,7 @@ class AuditFolder:
             InputError: `--resume`, but the folder contains another audit.
         """
         if self._options.resume:
-            refuse_other_run(self._options.output, self._settings, data=data, model=model)
+            refuse_other_run(self._options.output, self._settings, data=data, model=model, words=self._words)
         self._contents = {"data": data, "model": model, "template": template, "seed": seed}
         prepare_output(self._options.output, **self._where)
         SIGNALS.resumable = True

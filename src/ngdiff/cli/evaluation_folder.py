@@ -77,7 +77,7 @@ class EvaluationFolder:
         """
         if self.path is None or not self._resume:
             return None
-        refuse_other_run(self._options.output, self._settings, **self._contents())
+        refuse_other_run(self._options.output, self._settings, **self._contents(), words=self._words)
         if not found_done(self._options.output, self._settings):
             return None
         self.journal.remove()

@@ -1,22 +1,24 @@
 """`--resume`: a run continues with the same options, rows, model and tokenizer; a finished run is left unchanged."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ngdiff.checkpoint_places import checkpoints_of
 from ngdiff.checksums import LIST, wrong_files
+from ngdiff.cli.other_run import first_difference, said_of
 from ngdiff.cli.processes import say
+from ngdiff.cli.retain_auto import AUTO
 from ngdiff.errors import InputError, RuinedModelError
 from ngdiff.evidence.read_run import DamagedRunError, damaged_outputs, read_run
 from ngdiff.file_names import CONFIG, MANIFEST, RUINED
 from ngdiff.files import is_ours, is_unused
+from ngdiff.option import dashed
 from ngdiff.paths import user_path
 from ngdiff.plurals import number_of
 from ngdiff.training.checkpoint import RUN_FILES, WholeCheckpoint, newest_whole
 from ngdiff.training.first_process import in_first_process
-from ngdiff.training.trainer_fields import TrainerFields
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +66,7 @@ def refuse_other_run(
     model: Mapping[str, Any],
     rows_per_step: int | None = None,
     own: Mapping[str, Mapping[str, Any]] | None = None,
+    words: Sequence[str] = (),
 ) -> None:
     """Compare a run with the one that left its config and manifest in `output`.
 
@@ -77,9 +80,10 @@ def refuse_other_run(
         rows_per_step: rows of each set in one step, over all processes, for a command that may continue in another
             number of processes.
         own: from `ngdiff.cli.own_code.describe_own`.
+        words: the command line, as typed.
 
     Raises:
-        InputError: no run is there, a damaged one, or another one; names the first option that differs.
+        InputError: no run is there, a damaged one, or another one; names an option that differs, as typed.
     """
     found = _run_in(output)
     if found is None:
@@ -92,12 +96,9 @@ def refuse_other_run(
         )
     rows_then = manifest["extra"].get("rows_per_step")
     same_rows = rows_per_step is not None and rows_per_step == rows_then
-    for name in sorted({*settings, *before} - {*_MAY_CHANGE, *(_SPREAD if same_rows else ())}):
-        if settings.get(name) != before.get(name):
-            raise InputError(
-                f"--resume: the run in {output} has {name} = {_value(before, name)}, not {_value(settings, name)}; "
-                "give the same options, or another --output"
-            )
+    names = {*settings, *before} - {*_MAY_CHANGE, *(_SPREAD if same_rows else ())}
+    if said := first_difference(names, before, settings, words_then=manifest["command"], words_now=words):
+        raise InputError(f"--resume: the run in {output} {said}; give the same options, or another --output")
     if rows_per_step is not None and rows_then is not None and not same_rows:
         raise InputError(
             f"--resume: a step of the run in {output} has {number_of(rows_then, 'row')} of each set, not "
@@ -107,16 +108,24 @@ def refuse_other_run(
     now = _contents(data, model, own or {})
     then = _contents(manifest["data"], manifest["model"], manifest["own"])
     for name in {**now, **then}:
-        if now.get(name) != then.get(name):
-            raise InputError(
-                f"--resume: --{name} does not hold what it held when the run in {output} began; give the same, or "
-                "another --output"
-            )
+        if now.get(name) == then.get(name):
+            continue
+        option = _option_of(name, before, settings)
+        one, other = before.get(option), settings.get(option)
+        if one != other and {None, AUTO} & {one, other}:
+            said = said_of(dashed(option), one, other)
+            raise InputError(f"--resume: the run in {output} {said}; give the same, or another --output")
+        raise InputError(
+            f"--resume: {dashed(option)} does not hold what it held when the run in {output} began; give the same, or "
+            "another --output"
+        )
 
 
-def _value(settings: Mapping[str, Any], name: str) -> Any:
-    """The value in the run: an inherited option that is not among its options has its default."""
-    return settings[name] if name in settings else getattr(TrainerFields, name, None)
+def _option_of(name: str, *settings: Mapping[str, Any]) -> str:
+    """The option by which a set or a file was given: sets of images and of a benchmark come together."""
+    own = name.replace("-", "_")
+    given = {option for one in settings for option, value in one.items() if value is not None}
+    return next((option for option in (own, "dataset", "benchmark") if option in given), own)
 
 
 def checkpoint_to_resume(output: str, *, resume: bool, with_best: bool = False) -> WholeCheckpoint | None:

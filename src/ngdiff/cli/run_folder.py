@@ -94,7 +94,13 @@ class RunFolder:
         self._manifest |= {"template_text": template_text, "after": after}
         if is_first() and self._options.resume:
             refuse_other_run(
-                self._options.output, settings, data=data, model=model, rows_per_step=rows_per_step, own=own
+                self._options.output,
+                settings,
+                data=data,
+                model=model,
+                rows_per_step=rows_per_step,
+                own=own,
+                words=self._manifest["command"],
             )
         return self
 
