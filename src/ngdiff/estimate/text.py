@@ -2,6 +2,7 @@
 
 from ngdiff.estimate.estimate import Estimate
 from ngdiff.plurals import number_of
+from ngdiff.training.arrival import ARRIVED
 
 _GIB = 2**30
 
@@ -40,10 +41,7 @@ def _later(found: Estimate) -> list[str]:
     if found.longest == 1:
         return []
     most = number_of(found.longest * found.steps, "step")
-    return [
-        f"The run ends when the forget loss has come to that of rows never seen: after {most} and "
-        f"{_duration(found.longest * found.seconds)} at most"
-    ]
+    return [f"The run ends when {ARRIVED}: after {most} and {_duration(found.longest * found.seconds)} at most"]
 
 
 def _size(size: int) -> str:

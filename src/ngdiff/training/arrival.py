@@ -8,6 +8,7 @@ from typing import Any
 # A pass has arrived if its mean forget loss is at least this fraction of the mean level. If the target distribution
 # gives the right token a higher probability than the level does, the loss stays below the level.
 _NEAR = 0.8
+ARRIVED = "the forget loss has come near to that of rows never seen"  # in help and messages
 _AGAIN = 1.5  # passes of a run / passes until its arrival: the retain loss settles after it
 MOST = 3  # times `num_train_epochs`, however far away the loss still is
 
@@ -16,8 +17,8 @@ MOST = 3  # times `num_train_epochs`, however far away the loss still is
 class Arrival:
     """Tells when a run ends.
 
-    It ends after `max(least, 1.5 n)` passes, n being the first pass whose mean forget loss has come to the mean level,
-    and at the latest after three times `least`.
+    It ends after `max(least, 1.5 n)` passes, n being the first pass whose mean forget loss has come near to the mean
+    level, and at the latest after three times `least`.
 
     Args:
         steps: Of one pass.

@@ -1,11 +1,11 @@
-"""`ArrivingTrainer`: runs that end where their forget loss has come to its levels."""
+"""`ArrivingTrainer`: runs that end where their forget loss has come near to its levels."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
-from ngdiff.training.arrival import MOST, Arrival
+from ngdiff.training.arrival import ARRIVED, MOST, Arrival
 from ngdiff.training.checkpoint import RunState
 from ngdiff.training.levels import Levels
 from ngdiff.training.moving import MovingTrainer
@@ -42,8 +42,9 @@ class ArrivingTrainer(MovingTrainer):
         loss, level = self.step_log.last.figures["loss_forget"], cast(Levels, self.compared.levels).mean()
         if self.arrival.see(self.state.global_step, loss, level):
             logger.info(
-                "Pass %d: the forget loss has come near to that of rows never seen, %.2f. The run ends after step %d.",
+                "Pass %d: %s, %.2f. The run ends after step %d.",
                 self.arrival.arrived,
+                ARRIVED,
                 level,
                 self.arrival.end,
             )

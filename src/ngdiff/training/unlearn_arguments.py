@@ -10,6 +10,7 @@ from ngdiff.objectives.resolve import resolve_objective
 from ngdiff.option import check_choice, dashed, option
 from ngdiff.spec import parse_spec
 from ngdiff.tasks.text_options import TextOptions
+from ngdiff.training.arrival import ARRIVED
 from ngdiff.training.autolr_options import AutoLROptions
 from ngdiff.training.bounds import check_bounds
 from ngdiff.training.check_given import check_given
@@ -65,8 +66,8 @@ class UnlearnArguments(AutoLROptions, GradientOptions, TextOptions, TrainerField
     )
     stop: str = option(
         "auto",
-        "when the run ends: passes (after --num-train-epochs), arrived (once the forget loss has come to that of rows "
-        "never seen, half as many passes later; at least --num-train-epochs, at most three times as many), or auto: "
+        f"when the run ends: passes (after --num-train-epochs), arrived (once {ARRIVED}, half as many passes later; at "
+        "least --num-train-epochs, at most three times as many), or auto: "
         "arrived where the method has levels and --max-steps is not given",
         "WHEN",
     )
