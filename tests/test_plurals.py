@@ -4,6 +4,13 @@ import logging
 
 import pytest
 
+from ngdiff.checking.near import NearDuplicates
+from ngdiff.checking.rows import check_lengths
+from ngdiff.cli.retain_auto import warning_of
+from ngdiff.data import Template, check_overlap, read_rows
+from ngdiff.data.overlap import check_encoded_overlap
+from ngdiff.errors import InputError
+from ngdiff.modeling import train_tokenizer
 from ngdiff.plurals import number_of
 from ngdiff.report.method_words import finetuning_in_words, method_in_words
 from ngdiff.training.notices import notice_end
@@ -30,3 +37,32 @@ def test_a_run_of_one_step_that_was_too_short(caplog):
     with caplog.at_level(logging.WARNING):
         notice_end([0.5], 8.0, 1)
     assert "of a ceiling of 8.00 in 1 step. More" in caplog.text
+
+
+ONE = [{"question": "Who wrote it?", "answer": "Orla Vennick did."}]
+
+
+def test_the_only_row_of_a_set_is_in_another():
+    rows = read_rows(ONE)
+    with pytest.raises(InputError, match="--drop-overlap: the only row of --retain is also in --forget; none is left"):
+        check_overlap(rows, rows, drop=True)
+    with pytest.raises(InputError, match=r"1 of 1 row of --retain is also in --forget, at .*; remove it from one of"):
+        check_overlap(rows, rows, drop=False)
+    encoded = [{"input_ids": [1, 2]}]
+    with pytest.raises(InputError, match="1 of 1 encoded row of --retain is also in --forget, rows 0 and 0"):
+        check_encoded_overlap(encoded, encoded)
+
+
+def test_one_row_of_findings():
+    tokenizer, template = train_tokenizer(["Orla Vennick lives in Tarnholm."], vocab_size=300), Template("plain")
+    (found,) = check_lengths({"forget": read_rows(ONE)}, tokenizer, template, max_length=100)
+    assert found.found.startswith("1 row, the longest has ")
+    text = read_rows([{"text": "Orla Vennick lives in Tarnholm, by the river. " * 9}])
+    (found,) = check_lengths({"forget": text}, tokenizer, template, max_length=50)
+    assert found.found.startswith("1 of 1 row is longer than 50 tokens, first --forget, row 1; it is split: ")
+    near = NearDuplicates({"forget": read_rows(ONE), "retain": read_rows(ONE)}).between()
+    assert near[0].found.startswith("1 of 1 retain row, 1 of them with the same words")
+
+
+def test_one_answer_to_retain():
+    assert warning_of(1).startswith("The retain set is 1 answer of the model itself")

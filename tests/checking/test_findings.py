@@ -63,7 +63,7 @@ def test_lengths() -> None:
     text = [Row("", " ".join(row.answer for row in KNOWN * 3), kind="text", origin="f.jsonl, line 9")]
     (parts,) = check_lengths({"forget": text}, TOKENIZER, resolve_template("auto", TOKENIZER, text), max_length=20)
     assert parts.severity == "fine"
-    assert "1 of 1 rows are longer than 20 tokens, first f.jsonl, line 9" in parts.found
+    assert "1 of 1 row is longer than 20 tokens, first f.jsonl, line 9" in parts.found
 
 
 @pytest.mark.parametrize(("rows", "steps", "severity"), [(400, 750, "fine"), (9, 30, "fine"), (8, 15, "doubtful")])
@@ -113,5 +113,5 @@ def test_chunks_of_documents_count_as_rows_of_a_step() -> None:
     count = rows_for_the_model(rows, TOKENIZER, template, max_length=200)
     assert count > 5
     (split,) = check_lengths({"forget": rows}, TOKENIZER, template, max_length=200)
-    assert split.found.startswith("1 of 1 rows are longer than 20 tokens")
+    assert split.found.startswith("1 of 1 row is longer than 20 tokens")
     assert split.found.endswith(f"{count} rows for the model")

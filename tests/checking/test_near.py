@@ -21,15 +21,15 @@ def test_of_small_sets_all_rows_are_compared() -> None:
 
 def test_of_a_large_set_evenly_spaced_rows_are_compared_and_of_a_small_one_all() -> None:
     found = NearDuplicates({"forget": FORGET, "retain": RETAIN, "holdout": RETAIN[:1]}, characters=4000)
-    assert found.compared == "2 of 2 forget rows, 76 of 676 retain rows, 1 of 1 holdout rows, evenly spaced"
+    assert found.compared == "2 of 2 forget rows, 76 of 676 retain rows, 1 of 1 holdout row, evenly spaced"
     between = {one.what: one.found for one in found.between()}
-    assert between["near-duplicates in retain and holdout"].startswith("1 of 1 holdout rows, 1 of them with the same")
+    assert between["near-duplicates in retain and holdout"].startswith("1 of 1 holdout row, 1 of them with the same")
 
 
 def test_a_row_longer_than_the_limit_is_compared_nevertheless() -> None:
     long = [Row("", "Tarnholm " * 50, kind="text")]
     found = NearDuplicates({"forget": long, "retain": [*long, *RETAIN]}, characters=10)
-    assert found.compared == "1 of 1 forget rows, 1 of 677 retain rows, evenly spaced"
+    assert found.compared == "1 of 1 forget row, 1 of 677 retain rows, evenly spaced"
     assert [one.severity for one in found.between()] == ["spoils"]
 
 
@@ -39,4 +39,4 @@ def test_rows_that_are_alike_by_their_form_end_the_search(monkeypatch: pytest.Mo
     found = NearDuplicates({"forget": alike, "retain": alike[:1]})
     (within, _), (between,) = found.within(), found.between()
     assert within.found.startswith("at least 4 of 8 rows, first f.jsonl, line 1 and")
-    assert between.found.startswith("1 of 1 retain rows")
+    assert between.found.startswith("1 of 1 retain row")

@@ -42,7 +42,7 @@ def test_what_is_learned_of_a_document(any_tokenizer: Any, caplog: pytest.LogCap
         before = whole.input_ids[len(front) :][: sum(map(len, learned[:number]))]
         assert item["input_ids"] == front + before[-10:] * bool(number) + own
         assert len(item["input_ids"]) <= 40 + (number == len(found) - 1)  # the end token
-    assert caplog.messages == [f"1 of 1 documents are longer than --chunk-tokens 40; they become {len(found)} chunks."]
+    assert caplog.messages == [f"1 of 1 document is longer than --chunk-tokens 40; it becomes {len(found)} chunks."]
 
 
 def test_the_longest_row_bounds_a_chunk(tokenizer: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -228,8 +228,8 @@ def test_truncation_cuts_the_end_and_counts(tokenizer: Any, caplog: pytest.LogCa
         cut = encode_rows([HSIAO, Row("Who?", "I.")], tokenizer, PLAIN, max_length=length, answers=answers)
     assert cut[0] == {"input_ids": whole.input_ids[:length], "labels": whole.labels[:length]}
     total = len(whole.input_ids)
-    said = f"were cut: {total - length} of their {total} tokens are left out."
-    assert caplog.messages == [f"1 of 2 rows were longer than --max-length {length} and {said}"]
+    said = f"was cut: {total - length} of its {total} tokens are left out."
+    assert caplog.messages == [f"1 of 2 rows was longer than --max-length {length} and {said}"]
     caplog.clear()
     with caplog.at_level(logging.WARNING, "ngdiff.data.encode"):
         encode_rows([HSIAO], tokenizer, PLAIN, max_length=len(whole.input_ids), answers=[HSIAO.answer])

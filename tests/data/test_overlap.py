@@ -134,8 +134,8 @@ def test_the_error_names_places_and_sets_and_no_text(tokenizer: Any) -> None:
             [ASKED], rows, drop=False, tokenizer=tokenizer, template=template, names=("--forget", "--holdout")
         )
     assert str(caught.value) == (
-        "1 of 2 rows of --holdout are also in --forget, the first at b.jsonl, line 7 and qa; remove them from one of "
-        "the two, or pass --drop-overlap to leave them out of --holdout."
+        "1 of 2 rows of --holdout is also in --forget, at b.jsonl, line 7 and qa; remove it from one of "
+        "the two, or pass --drop-overlap to leave it out of --holdout."
     )
 
 
@@ -148,5 +148,5 @@ def test_long_rows_are_compared_whole(tokenizer: Any) -> None:
 def test_encoded_rows() -> None:
     forget = [{"input_ids": [1, 2]}, {"input_ids": [3]}]
     check_encoded_overlap(forget, [{"input_ids": [2, 1]}, {"input_ids": [1, 2, 3]}])
-    with pytest.raises(InputError, match=r"1 of 2 encoded rows .* in --forget, the first rows 1 and 0"):
+    with pytest.raises(InputError, match=r"1 of 2 encoded rows .* in --forget, rows 1 and 0"):
         check_encoded_overlap(forget, [{"input_ids": [2, 1]}, {"input_ids": [1, 2]}])

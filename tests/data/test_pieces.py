@@ -52,7 +52,7 @@ def test_how_many_texts_became_how_many_rows_is_said(tokenizer: Any, caplog: pyt
     caplog.set_level("INFO")
     short = Row("", "Orla.", kind="text")
     found = encode_rows([short, LONG], tokenizer, PLAIN, max_length=100)
-    said = f"1 of 2 texts are longer than --max-length 100; they become {len(found) - 1} rows."
+    said = f"1 of 2 texts is longer than --max-length 100; it becomes {len(found) - 1} rows."
     assert caplog.messages == [said]
 
 

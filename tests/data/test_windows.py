@@ -97,7 +97,7 @@ def test_what_is_said_of_long_rows(tokenizer: Any, caplog: pytest.LogCaptureFixt
     n_windows, n_pieces = names.count("f, line 1"), names.count("f, line 2")
     assert names == ["f, line 1"] * n_windows + ["f, line 2"] * n_pieces + ["row 2 (from 0)"]
     assert caplog.messages == [
-        f"--forget: 1 of 1 texts are longer than --max-length 100; they become {n_pieces} rows.",
-        f"--forget: 1 of 2 rows with a prompt are longer than --max-length 100; they become {n_windows} windows, to "
-        "the end of their answers.",
+        f"--forget: 1 of 1 text is longer than --max-length 100; it becomes {n_pieces} rows.",
+        f"--forget: 1 of 2 rows with a prompt is longer than --max-length 100; it becomes {n_windows} windows, to "
+        "the end of its answer.",
     ]

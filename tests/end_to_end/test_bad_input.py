@@ -103,7 +103,7 @@ def test_overlap(material, refused, tmp_path):
     file = write_rows(tmp_path / "rows.jsonl", [*rows_of(material.forget), shared])
     error = refused(forget=file)
     assert error.startswith(
-        f"1 of 12 rows of --retain are also in --forget, the first at {material.retain}, line 5 and {file}, line 5"
+        f"1 of 12 rows of --retain is also in --forget, at {material.retain}, line 5 and {file}, line 5"
     )
     assert "--drop-overlap" in error
     assert shared["answer"] not in error
@@ -123,7 +123,7 @@ def test_overlap_of_what_the_model_is_shown(material, refused, tmp_path):
     for role, file in (("retain", pairs), ("holdout", texts), ("holdout", pairs)):
         error = refused(**{role: file})
         assert error.startswith(
-            f"1 of 2 rows of --{role} are also in --forget, the first at {file}, line 2 and {material.forget}, line 3; "
+            f"1 of 2 rows of --{role} is also in --forget, at {file}, line 2 and {material.forget}, line 3; "
         )
         assert row["answer"] not in error
     error = refused(holdout=material.retain)
@@ -135,7 +135,7 @@ def test_overlap_of_what_the_model_is_shown(material, refused, tmp_path):
     assert {role: described["rows"] for role, described in data.items()} == {"forget": 4, "retain": 1, "holdout": 1}
     sets = ["--model", material.model, "--forget", material.forget, "--retain", pairs]
     again = run("evaluate", *sets)
-    assert (again.status, again.error[:40]) == (2, "1 of 2 rows of --retain are also in --fo")
+    assert (again.status, again.error[:40]) == (2, "1 of 2 rows of --retain is also in --for")
     succeeded(run("evaluate", *sets, "--drop-overlap"))
     dry = run(*material.words(tmp_path / "v", "--dry-run", retain=pairs))
     assert (dry.status, dry.error) == (2, again.error)

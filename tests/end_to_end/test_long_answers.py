@@ -10,8 +10,8 @@ from .runs import log_of, rows_of, run, steps_of, succeeded, write_rows
 
 LIMIT = 80
 SAID = re.compile(
-    r"(--\w+): (\d+) of (\d+) rows with a prompt are longer than --max-length 80; they become (\d+) windows, "
-    "to the end of their answers."
+    r"(--\w+): (\d+) of (\d+) rows with a prompt (?:is|are) longer than --max-length 80; (?:it becomes|they become) "
+    r"(\d+) windows, to the end of (?:its answer|their answers)\."
 )
 
 
@@ -65,4 +65,4 @@ def test_rows_that_differ_beyond_the_first_window_are_not_the_same(material, lon
     succeeded(run(*material.words(tmp_path / "u", *words, forget=forget, retain=long)))
     refused = run(*material.words(tmp_path / "v", *words, forget=write_rows(forget, rows_of(long)[:1]), retain=long))
     assert refused.status == 2
-    assert "1 of 12 rows of --retain are also in --forget" in refused.error
+    assert "1 of 12 rows of --retain is also in --forget" in refused.error

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ngdiff.errors import InputError
 from ngdiff.metrics import score
 from ngdiff.metrics.same_rows import check_same_rows
+from ngdiff.plurals import some_of
 
 PAIRS = st.lists(st.tuples(st.text(max_size=6), st.sampled_from(["yes", "no"])), min_size=1, max_size=8)
 
@@ -33,7 +34,8 @@ def test_another_reference_is_found(pairs: list[tuple[str, str]], place: int) ->
     place %= len(pairs)
     other = rows(pairs)
     other[place]["reference"] += "!"
-    with pytest.raises(InputError, match=rf"x compares .* but 1 of {len(pairs)} rows of the model are not among those"):
+    some = some_of(1, len(pairs), "row")
+    with pytest.raises(InputError, match=rf"x compares .* but {some} of the model is not among those"):
         check_same_rows(rows(pairs), other, "x")
 
 
@@ -47,7 +49,7 @@ def test_other_numbers_of_rows_are_found() -> None:
     own = rows([("Who?", "a"), ("Where?", "b")])
     with pytest.raises(InputError, match="records of 2 rows of the model and of 1 of the retrained one"):
         check_same_rows(own, own[:1], "forget quality")
-    with pytest.raises(InputError, match="records of 1 rows of the model and of 2 of the retrained one"):
+    with pytest.raises(InputError, match="records of 1 row of the model and of 2 of the retrained one"):
         check_same_rows(own[:1], own, "forget quality")
     # twice the same row is not two rows
     with pytest.raises(InputError, match="of 2 rows of the model are not among"):

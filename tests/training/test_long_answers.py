@@ -110,7 +110,7 @@ def test_a_row_that_is_taught_another_answer_is_cut(make_trainer, text, caplog):
     assert labels_of(trainer.retain_dataset) == [
         label for item in whole_rows(RETAIN, text["processing_class"]) for label in item.labels if label != -100
     ]
-    assert any(message.startswith("--forget: 1 of 2 rows were longer") for message in caplog.messages)
+    assert any(message.startswith("--forget: 1 of 2 rows was longer") for message in caplog.messages)
     assert any(message.startswith("--retain: 3 of 3 rows with a prompt are longer") for message in caplog.messages)
     trainer.train()
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ngdiff.checking.findings import Finding
+from ngdiff.plurals import some_of
 
 # A row with a higher loss per token (below 22 % probability) is hardly known; the same limit as at the start of a run.
 UNKNOWN_LOSS = 1.5
@@ -24,7 +25,7 @@ def check_known(scores: Mapping[str, Any], records: Mapping[str, Sequence[Mappin
         unknown = sum(loss > UNKNOWN_LOSS for loss in losses)
         loss, strength = scores[name]["loss"], scores[name].get("extraction_strength")
         text = f"loss {loss:.3f} nats per token ({math.exp(-loss):.0%}), "
-        text += f"{unknown} of {len(losses)} rows above {UNKNOWN_LOSS}"
+        text += f"{some_of(unknown, len(losses), 'row')} above {UNKNOWN_LOSS}"
         text += "" if strength is None else f", extraction strength {strength:.3f}"
         what = f"what the model knows of {name}"
         if unknown == len(losses):

@@ -6,6 +6,7 @@ from itertools import islice
 from ngdiff.checking.findings import Finding
 from ngdiff.data import Row
 from ngdiff.data.near import NEAR, Near, fingerprints, near_pairs
+from ngdiff.plurals import some_of
 
 # The sets that must have no row in common.
 PAIRS = (("forget", "retain"), ("forget", "holdout"), ("retain", "holdout"), ("forget", "protect"))
@@ -37,7 +38,7 @@ class NearDuplicates:
         self._prints = {name: fingerprints(rows) for name, rows in self._sets.items()}
         counts = {name: (len(self._sets[name]), len(rows)) for name, rows in sets.items()}
         fewer = any(some < total for some, total in counts.values())
-        parts = (f"{some} of {total} {name} rows" for name, (some, total) in counts.items())
+        parts = (some_of(some, total, f"{name} row") for name, (some, total) in counts.items())
         self.compared = f"{', '.join(parts)}, evenly spaced" if fewer else ""
 
     def between(self) -> list[Finding]:
@@ -62,7 +63,7 @@ class NearDuplicates:
         rows = len({pair.second for pair in pairs})
         top = max(pairs, key=lambda pair: pair.alike)
         found = (
-            f"{_at_least(pairs)}{rows} of {len(other)} {second} rows, {len(same)} of them with the same words; "
+            f"{_at_least(pairs)}{some_of(rows, len(other), f'{second} row')}, {len(same)} of them with the same words; "
             f"most similar ({top.alike:.2f}): {place_of(one[top.first])} and {place_of(other[top.second])}"
         )
         advice = _ADVICE.get(second, "Both sides would train on the same answers: remove them from one set.")
@@ -75,7 +76,7 @@ class NearDuplicates:
             return Finding(what, "fine", "none")
         many = len({pair.second for pair in pairs})
         first = f"first {place_of(rows[pairs[0].first])} and {place_of(rows[pairs[0].second])}"
-        found = f"{_at_least(pairs)}{many} of {len(rows)} rows, {first}"
+        found = f"{_at_least(pairs)}{some_of(many, len(rows), 'row')}, {first}"
         return Finding(what, "doubtful", found, "They count twice in losses and intervals: keep one of each.")
 
 

@@ -8,7 +8,7 @@ from ngdiff.checking.near import PAIRS, NearDuplicates, place_of
 from ngdiff.data import Row, Template, check_overlap
 from ngdiff.data.encode import encode_parts
 from ngdiff.errors import InputError
-from ngdiff.plurals import number_of
+from ngdiff.plurals import number_of, some_of, verb
 
 # Fewer steps are too few: the learning rate is probed in the first step and every tenth.
 _FEW_STEPS = 20
@@ -45,16 +45,26 @@ def check_lengths(
         cut = [row for row, own in zip(rows, parts, strict=True) if any(item.n_cut for item in own)]
         what = f"length of {name} rows"
         if cut:
-            lost = f"the ends of {len(cut)} of {len(rows)} rows are cut off, first {place_of(cut[0])}"
+            some = some_of(len(cut), len(rows), "row")
+            lost = (
+                f"{verb(len(cut), 'the end', 'the ends')} of {some} {verb(len(cut))} cut off, first {place_of(cut[0])}"
+            )
             found.append(Finding(what, "doubtful", lost, "Raise --max-length, or shorten those rows."))
         elif long:
             limits = [max_length if row.chunk is None else min(row.chunk.tokens, max_length) for row in long]
-            taken = f"{len(long)} of {len(rows)} rows are longer than {max(limits)} tokens, first {place_of(long[0])}"
+            some = f"{some_of(len(long), len(rows), 'row')} {verb(len(long))}"
+            taken = f"{some} longer than {max(limits)} tokens, first {place_of(long[0])}"
             count = sum(len(own) for own in parts)
-            found.append(Finding(what, "fine", f"{taken}; they are split: {count} rows for the model"))
+            found.append(
+                Finding(
+                    what, "fine", f"{taken}; {verb(len(long), 'it is', 'they are')} split: {count} rows for the model"
+                )
+            )
         else:
             most = max(len(item.input_ids) for own in parts for item in own)
-            found.append(Finding(what, "fine", f"{len(rows)} rows, the longest has {most} of {max_length} tokens"))
+            found.append(
+                Finding(what, "fine", f"{number_of(len(rows), 'row')}, the longest has {most} of {max_length} tokens")
+            )
     return found
 
 

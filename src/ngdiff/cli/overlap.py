@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ngdiff.data import Row, Template, check_overlap
+from ngdiff.plurals import some_of, verb
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +51,10 @@ def without_overlap(
         )
         if drop and (dropped or second == "retain"):
             logger.info(
-                "--drop-overlap: %d of %d rows of --%s are left out%s",
-                dropped,
-                rows,
+                "--drop-overlap: %s of --%s %s left out%s",
+                some_of(dropped, rows, "row"),
                 second,
-                "" if second == "retain" else f", as they are in {place}",
+                verb(dropped),
+                "" if second == "retain" else f", as {verb(dropped, 'it is', 'they are')} in {place}",
             )
     return kept

@@ -14,7 +14,7 @@ from ngdiff.evidence.table import columns
 from ngdiff.evidence.verify import Check, verify
 from ngdiff.exit_codes import NOT_AS_WRITTEN, NOT_SIGNED, REPLAY_DIFFERS
 from ngdiff.paths import user_path
-from ngdiff.plurals import number_of
+from ngdiff.plurals import number_of, some_of, verb
 
 
 @dataclass
@@ -90,12 +90,15 @@ def _replay(folder: Path, into: Path, checks: Sequence[Check], options: VerifyOp
     faults = _faults(repeated)
     if faults:
         raise VerdictError(
-            f"the run of {folder}, repeated in {into}, wrote another model: {len(faults)} of {len(repeated)} files "
-            f"differ, first: {faults[0]}",
+            f"the run of {folder}, repeated in {into}, wrote another model: "
+            f"{some_of(len(faults), len(repeated), 'file')} {verb(len(faults), 'differs', 'differ')}, first: "
+            f"{faults[0]}",
             REPLAY_DIFFERS,
         )
     same = sum(check.note == SAME_BITS for check in repeated)
-    sys.stdout.write(f"{same} of {len(repeated)} files of the model have the same bits.\n")
+    sys.stdout.write(
+        f"{some_of(same, len(repeated), 'file')} of the model {verb(same, 'has', 'have')} the same bits.\n"
+    )
 
 
 def _faults(checks: Sequence[Check]) -> list[str]:

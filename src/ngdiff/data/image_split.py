@@ -9,6 +9,7 @@ import torch
 from ngdiff.data.cifar import PAPER_ROWS
 from ngdiff.data.images import ImageData, Images
 from ngdiff.errors import InputError
+from ngdiff.plurals import verb
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,9 @@ def split_images(
         ]
         kept[copies] = False
         if copies:
-            logger.info("%d copies of images to forget are left out of those to keep", len(copies))
+            count = len(copies)
+            what = verb(count, "1 copy of an image", f"{count} copies of images")
+            logger.info("%s to forget %s left out of those to keep", what, verb(count))
         if not kept.any():
             raise InputError(f"--forget-rows {forget_rows}: all other training images are copies of these")
         return ImageSplit(train.take(forget), train.take(kept.nonzero()[:, 0]), data.test, data.test)

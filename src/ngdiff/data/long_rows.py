@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 from ngdiff.data.pieces import is_text
 from ngdiff.data.rows import Chunk, Row
 from ngdiff.data.template import Template
+from ngdiff.plurals import some_of, verb
 
 if TYPE_CHECKING:
     from ngdiff.data.encode import Encoded
 
 logger = logging.getLogger(__name__)
 
-# Kind of a row: its name in messages, the option that limits it, and what it is split into.
+# Kind of a row: its name in messages and what follows that, the option that limits it, and what it is split into.
 _LONG = {
-    "text": ("texts", "--max-length", "rows"),
-    "chunked": ("texts", "--chunk-tokens", "chunks"),
-    "document": ("documents", "--chunk-tokens", "chunks"),
-    "prompted": ("rows with a prompt", "--max-length", "windows, to the end of their answers"),
+    "text": ("text", "", "--max-length", "rows"),
+    "chunked": ("text", "", "--chunk-tokens", "chunks"),
+    "document": ("document", "", "--chunk-tokens", "chunks"),
+    "prompted": ("row", " with a prompt", "--max-length", "windows, to the end of their answers"),
 }
 
 
@@ -39,19 +40,24 @@ def say_what_is_long(
     for kind, chunk in sorted(dict.fromkeys(kinds), key=lambda found: list(_LONG).index(found[0])):
         parted = [own for own, other in zip(encoded, kinds, strict=True) if len(own) > 1 and other == (kind, chunk)]
         if parted:
-            name, option, parts = _LONG[kind]
+            name, more, option, parts = _LONG[kind]
             limit = max_length if chunk is None else chunk.tokens
             option, limit = (option, limit) if limit <= max_length else ("--max-length", max_length)
+            count = len(parted)
             logger.info(
-                "%s%d of %d %s are longer than %s %d; they become %d %s.",
-                of, len(parted), kinds.count((kind, chunk)), name, option, limit, sum(map(len, parted)), parts,
+                "%s%s%s %s longer than %s %d; %s %d %s.",
+                of, some_of(count, kinds.count((kind, chunk)), name), more, verb(count), option, limit,
+                verb(count, "it becomes", "they become"), sum(map(len, parted)),
+                parts if count > 1 else parts.replace("their answers", "its answer"),
             )  # fmt: skip
     cut = [item for own in encoded for item in own if item.n_cut]
     if cut:
         lost = sum(item.n_cut for item in cut)
+        was, its = verb(len(cut), "was", "were"), verb(len(cut), "its", "their")
         logger.warning(
-            "%s%d of %d rows were longer than --max-length %d and were cut: %d of their %d tokens are left out.",
-            of, len(cut), len(rows), max_length, lost, lost + sum(len(item.input_ids) for item in cut),
+            "%s%s %s longer than --max-length %d and %s cut: %d of %s %d tokens are left out.",
+            of, some_of(len(cut), len(rows), "row"), was, max_length, was, lost, its,
+            lost + sum(len(item.input_ids) for item in cut),
         )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from ngdiff.data.progress import with_bar
 from ngdiff.data.rows import Row
 from ngdiff.data.template import Template
 from ngdiff.errors import InputError
+from ngdiff.plurals import some_of, verb
 
 
 def check_overlap(
@@ -59,14 +60,17 @@ def check_overlap(
         return list(retain), 0
     if not drop:
         row, key = shared[0]
+        count = len(shared)
         raise InputError(
-            f"{len(shared)} of {len(retain)} rows of {second} are also in {first}, the first at "
-            f"{row.origin or 'an unnamed row'} and {places[key] or 'an unnamed row'}; "
-            f"remove them from one of the two, or pass --drop-overlap to leave them out of {second}."
+            f"{some_of(count, len(retain), 'row')} of {second} {verb(count)} also in {first}, "
+            f"{verb(count, 'at', 'the first at')} {row.origin or 'an unnamed row'} and "
+            f"{places[key] or 'an unnamed row'}; remove {verb(count, 'it', 'them')} from one of the two, or pass "
+            f"--drop-overlap to leave {verb(count, 'it', 'them')} out of {second}."
         )
     kept = [row for row, key in zip(retain, found, strict=True) if key is None]
     if not kept:
-        raise InputError(f"--drop-overlap: all {len(retain)} rows of {second} are also in {first}; none is left.")
+        every = verb(len(retain), f"the only row of {second} is", f"all {len(retain)} rows of {second} are")
+        raise InputError(f"--drop-overlap: {every} also in {first}; none is left.")
     return kept, len(shared)
 
 
@@ -83,9 +87,11 @@ def check_encoded_overlap(forget: Sequence[Mapping[str, Any]], retain: Sequence[
     shared = [(place, other) for place, other in enumerate(found) if other is not None]
     if shared:
         place, other = shared[0]
+        count = len(shared)
         raise InputError(
-            f"{len(shared)} of {len(retain)} encoded rows of --retain are also in --forget, the first rows {place} and "
-            f"{other} (from 0); remove them from one of the two."
+            f"{some_of(count, len(retain), 'encoded row')} of --retain {verb(count)} also in --forget, "
+            f"{verb(count, 'rows', 'the first rows')} {place} and {other} (from 0); remove "
+            f"{verb(count, 'it', 'them')} from one of the two."
         )
 
 

@@ -16,6 +16,7 @@ from ngdiff.data.pieces import is_text
 from ngdiff.data.rows import Row
 from ngdiff.data.template import Template
 from ngdiff.evaluation.generation import decode
+from ngdiff.plurals import some_of, verb
 
 # Default length of a text's prompt: that with which Carlini et al. 2023 (arXiv 2202.07646) measure memorisation.
 PROMPT_TOKENS = 50
@@ -102,8 +103,9 @@ def parts_of(
     short = [part for part in parts if part.text and prompt_tokens and _is_short(part, prompt_tokens)]
     if short:
         logger.warning(
-            "%d of %d texts have no more than --prompt-tokens %d; they are prompted with half of their tokens.",
-            len(short), len(parts), prompt_tokens,
+            "%s %s no more than --prompt-tokens %d; %s prompted with half of %s tokens.",
+            some_of(len(short), len(parts), "text"), verb(len(short), "has", "have"), prompt_tokens,
+            verb(len(short), "it is", "they are"), verb(len(short), "its", "their"),
         )  # fmt: skip
     return [_prompted(part, tokenizer, prompt_tokens) if part.text else part for part in parts]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ngdiff.errors import InputError
 from ngdiff.metrics.probability import record_name
+from ngdiff.plurals import number_of, some_of, verb
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -27,16 +28,17 @@ def check_same_rows(own: Records, other: Records, what: str, model: str = "the r
     """
     if len(own) != len(other):
         raise InputError(
-            f"{what} compares two models on the same rows, but there are records of {len(own)} rows of the model and "
-            f"of {len(other)} of {model}; evaluate both on the same file"
+            f"{what} compares two models on the same rows, but there are records of "
+            f"{number_of(len(own), 'row')} of the model and of {len(other)} of {model}; evaluate both on the same file"
         )
     first, second = _both_keys(own, other)
     missing = Counter(first) - Counter(second)
     if missing:
         place = next(i for i, key in enumerate(first) if key in missing)
         raise InputError(
-            f"{what} compares two models on the same rows, but {missing.total()} of {len(own)} rows of the model are "
-            f"not among those of {model} (first: {record_name(own[place])}); evaluate both on the same file"
+            f"{what} compares two models on the same rows, but "
+            f"{some_of(missing.total(), len(own), 'row')} of the model {verb(missing.total())} not among those of "
+            f"{model} (first: {record_name(own[place])}); evaluate both on the same file"
         )
 
 

@@ -14,6 +14,7 @@ from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.modeling import image_logits
 from ngdiff.modeling.image_forward import image_answers
 from ngdiff.option import check_choice
+from ngdiff.plurals import some_of, verb
 from ngdiff.tasks.base import NO_ROW, Example, RunSettings, Task
 from ngdiff.tasks.batch_norm import frozen_statistics
 
@@ -129,8 +130,8 @@ class ImageTask(Task):
         twice = sum((digest, int(label)) in kept for digest, label in zip(own.digests, own.labels, strict=True))
         if twice:
             raise InputError(
-                f"{twice} of {len(own)} images to forget are also among those to keep, with the same label; "
-                "give each to one of the sets"
+                f"{some_of(twice, len(own), 'image')} to forget {verb(twice)} also among those to keep, with the same "
+                f"label; give {verb(twice, 'it', 'each')} to one of the sets"
             )
         return own, other
 

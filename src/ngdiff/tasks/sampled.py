@@ -8,6 +8,7 @@ from ngdiff.data import Row, Template
 from ngdiff.data.encode import encode, end_token_ids, prompt_token_ids
 from ngdiff.errors import InputError
 from ngdiff.evaluation.sampling import sample_answers
+from ngdiff.plurals import number_of, verb
 from ngdiff.tasks.alternates import AlternateRows, EncodeAnswers
 
 logger = logging.getLogger(__name__)
@@ -70,7 +71,9 @@ class SampledRows(AlternateRows):
                 f"{type(model).__name__} has no `generate`, so that no other answers can be sampled from it"
             )
         total = PER_ROW * len(self.rows)
-        logger.info("The model makes up %d other answers to each of %d forget rows.", PER_ROW, len(self.rows))
+        logger.info(
+            "The model makes up %d other answers to each of %s.", PER_ROW, number_of(len(self.rows), "forget row")
+        )
         prompts = [ids for ids in map(self._prompt, self.rows) for _ in range(PER_ROW)]
         found = sample_answers(
             model,
@@ -84,9 +87,9 @@ class SampledRows(AlternateRows):
         )
         if lacking := found.count(None):
             logger.warning(
-                "%d of %d other answers are \"I don't know\": what the model made up was empty or the row's own in "
+                "%d of %d other answers %s \"I don't know\": what the model made up was empty or the row's own in "
                 "each of %d tries, or its context has no room for the request.",
-                lacking, total, TRIES,
+                lacking, total, verb(lacking), TRIES,
             )  # fmt: skip
         answers = [
             self._refusals[i % len(self._refusals)] if text is None else self._answer_in(text)
