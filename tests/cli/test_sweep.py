@@ -339,3 +339,50 @@ def test_ray_starts_the_commands_one_on_each_machine(asked: Asked, monkeypatch: 
     assert asked.at_once == 5
     main(["sweep", str(file), "--model", "m", "--resume"])
     assert (asked.at_once, asked.start) == (1, None)
+
+
+def test_rows_that_runs_make_are_kept_as_they_are_and_not_measured(asked: Asked) -> None:
+    words = ["--grid", "protect=auto,null", "--model", "my-model", "--max-steps=3", *asked.sets()]
+    assert main(["sweep", *words, "--output", str(asked.folder / "out")]) == SWEEP_INCOMPLETE
+    assert "--protect=auto" in asked.words("unlearn protect=auto")
+    sets = ["--forget", "forget.jsonl", "--retain", "retain.jsonl"]
+    assert asked.words("evaluate protect=auto")[:5] == ["--model=out/protect=auto/model", *sets]
+    assert asked.words("evaluate before") == ["--model", "my-model", *sets]
+
+
+def test_retain_rows_that_runs_make_are_refused(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--grid", "seed=0,1", "--model", "my-model", "--forget", f"{asked.data}/forget.jsonl", "--retain=auto"]
+    message = fails(capsys, *words, "--output", asked.folder / "out")
+    assert message.startswith("seed=0: --retain auto makes other rows in each run, and a sweep compares runs on the")
+    assert "give the private/retain_auto.jsonl of its output" in message
+
+
+@pytest.mark.parametrize("require", [True, False])
+def test_bounds_are_judged_by_the_evaluation_before(asked: Asked, require: bool) -> None:
+    more = ["--require=utility>=0.9*before"] if require else []
+    words = ["--grid", "seed=0,1", "--model", "my-model", *asked.sets(), *more]
+    assert main(["sweep", *words, "--output", str(asked.folder / "out")]) == SWEEP_INCOMPLETE
+    job = asked.jobs["evaluate seed=1"]
+    assert ("--before=out/before/evaluation" in asked.words(job.name)) == require
+    assert ("evaluate before" in job.needs) == require
+
+
+@pytest.mark.parametrize(
+    ("ended", "code"), [({"evaluate": 5}, DONE), ({"score": 5}, 5), ({"unlearn": 6}, 6), ({}, DONE)]
+)
+def test_runs_that_do_not_meet_what_was_required(
+    asked: Asked, ended: dict[str, int], code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work(record: Record, tell: Any, **_: Any) -> None:
+        for job in record.jobs:
+            record.results[job.name] = Result("done", ended.get(job.command, 0), 1.0)
+            tell(job, record.results[job.name])
+
+    monkeypatch.setattr(sweep, "work", work)
+    monkeypatch.setattr(sweep, "_table", lambda folder: "")
+    words = ["--grid", "seed=0,1", "--model", "my-model", *asked.sets()]
+    assert main(["sweep", *words, "--output", str(asked.folder / "out")]) == code
+    out, err = capsys.readouterr()
+    assert ("of 2 of its runs" in err) == (code != DONE)
+    said = {5: "done in 1 s; a requirement is not met", 6: "done in 1 s; an earlier request came back"}
+    assert all(said[number] in out for number in ended.values())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.cli.signals import SIGNALS
-from ngdiff.cli.sweep import Teller, folder_of, incomplete, machines, say
+from ngdiff.cli.sweep import Teller, folder_of, incomplete, machines, refuse_unmet_runs, say
 from ngdiff.cli.sweep_file import TRIAL, SweepFile
 from ngdiff.cli.sweep_inputs import refuse_changed_inputs
 from ngdiff.cli.sweep_plan import plan
@@ -105,6 +105,7 @@ class _Search:
                 f"{more}); all else is done. {record.folder / SWEEP} has the end of each log",
                 SWEEP_INCOMPLETE,
             )
+        refuse_unmet_runs(record)
 
     # ---- before the first trial ------------------------------------------------------------------------------------
 

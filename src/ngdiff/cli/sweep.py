@@ -19,7 +19,7 @@ from ngdiff.plurals import number_of
 from ngdiff.ranges import Range
 from ngdiff.scoring import FORMATS, compare, compare_groups, read_sweep
 from ngdiff.secrets import masked
-from ngdiff.sweep import Job, Record, Result, Start, work
+from ngdiff.sweep import JUDGED, Job, Record, Result, Start, work
 
 
 @dataclass
@@ -73,7 +73,7 @@ def run(words: list[str]) -> None:
 
     Raises:
         InputError: a grid, options or a folder that cannot be used; before the first run.
-        VerdictError: something failed; all else is done and written.
+        VerdictError: something failed, and all else is done and written; or a run does not meet what was required.
     """
     words, shared = take_options(words, _OWN)
     file = words.pop(0) if words and not words[0].startswith("-") else None
@@ -104,6 +104,7 @@ def run(words: list[str]) -> None:
     say(_table(record.folder))
     if left := record.not_done():
         raise incomplete(left, len(record.jobs), f"{record.folder / SWEEP} has the end of each log")
+    refuse_unmet_runs(record)
 
 
 def planned(asked: SweepFile, output: str, shared: Sequence[str] = (), *, resume: bool = False) -> Record:
@@ -177,6 +178,21 @@ def incomplete(left: Sequence[Job], total: int, where: str) -> VerdictError:
     )
 
 
+def refuse_unmet_runs(record: Record) -> None:
+    """End with the exit code of runs that do not meet what was required of them, when all is done.
+
+    Raises:
+        VerdictError: there are some.
+    """
+    if unmet := record.unmet():
+        code = next(iter(unmet.values()))
+        entries = [entry for entry, own in unmet.items() if own == code]
+        named = ", ".join(entries[:_NAMED]) + (f" and {more} more" if (more := len(entries) - _NAMED) > 0 else "")
+        raise VerdictError(
+            f"the sweep is done; of {len(entries)} of its runs {JUDGED[code]}: {named}. Their logs have the table", code
+        )
+
+
 def folder_of(output: str, *, resume: bool) -> Path:
     """The folder of a sweep, which is new, empty, or with `resume` that of an earlier call.
 
@@ -214,7 +230,8 @@ class Teller:
         if result.status == "left out":
             return say(f"{head} left out, since a command failed that it needs\n")
         if result.status == "done":
-            return say(f"{head} done in {result.seconds:g} s\n")
+            judged = f"; {JUDGED[result.code]}" if result.code in JUDGED else ""
+            return say(f"{head} done in {result.seconds:g} s{judged}\n")
         end = "".join(f"    {line}\n" for line in result.end.splitlines())
         log = job.log(self._record.folder)
         return say(f"{head} {result.status} with exit code {result.code}; the end of {log}:\n{end}")

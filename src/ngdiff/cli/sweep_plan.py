@@ -9,7 +9,7 @@ from typing import Any
 
 from ngdiff.cli.option_words import OptionWords, as_words, options_in
 from ngdiff.cli.reading import OF_TEXTS
-from ngdiff.cli.retain_auto import AUTO
+from ngdiff.cli.retain_auto import AUTO, FILES, roles_of
 from ngdiff.cli.score import PARSER as SCORE
 from ngdiff.cli.score import ScoreOptions
 from ngdiff.cli.sweep_file import SweepFile
@@ -162,11 +162,26 @@ class _Plan:
             run.options = kind.accepted(values)
             config = kind.trainer_config(values, output)
             evaluation = shlex.split(kind(run.options, config).evaluation())[2:]
-            self._read(run.options, "forget", "retain", "holdout", "protect")
+            made = self._made(run.options)
+            roles = ("forget", "retain", "holdout", "protect")
+            self._read(run.options, *(role for role in roles if role not in made))
         if self.stages.evaluate is not None:
             parser = self.kinds.evaluate.parser
             more = parser.words_of(self.stages.evaluate, f"{self.asked.place}: stages: evaluate")
-            run.evaluation = options_in(evaluation, parser.names) | more
+            given = options_in(evaluation, parser.names)
+            left_out = {*made, *(f"{role}_columns" for role in made)}
+            run.evaluation = {name: words for name, words in given.items() if name not in left_out} | more
+
+    def _made(self, options: Any) -> list[str]:
+        """The sets that a run makes of its own model, which no other model is measured on."""
+        made = roles_of(options) if self.task == "text" else []
+        if "retain" in made:
+            raise InputError(
+                f"--retain {AUTO} makes other rows in each run, and a sweep compares runs on the same rows: make them "
+                f"once (ngdiff unlearn --retain {AUTO} --max-steps 1), and give the private/{FILES['retain']} of its "
+                "output"
+            )
+        return made
 
     def _never_saw(
         self, runs: Sequence[_Run], targets: Sequence[Job | None]
@@ -253,7 +268,11 @@ class _Plan:
         if run.evaluation is None:
             return jobs
         evaluation = {**run.evaluation, "model": [f"--model={jobs[0].place(self.folder)}"]}
-        jobs.append(Job(run.name, "evaluate", tuple(as_words(evaluation)), "evaluation", (jobs[0].name,)))
+        reads = [jobs[0].name]
+        if before is not None and run.options.require is not None and "before" not in evaluation:  # to judge by it
+            evaluation["before"] = [f"--before={before.place(self.folder)}"]
+            reads.append(before.name)
+        jobs.append(Job(run.name, "evaluate", tuple(as_words(evaluation)), "evaluation", tuple(reads)))
         with _named(run.name):
             kind = self.kinds.evaluate
             kind(kind.accepted(kind.parser.parse([*jobs[1].words, f"--output={jobs[1].place(self.folder)}"]) or {}))

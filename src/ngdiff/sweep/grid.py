@@ -16,16 +16,20 @@ _LONGEST_VALUE, _LONGEST_NAME = 40, 160  # characters; a file system takes 255 b
 _BRACKETS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
 
 
-def read_axes(words: Sequence[str]) -> dict[str, list[str]]:
+def read_axes(words: Sequence[str]) -> dict[str, list[str | None]]:
     """Axes from arguments `OPTION=VALUE,VALUE,...`; commas within brackets do not separate values.
+
+    The value `null` is None, as in a YAML file: the option is not given.
 
     Raises:
         InputError: another form, or an option that is given twice.
 
     >>> read_axes(["method=ngdiff,simnpo(beta=3,delta=1)", "seed=0,1"])
     {'method': ['ngdiff', 'simnpo(beta=3,delta=1)'], 'seed': ['0', '1']}
+    >>> read_axes(["base_model=base,null"])
+    {'base_model': ['base', None]}
     """
-    axes: dict[str, list[str]] = {}
+    axes: dict[str, list[str | None]] = {}
     for word in words:
         option, equals, text = word.partition("=")
         name = option.strip().removeprefix("--").replace("-", "_")
@@ -33,7 +37,7 @@ def read_axes(words: Sequence[str]) -> dict[str, list[str]]:
             raise InputError(f"--grid {word}: give an option and its values, OPTION=VALUE,VALUE,...")
         if name in axes:
             raise InputError(f"--grid: {option} is given twice; give all its values at once")
-        axes[name] = _split(text) if text.strip() else []
+        axes[name] = [None if value == "null" else value for value in _split(text)] if text.strip() else []
     return axes
 
 

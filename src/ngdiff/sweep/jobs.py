@@ -4,8 +4,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ngdiff.exit_codes import REQUEST_CAME_BACK, REQUIREMENT_NOT_MET
 from ngdiff.file_names import MANIFEST, METRICS_FILE
 from ngdiff.secrets import masked
+
+# Exit codes of a command that finished, and judged what it wrote: its results count.
+JUDGED = {REQUIREMENT_NOT_MET: "a requirement is not met", REQUEST_CAME_BACK: "an earlier request came back"}
 
 # The file that a command writes last: without it, the results are incomplete.
 _LAST_FILE = {"finetune": MANIFEST, "unlearn": MANIFEST, "evaluate": METRICS_FILE}
@@ -72,7 +76,7 @@ class Result:
     """The result of a job.
 
     Attributes:
-        status: `left out` means that a job it needs failed.
+        status: `left out` means that a job it needs failed; `done` includes the exit codes of `JUDGED`.
         code: Exit code; None if it did not run.
         seconds: Duration.
         end: The last lines of its output, if it failed.

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 from ngdiff.errors import InputError
 from ngdiff.file_names import SWEEP
 from ngdiff.files import write_json
-from ngdiff.sweep.jobs import Job, Result
+from ngdiff.sweep.jobs import JUDGED, Job, Result
 
 
 class _Known(NamedTuple):
@@ -19,6 +19,7 @@ class _Known(NamedTuple):
     status: str
     seconds: float | None
     needs: list[str]
+    code: int | None
 
 
 @dataclass
@@ -73,7 +74,9 @@ class Record:
             found = known.get(job.name)
             same = found is not None and (found.status, found.words) == ("done", job.as_json()["words"])
             if same and job.has_results(self.folder) and all(self.results[need].earlier for need in job.needs):
-                self.results[job.name] = Result("done", 0, cast(_Known, found).seconds, earlier=True)
+                self.results[job.name] = Result(
+                    "done", cast(_Known, found).code, cast(_Known, found).seconds, earlier=True
+                )
 
         def stands(name: str) -> bool:
             """Whether a job is done, and all it needs is, and stays, what it read."""
@@ -109,6 +112,17 @@ class Record:
     def not_done(self) -> list[Job]:
         """Jobs that failed or were stopped or left out, in order."""
         return [job for job in self.jobs if self.results[job.name].status != "done"]
+
+    def unmet(self) -> dict[str, int]:
+        """Exit code of each run that does not meet what was required of it.
+
+        What an evaluation could not judge, such as D, the scores of the same run may: the last of the two counts.
+        """
+        ended: dict[tuple[str, bool], int | None] = {}  # by run, and whether it is the run itself that judged
+        for job in self.jobs:
+            ended[job.entry, job.command == "unlearn"] = self.results[job.name].code
+        runs = {name for name, run in self.runs.items() if run["role"] == "run"}
+        return {entry: code for (entry, _), code in ended.items() if code in JUDGED and entry in runs}
 
     def metrics(self, name: str) -> Any:
         """The metrics of a run; None unless all its jobs are done."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ngdiff.exit_codes import DONE, INTERRUPTED, STOPPED_RESUMABLE
-from ngdiff.sweep.jobs import Job, Result
+from ngdiff.sweep.jobs import JUDGED, Job, Result
 from ngdiff.sweep.record import Record
 
 PROGRAM = (sys.executable, "-m", "ngdiff")
@@ -157,7 +157,7 @@ def result_of(code: int, begun: float, log: Path) -> Result:
         log: File with its output.
     """
     seconds = round(time.monotonic() - begun, 1)
-    if code == DONE:
+    if code == DONE or code in JUDGED:
         return Result("done", code, seconds)
     if code in (STOPPED_RESUMABLE, INTERRUPTED):
         return Result("stopped", code, seconds)
