@@ -4,6 +4,7 @@ It is written last, when everything else is on the disk. A folder without it was
 """
 
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -51,13 +52,24 @@ def wrong_files(folder: str | Path) -> list[str]:
         listed[name] = digest
     if not listed:
         return [f"{LIST} is empty"]
-    there = [name for name in listed if (root / name).is_file()]
+    return unlike(root, listed)
+
+
+def unlike(folder: str | Path, expected: Mapping[str, str]) -> list[str]:
+    """Faults of files whose hashes are known, one message for each.
+
+    Args:
+        folder: Where they lie.
+        expected: Name of a file -> its SHA-256.
+    """
+    root = Path(folder)
+    there = [name for name in expected if (root / name).is_file()]
     found = _hashes(root, there)
-    wrong = [f"{name} is missing" for name in listed if name not in found]
+    wrong = [f"{name} is missing" for name in expected if name not in found]
     return wrong + [
-        f"{name} is damaged: expected SHA-256 {listed[name]}, found {found[name]}"
+        f"{name} is damaged: expected SHA-256 {expected[name]}, found {found[name]}"
         for name in there
-        if found[name] != listed[name]
+        if found[name] != expected[name]
     ]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.cli.parsing import CommandParser
-from ngdiff.cli.task import TASK_NAMES
+from ngdiff.cli.task_option import TASK_NAMES
 from ngdiff.errors import InputError
 from ngdiff.file_names import METRICS_FILE
 from ngdiff.paths import user_path

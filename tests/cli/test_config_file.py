@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ngdiff.cli.config_file import read_config
-from ngdiff.cli.task import task_of
+from ngdiff.cli.task_option import task_of
 from ngdiff.cli.text_unlearning import TextUnlearning
 from ngdiff.errors import InputError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ngdiff.data.benchmarks import benchmark_sets
-from ngdiff.data.columns import RowReader
+from ngdiff.data.row_reader import RowReader
 
 RUNS = {"forget01": "retain99", "forget05": "retain95", "forget10": "retain90"}
 

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ngdiff.data import read_rows
-from ngdiff.data.columns import rows_from_records
 from ngdiff.data.forms import FORMS, parse_columns
+from ngdiff.data.row_reader import rows_from_records
 from ngdiff.errors import InputError
 
 ALPACA = {"instruction": "Translate.", "input": "Ja", "output": "Yes"}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ngdiff.data import read_rows
-from ngdiff.data.columns import RowReader
+from ngdiff.data.row_reader import RowReader
 from ngdiff.errors import InputError
 
 from ..end_to_end.runs import evaluate_words, everything_in, run, succeeded

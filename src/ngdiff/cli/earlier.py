@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ngdiff.cli.parsing import option
 from ngdiff.cli.reading import READING
-from ngdiff.cli.task import value_in
+from ngdiff.cli.task_option import value_in
 from ngdiff.data import Row, Template, check_overlap, read_rows
 from ngdiff.errors import InputError
 from ngdiff.evidence.chain import Request, Retest, earlier_requests, read_chain, retested

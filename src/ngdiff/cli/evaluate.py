@@ -8,7 +8,7 @@ from ngdiff.cli.evaluation_folder import EvaluationFolder
 from ngdiff.cli.loading import load_torch
 from ngdiff.cli.processes import say
 from ngdiff.cli.require import Judge, metrics_before, rows_before, texts_of
-from ngdiff.cli.task import task_of
+from ngdiff.cli.task_option import task_of
 from ngdiff.cli.tasks import TASKS
 from ngdiff.evidence.verdicts import refuse_unmet, verdict_table
 

@@ -6,7 +6,7 @@ from typing import Any
 from ngdiff.cli.options import ProtectOptions, SetOptions
 from ngdiff.cli.parsing import option
 from ngdiff.cli.require import JudgeOptions
-from ngdiff.cli.task import TaskOptions
+from ngdiff.cli.task_option import TaskOptions
 from ngdiff.cli.text_model import TextModelOptions
 from ngdiff.errors import InputError
 from ngdiff.evaluation.lm_harness import check_harness_tasks, parse_harness_arguments

@@ -5,7 +5,7 @@ from ngdiff.cli.processes import is_first, process_count, say
 from ngdiff.cli.ruined import ruined_error
 from ngdiff.cli.run_folder import RunFolder
 from ngdiff.cli.signals import SIGNALS
-from ngdiff.cli.task import task_of
+from ngdiff.cli.task_option import task_of
 from ngdiff.cli.tasks import TASKS
 from ngdiff.paths import user_path
 from ngdiff.plurals import number_of

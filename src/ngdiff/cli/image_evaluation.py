@@ -17,7 +17,7 @@ from ngdiff.cli.loading import say_loading
 from ngdiff.cli.options import ModelOptions
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.require import JudgeOptions
-from ngdiff.cli.task import TaskOptions
+from ngdiff.cli.task_option import TaskOptions
 from ngdiff.manifest import describe_model
 from ngdiff.ranges import Range
 

@@ -9,7 +9,7 @@ from ngdiff.cli.images import ImageOptions, check_places, describe_images, read_
 from ngdiff.cli.inputs import described_shape, inputs_of
 from ngdiff.cli.options import ModelOptions, TrainingOutputOptions
 from ngdiff.cli.parsing import CommandParser
-from ngdiff.cli.task import TaskOptions
+from ngdiff.cli.task_option import TaskOptions
 from ngdiff.manifest import describe_model
 from ngdiff.modeling import IMAGE_SHAPES, is_image_shape
 from ngdiff.training.finetune_arguments import ImageFinetuneArguments

@@ -20,7 +20,7 @@ from ngdiff.cli.option_words import words_for
 from ngdiff.cli.options import ModelOptions, TrainingOutputOptions
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.require import RequireOptions
-from ngdiff.cli.task import TaskOptions
+from ngdiff.cli.task_option import TaskOptions
 from ngdiff.cli.trainer_arguments import TrainerArguments
 from ngdiff.cli.upload import HubOptions
 from ngdiff.errors import InputError

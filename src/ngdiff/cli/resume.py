@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.checkpoint_places import checkpoints_of
-from ngdiff.checksums import LIST, wrong_files
+from ngdiff.checksums import LIST, unlike, wrong_files
 from ngdiff.cli.other_run import first_difference, said_of
 from ngdiff.cli.processes import say
 from ngdiff.cli.retain_auto import AUTO
 from ngdiff.errors import InputError, RuinedModelError
-from ngdiff.evidence.read_run import DamagedRunError, damaged_outputs, read_run
+from ngdiff.evidence.read_run import DamagedRunError, read_run
 from ngdiff.file_names import CONFIG, MANIFEST, RUINED
 from ngdiff.files import is_ours, is_unused
 from ngdiff.option import dashed
@@ -193,7 +193,7 @@ def found_done(output: str, settings: Mapping[str, Any]) -> bool:
         return False
     if any(settings.get(name) != before.get(name) for name in _LENGTH):
         return False
-    if wrong := damaged_outputs(folder, manifest):
+    if wrong := unlike(folder, manifest["outputs"]):
         logger.warning("The run in %s is done, but what it wrote is no longer whole (%s).", output, "; ".join(wrong))
         return False
     if ruined := manifest["extra"].get("ruined"):

@@ -13,7 +13,7 @@ from ngdiff.cli.retain_auto import AUTO, FILES, roles_of
 from ngdiff.cli.score import PARSER as SCORE
 from ngdiff.cli.score import ScoreOptions
 from ngdiff.cli.sweep_file import SweepFile
-from ngdiff.cli.task import task_of
+from ngdiff.cli.task_option import task_of
 from ngdiff.cli.tasks import TASKS
 from ngdiff.cli.upload import HUB_OPTIONS
 from ngdiff.data import Row

@@ -20,7 +20,7 @@ from ngdiff.cli.options import ProtectOptions, SetOptions, check_places, read_se
 from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser
 from ngdiff.cli.require import JudgeOptions
-from ngdiff.cli.task import TaskOptions
+from ngdiff.cli.task_option import TaskOptions
 from ngdiff.cli.text_model import TextModelOptions
 from ngdiff.data import EvaluationSet, Row, Template, benchmark_sets
 from ngdiff.data.pieces import is_text

@@ -11,7 +11,7 @@ from ngdiff.cli.options import LoraOptions, TrainingOutputOptions, check_places
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first
 from ngdiff.cli.reading import ReadOptions
-from ngdiff.cli.task import TaskOptions
+from ngdiff.cli.task_option import TaskOptions
 from ngdiff.cli.text_model import TextModelOptions
 from ngdiff.errors import InputError
 from ngdiff.manifest import describe_data, describe_model

@@ -37,7 +37,7 @@ from ngdiff.cli.retain_auto import (
     write_made,
 )
 from ngdiff.cli.start_checks import StartCheckOptions, check_at_start
-from ngdiff.cli.task import TaskOptions
+from ngdiff.cli.task_option import TaskOptions
 from ngdiff.cli.text_model import TextModelOptions
 from ngdiff.cli.trainer_arguments import TrainerArguments
 from ngdiff.cli.upload import HubOptions

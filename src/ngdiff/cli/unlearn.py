@@ -10,7 +10,7 @@ from ngdiff.cli.processes import say
 from ngdiff.cli.require import judge_losses, texts_of
 from ngdiff.cli.ruined import ruined_error
 from ngdiff.cli.run_folder import RunFolder
-from ngdiff.cli.task import task_of
+from ngdiff.cli.task_option import task_of
 from ngdiff.cli.tasks import TASKS, Unlearning
 from ngdiff.cli.upload import Upload
 from ngdiff.evidence.ledger import refuse_came_back, retest_table

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ngdiff.data import shown
-from ngdiff.data.columns import Record
 from ngdiff.data.compressed import OPENERS, read_bytes, stem_and_kind
 from ngdiff.data.forms import Columns
 from ngdiff.data.json_text import JSONError, decode, decode_all, skip_space
 from ngdiff.data.parquet import read_parquet
+from ngdiff.data.row_reader import Record
 from ngdiff.errors import InputError
 from ngdiff.paths import check_regular
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ngdiff.data.columns import Record
 from ngdiff.data.compressed import stem_and_kind
 from ngdiff.data.files import DOCUMENTS, READERS, read_file
 from ngdiff.data.forms import Columns
+from ngdiff.data.row_reader import Record
 from ngdiff.errors import InputError
 
 _USED = Columns().used

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable, Sequence
 
-from ngdiff.data.columns import Record
 from ngdiff.data.folders import dataset_records
 from ngdiff.data.forms import Columns
+from ngdiff.data.row_reader import Record
 from ngdiff.errors import InputError
 
 _USED = Columns().used

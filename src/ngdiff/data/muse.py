@@ -15,11 +15,11 @@ A list of passages is a JSON array of strings, or of objects with `text`.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ngdiff.data.columns import Record
 from ngdiff.data.corpus import JOINT
 from ngdiff.data.files import read_text
 from ngdiff.data.hub import read_hub
 from ngdiff.data.json_text import JSONError, decode_all
+from ngdiff.data.row_reader import Record
 from ngdiff.data.rows import Row
 from ngdiff.data.sets import EvaluationSet
 from ngdiff.data.values import check_encodable, type_of

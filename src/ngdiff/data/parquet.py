@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ngdiff.data.columns import Record
 from ngdiff.data.compressed import OPENERS, read_bytes
 from ngdiff.data.forms import Columns
+from ngdiff.data.row_reader import Record
 from ngdiff.data.unpacked import check_unpacked
 from ngdiff.errors import InputError
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ngdiff.data.columns import Record, RowReader, read_records, rows_from_records
 from ngdiff.data.compressed import stem_and_kind
 from ngdiff.data.documents import CHUNK, check_chunk, documents_in, files_named, is_document, read_documents
 from ngdiff.data.files import DOCUMENTS, READERS, read_file
@@ -17,6 +16,7 @@ from ngdiff.data.hub import HUB_NAME, read_hub
 from ngdiff.data.muse import PREFIX as MUSE
 from ngdiff.data.muse import muse_rows
 from ngdiff.data.overlap import check_overlap
+from ngdiff.data.row_reader import Record, RowReader, read_records, rows_from_records
 from ngdiff.data.rows import Chunk, Row
 from ngdiff.data.tofu import COMPANIONS, HUB_ID, PARTIAL, join_perturbed
 from ngdiff.errors import InputError
@@ -60,7 +60,7 @@ def read_rows(
         chunk_overlap: how many of them are the end of the chunk before, which is not learned again; None: an eighth.
 
     Returns:
-        At least one row, all of the same column set (see `ngdiff.data.columns`).
+        At least one row, all of the same column set (see `ngdiff.data.row_reader`).
 
     Raises:
         InputError: anything missing, empty, malformed or ambiguous, with file and line.

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from ngdiff.errors import InputError
 from ngdiff.evidence.seal import sealed
 from ngdiff.evidence.shape import fault_of_shape
 from ngdiff.file_names import CONFIG, MANIFEST
-from ngdiff.files import sha256_file
 from ngdiff.paths import check_regular
 
 
@@ -57,16 +55,3 @@ def read_run(
     if not isinstance(read, dict):
         raise DamagedRunError(f"{Path(folder, config)} is damaged: it holds no options by name")
     return read, content
-
-
-def damaged_outputs(folder: str | Path, manifest: Mapping[str, Any]) -> list[str]:
-    """Faults of the files that a finished run wrote, one message for each."""
-    wrong = []
-    for name, expected in manifest["outputs"].items():
-        path = Path(folder, name)
-        found = sha256_file(path) if path.is_file() else None
-        if found is None:
-            wrong.append(f"{name} is missing")
-        elif found != expected:
-            wrong.append(f"{name} is damaged: expected SHA-256 {expected}, found {found}")
-    return wrong

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ngdiff.cli import main
-from ngdiff.cli.task import task_of
+from ngdiff.cli.task_option import task_of
 from ngdiff.errors import InputError
 
 

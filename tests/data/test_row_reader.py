@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from ngdiff.data import Row
-from ngdiff.data.columns import RowReader, rows_from_records
 from ngdiff.data.forms import FORMS
+from ngdiff.data.row_reader import RowReader, rows_from_records
 from ngdiff.errors import InputError
 
 USER = {"role": "user", "content": "Where?"}
