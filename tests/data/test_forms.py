@@ -170,3 +170,12 @@ def test_a_packed_table_says_that_csv_needs_a_header(tmp_path: Path) -> None:
     file.write_bytes(gzip.compress(b"x,y\na,b\n"))
     with pytest.raises(InputError, match=r"a\.csv\.gz, line 2: .* a CSV file names them in its first line"):
         read_rows(file)
+
+
+def test_names_of_columns_may_have_commas(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text('"Title, short","Answer, final, checked",text\nWho?,Orla.,x\n')
+    row = read_rows(file, columns="question=Title, short,answer=Answer, final, checked")[0]
+    assert (row.prompt, row.answer) == ("Who?", "Orla.")
+    with pytest.raises(InputError, match="names no column set"):
+        read_rows(file, columns="question=Title, short,text")

@@ -184,20 +184,23 @@ class Columns:
 def parse_columns(text: str | None, option: str = "--columns") -> Columns:
     """Parse `--columns`: `question=instruction,answer=response`, or the name of a form.
 
-    A standard name without `=COLUMN`, or not mentioned, is also the name of the column in the file.
+    A standard name without `=COLUMN`, or not mentioned, is also the name of the column in the file. A comma separates
+    only before one of our names: others belong to the name of a column.
 
     Raises:
         InputError: unknown or repeated names, or names of several forms.
 
     >>> parse_columns("answer=response").form, parse_columns("sharegpt").form, parse_columns(None).form
     ('qa', 'sharegpt', None)
+    >>> parse_columns("question=Title, short,answer=Answer, final").names
+    {'question': 'Title, short', 'answer': 'Answer, final'}
     """
     if text is None:
         return Columns(option=option)
     if text.strip().lower() in FORMS:
         return Columns(text, text.strip().lower(), {}, option)
     names: dict[str, str] = {}
-    for part in text.split(","):
+    for part in _parts(text):
         own, _, name = (word.strip() for word in part.partition("="))
         own = own.lower()
         if own in names:
@@ -205,8 +208,7 @@ def parse_columns(text: str | None, option: str = "--columns") -> Columns:
         names[own] = name or own
         if not own or ("=" in part and not name):
             raise InputError(f"{option} {text}: {part.strip() or 'an empty part'} is not of the form OURS=COLUMN")
-    known = {own for form in FORMS.values() for own in (*form.needed, *form.optional)}
-    if strange := [own for own in names if own not in known]:
+    if strange := [own for own in names if own not in _names()]:
         raise InputError(f"{option} {text}: {strange[0]} is no column of ours; {_OURS}")
     forms = [key for key, form in FORMS.items() if _fits(form, names)]
     if len(forms) != 1:
@@ -218,6 +220,22 @@ def parse_columns(text: str | None, option: str = "--columns") -> Columns:
 
 
 _OURS = f"accepted is OURS=COLUMN,... with the columns of one of {ACCEPTED}, or one of {', '.join(FORMS)} alone"
+
+
+def _parts(text: str) -> list[str]:
+    """The parts between commas; one that is neither `NAME=COLUMN` nor a name of ours goes on with the part before."""
+    parts: list[str] = []
+    for part in text.split(","):
+        if parts and "=" in parts[-1] and "=" not in part and part.strip() and part.strip().lower() not in _names():
+            parts[-1] += f",{part}"
+        else:
+            parts.append(part)
+    return parts
+
+
+def _names() -> set[str]:
+    """Our names of columns."""
+    return {own for form in FORMS.values() for own in (*form.needed, *form.optional)}
 
 
 def _fits(form: Form, names: Mapping[str, str]) -> bool:
