@@ -68,9 +68,16 @@ def test_lengths() -> None:
 
 @pytest.mark.parametrize(("rows", "steps", "severity"), [(400, 750, "fine"), (9, 30, "fine"), (8, 15, "doubtful")])
 def test_steps(rows: int, steps: int, severity: str) -> None:
-    found = check_steps(rows, rows_per_step=8, epochs=15)
+    found = check_steps(rows, 20, rows_per_step=8, epochs=15)
     assert found.severity == severity
     assert found.found.startswith(f"{steps} (")
+
+
+def test_steps_of_more_rows_than_there_are() -> None:
+    found = check_steps(40, 90, rows_per_step=91, epochs=15)
+    assert (found.severity, found.found) == ("spoils", "15 (40 forget rows, 91 per step, 15 passes)")
+    assert found.advice == "A step may have 90 rows of each set at most: lower --per-device-train-batch-size."
+    assert check_steps(40, 90, rows_per_step=90, epochs=30).severity == "fine"
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,15 @@ def test_overlap_of_what_the_model_is_shown(material, refused, tmp_path):
     assert (dry.status, dry.error) == (2, again.error)
 
 
+def test_a_step_of_more_rows_than_there_are(material, refused, tmp_path):
+    error = refused(per_device_train_batch_size=1_000_000)
+    assert error.startswith(
+        "--per-device-train-batch-size 1000000: a step would have 1,000,000 rows of each set, but th"
+    )
+    dry = run(*material.words(tmp_path / "v", "--dry-run", per_device_train_batch_size=1_000_000))
+    assert (dry.status, dry.error) == (2, error)
+
+
 def test_nothing_left_to_retain(material, refused):
     error = refused("--drop-overlap", retain=material.forget)
     assert error == "--drop-overlap: all 4 rows of --retain are also in --forget; none is left."

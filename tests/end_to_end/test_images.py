@@ -215,6 +215,11 @@ def test_images_are_brought_to_the_size_of_the_model(material: Path, tmp_path: P
         (["--forget-class", "bee", "--batch-norm", "off"], "--batch-norm off is not known; one of frozen, train"),
         (["--forget-class", "bee", "--retain", "x.jsonl"], "--retain is no option of ngdiff unlearn"),
         (["--forget-class", "bee", "--dataset", "no.npz"], "--dataset no.npz: no such file"),
+        (
+            ["--forget-class", "bee", "--batch-size", "100000"],
+            "--per-device-train-batch-size 100000: a step would have 100,000 rows of each set, but there are 30 to "
+            "forget and 60 to retain",
+        ),
         (["--forget-class", "bee", "--task", "sound"], "--task sound is not known; one of text, image"),
     ],
 )

@@ -3,6 +3,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ngdiff.data import AnswerCollator
 from ngdiff.data.collate import LabelPositions
+from ngdiff.errors import InputError
 from ngdiff.estimate.fake_model import fake_model
 from ngdiff.estimate.fake_run import FakeRun
 from ngdiff.estimate.live import LiveBytes
@@ -54,6 +55,15 @@ def test_steps(work_of):
     assert work_of(max_steps=5)[0].steps == 5
     assert work_of(num_train_epochs=3, gradient_accumulation_steps=2)[0].steps == 6
     assert work_of(3, num_train_epochs=3)[0].steps == 3  # 12 rows of each side for every step
+
+
+def test_a_step_of_several_processes_has_no_more_rows_than_there_are(work_of):
+    refused = (
+        r"--per-device-train-batch-size 4 and --gradient-accumulation-steps 9 and 2 processes: a step would have 72 "
+    )
+    with pytest.raises(InputError, match=refused):
+        work_of(2, gradient_accumulation_steps=9)
+    assert work_of(2, gradient_accumulation_steps=8, num_train_epochs=3)[0].steps == 3
 
 
 @pytest.mark.parametrize(("packing", "size_of"), [("off", padded), ("auto", packed)])

@@ -7,6 +7,7 @@ from ngdiff.checking.findings import Finding
 from ngdiff.checking.near import PAIRS, NearDuplicates, place_of
 from ngdiff.data import Row, Template, check_overlap
 from ngdiff.data.encode import encode_parts
+from ngdiff.data.step_rows import most_rows_of_a_step
 from ngdiff.errors import InputError
 from ngdiff.plurals import number_of, some_of, verb
 
@@ -73,16 +74,20 @@ def rows_for_the_model(rows: Sequence[Row], tokenizer: Any, template: Template, 
     return sum(len(own) for own in encode_parts(rows, tokenizer, template, max_length=max_length))
 
 
-def check_steps(rows: int, *, rows_per_step: int, epochs: float) -> Finding:
-    """Check the number of steps of a run.
+def check_steps(rows: int, kept: int, *, rows_per_step: int, epochs: float) -> Finding:
+    """Check the number of steps of a run, and of their rows.
 
     Args:
         rows: Number of forget rows.
+        kept: Number of retain rows.
         rows_per_step: Rows of each side in a step.
         epochs: Passes over the forget set.
     """
     steps = max(int(-(-rows // rows_per_step) * epochs), 1)
     found = f"{steps} ({number_of(rows, 'forget row')}, {rows_per_step} per step, {number_of(float(epochs), 'pass')})"
+    if rows_per_step > (most := most_rows_of_a_step(rows, kept)):
+        advice = f"A step may have {most:,} rows of each set at most: lower --per-device-train-batch-size."
+        return Finding("steps", "spoils", found, advice)
     if steps < _FEW_STEPS:
         return Finding("steps", "doubtful", found, "Raise --num-train-epochs, or use fewer rows per step.")
     return Finding("steps", "fine", found)

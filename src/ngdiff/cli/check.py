@@ -15,6 +15,7 @@ from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.text_model import TextModelOptions
 from ngdiff.data import Row, Template
 from ngdiff.data.near import NEAR
+from ngdiff.data.step_rows import most_rows_of_a_step
 from ngdiff.errors import VerdictError
 from ngdiff.exit_codes import CHECK_FAILED
 from ngdiff.files import write_json
@@ -119,8 +120,10 @@ def check(options: CheckOptions) -> list[Finding]:
     rows_per_step = options.per_device_train_batch_size * options.gradient_accumulation_steps
     model = loaded_model(options.model, options)
     max_length = row_limit(model, options.max_length)
-    rows = rows_for_the_model(sets["forget"], tokenizer, template, max_length=max_length)
-    findings.append(check_steps(rows, rows_per_step=rows_per_step, epochs=options.num_train_epochs))
+    rows, kept = rows_for_the_model(sets["forget"], tokenizer, template, max_length=max_length), len(sets["retain"])
+    if rows_per_step > most_rows_of_a_step(rows, kept):  # how many are split takes time to know
+        kept = rows_for_the_model(sets["retain"], tokenizer, template, max_length=max_length)
+    findings.append(check_steps(rows, kept, rows_per_step=rows_per_step, epochs=options.num_train_epochs))
     findings += check_lengths(sets, tokenizer, template, max_length=max_length)
     result = _evaluated(model, tokenizer, sets, template, options)
     findings += check_known(result.scores, result.records)

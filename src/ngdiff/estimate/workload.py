@@ -15,6 +15,7 @@ from ngdiff.speed.choose import keeps_trailing_tokens
 from ngdiff.tasks import TextTask
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 from ngdiff.training.pairing import PROTECT_EVERY, Pair
+from ngdiff.training.sets import check_rows_of_step
 
 # Later epochs are only shuffled differently.
 _EPOCHS = 20
@@ -50,7 +51,11 @@ def workload(trainer: UnlearnTrainer, args: UnlearnConfig, *, processes: int = 1
         trainer: Ready to train, in one process.
         args: Options of the run.
         processes: How many will share the rows of a step.
+
+    Raises:
+        InputError: a step of more rows than the run would accept.
     """
+    check_rows_of_step(args, len(trainer.forget_dataset), len(trainer.retain_dataset), processes=processes)
     size, rows_per_step = args.train_batch_size, args.rows_per_step * processes
     sampler = trainer.sampler.in_steps_of(rows_per_step)
     a_pass = len(sampler) // rows_per_step

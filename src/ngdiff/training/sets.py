@@ -9,7 +9,10 @@ from torch import Tensor
 
 from ngdiff.core.answers import count_units
 from ngdiff.core.slots import SIDES, Side
+from ngdiff.data.step_rows import most_rows_of_a_step
+from ngdiff.errors import InputError
 from ngdiff.objectives import Objective, forget_ceiling
+from ngdiff.plurals import verb
 from ngdiff.tasks import Rows, Task
 from ngdiff.tasks.base import Alternates
 from ngdiff.training.config import UnlearnConfig
@@ -80,9 +83,10 @@ def read_sets(
         forget, retain, holdout, protect, evaluation: As for `UnlearnTrainer`.
 
     Raises:
-        InputError: rows that cannot be used, or none that an option asks for.
+        InputError: rows that cannot be used, none that an option asks for, or too few for the rows of a step.
     """
     forget, retain = task.encode_pair(forget, retain)
+    check_rows_of_step(args, len(forget), len(retain), processes=args.world_size)
     unseen = task.encode_holdout(holdout) if holdout is not None else None
     protected = task.encode_protected(protect) if protect is not None else None
     if holdout is None:  # refuse `holdout` now, not after the first losses
@@ -96,6 +100,30 @@ def read_sets(
     else:
         evaluation = task.encode(evaluation, "evaluation set")
     return Sets(forget, retain, unseen, protected, alternates, evaluation)
+
+
+def check_rows_of_step(args: UnlearnConfig, forget: int, retain: int, *, processes: int) -> None:
+    """Refuse a step of far more rows than there are, which would have the same ones many times.
+
+    Args:
+        args: Options.
+        forget, retain: Number of encoded rows.
+        processes: How many share a step.
+
+    Raises:
+        InputError: names the options, the rows and the most that a step may have.
+    """
+    batch, micro_batches = args.train_batch_size, args.gradient_accumulation_steps
+    rows, most = batch * micro_batches * processes, most_rows_of_a_step(forget, retain)
+    if rows <= most:
+        return
+    more = [f"--gradient-accumulation-steps {micro_batches}"] if micro_batches > 1 else []
+    more += [f"{processes} processes"] if processes > 1 else []
+    given = " and ".join([f"--per-device-train-batch-size {args.per_device_train_batch_size}", *more])
+    raise InputError(
+        f"{given}: a step would have {rows:,} rows of each set, but there {verb(forget)} {forget:,} to forget and "
+        f"{retain:,} to retain, so that it would have the same rows many times; {most:,} are the most"
+    )
 
 
 def count_step(
