@@ -52,6 +52,12 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert broken == []
 
 
+def test_the_tests_named_for_each_fault_exist() -> None:
+    named = re.findall(r"`([\w/]+\.py)`", (ROOT / "docs" / "faults.md").read_text(encoding="utf-8"))
+    assert named
+    assert [name for name in named if not (ROOT / "tests" / name).is_file()] == []
+
+
 class Understood(Exception):
     """A command line was parsed."""
 

@@ -56,7 +56,7 @@ def sweeps_of(
 
     Args:
         recipes: Of tables and figures.
-        scale: One of `ngdiff.recipes.SCALES`.
+        scale: One of `ngdiff.recipes.recipe.SCALES`.
         models: Folders, hub names or shapes in place of the scale's.
         trained: Options of every training, such as its precision.
 
