@@ -230,6 +230,19 @@ def test_what_cannot_be_used_leaves_no_folder(material: Path, tmp_path: Path, mo
     assert not (tmp_path / "out").exists()
 
 
+def test_an_output_among_the_images(material: Path, tmp_path: Path):
+    """Its curves would be an image for whoever reads the folder next."""
+    (tmp_path / "pets").mkdir()
+    words = ["--dataset", tmp_path / "pets", "--forget-class", "bee"]
+    outcome = run(*unlearn_words(material, tmp_path / "pets" / "out", *words))
+    assert outcome.status == 2
+    assert outcome.error == (
+        f"--output {tmp_path}/pets/out lies in --dataset {tmp_path}/pets, where the curves of the run would be taken "
+        "for an image; choose another folder"
+    )
+    assert not (tmp_path / "pets" / "out").exists()
+
+
 def test_classes_of_model_and_images_differ(material: Path, tmp_path: Path):
     for names, message in (
         (["ant", "bee"], "has 2 classes and the model 3"),

@@ -26,6 +26,7 @@ from ngdiff.cli.upload import HubOptions
 from ngdiff.errors import InputError
 from ngdiff.manifest import describe_model
 from ngdiff.option import dashed
+from ngdiff.paths import user_path
 from ngdiff.tasks.text_options import TextOptions
 from ngdiff.training.autolr_options import AutoLROptions
 from ngdiff.training.gradient_options import GradientOptions
@@ -107,8 +108,15 @@ class ImageUnlearning(TrainerArguments):
         self.extra: dict[str, Any] = {}
 
     def open_inputs(self) -> None:
-        """Images take torch to be read: whether they are there."""
-        check_places(self.options, self.options.model)
+        """Images take torch to be read: whether they are there, and what the run writes is not among them."""
+        options = self.options
+        check_places(options, options.model)
+        images, output = user_path(options.dataset), user_path(options.output)
+        if images.is_dir() and output.resolve().is_relative_to(images.resolve()):
+            raise InputError(
+                f"--output {options.output} lies in --dataset {options.dataset}, where the curves of the run would be "
+                "taken for an image; choose another folder"
+            )
 
     def read(self) -> None:
         """Images and model: its classes say in which order theirs are."""

@@ -17,6 +17,7 @@ from ngdiff.data.cifar import HUB_IDS
 from ngdiff.data.folders import SAVED_DAMAGE, is_saved_dataset
 from ngdiff.data.hub import HUB_NAME
 from ngdiff.data.image_arrays import read_npz
+from ngdiff.data.image_folders import check_image_folder
 from ngdiff.data.images import ImageData, Images
 from ngdiff.data.pixels import rgb_bytes
 from ngdiff.data.unpacked import check_memory
@@ -88,8 +89,11 @@ def _from_folder(path: Path, size: int | None) -> ImageData:
     import datasets
     from datasets.exceptions import DatasetsError
 
+    saved = is_saved_dataset(path)
+    if not saved:
+        check_image_folder(path, (*_TRAIN, *_TEST))
     try:
-        if is_saved_dataset(path):
+        if saved:
             loaded: Any = datasets.load_from_disk(str(path))
         else:
             # Labels are requested explicitly: with a single class, they would silently be omitted.

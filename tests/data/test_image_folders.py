@@ -1,0 +1,88 @@
+"""Folders of images that hold what a run of ngdiff wrote, or images of no class."""
+
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+from PIL import Image
+
+from ngdiff.data import read_images
+from ngdiff.errors import InputError
+from ngdiff.manifest import write_manifest
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
+
+
+def picture(file: Path) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(RNG.integers(0, 256, (6, 6, 3), dtype=np.uint8)).save(file)
+    return file
+
+
+def begin_run(folder: Path, *, curves: bool = True) -> Path:
+    folder.mkdir(parents=True)
+    write_manifest(folder, command=["ngdiff"], config={}, data={}, model={}, template=None, seed=0)
+    if curves:
+        picture(folder / "curves.png")
+    return folder
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    for name in ("cat", "dog"):
+        for number in range(3):
+            picture(tmp_path / "pets" / name / f"{number}.png")
+    return tmp_path / "pets"
+
+
+@pytest.mark.parametrize("place", ["out", "dog/out", "deep/er/out"])
+def test_an_output_folder_among_the_images(pets: Path, place: str) -> None:
+    run = begin_run(pets / place)
+    with pytest.raises(InputError) as caught:
+        read_images(pets)
+    assert str(caught.value) == (
+        f"--dataset {pets}: {run} is an output folder of ngdiff, whose figures (curves.png) would be images of a "
+        "class; move it to another place"
+    )
+    picture(run / "figures" / "a.png")
+    (run / "curves.png").unlink()
+    with pytest.raises(InputError, match="is an output folder of ngdiff"):
+        read_images(pets)
+
+
+def test_an_output_folder_without_figures_is_no_class(pets: Path) -> None:
+    begin_run(pets / "out", curves=False)
+    begin_run(pets / ".out")
+    data = read_images(pets)
+    assert (data.class_names, len(data.train)) == (("cat", "dog"), 6)
+
+
+def test_an_output_folder_is_no_folder_of_images(tmp_path: Path) -> None:
+    run = begin_run(tmp_path / "out")
+    with pytest.raises(InputError, match=r"--dataset .*out: this is an output folder of ngdiff, not a folder of im"):
+        read_images(run)
+
+
+@pytest.mark.parametrize("split", ["", "train", "test"])
+def test_an_image_beside_the_classes(pets: Path, tmp_path: Path, split: str) -> None:
+    root = pets
+    if split:
+        root = tmp_path / "all"
+        for name in ("train", "test"):
+            for file in pets.rglob("*.png"):
+                picture(root / name / file.relative_to(pets))
+    loose = picture(root / split / "curves.png")
+    with pytest.raises(InputError) as caught:
+        read_images(root)
+    assert str(caught.value) == (
+        f"--dataset {root}: {loose} lies beside the folders of the classes, so that it would be of a class "
+        f"{loose.parent.name!r}; move it to the folder of its class, or out of {root}"
+    )
+    loose.unlink()
+    assert read_images(root).class_names == ("cat", "dog")
