@@ -82,6 +82,26 @@ def test_a_pattern_names_files_of_rows_in_a_run(notes: Path) -> None:
     assert answers(f"{notes}/r*/rows.jsonl") == ["x"]
 
 
+def test_rows_that_a_run_made_are_not_found_by_a_pattern_of_all_folders(notes: Path) -> None:
+    """Such as those of `--retain auto`, which would be in the set twice."""
+    (notes / "rows.jsonl").write_bytes(LINE * 2)
+    run = notes / "run"
+    begin_run(run)
+    (run / "private").mkdir()
+    (run / "private" / "made.jsonl").write_bytes(LINE)
+    pattern = f"{notes}/**/*.jsonl"
+    rows = read_rows(pattern)
+    assert [row.answer for row in rows] == ["x", "x"]
+    assert list(describe_data(pattern, rows)["files"]) == ["rows.jsonl"]
+    assert answers(f"{run}/**/*.jsonl") == ["x"]  # that folder itself was named
+
+
+def test_an_output_folder_is_no_folder_of_rows(notes: Path) -> None:
+    begin_run(notes / "run")
+    with pytest.raises(InputError, match=r"run: this is an output folder of ngdiff, not a folder of rows; name a file"):
+        read_rows(str(notes / "run"))
+
+
 def test_rows_come_before_documents(notes: Path) -> None:
     """The README of a data set is no part of it."""
     (notes / "train.jsonl").write_bytes(LINE)

@@ -29,12 +29,15 @@ def documents_in(folder: Path) -> list[Path]:
 def files_named(pattern: str | Path) -> list[Path]:
     """The files that a pattern names, sorted by path, without documents that runs of ngdiff wrote.
 
+    Where `**` looks into all folders, other files of runs are left out, too.
+
     Raises:
         InputError: as `ngdiff.paths.user_path`.
     """
     found = matching_files(pattern)
     kept = set(without_runs(found, existing_path(pattern) or Path()))
-    return [path for path in found if path in kept or not is_document(path)]
+    anywhere = "**" in Path(pattern).parts
+    return [path for path in found if path in kept or not (anywhere or is_document(path))]
 
 
 def check_chunk(tokens: int | None, overlap: int | None) -> Chunk | None:

@@ -10,6 +10,7 @@ from ngdiff.data.files import DOCUMENTS, READERS, read_file
 from ngdiff.data.forms import Columns
 from ngdiff.data.row_reader import Record
 from ngdiff.errors import InputError
+from ngdiff.files import is_ours
 
 _USED = Columns().used
 # Files of a data set's card, which contain no rows.
@@ -83,6 +84,10 @@ def read_folder(folder: Path, split: str | None, columns: Columns | None = None)
         )
     names = ", ".join(found)
     if split is None:
+        if is_ours(folder):
+            raise InputError(
+                f"{folder}: this is an output folder of ngdiff, not a folder of rows; name a file with rows."
+            )
         if len(found) > 1:
             raise InputError(f"{folder}: holds several splits ({names}); name one as {folder}:SPLIT.")
         split = next(iter(found))
