@@ -7,6 +7,7 @@ import pytest
 from ngdiff.cli import main
 from ngdiff.cli.task_option import task_of
 from ngdiff.errors import InputError
+from ngdiff.exit_codes import BAD_INPUT
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,9 @@ def test_images_are_refused_in_several_processes(command, monkeypatch, capsys, t
     assert main([*words, "--output", str(tmp_path / "out")]) == 2
     assert "--task image runs in one process, and 2 were started" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["check", "audit"])
+def test_commands_for_texts_alone(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--task", "image"]) == BAD_INPUT
+    assert f"ngdiff {command} is for language models and their rows alone" in capsys.readouterr().err

@@ -255,3 +255,10 @@ def test_remote_code_does_not_run_unasked(folder: Path) -> None:
     with pytest.raises(InputError, match=r"needs Python code that comes with it; give --trust-remote-code"):
         load_model(folder)
     assert not list(folder.glob("**/ran"))
+
+
+def test_a_model_of_images_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "preprocessor_config.json").write_text("{}")
+    with pytest.raises(InputError, match=r"no tokenizer in this folder; this is a model of images, which --task image"):
+        load_tokenizer(tmp_path)

@@ -23,7 +23,18 @@ def test_damage_to_protected_rows_does_not_stand_behind_the_holdout() -> None:
     after = {"forget": {"n": 4, "rouge_l_recall": 0.1}, "collateral": {"holdout": -0.5, "protect": 0.9}}
     lines = findings({"after": after})[-2:]
     assert [line.split(",")[0] for line in lines] == [
-        "The loss of holdout rows",
+        "The loss of the holdout rows",
         "The loss of the rows to be protected",
     ]
     assert ["-0.500 nats a token" in lines[0], "+0.900 nats a token" in lines[1]] == [True, True]
+
+
+@pytest.mark.parametrize("of_class", [True, False])
+def test_images(of_class: bool) -> None:
+    after = {"forget": {"n": 30, "accuracy": 0.0}, "retain": {"n": 90, "accuracy": 0.5}, "collateral": {"holdout": 2.0}}
+    lines = findings({"before": {"forget": {"n": 30, "accuracy": 0.9}}, "after": after}, of_class=of_class)
+    assert lines[:2] == [
+        "Of the 30 images to be forgotten, the model names the right class of 0 % (before: 90 %).",
+        "Of the 90 images to be kept, the model names the right class of 50 %.",
+    ]
+    assert len(lines) == 2 + (not of_class)

@@ -78,6 +78,7 @@ PARSER = CommandParser(
     "never saw the rows: what the attack itself teaches is recovered from both and does not count. The model is only "
     "read: ngdiff audit MODEL --forget F --retain R --output DIR.",
     {"model": TextModelOptions, "own data": SetOptions, "reference": ReferenceOptions, "audit": AuditRunOptions},
+    refused={"task": "ngdiff audit is for language models and their rows alone, and has no --task"},
     required=("model", "forget", "retain", "output"),
     short=(
         *("model", "forget", "retain", "output", "retrained", "never_trained", "holdout", "before", "attacks"),

@@ -63,6 +63,7 @@ PARSER = CommandParser(
     "Before ngdiff unlearn: does the model know the rows, are the sets disjoint, are the rows short enough for the "
     "model, and are there enough? Exit code 7 if something would spoil the run. Shows no texts of the rows.",
     {"model": TextModelOptions, "rows": RowOptions, "run": RunOptions},
+    refused={"task": "ngdiff check is for language models and their rows alone, and has no --task"},
     required=("model", "forget", "retain"),
 )
 

@@ -55,7 +55,10 @@ def load_tokenizer(name: str | Path, *, trust_remote_code: bool = False) -> PreT
         if base is not None:
             with _of_adapter(folder, base):
                 return load_tokenizer(base, trust_remote_code=trust_remote_code)
-        raise InputError(f"Model {name}: no tokenizer in this folder; expected tokenizer.json beside config.json.")
+        what = "expected tokenizer.json beside config.json"
+        if (folder / "preprocessor_config.json").is_file():
+            what = "this is a model of images, which --task image takes"
+        raise InputError(f"Model {name}: no tokenizer in this folder; {what}.")
     if folder is not None:
         check_tokenizer_files(folder)
     else:

@@ -10,15 +10,17 @@ from ngdiff.report.audit_results import AuditResults
 from ngdiff.scoring.quantities import DISTANCES, at, numbers_of, shown_interval
 
 # Sets in neither of the two, in words.
-_NEITHER = {"holdout": "holdout rows, which the model never saw", "protect": "the rows to be protected"}
+_NEITHER = {"holdout": "the holdout rows", "protect": "the rows to be protected"}
+_OTHERS = {"before": "before", "retrained": "a model that never saw them"}
 Columns = Mapping[str, Mapping[str, Any]]
 
 
-def findings(columns: Columns) -> list[str]:
+def findings(columns: Columns, *, of_class: bool = False) -> list[str]:
     """Sentences on what is left of the forget set, how near that is to never seen, and the cost of forgetting.
 
     Args:
         columns: metrics by `before`, `after` and `retrained`, the first and last where they are known.
+        of_class: whether all holdout rows are of a class that was forgotten, and are forgotten with it.
 
     >>> own = {"n": 4, "rouge_l_recall": 0.25, "rouge_l_recall_above_half": 1}
     >>> print(*findings({"before": {"forget": {"n": 4, "rouge_l_recall": 1.0}}, "after": {"forget": own}}), sep="\\n")
@@ -28,7 +30,14 @@ def findings(columns: Columns) -> list[str]:
     after = columns["after"]
     return [
         line
-        for line in (_said(columns), _above(after), *_distances(after), _kept(columns), *_collateral(after))
+        for line in (
+            *_classified(columns),
+            _said(columns),
+            _above(after),
+            *_distances(after),
+            _kept(columns),
+            *_collateral(after, of_class=of_class),
+        )
         if line
     ]
 
@@ -43,9 +52,8 @@ def _recall(metrics: Mapping[str, Any], name: str) -> float | None:
 
 
 def _beside(columns: Columns, name: str) -> str:
-    others = {"before": "before", "retrained": "a model that never saw them"}
-    known = {role: _recall(columns[role], name) for role in others if role in columns}
-    texts = [f"{others[role]}: {_percent(value)}" for role, value in known.items() if value is not None]
+    known = {role: _recall(columns[role], name) for role in _OTHERS if role in columns}
+    texts = [f"{_OTHERS[role]}: {_percent(value)}" for role, value in known.items() if value is not None]
     return f" ({'; '.join(texts)})" if texts else ""
 
 
@@ -106,14 +114,30 @@ def _kept(columns: Columns) -> str:
     return f"Of the answers to be kept it says {_percent(value)}{beside}."
 
 
-def _collateral(metrics: Mapping[str, Any]) -> list[str]:
+def _classified(columns: Columns) -> list[str]:
+    """Sentences on a classifier of images."""
+    found = []
+    for name, what in {"forget": "to be forgotten", "retain": "to be kept"}.items():
+        found_by = ((role, numbers_of(metrics, name).get("accuracy")) for role, metrics in columns.items())
+        known = {role: float(value) for role, value in found_by if value is not None}
+        if "after" not in known:
+            continue
+        roles = [role for role in _OTHERS if name == "forget" or role == "before"]
+        beside = [f"{_OTHERS[role]}: {_percent(known[role])}" for role in roles if role in known]
+        count = number_of(numbers_of(columns["after"], name)["n"], "image")
+        others = f" ({'; '.join(beside)})" if beside else ""
+        found.append(f"Of the {count} {what}, the model names the right class of {_percent(known['after'])}{others}.")
+    return found
+
+
+def _collateral(metrics: Mapping[str, Any], *, of_class: bool) -> list[str]:
     """A sentence on each set: damage to one does not stand behind an average, or behind the other set."""
     found = {name: at(metrics, ("collateral", name)) for name in _NEITHER}
     return [
         f"The loss of {_NEITHER[name]}, which should not change, has moved by {value:+.3f} nats a token (above 0: "
         "worse than before)."
         for name, value in found.items()
-        if value is not None
+        if value is not None and not (of_class and name == "holdout")
     ]
 
 
