@@ -5,18 +5,17 @@ audit of the model (`ngdiff.metrics.robustness`).
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ngdiff.metrics.means import harmonic_mean, mean
 from ngdiff.metrics.memorisation import exact_memorisations, extraction_strengths, has_hits
 from ngdiff.metrics.probability import probabilities
+from ngdiff.metrics.records import Records
 from ngdiff.metrics.truth_ratio import has_perturbed, log_truth_ratio
 
 # Membership scores (`ngdiff.metrics.membership.SCORES`) that the Privacy score averages.
 ATTACKS = ("loss", "loss/zlib", "min-40%", "min-40%++")
-
-Records = Sequence[Mapping[str, Any]]
 
 
 def memorisation_score(records: Records) -> float | None:

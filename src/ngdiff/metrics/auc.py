@@ -59,9 +59,7 @@ def auc_ends(members: Sequence[float], others: Sequence[float], *, seed: Seed = 
     return found
 
 
-def weighted_auc(
-    members: Sequence[float] | Array, others: Sequence[float] | Array, w_bm: Array, v_bn: Array
-) -> NDArray[np.float64]:
+def weighted_auc(members: Sequence[float] | Array, others: Sequence[float] | Array, w_bm: Array, v_bn: Array) -> Array:
     """`sum_ij w_i v_j ([m_i < o_j] + [m_i = o_j] / 2)` for each of B draws of weights, shape (B,).
 
     Args:
@@ -79,7 +77,7 @@ def weighted_auc(
     below, not_above = _places(low, high[order])
     to = np.concatenate([np.zeros((len(v_bn), 1)), np.cumsum(v_bn[:, order], axis=1)], axis=1)  # of the first j others
     ties = (to[:, not_above] - to[:, below]) / 2 if (below < not_above).any() else 0.0
-    found: NDArray[np.float64] = np.einsum("bm,bm->b", w_bm, to[:, -1:] - to[:, below] - ties)
+    found: Array = np.einsum("bm,bm->b", w_bm, to[:, -1:] - to[:, below] - ties)
     return found
 
 
@@ -98,9 +96,7 @@ def auc_interval(
     return auc_ends(members, others, seed=seed).interval(confidence)
 
 
-def _sides(
-    members: Sequence[float] | Array, others: Sequence[float] | Array
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _sides(members: Sequence[float] | Array, others: Sequence[float] | Array) -> tuple[Array, Array]:
     """Both sides, validated, as new arrays."""
     low, high = np.array(members, dtype=float), np.array(others, dtype=float)
     for name, values in (("members", low), ("others", high)):
@@ -111,6 +107,6 @@ def _sides(
     return low, high
 
 
-def _places(low: NDArray[np.float64], high: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _places(low: Array, high: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """For each value of `low`: how many values of the sorted `high` are below it, and how many are not above it."""
     return np.searchsorted(high, low, side="left"), np.searchsorted(high, low, side="right")

@@ -13,6 +13,7 @@ from ngdiff.metrics.means import mean, ratio_of_sums
 from ngdiff.metrics.memorisation import exact_memorisations, extraction_strengths, has_hits, has_hits_with_end
 from ngdiff.metrics.muse import knowmem_f, knowmem_recall, verbmem_f, verbmem_recall
 from ngdiff.metrics.probability import choice_probabilities, has_likelihood, nll_sums, probabilities, token_counts
+from ngdiff.metrics.records import Records
 from ngdiff.metrics.rouge import has_generated, rouge_l_recalls
 from ngdiff.metrics.truth_ratio import (
     forget_values,
@@ -26,7 +27,6 @@ from ngdiff.metrics.words import need_unicode
 # Suffix of the key of a ROUGE metric over Unicode words; without it, the words are those of `rouge_score`.
 UNICODE = "_unicode"
 
-Records = Sequence[Mapping[str, Any]]
 Values = Callable[[Records], Sequence[float]]
 Direction = Literal["lower", "higher"]
 

@@ -1,8 +1,6 @@
 """Collateral: how unlearning changes the loss on texts in neither set, which should stay the same."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -10,11 +8,10 @@ from ngdiff.errors import InputError
 from ngdiff.metrics.gaffke import DRAWS, Seed, dirichlet
 from ngdiff.metrics.levels import check_confidence
 from ngdiff.metrics.probability import loss, nll_sums, token_counts
+from ngdiff.metrics.records import Records
 
 # Sets whose loss should not change.
 PROTECTED = ("holdout", "protect")
-
-Records = Sequence[Mapping[str, Any]]
 
 
 def collateral(now: Records, before: Records) -> float:

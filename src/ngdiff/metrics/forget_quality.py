@@ -1,9 +1,9 @@
 """Forget quality: can the unlearned model be distinguished from one that never saw the forget set?"""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ngdiff.errors import InputError
+from ngdiff.metrics.records import Records
 from ngdiff.metrics.truth_ratio import log_truth_ratio
 
 
@@ -14,7 +14,7 @@ class ForgetQuality(NamedTuple):
     pvalue: float
 
 
-def forget_quality(unlearned: Sequence[Mapping[str, Any]], retrained: Sequence[Mapping[str, Any]]) -> ForgetQuality:
+def forget_quality(unlearned: Records, retrained: Records) -> ForgetQuality:
     """Two-sided two-sample Kolmogorov-Smirnov test between the truth ratios of the forget set under both
     models.
 

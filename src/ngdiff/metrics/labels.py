@@ -9,11 +9,13 @@ memorisation uses neither the prompt nor the end. A record without `n_end` was w
 its end token, if there is one, counts as part of the answer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from ngdiff.metrics.records import Record
 
-def recited(record: Mapping[str, Any], field: str, *, with_end: bool = False) -> Sequence[Any]:
+
+def recited(record: Record, field: str, *, with_end: bool = False) -> Sequence[Any]:
     """The values of the answer: without the prompt, and without the end unless `with_end`.
 
     >>> recited({"token_hit": [0, 1, 1, 0], "n_given": 1, "n_end": 1}, "token_hit")
@@ -22,7 +24,7 @@ def recited(record: Mapping[str, Any], field: str, *, with_end: bool = False) ->
     return without_end(record, field, with_end=with_end)[int(record.get("n_given") or 0) :]
 
 
-def without_end(record: Mapping[str, Any], field: str, *, with_end: bool = False) -> Sequence[Any]:
+def without_end(record: Record, field: str, *, with_end: bool = False) -> Sequence[Any]:
     """All values except those of the end; with `with_end`, all.
 
     >>> without_end({"token_nll": [0.5, 0.25, 8.0], "n_end": 1}, "token_nll")

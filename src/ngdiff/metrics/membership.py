@@ -9,16 +9,16 @@ from 0.5 if the distributions of the two sets differ.
 
 import math
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 from ngdiff.errors import InputError
 from ngdiff.metrics.auc import auc, auc_interval
 from ngdiff.metrics.labels import without_end
-from ngdiff.metrics.probability import answer_loss, record_name
+from ngdiff.metrics.probability import answer_loss
+from ngdiff.metrics.records import Record, Records, record_name
 
-Record = Mapping[str, Any]
 PERCENTAGES = (5, 10, 20, 30, 40, 50, 60)
 
 
@@ -121,7 +121,7 @@ SCORES: dict[str, Score] = {
 }
 
 
-def values(score: Score, records: Sequence[Record]) -> list[float]:
+def values(score: Score, records: Records) -> list[float]:
     """The score of every record to which it applies.
 
     Raises:
@@ -138,7 +138,7 @@ def values(score: Score, records: Sequence[Record]) -> list[float]:
 
 
 def membership(
-    forget: Sequence[Record], holdout: Sequence[Record], *, confidence: float | None = None, seed: int = 0
+    forget: Records, holdout: Records, *, confidence: float | None = None, seed: int = 0
 ) -> dict[str, dict[str, Any]]:
     """For each score of `SCORES`: the numbers of records that have it, `n_forget` and `n_holdout`, and its `auc`; with
     `confidence` and two records on each side also its `interval` [low, high] (`auc_interval`).

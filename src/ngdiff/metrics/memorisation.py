@@ -5,25 +5,24 @@ left out, as in open-unlearning: a model that was never taught where a text ends
 includes it.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ngdiff.errors import InputError
 from ngdiff.metrics.labels import recited
-from ngdiff.metrics.probability import record_name
+from ngdiff.metrics.records import Record, Records, record_name
 
 
-def has_hits(record: Mapping[str, Any]) -> bool:
+def has_hits(record: Record) -> bool:
     """Whether the record has `token_hit`, with at least one token before the end."""
     return record.get("token_hit") is not None and (not record["token_hit"] or bool(recited(record, "token_hit")))
 
 
-def has_hits_with_end(record: Mapping[str, Any]) -> bool:
+def has_hits_with_end(record: Record) -> bool:
     """Whether the record has `token_hit`."""
     return record.get("token_hit") is not None
 
 
-def exact_memorisations(records: Sequence[Mapping[str, Any]], *, with_end: bool = False) -> list[float]:
+def exact_memorisations(records: Records, *, with_end: bool = False) -> list[float]:
     """Fraction of hits per record, in [0, 1]; the mean is exact memorisation (Tirumala et al. 2022, Section 3).
 
     Args:
@@ -38,7 +37,7 @@ def exact_memorisations(records: Sequence[Mapping[str, Any]], *, with_end: bool 
     return [sum(hits) / len(hits) for hits in (_hits(record, with_end) for record in records)]
 
 
-def extraction_strengths(records: Sequence[Mapping[str, Any]], *, with_end: bool = False) -> list[float]:
+def extraction_strengths(records: Records, *, with_end: bool = False) -> list[float]:
     """`1 - k / n` per record, in [0, 1], for an answer of n tokens: k is the length of the shortest prefix after which
     greedy decoding reproduces the rest.
 
@@ -65,7 +64,7 @@ def extraction_strengths(records: Sequence[Mapping[str, Any]], *, with_end: bool
     return strengths
 
 
-def _hits(record: Mapping[str, Any], with_end: bool) -> Sequence[int]:
+def _hits(record: Record, with_end: bool) -> Sequence[int]:
     hits = recited(record, "token_hit", with_end=with_end)
     if not hits:
         raise InputError(f"{record_name(record)}: token_hit is empty; memorisation needs at least one token")

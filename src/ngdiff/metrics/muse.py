@@ -8,9 +8,7 @@ times 100.
 The generated text of KnowMem is cut where the model starts to write a question (`cut_answer`).
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
+from ngdiff.metrics.records import Records
 from ngdiff.metrics.rouge import Statistic, rouge
 from ngdiff.metrics.words import Words
 
@@ -33,28 +31,28 @@ def cut_answer(text: str) -> str:
     return text
 
 
-def verbmem_f(records: Sequence[Mapping[str, Any]], *, words: Words = "rouge-score") -> list[float]:
+def verbmem_f(records: Records, *, words: Words = "rouge-score") -> list[float]:
     """ROUGE-L F-measure per record, stemmer off; the mean is MUSE's VerbMem (C1)."""
     return _rouge_l(records, "fmeasure", cut=False, words=words)
 
 
-def verbmem_recall(records: Sequence[Mapping[str, Any]], *, words: Words = "rouge-score") -> list[float]:
+def verbmem_recall(records: Records, *, words: Words = "rouge-score") -> list[float]:
     """ROUGE-L recall per record, stemmer off (NGDiff Eq. 8)."""
     return _rouge_l(records, "recall", cut=False, words=words)
 
 
-def knowmem_f(records: Sequence[Mapping[str, Any]], *, words: Words = "rouge-score") -> list[float]:
+def knowmem_f(records: Records, *, words: Words = "rouge-score") -> list[float]:
     """ROUGE-L F-measure per record of the cut answer, stemmer off; the mean is MUSE's KnowMem (C2 forget, C4
     retain)."""
     return _rouge_l(records, "fmeasure", cut=True, words=words)
 
 
-def knowmem_recall(records: Sequence[Mapping[str, Any]], *, words: Words = "rouge-score") -> list[float]:
+def knowmem_recall(records: Records, *, words: Words = "rouge-score") -> list[float]:
     """ROUGE-L recall per record of the cut answer, stemmer off (NGDiff Eq. 9 forget, Eq. 10 retain)."""
     return _rouge_l(records, "recall", cut=True, words=words)
 
 
-def _rouge_l(records: Sequence[Mapping[str, Any]], statistic: Statistic, *, cut: bool, words: Words) -> list[float]:
+def _rouge_l(records: Records, statistic: Statistic, *, cut: bool, words: Words) -> list[float]:
     return [
         rouge(
             record["reference"],

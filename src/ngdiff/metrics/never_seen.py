@@ -1,16 +1,14 @@
 """Entries of `metrics.json` on the distance from a model that never saw the rows, and on collateral."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ngdiff.metrics.collateral import PROTECTED, collateral, collateral_interval
 from ngdiff.metrics.distance import CONFIDENCE, Distance, distance, distance_from_holdout
 from ngdiff.metrics.probability import has_likelihood
+from ngdiff.metrics.records import Sets
 from ngdiff.metrics.row_statistics import SIDES
 from ngdiff.metrics.row_values import base_row_values, row_values
 from ngdiff.metrics.same_rows import same_rows
-
-Sets = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def never_seen(

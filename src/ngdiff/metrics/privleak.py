@@ -7,12 +7,12 @@ orientation, with the forget set as members (`ngdiff.metrics.membership`), is on
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ngdiff.errors import InputError
 from ngdiff.metrics.auc import auc, auc_ends
 from ngdiff.metrics.gaffke import Ends
 from ngdiff.metrics.membership import PERCENTAGES, SCORES, Score, values
+from ngdiff.metrics.records import Records
 
 SPLITS = ("forget", "retain", "holdout")
 PAIR, SCORE = "forget_holdout", "Min-40%"
@@ -31,7 +31,7 @@ MUSE_SCORES: dict[str, Score] = {
 AUC_RETRAIN: dict[str, float] = {"news": 0.47719999999999996, "books": 0.5393}
 
 
-def muse_values(records: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+def muse_values(records: Records) -> dict[str, list[float]]:
     """Values of MUSE's scores over the records to which each applies; scores that apply to none are left out."""
     found = {name: values(score, records) for name, score in MUSE_SCORES.items()}
     return {name: own for name, own in found.items() if own}

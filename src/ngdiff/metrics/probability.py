@@ -1,16 +1,12 @@
 """Loss and probability of answers, from sums and counts."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ngdiff.errors import InputError
 from ngdiff.metrics.means import mean, ratio_of_sums
-
-
-def record_name(record: Mapping[str, Any]) -> str:
-    """The name of a record in error messages: the origin of its row, or else its set and index."""
-    return str(record.get("origin") or f"record {record.get('index', '?')} of set {record.get('set', '?')!r}")
+from ngdiff.metrics.records import Record, Records, record_name
 
 
 def answer_loss(likelihood: Mapping[str, Any], name: str = "the record") -> float:
@@ -36,28 +32,28 @@ def answer_loss(likelihood: Mapping[str, Any], name: str = "the record") -> floa
     return nll_sum / float(n_tokens)
 
 
-def losses(records: Sequence[Mapping[str, Any]]) -> list[float]:
+def losses(records: Records) -> list[float]:
     """Mean loss of the reference answer per record, nats per token."""
     return [answer_loss(record, record_name(record)) for record in records]
 
 
-def nll_sums(records: Sequence[Mapping[str, Any]]) -> list[float]:
+def nll_sums(records: Records) -> list[float]:
     """Negative log-likelihood of the whole reference answer per record, nats."""
     losses(records)  # raises for a record without tokens or with NaN
     return [float(record["nll_sum"]) for record in records]
 
 
-def token_counts(records: Sequence[Mapping[str, Any]]) -> list[int]:
+def token_counts(records: Records) -> list[int]:
     """Tokens of the reference answer per record, its end token included."""
     return [int(record["n_tokens"]) for record in records]
 
 
-def has_likelihood(record: Mapping[str, Any]) -> bool:
+def has_likelihood(record: Record) -> bool:
     """Whether the record says how probable its reference answer is."""
     return record.get("nll_sum") is not None
 
 
-def loss(records: Sequence[Mapping[str, Any]]) -> float:
+def loss(records: Records) -> float:
     """Token mean over the whole set, `sum nll_sum / sum n_tokens`, in nats per token.
 
     This is the quantity that training logs and that is compared with the forget ceiling. TOFU averages the losses of
@@ -69,12 +65,12 @@ def loss(records: Sequence[Mapping[str, Any]]) -> float:
     return ratio_of_sums(nll_sums(records), token_counts(records), "loss")
 
 
-def probabilities(records: Sequence[Mapping[str, Any]]) -> list[float]:
+def probabilities(records: Records) -> list[float]:
     """`exp(-nll_sum / n_tokens)` per record: the geometric mean probability of an answer's token."""
     return [math.exp(-value) for value in losses(records)]
 
 
-def probability(records: Sequence[Mapping[str, Any]]) -> float:
+def probability(records: Records) -> float:
     """Mean of `probabilities`; a fraction in [0, 1]. Source: TOFU (arXiv 2401.06121) Section 2.2.
 
     >>> probability([{"nll_sum": 0.0, "n_tokens": 3}, {"nll_sum": float("inf"), "n_tokens": 1}])
@@ -83,7 +79,7 @@ def probability(records: Sequence[Mapping[str, Any]]) -> float:
     return mean(probabilities(records), "probability")
 
 
-def choice_probabilities(records: Sequence[Mapping[str, Any]]) -> list[float]:
+def choice_probabilities(records: Records) -> list[float]:
     """`p / (p + sum_j p_j)` per record: the answer against its perturbed answers, `p = exp(-loss)`.
 
     TOFU's probability for real authors and world facts, which are multiple-choice questions. Computed from loss
@@ -110,6 +106,6 @@ def choice_probabilities(records: Sequence[Mapping[str, Any]]) -> list[float]:
     return values
 
 
-def choice_probability(records: Sequence[Mapping[str, Any]]) -> float:
+def choice_probability(records: Records) -> float:
     """Mean of `choice_probabilities`; a fraction in [0, 1]."""
     return mean(choice_probabilities(records), "probability among the choices")

@@ -2,11 +2,11 @@
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from ngdiff.errors import InputError
 from ngdiff.metrics.means import mean
+from ngdiff.metrics.records import Record, Records
 from ngdiff.metrics.words import Stems, UnicodeWords, Words
 
 Statistic = Literal["precision", "recall", "fmeasure"]
@@ -79,17 +79,17 @@ def rouge(
     return float(getattr(_score(kind, words, stemmer, reference, generated), statistic))
 
 
-def has_generated(record: Mapping[str, Any]) -> bool:
+def has_generated(record: Record) -> bool:
     """Whether the record has a reference and a generated answer (an empty one counts)."""
     return record.get("reference") is not None and record.get("generated") is not None
 
 
-def rouge_l_recalls(records: Sequence[Mapping[str, Any]], *, words: Words = "rouge-score") -> list[float]:
+def rouge_l_recalls(records: Records, *, words: Words = "rouge-score") -> list[float]:
     """ROUGE-L recall with the stemmer on, per record, of `generated` against `reference`."""
     return [rouge(record["reference"], record["generated"], words=words) for record in records]
 
 
-def rouge_l_recall(records: Sequence[Mapping[str, Any]]) -> float:
+def rouge_l_recall(records: Records) -> float:
     """Mean ROUGE-L recall (stemmer on): Verbmem on the forget set, Utility on the retain set.
 
     Source: TOFU (arXiv 2401.06121) Section 2.2; the names are those of NGDiff (arXiv 2410.22086), Table 1.

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ngdiff.errors import InputError
 from ngdiff.metrics.auc import weighted_auc
+from ngdiff.metrics.gaffke import Array
 
 # Means over rows; for "loss", the token mean if "n_tokens" is given.
 MEANS = ("verbmem", "probability", "loss", "extraction_strength", "exact_memorisation", "truth_ratio")
@@ -19,7 +20,6 @@ SIDES = ("forget", "holdout")
 
 _MOST = 1e250  # sums and quotients of larger values would overflow
 
-Array = NDArray[np.float64]
 Weights = tuple[Array, Array]  # for the forget and the holdout rows, shape (draws, rows)
 Statistic = Callable[[Weights], Array]
 

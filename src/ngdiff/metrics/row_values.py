@@ -1,20 +1,18 @@
 """The input of `ngdiff.metrics.distance`, made from records."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 from ngdiff.metrics.membership import SCORES
 from ngdiff.metrics.memorisation import exact_memorisations, extraction_strengths, has_hits
 from ngdiff.metrics.probability import has_likelihood, losses, probabilities, token_counts
+from ngdiff.metrics.records import Record, Records, Sets
 from ngdiff.metrics.rouge import has_generated, rouge_l_recalls
 from ngdiff.metrics.row_statistics import SIDES, RowValues
 from ngdiff.metrics.truth_ratio import forget_values, has_perturbed
 from ngdiff.metrics.words import Words, need_unicode
 
-Record = Mapping[str, Any]
-Sets = Mapping[str, Sequence[Record]]
 _MIN_K = SCORES["min-20%"]
 
 
@@ -38,9 +36,9 @@ def base_row_values(sets: Sets) -> RowValues:
     return row_values({side: [record.get("base_model") or {} for record in sets.get(side, ())] for side in SIDES})
 
 
-def _values(records: Sequence[Record]) -> dict[str, list[float]]:
+def _values(records: Records) -> dict[str, list[float]]:
     words: Words = "unicode" if need_unicode([record for record in records if has_generated(record)]) else "rouge-score"
-    rules: dict[str, tuple[Callable[[Sequence[Record]], Sequence[float]], Callable[[Record], bool]]] = {
+    rules: dict[str, tuple[Callable[[Records], Sequence[float]], Callable[[Record], bool]]] = {
         "verbmem": (partial(rouge_l_recalls, words=words), has_generated),
         "probability": (probabilities, has_likelihood),
         "loss": (losses, has_likelihood),

@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ngdiff.errors import InputError
-from ngdiff.metrics.probability import record_name
+from ngdiff.metrics.records import Records, record_name
 from ngdiff.plurals import number_of, some_of, verb
-
-Records = Sequence[Mapping[str, Any]]
 
 
 def check_same_rows(own: Records, other: Records, what: str, model: str = "the retrained one") -> None:

@@ -1,10 +1,11 @@
 """The values behind a mean, kept for its confidence interval."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from ngdiff.metrics.catalogue import metrics_of
 from ngdiff.metrics.means import ratio_of_sums
+from ngdiff.metrics.records import Records
 
 
 class Sample(NamedTuple):
@@ -27,7 +28,7 @@ class Sample(NamedTuple):
         return ratio_of_sums(self.sums, self.counts, self.title)
 
 
-def samples_of(set_name: str, records: Sequence[Mapping[str, Any]]) -> dict[str, Sample]:
+def samples_of(set_name: str, records: Records) -> dict[str, Sample]:
     """The sample of every metric of the set, over the records to which it applies, which may be none."""
     found = {}
     for name, metric in metrics_of(set_name).items():

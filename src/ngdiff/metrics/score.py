@@ -25,14 +25,13 @@ from ngdiff.metrics.privleak import (
     privleak,
     privleak_interval,
 )
+from ngdiff.metrics.records import Sets
 from ngdiff.metrics.same_rows import check_same_rows
 from ngdiff.metrics.sample import Sample, samples_of
 from ngdiff.metrics.summary import headline, summarize_samples
 from ngdiff.metrics.truth_ratio import has_perturbed
 from ngdiff.metrics.utility import PARTS, SETS
 from ngdiff.metrics.worst import worst_rows
-
-Sets = Mapping[str, Sequence[Mapping[str, Any]]]
 
 CONFIDENCE = 0.95  # default level of the intervals
 

@@ -1,17 +1,17 @@
 """All metrics of a set, and the headline numbers of an evaluation, from records."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 from ngdiff.errors import InputError
 from ngdiff.metrics.catalogue import key_of
+from ngdiff.metrics.records import Records
 from ngdiff.metrics.sample import Sample, samples_of
 from ngdiff.metrics.utility import PARTS, SETS, model_utility
 from ngdiff.metrics.words import Words, has_words, is_of_other_script
 from ngdiff.metrics.worst import worst_numbers
 
 
-def summarize(set_name: str, records: Sequence[Mapping[str, Any]]) -> dict[str, float | int]:
+def summarize(set_name: str, records: Records) -> dict[str, float | int]:
     """The metrics of one set by name, with counts.
 
     - `n`: number of records;
@@ -30,9 +30,7 @@ def summarize(set_name: str, records: Sequence[Mapping[str, Any]]) -> dict[str, 
     return summarize_samples(set_name, records, samples_of(set_name, records))
 
 
-def summarize_samples(
-    set_name: str, records: Sequence[Mapping[str, Any]], samples: Mapping[str, Sample]
-) -> dict[str, float | int]:
+def summarize_samples(set_name: str, records: Records, samples: Mapping[str, Sample]) -> dict[str, float | int]:
     """`summarize`, given the samples."""
     if not records:
         raise InputError(f"set {set_name!r} has no records to score")

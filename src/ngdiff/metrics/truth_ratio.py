@@ -15,20 +15,19 @@ Everything is computed from `log R`, so that overflow and underflow of R do no h
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ngdiff.errors import InputError
 from ngdiff.metrics.means import mean
-from ngdiff.metrics.probability import answer_loss, record_name
+from ngdiff.metrics.probability import answer_loss
+from ngdiff.metrics.records import Record, Records, record_name
 
 
-def has_perturbed(record: Mapping[str, Any]) -> bool:
+def has_perturbed(record: Record) -> bool:
     """Whether the record has the perturbed answers that a truth ratio needs."""
     return bool(record.get("perturbed"))
 
 
-def _answer_losses(record: Mapping[str, Any]) -> tuple[float, list[float]]:
+def _answer_losses(record: Record) -> tuple[float, list[float]]:
     name = record_name(record)
     if not has_perturbed(record):
         raise InputError(f"{name}: a truth ratio needs perturbed answers, but this record has none")
@@ -39,7 +38,7 @@ def _answer_losses(record: Mapping[str, Any]) -> tuple[float, list[float]]:
     return right, wrong
 
 
-def log_truth_ratio(record: Mapping[str, Any]) -> float:
+def log_truth_ratio(record: Record) -> float:
     """`log R = l_p - mean_j l_j`, geometric.
 
     Raises:
@@ -53,14 +52,14 @@ def log_truth_ratio(record: Mapping[str, Any]) -> float:
     return right - math.fsum(wrong) / len(wrong)
 
 
-def log_truth_ratio_arithmetic(record: Mapping[str, Any]) -> float:
+def log_truth_ratio_arithmetic(record: Record) -> float:
     """`log R = log mean_j exp(-l_j) + l_p`, arithmetic. Raises as `log_truth_ratio` does."""
     right, wrong = _answer_losses(record)
     least = min(wrong)
     return right - least + math.log(math.fsum(math.exp(least - value) for value in wrong) / len(wrong))
 
 
-def truth_ratios(records: Sequence[Mapping[str, Any]]) -> list[float]:
+def truth_ratios(records: Records) -> list[float]:
     """Geometric `R` per record; infinite if it exceeds the largest float."""
     return [_exp(log_truth_ratio(record)) for record in records]
 
@@ -83,42 +82,42 @@ def retain_rule(log_ratio: float) -> float:
     return -math.expm1(log_ratio) if log_ratio < 0 else 0.0
 
 
-def forget_values(records: Sequence[Mapping[str, Any]]) -> list[float]:
+def forget_values(records: Records) -> list[float]:
     """`min(R, 1/R)` per record, geometric."""
     return [forget_rule(log_truth_ratio(record)) for record in records]
 
 
-def retain_values(records: Sequence[Mapping[str, Any]]) -> list[float]:
+def retain_values(records: Records) -> list[float]:
     """`max(0, 1 - R)` per record, geometric."""
     return [retain_rule(log_truth_ratio(record)) for record in records]
 
 
-def forget_values_arithmetic(records: Sequence[Mapping[str, Any]]) -> list[float]:
+def forget_values_arithmetic(records: Records) -> list[float]:
     """`min(R, 1/R)` per record, arithmetic."""
     return [forget_rule(log_truth_ratio_arithmetic(record)) for record in records]
 
 
-def retain_values_arithmetic(records: Sequence[Mapping[str, Any]]) -> list[float]:
+def retain_values_arithmetic(records: Records) -> list[float]:
     """`max(0, 1 - R)` per record, arithmetic."""
     return [retain_rule(log_truth_ratio_arithmetic(record)) for record in records]
 
 
-def forget_truth_ratio(records: Sequence[Mapping[str, Any]]) -> float:
+def forget_truth_ratio(records: Records) -> float:
     """Mean of `min(R, 1/R)`, geometric: TOFU's truth ratio of the forget set."""
     return mean(forget_values(records), "truth ratio")
 
 
-def retain_truth_ratio(records: Sequence[Mapping[str, Any]]) -> float:
+def retain_truth_ratio(records: Records) -> float:
     """Mean of `max(0, 1 - R)`, geometric: TOFU's truth ratio of every other set."""
     return mean(retain_values(records), "truth ratio")
 
 
-def forget_truth_ratio_arithmetic(records: Sequence[Mapping[str, Any]]) -> float:
+def forget_truth_ratio_arithmetic(records: Records) -> float:
     """Mean of `min(R, 1/R)`, arithmetic."""
     return mean(forget_values_arithmetic(records), "truth ratio")
 
 
-def retain_truth_ratio_arithmetic(records: Sequence[Mapping[str, Any]]) -> float:
+def retain_truth_ratio_arithmetic(records: Records) -> float:
     """Mean of `max(0, 1 - R)`, arithmetic."""
     return mean(retain_values_arithmetic(records), "truth ratio")
 

@@ -2,10 +2,11 @@
 
 import functools
 import unicodedata
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import regex
+
+from ngdiff.metrics.records import Records
 
 # Scripts without spaces between words.
 _UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
@@ -52,7 +53,7 @@ def is_of_other_script(text: str) -> bool:
     return 2 * sum(_READ.search(word) is None for word in found) > len(found)
 
 
-def need_unicode(records: Sequence[Mapping[str, Any]]) -> bool:
+def need_unicode(records: Records) -> bool:
     """Whether the reference of any record is in a script that ROUGE does not support. The whole set is then compared
     over Unicode words: a mean must not mix two metrics."""
     return any(is_of_other_script(record["reference"]) for record in records)

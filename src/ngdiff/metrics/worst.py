@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ngdiff.metrics.catalogue import UNICODE, metrics_of
+from ngdiff.metrics.records import Record, Records
 from ngdiff.metrics.sample import Sample
 
 ABOVE = 0.5  # above this, the model gives more than half of an answer
@@ -23,9 +24,7 @@ def watched(set_name: str) -> list[str]:
     return [key for key in table if key.removesuffix(UNICODE) in _WATCHED and table[key].better == "lower"]
 
 
-def worst_numbers(
-    set_name: str, records: Sequence[Mapping[str, Any]], samples: Mapping[str, Sample]
-) -> dict[str, float | int]:
+def worst_numbers(set_name: str, records: Records, samples: Mapping[str, Sample]) -> dict[str, float | int]:
     """For each watched metric that has records, the largest value, `<metric>_max`, and the number of values above 0.5,
     `<metric>_above_half`; of documents, the number of those with a chunk above 0.5."""
     found: dict[str, float | int] = {}
@@ -35,9 +34,7 @@ def worst_numbers(
     return found
 
 
-def worst_rows(
-    set_name: str, records: Sequence[Mapping[str, Any]], samples: Mapping[str, Sample]
-) -> dict[str, list[dict[str, Any]]]:
+def worst_rows(set_name: str, records: Records, samples: Mapping[str, Sample]) -> dict[str, list[dict[str, Any]]]:
     """For each watched metric, the ten rows with the largest values above 0, worst first: `index` (or else the
     position), `origin` if the record has one, and `value`; no texts of the data. A document is listed once, as its
     worst chunk: `document` replaces `origin`, and `chunks` is the number of its chunks above 0.5."""
@@ -51,12 +48,12 @@ def worst_rows(
     return found
 
 
-def _usable(set_name: str, key: str, records: Sequence[Mapping[str, Any]]) -> list[tuple[int, Mapping[str, Any]]]:
+def _usable(set_name: str, key: str, records: Records) -> list[tuple[int, Record]]:
     applies = metrics_of(set_name)[key].applies
     return [(place, record) for place, record in enumerate(records) if applies(record)]
 
 
-def _units(set_name: str, key: str, records: Sequence[Mapping[str, Any]], sample: Sample) -> list[list[int]]:
+def _units(set_name: str, key: str, records: Records, sample: Sample) -> list[list[int]]:
     """Indices in a sample: each row by itself, the chunks of a document together, the worst first."""
     units: dict[Any, list[int]] = {}
     for i, (place, record) in enumerate(_usable(set_name, key, records)):
@@ -69,7 +66,7 @@ def _watched_samples(set_name: str, samples: Mapping[str, Sample]) -> dict[str, 
     return {key: samples[key] for key in keys if key + UNICODE not in keys}
 
 
-def _entry(place: int, record: Mapping[str, Any], values: Sequence[float]) -> dict[str, Any]:
+def _entry(place: int, record: Record, values: Sequence[float]) -> dict[str, Any]:
     index = record.get("index")
     origin = {} if record.get("origin") is None else {"origin": record["origin"]}
     if record.get("document"):
