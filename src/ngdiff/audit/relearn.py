@@ -28,7 +28,8 @@ def relearn(target: Target, bed: Bed) -> Iterator[tuple[str, Variant]]:
     """The curve over steps of each source: `forget, 5 steps`, `retain, 40 steps`, ..."""
     if len(bed.forget) < _LEAST:
         raise NotApplicableError(
-            f"there are {len(bed.forget)} forget rows; at least 4 are needed, half to train on and half to measure"
+            f"there are {len(bed.forget)} forget rows; at least {_LEAST} are needed, half to train on and half to "
+            "measure"
         )
     sources = {
         "forget": (bed.forget[1::2], bed.forget[::2]),

@@ -58,15 +58,13 @@ class LiveBytes(TorchDispatchMode):
     def __init__(self, choices: int | None = None) -> None:
         super().__init__()
         self.choices = choices
-        self.kind, self.peaks = "other", {}
+        self.kind = "other"
+        self.peaks: dict[str, Peak] = {}
         self._kinds: dict[int, str] = {}  # of a storage, by its address
         self._watched: dict[int, Any] = {}
         self._bytes: Counter[str] = Counter()
         self._moment = "start"
         self._note()
-
-    kind: str
-    peaks: dict[str, Peak]
 
     @property
     def total(self) -> int:

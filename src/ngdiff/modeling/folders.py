@@ -17,7 +17,6 @@ _TOKENIZER_FILES = (
     "tokenizer_config.json",
 )
 _PICKLE_ENDINGS = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-# Folder next to an adapter, with the model that was made for this adapter: a base with another adapter merged.
 
 
 def local_folder(name: str | Path) -> Path | None:

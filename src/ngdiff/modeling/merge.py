@@ -38,13 +38,17 @@ def _untie(base: PreTrainedModel) -> None:
     ends: Any = [base.get_input_embeddings(), base.get_output_embeddings()]
     if None in ends or not any(_is_adapted(end) for end in ends):
         return
-    weights = [getattr(end, "base_layer", getattr(end, "original_module", end)).weight for end in ends]
-    if weights[0] is weights[1]:
-        inner = getattr(ends[1], "base_layer", getattr(ends[1], "original_module", ends[1]))
-        inner.weight = nn.Parameter(weights[1].detach().clone(), requires_grad=False)
+    embedding, head = map(_without_adapter, ends)
+    if embedding.weight is head.weight:
+        head.weight = nn.Parameter(head.weight.detach().clone(), requires_grad=False)
     for config in {id(c): c for c in (base.config, base.config.get_text_config(decoder=True))}.values():
         config.tie_word_embeddings = False
     base.all_tied_weights_keys = base.get_expanded_tied_weights_keys(all_submodels=True)
+
+
+def _without_adapter(module: nn.Module) -> Any:
+    """The model's own layer."""
+    return getattr(module, "base_layer", getattr(module, "original_module", module))
 
 
 def _is_adapted(module: nn.Module) -> bool:

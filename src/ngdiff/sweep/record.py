@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from ngdiff.errors import InputError
 from ngdiff.file_names import SWEEP
@@ -72,11 +72,10 @@ class Record:
             raise self._no_record() from error
         for job in self.jobs:
             found = known.get(job.name)
-            same = found is not None and (found.status, found.words) == ("done", job.as_json()["words"])
-            if same and job.has_results(self.folder) and all(self.results[need].earlier for need in job.needs):
-                self.results[job.name] = Result(
-                    "done", cast(_Known, found).code, cast(_Known, found).seconds, earlier=True
-                )
+            if found is None or (found.status, found.words) != ("done", job.as_json()["words"]):
+                continue
+            if job.has_results(self.folder) and all(self.results[need].earlier for need in job.needs):
+                self.results[job.name] = Result("done", found.code, found.seconds, earlier=True)
 
         def stands(name: str) -> bool:
             """Whether a job is done, and all it needs is, and stays, what it read."""

@@ -119,15 +119,15 @@ def weigh(
         )
     if gramian.a == 0.0 and gramian.b == 0.0:
         return Weights(0.0, 0.0)
+    accepted = inspect.signature(weighting.function).parameters
     whole = gramian
     if gramian.a == 0.0 or gramian.b == 0.0:
         norm = gramian.a or gramian.b
         whole = Gramian(a=norm, s=0.0, b=norm)
-        if "state" not in inspect.signature(weighting.function).parameters:
+        if "state" not in accepted:
             alive = losses.retain if gramian.a else losses.forget
             losses = Losses(alive, alive)
     context = {"step": step, "seed": seed, "state": {} if state is None else state}
-    accepted = inspect.signature(weighting.function).parameters
     context = {k: v for k, v in context.items() if k in accepted}
     found = weighting.function(losses, whole, **context, **parameters)
     place = place_of_function(weighting.function)
