@@ -128,6 +128,20 @@ def load_model(
                     model = merge_adapter(model)
             return load_adapter(folder, model)
         check_model_files(folder, trust_remote_code=trust_remote_code)
+    model = _with_all_weights(name, folder, packed, dtype=dtype, trust_remote_code=trust_remote_code)
+    if packed is not None:
+        forget_quantisation(model)
+        model.name_or_path = str(packed)  # an adapter names it as its base
+    keep_generation_settings(model)
+    if folder is not None:
+        restore_padding_row(model, folder)
+    return model.eval()
+
+
+def _with_all_weights(
+    name: str | Path, folder: Path | None, packed: Path | None, *, dtype: torch.dtype | str, trust_remote_code: bool
+) -> Any:
+    """The model of a hub name, a folder or a GGUF file, if all its weights are there."""
     # Any: with `output_loading_info` a pair comes back, which the annotation of `from_pretrained` leaves out.
     load: Any = AutoModelForCausalLM.from_pretrained
     source = {"use_safetensors": True} if packed is None else {"gguf_file": packed.name}
@@ -149,13 +163,7 @@ def load_model(
             raise InputError(quantised_refusal(name, method, error)) from error
         raise InputError(_not_loaded(name, folder, "model", error)) from error
     _check_loaded(name, info)
-    if packed is not None:
-        forget_quantisation(model)
-        model.name_or_path = str(packed)  # an adapter names it as its base
-    keep_generation_settings(model)
-    if folder is not None:
-        restore_padding_row(model, folder)
-    return model.eval()
+    return model
 
 
 @contextmanager
