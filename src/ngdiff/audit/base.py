@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ngdiff.evaluation.batching import TOKENS_PER_BATCH
 from ngdiff.metrics import loss, row_values
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Bed:
     canaries: "Sequence[Row]" = ()
     seed: int = 0
     max_length: int | None = None
-    tokens_per_batch: int = 4096
+    tokens_per_batch: int = TOKENS_PER_BATCH
     show_progress: bool = False
 
     def ask(

@@ -11,6 +11,7 @@ from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.text_model import TextModelOptions
 from ngdiff.data import Row, read_rows
 from ngdiff.errors import InputError
+from ngdiff.evaluation.batching import TOKENS_PER_BATCH
 from ngdiff.metrics import CONFIDENCE
 from ngdiff.ranges import COUNT, SEED, Range
 from ngdiff.scoring import record_files
@@ -58,7 +59,7 @@ class AuditRunOptions:
     max_length: int | None = option(
         None, help="longest row in tokens (the model's context)", accepted=Range(2, COUNT.largest)
     )
-    tokens_per_batch: int = option(4096, help="tokens of a batch, padding included", accepted=COUNT)
+    tokens_per_batch: int = option(TOKENS_PER_BATCH, help="tokens of a batch, padding included", accepted=COUNT)
     confidence: float = option(
         CONFIDENCE,
         help="level of the intervals, and of the verdict that rows come back",

@@ -9,6 +9,7 @@ from ngdiff.cli.require import JudgeOptions
 from ngdiff.cli.task_option import TaskOptions
 from ngdiff.cli.text_model import TextModelOptions
 from ngdiff.errors import InputError
+from ngdiff.evaluation.batching import TOKENS_PER_BATCH
 from ngdiff.evaluation.lm_harness import check_harness_tasks, parse_harness_arguments
 from ngdiff.evaluation.processes import launched_as_several
 from ngdiff.modeling import adapter_base
@@ -64,7 +65,7 @@ class EvaluateOptions:
         "fewer than 100 half; 0: none",
         value="N",
     )
-    tokens_per_batch: int = option(4096, help="tokens of a batch, padding included", accepted=COUNT)
+    tokens_per_batch: int = option(TOKENS_PER_BATCH, help="tokens of a batch, padding included", accepted=COUNT)
     speed: str = option(
         "auto",
         help="auto: what several answers begin with, such as their prompt, is computed once, where it changes nothing "

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+TOKENS_PER_BATCH = 4096  # padding included, unless something else is asked for
+
 
 def batches_by_tokens(
     lengths: Sequence[int], tokens_per_batch: int, *, first_by: Sequence[int] | None = None

@@ -9,6 +9,7 @@ from ngdiff.data.rows import Row
 from ngdiff.data.sets import EvaluationSet
 from ngdiff.data.template import Template
 from ngdiff.errors import InputError
+from ngdiff.evaluation.batching import TOKENS_PER_BATCH
 from ngdiff.evaluation.context import context_length, row_limit
 from ngdiff.evaluation.plan import Limits, make_plan
 from ngdiff.evaluation.predict import check_budget, check_speed, predict_plan
@@ -56,7 +57,7 @@ def evaluate(
     generate: bool = True,
     max_new_tokens: int | None = None,
     prompt_tokens: int | None = None,
-    tokens_per_batch: int = 4096,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
     speed: str = "auto",
     show_progress: bool = True,
 ) -> EvaluationResult:

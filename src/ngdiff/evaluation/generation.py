@@ -6,6 +6,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ngdiff.errors import InputError
+from ngdiff.evaluation.batching import TOKENS_PER_BATCH
 from ngdiff.evaluation.context import context_length
 from ngdiff.evaluation.greedy import GreedyGenerator
 from ngdiff.evaluation.prompts import Prompt
@@ -18,7 +19,7 @@ def generate_answers(
     *,
     max_new_tokens: int,
     end_ids: Sequence[int] = (),
-    tokens_per_batch: int = 4096,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
     show_progress: bool = True,
     description: str = "answers",
 ) -> list[str]:

@@ -72,7 +72,7 @@ class GreedyGenerator:
             self._check_cache(starts)
             ids, output = self._generate(starts, max_new_tokens=max(left), **self.choice)
         found = output[:, ids.shape[1] :].tolist()
-        return [[*p.known, *ids[:own]] for p, ids, own in zip(prompts, found, left, strict=True)]
+        return [[*prompt.known, *new[:own]] for prompt, new, own in zip(prompts, found, left, strict=True)]
 
     def batches(self, prompts: Sequence[Prompt], tokens_per_batch: int) -> list[list[int]]:
         """`generation_batches`; with prompts of one length in each, or a single prompt, if the model needs that."""

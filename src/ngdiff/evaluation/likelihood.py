@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 from ngdiff.data.encode import IGNORED
-from ngdiff.evaluation.batching import batches_by_tokens
+from ngdiff.evaluation.batching import TOKENS_PER_BATCH, batches_by_tokens
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.evaluation.plain_outputs import plain_outputs
 from ngdiff.modeling.head import keeps_logits
@@ -47,7 +47,7 @@ def token_scores(
     *,
     detailed: Sequence[bool] | None = None,
     given: Sequence[int] | None = None,
-    tokens_per_batch: int = 4096,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
     show_progress: bool = True,
     description: str = "losses",
 ) -> list[TokenScores]:

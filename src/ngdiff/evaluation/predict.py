@@ -9,6 +9,7 @@ from ngdiff.data.rows import Row
 from ngdiff.data.sets import EvaluationSet
 from ngdiff.data.template import Template
 from ngdiff.errors import InputError
+from ngdiff.evaluation.batching import TOKENS_PER_BATCH
 from ngdiff.evaluation.context import context_length
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.evaluation.generation import decode
@@ -42,7 +43,7 @@ def predict(
     generate: bool = True,
     max_new_tokens: int | None = None,
     prompt_tokens: int | None = None,
-    tokens_per_batch: int = 4096,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
     speed: str = "auto",
     show_progress: bool = True,
 ) -> list[Record]:
@@ -115,7 +116,7 @@ def predict_plan(
     plan: Plan,
     *,
     work: Work,
-    tokens_per_batch: int = 4096,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
     speed: str = "auto",
     stops: Mapping[str, Sequence[str]] | None = None,
     grad_norm: bool = False,
@@ -171,7 +172,7 @@ def add_base_model(
     limits: Limits,
     *,
     work: Work,
-    tokens_per_batch: int = 4096,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
     speed: str = "auto",
 ) -> None:
     """Write `base_model` into records: the likelihood of each reference under another model.

@@ -8,6 +8,7 @@ from torch import nn
 
 from ngdiff.data.encode import IGNORED
 from ngdiff.errors import InputError
+from ngdiff.evaluation.batching import TOKENS_PER_BATCH
 from ngdiff.evaluation.context import context_length
 from ngdiff.evaluation.generation import decode, empty_prompt, end_tokens, room
 from ngdiff.evaluation.greedy import GreedyGenerator
@@ -18,7 +19,6 @@ from ngdiff.metrics.words import Words, has_words
 
 ROWS = 16  # of a set
 MOST_TOKENS = 128  # of an answer
-_TOKENS_PER_BATCH = 4096  # prompt and answer together
 
 
 class _Asked(NamedTuple):
@@ -71,7 +71,7 @@ class QuickAnswers:
         limit, generate = context_length(model), self._generator_of(model)
         prompts = [Prompt(row.prompt, room(row.prompt, row.tokens, limit, name)) for row in rows]
         scores = []
-        for batch in generate.batches(prompts, _TOKENS_PER_BATCH):
+        for batch in generate.batches(prompts, TOKENS_PER_BATCH):
             for place, ids in zip(batch, generate([prompts[i] for i in batch]), strict=True):
                 answer, reference = decode(self._tokenizer, ids, self._ends).strip(), rows[place].reference
                 words: Words = "rouge-score" if has_words(reference) else "unicode"

@@ -6,12 +6,11 @@ from typing import Any
 
 import torch
 
+from ngdiff.evaluation.batching import TOKENS_PER_BATCH
 from ngdiff.evaluation.context import context_length
 from ngdiff.evaluation.generation import decode, end_tokens
 from ngdiff.evaluation.greedy import GreedyGenerator
 from ngdiff.evaluation.prompts import Prompt
-
-_TOKENS_PER_BATCH = 4096  # prompt and answer together
 
 
 class SamplingGenerator(GreedyGenerator):
@@ -66,7 +65,7 @@ def sample_answers(
     with _seeded(seed, model.device):
         for _ in range(tries):
             asked = [Prompt(tuple(prompts[i]), rooms[i]) for i in missing]
-            for batch in generate.batches(asked, _TOKENS_PER_BATCH):
+            for batch in generate.batches(asked, TOKENS_PER_BATCH):
                 for place, new_ids in zip(batch, generate([asked[j] for j in batch]), strict=True):
                     answer = decode(tokenizer, new_ids, ends).strip()
                     if accept(missing[place], answer):
