@@ -6,6 +6,7 @@ import pytest
 
 from ngdiff.cli import main
 from ngdiff.cli.task_option import task_of
+from ngdiff.cli.tasks import TASKS
 from ngdiff.errors import InputError
 from ngdiff.exit_codes import BAD_INPUT
 
@@ -53,3 +54,26 @@ def test_images_are_refused_in_several_processes(command, monkeypatch, capsys, t
 def test_commands_for_texts_alone(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--task", "image"]) == BAD_INPUT
     assert f"ngdiff {command} is for language models and their rows alone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["unlearn", "finetune", "evaluate"])
+def test_options_of_the_other_task_are_called_so(command: str) -> None:
+    """They were called misspelt: `--forget-class` without `--task image` was to be `--forget-columns`."""
+    text, image = (getattr(TASKS[task], command).parser for task in ("text", "image"))
+    for parser, option, reason in (
+        (text, "--forget-class", "is for images: give --task image"),
+        (image, "--chunk-tokens", "is for texts; --task image does not have it"),
+    ):
+        with pytest.raises(InputError, match=f"^{option} {reason}$"):
+            parser.parse([option, "3"])
+        with pytest.raises(InputError, match=f"^FILE: {option} {reason}$"):
+            parser.words_of({option.removeprefix("--"): 3}, "FILE")
+    with pytest.raises(InputError, match="--forget-clas is no option of"):
+        text.parse(["--forget-clas", "3"])
+
+
+def test_a_batch_size_stands_for_other_options() -> None:
+    with pytest.raises(
+        InputError, match="--batch-size is no option of ngdiff evaluate; did you mean --tokens-per-batch"
+    ):
+        TASKS["text"].evaluate.parser.parse(["--batch-size", "8"])

@@ -213,7 +213,8 @@ def test_images_are_brought_to_the_size_of_the_model(material: Path, tmp_path: P
         (["--forget-class", "bee", "--packing", "on"], "--packing is for texts; --task image does not have it"),
         (["--forget-class", "bee", "--method", "idk"], "teaches another answer, which images do not have"),
         (["--forget-class", "bee", "--batch-norm", "off"], "--batch-norm off is not known; one of frozen, train"),
-        (["--forget-class", "bee", "--retain", "x.jsonl"], "--retain is no option of ngdiff unlearn"),
+        (["--forget-class", "bee", "--retain", "x.jsonl"], "--retain is for texts; --task image does not have it"),
+        (["--forget-class", "bee", "--lora-rank", "4"], "--lora-rank is for texts; --task image does not have it"),
         (["--forget-class", "bee", "--dataset", "no.npz"], "--dataset no.npz: no such file"),
         (
             ["--forget-class", "bee", "--batch-size", "100000"],
@@ -228,6 +229,23 @@ def test_what_cannot_be_used_leaves_no_folder(material: Path, tmp_path: Path, mo
     assert outcome.status == 2
     assert message in outcome.error
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["unlearn", "evaluate"])
+def test_what_is_to_be_forgotten_is_asked_for_before_a_model_is_read(tmp_path: Path, command: str):
+    (tmp_path / "pets").mkdir()
+    words = ["--task", "image", "--model", "owner/name", "--dataset", tmp_path / "pets", "--output", tmp_path / "out"]
+    outcome = run(command, *words)
+    assert outcome.status == 2
+    assert outcome.error.startswith("--forget-class or --forget-rows: name a class to forget")
+    assert "Loading" not in outcome.err
+
+
+def test_a_seed_of_a_draw_without_a_draw(tmp_path: Path):
+    words = ["--task", "image", "--model", "resnet20-cifar", "--dataset", "cifar10", "--output", tmp_path / "out"]
+    outcome = run("finetune", *words, "--forget-seed", 3)
+    assert outcome.status == 2
+    assert outcome.error.startswith("--forget-seed 3 changes nothing without --forget-class or --forget-rows")
 
 
 def test_an_output_among_the_images(material: Path, tmp_path: Path):

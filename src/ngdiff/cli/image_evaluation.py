@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ngdiff.cli.images import (
     ImageOptions,
+    check_forgotten,
     check_places,
     describe_images,
     in_order_of,
@@ -79,6 +80,7 @@ class ImageEvaluation:
 
     def open_inputs(self) -> None:
         """Images take torch to be read: whether they are there."""
+        check_forgotten(self.options)
         check_places(self.options, self.options.model)
 
     def read(self) -> None:

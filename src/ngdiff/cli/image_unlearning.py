@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ngdiff.cli.earlier import EarlierRequests
 from ngdiff.cli.images import (
     ImageOptions,
+    check_forgotten,
     check_places,
     describe_images,
     in_order_of,
@@ -110,6 +111,7 @@ class ImageUnlearning(TrainerArguments):
     def open_inputs(self) -> None:
         """Images take torch to be read: whether they are there, and what the run writes is not among them."""
         options = self.options
+        check_forgotten(options)
         check_places(options, options.model)
         images, output = user_path(options.dataset), user_path(options.output)
         if images.is_dir() and output.resolve().is_relative_to(images.resolve()):

@@ -81,12 +81,27 @@ def check_places(options: ImageOptions, model: str, *, fresh: bool = False) -> N
         fresh: a shape with random weights.
 
     Raises:
-        InputError: names option and place.
+        InputError: names option and place; a seed of a draw where nothing is drawn.
     """
+    if options.forget_seed and options.forget_rows is None and options.forget_class is None:
+        raise InputError(
+            f"--forget-seed {options.forget_seed} changes nothing without --forget-class or --forget-rows: no image is "
+            "drawn"
+        )
     if options.dataset.startswith((".", "/", "~")) and not user_path(options.dataset).exists():
         raise InputError(f"--dataset {options.dataset}: no such file or folder")
     if not fresh:
         local_folder(model)
+
+
+def check_forgotten(options: ImageOptions) -> None:
+    """Refuse options that name nothing to forget, before anything is loaded.
+
+    Raises:
+        InputError: names both options.
+    """
+    if options.forget_class is None and options.forget_rows is None:
+        raise InputError("--forget-class or --forget-rows: name a class to forget, or a number of images of any class")
 
 
 def in_order_of(model: Any, data: "ImageData") -> "ImageData":

@@ -20,7 +20,10 @@ _MEANT: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("force", "replace", "f"), ("overwrite",)),
     **dict.fromkeys(("continue", "resume_from"), ("resume",)),
     **dict.fromkeys(("rate", "learn_rate"), ("learning_rate",)),
-    **dict.fromkeys(("batch", "bs", "train_batch_size"), ("per_device_train_batch_size", "tokens_per_batch")),
+    **dict.fromkeys(
+        ("batch", "bs", "batch_size", "train_batch_size", "eval_batch_size"),
+        ("per_device_train_batch_size", "tokens_per_batch"),
+    ),
     **dict.fromkeys(("lora", "lora_r", "rank", "r"), ("lora_rank",)),
     **dict.fromkeys(("cpu", "device", "gpu", "no_cuda"), ("use_cpu",)),
     **dict.fromkeys(("bfloat16", "half", "mixed_precision"), ("bf16",)),

@@ -249,7 +249,8 @@ class CommandParser:
         for key, value in options.items():
             name = self.option_named(key)
             if name not in self._actions:
-                raise InputError(f"{place}: {key[:80]} is no option of ngdiff {self.command}{self._similar(key)}")
+                why = f"{key[:80]} is no option of ngdiff {self.command}{self._similar(key)}"
+                raise InputError(f"{place}: {self.refused.get(name, why)}")
             if name in words:
                 raise InputError(f"{place}: {key} is given twice")
             words[name] = [] if value is None or value == [] else self._words_for(name, value, f"{place}: {key}")

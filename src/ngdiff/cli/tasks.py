@@ -17,6 +17,7 @@ from ngdiff.cli.parsing import CommandParser
 from ngdiff.cli.text_evaluation import TextEvaluation
 from ngdiff.cli.text_finetuning import TextFinetuning
 from ngdiff.cli.text_unlearning import TextUnlearning
+from ngdiff.option import dashed
 
 if TYPE_CHECKING:
     from ngdiff.evaluation import EvaluationResult
@@ -218,3 +219,18 @@ TASKS: dict[str, TaskCommands] = {
     "text": TaskCommands(unlearn=TextUnlearning, finetune=TextFinetuning, evaluate=TextEvaluation),
     "image": TaskCommands(unlearn=ImageUnlearning, finetune=ImageFinetuning, evaluate=ImageEvaluation),
 }
+
+
+def _refuse_options_of_other_tasks() -> None:
+    """An option that a command has for the other kind alone is refused as such, not as a misspelt one."""
+    for command in ("unlearn", "finetune", "evaluate"):
+        text, image = (getattr(kinds, command).parser for kinds in (TASKS["text"], TASKS["image"]))
+        of_both = {_BATCH_SIZE, *(text.names & image.names)}
+        for name in text.names - of_both:
+            image.refused.setdefault(name, f"{dashed(name)} is for texts; --task image does not have it")
+        for name in image.names - of_both:
+            text.refused.setdefault(name, f"{dashed(name)} is for images: give --task image")
+
+
+_BATCH_SIZE = "batch_size"  # of an evaluation of images: elsewhere it stands for other options
+_refuse_options_of_other_tasks()
