@@ -7,6 +7,7 @@ trainers in memory there is `ngdiff.UnlearnTrainer`.
 
 import os
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -197,8 +198,21 @@ def _task(name: str) -> str:
 
 
 def _words(parser: CommandParser, function: str, options: Mapping[str, Any], *, task: str = "text") -> list[str]:
-    """Options as words of a command line."""
+    """Options as words of a command line.
+
+    Raises:
+        InputError: as `CommandParser.words_of`; an object that is in memory alone.
+    """
     given = {name: value for name, value in options.items() if value is not None}
+    for name, value in given.items():
+        for one in value if isinstance(value, list) else [value]:
+            # Of containers, the parser says what it cannot take.
+            containers = isinstance(one, tuple | set | bytes | list) or (isinstance(one, dict) and one is value)
+            if not (containers or isinstance(one, str | os.PathLike | Real)):
+                raise InputError(
+                    f"{function}(): {name} is or holds a {type(one).__name__}; commands read files: give a path or a "
+                    "name on the hub. Models and rows that are in memory are for ngdiff.UnlearnTrainer"
+                )
     plain = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in given.items()}
     plain |= {} if task == "text" else {"task": task}
     return [word for words in parser.words_of(plain, f"{function}()").values() for word in words]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import pandas as pd
 import pytest
 
 from ngdiff.data import Row, read_rows
@@ -124,6 +125,10 @@ def test_missing(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     [
         (3, f"--forget: cannot read rows from a int; {ACCEPTED}"),
         (b"x.json", f"--forget: cannot read rows from a bytes; {ACCEPTED}"),
+        (
+            pd.DataFrame(ONE),
+            f'--forget: cannot read rows from a DataFrame; {ACCEPTED[:-1]} (of a DataFrame: frame.to_dict("records")).',
+        ),
         ([], "--forget: holds no rows."),
         (datasets.Dataset.from_dict({"text": []}), "--forget: holds no rows."),
         (

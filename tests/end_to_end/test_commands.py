@@ -98,6 +98,13 @@ def test_a_dry_run_has_nothing_to_return(material, tmp_path):
         ngdiff.unlearn(material.model, material.forget, material.retain, tmp_path / "x", dry_run=True)
 
 
+@pytest.mark.parametrize("given", [object(), [{"question": "Who?", "answer": "Orla."}]])
+def test_what_is_in_memory_is_for_the_trainer(material, tmp_path, given):
+    for model, forget in ((given, material.forget), (material.model, given)):
+        with pytest.raises(InputError, match=r"that are in memory are for ngdiff\.UnlearnTrainer"):
+            ngdiff.unlearn(model, forget, material.retain, tmp_path / "u")
+
+
 def test_a_page(runs):
     run, scores, place = runs
     page = commands.report(run.folder, scores=scores.folder, output=place / "page.html")

@@ -91,9 +91,10 @@ def _read(source: Any, role: str, chosen: Columns) -> list[Row]:
         return _not_empty(_read_as(dataset_records(source, role, chosen.used), role, chosen), role)
     if isinstance(source, datasets.DatasetDict):
         raise InputError(f"{role}: a DatasetDict with the splits {', '.join(map(str, source))}; pass one of them.")
+    hint = ' (of a DataFrame: frame.to_dict("records"))' if hasattr(source, "to_dict") else ""
     raise InputError(
         f"{role}: cannot read rows from a {type(source).__name__}; accepted are a path, a hub name, a "
-        "datasets.Dataset and a list of mappings."
+        f"datasets.Dataset and a list of mappings{hint}."
     )
 
 

@@ -152,6 +152,8 @@ class RowEncoder:
 def _is_encoded(source: Rows) -> bool:
     if isinstance(source, str | Mapping) or not hasattr(source, "__getitem__") or not hasattr(source, "__len__"):
         return False
+    if hasattr(source, "iloc"):  # a pandas.DataFrame is indexed by columns; `read_rows` says what to give instead
+        return False
     if len(source) == 0:
         return True
     first = source[0]

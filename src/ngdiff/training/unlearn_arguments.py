@@ -20,6 +20,7 @@ from ngdiff.training.loss_bound import check_loss_bound
 from ngdiff.training.methods import AUTO, Method, method_for, resolve_method
 from ngdiff.training.presets import PRESETS, preset_values
 from ngdiff.training.trainer_fields import TrainerFields
+from ngdiff.training.value_types import check_types
 from ngdiff.weighting import Weighting, resolve_weighting
 
 logger = logging.getLogger(__name__)
@@ -137,6 +138,7 @@ class UnlearnArguments(AutoLROptions, GradientOptions, TextOptions, TrainerField
         Raises:
             InputError: an option that cannot be used, or not with the others.
         """
+        check_types(self)
         self._take_preset()
         check_bounds(self)
         self.check_text()
