@@ -30,15 +30,15 @@ ARMS: dict[str, dict[str, list[str]]] = {
         "default": [],
         "level": ["--method", "level+ngdiff"],
         "ngdiff": ["--method", "ngdiff"],
-        "ngdiff, ceiling of the test images": ["--method", "ngdiff", "--forget-ceiling", "holdout"],
+        "ngdiff to the loss of test images": ["--method", "ngdiff", "--forget-ceiling", "holdout"],
         "graddiff": ["--method", "graddiff"],
         "npo+ngdiff": ["--method", "npo+ngdiff"],
     },
     "class": {
         "default": [],
-        "no ceiling": ["--method", "ngdiff", "--forget-ceiling", "none"],
+        "ngdiff without ceiling": ["--method", "ngdiff", "--forget-ceiling", "none"],
         "ceu+ngdiff": ["--method", "ceu+ngdiff"],
-        "ceu+ngdiff, no ceiling": ["--method", "ceu+ngdiff", "--forget-ceiling", "none"],
+        "ceu+ngdiff without ceiling": ["--method", "ceu+ngdiff", "--forget-ceiling", "none"],
         "graddiff": ["--method", "graddiff"],
     },
 }
@@ -48,8 +48,8 @@ COLUMNS = ("forget accuracy", "forget loss", "test loss of these", "AUC", "retai
 class Bench:
     """Runs commands in a work folder, each once."""
 
-    def __init__(self, work: Path, epochs: int) -> None:
-        self.work, self.epochs = work, epochs
+    def __init__(self, work: Path, epochs: int, arms: Sequence[str] | None) -> None:
+        self.work, self.epochs, self.arms = work, epochs, arms
         work.mkdir(parents=True, exist_ok=True)
         if not (work / "data.npz").exists():
             arrays = dict(np.load(Path(os.environ["NGDIFF_DATA"], "cifar", "cifar10_subset.npz"), allow_pickle=False))
@@ -81,6 +81,8 @@ class Bench:
         yield "target", target
         yield "retrained", self.learn(f"s{seed}-{case}-retrained", seed, SPLITS[case])
         for arm, options in ARMS[case].items():
+            if self.arms is not None and arm not in self.arms:
+                continue
             name = f"s{seed}-{case}-" + "".join(letter if letter.isalnum() else "-" for letter in arm)
             given = [*SPLITS[case], *options, "--seed", str(seed), "--per-device-train-batch-size", str(BATCH)]
             given += ["--save-strategy", "no", "--max-retain-loss", "none"]
@@ -111,11 +113,12 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="for models and numbers")
     parser.add_argument("--seeds", default="0,1,2", help="separated by commas")
     parser.add_argument("--cases", default=",".join(SPLITS), help=f"of {', '.join(SPLITS)}, separated by commas")
+    parser.add_argument("--arms", help="only these rows of the tables, separated by commas")
     parser.add_argument("--epochs", type=int, default=20, help="passes of target and retrained model")
     options = parser.parse_args()
     if "NGDIFF_DATA" not in os.environ:
         raise SystemExit("set NGDIFF_DATA to the folder that holds cifar/cifar10_subset.npz")
-    bench = Bench(options.work.resolve(), options.epochs)
+    bench = Bench(options.work.resolve(), options.epochs, options.arms and options.arms.split(","))
     for case in options.cases.split(","):
         print(f"\n{case}", *COLUMNS, sep=" | ")
         rows: dict[str, list[dict[str, float]]] = {}
