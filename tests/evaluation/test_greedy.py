@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate.utils import convert_outputs_to_fp32
 from transformers import AutoModelForCausalLM, BartConfig, BertConfig
 
 from ngdiff.errors import InputError
@@ -64,6 +65,19 @@ def test_a_cache_that_changes_what_is_said(make_model: Any, tokenizer: Any, capl
     told = [record.getMessage() for record in caplog.records if record.name.startswith("ngdiff")]
     assert len(told) == 1
     assert told[0].startswith("Answers are generated without a cache, which takes longer: with it, logits differ by")
+
+
+def test_mixed_precision_is_not_taken_for_a_fault(
+    make_model: Any, tokenizer: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As accelerate wraps a model: it computes in bfloat16 and gives float32, whose own rounding is much less."""
+    model = make_model("llama", len(tokenizer))
+    mixed = convert_outputs_to_fp32(torch.autocast("cpu", dtype=torch.bfloat16)(model.forward))
+    monkeypatch.setattr(model, "forward", mixed)
+    assert model(input_ids=torch.tensor([PROMPTS[0]])).logits.dtype == torch.float32
+    with caplog.at_level(logging.WARNING, logger="ngdiff"):
+        generate_answers(model, tokenizer, PROMPTS, max_new_tokens=9, show_progress=False)
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("ngdiff")] == []
 
 
 def test_a_model_that_is_not_causal_cannot_generate(tokenizer: Any) -> None:

@@ -146,12 +146,17 @@ class GreedyGenerator:
         return cache_changes_answers(logits[0], whole[0, len(start) - 1 :].cpu())
 
     def _probe(self, starts: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
-        """New tokens, (B, n), and their logits, (B, n, V), after prompts with `pad` in front of shorter ones."""
+        """New tokens, (B, n), and their logits, (B, n, V), after prompts with `pad` in front of shorter ones.
+
+        The logits have the type in which the model computes, whose rounding they carry.
+        """
         longest = max(len(start) for start in starts)
         steps = STEPS if self._limit is None else max(1, min(STEPS, self._limit - longest))
         asked = {"max_new_tokens": steps, "eos_token_id": None}
-        _, said = self._generate(starts, pad, output_logits=True, return_dict_in_generate=True, **asked)
-        return said.sequences[:, longest:].cpu(), torch.stack(said.logits, dim=1).cpu()
+        with _autocast_types(self._model) as types:
+            _, said = self._generate(starts, pad, output_logits=True, return_dict_in_generate=True, **asked)
+        logits = torch.stack(said.logits, dim=1).cpu()
+        return said.sequences[:, longest:].cpu(), logits.to(next(iter(types), logits.dtype))
 
     def _generate(self, starts: Sequence[Sequence[int]], pad: int = 0, **options: Any) -> tuple[Tensor, Any]:
         """Token ids as they were given, (B, longest), and what `model.generate` makes of them."""
@@ -178,6 +183,27 @@ class GreedyGenerator:
     def _generating(self) -> Iterator[None]:
         with plain_outputs(self._model), eval_mode(self._model), _own_config(self._model, self._config):
             yield
+
+
+@contextmanager
+def _autocast_types(model: Any) -> Iterator[set[torch.dtype]]:
+    """Collects the types to which autocast casts inside the model's forward pass.
+
+    accelerate enables autocast there for mixed precision, and returns the logits as float32.
+    """
+    types: set[torch.dtype] = set()
+    kind = model.device.type
+
+    def note(*_: Any) -> None:
+        if torch.is_autocast_enabled(kind):
+            types.add(torch.get_autocast_dtype(kind))
+
+    hooks = [child.register_forward_pre_hook(note) for child in model.children()]
+    try:
+        yield types
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @contextmanager
