@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngdiff.errors import InputError
-from ngdiff.metrics.gaffke import DRAWS, Array, Ends, Seed, dirichlet
-
-_BLOCK = 2_000_000  # weights held in memory at a time
+from ngdiff.metrics.draws import DRAWS, Array, Seed, blocks, dirichlet
+from ngdiff.metrics.gaffke import Ends
 
 
 def auc(members: Sequence[float], others: Sequence[float]) -> float:
@@ -47,11 +46,9 @@ def auc_ends(members: Sequence[float], others: Sequence[float], *, seed: Seed = 
     more_m, more_n = (1, 0) if m <= n else (0, 1)
     rng = np.random.default_rng(seed)
     found = Ends(np.empty(draws), np.empty(draws))
-    step = max(1, _BLOCK // (m + n))
-    for start in range(0, draws, step):
-        part = slice(start, min(start + step, draws))
-        w = dirichlet(m + more_m, part.stop - start, rng)[:, :m]
-        v = dirichlet(n + more_n, part.stop - start, rng)[:, :n]
+    for part in blocks(draws, m + n):
+        size = part.stop - part.start
+        w, v = dirichlet(m + more_m, size, rng)[:, :m], dirichlet(n + more_n, size, rng)[:, :n]
         found.low[part] = weighted_auc(low, high, w, v)
         found.high[part] = found.low[part] + 1 - w.sum(axis=1) * v.sum(axis=1)
     np.clip(found.low, 0.0, 1.0, out=found.low)  # sums of weights are rounded

@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngdiff.errors import InputError
+from ngdiff.metrics.draws import Array, blocks
 from ngdiff.metrics.levels import check_confidence
 
 RESAMPLES = 2000
-_BLOCK = 2_000_000  # draws held in memory at a time
-
-Array = NDArray[np.float64]
 
 
 def ratio_interval(
@@ -61,10 +58,8 @@ def ratio_interval(
         return None
     rng = np.random.default_rng(seed)
     found = np.empty(resamples)
-    step = max(1, _BLOCK // n)
-    for start in range(0, resamples, step):
-        part = slice(start, min(start + step, resamples))
-        totals = rng.multinomial(n, np.full(n, 1 / n), size=part.stop - start).astype(float) @ columns
+    for part in blocks(resamples, n):
+        totals = rng.multinomial(n, np.full(n, 1 / n), size=part.stop - part.start).astype(float) @ columns
         distance, spread = _distance_and_error(totals, n)
         spread[spread <= 1e-12 * ratio] = 0.0
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -13,7 +13,7 @@ from ngdiff.metrics.means import mean, ratio_of_sums
 from ngdiff.metrics.memorisation import exact_memorisations, extraction_strengths, has_hits, has_hits_with_end
 from ngdiff.metrics.muse import knowmem_f, knowmem_recall, verbmem_f, verbmem_recall
 from ngdiff.metrics.probability import choice_probabilities, has_likelihood, nll_sums, probabilities, token_counts
-from ngdiff.metrics.records import Records
+from ngdiff.metrics.records import Record, Records
 from ngdiff.metrics.rouge import has_generated, rouge_l_recalls
 from ngdiff.metrics.truth_ratio import (
     forget_values,
@@ -45,7 +45,7 @@ class Metric(NamedTuple):
     better: Direction | None
     title: str
     description: str
-    applies: Callable[[Mapping[str, Any]], bool]
+    applies: Callable[[Record], bool]
     counts: Values | None = None
     fraction: bool = True
     wanted: Callable[[Records], bool] | None = None

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ngdiff.errors import InputError
-from ngdiff.metrics.gaffke import DRAWS, Seed, dirichlet
+from ngdiff.metrics.draws import DRAWS, Seed, dirichlet
 from ngdiff.metrics.levels import check_confidence
 from ngdiff.metrics.probability import loss, nll_sums, token_counts
 from ngdiff.metrics.records import Records

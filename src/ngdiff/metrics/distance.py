@@ -19,14 +19,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ngdiff.metrics.gaffke import DRAWS, Seed, dirichlet
+from ngdiff.metrics.draws import DRAWS, Array, Seed, blocks, dirichlet
 from ngdiff.metrics.levels import check_confidence
-from ngdiff.metrics.row_statistics import AREAS, MEASURES, Array, RowStatistics, RowValues, Statistic, Weights
+from ngdiff.metrics.row_statistics import AREAS, MEASURES, RowStatistics, RowValues, Statistic, Weights
 
 __all__ = ["Distance", "Part", "RowValues", "distance", "distance_from_holdout"]
 
 CONFIDENCE = 0.95
-_BLOCK = 2_000_000  # weights held in memory at a time
 _LEAST = 1e-9  # a smaller unit is a rounding error
 _NOW, _BEFORE, _RETRAINED, _BASE = "the model", "the model before", "the retrained model", "the base model"
 
@@ -198,9 +197,8 @@ def _distance(
     n, m = sizes["forget"], sizes["holdout"]
     rng = np.random.default_rng(seed)
     drawn: dict[str, list[tuple[Array, Array]]] = {name: [] for name in measures}
-    step = max(1, _BLOCK // max(1, n + m))
-    for start in range(0, draws, step):
-        size = min(step, draws - start)
+    for part in blocks(draws, n + m):
+        size = part.stop - part.start
         weights = dirichlet(n, size, rng), dirichlet(m, size, rng)
         for name, measure in measures.items():
             if measure.before is not None:

@@ -7,16 +7,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngdiff.errors import InputError
+from ngdiff.metrics.draws import DRAWS, Array, Seed, blocks, dirichlet
 from ngdiff.metrics.levels import check_confidence
-
-DRAWS = 2000
-_BLOCK = 2_000_000  # weights held in memory at a time
-
-Array = NDArray[np.float64]
-Seed = int | Sequence[int]
 
 
 class Ends(NamedTuple):
@@ -33,13 +27,6 @@ class Ends(NamedTuple):
         """
         check_confidence(confidence)
         return float(np.quantile(self.low, (1 - confidence) / 2)), float(np.quantile(self.high, (1 + confidence) / 2))
-
-
-def dirichlet(n: int, draws: int, rng: np.random.Generator) -> Array:
-    """Random weights of n values, shape (draws, n): uniform over all non-negative weights that sum to 1."""
-    drawn = rng.standard_exponential((draws, n))
-    drawn /= drawn.sum(axis=1, keepdims=True)
-    return drawn
 
 
 def mean_ends(values_nm: Array, *, seed: Seed, draws: int = DRAWS) -> tuple[Array, Array]:
@@ -61,10 +48,8 @@ def mean_ends(values_nm: Array, *, seed: Seed, draws: int = DRAWS) -> tuple[Arra
     values = np.clip(values_nm, 0.0, 1.0)
     rng = np.random.default_rng(seed)
     low, high = np.empty((draws, m)), np.empty((draws, m))
-    step = max(1, _BLOCK // (n + 1))
-    for start in range(0, draws, step):
-        part = slice(start, min(start + step, draws))
-        weights = dirichlet(n + 1, part.stop - start, rng)
+    for part in blocks(draws, n + 1):
+        weights = dirichlet(n + 1, part.stop - part.start, rng)
         low[part] = weights[:, :n] @ values
         high[part] = low[part] + weights[:, n:]
     # Sums of weights are rounded.

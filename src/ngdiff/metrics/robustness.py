@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ngdiff.errors import InputError
-from ngdiff.metrics.gaffke import Seed, mean_interval
+from ngdiff.metrics.draws import Seed
+from ngdiff.metrics.gaffke import mean_interval
 from ngdiff.metrics.levels import check_confidence
 from ngdiff.metrics.means import harmonic_mean, mean
 from ngdiff.plurals import number_of

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ngdiff.errors import InputError
 from ngdiff.metrics.auc import weighted_auc
-from ngdiff.metrics.gaffke import Array
+from ngdiff.metrics.draws import Array
 
 # Means over rows; for "loss", the token mean if "n_tokens" is given.
 MEANS = ("verbmem", "probability", "loss", "extraction_strength", "exact_memorisation", "truth_ratio")

@@ -10,8 +10,9 @@ from ngdiff.errors import InputError
 from ngdiff.metrics.aggregates import aggregates
 from ngdiff.metrics.bootstrap import RESAMPLES, ratio_interval
 from ngdiff.metrics.catalogue import key_of
+from ngdiff.metrics.draws import DRAWS, Array
 from ngdiff.metrics.forget_quality import forget_quality
-from ngdiff.metrics.gaffke import DRAWS, Array, Ends, mean_ends
+from ngdiff.metrics.gaffke import Ends, mean_ends
 from ngdiff.metrics.levels import check_confidence
 from ngdiff.metrics.membership import membership
 from ngdiff.metrics.never_seen import never_seen
