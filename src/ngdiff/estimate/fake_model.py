@@ -15,7 +15,8 @@ from ngdiff.modeling.adapter import add_adapter
 from ngdiff.modeling.build import read_config, read_shape
 from ngdiff.modeling.folders import adapter_base, local_folder
 from ngdiff.modeling.gguf_files import gguf_file, read_gguf_config
-from ngdiff.modeling.load import DTYPES
+from ngdiff.modeling.load import dtype_of
+from ngdiff.modeling.load_errors import first_line
 from ngdiff.modeling.shapes import SHAPES, is_shape
 
 
@@ -36,7 +37,7 @@ def fake_model(
         name: Hub name, folder (weights are not needed), adapter folder, shape or `config.json`.
         fake: Makes the tensors.
         tokenizer: A shape has at least as many words as it has tokens.
-        dtype: Type of the weights: a key of `DTYPES`.
+        dtype: Type of the weights: a key of `ngdiff.modeling.load.DTYPES`.
         device: The device that the tensors report.
         peft_config: A new adapter on top.
         merge_adapter: For an adapter folder its base is used, which has as many weights as both merged.
@@ -45,18 +46,16 @@ def fake_model(
     Raises:
         InputError: no config of that name, one that is no causal language model's, or an unknown `dtype`.
     """
-    if dtype not in DTYPES:
-        raise InputError(f"dtype {dtype!r} is not known; use one of {', '.join(DTYPES)}.")
+    named = dtype_of(dtype)
     folder = None if is_shape(str(name)) or gguf_file(name) is not None else local_folder(name)
     base = None if folder is None else adapter_base(folder)
     config = _config(base or name, tokenizer, trust_remote_code)
-    wanted = DTYPES[dtype] if dtype != "auto" else getattr(config, "dtype", None) or torch.float32
+    wanted = named if dtype != "auto" else getattr(config, "dtype", None) or torch.float32
     with torch.device("meta"):
         try:
             model = AutoModelForCausalLM.from_config(config, dtype=wanted, trust_remote_code=trust_remote_code)
         except ValueError as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise InputError(f"Model {name}: no causal language model is of this kind: {reason}") from error
+            raise InputError(f"Model {name}: no causal language model is of this kind: {first_line(error)}") from error
         if base is not None and not merge_adapter:
             adapter = PeftConfig.from_pretrained(str(folder))
             adapter.inference_mode = False

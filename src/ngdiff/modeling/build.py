@@ -8,6 +8,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, PreTrain
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from ngdiff.errors import InputError
+from ngdiff.modeling.load_errors import first_line
 from ngdiff.modeling.shapes import MODEL_SHAPES, SHAPES
 
 
@@ -39,7 +40,7 @@ def build_model(
         try:
             model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
         except ValueError as error:
-            raise InputError(f"Shape {shape}: no causal language model is of this kind: {_reason(error)}") from error
+            raise InputError(f"Shape {shape}: no causal language model is of this kind: {first_line(error)}") from error
     return model
 
 
@@ -78,8 +79,4 @@ def read_config(path: Path) -> PreTrainedConfig:
             raise ValueError("it holds no JSON object")
         return AutoConfig.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        raise InputError(f"Shape {path}: not a readable model config: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+        raise InputError(f"Shape {path}: not a readable model config: {first_line(error)}") from error

@@ -18,7 +18,8 @@ from ngdiff.errors import InputError
 from ngdiff.modeling.build import read_config
 from ngdiff.modeling.cifar_resnet import CifarResNetConfig
 from ngdiff.modeling.folders import check_weights, is_adapter, local_folder
-from ngdiff.modeling.load import DTYPES
+from ngdiff.modeling.load import dtype_of
+from ngdiff.modeling.load_errors import first_line, lacking_weights
 from ngdiff.modeling.shapes import IMAGE_SHAPES, refuse_shape
 
 _KINDS: dict[str, type[PreTrainedConfig]] = {"cifar-resnet": CifarResNetConfig, "vit": ViTConfig}
@@ -51,7 +52,7 @@ def build_image_model(
         try:
             return AutoModelForImageClassification.from_config(config, dtype=torch.float32)
         except ValueError as error:
-            raise InputError(f"Shape {shape}: no image classifier is of this kind: {_reason(error)}") from error
+            raise InputError(f"Shape {shape}: no image classifier is of this kind: {first_line(error)}") from error
 
 
 def load_image_model(
@@ -76,8 +77,7 @@ def load_image_model(
         InputError: there is no such folder; it holds no weights, or only pickled ones; it is no image classifier; or
             the checkpoint lacks some of the model's weights, which would be random.
     """
-    if dtype not in DTYPES:
-        raise InputError(f"dtype {dtype!r} is not known; use one of {', '.join(DTYPES)}.")
+    weights_dtype = dtype_of(dtype)
     folder = local_folder(name)
     if folder is None:
         refuse_shape(str(name))
@@ -96,7 +96,7 @@ def load_image_model(
             torch.manual_seed(seed)
             model, info = load(
                 folder or name,
-                dtype=DTYPES[dtype],
+                dtype=weights_dtype,
                 trust_remote_code=trust_remote_code,
                 use_safetensors=True,
                 output_loading_info=True,
@@ -104,13 +104,10 @@ def load_image_model(
             )
     except (OSError, ValueError, SafetensorError) as error:
         where = "no folder of that name here, and no image classifier from the hub" if folder is None else "not loaded"
-        raise InputError(f"Model {name}: {where}: {_reason(error)}") from error
+        raise InputError(f"Model {name}: {where}: {first_line(error)}") from error
     missing = sorted(set(info["missing_keys"]) - (_head_keys(model) if more else set()))
     if missing:
-        raise InputError(
-            f"Model {name}: the checkpoint lacks {len(missing)} of the model's weights, such as "
-            f"{missing[0]}; they would be random."
-        )
+        raise lacking_weights(name, missing)
     return model.eval()
 
 
@@ -140,7 +137,3 @@ def _read_shape(shape: str | Path) -> PreTrainedConfig:
             f"Shape {str(shape)!r} is not known; use one of {', '.join(IMAGE_SHAPES)}, or a config.json file."
         )
     return read_config(path)
-
-
-def _reason(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

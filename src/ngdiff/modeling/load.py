@@ -16,7 +16,7 @@ from ngdiff.modeling.folders import adapter_base, check_weights, has_tokenizer, 
 from ngdiff.modeling.generation_settings import keep_generation_settings
 from ngdiff.modeling.gguf_files import forget_quantisation, gguf_file
 from ngdiff.modeling.load_adapter import load_adapter
-from ngdiff.modeling.load_errors import LIBRARY_ERRORS, quantisation_of, quantised_refusal, reason_of
+from ngdiff.modeling.load_errors import LIBRARY_ERRORS, lacking_weights, quantisation_of, quantised_refusal, reason_of
 from ngdiff.modeling.merge import merge_adapter
 from ngdiff.modeling.model_files import check_model_files, check_tokenizer_files
 from ngdiff.modeling.padding_row import restore_padding_row
@@ -30,6 +30,17 @@ DTYPES: dict[str, str | torch.dtype] = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
+
+
+def dtype_of(name: str) -> str | torch.dtype:
+    """The precision of weights by its name, as `from_pretrained` takes it.
+
+    Raises:
+        InputError: the name is none of `DTYPES`.
+    """
+    if name not in DTYPES:
+        raise InputError(f"dtype {name!r} is not known; use one of {', '.join(DTYPES)}.")
+    return DTYPES[name]
 
 
 def load_tokenizer(name: str | Path, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
@@ -111,9 +122,7 @@ def load_model(
             the checkpoint lacks some of the model's weights, which would be random.
     """
     if isinstance(dtype, str):
-        if dtype not in DTYPES:
-            raise InputError(f"dtype {dtype!r} is not known; use one of {', '.join(DTYPES)}.")
-        dtype = DTYPES[dtype]
+        dtype = dtype_of(dtype)
     packed = gguf_file(name)
     folder = None if packed is not None else local_folder(name)
     if folder is None:
@@ -193,10 +202,7 @@ def _check_loaded(name: str | Path, info: Any) -> None:
         )
     missing = sorted(info["missing_keys"])
     if missing:
-        raise InputError(
-            f"Model {name}: the checkpoint lacks {len(missing)} of the model's weights, such as "
-            f"{missing[0]}; they would be random."
-        )
+        raise lacking_weights(name, missing)
     unused = sorted(info["unexpected_keys"])
     if unused:
         logger.warning(

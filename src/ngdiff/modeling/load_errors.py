@@ -1,11 +1,14 @@
 """Errors that libraries raise for model files that they cannot use, and their text in one line."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
+
+from ngdiff.errors import InputError
 
 # Values of a model's files go straight into sizes of tensors, divisors, keys of tables and calls: there is no narrower
 # class for "transformers cannot use this value". The kind of error is named with its text.
@@ -36,6 +39,28 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, KeyError | AssertionError) or not text:
         text = f"{type(error).__name__}: {text}".removesuffix(": ")
     return text if len(text) <= _LONGEST else text[:_LONGEST].rpartition(" ")[0] + " ..."
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, where a library goes on with all that it knows.
+
+    >>> first_line(ValueError("unknown kind\\nknown are ..."))
+    'unknown kind'
+    """
+    return str(error).strip().partition("\n")[0]
+
+
+def lacking_weights(name: str | Path, missing: Sequence[str]) -> InputError:
+    """The refusal of a model whose checkpoint lacks some of its weights.
+
+    Args:
+        name: Of the model.
+        missing: Names of the weights, at least one.
+    """
+    return InputError(
+        f"Model {name}: the checkpoint lacks {len(missing)} of the model's weights, such as {missing[0]}; they would "
+        "be random."
+    )
 
 
 def quantisation_of(folder: Path | None) -> str | None:
