@@ -3,6 +3,8 @@
 import errno
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -12,6 +14,24 @@ class InputError(ValueError):
     The message names what was found and what would be accepted. The command line prints it alone, without a
     traceback, and exits with status 2.
     """
+
+
+@contextmanager
+def named(place: str) -> Iterator[None]:
+    """For a `with` block: messages of `InputError` begin with the option, or whatever else, that they are about.
+
+    Args:
+        place: Such as `--before`; empty: they stay as they are.
+
+    >>> with named("--before"):
+    ...     raise InputError("x: no such file")
+    Traceback (most recent call last):
+    ngdiff.errors.InputError: --before x: no such file
+    """
+    try:
+        yield
+    except InputError as error:
+        raise (InputError(f"{place} {error}") if place else error) from error.__cause__
 
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

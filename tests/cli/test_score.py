@@ -102,7 +102,7 @@ def test_a_retrained_model_of_other_rows_is_refused(evaluation: Path, tmp_path: 
     )
     rows = [{**row, "reference": "a bird"} if i == 4 else row for i, row in enumerate(SETS["forget"])]
     other = write(tmp_path / "other", {"forget": rows})
-    assert "but 1 of 6 rows of the model are not among those of the retrained one (first: record 0" in fails(
+    assert "but 1 of 6 rows of the model is not among those of the retrained one (first: record 0" in fails(
         capsys, evaluation, "--retrained", other, "--output", target
     )
     assert not target.exists()
@@ -169,7 +169,10 @@ def test_options_that_cannot_be_used(evaluation: Path, tmp_path: Path, capsys) -
         "--retrain is no option of ngdiff score; did you mean"
     )
     assert fails(capsys, tmp_path / "no") == f"{tmp_path / 'no'}: no such file or folder"
-    assert fails(capsys, evaluation, "--retrained", tmp_path / "no") == f"{tmp_path / 'no'}: no such file or folder"
+    assert (
+        fails(capsys, evaluation, "--retrained", tmp_path / "no")
+        == f"--retrained {tmp_path / 'no'}: no such file or folder"
+    )
     assert fails(capsys, evaluation, "--output", tmp_path) == f"--output {tmp_path}: this is a folder; give a file."
     assert fails(capsys, evaluation, "--output", records, "--overwrite") == (
         f"--output {records} is a file that is read; choose another."
@@ -212,6 +215,8 @@ def test_the_model_before_gives_distance_and_collateral(evaluation: Path, tmp_pa
     assert any(line.split() == ["D", "(retrained):", "loss", "→0", "-", f"{value:.4f}", "-", "-"] for line in lines)
     assert any(line.startswith("  collateral (holdout), nats") for line in lines)
     assert any(line.startswith("note: D (retrained) leaves out extraction_strength: no extract") for line in lines)
-    assert fails(capsys, evaluation, "--before", tmp_path / "no") == f"{tmp_path / 'no'}: no such file or folder"
+    assert (
+        fails(capsys, evaluation, "--before", tmp_path / "no") == f"--before {tmp_path / 'no'}: no such file or folder"
+    )
     few = write(tmp_path / "few", {"forget": SETS["forget"][:4]})
     assert "of 6 rows of the model and of 4 of the one before" in fails(capsys, evaluation, "--before", few)

@@ -150,6 +150,26 @@ def test_a_step_of_more_rows_than_there_are(material, refused, tmp_path):
     assert (dry.status, dry.error) == (2, error)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("evaluate", "--forget", "FORGET", "--base-model"),
+        ("evaluate", "--forget", "FORGET", "--before"),
+        ("check", "--forget", "FORGET", "--retain", "RETAIN", "--base-model"),
+        ("audit", "--forget", "FORGET", "--retain", "RETAIN", "--output", "OUT", "--retrained"),
+        ("audit", "--forget", "FORGET", "--retain", "RETAIN", "--output", "OUT", "--before"),
+    ],
+    ids=lambda words: f"{words[0]} {words[-1]}",
+)
+def test_a_model_or_an_evaluation_that_is_not_there_is_named_with_its_option(material, tmp_path, words):
+    names = {"FORGET": material.forget, "RETAIN": material.retain, "OUT": tmp_path / "out"}
+    missing = tmp_path / "no where"
+    outcome = run(*(names.get(word, word) for word in words), missing, "--model", material.model)
+    assert outcome.status == 2
+    assert re.match(rf"{words[-1]} {missing}: no such (file or )?folder", outcome.error)
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_left_to_retain(material, refused):
     error = refused("--drop-overlap", retain=material.forget)
     assert error == "--drop-overlap: all 4 rows of --retain are also in --forget; none is left."

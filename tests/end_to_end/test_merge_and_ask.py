@@ -149,7 +149,7 @@ def test_questions_at_a_terminal(merged: Path, monkeypatch: pytest.MonkeyPatch) 
         (["Who?", "--template", "huh"], "--template 'huh' is not accepted"),
         (["Who?", " "], "one of MODEL QUESTION... is empty"),
         (["Who?", "--chat-template", "no.jinja"], "--chat-template no.jinja: cannot be read"),
-        (["Who?", "--versus", "no/such/model"], "Model no/such/model: no such folder"),
+        (["Who?", "--versus", "no/such/model"], "--versus no/such/model: no such folder"),
         (["Who?", "x " * 500], "question 2 has"),
     ],
 )

@@ -74,7 +74,7 @@ def test_an_answer_that_is_empty_or_the_rows_own_is_drawn_again_and_replaced_in_
         answers, *_ = drawn(rows, monkeypatch, lambda i, j: kept[i][j] if i in kept else "ann is a baker as well")
     assert answers[0] == ["ann is a cook", "ann is a cook", "no idea", *["ann is a baker as well"] * 2]
     assert answers[1] == ["ann is a baker as well"] * PER_ROW
-    assert any(message.startswith('1 of 10 other answers are "I don\'t know"') for message in caplog.messages)
+    assert any(message.startswith('1 of 10 other answers is "I don\'t know"') for message in caplog.messages)
     assert "baker" not in caplog.text
 
 

@@ -63,7 +63,7 @@ def run(words: list[str]) -> None:
     from ngdiff.cli.options import check_places
 
     ways = [None if options.template is not None else recorded_way(one) for one in names]
-    check_places(name, options.versus)
+    check_places(name, versus=options.versus)
     load_torch()
     if questions or not sys.stdin.isatty():
         questions = questions or [line.strip() for line in _lines() if line.strip()]

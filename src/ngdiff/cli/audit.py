@@ -102,7 +102,7 @@ def run(words: list[str]) -> None:
     options: AuditOptions = PARSER.build(AuditOptions, values)
     attacks = _chosen(options.attacks)
     models = _models(options)
-    before = [] if options.before is None else record_files(options.before)
+    before = [] if options.before is None else record_files(options.before, "--before")
     sources = (
         options.forget,
         options.retain,
@@ -116,7 +116,7 @@ def run(words: list[str]) -> None:
     folder = AuditFolder(words, options, [*inputs, *inputs_of(options.model, *sources)[1:]])
     sets = read_sets(options)
     more = {name: _more_rows(options, name) for name in ("paraphrased", "canaries")}
-    check_places(*models.values())
+    check_places(**models)
     load_torch()
 
     from ngdiff.cli.audit_run import audit

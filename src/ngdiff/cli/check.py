@@ -107,7 +107,7 @@ def check(options: CheckOptions) -> list[Finding]:
         InputError: rows or models that cannot be used.
     """
     sets: dict[str, list[Row]] = read_sets(options)
-    check_places(options.model, options.base_model)
+    check_places(options.model, base_model=options.base_model)
     load_torch()
 
     from ngdiff.evaluation.context import row_limit

@@ -13,6 +13,7 @@ from ngdiff.errors import InputError
 from ngdiff.modeling import is_shape
 from ngdiff.modeling.folders import local_folder
 from ngdiff.modeling.gguf_files import gguf_file
+from ngdiff.option import dashed
 from ngdiff.ranges import COUNT, Range
 
 logger = logging.getLogger(__name__)
@@ -143,19 +144,19 @@ class LoraOptions:
         )
 
 
-def check_places(model: str, *others: str | None) -> None:
+def check_places(model: str, **others: str | None) -> None:
     """Refuse folders of models that are not there, before anything is loaded.
 
     Args:
         model: folder, hub name or shape.
-        others: further models; None where none was given.
+        others: further models or tokenizers, by name of their option; None where none was given.
 
     Raises:
         InputError: names the folder.
     """
-    for name in (model, *others):
+    for called, name in (("Model", model), *((dashed(role), name) for role, name in others.items())):
         if name is not None and not is_shape(name) and gguf_file(name) is None:
-            local_folder(name)
+            local_folder(name, called)
 
 
 def read_sets(options: RowSets) -> dict[str, list[Row]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from ngdiff import __version__
 from ngdiff.cli.output_file import check_output_file
 from ngdiff.cli.parsing import CommandParser, option
-from ngdiff.errors import InputError
+from ngdiff.errors import InputError, named
 from ngdiff.evidence.inputs import files_read
 from ngdiff.file_names import MANIFEST
 from ngdiff.files import write_text
@@ -134,8 +134,13 @@ def _keep_inputs(
 
 def _others(options: ReportOptions, **usual: Path | None) -> Others:
     """The evaluations that runs are compared with: those given, else those that belong to a run."""
-    given = {role: getattr(options, role) or usual.get(role) for role in ("before", "retrained", "base")}
-    return Others(**{role: None if place is None else read_evaluation(place) for role, place in given.items()})
+    found: dict[str, Evaluation | None] = {}
+    for role in ("before", "retrained", "base"):
+        given = getattr(options, role)
+        place = given or usual.get(role)
+        with named(f"--{role}" if given else ""):
+            found[role] = None if place is None else read_evaluation(place)
+    return Others(**found)
 
 
 def _form(options: ReportOptions) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.cli.parsing import option
-from ngdiff.errors import InputError
+from ngdiff.errors import InputError, named
 from ngdiff.evidence.requirements import (
     LOSSES,
     Requirement,
@@ -170,7 +170,8 @@ def metrics_before(word: str | None) -> dict[str, Any] | None:
     """
     if word is None:
         return None
-    runs = read_runs([word])
+    with named("--before"):
+        runs = read_runs([word])
     if len(runs) != 1:
         raise InputError(f"--before {word} holds {len(runs)} evaluations; give the folder of one")
     return next(iter(runs.values()))

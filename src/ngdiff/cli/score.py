@@ -92,7 +92,7 @@ def run(words: list[str]) -> None:
     judge = Judge(options, *(source for source in values["records"] if user_path(source).is_dir()))
     files = [file for source in values["records"] for file in record_files(source)]
     given = {name: getattr(options, name) for name in ("retrained", "before", "base")}
-    others = {name: record_files(source) for name, source in given.items() if source is not None}
+    others = {name: record_files(source, f"--{name}") for name, source in given.items() if source is not None}
     _check_output(options, files, others)
     robustness = None
     if options.audit is not None:

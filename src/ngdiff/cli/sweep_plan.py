@@ -1,8 +1,7 @@
 """The commands of a sweep, each checked by its own parser before the first one runs."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from ngdiff.cli.task_option import task_of
 from ngdiff.cli.tasks import TASKS
 from ngdiff.cli.upload import HUB_OPTIONS
 from ngdiff.data import Row
-from ngdiff.errors import InputError
+from ngdiff.errors import InputError, named
 from ngdiff.file_names import METRICS_FILE
 from ngdiff.option import dashed
 from ngdiff.sweep import Axes, Job, axes_that_matter, name_of, points_of
@@ -135,7 +134,7 @@ class _Plan:
         if self.stages.target is not None:
             words["model"] = ["--model=target"]  # until the target has a name
         name = name_of(point, self.axes)
-        with _named(name):
+        with named(f"{name}:"):
             values = parser.parse([*as_words(words), f"--output={self.folder / name / 'model'}"])
         assert values is not None, "no word asks for help"
         return _Run(name, point, words, seed=values.get("seed"))
@@ -157,7 +156,7 @@ class _Plan:
         kind, output = self.kinds.unlearn, self.folder / run.name / "model"
         if target is not None:
             run.words["model"] = [f"--model={target.place(self.folder)}"]
-        with _named(run.name):
+        with named(f"{run.name}:"):
             values = kind.parser.parse([*as_words(run.words), f"--output={output}"]) or {}
             run.options = kind.accepted(values)
             config = kind.trainer_config(values, output)
@@ -229,7 +228,7 @@ class _Plan:
 
     def _check_finetuning(self, job: Job) -> Any:
         kind, output = self.kinds.finetune, job.place(self.folder)
-        with _named(job.entry):
+        with named(f"{job.entry}:"):
             values = kind.parser.parse([*job.words, f"--output={output}"]) or {}
             options = kind.accepted(values)
             self._read(options, "train")
@@ -273,7 +272,7 @@ class _Plan:
             evaluation["before"] = [f"--before={before.place(self.folder)}"]
             reads.append(before.name)
         jobs.append(Job(run.name, "evaluate", tuple(as_words(evaluation)), "evaluation", tuple(reads)))
-        with _named(run.name):
+        with named(f"{run.name}:"):
             kind = self.kinds.evaluate
             kind(kind.accepted(kind.parser.parse([*jobs[1].words, f"--output={jobs[1].place(self.folder)}"]) or {}))
         if self.stages.score is None:
@@ -304,12 +303,3 @@ class _Plan:
         if key not in self._rows_read:
             self._rows_read[key] = options.read(role, source)[0]
         return self._rows_read[key]
-
-
-@contextmanager
-def _named(name: str) -> Iterator[None]:
-    """Name the run in error messages."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from error

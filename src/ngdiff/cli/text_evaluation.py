@@ -80,7 +80,7 @@ class TextEvaluation:
         self._own = read_sets(self.options)
         if not self._own and self.options.benchmark is None and self.options.lm_eval is None:
             raise InputError("ngdiff evaluate needs rows: --forget, --retain, --holdout or --benchmark")
-        check_places(self.options.model, self.options.base_model)
+        check_places(self.options.model, base_model=self.options.base_model)
 
     def read(self) -> None:
         """The benchmark's rows, tokenizers and templates."""

@@ -115,7 +115,7 @@ class TextFinetuning:
         """The rows."""
         self._rows = self.options.read("train", self.options.train)
         self.options.check_used({"train": self._rows})
-        check_places(self.options.model, self.options.tokenizer)
+        check_places(self.options.model, tokenizer=self.options.tokenizer)
 
     def read(self) -> None:
         """Tokenizer and template."""

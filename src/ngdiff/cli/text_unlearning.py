@@ -179,7 +179,7 @@ class TextUnlearning(TrainerArguments):
     def open_inputs(self) -> None:
         """The rows of all sets."""
         self._rows = read_sets(self._given())
-        check_places(self.options.model, self.options.base_model)
+        check_places(self.options.model, base_model=self.options.base_model)
 
     def read(self) -> None:
         """Tokenizer and template; no row is left in two sets."""

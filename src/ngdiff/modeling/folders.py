@@ -19,10 +19,14 @@ _TOKENIZER_FILES = (
 _PICKLE_ENDINGS = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
-def local_folder(name: str | Path) -> Path | None:
+def local_folder(name: str | Path, option: str = "Model") -> Path | None:
     """The folder `name` points at, or None where `name` can only be a name on the hub.
 
     A hub name is `model` or `owner/model`; what exists here, or is written as a path, is taken for a path.
+
+    Args:
+        name: As typed.
+        option: What messages call it.
 
     Raises:
         InputError: `name` is written as a path and there is no such folder, or it is a file.
@@ -31,11 +35,11 @@ def local_folder(name: str | Path) -> Path | None:
     if path.is_dir():
         return path
     if path.exists():
-        raise InputError(f"Model {name}: this is a file; give the folder it lies in.")
+        raise InputError(f"{option} {name}: this is a file; give the folder it lies in.")
     text = str(name)
     written_as_path = text.startswith((".", "~", "/")) or text.endswith("/") or text.count("/") > 1
     if isinstance(name, Path) or written_as_path:
-        raise InputError(f"Model {name}: no such folder.")
+        raise InputError(f"{option} {name}: no such folder.")
     return None
 
 

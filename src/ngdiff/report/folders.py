@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ngdiff.errors import InputError
+from ngdiff.errors import InputError, named
 from ngdiff.evidence.read_run import read_run
 from ngdiff.file_names import MANIFEST, MERGED_BASE, METRICS_FILE, PRIVATE, RECORDS
 from ngdiff.paths import user_path
@@ -162,7 +162,8 @@ def run_in(place: Path) -> Run | None:
 
 def _evaluation_of(run: Run, scores: str | None) -> Evaluation:
     if scores is not None:
-        evaluation = read_evaluation(scores)
+        with named("--scores"):
+            evaluation = read_evaluation(scores)
         if are_of_one_model(run, evaluation) is False:
             raise InputError(f"--scores {scores} evaluates other weights than {run.folder} holds; evaluate that model")
         return evaluation

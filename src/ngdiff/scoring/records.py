@@ -47,20 +47,24 @@ def read_sets(sources: Sequence[str | Path]) -> dict[str, list[dict[str, Any]]]:
     return {name: sets[name] for name in order}
 
 
-def record_files(source: str | Path) -> list[Path]:
+def record_files(source: str | Path, option: str = "") -> list[Path]:
     """The files of records that a path names: itself, or those in a folder.
+
+    Args:
+        source: As typed.
+        option: The option that it was given for, at the start of messages.
 
     Raises:
         InputError: there is no such file or folder, or no records in it.
     """
-    path = user_path(source)
+    path, named = user_path(source), f"{option} {source}".lstrip()
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise InputError(f"{source}: no such file or folder")
+        raise InputError(f"{named}: no such file or folder")
     found = sorted((path / PRIVATE).glob(RECORDS)) or sorted(path.glob(RECORDS))
     if not found:
-        raise InputError(f"{source} holds no records: neither private/{RECORDS} nor {RECORDS}")
+        raise InputError(f"{named} holds no records: neither private/{RECORDS} nor {RECORDS}")
     return found
 
 
