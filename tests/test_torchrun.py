@@ -1,6 +1,8 @@
 """`python -m ngdiff.torchrun`: the exit code of the processes, which have said why."""
 
 import signal
+import subprocess
+import sys
 
 import pytest
 from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -29,3 +31,11 @@ def test_a_hang_up_adds_no_traceback(monkeypatch, capsys) -> None:
     monkeypatch.setattr(torchrun, "run", run)
     assert torchrun.main(["--nproc-per-node", "2", "unlearn"]) == 128 + signal.SIGHUP
     assert capsys.readouterr().err == ""
+
+
+def test_nothing_stands_behind_the_reason_of_the_process_that_ended(tmp_path) -> None:
+    words = ["--standalone", "--nproc-per-node", "2", "unlearn", "--model", "m", "--forget", "f", "--retain", "auto"]
+    command = [sys.executable, "-m", "ngdiff.torchrun", *words, "--output", str(tmp_path / "u")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == exit_codes.BAD_INPUT
+    assert done.stderr.splitlines()[-1].startswith("ngdiff: error: --retain auto makes its rows in one process")

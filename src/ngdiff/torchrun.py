@@ -5,6 +5,7 @@ signal. This module forwards signals to the processes, waits until they end, and
 (`ngdiff.exit_codes`). It accepts all options of torchrun.
 """
 
+import logging
 import signal
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from ngdiff.exit_codes import DONE
 
 # With these the processes have said what there is to say.
 _SAID = {code for name, code in vars(exit_codes).items() if name.isupper()}
+_ENDED_BY = "torch.distributed.elastic.multiprocessing.api"
 _HANDED_ON = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
 
 
@@ -37,6 +39,8 @@ def main(words: Sequence[str] | None = None) -> int:
         args.training_script_args = [args.training_script, *args.training_script_args]
         args.training_script, args.module = "ngdiff", True
     args.signals_to_handle = "SIGHUP,SIGQUIT"
+    # That one process ended and others are stopped: its reason is the last line of what was said.
+    logging.getLogger(_ENDED_BY).setLevel(logging.CRITICAL)
     before = {number: signal.signal(number, _hand_on) for name in _HANDED_ON if (number := getattr(signal, name, None))}
     try:
         run(args)
