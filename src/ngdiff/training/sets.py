@@ -16,6 +16,7 @@ from ngdiff.plurals import verb
 from ngdiff.tasks import Rows, Task
 from ngdiff.tasks.base import Alternates
 from ngdiff.training.config import UnlearnConfig
+from ngdiff.training.idle import warn_of_idle
 from ngdiff.training.pairing import PairSampler
 
 Examples = Sequence[Mapping[str, Any]]
@@ -74,7 +75,7 @@ def read_sets(
     protect: Rows = None,
     evaluation: Rows = None,
 ) -> Sets:
-    """Encode what a user gave.
+    """Encode what a user gave, and warn of options that change nothing for it.
 
     Args:
         task: Encodes rows.
@@ -85,6 +86,7 @@ def read_sets(
     Raises:
         InputError: rows that cannot be used, none that an option asks for, or too few for the rows of a step.
     """
+    warn_of_idle(args)
     forget, retain = task.encode_pair(forget, retain)
     check_rows_of_step(args, len(forget), len(retain), processes=args.world_size)
     unseen = task.encode_holdout(holdout) if holdout is not None else None
