@@ -98,5 +98,5 @@ def _config(name: str | Path, tokenizer: PreTrainedTokenizerBase, trust_remote_c
     try:
         return AutoConfig.from_pretrained(folder or name, trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
+        reason = first_line(error)
         raise InputError(f"Model {name}: no config can be loaded: {reason}") from error

@@ -13,6 +13,7 @@ from ngdiff.errors import InputError
 from ngdiff.evaluation.eval_mode import eval_mode
 from ngdiff.modeling import image_logits
 from ngdiff.modeling.image_forward import image_answers
+from ngdiff.modeling.load_errors import first_line
 from ngdiff.option import check_choice
 from ngdiff.plurals import some_of, verb
 from ngdiff.tasks.base import NO_ROW, Example, RunSettings, Task
@@ -162,7 +163,7 @@ class ImageTask(Task):
             try:
                 logits = image_logits(self.model, batch)
             except (RuntimeError, ValueError, TypeError, AttributeError) as error:
-                reason = str(error).strip().partition("\n")[0]
+                reason = first_line(error)
                 raise InputError(
                     f"{role}: the model does not map a batch of shape {tuple(batch.shape)} to logits: {reason}"
                 ) from error
