@@ -43,11 +43,11 @@ class WriteError(OSError):
     The command line prints it alone, without a traceback, and exits with status 1.
 
     Args:
-        path: the file or folder.
-        reason: the error of the system or of a library.
-        needed: its size in bytes, if known.
-        what: a description of the contents, if the path does not suffice.
-        advice: what is safe, and what can be done.
+        path: The file or folder.
+        reason: The error of the system or of a library.
+        needed: Its size in bytes, if known.
+        what: A description of the contents, if the path does not suffice.
+        advice: What is safe, and what can be done.
 
     Attributes:
         then: What to do once there is space; set by the command line.
@@ -129,8 +129,8 @@ class VerdictError(Exception):
     The command line prints only the message and exits with `status`.
 
     Args:
-        message: the result.
-        status: one of `ngdiff.exit_codes`.
+        message: The result.
+        status: One of `ngdiff.exit_codes`.
     """
 
     def __init__(self, message: str, status: int) -> None:

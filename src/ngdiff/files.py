@@ -42,11 +42,11 @@ def prepare_output(
     What a killed run left half-written under a hidden name is removed.
 
     Args:
-        folder: the output folder; `~` is the home directory.
-        overwrite: empty the folder.
-        resume: go on with what is there.
-        resumable: whether the command has `--resume`, so that messages may propose it.
-        inputs: models, tokenizers and data sets of the run, as typed (`PATH:SPLIT` is PATH); those that exist here
+        folder: The output folder; `~` is the home directory.
+        overwrite: Empty the folder.
+        resume: Go on with what is there.
+        resumable: Whether the command has `--resume`, so that messages may propose it.
+        inputs: Models, tokenizers and data sets of the run, as typed (`PATH:SPLIT` is PATH); those that exist here
             may not lie in a folder to be emptied.
 
     Raises:
@@ -119,10 +119,10 @@ def check_file(
     """Refuse an output file that cannot be written or would replace something, before any long work.
 
     Args:
-        file: the file to be written; `~` is the home directory.
-        option: how messages name it.
-        overwrite: replace it.
-        inputs: files that are read, and therefore never replaced.
+        file: The file to be written; `~` is the home directory.
+        option: How messages name it.
+        overwrite: Replace it.
+        inputs: Files that are read, and therefore never replaced.
 
     Raises:
         InputError: it exists and is not to be replaced, is a folder, device or input, or its folder does not exist.
@@ -145,9 +145,9 @@ def write_text(path: str | Path, text: str, *, private: bool = False) -> None:
     """Write a UTF-8 file atomically: whatever happens, it is the new one, complete, or the one before.
 
     Args:
-        path: the file.
-        text: all of it.
-        private: only its owner may read it (mode 0600); else the umask decides, as for any other file.
+        path: The file.
+        text: All of it.
+        private: Only its owner may read it (mode 0600); else the umask decides, as for any other file.
 
     Raises:
         WriteError: the disk is full, or the place cannot be written; the file that was there is untouched.

@@ -98,8 +98,8 @@ def place_of(error: BaseException, is_own: Callable[[str], bool] | None = None) 
     """The innermost frame of an error in the user's own code, `FILE, line N, in NAME`; empty if there is none.
 
     Args:
-        error: the error.
-        is_own: whether a file is the user's own; by default, whether it is in the folder of a module named so far.
+        error: The error.
+        is_own: Whether a file is the user's own; by default, whether it is in the folder of a module named so far.
     """
     is_own = is_own or _is_own
     if isinstance(error, SyntaxError) and error.filename and is_own(error.filename):

@@ -51,20 +51,20 @@ def write_manifest(
     that a run which is killed at any moment leaves a folder that can be overwritten.
 
     Args:
-        output: the output folder; it exists.
-        command: the command line as it was typed; the values of options that hold a secret are replaced.
-        config: the resolved options; written to `config.yaml`, their hash to the manifest.
-        data: for each role ("forget", "retain", ...) what `describe_data` returned.
-        model: what `describe_model` returned.
-        template: name of the template that was used, or the text with its placeholders.
-        template_text: all of it: the chat template of a tokenizer, or the text with its placeholders; None where rows
+        output: The output folder; it exists.
+        command: The command line as it was typed; the values of options that hold a secret are replaced.
+        config: The resolved options; written to `config.yaml`, their hash to the manifest.
+        data: For each role ("forget", "retain", ...) what `describe_data` returned.
+        model: What `describe_model` returned.
+        template: Name of the template that was used, or the text with its placeholders.
+        template_text: All of it: the chat template of a tokenizer, or the text with its placeholders; None where rows
             are shown as they are.
-        seed: of the run.
-        begun: when this part of the run began, as `now` says it; by default it is now.
-        extra: whatever else is worth keeping: plain JSON values, without texts of the data.
-        outputs: names of the files below `output` that the run has made, whose hashes are kept.
-        own: code and answers of the user's own, with their hashes, by option.
-        after: the run that this one went on from, and the requests before (`ngdiff.evidence.chain`).
+        seed: Of the run.
+        begun: When this part of the run began, as `now` says it; by default it is now.
+        extra: Whatever else is worth keeping: plain JSON values, without texts of the data.
+        outputs: Names of the files below `output` that the run has made, whose hashes are kept.
+        own: Code and answers of the user's own, with their hashes, by option.
+        after: The run that this one went on from, and the requests before (`ngdiff.evidence.chain`).
 
     Returns:
         Path of the manifest. `utc` in it is the time of this call.

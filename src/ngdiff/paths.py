@@ -24,8 +24,8 @@ def user_path(text: str | Path, option: str | None = None) -> Path:
     """`text` as a path with `~` and `~user` expanded; it need not exist.
 
     Args:
-        text: as typed.
-        option: the option to which it was given, at the start of messages.
+        text: As typed.
+        option: The option to which it was given, at the start of messages.
 
     Raises:
         InputError: an empty text; an unknown home directory; a name that no file can have (too long, with a NUL byte,
@@ -60,8 +60,8 @@ def check_regular(path: Path, name: str | Path | None = None) -> None:
     """Refuse a path that is not a regular file: reading a pipe or a device may never end.
 
     Args:
-        path: a path that exists.
-        name: its name in messages; the path itself by default.
+        path: A path that exists.
+        name: Its name in messages; the path itself by default.
 
     Raises:
         InputError: a folder, pipe, socket or device.

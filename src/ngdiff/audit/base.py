@@ -25,10 +25,10 @@ class Variant:
     """What one form of an attack recovered from a model.
 
     Attributes:
-        leaks: by measure, a fraction for each measured row, in the same order for every model; higher means that more
+        leaks: By measure, a fraction for each measured row, in the same order for every model; higher means that more
             is recovered; NaN if a row has none. These decide what comes back.
-        shown: further numbers, which JSON can store; no texts.
-        records: records of the measured rows, with texts; kept in `private/`.
+        shown: Further numbers, which JSON can store; no texts.
+        records: Records of the measured rows, with texts; kept in `private/`.
     """
 
     leaks: dict[str, list[float]]
@@ -52,14 +52,14 @@ class Bed:
     """The inputs of every attack except the model: rows, tokenizer, and settings of the evaluation.
 
     Attributes:
-        tokenizer, template: used for all models.
-        forget, retain: rows without paraphrased or perturbed answers.
-        holdout: rows that no model saw; may be empty.
-        paraphrased: the forget rows with paraphrased questions, in the same order; may be empty.
-        canaries: planted rows, their perturbed answers being other values of their secrets; may be empty.
-        seed: of all random draws, the same for every model.
-        max_length: longest row in tokens; None for the model's context.
-        tokens_per_batch, show_progress: as in `ngdiff.evaluation.predict`.
+        tokenizer, template: Used for all models.
+        forget, retain: Rows without paraphrased or perturbed answers.
+        holdout: Rows that no model saw; may be empty.
+        paraphrased: The forget rows with paraphrased questions, in the same order; may be empty.
+        canaries: Planted rows, their perturbed answers being other values of their secrets; may be empty.
+        seed: Of all random draws, the same for every model.
+        max_length: Longest row in tokens; None for the model's context.
+        tokens_per_batch, show_progress: As in `ngdiff.evaluation.predict`.
     """
 
     tokenizer: Any
@@ -80,10 +80,10 @@ class Bed:
         """Records of rows: the model's answers, and the likelihoods of the reference answers.
 
         Args:
-            model: in its current state.
-            rows: rows to evaluate.
-            template: instead of `self.template`.
-            prompt_tokens: number of first tokens of a text that form its prompt, as in `ngdiff.evaluation.predict`.
+            model: In its current state.
+            rows: Rows to evaluate.
+            template: Instead of `self.template`.
+            prompt_tokens: Number of first tokens of a text that form its prompt, as in `ngdiff.evaluation.predict`.
         """
         from ngdiff.evaluation import predict
 
@@ -111,12 +111,12 @@ class Attack:
     """An attack that tries to recover forgotten rows from a model, an entry of `ngdiff.audit.ATTACKS`.
 
     Attributes:
-        run: yields (name, result) of each form of the attack. It may change weights in place, and calls
+        run: Yields (name, result) of each form of the attack. It may change weights in place, and calls
             `Target.restore` before a form that starts from the original model, which is restored after the last one.
             The forms, and the rows that each measures, depend only on the bed, never on the model, because model and
             reference are compared row by row. Raises `NotApplicableError` if the bed lacks something.
-        description: in one line.
-        asks_as_usual: whether rows are evaluated as in an evaluation, so that D has a unit (`--before`).
+        description: In one line.
+        asks_as_usual: Whether rows are evaluated as in an evaluation, so that D has a unit (`--before`).
     """
 
     run: "Callable[[Target, Bed], Iterator[tuple[str, Variant]]]"

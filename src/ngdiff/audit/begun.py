@@ -16,7 +16,7 @@ class Begun(Template):
     """A template that includes the first tokens of the answer in the prompt.
 
     Attributes:
-        given: number of tokens of the answer -> how many of them are in the prompt.
+        given: Number of tokens of the answer -> how many of them are in the prompt.
     """
 
     given: Callable[[int], int] = lambda count: 0

@@ -28,10 +28,10 @@ def compared(
     `certain`: whether `chance` is at most `1 - confidence`. Each interval is for a single form.
 
     Args:
-        own, reference: results of one attack, with the same forms.
-        before: records of the model before unlearning by origin, which give the unit of D; None for no D.
-        confidence: level of the intervals.
-        seed: of their draws.
+        own, reference: Results of one attack, with the same forms.
+        before: Records of the model before unlearning by origin, which give the unit of D; None for no D.
+        confidence: Level of the intervals.
+        seed: Of their draws.
     """
     result: dict[str, Any] = {"forms": {name: _alone(variant) for name, variant in own.items()}}
     if reference is None:

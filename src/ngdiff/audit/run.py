@@ -18,8 +18,8 @@ class Budget:
     """A time budget that starts now.
 
     Args:
-        minutes: its length; None for no limit.
-        clock: a monotonic clock, in seconds.
+        minutes: Its length; None for no limit.
+        clock: A monotonic clock, in seconds.
     """
 
     def __init__(self, minutes: float | None, clock: Callable[[], float] = time.monotonic) -> None:

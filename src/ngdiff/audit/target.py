@@ -11,7 +11,7 @@ class Target:
     """A model and a copy of all its parameters and buffers on the host.
 
     Args:
-        model: any module. Its parameters and buffers may be changed in place, but not replaced.
+        model: Any module. Its parameters and buffers may be changed in place, but not replaced.
     """
 
     def __init__(self, model: Any) -> None:

@@ -15,9 +15,9 @@ def batches_by_tokens(
     longer than the budget is a batch of its own. Equal lengths keep their order.
 
     Args:
-        lengths: tokens of each sequence.
-        tokens_per_batch: the budget.
-        first_by: sorted by this before the length, largest first, if something else decides how long a batch takes.
+        lengths: Tokens of each sequence.
+        tokens_per_batch: The budget.
+        first_by: Sorted by this before the length, largest first, if something else decides how long a batch takes.
 
     >>> batches_by_tokens([2, 9, 3, 3], tokens_per_batch=6)
     [[1], [2, 3], [0]]

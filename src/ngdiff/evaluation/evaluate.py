@@ -23,9 +23,9 @@ class EvaluationResult:
     """Results of an evaluation.
 
     Attributes:
-        scores: what `ngdiff.metrics.score` makes of the records, intervals included.
-        records: per set its records, in row order.
-        lm_eval: per task the numbers of lm-evaluation-harness, where it was asked for.
+        scores: What `ngdiff.metrics.score` makes of the records, intervals included.
+        records: Per set its records, in row order.
+        lm_eval: Per task the numbers of lm-evaluation-harness, where it was asked for.
     """
 
     scores: dict[str, Any]
@@ -64,12 +64,12 @@ def evaluate(
     """Records and metrics of every set.
 
     Args:
-        sets: rows by set name, or `EvaluationSet`s, which say how they are predicted (`ngdiff.data.benchmarks`).
+        sets: Rows by set name, or `EvaluationSet`s, which say how they are predicted (`ngdiff.data.benchmarks`).
             Names with their own metrics are in `ngdiff.metrics.METRICS`; any other name is scored as kept
             data.
-        max_length: longest row in tokens, of every set; None: the set's own, else the model's context (2048 where it
+        max_length: Longest row in tokens, of every set; None: the set's own, else the model's context (2048 where it
             states none).
-        generate, max_new_tokens, prompt_tokens, tokens_per_batch, speed, show_progress: as in `predict`.
+        generate, max_new_tokens, prompt_tokens, tokens_per_batch, speed, show_progress: As in `predict`.
             `max_new_tokens` None means the set's own, else as there.
 
     Raises:

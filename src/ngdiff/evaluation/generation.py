@@ -32,9 +32,9 @@ def generate_answers(
     special tokens and stripped. Rows do not influence each other beyond rounding.
 
     Args:
-        prompts: token ids. An empty prompt starts from the tokenizer's begin token, else its end token.
-        end_ids: end tokens in addition to the tokenizer's own.
-        tokens_per_batch: most tokens, prompt and answer together, of one batch.
+        prompts: Token ids. An empty prompt starts from the tokenizer's begin token, else its end token.
+        end_ids: End tokens in addition to the tokenizer's own.
+        tokens_per_batch: Most tokens, prompt and answer together, of one batch.
 
     Raises:
         InputError: a prompt that leaves no room for an answer, `max_new_tokens` below 1, or an empty prompt
@@ -61,10 +61,10 @@ def room(start: Sequence[int], max_new_tokens: int, limit: int | None, name: str
     """How many new tokens fit after a prompt into a context of `limit` tokens, at most `max_new_tokens`.
 
     Args:
-        start: the prompt's token ids.
-        max_new_tokens: the most that is wanted.
-        limit: the model's context; None for no limit.
-        name: how the message calls the prompt.
+        start: The prompt's token ids.
+        max_new_tokens: The most that is wanted.
+        limit: The model's context; None for no limit.
+        name: How the message calls the prompt.
 
     Raises:
         InputError: no room at all.

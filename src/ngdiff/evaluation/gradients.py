@@ -19,8 +19,8 @@ def gradient_norm(model: Any, input_ids: Sequence[int], labels: Sequence[int]) -
     take as much memory as the weights do. Weights, gradients and modes of the model are as before afterwards.
 
     Args:
-        model: a causal language model.
-        input_ids, labels: of one sequence, labels -100 where no loss counts; at least one label not at position 0.
+        model: A causal language model.
+        input_ids, labels: Of one sequence, labels -100 where no loss counts; at least one label not at position 0.
     """
     weights = [p for p in model.parameters() if p.is_floating_point()]
     needed = [p.requires_grad for p in weights]

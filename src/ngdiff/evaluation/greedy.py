@@ -34,10 +34,10 @@ class GreedyGenerator:
     or only prompts of one length share a batch, or none do; a warning says which.
 
     Args:
-        model: what generates.
-        tokenizer: its tokenizer.
-        ends: tokens that end an answer.
-        limit: the model's context; None for no limit.
+        model: What generates.
+        tokenizer: Its tokenizer.
+        ends: Tokens that end an answer.
+        limit: The model's context; None for no limit.
 
     Raises:
         InputError: from a call: the model cannot generate, or generates something else than one pass predicts.

@@ -41,13 +41,13 @@ def predict_images(
     """A record for each image of each set, in order.
 
     Args:
-        model: maps a batch (B, C, H, W) to logits (B, V), itself or in `.logits`. It is looked at in evaluation mode
+        model: Maps a batch (B, C, H, W) to logits (B, V), itself or in `.logits`. It is looked at in evaluation mode
             and left unchanged.
-        sets: images by set name.
-        preparation: what the model is given of them.
-        batch_size: images of a batch.
-        device: where the model is; by default where its first parameter is.
-        show_progress: with a progress bar.
+        sets: Images by set name.
+        preparation: What the model is given of them.
+        batch_size: Images of a batch.
+        device: Where the model is; by default where its first parameter is.
+        show_progress: With a progress bar.
 
     Raises:
         InputError: fewer outputs than classes, or a loss that is not finite.

@@ -21,8 +21,8 @@ class Journal:
     computed again.
 
     Args:
-        folder: the `private/` folder; None: nothing is kept.
-        rank: of this process; each writes a file of its own, and a resumed run reads those of all.
+        folder: The `private/` folder; None: nothing is kept.
+        rank: Of this process; each writes a file of its own, and a resumed run reads those of all.
     """
 
     def __init__(self, folder: Path | None, rank: int = 0) -> None:

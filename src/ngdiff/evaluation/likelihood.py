@@ -31,7 +31,7 @@ class TokenScores:
             under p; 0 where sigma is 0 (the model is certain, or uniform). Min-K%++ (Zhang et al. 2024,
             arXiv 2404.02936), Equation 3. Empty where it was not asked for.
         hit: 1 where the label is the most probable token, else 0. Empty where it was not asked for.
-        said: the most probable token at the first label, given ones aside, where it is another token than the label;
+        said: The most probable token at the first label, given ones aside, where it is another token than the label;
             None where there is no such label.
     """
 
@@ -58,11 +58,11 @@ def token_scores(
     matter which id pads (it is 0). Batching changes a value by rounding only.
 
     Args:
-        sequences: pairs `(input_ids, labels)` of equal length, `labels` being `input_ids` or -100 where
+        sequences: Pairs `(input_ids, labels)` of equal length, `labels` being `input_ids` or -100 where
             unscored. A label at position 0 has nothing before it and is not scored.
-        detailed: for each sequence whether `z` and `hit` are wanted; all by default.
-        given: for each sequence how many of its labels `said` skips; none by default.
-        tokens_per_batch: most padded tokens in one forward.
+        detailed: For each sequence whether `z` and `hit` are wanted; all by default.
+        given: For each sequence how many of its labels `said` skips; none by default.
+        tokens_per_batch: Most padded tokens in one forward.
 
     Returns:
         One for each sequence, in the order given. Values of a broken model may be NaN or infinite: the caller, who
@@ -98,7 +98,7 @@ def batch_scores(
     """`token_scores` of sequences that fit into one forward.
 
     Args:
-        rows: which of the sequences share a row in which each of their beginnings is computed once
+        rows: Which of the sequences share a row in which each of their beginnings is computed once
             (`ngdiff.speed.beginnings`), all of them in their order; None: each has a row of its own.
     """
     counts = [sum(label != IGNORED for label in labels[1:]) for _, labels in sequences]

@@ -62,9 +62,9 @@ def run_harness(model: Any, tokenizer: Any, arguments: Mapping[str, Any], *, bat
     that are no finite number (aliases, errors that were not estimated) are left out.
 
     Args:
-        model, tokenizer: as loaded; in evaluation mode.
-        arguments: of `parse_harness_arguments`.
-        batch_size: where the arguments do not say.
+        model, tokenizer: As loaded; in evaluation mode.
+        arguments: Of `parse_harness_arguments`.
+        batch_size: Where the arguments do not say.
 
     Raises:
         InputError: a task's data cannot be loaded.

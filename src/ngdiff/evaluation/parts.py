@@ -30,15 +30,15 @@ class Part:
     """A row, or a piece of one. A chunk of a document continues the previous one, whose end is its context.
 
     Attributes:
-        row: with the reference that is compared: of a row that was cut, what is left of the answer; of a text, what
+        row: With the reference that is compared: of a row that was cut, what is left of the answer; of a text, what
             follows its prompt.
-        prompt: the text's beginning, or None: what the template makes of the row.
-        context: of a chunk of a text the end of the one before, which the model is given, too.
-        sequences: of the reference, then paraphrased, perturbed, lower-cased answers, as far as they are asked for.
-        prompt_ids: what generation starts from; empty: from nothing.
-        n_given: how many of the reference's labels (that at position 0 is none) the prompt holds.
-        piece: its number, from 1, and of how many; None for a whole row.
-        text: whether it is (a piece of) a text.
+        prompt: The text's beginning, or None: what the template makes of the row.
+        context: Of a chunk of a text the end of the one before, which the model is given, too.
+        sequences: Of the reference, then paraphrased, perturbed, lower-cased answers, as far as they are asked for.
+        prompt_ids: What generation starts from; empty: from nothing.
+        n_given: How many of the reference's labels (that at position 0 is none) the prompt holds.
+        piece: Its number, from 1, and of how many; None for a whole row.
+        text: Whether it is (a piece of) a text.
     """
 
     row: Row
@@ -80,14 +80,14 @@ def parts_of(
     """The parts of all rows, in their order.
 
     Args:
-        rows: of one set.
-        tokenizer, template: as for training.
-        max_length: longest part in tokens.
-        lowercase: encode the lower-cased reference, too.
-        prompt_tokens: first tokens of a text that are its prompt; None: 50. A text that would have no token left
+        rows: Of one set.
+        tokenizer, template: As for training.
+        max_length: Longest part in tokens.
+        lowercase: Encode the lower-cased reference, too.
+        prompt_tokens: First tokens of a text that are its prompt; None: 50. A text that would have no token left
             is prompted with half of its tokens, and with None also one in which less would be left than is given. 0:
             texts start from the begin token.
-        whole: texts are neither prompted nor taken to pieces.
+        whole: Texts are neither prompted nor taken to pieces.
 
     Raises:
         InputError: as `ngdiff.data.encode`.

@@ -23,8 +23,8 @@ class Passes:
     """The batches of some sequences.
 
     Attributes:
-        batches: indices of the sequences, each in one batch.
-        rows: for sequences that begin alike and share a row, the row: all sequences of it, which are neighbours in
+        batches: Indices of the sequences, each in one batch.
+        rows: For sequences that begin alike and share a row, the row: all sequences of it, which are neighbours in
             their batch. Without any, every pass is the plain one.
     """
 
@@ -45,9 +45,9 @@ def choose_passes(model: nn.Module, sequences: Sequence[Labelled], tokens_per_ba
     Before it is chosen, rows of the run are compared with the plain pass, the one with the longest sequence among them.
 
     Args:
-        model: whose passes they are.
-        sequences: input ids and labels of each.
-        tokens_per_batch: most tokens of a batch, padding included.
+        model: Whose passes they are.
+        sequences: Input ids and labels of each.
+        tokens_per_batch: Most tokens of a batch, padding included.
         speed: `auto`, or `off` for the plain pass.
     """
     lengths = [len(ids) for ids, _ in sequences]

@@ -39,13 +39,13 @@ class Plan:
     """What is asked of a model, each sequence and each prompt once.
 
     Attributes:
-        rows: by set.
-        sequences: what is scored; `names` says whose each is, `detailed` whether per-token values are kept, `given`
+        rows: By set.
+        sequences: What is scored; `names` says whose each is, `detailed` whether per-token values are kept, `given`
             how many of its labels are in the prompt that the model continues.
-        prompts: what is answered; `drafts` holds for each the sequence that begins with it and goes on with the
+        prompts: What is answered; `drafts` holds for each the sequence that begins with it and goes on with the
             reference, or None.
-        ends: ids that end an answer.
-        context: positions of the model, None where it states no limit.
+        ends: Ids that end an answer.
+        context: Positions of the model, None where it states no limit.
     """
 
     rows: dict[str, list[PlannedRow]] = field(default_factory=dict)
@@ -88,12 +88,12 @@ class Limits:
     """What the user asked for beyond the sets' own settings.
 
     Attributes:
-        row: longest row in tokens where a set has no limit of its own.
-        context: positions of the model; None: no limit known.
+        row: Longest row in tokens where a set has no limit of its own.
+        context: Positions of the model; None: no limit known.
         given: `row` was asked for and holds for every set, also for those that are otherwise never cut.
-        max_new_tokens: longest generated answer, of every set; None: the set's own, else its longest reference, of a
+        max_new_tokens: Longest generated answer, of every set; None: the set's own, else its longest reference, of a
             text as many tokens as it has left.
-        prompt_tokens: as in `parts_of`.
+        prompt_tokens: As in `parts_of`.
     """
 
     row: int
@@ -109,7 +109,7 @@ def make_plan(
     """The plan of all sets.
 
     Args:
-        lowercase: score the lower-cased references of every set, not only of those that ask for it.
+        lowercase: Score the lower-cased references of every set, not only of those that ask for it.
 
     Raises:
         InputError: a row that cannot be encoded, is longer than the context, or leaves no room for an answer; a number
@@ -137,9 +137,9 @@ def reference_sequences(
     """The references alone, for another model: the index of each among the plan's sequences, and the plan.
 
     Args:
-        planned: rows of another plan of these sets: what that one cut or took to pieces is as it was there.
-        sets: how each is limited.
-        tokenizer, template, limits: of the other model.
+        planned: Rows of another plan of these sets: what that one cut or took to pieces is as it was there.
+        sets: How each is limited.
+        tokenizer, template, limits: Of the other model.
     """
     plan = Plan(context=limits.context)
     places = {}

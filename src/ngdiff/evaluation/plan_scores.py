@@ -16,12 +16,12 @@ def score_plan(
     """Scores of each sequence of a plan, by its index.
 
     Args:
-        model: that scores.
-        plan: what is asked of it.
-        tokens_per_batch: most padded tokens of one batch.
+        model: That scores.
+        plan: What is asked of it.
+        tokens_per_batch: Most padded tokens of one batch.
         speed: `auto`, or `off` for the plain pass (`choose_passes`).
-        work: processes, journal and bar.
-        stage: name of the work.
+        work: Processes, journal and bar.
+        stage: Name of the work.
 
     Raises:
         InputError: logits that are not finite; the message names the row.

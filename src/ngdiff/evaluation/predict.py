@@ -54,15 +54,15 @@ def predict(
     rows) once in all. Prompt and labels are those of training (`data.encode`).
 
     Args:
-        max_length: longest sequence in tokens; longer ones are cut on the right, and longer texts taken to pieces, as
+        max_length: Longest sequence in tokens; longer ones are cut on the right, and longer texts taken to pieces, as
             in training.
-        set_name: the `set` of the records.
+        set_name: The `set` of the records.
         generate: False leaves `generated` None (no ROUGE then) and is several times quicker.
-        max_new_tokens: longest generated answer; None: the longest reference answer of these rows in tokens,
+        max_new_tokens: Longest generated answer; None: the longest reference answer of these rows in tokens,
             end token included, so that a right answer is never cut and a wrong one takes no longer. Of a text: as many
             as it has left after its prompt.
-        prompt_tokens: first tokens of a text that are its prompt (`ngdiff.evaluation.parts.parts_of`).
-        tokens_per_batch: most padded tokens of one batch.
+        prompt_tokens: First tokens of a text that are its prompt (`ngdiff.evaluation.parts.parts_of`).
+        tokens_per_batch: Most padded tokens of one batch.
         speed: `auto`: what several sequences begin with, such as a prompt, is computed once, if that changes nothing on
             the run's first rows; `off`: the plain pass, one for each sequence.
 
@@ -129,11 +129,11 @@ def predict_plan(
     it.
 
     Args:
-        work: processes, journal and bar.
-        speed: as in `predict`.
-        stops: by set, texts before which a generated answer ends.
-        grad_norm: norms of gradients, too: one backward for each distinct reference, alone.
-        generator: what generates in place of the model, such as `ngdiff.evaluation.vllm`. It gets all prompts at
+        work: Processes, journal and bar.
+        speed: As in `predict`.
+        stops: By set, texts before which a generated answer ends.
+        grad_norm: Norms of gradients, too: one backward for each distinct reference, alone.
+        generator: What generates in place of the model, such as `ngdiff.evaluation.vllm`. It gets all prompts at
             once, and no outputs of the forward pass.
 
     Raises:
@@ -178,9 +178,9 @@ def add_base_model(
     """Write `base_model` into records: the likelihood of each reference under another model.
 
     Args:
-        records: of `predict_plan`, with this plan, and the same sets.
-        tokenizer, template: of the other model, whose tokens may be others.
-        speed: as in `predict`.
+        records: Of `predict_plan`, with this plan, and the same sets.
+        tokenizer, template: Of the other model, whose tokens may be others.
+        speed: As in `predict`.
 
     Raises:
         InputError: as `make_plan` and `predict_plan`.

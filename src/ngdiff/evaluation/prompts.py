@@ -11,10 +11,10 @@ class Prompt:
     """What to continue, and how far.
 
     Attributes:
-        ids: tokens, at least one.
-        limit: most new tokens, at least one.
-        known: new tokens that are known already, from a forward over prompt and reference.
-        expected: how many new tokens the answer may have; prompts of one batch should agree in it, since a batch
+        ids: Tokens, at least one.
+        limit: Most new tokens, at least one.
+        known: New tokens that are known already, from a forward over prompt and reference.
+        expected: How many new tokens the answer may have; prompts of one batch should agree in it, since a batch
             runs until its last answer ends. It changes no answer.
     """
 
@@ -42,10 +42,10 @@ def generation_batches(
     longest of them: one that would leave the context by that is batched with its like.
 
     Args:
-        prompts: the prompts to continue.
-        tokens_per_batch: most tokens, prompt and answer together, of one batch.
-        limit: the model's context; None for no limit.
-        equal_lengths: only prompts of one length share a batch.
+        prompts: The prompts to continue.
+        tokens_per_batch: Most tokens, prompt and answer together, of one batch.
+        limit: The model's context; None for no limit.
+        equal_lengths: Only prompts of one length share a batch.
     """
     left = {index: prompt.limit - len(prompt.known) for index, prompt in enumerate(prompts)}
     left = {index: steps for index, steps in left.items() if steps > 0}

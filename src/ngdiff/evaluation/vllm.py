@@ -39,11 +39,11 @@ def vllm_generator(
     generation never pays for it.
 
     Args:
-        model: folder or hub name, no adapter.
-        ends: ids that end an answer.
-        dtype: name of the weights' type, or auto.
-        trust_remote_code: run Python code that comes with the model.
-        make_room: called before the engine starts, which takes most of a GPU's memory.
+        model: Folder or hub name, no adapter.
+        ends: Ids that end an answer.
+        dtype: Name of the weights' type, or auto.
+        trust_remote_code: Run Python code that comes with the model.
+        make_room: Called before the engine starts, which takes most of a GPU's memory.
 
     Raises:
         InputError: vllm is not installed.

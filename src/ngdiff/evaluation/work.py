@@ -34,11 +34,11 @@ class Work:
         """Result by item.
 
         Args:
-            stage: its name in the journal and at the bar.
-            batches: items of each; every item once.
-            compute: results of the items of one batch: values that JSON can hold.
-            sizes: of each item, in `unit`s of the bar; 1 each by default.
-            unit: of the bar's rate.
+            stage: Its name in the journal and at the bar.
+            batches: Items of each; every item once.
+            compute: Results of the items of one batch: values that JSON can hold.
+            sizes: Of each item, in `unit`s of the bar; 1 each by default.
+            unit: Of the bar's rate.
         """
         # One reads it for all, before any of them adds to it.
         found = self.processes.broadcast(self.journal.finished(stage) if self.processes.is_main else None)

@@ -24,8 +24,8 @@ def read_run(
     """The options and the manifest that `write_manifest` wrote.
 
     Args:
-        folder: their folder.
-        config, manifest: their names.
+        folder: Their folder.
+        config, manifest: Their names.
 
     Raises:
         DamagedRunError: one of them is missing or was changed; the message names it.

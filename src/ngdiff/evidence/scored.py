@@ -20,9 +20,9 @@ def sealed_evaluation(target: Path, records: Sequence[Path], numbers: Mapping[st
     changed. What no record holds is taken from the file that is replaced, which is then as it was written, too.
 
     Args:
-        target: the file to be written.
-        records: the files that the numbers are of.
-        numbers: its contents.
+        target: The file to be written.
+        records: The files that the numbers are of.
+        numbers: Its contents.
     """
     folder = target.parent
     manifest, fault = read_sealed(folder / MANIFEST)
@@ -43,10 +43,10 @@ def record_scoring(
     they are written.
 
     Args:
-        target: the `metrics.json`.
-        manifest: from `sealed_evaluation`.
-        command: for the manifest.
-        others: by role the files that the records were compared with.
+        target: The `metrics.json`.
+        manifest: From `sealed_evaluation`.
+        command: For the manifest.
+        others: By role the files that the records were compared with.
 
     Raises:
         WriteError: the folder cannot be written.

@@ -24,7 +24,7 @@ def refuse_unmet(verdicts: Sequence[Verdict], where: object) -> None:
     """Fail, after all outputs are written, if a requirement is not met.
 
     Args:
-        where: the run or evaluation that was checked.
+        where: The run or evaluation that was checked.
 
     Raises:
         VerdictError: one of the requirements is not met.

@@ -54,7 +54,7 @@ def privacy_score(
     None if an attack has no AUC on one of the two models.
 
     Args:
-        membership, retrained: what `ngdiff.metrics.membership` returned for each model.
+        membership, retrained: What `ngdiff.metrics.membership` returned for each model.
 
     >>> half, sure = ({name: {"auc": area} for name in ATTACKS} for area in (0.5, 1.0))
     >>> privacy_score(half, half), privacy_score(sure, half)

@@ -61,7 +61,7 @@ def weighted_auc(members: Sequence[float] | Array, others: Sequence[float] | Arr
 
     Args:
         members, others: m and n values.
-        w_bm, v_bn: weights of the members, shape (B, m), and of the others, shape (B, n).
+        w_bm, v_bn: Weights of the members, shape (B, m), and of the others, shape (B, n).
 
     Raises:
         InputError: as `auc`.

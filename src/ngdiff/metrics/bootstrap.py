@@ -31,8 +31,8 @@ def ratio_interval(
     examples have the same value, or if so few differ that many resamples miss them: the spread is then unknown.
 
     Args:
-        sums, counts: for each example, the sum over its units and their number.
-        seed: of `numpy.random.default_rng`.
+        sums, counts: For each example, the sum over its units and their number.
+        seed: Of `numpy.random.default_rng`.
 
     Raises:
         InputError: fewer than two examples, or a confidence level out of range.
@@ -77,7 +77,7 @@ def _distance_and_error(totals: Array, n: int) -> tuple[Array, Array]:
     """`r* - r` and the standard error of r* for each resample.
 
     Args:
-        totals: one row for each resample: the sums of e, c, e^2, e c and c^2 over the n examples, with residuals e.
+        totals: One row for each resample: the sums of e, c, e^2, e c and c^2 over the n examples, with residuals e.
     """
     e, c, ee, ec, cc = totals.T
     distance = e / c

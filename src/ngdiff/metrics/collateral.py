@@ -32,7 +32,7 @@ def collateral_interval(
     """Percentile interval of `collateral`: Bayesian bootstrap (Rubin 1981) with the same weights for both models.
 
     Args:
-        now, before: the same rows in the same order.
+        now, before: The same rows in the same order.
 
     Raises:
         InputError: fewer than two rows, different numbers of rows, or a confidence level out of range.

@@ -87,10 +87,10 @@ def distance(
     positive. The noise does not cover the variation between training seeds.
 
     Args:
-        now, retrained, before: values of the same rows in the same order. AUC need holdout rows of all of them.
-        confidence: level of the noise, and of the intervals of the units.
-        seed: of the draws.
-        draws: their number.
+        now, retrained, before: Values of the same rows in the same order. AUC need holdout rows of all of them.
+        confidence: Level of the noise, and of the intervals of the units.
+        seed: Of the draws.
+        draws: Their number.
 
     Raises:
         InputError: as `RowStatistics`; a confidence level out of range.
@@ -133,8 +133,8 @@ def distance_from_holdout(
     holdout rows (`ngdiff.metrics.collateral`).
 
     Args:
-        now, before, base: values of the same forget and holdout rows in the same order.
-        confidence, seed, draws: as in `distance`; forget and holdout rows get independent weights.
+        now, before, base: Values of the same forget and holdout rows in the same order.
+        confidence, seed, draws: As in `distance`; forget and holdout rows get independent weights.
 
     Raises:
         InputError: as `distance`.

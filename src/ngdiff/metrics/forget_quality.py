@@ -23,7 +23,7 @@ def forget_quality(unlearned: Records, retrained: Records) -> ForgetQuality:
     logarithm. Source: TOFU (arXiv 2401.06121) Section 2.2.
 
     Args:
-        unlearned, retrained: records of the forget set with perturbed answers; the sizes may differ.
+        unlearned, retrained: Records of the forget set with perturbed answers; the sizes may differ.
 
     Raises:
         InputError: an empty list, or a record without perturbed answers.

@@ -40,8 +40,8 @@ def mean_ends(values_nm: Array, *, seed: Seed, draws: int = DRAWS) -> tuple[Arra
     (`docs/evaluation.md`).
 
     Args:
-        values_nm: fractions; values that rounding has moved outside [0, 1] are clipped.
-        seed: of `numpy.random.default_rng`.
+        values_nm: Fractions; values that rounding has moved outside [0, 1] are clipped.
+        seed: Of `numpy.random.default_rng`.
         draws: B.
     """
     n, m = values_nm.shape

@@ -10,8 +10,8 @@ def mean(values: Iterable[float], what: str) -> float:
     """Arithmetic mean, `sum(values) / n`, correctly rounded (`math.fsum`).
 
     Args:
-        values: finite numbers.
-        what: the name of the quantity, for the error message.
+        values: Finite numbers.
+        what: The name of the quantity, for the error message.
 
     Raises:
         InputError: there are no values, or one of them is not finite: a NaN in a table would not show its cause.
@@ -32,9 +32,9 @@ def ratio_of_sums(sums: Sequence[float], counts: Sequence[float], what: str) -> 
     """`sum(sums) / sum(counts)`, each sum correctly rounded: a mean over units, of which each example has several.
 
     Args:
-        sums: for each example, the sum over its units, finite.
-        counts: for each example, the number of its units, positive.
-        what: the name of the quantity, for the error message.
+        sums: For each example, the sum over its units, finite.
+        counts: For each example, the number of its units, positive.
+        what: The name of the quantity, for the error message.
 
     Raises:
         InputError: no examples, or a sum that is not finite.

@@ -26,7 +26,7 @@ def exact_memorisations(records: Records, *, with_end: bool = False) -> list[flo
     """Fraction of hits per record, in [0, 1]; the mean is exact memorisation (Tirumala et al. 2022, Section 3).
 
     Args:
-        with_end: include the end token.
+        with_end: Include the end token.
 
     Raises:
         InputError: a record without tokens.
@@ -48,7 +48,7 @@ def extraction_strengths(records: Records, *, with_end: bool = False) -> list[fl
     implementation limits k to n - 1 and gives 1/n in that case.
 
     Args:
-        with_end: include the end token.
+        with_end: Include the end token.
 
     Raises:
         InputError: a record without tokens.

@@ -29,10 +29,10 @@ def never_seen(
     - `collateral`: {set: change of its loss since before}, for the `PROTECTED` sets.
 
     Args:
-        sets: records of the model.
-        retrained: records of a model that never saw the forget set.
-        before: records of the model before unlearning.
-        base: records of a model that saw neither the forget nor the holdout set; by default, the `base_model` fields of
+        sets: Records of the model.
+        retrained: Records of a model that never saw the forget set.
+        before: Records of the model before unlearning.
+        base: Records of a model that saw neither the forget nor the holdout set; by default, the `base_model` fields of
             the model's own records.
 
     Raises:

@@ -41,7 +41,7 @@ def pair_aucs(splits: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, 
     """The AUC of every ordered pair of splits and every score that both have, as `{"A_B": {score: AUC}}`.
 
     Args:
-        splits: for each split ("forget", "retain", "holdout"), what `muse_values` returned for its passages.
+        splits: For each split ("forget", "retain", "holdout"), what `muse_values` returned for its passages.
 
     >>> pair_aucs({"forget": {"PPL": [1.0]}, "holdout": {"PPL": [2.0]}})["forget_holdout"]
     {'PPL': 0.0}
@@ -90,8 +90,8 @@ def privleak_interval(
     AUC has no records and is taken as exact.
 
     Args:
-        passages: as in `pair_aucs`.
-        retrained: the same of the retrained model, over the same passages, or its published AUC.
+        passages: As in `pair_aucs`.
+        retrained: The same of the retrained model, over the same passages, or its published AUC.
 
     Raises:
         InputError: a confidence level out of range.

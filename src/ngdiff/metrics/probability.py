@@ -14,8 +14,8 @@ def answer_loss(likelihood: Mapping[str, Any], name: str = "the record") -> floa
     included.
 
     Args:
-        likelihood: a record, or one of its `paraphrased` / `perturbed` parts.
-        name: its name in error messages.
+        likelihood: A record, or one of its `paraphrased` / `perturbed` parts.
+        name: Its name in error messages.
 
     Raises:
         InputError: the answer has no token, or its loss is NaN.

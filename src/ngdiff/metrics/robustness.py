@@ -41,9 +41,9 @@ def beyond(
     """How much more an attack recovers from the model than from the reference; None if no row has both values.
 
     Args:
-        own, reference: fractions of the same rows in the same order; NaN if a row has none.
-        confidence: level of this one interval (`ngdiff.metrics.mean_interval`), without a correction for several.
-        seed: of the draws.
+        own, reference: Fractions of the same rows in the same order; NaN if a row has none.
+        confidence: Level of this one interval (`ngdiff.metrics.mean_interval`), without a correction for several.
+        seed: Of the draws.
 
     Raises:
         InputError: different numbers of rows, or a confidence level out of range.
@@ -85,8 +85,8 @@ def chance(forms: Sequence[Sequence[float]], *, draws: int = 10_000, seed: Seed 
 
     Args:
         forms: `differences` of each form; NaN is ignored.
-        draws: number of random sign vectors.
-        seed: of the draws.
+        draws: Number of random sign vectors.
+        seed: Of the draws.
 
     >>> round(chance([[0.5] * 10, [0.0] * 10]), 2), chance([[0.0, 0.0]])
     (0.0, 1.0)
@@ -110,7 +110,7 @@ def robustness(come_back: Mapping[str, float]) -> float | None:
     """Harmonic mean of `1 - b` over attacks; None without any attack.
 
     Args:
-        come_back: by attack, its largest `b`, a fraction.
+        come_back: By attack, its largest `b`, a fraction.
 
     >>> robustness({"quantise": 0.0, "relearn": 0.5})
     0.6666666666666666

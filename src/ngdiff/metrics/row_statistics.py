@@ -40,7 +40,7 @@ class RowStatistics:
     """The validated values of several models over the same rows.
 
     Args:
-        models: values by the name of the model in messages.
+        models: Values by the name of the model in messages.
 
     Raises:
         InputError: an unknown name, a value that is infinite or too large, different numbers of rows, or only one row.
@@ -57,7 +57,7 @@ class RowStatistics:
         """A description of what these models lack for a measure; empty if nothing.
 
         Args:
-            of_holdout: the measure also needs holdout rows.
+            of_holdout: The measure also needs holdout rows.
         """
         value = MEASURES[measure]
         sides = SIDES if of_holdout or measure in AREAS else SIDES[:1]

@@ -18,8 +18,8 @@ def check_same_rows(own: Records, other: Records, what: str, model: str = "the r
     by their origin, or else by their index.
 
     Args:
-        what: the metric that compares them, for the message.
-        model: the model of the other records, for the message.
+        what: The metric that compares them, for the message.
+        model: The model of the other records, for the message.
 
     Raises:
         InputError: the rows differ; the message says how many and the origin of the first, without texts of the data.
@@ -61,7 +61,7 @@ def same_rows(own: Records, other: Records, what: str, model: str = "the retrain
     """The other model's records, checked, in the order of `own`; identical rows keep their order.
 
     Args:
-        what, model: as in `check_same_rows`.
+        what, model: As in `check_same_rows`.
 
     Raises:
         InputError: as `check_same_rows`.

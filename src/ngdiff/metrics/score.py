@@ -94,14 +94,14 @@ def score(
       draws of its nine parts, with independent draws for each set; `privleak` by `privleak_interval`.
 
     Args:
-        sets: records by set name.
-        retrained: records of a model that never saw the forget set.
-        before: records of the model before unlearning, which gives the unit of both distances.
-        base: records of a model that saw neither the forget nor the holdout set, such as that before fine-tuning.
-        robustness: result of an audit of the model, for the aggregates.
+        sets: Records by set name.
+        retrained: Records of a model that never saw the forget set.
+        before: Records of the model before unlearning, which gives the unit of both distances.
+        base: Records of a model that saw neither the forget nor the holdout set, such as that before fine-tuning.
+        robustness: Result of an audit of the model, for the aggregates.
         corpus: "news" or "books": which of MUSE's retrained models is used if `retrained` has no MUSE sets.
-        confidence: level of the intervals; None for no intervals.
-        seed: of the draws.
+        confidence: Level of the intervals; None for no intervals.
+        seed: Of the draws.
 
     Raises:
         InputError: no sets, an empty set, a set with a reserved name, a record that a metric cannot use, or records

@@ -64,7 +64,7 @@ def headline(numbers: Mapping[str, Mapping[str, float | int]]) -> dict[str, floa
     if each of its nine parts applies to all records of its set).
 
     Args:
-        numbers: by set, what `summarize` returned.
+        numbers: By set, what `summarize` returned.
 
     >>> headline({"forget": {"n": 2, "rouge_l_recall": 0.25, "n_rouge_l_recall": 2}})
     {'verbmem': 0.25}

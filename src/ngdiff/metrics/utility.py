@@ -18,7 +18,7 @@ def model_utility(numbers: Mapping[str, Mapping[str, float]]) -> float:
     utility is 0 if one of the nine is 0. Source: TOFU (arXiv 2401.06121) Section 2.2.
 
     Args:
-        numbers: by set, what `ngdiff.metrics.summarize` returned; other sets and numbers are ignored.
+        numbers: By set, what `ngdiff.metrics.summarize` returned; other sets and numbers are ignored.
 
     Raises:
         InputError: one of the nine is missing.

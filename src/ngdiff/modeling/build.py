@@ -20,10 +20,10 @@ def build_model(
     Equal arguments give equal weights; the state of the global random number generator is left unchanged.
 
     Args:
-        shape: a name of `SHAPES` or `MODEL_SHAPES`, a `config.json` file or a folder that holds one, or a config
+        shape: A name of `SHAPES` or `MODEL_SHAPES`, a `config.json` file or a folder that holds one, or a config
             (not changed).
-        tokenizer: gives the vocabulary size and the ids of the begin, end and pad tokens.
-        seed: of the weights.
+        tokenizer: Gives the vocabulary size and the ids of the begin, end and pad tokens.
+        seed: Of the weights.
 
     Raises:
         InputError: `shape` is none of these, or is no causal language model.

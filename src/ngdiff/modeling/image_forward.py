@@ -15,7 +15,7 @@ def image_answers(model: nn.Module, batch: Mapping[str, Tensor], needs: Set[str]
     """The negative log-probability of the label of each image that has one.
 
     Args:
-        model: as in `image_logits`.
+        model: As in `image_logits`.
         batch: `pixel_values` (B, C, H, W) and `labels` (B,) int64, -100 where nothing is learned.
         needs: `logits` where they are wanted, too.
     """

@@ -12,8 +12,8 @@ def image_logits(model: nn.Module, pixel_values: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, V): what the model says, at least fp32.
 
     Args:
-        model: an image classifier of transformers, or any module that maps a batch to logits (itself or in `.logits`).
-        pixel_values: prepared images.
+        model: An image classifier of transformers, or any module that maps a batch to logits (itself or in `.logits`).
+        pixel_values: Prepared images.
     """
     output: Any = model(pixel_values)
     logits: Tensor = output if isinstance(output, Tensor) else output.logits

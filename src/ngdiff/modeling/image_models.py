@@ -33,10 +33,10 @@ def build_image_model(
     Equal arguments give equal weights; the state of the global random number generator is left unchanged.
 
     Args:
-        shape: a name of `IMAGE_SHAPES` or a `config.json` file.
-        class_names: names of the classes, in the order of their labels.
-        size: height and width of the images; a model that is built for one size (`image_size`) is built for this.
-        seed: of the weights.
+        shape: A name of `IMAGE_SHAPES` or a `config.json` file.
+        class_names: Names of the classes, in the order of their labels.
+        size: Height and width of the images; a model that is built for one size (`image_size`) is built for this.
+        seed: Of the weights.
 
     Raises:
         InputError: `shape` is neither, or is no image classifier.
@@ -66,12 +66,12 @@ def load_image_model(
     """An image classifier with all its weights from a checkpoint, in evaluation mode.
 
     Args:
-        name: hub name or local folder.
-        class_names: give the model these classes, to train a published model on one's own: where it has another number
+        name: Hub name or local folder.
+        class_names: Give the model these classes, to train a published model on one's own: where it has another number
             of outputs, its head is a new one with random weights. None: the model must be whole.
-        seed: of a new head.
-        dtype: a name of `ngdiff.modeling.load.DTYPES`.
-        trust_remote_code: run Python code that comes with the model; only for sources you trust.
+        seed: Of a new head.
+        dtype: A name of `ngdiff.modeling.load.DTYPES`.
+        trust_remote_code: Run Python code that comes with the model; only for sources you trust.
 
     Raises:
         InputError: there is no such folder; it holds no weights, or only pickled ones; it is no image classifier; or

@@ -51,8 +51,8 @@ def load_tokenizer(name: str | Path, *, trust_remote_code: bool = False) -> PreT
     its base's.
 
     Args:
-        name: hub name or local folder.
-        trust_remote_code: run Python code that comes with the model; only for sources you trust.
+        name: Hub name or local folder.
+        trust_remote_code: Run Python code that comes with the model; only for sources you trust.
 
     Raises:
         InputError: there is no such folder, it holds no tokenizer, or the tokenizer has no end token.
@@ -113,9 +113,9 @@ def load_model(
     adapter. A half-precision adapter is held in fp32, as PEFT does for training.
 
     Args:
-        name: hub name or local folder.
-        dtype: a name of `DTYPES` or a `torch.dtype`; "auto" keeps the checkpoint's own.
-        trust_remote_code: run Python code that comes with the model; only for sources you trust.
+        name: Hub name or local folder.
+        dtype: A name of `DTYPES` or a `torch.dtype`; "auto" keeps the checkpoint's own.
+        trust_remote_code: Run Python code that comes with the model; only for sources you trust.
 
     Raises:
         InputError: there is no such folder; it holds no weights, or only pickled ones; `dtype` is unknown; or

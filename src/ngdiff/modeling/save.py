@@ -69,10 +69,10 @@ def save_model(
     written.
 
     Args:
-        model: what to write.
-        tokenizer: its tokenizer.
-        folder: where to.
-        state: the weights, where the model itself holds only parts of them.
+        model: What to write.
+        tokenizer: Its tokenizer.
+        folder: Where to.
+        state: The weights, where the model itself holds only parts of them.
 
     Returns:
         Names of the files in `folder`.

@@ -25,9 +25,9 @@ def train_tokenizer(
     predict its first token from. End and pad token differ. There is no chat template.
 
     Args:
-        texts: the training texts, read once.
-        vocab_size: upper bound of the number of tokens, special tokens included; few texts give fewer.
-        model_max_length: tokens; what the tokenizer reports as the longest input of its model.
+        texts: The training texts, read once.
+        vocab_size: Upper bound of the number of tokens, special tokens included; few texts give fewer.
+        model_max_length: Tokens; what the tokenizer reports as the longest input of its model.
 
     Raises:
         InputError: there is no text, or `vocab_size` leaves no room for the 256 bytes and the special tokens.

@@ -16,11 +16,11 @@ class Axis:
     """One direction: data to pixels, with a few ticks at round numbers.
 
     Args:
-        values: what it must show.
-        start, end: pixels.
-        log: logarithmic, for positive values.
-        zero: it begins at 0 or below.
-        margin: at both ends, as a part of the range of values.
+        values: What it must show.
+        start, end: Pixels.
+        log: Logarithmic, for positive values.
+        zero: It begins at 0 or below.
+        margin: At both ends, as a part of the range of values.
     """
 
     def __init__(

@@ -24,8 +24,8 @@ class Base:
     """The model that a run began with.
 
     Attributes:
-        name: to be shown: the name on the hub, or the last part of the folder's.
-        repository: on the hub; None where it is not known.
+        name: To be shown: the name on the hub, or the last part of the folder's.
+        repository: On the hub; None where it is not known.
         licence: `license` and, where there are any, `license_name` and `license_link`, as model cards have them.
     """
 
@@ -41,8 +41,8 @@ def base_of(described: Mapping[str, Any], *, adapter: bool = False) -> Base:
     from the hub itself if it answers within seconds. What is not found is left out.
 
     Args:
-        described: the `model` of a manifest.
-        adapter: what the run wrote is an adapter; its base is that of an adapter it began with.
+        described: The `model` of a manifest.
+        adapter: What the run wrote is an adapter; its base is that of an adapter it began with.
     """
     if "shape" in described:
         return Base("random weights of the shape " + short_name(Path(str(described["shape"])).name))

@@ -51,12 +51,12 @@ def model_card(
     line, escaped and cut. The licence is that of the base model, where its own card or config names one.
 
     Args:
-        name: of the output folder.
-        files: names of the model's files.
-        options: all of the run, as `config.yaml` has them.
-        manifest: of the run: `data`, `model`, `template`, `template_text`, `seed` and `extra` are used. A model with
+        name: Of the output folder.
+        files: Names of the model's files.
+        options: All of the run, as `config.yaml` has them.
+        manifest: Of the run: `data`, `model`, `template`, `template_text`, `seed` and `extra` are used. A model with
             data of the role `train` was trained; any other has unlearned.
-        version: of ngdiff.
+        version: Of ngdiff.
     """
     extra, template = manifest["extra"], manifest["template"]
     image = options.get("task", "image" if template is None else "text") == "image"

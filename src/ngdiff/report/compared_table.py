@@ -44,10 +44,10 @@ def page_table(
     """The table of `compare` or `compare_groups`.
 
     Args:
-        table: the comparison.
-        rivals: the same without the model before unlearning, which would be the best at what is kept.
-        metrics: of its rows, for intervals; those of groups are in the comparison.
-        roles: of its rows by name.
+        table: The comparison.
+        rivals: The same without the model before unlearning, which would be the best at what is kept.
+        metrics: Of its rows, for intervals; those of groups are in the comparison.
+        roles: Of its rows by name.
     """
     best = {
         (name, quantity.key): rivals.best[place][column]

@@ -41,18 +41,18 @@ class ComparisonPage:
     """Several runs.
 
     Attributes:
-        title: of the page.
-        level: of the intervals; empty for none.
-        short: the table of what counts, runs that differ by their seed alone as one row.
-        runs: the same of single runs, where some were grouped.
-        all: every number.
-        tradeoff: the cost of forgetting; None where too few runs have the numbers.
-        curves: over the steps.
-        not_drawn: groups that the curves leave out.
-        probes: the loss along the direction of a step.
-        setups: how the runs were made.
-        notes: on the numbers.
-        limits: what the page does not prove.
+        title: Of the page.
+        level: Of the intervals; empty for none.
+        short: The table of what counts, runs that differ by their seed alone as one row.
+        runs: The same of single runs, where some were grouped.
+        all: Every number.
+        tradeoff: The cost of forgetting; None where too few runs have the numbers.
+        curves: Over the steps.
+        not_drawn: Groups that the curves leave out.
+        probes: The loss along the direction of a step.
+        setups: How the runs were made.
+        notes: On the numbers.
+        limits: What the page does not prove.
     """
 
     title: str
@@ -73,8 +73,8 @@ def comparison(entries: Sequence[Entry], notes: Sequence[str] = ()) -> Compariso
     """The page of several runs.
 
     Args:
-        entries: of `ngdiff.report.entries.read_entries`.
-        notes: on their numbers.
+        entries: Of `ngdiff.report.entries.read_entries`.
+        notes: On their numbers.
 
     Raises:
         InputError: numbers that cannot be used.

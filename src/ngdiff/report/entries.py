@@ -21,12 +21,12 @@ class Entry:
     """A row of a comparison.
 
     Attributes:
-        name: as given, or as its folder is called.
-        metrics: contents of its `metrics.json`.
+        name: As given, or as its folder is called.
+        metrics: Contents of its `metrics.json`.
         role: `model`; `before` for the model before unlearning; `retrained` for one that never saw the forget rows.
-        run: that wrote the model; None where it is not known.
-        evaluation: where the numbers are from; None for numbers of a sweep.
-        log: of the run.
+        run: That wrote the model; None where it is not known.
+        evaluation: Where the numbers are from; None for numbers of a sweep.
+        log: Of the run.
     """
 
     name: str
@@ -49,9 +49,9 @@ def read_entries(words: Sequence[str], others: Others, references: Sequence[str]
         words: `FOLDER` or `NAME=FOLDER`: of a run of `ngdiff unlearn`, whose evaluation is found as
             `ngdiff.report.folders.read_subject` does; of an evaluation, or its `metrics.json`; of a demo; of a sweep,
             which stands for all its runs.
-        others: evaluations of the models before and retrained. They are rows, too; where they are given, D is computed
+        others: Evaluations of the models before and retrained. They are rows, too; where they are given, D is computed
             from records.
-        references: names of further rows of retrained models.
+        references: Names of further rows of retrained models.
 
     Raises:
         InputError: nothing there, something damaged, two rows of one name, a reference that is no row.

@@ -19,8 +19,8 @@ def findings(columns: Columns, *, of_class: bool = False) -> list[str]:
     """Sentences on what is left of the forget set, how near that is to never seen, and the cost of forgetting.
 
     Args:
-        columns: metrics by `before`, `after` and `retrained`, the first and last where they are known.
-        of_class: whether all holdout rows are of a class that was forgotten, and are forgotten with it.
+        columns: Metrics by `before`, `after` and `retrained`, the first and last where they are known.
+        of_class: Whether all holdout rows are of a class that was forgotten, and are forgotten with it.
 
     >>> own = {"n": 4, "rouge_l_recall": 0.25, "rouge_l_recall_above_half": 1}
     >>> print(*findings({"before": {"forget": {"n": 4, "rouge_l_recall": 1.0}}, "after": {"forget": own}}), sep="\\n")

@@ -22,9 +22,9 @@ class Run:
     """A run that wrote a model.
 
     Attributes:
-        folder: where it wrote.
-        options: its `config.yaml`.
-        manifest: its `manifest.json`.
+        folder: Where it wrote.
+        options: Its `config.yaml`.
+        manifest: Its `manifest.json`.
     """
 
     folder: Path
@@ -42,9 +42,9 @@ class Evaluation:
     """What `ngdiff evaluate` or `ngdiff score` wrote.
 
     Attributes:
-        file: the `metrics.json`.
-        metrics: its contents, checked.
-        options, manifest: of the evaluation; empty where the file lies without them.
+        file: The `metrics.json`.
+        metrics: Its contents, checked.
+        options, manifest: Of the evaluation; empty where the file lies without them.
     """
 
     file: Path
@@ -68,10 +68,10 @@ class Subject:
     """What a page is about.
 
     Attributes:
-        name: as given, else that of the folder.
-        evaluation: of the model.
-        run: that wrote the model; None where it is not known.
-        before, retrained: places of evaluations that belong to it, where the folder says so.
+        name: As given, else that of the folder.
+        evaluation: Of the model.
+        run: That wrote the model; None where it is not known.
+        before, retrained: Places of evaluations that belong to it, where the folder says so.
     """
 
     name: str
@@ -86,10 +86,10 @@ def read_subject(word: str, scores: str | None = None) -> Subject:
 
     Args:
         word: `FOLDER` or `NAME=FOLDER`. Of a run that trained: its evaluation is `scores`, or is looked for in the
-            folder, in its subfolders, and in those next to it: the one whose manifest names the run's weights. Of an
+            folder, in its subfolders, and in those next to it: The one whose manifest names the run's weights. Of an
             evaluation, or its `metrics.json`: the run is looked for where the manifest says that the model lies, and
             beside.
-        scores: the evaluation of a run.
+        scores: The evaluation of a run.
 
     Raises:
         InputError: nothing there; a run that is not finished, or has no evaluation, or several; weights that differ

@@ -22,9 +22,9 @@ def limits(columns: Columns, run: Run, *, attacked: bool = False) -> list[str]:
     """Sentences, those that always hold first; then what this evaluation lacks.
 
     Args:
-        columns: metrics by role.
-        run: that the page is about.
-        attacked: whether the page has the results of an audit.
+        columns: Metrics by role.
+        run: That the page is about.
+        attacked: Whether the page has the results of an audit.
     """
     after = columns["after"]
     found = [

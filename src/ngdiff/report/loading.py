@@ -18,12 +18,12 @@ def loading(*, template: str | None, template_text: str | None, image: bool, ada
     """Python that loads the model with transformers or peft and asks it one question.
 
     Args:
-        template: name of the run's template, as `ngdiff.data.template.Template.name`; None for images, and where rows
+        template: Name of the run's template, as `ngdiff.data.template.Template.name`; None for images, and where rows
             of text came encoded.
-        template_text: that template in full.
-        image: whether it is a classifier of images.
-        adapter: whether the model is an adapter.
-        own_code: whether it takes `trust_remote_code`.
+        template_text: That template in full.
+        image: Whether it is a classifier of images.
+        adapter: Whether the model is an adapter.
+        own_code: Whether it takes `trust_remote_code`.
     """
     remote = ", trust_remote_code=True" if own_code else ""  # text of the card, where the user gave it to the run
     if image:
@@ -83,10 +83,10 @@ def serving(*, template: str, adapter: bool, base: str | None, rank: int | None)
     """Commands of vLLM and llama.cpp.
 
     Args:
-        template: as of `loading`.
-        adapter: whether the model is an adapter.
-        base: repository of an adapter's base, where it is known.
-        rank: of the adapter.
+        template: As of `loading`.
+        adapter: Whether the model is an adapter.
+        base: Repository of an adapter's base, where it is known.
+        rank: Of the adapter.
     """
     way = "chat/completions" if template == "chat" else "completions"
     below = base or "BASE"

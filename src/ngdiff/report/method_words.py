@@ -10,8 +10,8 @@ def method_in_words(options: Mapping[str, Any], extra: Mapping[str, Any]) -> lis
     """Sentences on a run of `ngdiff unlearn`.
 
     Args:
-        options: its `config.yaml`.
-        extra: of its manifest.
+        options: Its `config.yaml`.
+        extra: Of its manifest.
 
     >>> print(*method_in_words({"learning_rate": 1e-4, "max_steps": 3}, {}), sep="\\n")
     Method ngdiff.

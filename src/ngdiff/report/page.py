@@ -23,9 +23,9 @@ def page(name: str, form: str, **content: Any) -> str:
     """A page.
 
     Args:
-        name: of the template: `request`, `comparison` or, in Markdown alone, `card`.
+        name: Of the template: `request`, `comparison` or, in Markdown alone, `card`.
         form: `html` or `markdown`.
-        content: what the template shows.
+        content: What the template shows.
     """
     if form == "markdown":
         text = _markdown().get_template(f"{name}.md.j2").render(**content)

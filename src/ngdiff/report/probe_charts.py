@@ -53,8 +53,8 @@ def probe_chart(log: Log, title: str = "", *, protected: bool = False) -> Chart 
     """The last fit of a run; None where there is none.
 
     Args:
-        title: put before that of the chart.
-        protected: whether the run had protected rows, whose loss a probe adds to that of the rows to keep.
+        title: Put before that of the chart.
+        protected: Whether the run had protected rows, whose loss a probe adds to that of the rows to keep.
     """
     fit = last_fit(log)
     if fit is None:

@@ -31,20 +31,20 @@ class Request:
     """One unlearning run with its evaluation.
 
     Attributes:
-        name: of the run.
-        findings: the result in sentences.
-        required: the bounds set before, and what earlier requests made the model forget.
-        asked: what was to be forgotten, by which model and method.
-        checks: what was compared with hashes.
-        measured: numbers before, after and retrained.
+        name: Of the run.
+        findings: The result in sentences.
+        required: The bounds set before, and what earlier requests made the model forget.
+        asked: What was to be forgotten, by which model and method.
+        checks: What was compared with hashes.
+        measured: Numbers before, after and retrained.
         distances: D by its parts; none without D.
-        worst: the rows that a mean hides.
-        charts: the run over its steps.
-        audit: what attacks brought back; None without an audit.
-        samples: texts; None where they were not asked for.
-        limits: what the page does not prove.
-        notes: on the numbers.
-        versions: of programs, by name.
+        worst: The rows that a mean hides.
+        charts: The run over its steps.
+        audit: What attacks brought back; None without an audit.
+        samples: Texts; None where they were not asked for.
+        limits: What the page does not prove.
+        notes: On the numbers.
+        versions: Of programs, by name.
     """
 
     name: str
@@ -67,10 +67,10 @@ def request(subject: Subject, others: Others, *, audit: Audit | None = None, inc
     """The page of one request.
 
     Args:
-        subject: a run of `ngdiff unlearn` (or `ngdiff demo`) with its evaluation.
-        others: evaluations that it is compared with.
-        audit: of the run's model; None: the one next to the run is used, if there is one.
-        include_texts: with prompts and answers, from the records.
+        subject: A run of `ngdiff unlearn` (or `ngdiff demo`) with its evaluation.
+        others: Evaluations that it is compared with.
+        audit: Of the run's model; None: the one next to the run is used, if there is one.
+        include_texts: With prompts and answers, from the records.
 
     Raises:
         InputError: no run, or one that forgot nothing; records that are damaged, missing or of other rows.

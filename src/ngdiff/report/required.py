@@ -50,10 +50,10 @@ class Required:
     """The bounds of a run and of its evaluation, and its earlier requests.
 
     Attributes:
-        lines: a bound each.
-        earlier: an earlier request each.
-        problems: sentences on what is not met, and on requests that came back.
-        findings: a sentence on bounds that are all met.
+        lines: A bound each.
+        earlier: An earlier request each.
+        problems: Sentences on what is not met, and on requests that came back.
+        findings: A sentence on bounds that are all met.
     """
 
     lines: list[RequiredLine]
@@ -71,10 +71,10 @@ def required(
     these lack one, by what the evaluation found. One without a number is not met, as for `ngdiff evaluate`.
 
     Args:
-        run: that the page is about.
-        evaluation: of its model.
-        metrics: the numbers of the evaluation, with those of other evaluations (D).
-        before: evaluation of the model before unlearning.
+        run: That the page is about.
+        evaluation: Of its model.
+        metrics: The numbers of the evaluation, with those of other evaluations (D).
+        before: Evaluation of the model before unlearning.
     """
     verdicts = _verdicts(run, evaluation, metrics, before)
     retests = read_retests(run.manifest["extra"])

@@ -48,7 +48,7 @@ def scatter(
     """Marks in a plane, and a front through some of them; None where there are none.
 
     Args:
-        front: points of marks, in any order; a line joins them if there are several.
+        front: Points of marks, in any order; a line joins them if there are several.
     """
     if not marks:
         return None

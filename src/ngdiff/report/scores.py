@@ -16,9 +16,9 @@ class Others:
     """Evaluations that a model is compared with.
 
     Attributes:
-        before: of the model before unlearning.
-        retrained: of one that never saw the forget rows.
-        base: of one that saw neither forget nor holdout rows.
+        before: Of the model before unlearning.
+        retrained: Of one that never saw the forget rows.
+        base: Of one that saw neither forget nor holdout rows.
     """
 
     before: Evaluation | None = None

@@ -23,10 +23,10 @@ def plot_sequence(
     """Draw one panel per metric and one line per method over k; returns the path of the PNG.
 
     Args:
-        panels: name of a metric -> method -> its points (k, value); a value that is None is a gap. MUSE's
+        panels: Name of a metric -> method -> its points (k, value); a value that is None is a gap. MUSE's
             scalability (C5) has k folds unlearned at once, its sustainability (C6) k folds one after another.
-        path: the PNG to write; its folder must exist.
-        label: what k counts.
+        path: The PNG to write; its folder must exist.
+        label: What k counts.
 
     Raises:
         InputError: there is no point to draw.

@@ -82,9 +82,9 @@ def line_chart(
     are not positive on a logarithmic axis.
 
     Args:
-        log, zero: of the axis of values, as of `Axis`.
-        whole: ticks of the other axis are at whole numbers.
-        most: points of a line.
+        log, zero: Of the axis of values, as of `Axis`.
+        whole: Ticks of the other axis are at whole numbers.
+        most: Points of a line.
     """
     drawn = [line._replace(points=_usable(line.points, positive=log)) for line in lines]
     drawn = [line for line in drawn if line.points]

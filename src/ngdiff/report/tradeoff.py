@@ -37,8 +37,8 @@ def tradeoff(table: Comparison, roles: Mapping[str, str]) -> Tradeoff | None:
     nearest to the retrained models is best, where there are some; else the least.
 
     Args:
-        table: of all quantities that may be drawn.
-        roles: of its rows by name.
+        table: Of all quantities that may be drawn.
+        roles: Of its rows by name.
     """
     along, up = _column(table, _COST), _column(table, _GAIN)
     if along is None or up is None:

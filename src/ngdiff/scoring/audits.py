@@ -12,7 +12,7 @@ def read_robustness(source: str | Path) -> float | None:
     """Robustness from an audit, a fraction; None if the audit had no reference.
 
     Args:
-        source: the output folder of `ngdiff audit`, or its `audit.json`.
+        source: The output folder of `ngdiff audit`, or its `audit.json`.
 
     Raises:
         InputError: the file is missing or contains no robustness.

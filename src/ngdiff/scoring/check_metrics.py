@@ -24,7 +24,7 @@ def check_metrics(metrics: Mapping[str, Any], place: str) -> None:
     `ngdiff demo`, each is checked.
 
     Args:
-        place: the file, for messages.
+        place: The file, for messages.
 
     Raises:
         InputError: with the file, the entry, the value found and the values accepted.

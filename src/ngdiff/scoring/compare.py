@@ -83,10 +83,10 @@ def compare(
     forget set (to their range, if there are several): a lower value is no better. Without references, none is best.
 
     Args:
-        runs: contents of `metrics.json` by name.
-        metrics: keys of the columns, such as `forget.loss`; "all" for every number; None for those of `HEAD` and
+        runs: Contents of `metrics.json` by name.
+        metrics: Keys of the columns, such as `forget.loss`; "all" for every number; None for those of `HEAD` and
             `HEADLINE`, or all if no run has any of these.
-        references: retrained models, which are never marked as best.
+        references: Retrained models, which are never marked as best.
 
     Raises:
         InputError: no runs, an unknown key or reference, or an entry that is not a number.

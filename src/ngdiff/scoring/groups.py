@@ -56,10 +56,10 @@ def compare_groups(
     run over rows.
 
     Args:
-        runs: contents of `metrics.json` by name.
-        metrics: keys of the columns, as in `compare`.
-        references: retrained models, runs or groups that are never marked as best.
-        confidence: level of the t-intervals.
+        runs: Contents of `metrics.json` by name.
+        metrics: Keys of the columns, as in `compare`.
+        references: Retrained models, runs or groups that are never marked as best.
+        confidence: Level of the t-intervals.
 
     Raises:
         InputError: as `compare`.

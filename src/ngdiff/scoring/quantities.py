@@ -74,7 +74,7 @@ class Quantity(NamedTuple):
         """A number that is lower for better values; None if no direction is better.
 
         Args:
-            marks: targets; if there are any, values nearer to their range are better.
+            marks: Targets; if there are any, values nearer to their range are better.
         """
         if marks:
             return max(min(marks) - value, value - max(marks), 0.0)

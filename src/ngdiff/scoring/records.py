@@ -26,7 +26,7 @@ def read_sets(sources: Sequence[str | Path]) -> dict[str, list[dict[str, Any]]]:
     The name of a set is the `set` field of its records, or else that in the file name, `records_<set>.jsonl`.
 
     Args:
-        sources: files of records (JSON lines), or folders: that of an evaluation, with `private/records_*.jsonl`,
+        sources: Files of records (JSON lines), or folders: that of an evaluation, with `private/records_*.jsonl`,
             or one that contains `records_*.jsonl`.
 
     Raises:

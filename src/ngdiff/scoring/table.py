@@ -26,7 +26,7 @@ def format_table(metrics: Mapping[str, Any], *, column: str = "value") -> str:
     """One evaluation as text: the headline numbers, then a block for each set; arrows show which direction is better.
 
     Args:
-        metrics: by set, what `ngdiff.metrics.summarize` returned, or the contents of a `metrics.json`.
+        metrics: By set, what `ngdiff.metrics.summarize` returned, or the contents of a `metrics.json`.
 
     >>> print(format_table({"forget": {"n": 20, "rouge_l_recall": 0.0123, "loss": 8.25}}))
                   value
@@ -44,7 +44,7 @@ def format_comparison(columns: Mapping[str, Mapping[str, Any]]) -> str:
     number means that values nearer to it are better.
 
     Args:
-        columns: metrics as in `format_table` by column name, such as before, after, retrained.
+        columns: Metrics as in `format_table` by column name, such as before, after, retrained.
 
     Raises:
         InputError: no columns, or an entry that is not a number.

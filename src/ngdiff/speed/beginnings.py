@@ -34,9 +34,9 @@ class Tree:
     """Sequences as one row.
 
     Attributes:
-        tokens: of each place.
-        depths: how many tokens each sees before it: its position.
-        paths: for each sequence the places of all its tokens but the last.
+        tokens: Of each place.
+        depths: How many tokens each sees before it: its position.
+        paths: For each sequence the places of all its tokens but the last.
     """
 
     tokens: list[int]
@@ -70,8 +70,8 @@ class Row:
     """Sequences that share a row.
 
     Attributes:
-        members: indices of the sequences.
-        places: of their tree.
+        members: Indices of the sequences.
+        places: Of their tree.
     """
 
     members: list[int]
@@ -85,8 +85,8 @@ def rows_by_beginning(sequences: Sequence[Sequence[int]], most: int) -> list[Row
     as it stays below a few hundred places, or below twice the length of that sequence.
 
     Args:
-        sequences: token ids, each of at least two tokens.
-        most: places of a row; a longer sequence is alone.
+        sequences: Token ids, each of at least two tokens.
+        most: Places of a row; a longer sequence is alone.
 
     Returns:
         the rows; each sequence is in one.
@@ -111,8 +111,8 @@ def shared_logits(model: nn.Module, rows: Sequence[Sequence[Labelled]]) -> tuple
     """Logits of the labels of all sequences: one pass, one tree for each row.
 
     Args:
-        model: in evaluation mode; with `device` and `dtype`.
-        rows: input ids and labels of the sequences of each row. A label at position 0 has nothing before it and is
+        model: In evaluation mode; with `device` and `dtype`.
+        rows: Input ids and labels of the sequences of each row. A label at position 0 has nothing before it and is
             left out.
 
     Returns:

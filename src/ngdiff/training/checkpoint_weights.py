@@ -28,8 +28,8 @@ def load_weights(model: nn.Module, folder: str | Path) -> None:
     Of a PEFT model those of its adapters. The state of torch's random number generator is left unchanged.
 
     Args:
-        model: of the class, shape and adapters that the folder was written from.
-        folder: a checkpoint.
+        model: Of the class, shape and adapters that the folder was written from.
+        folder: A checkpoint.
 
     Raises:
         CheckpointError: a weight is missing, is one too many or has another shape, or a file cannot be read.

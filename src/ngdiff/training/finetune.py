@@ -74,12 +74,12 @@ class FinetuneResult:
     """What a run did.
 
     Args:
-        loss: training loss last logged (by default: mean over the last epoch), nats a token.
-        epochs: passes over the rows, fewer than allowed where `stop_loss` was reached.
-        steps: optimizer steps.
-        learning_rate: the peak rate.
+        loss: Training loss last logged (by default: mean over the last epoch), nats a token.
+        epochs: Passes over the rows, fewer than allowed where `stop_loss` was reached.
+        steps: Optimizer steps.
+        learning_rate: The peak rate.
         losses: (epoch, loss) of every log line.
-        outcome: loss of rows of the training set (`train`) before and after, and whether the model is ruined.
+        outcome: Loss of rows of the training set (`train`) before and after, and whether the model is ruined.
     """
 
     loss: float
@@ -106,14 +106,14 @@ def finetune(
     The model is left in evaluation mode and is not written anywhere; `ngdiff.modeling.save_model` does that.
 
     Args:
-        model: causal language model, or one under a PEFT adapter.
-        tokenizer: its tokenizer, with an end token.
-        rows: training rows.
-        template: from `ngdiff.data.resolve_template`.
-        config: options; `config.output_dir` gets checkpoints, if any.
-        callbacks: further callbacks of the Trainer.
+        model: Causal language model, or one under a PEFT adapter.
+        tokenizer: Its tokenizer, with an end token.
+        rows: Training rows.
+        template: From `ngdiff.data.resolve_template`.
+        config: Options; `config.output_dir` gets checkpoints, if any.
+        callbacks: Further callbacks of the Trainer.
         resume: True: go on from the last checkpoint in `config.output_dir`; a path: from that one.
-        stop_request: see `ngdiff.training.saving.SavingTrainer`.
+        stop_request: See `ngdiff.training.saving.SavingTrainer`.
 
     Raises:
         InputError: no rows, a row that does not fit, or a tokenizer of another model.
@@ -162,10 +162,10 @@ def train_and_report(
     """Train, and report how the run ended; the model is left in evaluation mode.
 
     Args:
-        trainer: ready to train.
-        learning_rate: the peak rate.
-        resume, stop_request: as in `finetune`.
-        check: of the loss before and after.
+        trainer: Ready to train.
+        learning_rate: The peak rate.
+        resume, stop_request: As in `finetune`.
+        check: Of the loss before and after.
     """
     if stop_request is not None:
         trainer.stop_request = stop_request

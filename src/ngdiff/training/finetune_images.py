@@ -87,12 +87,12 @@ def finetune_images(
     mode and is not written anywhere; `ngdiff.modeling.save_model` does that.
 
     Args:
-        model: image classifier of transformers.
-        images: training images.
-        preparation: what the model is given of them.
-        config: options; `config.output_dir` gets checkpoints, if any.
-        fresh: whether the weights are random, for `learning_rate="auto"`.
-        callbacks, resume, stop_request: as in `ngdiff.training.finetune.finetune`.
+        model: Image classifier of transformers.
+        images: Training images.
+        preparation: What the model is given of them.
+        config: Options; `config.output_dir` gets checkpoints, if any.
+        fresh: Whether the weights are random, for `learning_rate="auto"`.
+        callbacks, resume, stop_request: As in `ngdiff.training.finetune.finetune`.
 
     Raises:
         InputError: no images.

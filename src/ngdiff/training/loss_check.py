@@ -20,11 +20,11 @@ class LossCheck(TrainerCallback):
     """The mean loss of some rows before and after a run. All processes look at the same rows.
 
     Args:
-        trainer: of the run.
-        collate: makes a batch of rows.
-        rows: of the training set.
-        nll_of: losses of a batch's answers.
-        guessing: loss of random guessing, in nats.
+        trainer: Of the run.
+        collate: Makes a batch of rows.
+        rows: Of the training set.
+        nll_of: Losses of a batch's answers.
+        guessing: Loss of random guessing, in nats.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class LossCheck(TrainerCallback):
         """How the run ended. All processes must call it.
 
         Args:
-            max_loss: the option `--max-loss`.
+            max_loss: The option `--max-loss`.
         """
         model = cast(nn.Module, self.trainer.model)
         before, rows = {"train": self.before}, {"train": self.rows}

@@ -83,7 +83,7 @@ def retain_bound(trainer: Any) -> float:
     """Retain loss above which the model of a run counts as ruined.
 
     Args:
-        trainer: an `UnlearnTrainer` whose losses before unlearning are known.
+        trainer: An `UnlearnTrainer` whose losses before unlearning are known.
     """
     return loss_bound(
         trainer.args.max_retain_loss,
@@ -97,7 +97,7 @@ def outcome_of(trainer: Any) -> Outcome:
     """How an unlearning run ended. All processes must call it, and agree.
 
     Args:
-        trainer: an `UnlearnTrainer` after `train`.
+        trainer: An `UnlearnTrainer` after `train`.
     """
     before, rows, bound = trainer.run_state.initial_losses, trainer.loss_rows, retain_bound(trainer)
     name = not_finite(trainer.model)
