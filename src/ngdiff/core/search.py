@@ -49,11 +49,11 @@ def search_rate(
         fit_at: The parabola at a radius.
         start: Where to begin, above 0; brought within the limit.
         limit: The largest radius: that of a step as long as the weights. Above 0 and finite. Without it the search
-            might never end: Near the loss of guessing, the loss may fall, or stay flat, at any distance.
+            might never end: near the loss of guessing, the loss may fall, or stay flat, at any distance.
         noise: Rounding noise of one loss, relative to it.
         tolerance: Part of the loss by which curvature alone may raise it.
         measure_noise: Whether `noise` may be too low. Then it is at least by how much the loss differs where the
-            weights hardly do, at a millionth of the limit: In half precision that depends on the rows, as a mean of
+            weights hardly do, at a millionth of the limit: in half precision that depends on the rows, as a mean of
             few uncertain tokens keeps more of their rounding.
     """
     start = min(max(start, limit * _NEAREST), limit)

@@ -33,7 +33,7 @@ def plot_curves(
         log_history: `trainer.state.log_history`. Used of each row, where present: `step`, `loss_forget` and
             `loss_retain` (nats per token), `norm_forget` and `norm_retain` (length of each task's gradient),
             `learning_rate`, and `autolr/accepted`, which marks a probe of the learning rate (1: the rate was
-            changed, 0: Kept). Other rows and values that are not finite (not positive, on a logarithmic
+            changed, 0: kept). Other rows and values that are not finite (not positive, on a logarithmic
             axis) are left out.
         path: The PNG to write; its folder must exist.
         forget_ceiling: Drawn as a dashed line at that forget loss.

@@ -86,7 +86,7 @@ def read_subject(word: str, scores: str | None = None) -> Subject:
 
     Args:
         word: `FOLDER` or `NAME=FOLDER`. Of a run that trained: its evaluation is `scores`, or is looked for in the
-            folder, in its subfolders, and in those next to it: The one whose manifest names the run's weights. Of an
+            folder, in its subfolders, and in those next to it: the one whose manifest names the run's weights. Of an
             evaluation, or its `metrics.json`: the run is looked for where the manifest says that the model lies, and
             beside.
         scores: The evaluation of a run.

@@ -51,7 +51,7 @@ class Weighting:
     Args:
         function: `(losses, gramian, *, step, seed, state, **parameters) -> Weights`. It receives only the keyword
             arguments that its signature names. `state` is a dict of its own, empty at first and saved in every
-            checkpoint: Plain numbers, strings, lists and dicts. Random draws depend only on `(seed, step)`, so that all
+            checkpoint: plain numbers, strings, lists and dicts. Random draws depend only on `(seed, step)`, so that all
             processes and a resumed run agree.
         formula: The weights, in one line.
         source: Its publication.
