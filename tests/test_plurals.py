@@ -12,7 +12,10 @@ from ngdiff.data.overlap import check_encoded_overlap
 from ngdiff.errors import InputError
 from ngdiff.modeling import train_tokenizer
 from ngdiff.plurals import number_of
+from ngdiff.report.findings import findings
+from ngdiff.report.measured import measured
 from ngdiff.report.method_words import finetuning_in_words, method_in_words
+from ngdiff.report.worst_rows import worst_rows
 from ngdiff.training.notices import notice_end
 
 
@@ -62,6 +65,18 @@ def test_one_row_of_findings():
     assert found.found.startswith("1 of 1 row is longer than 50 tokens, first --forget, row 1; it is split: ")
     near = NearDuplicates({"forget": read_rows(ONE), "retain": read_rows(ONE)}).between()
     assert near[0].found.startswith("1 of 1 retain row, 1 of them with the same words")
+
+
+def test_one_row_on_the_page_of_a_request():
+    own = {"n": 1, "rouge_l_recall": 0.25, "rouge_l_recall_above_half": 0, "n_rouge_l_recall": 1}
+    metrics = {"forget": own, "worst_rows": {"forget": {"rouge_l_recall": [{"index": 0, "value": 0.25}]}}}
+    said = findings({"before": metrics, "after": metrics})[0]
+    assert (
+        said == "Asked about the 1 row to be forgotten, the model says 25 % of the words of its answer (before: 25 %)."
+    )
+    assert worst_rows(metrics)[0].counted == "0 of 1 row is above 0.5"
+    assert [group.title for group in measured({"after": metrics}).groups] == ["forget (1 row)"]
+    assert [group.title for group in measured({"after": {"forget": {**own, "n": 2}}}).groups] == ["forget (2 rows)"]
 
 
 def test_one_answer_to_retain():

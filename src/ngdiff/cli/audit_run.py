@@ -23,6 +23,7 @@ from ngdiff.file_names import AUDIT_FILE
 from ngdiff.manifest import describe_data
 from ngdiff.modeling import check_same_tokens, merge_adapter
 from ngdiff.option import dashed
+from ngdiff.plurals import number_of
 from ngdiff.scoring import read_sets as read_records
 
 logger = logging.getLogger(__name__)
@@ -123,7 +124,7 @@ def _bare(rows: Sequence[Row]) -> list[Row]:
 def _check_paraphrased(forget: Sequence[Row], other: Sequence[Row], place: str) -> None:
     if len(forget) != len(other):
         raise InputError(
-            f"--paraphrased {place} has {len(other)} rows, but --forget has {len(forget)}; give one for each"
+            f"--paraphrased {place} has {number_of(len(other), 'row')}, but --forget has {len(forget)}; give one for each"
         )
     for row, asked in zip(forget, other, strict=True):
         if row.answer.strip() != asked.answer.strip():

@@ -5,7 +5,7 @@ from typing import Any
 
 from ngdiff.metrics import key_of
 from ngdiff.metrics.worst import ABOVE, COUNT
-from ngdiff.plurals import number_of
+from ngdiff.plurals import number_of, verb
 from ngdiff.report.audit_results import AuditResults
 from ngdiff.scoring.quantities import DISTANCES, at, numbers_of, shown_interval
 
@@ -61,9 +61,10 @@ def _said(columns: Columns) -> str:
     value = _recall(columns["after"], "forget")
     if value is None:
         return ""
-    units = _units(numbers_of(columns["after"], "forget"))
+    own = numbers_of(columns["after"], "forget")
+    answers = verb(_count(own)[0], "its answer", "their answers")
     return (
-        f"Asked about the {units} to be forgotten, the model says {_percent(value)} of the words of their answers"
+        f"Asked about the {_units(own)} to be forgotten, the model says {_percent(value)} of the words of {answers}"
         f"{_beside(columns, 'forget')}."
     )
 

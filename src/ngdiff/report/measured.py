@@ -71,7 +71,8 @@ def measured(columns: Mapping[str, Mapping[str, Any]]) -> Measured:
     groups = []
     for name, own in by_group.items():
         counts = dict.fromkeys(str(numbers_of(one, name).get("n", "-")) for one in evaluations)
-        title = f"{name} ({', '.join(counts)} rows)" if name in set_names(evaluations) else name
+        rows = "row" if list(counts) == ["1"] else "rows"
+        title = f"{name} ({', '.join(counts)} {rows})" if name in set_names(evaluations) else name
         groups.append(Group(title, [_line(one, one.title, evaluations) for one in own]))
     level = next((one for metrics in evaluations if (one := at(metrics, ("confidence", "level"))) is not None), None)
     return Measured(

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from ngdiff.metrics import metrics_of
 from ngdiff.metrics.worst import ABOVE, COUNT
+from ngdiff.plurals import some_of, verb
 from ngdiff.scoring.quantities import numbers_of, shown
 
 
@@ -18,7 +19,16 @@ class WorstRows(NamedTuple):
     n: int
     limit: float
     rows: list[tuple[str, str, str]]
-    unit: str = "rows"
+    unit: str = "row"
+
+    @property
+    def counted(self) -> str:
+        """How many exceed the limit, in words.
+
+        >>> WorstRows("forget", "Verbmem", 1, 1, 0.5, []).counted
+        '1 of 1 row is above 0.5'
+        """
+        return f"{some_of(self.above, self.n, self.unit)} {verb(1 if self.n == 1 else self.above)} above {self.limit:g}"
 
 
 def worst_rows(metrics: Mapping[str, Any]) -> list[WorstRows]:
@@ -43,7 +53,7 @@ def worst_rows(metrics: Mapping[str, Any]) -> list[WorstRows]:
                     own.get("n_documents", own.get(f"n_{key}", own.get("n", 0))),
                     ABOVE,
                     [(str(row["index"]), _origin(row), shown(float(row["value"]))) for row in rows],
-                    "documents" if "n_documents" in own else "rows",
+                    "document" if "n_documents" in own else "row",
                 )
             )
     return found
