@@ -124,7 +124,8 @@ def _bare(rows: Sequence[Row]) -> list[Row]:
 def _check_paraphrased(forget: Sequence[Row], other: Sequence[Row], place: str) -> None:
     if len(forget) != len(other):
         raise InputError(
-            f"--paraphrased {place} has {number_of(len(other), 'row')}, but --forget has {len(forget)}; give one for each"
+            f"--paraphrased {place} has {number_of(len(other), 'row')}, but --forget has {len(forget)}; give one for "
+            "each"
         )
     for row, asked in zip(forget, other, strict=True):
         if row.answer.strip() != asked.answer.strip():
