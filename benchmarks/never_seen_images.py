@@ -42,7 +42,16 @@ ARMS: dict[str, dict[str, list[str]]] = {
         "graddiff": ["--method", "graddiff"],
     },
 }
-COLUMNS = ("forget accuracy", "forget loss", "test loss of these", "AUC", "retain accuracy", "test accuracy", "steps")
+COLUMNS = (
+    "D",
+    "forget accuracy",
+    "forget loss",
+    "test loss of these",
+    "AUC",
+    "retain accuracy",
+    "test accuracy",
+    "steps",
+)
 
 
 class Bench:
@@ -62,11 +71,10 @@ class Bench:
         """Run a command, if its output is not there."""
         done = self.work / f"{output}.done"
         if not done.exists():
-            words = [command, "--task", "image", "--dataset", "data.npz", *options, "--output", output, "--overwrite"]
+            data = [] if command == "score" else ["--task", "image", "--dataset", "data.npz"]
+            words = [sys.executable, "-m", "ngdiff", command, *data, *options, "--output", output, "--overwrite"]
             with (self.work / f"{output}.log").open("w", encoding="utf-8") as log:
-                subprocess.run(
-                    [sys.executable, "-m", "ngdiff", *words], cwd=self.work, stdout=log, stderr=log, check=True
-                )
+                subprocess.run(words, cwd=self.work, stdout=log, stderr=log, check=True)
             done.touch()
         return self.work / output
 
@@ -88,21 +96,32 @@ class Bench:
             given += ["--save-strategy", "no", "--max-retain-loss", "none"]
             yield arm, self.ngdiff("unlearn", name, "--model", target, *given).name
 
-    def numbers(self, case: str, model: str) -> dict[str, float]:
-        """Of one model, by column."""
-        folder = self.ngdiff("evaluate", f"{model}-{case}-scores", "--model", model, *SPLITS[case])
-        found = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        log = self.work / model / "training_log.json"
-        steps = json.loads(log.read_text(encoding="utf-8"))["steps"] if log.exists() else []
-        return {
-            "forget accuracy": found["forget"]["accuracy"],
-            "forget loss": found["forget"]["loss"],
-            "test loss of these": found["holdout"]["loss"],
-            "AUC": found["membership"]["loss"]["auc"],
-            "retain accuracy": found["retain"]["accuracy"],
-            "test accuracy": found["test"]["accuracy"],
-            "steps": max((row.get("step", 0) for row in steps), default=0),
+    def numbers(self, case: str, seed: int) -> Iterator[tuple[str, dict[str, float]]]:
+        """Row of the table and numbers of each model, by column."""
+        models = dict(self.models(case, seed))
+        scores = {
+            row: self.ngdiff("evaluate", f"{model}-{case}-scores", "--model", model, *SPLITS[case]).name
+            for row, model in models.items()
         }
+        others = ["--before", scores["target"], "--retrained", scores["retrained"]]
+        for row, model in models.items():
+            result = self.ngdiff("score", f"{model}-{case}.json", scores[row], *others)
+            found = json.loads(result.read_text(encoding="utf-8"))
+            log = self.work / model / "training_log.json"
+            steps = json.loads(log.read_text(encoding="utf-8"))["steps"] if log.exists() else []
+            yield (
+                row,
+                {
+                    "D": found["distance"]["value"],
+                    "forget accuracy": found["forget"]["accuracy"],
+                    "forget loss": found["forget"]["loss"],
+                    "test loss of these": found["holdout"]["loss"],
+                    "AUC": found["membership"]["loss"]["auc"],
+                    "retain accuracy": found["retain"]["accuracy"],
+                    "test accuracy": found["test"]["accuracy"],
+                    "steps": max((row.get("step", 0) for row in steps), default=0),
+                },
+            )
 
 
 def main() -> None:
@@ -123,10 +142,10 @@ def main() -> None:
         print(f"\n{case}", *COLUMNS, sep=" | ")
         rows: dict[str, list[dict[str, float]]] = {}
         for seed in options.seeds.split(","):
-            for row, model in bench.models(case, int(seed)):
-                rows.setdefault(row, []).append(bench.numbers(case, model))
-        for row, found in rows.items():
-            print(row, *(" ".join(f"{own[column]:.3f}" for own in found) for column in COLUMNS), sep=" | ")
+            for row, found in bench.numbers(case, int(seed)):
+                rows.setdefault(row, []).append(found)
+        for row, seeds in rows.items():
+            print(row, *(" ".join(f"{own[column]:.3f}" for own in seeds) for column in COLUMNS), sep=" | ")
 
 
 if __name__ == "__main__":

@@ -38,3 +38,4 @@ def test_images(of_class: bool) -> None:
         "Of the 90 images to be kept, the model names the right class of 50 %.",
     ]
     assert len(lines) == 2 + (not of_class)
+    assert of_class or "has moved by +2.000 nats an image" in lines[2]

@@ -24,6 +24,13 @@ def test_what_is_left_out_is_named_once_for_each_reason() -> None:
     assert distance_notes({}) == []
 
 
+def test_images_lack_no_measures_of_texts() -> None:
+    left_out = dict.fromkeys(("verbmem", "exact_memorisation", "auc_min-20%"), "no such numbers")
+    found = {"value": 0.2, "left_out": {**left_out, "loss": "no loss"}}
+    (note,) = distance_notes({"forget": {"accuracy": 0.5}, "distance": found})
+    assert note == "note: D (retrained) leaves out loss: no loss"
+
+
 def test_sets_that_are_taken_for_alike_are_said() -> None:
     assert distance_notes({"distance_holdout": found(0.5, uncorrected=["verbmem", "auc_loss"])}) == [
         "note: D (holdout) assumes that forget and holdout rows are alike in verbmem, auc_loss; a model that saw "

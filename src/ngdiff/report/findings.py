@@ -134,8 +134,9 @@ def _classified(columns: Columns) -> list[str]:
 def _collateral(metrics: Mapping[str, Any], *, of_class: bool) -> list[str]:
     """A sentence on each set: damage to one does not stand behind an average, or behind the other set."""
     found = {name: at(metrics, ("collateral", name)) for name in _NEITHER}
+    each = "an image" if at(metrics, ("forget", "accuracy")) is not None else "a token"
     return [
-        f"The loss of {_NEITHER[name]}, which should not change, has moved by {value:+.3f} nats a token (above 0: "
+        f"The loss of {_NEITHER[name]}, which should not change, has moved by {value:+.3f} nats {each} (above 0: "
         "worse than before)."
         for name, value in found.items()
         if value is not None and not (of_class and name == "holdout")

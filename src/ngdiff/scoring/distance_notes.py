@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ngdiff.metrics.row_statistics import MEASURES
 from ngdiff.scoring.quantities import DISTANCES, Metrics, at, shown, shown_interval
+
+# Images have one label and no answer.
+_OF_TEXTS = frozenset(MEASURES) - {"probability", "loss", "auc_loss"}
 
 
 def distance_notes(metrics: Metrics) -> list[str]:
@@ -18,7 +22,9 @@ def distance_notes(metrics: Metrics) -> list[str]:
         found = at(metrics, (key,))
         if not isinstance(found, Mapping):
             continue
-        left_out = _mapping(found.get("left_out"))
+        left_out = dict(_mapping(found.get("left_out")))
+        if at(metrics, ("forget", "accuracy")) is not None:  # of images
+            left_out = {name: why for name, why in left_out.items() if name not in _OF_TEXTS}
         unitless = [name for name, why in left_out.items() if str(why).startswith("no unit")]
         if unitless:
             notes.append(
