@@ -23,7 +23,7 @@ def test_of_large_sets_it_says_how_many_rows_it_compared(
     assert caplog.text == ""
     monkeypatch.setattr(start_checks, "_CHARACTERS", 200)
     first, _ = check_at_start(StartCheckOptions(), sets)["checks"]
-    assert first["found"] == "1 of 1 forget rows, 2 of 8 retain rows, evenly spaced"
+    assert first["found"] == "1 of 1 forget row, 2 of 8 retain rows, evenly spaced"
     assert f"Near-duplicates are looked for in {first['found']}; ngdiff check compares all rows." in caplog.text
 
 

@@ -214,7 +214,7 @@ class _Plan:
         """Training options of a model that never sees the rows that a run forgets."""
         if self.task == "text":
             read = options.reading("retain")
-            if self._first_row(options, "retain").kind != "text":  # the options are for other sets
+            if read.keys() & set(OF_TEXTS) and self._first_row(options, "retain").kind != "text":  # for other sets
                 read = {name: value for name, value in read.items() if name not in OF_TEXTS}
             own = {name: [f"{dashed(name)}={value}"] for name, value in read.items()}
             return {"train": [f"--train={options.retain}"], **own}
