@@ -1,5 +1,6 @@
 """The figures of recipes."""
 
+import json
 import math
 from pathlib import Path
 
@@ -30,6 +31,19 @@ def test_a_plane_has_a_mark_for_each_run_and_its_numbers(tmp_path: Path) -> None
     assert [line for line in losses["lines"] if line[0] == "NPO"] == [["NPO", [(1.5, 0.25)]], ["NPO", [(1.25, 0.25)]]]
     assert answers["lines"][-1] == ["NPO", [(0.75, 0.75)]]
     assert losses["random guess"] == pytest.approx(math.log(100))
+
+
+def test_what_was_measured_once_is_a_mark(tmp_path: Path) -> None:
+    """A line of one point would be invisible."""
+    recipe, group = read_recipe("figure7"), made_group(tmp_path, "NGDiff+AutoLR")
+    for log in tmp_path.rglob("training_log.json"):
+        content = json.loads(log.read_text(encoding="utf-8"))
+        content["steps"] = content["steps"][:1]
+        log.write_text(json.dumps(content), encoding="utf-8")
+    figure, _ = make_figure(recipe, group, ["NGDiff+AutoLR"])
+    lines = [line for panel in figure.axes for line in panel.lines]
+    assert lines
+    assert {(len(line.get_xdata()), line.get_marker()) for line in lines} == {(1, "o")}
 
 
 def test_no_two_methods_look_alike(tmp_path: Path) -> None:

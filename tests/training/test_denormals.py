@@ -63,7 +63,10 @@ def test_a_command_takes_them_for_zero_before_torch_starts_threads(task, monkeyp
     monkeypatch.setattr(TASKS[task].unlearn, "trainer_config", staticmethod(look))
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"question": "Who?", "answer": "Orla."}\n')
-    data = {"text": ["--forget", str(rows), "--retain", str(rows)], "image": ["--dataset", "cifar10"]}
+    data = {
+        "text": ["--forget", str(rows), "--retain", str(rows)],
+        "image": ["--dataset", "cifar10", "--forget-class", "dog"],
+    }
     with pytest.raises(InputError, match="seen"):
         unlearn.run(["--task", task, "--model", "m", *data[task], "--output", str(tmp_path / "out")])
     assert seen == [0.0]

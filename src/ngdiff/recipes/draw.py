@@ -4,6 +4,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from matplotlib.artist import Artist
@@ -73,7 +74,7 @@ def draw(recipe: Recipe, group: Group, variants: Sequence[str], path: str | os.P
         WriteError: the file cannot be written.
     """
     figure, panels = make_figure(recipe, group, variants)
-    save(figure, path, f"{recipe.title} ({group.model})")
+    save(figure, path, f"{recipe.title} ({PurePath(group.model).name})")
     return {"title": recipe.title, "source": "arXiv 2410.22086", "model": group.model, "panels": panels}
 
 
@@ -153,7 +154,10 @@ def _plot_mark(panel: Axes, part: Shown, look: Look, label: str) -> None:
 
 
 def _plot_line(panel: Axes, part: Shown, look: Look, label: str) -> None:
-    panel.plot(*zip(*part.points, strict=True), look.line, color=look.colour, label=label or None, linewidth=1.6)
+    marker = look.marker if len(part.points) == 1 else ""  # a line of one point would be invisible
+    panel.plot(
+        *zip(*part.points, strict=True), look.line, marker=marker, color=look.colour, label=label or None, linewidth=1.6
+    )
 
 
 def _plot_fit(panel: Axes, part: Shown, look: Look, label: str) -> None:

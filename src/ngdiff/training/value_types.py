@@ -9,8 +9,14 @@ from typing import Any, get_args
 from ngdiff.errors import InputError
 from ngdiff.option import dashed
 
-# Texts that may also be something else.
-_ALSO: dict[str, type] = {"idk_file": os.PathLike, "forget_ceiling": Real, "max_retain_loss": Real}
+# Texts that may also be something else; `on` and `off` of YAML are truth values.
+_ALSO: dict[str, type] = {
+    "idk_file": os.PathLike,
+    "forget_ceiling": Real,
+    "max_retain_loss": Real,
+    "packing": bool,
+    "speed": bool,
+}
 _NAMES: dict[type, tuple[str, tuple[type, ...]]] = {
     str: ("a text", (str,)),
     bool: ("True or False", (bool,)),
