@@ -16,7 +16,7 @@ from ngdiff.evidence.requirements import (
     set_of,
 )
 from ngdiff.evidence.verdicts import read_verdicts
-from ngdiff.files import MANIFEST
+from ngdiff.file_names import MANIFEST
 from ngdiff.plurals import number_of
 from ngdiff.report.folders import Evaluation, Run
 from ngdiff.scoring.quantities import shown

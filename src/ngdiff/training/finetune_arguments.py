@@ -1,6 +1,7 @@
 """Options of `ngdiff finetune` as the command line reads them: checked as far as that goes without torch."""
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,7 +16,7 @@ from ngdiff.training.trainer_fields import TrainerFields
 
 
 @dataclass
-class _Finetuning(TrainerFields):
+class _Finetuning(TrainerFields, ABC):
     """What texts and images share; `FinetuneArguments` says why defaults differ from transformers'."""
 
     max_loss: str = option(
@@ -50,9 +51,9 @@ class _Finetuning(TrainerFields):
         check_loss_bound(self.max_loss, "--max-loss")
         check_given(self, self._run)
 
+    @abstractmethod
     def _check_own(self) -> None:
         """Checks of texts or images alone."""
-        raise NotImplementedError
 
 
 @dataclass
