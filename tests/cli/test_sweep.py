@@ -357,9 +357,12 @@ def test_retain_rows_that_runs_make_are_refused(asked: Asked, capsys: pytest.Cap
     assert "give the private/retain_auto.jsonl of its output" in message
 
 
-@pytest.mark.parametrize("require", [True, False])
-def test_bounds_are_judged_by_the_evaluation_before(asked: Asked, require: bool) -> None:
-    more = ["--require=utility>=0.9*before"] if require else []
+@pytest.mark.parametrize(
+    ("bounds", "require"), [("utility>=0.9*before", True), ("retain.loss<=before", False), ("", False)]
+)
+def test_bounds_are_judged_by_the_evaluation_before(asked: Asked, bounds: str, require: bool) -> None:
+    """Those on a loss are judged by the run."""
+    more = [f"--require={bounds}"] if bounds else []
     words = ["--grid", "seed=0,1", "--model", "my-model", *asked.sets(), *more]
     assert main(["sweep", *words, "--output", str(asked.folder / "out")]) == SWEEP_INCOMPLETE
     job = asked.jobs["evaluate seed=1"]

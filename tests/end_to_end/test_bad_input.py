@@ -155,14 +155,15 @@ def test_a_step_of_more_rows_than_there_are(material, refused, tmp_path):
     [
         ("evaluate", "--forget", "FORGET", "--base-model"),
         ("evaluate", "--forget", "FORGET", "--before"),
-        ("check", "--forget", "FORGET", "--retain", "RETAIN", "--base-model"),
+        ("check", "--forget", "FORGET", "--retain", "RETAIN", "--holdout", "HOLDOUT", "--base-model"),
         ("audit", "--forget", "FORGET", "--retain", "RETAIN", "--output", "OUT", "--retrained"),
         ("audit", "--forget", "FORGET", "--retain", "RETAIN", "--output", "OUT", "--before"),
     ],
     ids=lambda words: f"{words[0]} {words[-1]}",
 )
 def test_a_model_or_an_evaluation_that_is_not_there_is_named_with_its_option(material, tmp_path, words):
-    names = {"FORGET": material.forget, "RETAIN": material.retain, "OUT": tmp_path / "out"}
+    holdout = write_rows(tmp_path / "holdout.jsonl", [{"question": "Who?", "answer": "Nobody."}])
+    names = {"FORGET": material.forget, "RETAIN": material.retain, "HOLDOUT": holdout, "OUT": tmp_path / "out"}
     missing = tmp_path / "no where"
     outcome = run(*(names.get(word, word) for word in words), missing, "--model", material.model)
     assert outcome.status == 2

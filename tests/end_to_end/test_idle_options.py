@@ -99,6 +99,50 @@ def test_size_of_a_vocabulary_that_is_there(material: Material, tmp_path: Path) 
     )
 
 
+def test_size_of_a_vocabulary_beside_a_tokenizer(material: Material, tmp_path: Path) -> None:
+    words = ["--model", material.shape, "--train", material.forget, "--output", tmp_path / "m", "--vocab-size", 300]
+    outcome = run("finetune", *words, "--tokenizer", material.model)
+    assert outcome.status == 2
+    assert outcome.error == (
+        f"--vocab-size 300 changes nothing with --tokenizer {material.model}, which has its own size; leave one out"
+    )
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_base_model_in_check_without_holdout_rows(material: Material) -> None:
+    words = ["--model", material.model, "--forget", material.forget, "--retain", material.retain]
+    outcome = run("check", *words, "--base-model", material.model)
+    assert outcome.status == 2
+    assert outcome.error == (
+        f"--base-model {material.model} changes nothing without --holdout FILE: it tells whether the holdout is of the "
+        "same kind as the forget rows"
+    )
+
+
+def test_an_evaluation_before_without_a_bound(material: Material, tmp_path: Path) -> None:
+    words = ["evaluate", "--model", material.model, "--forget", material.forget, "--no-generate"]
+    before = tmp_path / "before"
+    succeeded(run(*words, "--output", before))
+    for more in ([], ["--require", "forget.loss>=0"]):
+        outcome = run(*words, "--before", before, *more, "--output", tmp_path / "after")
+        assert outcome.status == 2
+        assert outcome.error == (
+            f"--before {before} changes nothing: neither --require nor the run that made the model leaves a bound with "
+            "`before` to be judged; ngdiff score and ngdiff report compare with a model before unlearning"
+        )
+    assert not (tmp_path / "after").exists()
+    succeeded(run(*words, "--before", before, "--require", "forget.loss<=before"))
+
+
+@pytest.mark.parametrize(("option", "attack"), [("--paraphrased", "prompts"), ("--canaries", "canaries")])
+def test_rows_of_an_attack_that_is_not_asked_for(material: Material, tmp_path: Path, option: str, attack: str) -> None:
+    words = ["audit", material.model, "--forget", material.forget, "--retain", material.retain]
+    outcome = run(*words, "--output", tmp_path / "a", option, material.forget, "--attacks", "prune")
+    assert outcome.status == 2
+    assert outcome.error == f"{option} {material.forget} changes nothing without the attack {attack} (--attacks)"
+    assert not (tmp_path / "a").exists()
+
+
 def test_the_rows_of_every_kind_have_a_name(tmp_path: Path) -> None:
     """Those of a message that says what the sets have in place of texts."""
     from ngdiff.cli.reading import ReadOptions

@@ -101,6 +101,9 @@ def run(words: list[str]) -> None:
         return
     options: AuditOptions = PARSER.build(AuditOptions, values)
     attacks = _chosen(options.attacks)
+    for name, attack in (("paraphrased", "prompts"), ("canaries", "canaries")):
+        if (place := getattr(options, name)) is not None and attack not in attacks:
+            raise InputError(f"--{name} {place} changes nothing without the attack {attack} (--attacks)")
     models = _models(options)
     before = [] if options.before is None else record_files(options.before, "--before")
     sources = (

@@ -16,7 +16,7 @@ from ngdiff.cli.text_model import TextModelOptions
 from ngdiff.data import Row, Template
 from ngdiff.data.near import NEAR
 from ngdiff.data.step_rows import most_rows_of_a_step
-from ngdiff.errors import VerdictError
+from ngdiff.errors import InputError, VerdictError
 from ngdiff.exit_codes import CHECK_FAILED
 from ngdiff.files import write_json
 from ngdiff.paths import user_path
@@ -31,7 +31,9 @@ class RowOptions(RowSets):
     """Rows and their template."""
 
     base_model: str | None = option(
-        None, help="the model before fine-tuning: tells whether the holdout is of the same kind", value="DIR_OR_NAME"
+        None,
+        help="with --holdout: the model before fine-tuning; tells whether the holdout is of the same kind",
+        value="DIR_OR_NAME",
     )
     template: str = option("auto", help="how a question is put: auto, plain, chat, or a text, as for ngdiff unlearn")
     max_length: int | None = option(
@@ -104,8 +106,13 @@ def check(options: CheckOptions) -> list[Finding]:
     """All findings.
 
     Raises:
-        InputError: rows or models that cannot be used.
+        InputError: rows or models that cannot be used, or a base model without holdout rows.
     """
+    if options.base_model is not None and options.holdout is None:
+        raise InputError(
+            f"--base-model {options.base_model} changes nothing without --holdout FILE: it tells whether the holdout "
+            "is of the same kind as the forget rows"
+        )
     sets: dict[str, list[Row]] = read_sets(options)
     check_places(options.model, base_model=options.base_model)
     load_torch()

@@ -26,6 +26,7 @@ def run(words: list[str]) -> None:
         return
     options = kind.accepted(values)
     judge, before = Judge(options, options.model), metrics_before(options.before)
+    judge.refuse_idle_before(options.before)
     evaluation = kind(options)
     evaluation.inputs += [] if options.before is None else [options.before]
     folder = EvaluationFolder(words, options, evaluation, texts_of(judge.requirements))

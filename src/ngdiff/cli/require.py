@@ -70,6 +70,21 @@ class Judge:
             self._rows |= {one.text: rows for one in found if one not in own}
         self.requirements = list(texts.values())
 
+    def refuse_idle_before(self, before: str | None) -> None:
+        """Check that there is a bound for which the values before are needed.
+
+        Args:
+            before: The word of `--before`.
+
+        Raises:
+            InputError: it is given, and no bound compares with it.
+        """
+        if before is not None and all(one.factor is None for one in self.requirements):
+            raise InputError(
+                f"--before {before} changes nothing: neither --require nor the run that made the model leaves a bound "
+                "with `before` to be judged; ngdiff score and ngdiff report compare with a model before unlearning"
+            )
+
     def leave_open(self, hashes: Mapping[str, str]) -> None:
         """Leave open what the run that made the model required, if other rows are measured now.
 
@@ -123,6 +138,11 @@ def judge_losses(
     values = {f"{role}.loss": value for role, value in after.items()}
     earlier = {f"{role}.loss": value for role, value in before.items()}
     return judge(requirements, values, earlier, must_be_measured=False)
+
+
+def left_to_compare(require: str | None) -> bool:
+    """Whether an unlearning run with these bounds leaves one on a value before unlearning to its evaluation."""
+    return any(one.factor is not None and one.quantity not in LOSSES for one in parse_requirements(require))
 
 
 def tell(verdicts: list[Verdict], where: object) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ngdiff.cli.option_words import OptionWords, as_words, options_in
 from ngdiff.cli.reading import OF_TEXTS
+from ngdiff.cli.require import left_to_compare
 from ngdiff.cli.retain_auto import AUTO, FILES, roles_of
 from ngdiff.cli.score import PARSER as SCORE
 from ngdiff.cli.score import ScoreOptions
@@ -268,7 +269,7 @@ class _Plan:
             return jobs
         evaluation = {**run.evaluation, "model": [f"--model={jobs[0].place(self.folder)}"]}
         reads = [jobs[0].name]
-        if before is not None and run.options.require is not None and "before" not in evaluation:  # to judge by it
+        if before is not None and "before" not in evaluation and left_to_compare(run.options.require):
             evaluation["before"] = [f"--before={before.place(self.folder)}"]
             reads.append(before.name)
         jobs.append(Job(run.name, "evaluate", tuple(as_words(evaluation)), "evaluation", tuple(reads)))

@@ -39,7 +39,9 @@ class TrainOptions(ReadOptions):
         value="DIR_OR_NAME",
     )
     vocab_size: int = option(
-        4096, help="with a shape: tokens of the tokenizer that is trained, at most", accepted=Range(1, 10_000_000)
+        4096,
+        help="with a shape: tokens of the tokenizer that is trained on the rows, at most",
+        accepted=Range(1, 10_000_000),
     )
 
 
@@ -108,6 +110,11 @@ class TextFinetuning:
             raise InputError(
                 f"--vocab-size {options.vocab_size} is for shapes with random weights; {options.model} has its own "
                 "tokenizer"
+            )
+        if options.tokenizer is not None and options.vocab_size != TextFinetuneOptions.vocab_size:
+            raise InputError(
+                f"--vocab-size {options.vocab_size} changes nothing with --tokenizer {options.tokenizer}, which "
+                "has its own size; leave one out"
             )
         self.inputs = inputs_of(options.model, options.train, options.tokenizer, options.chat_template)
 
