@@ -132,6 +132,17 @@ def test_collateral_is_the_change_of_loss_on_rows_in_neither_set() -> None:
     assert "collateral" not in score({"forget": NOW["forget"]}, before=BEFORE)
 
 
+def test_holdout_images_of_the_class_to_forget_are_no_collateral() -> None:
+    """Test images of a class are forgotten with its training images; where images of any class are, they are not."""
+
+    def images(loss_of_each: float, labels: list[int]) -> dict[str, Records]:
+        row = {"predicted": 0, "nll_sum": loss_of_each, "n_tokens": 1}
+        return {"forget": [{**row, "label": 3}] * 2, "holdout": [{**row, "label": label} for label in labels]}
+
+    assert "collateral" not in score(images(2.0, [3, 3]), before=images(0.5, [3, 3]))
+    assert score(images(2.0, [3, 4]), before=images(0.5, [3, 4]))["collateral"] == {"holdout": 1.5}
+
+
 def test_the_interval_of_collateral_pairs_the_rows() -> None:
     """All rows lost half a nat: no doubt about it, however much they differ."""
     before = [{"nll_sum": 4.0 * (1 + i), "n_tokens": 4} for i in range(30)]

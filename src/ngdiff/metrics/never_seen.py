@@ -26,7 +26,8 @@ def never_seen(
       (`ngdiff.metrics.distance`), if there are at least two rows to compare: {`value`, `noise`,
       `parts`: {measure: {`now`, `reference`, `before`, `value`}}, `left_out`: {measure: why},
       `uncorrected`: [measure, ...]};
-    - `collateral`: {set: change of its loss since before}, for the `PROTECTED` sets.
+    - `collateral`: {set: change of its loss since before}, for the `PROTECTED` sets, except holdout images of the class
+      that is to be forgotten.
 
     Args:
         sets: Records of the model.
@@ -41,7 +42,8 @@ def never_seen(
     found = _distances(sets, retrained, before, base, confidence or CONFIDENCE, seed)
     numbers: dict[str, Any] = {key: _as_json(one) for key, one in found.items()}
     ends: dict[str, Any] = {key: list(one.interval) for key, one in found.items() if one.interval is not None}
-    for name in PROTECTED if before else ():
+    spared = [name for name in PROTECTED if name != "holdout" or not _of_one_class(sets)]
+    for name in spared if before else ():
         now, then = sets.get(name, ()), (before or {}).get(name, ())
         if now and then and all(map(has_likelihood, (*now, *then))):
             then = same_rows(now, then, f"collateral, by {name},", "the one before")
@@ -50,6 +52,12 @@ def never_seen(
                 interval = collateral_interval(now, then, confidence=confidence, seed=seed)
                 ends.setdefault("collateral", {})[name] = list(interval)
     return numbers, {} if confidence is None else ends
+
+
+def _of_one_class(sets: Sets) -> bool:
+    """Whether the images to forget and those of the holdout are of one class, which is to be forgotten as a whole."""
+    labels = [{record.get("label") for record in sets.get(side, ())} for side in SIDES]
+    return labels[0] == labels[1] and len(labels[0]) == 1 and None not in labels[0]
 
 
 def _distances(

@@ -15,12 +15,11 @@ _OTHERS = {"before": "before", "retrained": "a model that never saw them"}
 Columns = Mapping[str, Mapping[str, Any]]
 
 
-def findings(columns: Columns, *, of_class: bool = False) -> list[str]:
+def findings(columns: Columns) -> list[str]:
     """Sentences on what is left of the forget set, how near that is to never seen, and the cost of forgetting.
 
     Args:
         columns: Metrics by `before`, `after` and `retrained`, the first and last where they are known.
-        of_class: Whether all holdout rows are of a class that was forgotten, and are forgotten with it.
 
     >>> own = {"n": 4, "rouge_l_recall": 0.25, "rouge_l_recall_above_half": 1}
     >>> print(*findings({"before": {"forget": {"n": 4, "rouge_l_recall": 1.0}}, "after": {"forget": own}}), sep="\\n")
@@ -36,7 +35,7 @@ def findings(columns: Columns, *, of_class: bool = False) -> list[str]:
             _above(after),
             *_distances(after),
             _kept(columns),
-            *_collateral(after, of_class=of_class),
+            *_collateral(after),
         )
         if line
     ]
@@ -131,7 +130,7 @@ def _classified(columns: Columns) -> list[str]:
     return found
 
 
-def _collateral(metrics: Mapping[str, Any], *, of_class: bool) -> list[str]:
+def _collateral(metrics: Mapping[str, Any]) -> list[str]:
     """A sentence on each set: damage to one does not stand behind an average, or behind the other set."""
     found = {name: at(metrics, ("collateral", name)) for name in _NEITHER}
     each = "an image" if at(metrics, ("forget", "accuracy")) is not None else "a token"
@@ -139,7 +138,7 @@ def _collateral(metrics: Mapping[str, Any], *, of_class: bool) -> list[str]:
         f"The loss of {_NEITHER[name]}, which should not change, has moved by {value:+.3f} nats {each} (above 0: "
         "worse than before)."
         for name, value in found.items()
-        if value is not None and not (of_class and name == "holdout")
+        if value is not None
     ]
 
 

@@ -79,9 +79,6 @@ def request(subject: Subject, others: Others, *, audit: Audit | None = None, inc
     audit = audit or audit_near(run)
     results = None if audit is None else results_of(audit)
     metrics, notes = with_never_seen(subject.evaluation, others)
-    of_class = run.options.get("forget_class") is not None
-    if of_class and "holdout" in metrics.get("collateral", {}):  # its images are of the class that was to be forgotten
-        metrics = {**metrics, "collateral": {k: v for k, v in metrics["collateral"].items() if k != "holdout"}}
     columns: dict[str, Mapping[str, Any]] = {"after": metrics}
     columns |= {role: one.metrics for role, one in others.given().items() if role != "base"}
     columns = {role: columns[role] for role in ("before", "after", "retrained") if role in columns}
@@ -92,7 +89,7 @@ def request(subject: Subject, others: Others, *, audit: Audit | None = None, inc
     own = required(run, subject.evaluation, metrics, others.given().get("before"))
     return Request(
         name=subject.name,
-        findings=[*findings(columns, of_class=of_class), *own.findings, *audit_findings(results)],
+        findings=[*findings(columns), *own.findings, *audit_findings(results)],
         required=own,
         asked=asked(run),
         checks=checks(run, subject.evaluation, audit, others.given().get("before")),
