@@ -47,7 +47,7 @@ class Run(_InFolder):
 
     @property
     def losses(self) -> dict[str, tuple[float | None, float | None]]:
-        """Mean loss of each set before and after, in nats a token; None where it was no number."""
+        """Mean loss of each set before and after, in nats per token or image; None where it was no number."""
         extra = self.manifest["extra"]
         before, after = extra.get("losses_before", {}), extra.get("losses_after", {})
         return {name: (before.get(name), value) for name, value in after.items()}
@@ -73,7 +73,8 @@ class Run(_InFolder):
 
     def _repr_html_(self) -> str:
         rows = [[name, _shown(before), _shown(after)] for name, (before, after) in self._rows()]
-        return _html_table(["loss, nats a token", "before", "after"], rows, caption=str(self.folder))
+        unit = "image" if read_run(self.folder)[0].get("task") == "image" else "token"
+        return _html_table([f"loss, nats per {unit}", "before", "after"], rows, caption=str(self.folder))
 
     def _rows(self) -> list[tuple[str, tuple[float | None, float | None]]]:
         return sorted(self.losses.items())

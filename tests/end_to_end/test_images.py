@@ -10,6 +10,7 @@ from transformers import AutoModelForImageClassification
 
 import ngdiff
 from ngdiff.modeling.cifar_resnet import CifarResNetConfig
+from ngdiff.report.logs import read_log
 
 from .runs import everything_in, run, steps_of, succeeded, weights_of
 
@@ -147,6 +148,8 @@ def test_the_function_takes_images_too(material: Path, tmp_path: Path):
     run = ngdiff.unlearn(material / "target", output=tmp_path / "run", task="image", max_steps=1, **data)
     assert run.losses.keys() >= {"forget", "retain"}
     assert len(run.log) >= 1
+    assert "loss, nats per image" in run._repr_html_()
+    assert read_log(run.folder).unit == "image"
 
 
 @pytest.mark.parametrize("end", [["--max-steps", 4], ["--num-train-epochs", 1.5]])

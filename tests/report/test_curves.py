@@ -70,6 +70,13 @@ def test_what_is_drawn_is_what_was_logged(tmp_path: Path, drawn: list[Figure]) -
         assert (np.abs(pixels.astype(int) - colour).sum(axis=2) < 20).sum() > 500
 
 
+def test_the_axis_of_losses_names_what_they_are_means_over(tmp_path: Path, drawn: list[Figure]) -> None:
+    plot_curves(history(), tmp_path / "curves.png")
+    plot_curves(history(), tmp_path / "curves.png", unit="image")
+    titles = [figure.axes[0].get_title(loc="left") for figure in drawn]
+    assert titles == ["Loss (nats per token)", "Loss (nats per image)"]
+
+
 def test_a_fixed_rate_without_probes_or_ceiling(tmp_path: Path, drawn: list[Figure]) -> None:
     log = [{k: v for k, v in row.items() if k != "autolr/accepted"} for row in history()]
     plot_curves([{**row, "learning_rate": 1e-5} for row in log[:-1]], tmp_path / "curves.png")

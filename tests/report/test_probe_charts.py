@@ -38,4 +38,10 @@ def test_a_probe_without_usable_losses_is_passed_over(broken: dict[str, Any]) ->
 def test_the_axis_names_protected_rows() -> None:
     chart = probe_chart(Log((), [probe()]), protected=True)
     assert chart is not None
-    assert chart.y_label == "nats a token, rows to be kept plus protected rows"
+    assert chart.y_label == "nats per token, rows to be kept plus protected rows"
+
+
+def test_the_axis_names_what_a_loss_is_a_mean_over() -> None:
+    chart = probe_chart(Log((), [probe()], "image"))
+    assert chart is not None
+    assert chart.y_label == "nats per image, rows to be kept"

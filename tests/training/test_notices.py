@@ -18,7 +18,7 @@ def said(caplog) -> list[str]:
 def test_a_model_that_does_not_know_the_rows_is_told_in_the_terms_of_its_task(caplog, words):
     notice_start({"forget": 2.0, "retain": 0.1}, None, **words)
     (message,) = said(caplog)
-    assert f"2.00 nats a {words['unit']}, 14 % mean probability" in message
+    assert f"2.00 nats per {words['unit']}, 14 % mean probability" in message
     assert f"Are {words['conditions']} those it was trained with?" in message
 
 

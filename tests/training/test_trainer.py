@@ -347,7 +347,7 @@ def test_mean_loss_is_a_mean_over_tokens(make_trainer):
 
 def test_a_model_that_knows_nothing_is_pointed_out(make_trainer, caplog):
     make_trainer(max_steps=1).train()
-    assert re.search(r"hardly knows the forget rows: \d\.\d\d nats a token, \d+ % mean probability", caplog.text)
+    assert re.search(r"hardly knows the forget rows: \d\.\d\d nats per token, \d+ % mean probability", caplog.text)
 
 
 def test_a_run_that_ends_long_before_its_ceiling_says_so(make_trainer, caplog):

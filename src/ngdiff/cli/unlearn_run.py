@@ -34,9 +34,11 @@ def train(trainer: UnlearnTrainer, companion: Any, folder: RunFolder, checkpoint
     if is_first():
         folder.outputs.append(TRAINING_LOG)
         log = trainer.state.log_history
-        write_json(folder.path / TRAINING_LOG, without_nan({"steps": log, "probes": trainer.run_state.probes}))
+        unit = trainer.task.unit
+        content = {"unit": unit, "steps": log, "probes": trainer.run_state.probes}
+        write_json(folder.path / TRAINING_LOG, without_nan(content))
         if any("loss_forget" in row for row in log):  # there are none with --logging-strategy no
-            plot_curves(log, folder.path / CURVES, forget_ceiling=trainer.ceiling)
+            plot_curves(log, folder.path / CURVES, forget_ceiling=trainer.ceiling, unit=unit)
             folder.outputs.append(CURVES)
     return outcome
 

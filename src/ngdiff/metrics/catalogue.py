@@ -97,7 +97,7 @@ def _likelihood(better: Direction) -> dict[str, Metric]:
             nll_sums,
             "higher" if better == "lower" else "lower",
             "loss",
-            "token mean of the answers' negative log-likelihood, nats",
+            "mean negative log-likelihood of the answers per token, or of the labels per image, nats",
             has_likelihood,
             token_counts,
             fraction=False,

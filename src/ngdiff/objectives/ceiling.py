@@ -41,7 +41,5 @@ def forget_ceiling(option: str | float | None, *, vocabulary: int, holdout_loss:
     except ValueError:
         ceiling = math.nan
     if not (math.isfinite(ceiling) and ceiling > 0):
-        raise InputError(
-            f"--forget-ceiling {option} is none of random, holdout, none or a positive number of nats per token"
-        )
+        raise InputError(f"--forget-ceiling {option} is none of random, holdout, none or a positive number of nats")
     return ceiling

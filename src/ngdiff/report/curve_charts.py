@@ -9,8 +9,8 @@ from ngdiff.report.svg import MOST_POINTS, STYLES, Chart, Line, line_chart
 MOST_GROUPS = STYLES  # more lines than that cannot be told apart
 _ALL_POINTS = 40_000  # of all charts together: 600 kB
 _CURVES = (
-    ("loss_forget", "Loss of the rows to be forgotten", "nats a token"),
-    ("loss_retain", "Loss of the rows to be kept", "nats a token"),
+    ("loss_forget", "Loss of the rows to be forgotten", "nats"),
+    ("loss_retain", "Loss of the rows to be kept", "nats"),
     ("norm_forget", "Length of the gradient: rows to be forgotten", "norm"),
     ("norm_retain", "Length of the gradient: rows to be kept", "norm"),
     ("learning_rate", "Learning rate", "rate"),
@@ -32,7 +32,8 @@ def curve_charts(log: Log) -> list[Chart]:
     norms = [Line("forget", log.points("norm_forget"), 0), Line("retain", log.points("norm_retain"), 1)]
     rate = [Line("learning rate", log.points("learning_rate"), 2, stepped=True)]
     said = [Line("Verbmem", log.points("verbmem"), 0), Line("Utility", log.points("utility"), 1)]
-    (_, forget, unit), (_, retain, _) = _CURVES[:2]
+    (_, forget, _), (_, retain, _) = _CURVES[:2]
+    unit = f"nats per {log.unit}"
     charts = [
         line_chart(forget, [Line("forget", log.points("loss_forget"), 0)], y_label=unit, zero=True),
         line_chart(retain, [Line("retain", log.points("loss_retain"), 1)], y_label=unit, zero=True),
@@ -54,9 +55,11 @@ def compared_curves(runs: Sequence[Named]) -> tuple[list[Chart], list[str]]:
     styles: Mapping[str, int] = {group: place for place, group in enumerate(groups[:MOST_GROUPS])}
     drawn = [run for run in known if run.group in styles]
     most = max(20, min(MOST_POINTS, _ALL_POINTS // max(1, len(drawn) * len(_CURVES))))
+    units = {run.log.unit for run in drawn}
     charts = []
     for key, title, unit in _CURVES:
         rate, plain = key == "learning_rate", key.startswith("loss") or key in ("verbmem", "utility")
         lines = [Line(run.group, run.log.points(key), styles[run.group], stepped=rate) for run in drawn]
-        charts.append(line_chart(title, lines, y_label=unit, log=not plain, zero=plain, most=most))
+        y_label = f"nats per {' or '.join(sorted(units))}" if unit == "nats" else unit
+        charts.append(line_chart(title, lines, y_label=y_label, log=not plain, zero=plain, most=most))
     return [chart for chart in charts if chart is not None], groups[MOST_GROUPS:]

@@ -24,6 +24,7 @@ def plot_curves(
     *,
     title: str | None = None,
     forget_ceiling: float | None = None,
+    unit: str = "token",
 ) -> Path:
     """Draw losses, gradient norms and learning rate over the steps of a run; returns the path of the PNG.
 
@@ -31,12 +32,13 @@ def plot_curves(
 
     Args:
         log_history: `trainer.state.log_history`. Used of each row, where present: `step`, `loss_forget` and
-            `loss_retain` (nats per token), `norm_forget` and `norm_retain` (length of each task's gradient),
+            `loss_retain` (nats per `unit`), `norm_forget` and `norm_retain` (length of each task's gradient),
             `learning_rate`, and `autolr/accepted`, which marks a probe of the learning rate (1: the rate was
             changed, 0: kept). Other rows and values that are not finite (not positive, on a logarithmic
             axis) are left out.
         path: The PNG to write; its folder must exist.
         forget_ceiling: Drawn as a dashed line at that forget loss.
+        unit: What a loss is a mean over: token, image.
 
     Raises:
         InputError: no row has a step and one of these numbers.
@@ -58,7 +60,7 @@ def plot_curves(
     _mark_probes(rate, log_history)
 
     losses.set_ylim(bottom=0)
-    finish(losses, "Loss (nats per token)")
+    finish(losses, f"Loss (nats per {unit})")
     _logarithmic(norms)
     finish(norms, "Gradient norm")
     _logarithmic(rate)

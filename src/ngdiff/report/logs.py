@@ -14,10 +14,12 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 class Log(NamedTuple):
-    """`steps`: a line for each; `probes`: of the learning rate, as `ngdiff.core.autolr.Probe` has them."""
+    """`steps`: a line for each; `probes`: of the learning rate, as `ngdiff.core.autolr.Probe` has them; `unit`: what a
+    loss is a mean over, token or image."""
 
     steps: Rows = ()
     probes: Rows = ()
+    unit: str = "token"
 
     def points(self, key: str) -> list[Point]:
         """A number of the steps that have it, as (step, value)."""
@@ -37,12 +39,13 @@ def read_log(folder: Path) -> Log:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         rows, probes = content["steps"], content.get("probes", [])
+        unit = str(content.get("unit", Log().unit))
         usable = all(isinstance(row, dict) for row in (*rows, *probes))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} is damaged: it is no log of a run ({error})") from error
     if not usable:
         raise InputError(f"{path} is damaged: a step is no object")
-    return Log(rows, probes)
+    return Log(rows, probes, unit)
 
 
 def is_number(value: Any) -> bool:

@@ -27,8 +27,8 @@ WORDS = {
     "distance": "how far the model is from the retrained one: 1 as before, 0 as if it never saw the rows",
     "distance_holdout": "how far the forgotten rows are from rows never seen: 1 as before, 0 alike",
     "retain.rouge_l_recall": "how much of what is to be kept the model still says",
-    "collateral.holdout": "how much worse the model reads rows in neither set, nats a token; 0: as before",
-    "collateral.protect": "how much worse the model reads rows to be protected, nats a token; 0: as before",
+    "collateral.holdout": "how much worse the model is on rows in neither set; 0: as before",
+    "collateral.protect": "how much worse the model is on rows to be protected; 0: as before",
 }
 
 

@@ -68,7 +68,7 @@ def probe_chart(log: Log, title: str = "", *, protected: bool = False) -> Chart 
         f"{name} loss along step {fit.step}",
         lines,
         x_label="learning rate",
-        y_label=f"nats a token, rows to be kept{' plus protected rows' if protected else ''}",
+        y_label=f"nats per {log.unit}, rows to be kept{' plus protected rows' if protected else ''}",
         whole=False,
     )
 

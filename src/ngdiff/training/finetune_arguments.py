@@ -21,7 +21,7 @@ class _Finetuning(TrainerFields, ABC):
 
     max_loss: str = option(
         "auto",
-        "loss of the training set after the run, in nats (of texts: a token), above which the model counts as ruined "
+        "loss of the training set after the run, in nats per token or image, above which the model counts as ruined "
         "(exit code 3, kept in OUTPUT/ruined): auto (half of the way from before to uniform guessing), none, or a "
         "number",
     )

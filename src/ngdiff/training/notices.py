@@ -39,7 +39,7 @@ def notice_start(losses: Mapping[str, float], ceiling: float | None, *, unit: st
     logger.info("Before unlearning: %s", ", ".join(f"{k} loss {v:.4f}" for k, v in losses.items()))
     if unknown:
         logger.warning(
-            "The model hardly knows the forget rows: %.2f nats a %s, %.0f %% mean probability. Are %s those it was "
+            "The model hardly knows the forget rows: %.2f nats per %s, %.0f %% mean probability. Are %s those it was "
             "trained with?",
             losses["forget"],
             unit,
@@ -63,8 +63,8 @@ def check_base_model(losses: Mapping[str, float], base: float | None, *, unit: s
         return
     if base <= losses["forget"] * (1.0 + _ROUNDING):
         raise InputError(
-            f"--base-model: its loss on the forget rows, {base:.3f} nats a {unit}, is no higher than that of --model, "
-            f"{losses['forget']:.3f}: it knows them, and cannot show the losses of a model that never saw them. "
+            f"--base-model: its loss on the forget rows, {base:.3f} nats per {unit}, is no higher than that of --model "
+            f"({losses['forget']:.3f}): it knows them, and cannot show the losses of a model that never saw them. "
             "Give the model from before fine-tuning"
         )
     logger.info("Base model: forget loss %.4f", base)

@@ -89,14 +89,14 @@ class UnlearnArguments(AutoLROptions, GradientOptions, TextOptions, TrainerField
     )
     forget_ceiling: str | None = option(
         None,
-        "forget loss, in nats a token, above which the forget gradient rests: random (uniform guessing), "
+        "forget loss, in nats per token or image, above which the forget gradient rests: random (uniform guessing), "
         "holdout (mean loss on --holdout), none, or a number (random; rmu: none)",
         "LOSS",
     )
     max_retain_loss: str = option(
         "auto",
-        "retain loss after the run, in nats a token, above which the model counts as ruined (exit code 3, kept in "
-        "OUTPUT/ruined): auto (half of the way from before to uniform guessing), none, or a number",
+        "retain loss after the run, in nats per token or image, above which the model counts as ruined (exit code 3, "
+        "kept in OUTPUT/ruined): auto (half of the way from before to uniform guessing), none, or a number",
         "LOSS",
     )
     on_divergence: str = option(
