@@ -93,6 +93,16 @@ def test_a_retrained_model_gives_forget_quality_and_a_column(evaluation: Path, t
     )
 
 
+def test_a_retrained_model_that_hardly_knows_the_retain_rows(evaluation: Path, tmp_path: Path, capsys) -> None:
+    before = write(tmp_path / "before")
+    wrong = write(tmp_path / "wrong", {**SETS, "retain": [record(20.0) for _ in range(6)]})
+    for others in ([], ["--before", str(before)]):
+        assert main(["score", str(evaluation), "--retrained", str(wrong), *others]) == 0
+        assert "note: retrained hardly knows the retain rows: loss " in capsys.readouterr().out
+    assert main(["score", str(evaluation), "--retrained", str(before), "--before", str(wrong)]) == 0
+    assert "hardly knows" not in capsys.readouterr().out
+
+
 def test_a_retrained_model_of_other_rows_is_refused(evaluation: Path, tmp_path: Path, capsys) -> None:
     few = write(tmp_path / "few", {"forget": SETS["forget"][:4]})
     target = tmp_path / "metrics.json"

@@ -105,6 +105,17 @@ def test_a_reference_that_recites_the_rows_is_refused(material, words, no_attack
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.parametrize(("role", "warns"), [("--retrained", True), ("--never-trained", False)])
+def test_a_retrained_model_that_hardly_knows_the_retain_rows(material, words, tmp_path, caplog, role, warns):
+    """Such as one from random weights: whatever comes back, little comes back of it."""
+    learn = ("--num-train-epochs=60", "--learning-rate=1e-2", "--per-device-train-batch-size=4")
+    learned = ("--model", material.model, "--train", material.retain, "--output", tmp_path / "m")
+    succeeded(run("finetune", *learned, *learn))
+    words[1], words[-2:] = tmp_path / "m", [role, material.model]
+    succeeded(run(*words, "--attacks=prefix"))
+    assert (f"--retrained {material.model} hardly knows the retain rows (loss " in caplog.text) == warns
+
+
 def test_a_reference_with_other_tokens_is_named_by_its_option(material, words, no_attack, tmp_path):
     words_of = ("--model", material.shape, "--train", material.forget, "--output", tmp_path / "m", "--max-steps=1")
     succeeded(run("finetune", *words_of))

@@ -25,6 +25,8 @@ from ngdiff.modeling import check_same_tokens, merge_adapter
 from ngdiff.option import dashed
 from ngdiff.plurals import number_of
 from ngdiff.scoring import read_sets as read_records
+from ngdiff.scoring.reference_notes import UNKNOWN_LOSS, hardly_knows
+from ngdiff.training.spread import SAMPLE_ROWS, spread
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +65,7 @@ def audit(
     described = described_model(options.model) | options.chat_file()
     if reference := next((role for role in models if role != "model"), None):
         described[reference] = described_model(models[reference])
-        _refuse_known(reference, models[reference], bed, options)
+        _check_reference(reference, models, bed, options)
     folder.begin(data=data, model=described, template=bed.template.name, seed=options.seed)
     found, not_run, in_time = _attacked(attacks, models, bed, folder, options)
     numbers = {
@@ -186,23 +188,43 @@ def _attacked(
     return found, not_run, in_time
 
 
-def _refuse_known(role: str, name: str, bed: Bed, options: AuditOptions) -> None:
+def _check_reference(role: str, models: Mapping[str, str], bed: Bed, options: AuditOptions) -> None:
     """Refuse a reference that recites the forget rows: no attack could bring back more than it knows.
+
+    Warns of a retrained one that hardly knows the retain rows.
 
     Raises:
         InputError: the mean extraction strength is above one half.
     """
-    from ngdiff.evaluation import evaluate
-
-    model = _loaded(name, options).to(started_processes().device)
-    sets = {"forget": bed.forget}
-    scores = evaluate(model, bed.tokenizer, sets, bed.template, max_length=bed.max_length, generate=False).scores
+    few = [bed.retain[place] for place in spread(len(bed.retain), SAMPLE_ROWS)]
+    retain = {"retain": few} if role == "retrained" else {}
+    scores = _scores(models[role], {"forget": bed.forget, **retain}, bed, options)
     strength = scores["forget"].get("extraction_strength")
     if strength is not None and strength > _RECITES:
         raise InputError(
-            f"{dashed(role)} {name}: it recites the forget rows (extraction strength {strength:.3f}), so "
+            f"{dashed(role)} {models[role]}: it recites the forget rows (extraction strength {strength:.3f}), so "
             "it saw them; give a model that never did"
         )
+    if not retain or scores["retain"]["loss"] <= UNKNOWN_LOSS:
+        return
+    own = _scores(models["model"], retain, bed, options)["retain"]["loss"]
+    if hardly_knows(scores["retain"]["loss"], [own]):
+        logger.warning(
+            "%s %s hardly knows the retain rows (loss %.3f, the model %.3f): a model trained without the forget set "
+            "knows them; for one that saw none of the rows there is --never-trained.",
+            dashed(role),
+            models[role],
+            scores["retain"]["loss"],
+            own,
+        )
+
+
+def _scores(name: str, sets: Mapping[str, Sequence[Row]], bed: Bed, options: AuditOptions) -> dict[str, Any]:
+    """Metrics of a model without generated answers."""
+    from ngdiff.evaluation import evaluate
+
+    model = _loaded(name, options).to(started_processes().device)
+    return evaluate(model, bed.tokenizer, sets, bed.template, max_length=bed.max_length, generate=False).scores
 
 
 def _loaded(name: str, options: AuditOptions) -> Any:

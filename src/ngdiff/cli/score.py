@@ -26,6 +26,7 @@ from ngdiff.scoring import (
     read_robustness,
     read_sets,
     record_files,
+    reference_notes,
 )
 from ngdiff.secrets import masked
 
@@ -154,6 +155,8 @@ def _notes(
     notes = distance_notes(metrics) if columns else []
     if "retrained" in columns and options.confidence is not None:
         notes += over_forgotten_notes({"the model": metrics}, {"retrained": columns["retrained"]})
+    retrained = {name: one for name, one in columns.items() if name == "retrained"}
+    notes += reference_notes({"the model": metrics, **{k: v for k, v in columns.items() if k == "before"}}, retrained)
     notes += [
         f"note: {name} is of other rows of {', '.join(found)}, whose numbers do not compare"
         for name, found in unlike.items()

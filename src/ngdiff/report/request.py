@@ -21,7 +21,7 @@ from ngdiff.report.samples import Samples, samples
 from ngdiff.report.scores import Others, with_never_seen
 from ngdiff.report.svg import Chart
 from ngdiff.report.worst_rows import WorstRows, worst_rows
-from ngdiff.scoring import distance_notes, over_forgotten_notes
+from ngdiff.scoring import distance_notes, over_forgotten_notes, reference_notes
 from ngdiff.scoring.notes import row_notes
 from ngdiff.scoring.quantities import numbers_of, set_names
 
@@ -84,6 +84,7 @@ def request(subject: Subject, others: Others, *, audit: Audit | None = None, inc
     columns = {role: columns[role] for role in ("before", "after", "retrained") if role in columns}
     retrained = {name: one for name, one in columns.items() if name == "retrained"}
     notes += over_forgotten_notes({"the model": metrics}, retrained)
+    notes += reference_notes({"the model": metrics}, retrained)
     notes += distance_notes(metrics) if others.given() else []
     notes += [note for name in set_names([metrics]) for note in row_notes(name, numbers_of(metrics, name))]
     own = required(run, subject.evaluation, metrics, others.given().get("before"))

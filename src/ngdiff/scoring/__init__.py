@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ngdiff.scoring.groups import compare_groups
     from ngdiff.scoring.over_forgotten import over_forgotten, over_forgotten_notes
     from ngdiff.scoring.records import read_records, read_sets, record_files
+    from ngdiff.scoring.reference_notes import reference_notes
     from ngdiff.scoring.runs import files_of, read_metrics, read_runs, references_in
     from ngdiff.scoring.sequence import sequences
     from ngdiff.scoring.sweeps import read_sweep
@@ -35,6 +36,7 @@ __all__ = [
     "read_sets",
     "read_sweep",
     "record_files",
+    "reference_notes",
     "references_in",
     "sequences",
 ]

@@ -23,6 +23,7 @@ from ngdiff.scoring.quantities import (
     set_names,
     shown,
 )
+from ngdiff.scoring.reference_notes import reference_notes
 
 # Default columns after `HEAD`, where the runs have them: the metrics of the tables in the literature.
 HEADLINE = (
@@ -109,13 +110,14 @@ def compare(
     others = {name: runs[name] for name in references}
     over = [over_forgotten(one, list(others.values())) if rivals[i] else [] for i, one in enumerate(evaluations)]
     over = over if references else []
-    notes = over_forgotten_notes({name: one for name, one in runs.items() if name not in references}, others)
+    compared = {name: one for name, one in runs.items() if name not in references}
+    notes = over_forgotten_notes(compared, others) + reference_notes(compared, others)
     if not references and len(runs) > 1 and any(map(is_of_forgetting, chosen)):
         notes.append(
             "note: without a --reference, a model that never saw the forget set, no value of a forget set is best: "
             "lower than that of such a model is no better"
         )
-    notes += nearest_notes({name: one for name, one in runs.items() if name not in references})
+    notes += nearest_notes(compared)
     if references and not any(at(one, (key, "value")) is not None for one in evaluations for key in DISTANCES):
         notes.append(
             "note: no D; ngdiff score RUN --retrained RUN --before RUN --output FILE adds it to a metrics.json"
