@@ -82,6 +82,17 @@ def test_rows_without_a_prompt_go_on_from_their_beginning(make_trainer, text):
     assert [*measured(trainer)] == [4]
 
 
+def test_a_model_that_cannot_generate_is_refused_before_the_first_step(make_trainer, text, monkeypatch):
+    def cannot(*_args, **_options):
+        raise ValueError("no such cache")
+
+    trainer = make_trainer(**text, eval_generate_steps=3)
+    monkeypatch.setattr(trainer.model, "generate", cannot)
+    with pytest.raises(InputError, match=r"This model cannot generate answers: .*no such cache"):
+        trainer.train()
+    assert trainer.state.global_step == 0
+
+
 def test_what_it_needs(make_trainer, random_rows):
     with pytest.raises(InputError, match="--utility-floor: answers need a tokenizer; pass processing_class"):
         make_trainer(eval_generate_steps=2)

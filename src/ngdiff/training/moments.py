@@ -20,7 +20,7 @@ Moment = Literal[
     "combination of the gradients",  # from the last pass of a step: Gramian, weights, sum
     "probe of the learning rate",  # in steps that have one
     "copy for a rollback",  # before the optimizer's step
-    "quick measure",  # after a step
+    "quick measure",  # before the first step and after a step
     "loss",  # forward pass of one batch without gradients, in a probe or of a set's rows
 ]
 Observer = Callable[[Moment], AbstractContextManager[None]]

@@ -39,6 +39,7 @@ def prepare(trainer: Any) -> None:
     prepare_teacher(trainer)
     prepare_sampled(trainer)
     check_forward(trainer)
+    check_generation(trainer)
     prepare_levels(trainer)
     prepare_references(trainer)
     losses, unit = first_losses(trainer), trainer.task.unit
@@ -69,6 +70,18 @@ def check_forward(trainer: Any) -> None:
         trainer.model.register_forward_pre_hook(lambda *_: count()),
     ):
         trainer.task.check_forward(trainer.model, batch)
+
+
+def check_generation(trainer: Any) -> None:
+    """Measure once what a run is to measure on the way, to see that the model can answer.
+
+    A floor of Utility takes such a measure itself.
+
+    Raises:
+        InputError: a model that cannot generate.
+    """
+    if trainer.quick_measure is not None and trainer.args.utility_floor is None:
+        trainer.measure()
 
 
 def prepare_references(trainer: Any) -> None:
