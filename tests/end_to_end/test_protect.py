@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 
-from .runs import run, succeeded, write_rows
+from .runs import rows_of, run, succeeded, write_rows
 
 
 @pytest.fixture
@@ -36,6 +36,16 @@ def test_a_row_to_forget_cannot_be_protected(material, tmp_path):
     refused = run(*material.words(tmp_path / "u", protect=material.forget))
     assert refused.status == 2
     assert refused.error.startswith("4 of 4 rows of --protect are also in --forget, the first at ")
+
+
+def test_rows_that_are_kept_anyway_are_said(material, tmp_path, caplog):
+    succeeded(run(*material.words(tmp_path / "u", protect=material.retain, max_steps=1)))
+    assert "12 of 12 rows of --protect are also in --retain, which keeps them already: --protect is for" in caplog.text
+    caplog.clear()
+    rows = [*rows_of(material.retain)[:1], {"question": "Who else?", "answer": "Nobody."}]
+    some = write_rows(tmp_path / "some.jsonl", rows)
+    succeeded(run(*material.words(tmp_path / "v", "--dry-run", protect=some)))
+    assert "1 of 2 rows of --protect is also in --retain, which keeps it already" in caplog.text
 
 
 def test_a_dry_run_knows_them(material, protected, tmp_path):

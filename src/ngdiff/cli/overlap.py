@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ngdiff.data import Row, Template, check_overlap
+from ngdiff.data import Row, Template, check_overlap, rows_in_both
 from ngdiff.plurals import some_of, verb
 
 logger = logging.getLogger(__name__)
@@ -22,6 +22,8 @@ def without_overlap(
     published: Mapping[str, Sequence[Row]] | None = None,
 ) -> dict[str, list[Row]]:
     """The sets, checked against each other in the form that the model gets.
+
+    Protected rows that are in the retain set, too, are no fault; a warning counts them.
 
     Args:
         sets: rows by name: forget, retain, holdout, protect, as far as they were given.
@@ -57,4 +59,11 @@ def without_overlap(
                 verb(dropped),
                 "" if second == "retain" else f", as {verb(dropped, 'it is', 'they are')} in {place}",
             )
+    if shared := rows_in_both(kept.get("retain", ()), kept.get("protect", ())):
+        logger.warning(
+            "%s of --protect %s also in --retain, which keeps %s already: --protect is for rows in neither set.",
+            some_of(shared, len(kept["protect"]), "row"),
+            verb(shared),
+            verb(shared, "it", "them"),
+        )
     return kept

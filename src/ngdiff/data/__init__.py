@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ngdiff.data.image_sources import read_images
     from ngdiff.data.image_split import ImageSplit, split_images
     from ngdiff.data.images import ImageData, Images
-    from ngdiff.data.overlap import check_encoded_overlap, check_overlap
+    from ngdiff.data.overlap import check_encoded_overlap, check_overlap, rows_in_both
     from ngdiff.data.people import fictional_people, split_people, unseen_people, write_people
     from ngdiff.data.preparation import Preparation, preparation_of, read_preparation
     from ngdiff.data.rows import Row
@@ -43,6 +43,7 @@ __all__ = [
     "read_preparation",
     "read_rows",
     "resolve_template",
+    "rows_in_both",
     "split_images",
     "split_people",
     "unseen_people",

@@ -74,6 +74,17 @@ def check_overlap(
     return kept, len(shared)
 
 
+def rows_in_both(first: Sequence[Row], second: Sequence[Row]) -> int:
+    """How many rows of `second` are also in `first`, by their texts.
+
+    >>> same, other = Row("Where was Orla born?", "Tarnholm."), Row("Where was Bran born?", "Selna.")
+    >>> rows_in_both([same], [same, other])
+    1
+    """
+    known = set(map(_text_key, first))
+    return sum(_text_key(row) in known for row in second)
+
+
 def check_encoded_overlap(forget: Sequence[Mapping[str, Any]], retain: Sequence[Mapping[str, Any]]) -> None:
     """The same for encoded rows: no row of `retain` may have the tokens of a row of `forget`.
 
