@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,21 @@ def test_made_kept_held_and_measured(material: Material, tmp_path: Path, caplog:
     succeeded(run(*command[1:], "--output", tmp_path / "e"))
     assert json.loads((tmp_path / "e" / "metrics.json").read_text())["protect"]["n"] == len(rows)
     succeeded(run("verify", tmp_path / "u"))
+    assert [name for name in manifest["outputs"] if name.startswith("private/")] == ["private/protect_auto.jsonl"]
+
+
+def test_made_rows_are_verified_while_they_are_there(material: Material, tmp_path: Path) -> None:
+    words = material.words(tmp_path / "u", protect="auto", max_steps=1)
+    succeeded(run(*words))
+    made = tmp_path / "u" / "private" / "protect_auto.jsonl"
+    text = made.read_text()
+    made.write_text(text.replace("?", "!", 1))
+    changed = run("verify", tmp_path / "u")
+    assert changed.status == 4
+    assert "private/protect_auto.jsonl is changed" in changed.out + changed.error
+    shutil.rmtree(made.parent)
+    assert "private/" in succeeded(run("verify", tmp_path / "u")).out
+    assert "is done" in succeeded(run(*words, "--resume")).out
 
 
 def test_where_there_is_none(material: Material, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from ngdiff.cli.processes import say
 from ngdiff.cli.retain_auto import AUTO
 from ngdiff.errors import InputError, RuinedModelError
 from ngdiff.evidence.read_run import DamagedRunError, read_run
+from ngdiff.evidence.verify import without_deleted
 from ngdiff.file_names import CONFIG, MANIFEST, RUINED
 from ngdiff.files import is_ours, is_unused
 from ngdiff.option import dashed
@@ -193,7 +194,7 @@ def found_done(output: str, settings: Mapping[str, Any]) -> bool:
         return False
     if any(settings.get(name) != before.get(name) for name in _LENGTH):
         return False
-    if wrong := unlike(folder, manifest["outputs"]):
+    if wrong := unlike(folder, without_deleted(folder, manifest["outputs"])):
         logger.warning("The run in %s is done, but what it wrote is no longer whole (%s).", output, "; ".join(wrong))
         return False
     if ruined := manifest["extra"].get("ruined"):

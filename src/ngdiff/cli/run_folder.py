@@ -15,7 +15,7 @@ from ngdiff.cli.signals import SIGNALS
 from ngdiff.evidence.ledger import read_retests, refuse_came_back
 from ngdiff.evidence.read_run import read_run
 from ngdiff.evidence.verdicts import read_verdicts, refuse_unmet
-from ngdiff.file_names import MERGED_BASE, RUINED
+from ngdiff.file_names import MERGED_BASE, PRIVATE, RUINED
 from ngdiff.files import check_output, prepare_output, write_text
 from ngdiff.manifest import now, write_manifest
 from ngdiff.paths import user_path
@@ -161,6 +161,7 @@ class RunFolder:
         if kind is None and self._begun and is_first():
             extra = {"finished": True, **self.extra, **self._always}
             self._write_card(extra)
+            self.outputs += [f"{PRIVATE}/{file.name}" for file in sorted((self.path / PRIVATE).glob("[!.]*"))]
             write_manifest(self.path, **self._manifest, extra=extra, outputs=self.outputs)
             if not (self._options.keep_checkpoints or self.extra.get("ruined")):
                 for part in resumable_parts(self.path):

@@ -99,12 +99,16 @@ def outputs_of(folder: Path, manifest: Mapping[str, Any], name: str = "") -> Che
         manifest: The manifest of the run.
         name: The run's name in a chain.
     """
-    outputs = {**manifest["outputs"], CONFIG: manifest["config_sha256"]}
-    if not (folder / PRIVATE).exists():
-        outputs = {item: digest for item, digest in outputs.items() if not _is_private(item)}
+    outputs = without_deleted(folder, {**manifest["outputs"], CONFIG: manifest["config_sha256"]})
     faults = _compare({item: folder / item for item in outputs}, outputs)
     faults += [f"{item} is not of this run" for item in _added(folder, outputs)]
     return Check(f"{name}files written", len(outputs), tuple(faults))
+
+
+def without_deleted(folder: Path, outputs: Mapping[str, str]) -> dict[str, str]:
+    """Hashes of the outputs of a run, without those of a `private/` that was deleted as a whole."""
+    kept = (folder / PRIVATE).exists()
+    return {name: digest for name, digest in outputs.items() if kept or not _is_private(name)}
 
 
 def _deleted(folder: Path, manifest: Mapping[str, Any], name: str) -> list[Check]:

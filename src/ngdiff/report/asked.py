@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ngdiff.file_names import CARD, CURVES, TRAINING_LOG
+from ngdiff.file_names import CARD, CURVES, PRIVATE, TRAINING_LOG
 from ngdiff.report.folders import Run
 from ngdiff.report.method_words import method_in_words
 
@@ -109,7 +109,8 @@ def _models(run: Run) -> list[ModelFiles]:
     found = [_described("model before", model)] if model else []
     found += [_described("its base model", model["base"])] if "base" in model else []
     found += [_described("model before fine-tuning", model["base_model"])] if "base_model" in model else []
-    written = {name: digest for name, digest in outputs.items() if Path(name).name not in _NO_MODEL}
+    own = {name: digest for name, digest in outputs.items() if Path(name).parent.name != PRIVATE}
+    written = {name: digest for name, digest in own.items() if Path(name).name not in _NO_MODEL}
     return [*found, ModelFiles("model after", str(run.folder), written)] if written else found
 
 
