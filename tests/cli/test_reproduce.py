@@ -129,6 +129,19 @@ def test_tables_and_figures_of_one_call(
     )
 
 
+def test_folders_above_a_model_stand_in_no_table_or_figure(data: Path, tmp_path: Path, work: Work) -> None:
+    out, place = tmp_path / "out", tmp_path / "home" / "me"
+    words = ["reproduce", "table3", "figure7", "--output", str(out), "--data", str(data)]
+    assert main([*words, "--model", f"{place}/one/m", "--model", f"{place}/two/m"]) == DONE
+    shown = [file for file in out.glob("*.*") if file.name != "reproduce.json" and file.suffix != ".png"]
+    assert len(shown) == 6
+    assert not any(str(place) in file.read_text() for file in shown)
+    rows = json.loads((out / "table3.json").read_text())["rows"]
+    models = {row["model"] for row in rows}
+    assert len(models) == 2
+    assert all(name.startswith("m~") for name in models)  # names of equal ends have digits
+
+
 def test_a_failed_run_is_said_in_the_table_and_by_the_exit_code(
     data: Path, tmp_path: Path, work: Work, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -45,7 +45,7 @@ def notes_on(own: Own, scale: str, seeds: Sequence[int]) -> list[str]:
         if scale != "paper" or sweep.model != sweep.paper:
             rows = ", ".join(f"{name} {count}" for name, count in sweep.setup.rows.items()) or "all rows"
             notes.append(
-                f"Ours is {sweep.model} on {sweep.data} ({rows}), the paper's {sweep.paper} on all of it; compare the "
+                f"Ours is {sweep.label} on {sweep.data} ({rows}), the paper's {sweep.paper} on all of it; compare the "
                 "order of methods, not the values."
             )
     return notes

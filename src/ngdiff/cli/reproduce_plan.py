@@ -25,6 +25,7 @@ class RecipeSweep:
         name: Of its folder.
         data: Data set.
         model: As the setup or the user names it.
+        label: The same without the folders above it, as tables and figures show it.
         place: Folder, hub name or shape of that model.
         setup: Of the data set at the scale.
         trained: Options of every training, beside those of the setup.
@@ -35,6 +36,7 @@ class RecipeSweep:
     name: str
     data: str
     model: str
+    label: str
     place: str
     setup: Setup
     trained: Mapping[str, Any]
@@ -80,7 +82,8 @@ def sweeps_of(
                 chosen = {name: chosen[name] for name in recipe.models}
             for model, place in chosen.items():
                 name = name_of({"data": data, "model": model}, {"data": [data], "model": list(chosen)})
-                sweep = found.setdefault(name, RecipeSweep(name, data, model, place, setup, trained))
+                label = name_of({"model": model}, {"model": list(chosen)}).removeprefix("model=")
+                sweep = found.setdefault(name, RecipeSweep(name, data, model, label, place, setup, trained))
                 sweep.recipes.append(recipe.name)
                 sweep.variants.update(recipe.runs(setup.rates, known))
     return list(found.values())
@@ -121,7 +124,7 @@ def group_of_runs(sweep: RecipeSweep, record: Record) -> Group:
     for name, entry in record.runs.items():
         variant = entry["values"].get(VARIANT, entry["role"])
         runs.append(Ran(variant, metrics.get(name), record.folder / name / "model", _fault(record, name)))
-    return Group(sweep.data, sweep.model, sweep.paper, runs)
+    return Group(sweep.data, sweep.label, sweep.paper, runs)
 
 
 def _fault(record: Record, entry: str) -> str:

@@ -4,7 +4,6 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from matplotlib.artist import Artist
@@ -74,7 +73,7 @@ def draw(recipe: Recipe, group: Group, variants: Sequence[str], path: str | os.P
         WriteError: the file cannot be written.
     """
     figure, panels = make_figure(recipe, group, variants)
-    save(figure, path, f"{recipe.title} ({PurePath(group.model).name})")
+    save(figure, path, f"{recipe.title} ({group.model})")
     return {"title": recipe.title, "source": "arXiv 2410.22086", "model": group.model, "panels": panels}
 
 

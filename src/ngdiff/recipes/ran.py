@@ -45,7 +45,7 @@ class Group:
 
     Attributes:
         data: Data set.
-        model: As the user or the setup names it.
+        model: As tables and figures show it.
         paper: The model of the paper whose numbers stand beside it.
         runs: A run for each variant and seed.
     """
