@@ -12,7 +12,7 @@ class Commands:
     """Runs commands in a work folder. A finished one leaves `OUTPUT.done` there, with its CPU seconds.
 
     Args:
-        work: the folder; made if it is not there.
+        work: The folder; made if it is not there.
     """
 
     def __init__(self, work: Path) -> None:

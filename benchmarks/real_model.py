@@ -43,7 +43,7 @@ class RealModel(Commands):
     """Rows, models and numbers in one folder.
 
     Args:
-        options: of the benchmark; those that make rows and models must be the folder's.
+        options: Of the benchmark; those that make rows and models must be the folder's.
     """
 
     def __init__(self, options: argparse.Namespace) -> None:

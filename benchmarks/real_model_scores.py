@@ -45,10 +45,10 @@ class Scorer:
     """Evaluates the models of a folder.
 
     Args:
-        work: the folder, with the rows of `OWN` and the model `base`.
-        tofu: the folder of TOFU's files.
-        general: how many real authors, and how many world facts, are asked for.
-        new_tokens: longest answer about those.
+        work: The folder, with the rows of `OWN` and the model `base`.
+        tofu: The folder of TOFU's files.
+        general: How many real authors, and how many world facts, are asked for.
+        new_tokens: Longest answer about those.
     """
 
     def __init__(self, work: Path, tofu: Path, *, general: int, new_tokens: int) -> None:

@@ -37,9 +37,9 @@ class Material:
     """What the runs start from.
 
     Attributes:
-        model: folder of the micro model.
-        shape: its config, to start others from.
-        data: folder of `forget.jsonl` (4 rows), `retain.jsonl` (12 rows) and `full.jsonl`.
+        model: Folder of the micro model.
+        shape: Its config, to start others from.
+        data: Folder of `forget.jsonl` (4 rows), `retain.jsonl` (12 rows) and `full.jsonl`.
     """
 
     model: Path

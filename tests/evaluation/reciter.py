@@ -15,9 +15,9 @@ class Reciter(PreTrainedModel):
     a sequence: `lost`, a token of no meaning.
 
     Args:
-        sequences: what it knows, from the first token on.
-        vocabulary, context: of the model.
-        lost: the token that it says when it does not know how to go on.
+        sequences: What it knows, from the first token on.
+        vocabulary, context: Of the model.
+        lost: The token that it says when it does not know how to go on.
     """
 
     config_class = PretrainedConfig

@@ -127,7 +127,7 @@ def make_evaluation(
     """What `ngdiff evaluate` leaves: of the model of `run`, whose rows are recited by about `recall`.
 
     Args:
-        change: applied to the records of the forget set.
+        change: Applied to the records of the forget set.
     """
     from ngdiff.files import sha256_file
     from ngdiff.metrics import score

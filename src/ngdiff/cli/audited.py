@@ -15,8 +15,8 @@ def check_audited(audit: str, records: Sequence[str]) -> None:
     """Compare the hashes of the weights that were attacked with those that were evaluated.
 
     Args:
-        audit: folder of the audit, or its file.
-        records: folders of the evaluation, or its files.
+        audit: Folder of the audit, or its file.
+        records: Folders of the evaluation, or its files.
 
     Raises:
         InputError: they differ.

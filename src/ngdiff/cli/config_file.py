@@ -16,8 +16,8 @@ def read_config(file: str, option: str | None = "--config") -> dict[str, Any]:
     """The options in the file, by name; empty for an empty file.
 
     Args:
-        file: as typed.
-        option: the option to which it was given, at the start of messages.
+        file: As typed.
+        option: The option to which it was given, at the start of messages.
 
     Raises:
         InputError: no such file, invalid YAML, no `option: value` lines, a repeated option, or values that expand

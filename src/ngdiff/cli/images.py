@@ -44,9 +44,9 @@ def read_for_model(options: ImageOptions, model: str, *, fresh: bool = False) ->
     """The images, and what a model is given of them: as the model's folder says, else by the images' own statistics.
 
     Args:
-        options: which images.
-        model: folder or hub name.
-        fresh: a model with random weights, which says nothing.
+        options: Which images.
+        model: Folder or hub name.
+        fresh: A model with random weights, which says nothing.
 
     Raises:
         InputError: images that cannot be read, or that are not of the size that the model takes.
@@ -76,9 +76,9 @@ def check_places(options: ImageOptions, model: str, *, fresh: bool = False) -> N
     """Refuse files and folders that are not there, before anything is loaded.
 
     Args:
-        options: which images.
-        model: folder or hub name.
-        fresh: a shape with random weights.
+        options: Which images.
+        model: Folder or hub name.
+        fresh: A shape with random weights.
 
     Raises:
         InputError: names option and place; a seed of a draw where nothing is drawn.

@@ -13,8 +13,8 @@ def inputs_of(model: str, *others: str | None) -> list[str | Path]:
     """The model, where it is an adapter its base (and that one's, if it is an adapter, too), and what else was given.
 
     Args:
-        model: as given to --model: folder, hub name or shape.
-        others: data sets and tokenizers as typed, `:SPLIT` included; None where an option was not given.
+        model: As given to --model: folder, hub name or shape.
+        others: Data sets and tokenizers as typed, `:SPLIT` included; None where an option was not given.
 
     Raises:
         InputError: an adapter that does not name its base.

@@ -148,8 +148,8 @@ def check_places(model: str, **others: str | None) -> None:
     """Refuse folders of models that are not there, before anything is loaded.
 
     Args:
-        model: folder, hub name or shape.
-        others: further models or tokenizers, by name of their option; None where none was given.
+        model: Folder, hub name or shape.
+        others: Further models or tokenizers, by name of their option; None where none was given.
 
     Raises:
         InputError: names the folder.

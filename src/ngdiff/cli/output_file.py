@@ -23,11 +23,11 @@ def check_output_file(
     """Refuse a file that cannot be written, or that would damage something, before any long work.
 
     Args:
-        file: as typed.
-        option: how messages name it.
-        overwrite: it may replace a file.
-        inputs: files and folders that are read, as typed (`PATH:SPLIT` is PATH); no file of theirs is replaced.
-        may_replace: names of files of a run that it may replace nevertheless.
+        file: As typed.
+        option: How messages name it.
+        overwrite: It may replace a file.
+        inputs: Files and folders that are read, as typed (`PATH:SPLIT` is PATH); no file of theirs is replaced.
+        may_replace: Names of files of a run that it may replace nevertheless.
 
     Raises:
         InputError: as `ngdiff.files.check_file`; a file of an input or of a run; one that `ngdiff verify` would take

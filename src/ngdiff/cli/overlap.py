@@ -26,12 +26,12 @@ def without_overlap(
     Protected rows that are in the retain set, too, are no fault; a warning counts them.
 
     Args:
-        sets: rows by name: forget, retain, holdout, protect, as far as they were given.
-        tokenizer: that of the model.
-        template: how questions are put.
+        sets: Rows by name: forget, retain, holdout, protect, as far as they were given.
+        tokenizer: That of the model.
+        template: How questions are put.
         drop: `--drop-overlap`: leave rows of the forget set out of the others, and of the retain set out of the
             holdout.
-        published: sets of a benchmark, which stay as they are; `sets` are checked against those of these names, too.
+        published: Sets of a benchmark, which stay as they are; `sets` are checked against those of these names, too.
 
     Raises:
         InputError: rows that are in two sets where `drop` is false, or a set of which nothing is left.

@@ -74,14 +74,14 @@ def refuse_other_run(
     A run that was killed while it wrote them did nothing yet: there is nothing to compare, and it starts again.
 
     Args:
-        output: the output folder, as typed.
-        settings: options of the run, from `ngdiff.cli.options.resolved`.
-        data: for each role what `describe_data` returned.
-        model: what goes into the manifest as the model.
-        rows_per_step: rows of each set in one step, over all processes, for a command that may continue in another
+        output: The output folder, as typed.
+        settings: Options of the run, from `ngdiff.cli.options.resolved`.
+        data: For each role what `describe_data` returned.
+        model: What goes into the manifest as the model.
+        rows_per_step: Rows of each set in one step, over all processes, for a command that may continue in another
             number of processes.
-        own: from `ngdiff.cli.own_code.describe_own`.
-        words: the command line, as typed.
+        own: From `ngdiff.cli.own_code.describe_own`.
+        words: The command line, as typed.
 
     Raises:
         InputError: no run is there, a damaged one, or another one; names an option that differs, as typed.
@@ -134,9 +134,9 @@ def checkpoint_to_resume(output: str, *, resume: bool, with_best: bool = False) 
     before its first was whole. All processes must call it.
 
     Args:
-        output: the output folder, as typed.
-        resume: whether `--resume` was given.
-        with_best: the best checkpoint will be needed, too (`--load-best-model-at-end`).
+        output: The output folder, as typed.
+        resume: Whether `--resume` was given.
+        with_best: The best checkpoint will be needed, too (`--load-best-model-at-end`).
 
     Raises:
         InputError: `resume`, and all checkpoints are damaged, or there is none beside a model: the run had ended.

@@ -29,9 +29,9 @@ def ruined_error(output: Path, outcome: "Outcome", option: str) -> RuinedModelEr
     """The error that ends the command: why the model is ruined, where it is, what may help.
 
     Args:
-        output: the output folder; the model is in its folder `ruined`.
-        outcome: of the run.
-        option: that of the bound.
+        output: The output folder; the model is in its folder `ruined`.
+        outcome: Of the run.
+        option: That of the bound.
     """
     earlier = any((output / name).exists() for name in _MODELS)
     rest = f" The model in {output} itself is of an earlier part of the run." if earlier else ""

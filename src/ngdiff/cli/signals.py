@@ -64,7 +64,7 @@ class Signals:
         """Within the context, signals are handled; Python handles none outside the main thread.
 
         Args:
-            ends_process: nothing but the end of the process follows: then Ctrl-C is ignored, which would add a
+            ends_process: Nothing but the end of the process follows: then Ctrl-C is ignored, which would add a
                 traceback and another exit code.
         """
         self.resumable = self.at_once = False

@@ -20,10 +20,10 @@ def train(trainer: UnlearnTrainer, companion: Any, folder: RunFolder, checkpoint
     A model that is ruined (`ngdiff.training.outcome`) goes to the folder `ruined` in the output folder.
 
     Args:
-        trainer: ready to train.
-        companion: saved with the model: tokenizer, or preparation of images.
-        folder: begun.
-        checkpoint: where to continue from; None: from the start.
+        trainer: Ready to train.
+        companion: Saved with the model: tokenizer, or preparation of images.
+        folder: Begun.
+        checkpoint: Where to continue from; None: from the start.
     """
     trainer.stop_request = SIGNALS.request
     trainer.train(resume_from_checkpoint=checkpoint)

@@ -58,7 +58,7 @@ def benchmark_sets(benchmark: str, *, split: str = "forget10", rows: int = 300) 
     Args:
         benchmark: `tofu`, `muse-news`, or one of them with `:FOLDER` or `:HUB_NAME` of a copy.
         split: TOFU's forget split.
-        rows: maximum number of rows of a set; TOFU's real authors and world facts are always complete, as in its code.
+        rows: Maximum number of rows of a set; TOFU's real authors and world facts are always complete, as in its code.
 
     Raises:
         InputError: an unknown benchmark or split, fewer than 1 row, or files that cannot be read.

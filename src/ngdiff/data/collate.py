@@ -13,7 +13,7 @@ class AnswerCollator:
     end token of an answer must be attended to and learned.
 
     Args:
-        pad_token_id: the id to fill `input_ids` with; any id will do, as the mask hides it.
+        pad_token_id: The id to fill `input_ids` with; any id will do, as the mask hides it.
 
     Returns:
         (from a call) `input_ids`, `attention_mask` and `labels`, int64 of shape (rows, longest); labels are

@@ -19,9 +19,9 @@ def corpus_chunks(rows: Sequence[Row], tokenizer: Any, *, max_length: int) -> li
     tokenizer and `max_length` 2048, these are the chunks of MUSE-News.
 
     Args:
-        rows: the passages, in order.
-        tokenizer: a transformers tokenizer.
-        max_length: tokens of a chunk, at least 2.
+        rows: The passages, in order.
+        tokenizer: A transformers tokenizer.
+        max_length: Tokens of a chunk, at least 2.
 
     Returns:
         Token ids of each chunk.

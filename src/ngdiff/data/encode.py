@@ -51,11 +51,11 @@ def encode(row: Row, tokenizer: Any, template: Template, *, max_length: int, ans
     """Ids and labels of one row.
 
     Args:
-        row: the row.
-        tokenizer: a transformers tokenizer with an end token.
-        template: from `resolve_template`.
-        max_length: longest sequence in tokens; the end of a longer one, with its end token, is cut off.
-        answer: encoded instead of the row's answer.
+        row: The row.
+        tokenizer: A transformers tokenizer with an end token.
+        template: From `resolve_template`.
+        max_length: Longest sequence in tokens; the end of a longer one, with its end token, is cut off.
+        answer: Encoded instead of the row's answer.
 
     Raises:
         InputError: a tokenizer without `eos_token`, or a prompt that leaves no room for an answer token.
@@ -79,11 +79,11 @@ def encode_rows(
     there is one result for each row, and the end of a long one is cut off.
 
     Args:
-        rows: the rows.
-        tokenizer: as for `encode`.
-        template: as for `encode`.
-        max_length: longest result in tokens.
-        answers: one for each row, instead of its own.
+        rows: The rows.
+        tokenizer: As for `encode`.
+        template: As for `encode`.
+        max_length: Longest result in tokens.
+        answers: One for each row, instead of its own.
 
     Raises:
         InputError: as `encode`, naming the row's origin.
@@ -104,9 +104,9 @@ def encode_named(
     """`encode_rows`, each result with the name of its row for messages.
 
     Args:
-        rows, tokenizer, template, max_length, answers: as for `encode_rows`.
-        role: the name of the set in messages.
-        show_progress: show a bar on a terminal where there are many rows.
+        rows, tokenizer, template, max_length, answers: As for `encode_rows`.
+        role: The name of the set in messages.
+        show_progress: Show a bar on a terminal where there are many rows.
 
     Raises:
         InputError: as `encode_rows`.

@@ -127,9 +127,9 @@ def dataset_records(dataset: Any, name: str, used: Callable[[Sequence[str]], lis
     """The records of a `datasets.Dataset`, numbered from 1; columns that are not used are None.
 
     Args:
-        dataset: the data set.
-        name: its name in messages.
-        used: selects the columns to read by their names; by default all that a row can use.
+        dataset: The data set.
+        name: Its name in messages.
+        used: Selects the columns to read by their names; by default all that a row can use.
 
     Raises:
         InputError: values that Python cannot hold in a column that is used.

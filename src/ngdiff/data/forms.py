@@ -29,11 +29,11 @@ class Form:
     """A column set.
 
     Attributes:
-        title: its name in messages.
-        kind: kind of its rows.
-        needed: required columns.
-        optional: columns that are used if present.
-        becomes: description of the conversion, for a form of other tools.
+        title: Its name in messages.
+        kind: Kind of its rows.
+        needed: Required columns.
+        optional: Columns that are used if present.
+        becomes: Description of the conversion, for a form of other tools.
     """
 
     title: str
@@ -95,10 +95,10 @@ class Columns:
     """The columns of a file that rows are made of, from `parse_columns`; `Columns()` recognises them by their names.
 
     Attributes:
-        given: as typed; None: recognised by name.
-        form: key of `FORMS`; None: recognised by name.
-        names: standard name -> column of the file, for those that were given.
-        option: the option, for messages.
+        given: As typed; None: recognised by name.
+        form: Key of `FORMS`; None: recognised by name.
+        names: Standard name -> column of the file, for those that were given.
+        option: The option, for messages.
     """
 
     given: str | None = None

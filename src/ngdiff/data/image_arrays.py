@@ -57,8 +57,8 @@ def images_from_arrays(
         pixels: (N, H, W, C), (N, C, H, W) or, in grey, (N, H, W): uint8, or floats from 0 to 1 that are multiples of
             1/255. Grey is given three equal channels.
         labels: (N,) or (N, 1) whole numbers from 0.
-        class_names: names by label; by default the labels themselves, of which none may be left out then.
-        origin: their name in messages.
+        class_names: Names by label; by default the labels themselves, of which none may be left out then.
+        origin: Their name in messages.
 
     Raises:
         InputError: an ambiguous shape, type or range; labels with a gap.

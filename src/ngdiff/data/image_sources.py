@@ -34,14 +34,14 @@ def read_images(source: Any, *, size: int | None = None) -> ImageData:
     """All images of a data set, in memory, as RGB images of one size.
 
     Args:
-        source: one of
+        source: One of
             - `FILE.npz`: see `ngdiff.data.image_arrays.read_npz`;
             - a folder of images, `CLASS/*.png` or `train/CLASS/*.png` and `test/CLASS/*.png`, as `datasets` reads it;
             - a folder written by `datasets.save_to_disk`;
             - `cifar10`, `cifar100`, or another name on the hub;
             - a `datasets.Dataset` or `DatasetDict` with a column of images and one of class labels;
             - an `ImageData`.
-        size: height and width to which images are resized (bilinear); None: all images must have one size.
+        size: Height and width to which images are resized (bilinear); None: all images must have one size.
 
     Raises:
         InputError: a missing source, missing columns, images of several sizes, or fewer than two classes.

@@ -19,10 +19,10 @@ class ImageSplit:
     """The sets of an unlearning run.
 
     Args:
-        forget: training images to forget.
-        retain: training images to keep.
-        holdout: test images of the forgotten classes, never seen, for membership inference; None if there are none.
-        test: test images of the other classes, or of all if no class is forgotten; None if there are none.
+        forget: Training images to forget.
+        retain: Training images to keep.
+        holdout: Test images of the forgotten classes, never seen, for membership inference; None if there are none.
+        test: Test images of the other classes, or of all if no class is forgotten; None if there are none.
     """
 
     forget: Images
@@ -47,10 +47,10 @@ def split_images(
     images of any class are forgotten, and all others are kept, except exact copies (same pixels and label).
 
     Args:
-        data: all images.
-        forget_class: name of a class.
-        forget_rows: number of images; 500 by default where a class is given.
-        seed: of the draw; where all images of a class are taken nothing is drawn. The order of the source is kept.
+        data: All images.
+        forget_class: Name of a class.
+        forget_rows: Number of images; 500 by default where a class is given.
+        seed: Of the draw; where all images of a class are taken nothing is drawn. The order of the source is kept.
 
     Raises:
         InputError: neither option, an unknown class, one without images, or nothing left to keep.

@@ -22,8 +22,8 @@ class Images(Sequence[dict[str, Any]]):
     Args:
         pixels: (N, C, H, W) uint8.
         labels: (N,) int64, each a place in `class_names`.
-        class_names: one for each output of a classifier; classes without images are allowed.
-        origin: where they came from, for messages and the manifest.
+        class_names: One for each output of a classifier; classes without images are allowed.
+        origin: Where they came from, for messages and the manifest.
         places: (N,) int64, the place of each image in its source; by default 0 to N - 1.
 
     Raises:
@@ -97,8 +97,8 @@ class ImageData:
     """Training images, and test images that no model has seen.
 
     Args:
-        train: training images.
-        test: images of the same classes, never trained on; None if the source has none.
+        train: Training images.
+        test: Images of the same classes, never trained on; None if the source has none.
     """
 
     train: Images

@@ -42,7 +42,7 @@ def muse_rows(where: str | None, split: str) -> list[Row]:
     """Passages to unlearn from, to keep or to compare with: `corpus` rows in file order.
 
     Args:
-        where: local folder or hub name; None: the hub's.
+        where: Local folder or hub name; None: the hub's.
         split: `forget`, `retain1`, `retain2` or `holdout` (of `raw`), or `CONFIG/SPLIT`: `raw/forget`,
             `privleak/retain`, `sust/forget_2`, `scal/forget_3`.
 

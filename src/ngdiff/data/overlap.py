@@ -33,11 +33,11 @@ def check_overlap(
     """The rows of `retain` that are not in `forget`, and how many were. Rows that occur twice in one set are kept.
 
     Args:
-        forget: the forget set.
-        retain: the retain set.
-        drop: remove shared rows from `retain` instead of refusing them (`--drop-overlap`).
-        tokenizer, template: to compare tokens; without them, only texts are compared.
-        names: names of the two sets in messages.
+        forget: The forget set.
+        retain: The retain set.
+        drop: Remove shared rows from `retain` instead of refusing them (`--drop-overlap`).
+        tokenizer, template: To compare tokens; without them, only texts are compared.
+        names: Names of the two sets in messages.
 
     Raises:
         InputError: there are shared rows and `drop` is false, or nothing is left of `retain`.

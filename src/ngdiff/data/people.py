@@ -55,7 +55,7 @@ def fictional_people(people: int = 40, *, questions: int = len(KINDS), seed: int
     Args:
         people: 1 to 480.
         questions: 1 to 8 kinds of question per person.
-        seed: another seed, other people.
+        seed: Another seed, other people.
 
     Raises:
         InputError: an argument out of range.
@@ -150,8 +150,8 @@ def write_people(
 
     Args:
         folder: Where to; it is made.
-        people, questions, seed, forget_fraction: as for `split_people`.
-        holdout, base: how many further people, who are in no other file.
+        people, questions, seed, forget_fraction: As for `split_people`.
+        holdout, base: How many further people, who are in no other file.
 
     Raises:
         InputError: as `split_people`.

@@ -29,9 +29,9 @@ def chunks(ids: Sequence[int], size: int, overlap: int) -> list[tuple[list[int],
     Every token is in exactly one piece: context is neither learned nor counted again.
 
     Args:
-        ids: tokens of a text.
-        size: maximum number of tokens of a piece with its context, at least 1.
-        overlap: tokens of the context, limited to half of `size`.
+        ids: Tokens of a text.
+        size: Maximum number of tokens of a piece with its context, at least 1.
+        overlap: Tokens of the context, limited to half of `size`.
 
     >>> chunks(range(7), 4, 1)
     [([], [0, 1]), ([1], [2, 3]), ([3], [4, 5, 6])]

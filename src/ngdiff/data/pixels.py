@@ -49,8 +49,8 @@ def as_bytes(pixels: NDArray[Any], origin: str) -> NDArray[np.uint8]:
     """Pixels of another dtype, losslessly converted to bytes.
 
     Args:
-        pixels: of any shape: whole numbers from 0 to 255, or multiples of 1/255 from 0 to 1.
-        origin: their name in messages.
+        pixels: Of any shape: whole numbers from 0 to 255, or multiples of 1/255 from 0 to 1.
+        origin: Their name in messages.
 
     Raises:
         InputError: other values.

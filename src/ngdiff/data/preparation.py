@@ -28,8 +28,8 @@ class Preparation:
     """`(pixels / 255 - mean) / std`, by channel.
 
     Args:
-        mean, std: one number for each channel, of pixels divided by 255.
-        size: height and width that the model takes; None: any.
+        mean, std: One number for each channel, of pixels divided by 255.
+        size: Height and width that the model takes; None: any.
     """
 
     mean: tuple[float, ...]
@@ -154,9 +154,9 @@ def augment(pixels: Tensor, rows: Tensor, *, total: int, seed: int, epoch: int, 
         pixels: (B, C, H, W).
         rows: (B,) int64, the place of each image in its set.
         total: N, number of images of the set.
-        seed: of the run.
-        epoch: number of the pass.
-        padding: black pixels on each side.
+        seed: Of the run.
+        epoch: Number of the pass.
+        padding: Black pixels on each side.
 
     Returns:
         (B, C, H, W).

@@ -14,11 +14,11 @@ def with_bar(items: Iterable[T], description: str, *, total: int, shown: bool = 
     """The items, as they come, with a bar on standard error that counts them.
 
     Args:
-        items: one for each unit.
-        description: in front of the bar.
-        total: how many there are.
+        items: One for each unit.
+        description: In front of the bar.
+        total: How many there are.
         shown: False: no bar on a terminal either.
-        unit: of the count.
+        unit: Of the count.
     """
     from tqdm import tqdm  # most sets are read before it is needed
 

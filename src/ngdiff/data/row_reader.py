@@ -23,10 +23,10 @@ class RowReader:
     """Converts records to rows.
 
     Args:
-        columns: the columns to use; by default they are recognised by their names.
+        columns: The columns to use; by default they are recognised by their names.
 
     Attributes:
-        found: the form of the last record.
+        found: The form of the last record.
     """
 
     def __init__(self, columns: Columns | None = None) -> None:

@@ -24,22 +24,22 @@ class Row:
     """A prompt and the answer to be forgotten or retained.
 
     Attributes:
-        prompt: the question, or the text that the answer continues; `""` for plain-text rows. For chat rows
+        prompt: The question, or the text that the answer continues; `""` for plain-text rows. For chat rows
             the text of the last user turn.
-        answer: the answer; for chat rows the final assistant turn, for text rows the whole text.
-        messages: chat rows only: the turns before the final assistant turn, each with `role` and `content`, and maybe
+        answer: The answer; for chat rows the final assistant turn, for text rows the whole text.
+        messages: Chat rows only: the turns before the final assistant turn, each with `role` and `content`, and maybe
             `tool_calls`; the content of a turn that only calls tools is None.
-        tools: chat rows only: the tools, as given to the template.
-        paraphrased_answer: the answer in other words (TOFU's truth ratio).
-        perturbed_answers: wrong answers in the same wording (TOFU's truth ratio).
-        origin: where the row was read, such as `forget.jsonl, line 17`; errors and records name it.
-        kind: the column set it came from. It decides how a template treats the row: `qa` rows are put into
+        tools: Chat rows only: the tools, as given to the template.
+        paraphrased_answer: The answer in other words (TOFU's truth ratio).
+        perturbed_answers: Wrong answers in the same wording (TOFU's truth ratio).
+        origin: Where the row was read, such as `forget.jsonl, line 17`; errors and records name it.
+        kind: The column set it came from. It decides how a template treats the row: `qa` rows are put into
             the template, `completion` rows carry their own formatting, `text` rows have no prompt, `messages`
             rows need a chat template. `raw` rows are used literally: the prompt keeps a trailing space, and no end
             token follows the answer. `corpus` rows are the passages of a running text: each is scored like a raw row
             without a prompt; training uses chunks of the whole text (`ngdiff.data.corpus`).
-        document: the name of the document of a text row; "" for rows of a table.
-        chunk: how a text is split; None: into as few pieces as fit into the model's input, without overlap.
+        document: The name of the document of a text row; "" for rows of a table.
+        chunk: How a text is split; None: into as few pieces as fit into the model's input, without overlap.
 
     Raises:
         InputError: an answer that is empty or not a string, or turns that do not fit `kind`.

@@ -11,17 +11,17 @@ class EvaluationSet:
     """Rows and the settings of their evaluation. The defaults are for a user's own rows.
 
     Attributes:
-        rows: in the order of their records.
-        source: their source, for the manifest.
-        max_length: maximum number of tokens of a row including its generated answer; None: the limit of the evaluation,
+        rows: In the order of their records.
+        source: Their source, for the manifest.
+        max_length: Maximum number of tokens of a row including its generated answer; None: the limit of the evaluation,
             which does not include the generated answer.
-        whole: rows are never cut, and a row longer than the model's context is an error; texts are not prompted with
+        whole: Rows are never cut, and a row longer than the model's context is an error; texts are not prompted with
             their first tokens.
-        generate: whether the model answers the prompts.
-        max_new_tokens: longest generated answer; None: the length of the longest reference answer of the set.
-        stops: a generated answer is cut before each of these texts, in order.
-        lowercase: whether the lower-cased answers are also scored.
-        reference_tokens: the reference is cut after this many tokens, including leading special tokens; None: complete.
+        generate: Whether the model answers the prompts.
+        max_new_tokens: Longest generated answer; None: the length of the longest reference answer of the set.
+        stops: A generated answer is cut before each of these texts, in order.
+        lowercase: Whether the lower-cased answers are also scored.
+        reference_tokens: The reference is cut after this many tokens, including leading special tokens; None: complete.
     """
 
     rows: Sequence[Row]

@@ -39,7 +39,7 @@ def read_rows(
     """The rows of a data set, checked.
 
     Args:
-        source: one of
+        source: One of
             - `FILE`: `.json` (an array, or JSON Lines), `.jsonl`, `.csv` or `.parquet`, or a document, `.txt` or `.md`;
               also compressed, with `.gz`, `.bz2`, `.xz` or `.zst` behind;
             - `FOLDER` or `FOLDER:SPLIT`: written by `datasets.save_to_disk`; with files `SPLIT.json` etc., in parts
@@ -53,11 +53,11 @@ def read_rows(
 
             For the splits of TOFU (`locuslab/TOFU:forget10`, or a folder of its files) the paraphrased and
             perturbed answers are joined where they exist.
-        role: what the source is, at the start of messages: the option it was given for, such as "--forget".
-        columns: which columns rows are made of, as `--columns` takes them (`ngdiff.data.forms`); None: found by name.
-        chunk_tokens: most tokens of a chunk of a text without a prompt; None: 512 of documents, of other texts as many
+        role: What the source is, at the start of messages: the option it was given for, such as "--forget".
+        columns: Which columns rows are made of, as `--columns` takes them (`ngdiff.data.forms`); None: found by name.
+        chunk_tokens: Most tokens of a chunk of a text without a prompt; None: 512 of documents, of other texts as many
             as a model sees at once.
-        chunk_overlap: how many of them are the end of the chunk before, which is not learned again; None: an eighth.
+        chunk_overlap: How many of them are the end of the chunk before, which is not learned again; None: an eighth.
 
     Returns:
         At least one row, all of the same column set (see `ngdiff.data.row_reader`).

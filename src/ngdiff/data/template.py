@@ -34,8 +34,8 @@ class Template:
 
     Attributes:
         name: `plain`, `chat`, `text`, or the text with `{question}` and `{answer}` as it was given.
-        tokenizer: holds the chat template.
-        verbatim_completions: prompt/completion rows are joined as they are.
+        tokenizer: Holds the chat template.
+        verbatim_completions: Prompt/completion rows are joined as they are.
     """
 
     name: str
@@ -72,8 +72,8 @@ class Template:
         template's end token if it has one. Raw rows keep what they hold where they hold it.
 
         Args:
-            row: the row.
-            answer: rendered in place of the row's own answer.
+            row: The row.
+            answer: Rendered in place of the row's own answer.
 
         Raises:
             InputError: the chat template fails on this row or changes its answer.
@@ -114,8 +114,8 @@ def resolve_template(choice: str, tokenizer: Any, rows: Sequence[Row]) -> Templa
         choice: `auto`, `plain`, `chat`, or a text with `{question}` and `{answer}` in which `\\n`, `\\t` and
             `\\\\` may be written as on a command line. The name of a template made earlier gives that
             template again.
-        tokenizer: a transformers tokenizer.
-        rows: all rows it will be used for.
+        tokenizer: A transformers tokenizer.
+        rows: All rows it will be used for.
 
     Raises:
         InputError: an unknown choice, a chat template that is needed and missing, or a choice that cannot be

@@ -36,9 +36,9 @@ def join_perturbed(rows: Sequence[Row], perturbed: Sequence[Row], *, partial: bo
     """`rows` with the paraphrased and perturbed answers of those rows of `perturbed` that are the same.
 
     Args:
-        rows: a TOFU split.
-        perturbed: its companion, joined by (prompt, answer).
-        partial: the companion covers a part of the rows only; one match is enough then. Otherwise both must
+        rows: A TOFU split.
+        perturbed: Its companion, joined by (prompt, answer).
+        partial: The companion covers a part of the rows only; one match is enough then. Otherwise both must
             hold the same questions and answers.
 
     Raises:

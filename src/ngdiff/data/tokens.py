@@ -24,8 +24,8 @@ class Tokens:
     """Tokens of one text.
 
     Attributes:
-        ids: with what the tokenizer puts in front, without what it puts behind.
-        starts, ends: where each begins and ends in the text, in characters; 0 for what is put in front.
+        ids: With what the tokenizer puts in front, without what it puts behind.
+        starts, ends: Where each begins and ends in the text, in characters; 0 for what is put in front.
     """
 
     ids: list[int]
@@ -37,10 +37,10 @@ def tokens_of(texts: Sequence[str], tokenizer: Any, *, special: bool, origins: S
     """Tokens of each text, in order.
 
     Args:
-        texts: the texts.
-        tokenizer: a fast tokenizer of transformers.
-        special: whether the tokenizer puts its special tokens in front and behind.
-        origins: what messages call the texts.
+        texts: The texts.
+        tokenizer: A fast tokenizer of transformers.
+        special: Whether the tokenizer puts its special tokens in front and behind.
+        origins: What messages call the texts.
 
     Raises:
         InputError: a text of more than 2^20 characters that cannot be read in windows.

@@ -13,9 +13,9 @@ def check_unpacked(origin: str | Path, packed: int, unpacked: int) -> None:
     """Refuse what takes more than 256 MiB in memory and more than 200 times as much as in its file.
 
     Args:
-        origin: what it is, at the start of the message.
-        packed: bytes in the file.
-        unpacked: bytes in memory.
+        origin: What it is, at the start of the message.
+        packed: Bytes in the file.
+        unpacked: Bytes in memory.
 
     Raises:
         InputError: it is refused.

@@ -35,7 +35,7 @@ class ImageTask(Task):
     ordinary training; probes and evaluations use the running ones and leave them as they are, bit for bit.
 
     Args:
-        model: an image classifier of transformers, or any module that maps a batch (B, C, H, W) to logits (B, V),
+        model: An image classifier of transformers, or any module that maps a batch (B, C, H, W) to logits (B, V),
             itself or in `.logits`.
         preparation: What the model is given of an image.
         batch_norm: `frozen` or `train`.
