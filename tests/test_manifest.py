@@ -13,8 +13,8 @@ import yaml
 import ngdiff
 from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.data.rows import Row
-from ngdiff.files import prepare_output
 from ngdiff.manifest import describe_data, describe_model, write_manifest
+from ngdiff.output_folder import prepare_output
 
 ROWS = [Row("Where?", "a secret place", origin="f.jsonl, line 1"), Row("Who?", "someone secret")]
 

@@ -8,8 +8,9 @@ import pytest
 from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.errors import InputError
 from ngdiff.file_names import MANIFEST, MANIFEST_COPY
-from ngdiff.files import check_file, check_output, write_json
+from ngdiff.output_folder import check_file, check_output
 from ngdiff.paths import user_path
+from ngdiff.writing import write_json
 
 
 @pytest.fixture

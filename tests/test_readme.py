@@ -8,8 +8,8 @@ import pytest
 
 from ngdiff.cli import main
 from ngdiff.data import fictional_people, read_rows
-from ngdiff.files import write_text
 from ngdiff.modeling import build_model, save_model, train_tokenizer
+from ngdiff.writing import write_text
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 

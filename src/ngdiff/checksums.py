@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ngdiff.files import sha256_file, write_text
+from ngdiff.hashes import sha256_file
+from ngdiff.writing import write_text
 
 LIST = "SHA256SUMS"
 

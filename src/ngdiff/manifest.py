@@ -19,9 +19,10 @@ from ngdiff.data.documents import files_named
 from ngdiff.data.rows import Row
 from ngdiff.evidence.seal import sealed
 from ngdiff.file_names import CONFIG, MANIFEST, METRICS_FILE
-from ngdiff.files import sha256_file, sha256_folder, write_json, write_text
+from ngdiff.hashes import sha256_file, sha256_folder
 from ngdiff.paths import absolute_source, existing_path, is_pattern, user_path
 from ngdiff.secrets import is_secret, masked
+from ngdiff.writing import write_json, write_text
 
 _PACKAGES = ("torch", "transformers", "accelerate", "datasets", "peft", "tokenizers", "numpy")
 _MODEL_FILES = (".safetensors", ".json", ".model", ".txt", ".jinja", ".py", ".gguf")
@@ -47,8 +48,8 @@ def write_manifest(
 ) -> Path:
     """Write `manifest.json` and `config.yaml` to a run's output folder, in this order.
 
-    The manifest is the sign by which a folder is known as ours (`ngdiff.files`): it comes before everything else, so
-    that a run which is killed at any moment leaves a folder that can be overwritten.
+    The manifest is the sign by which a folder is known as ours (`ngdiff.own_folders`): it comes before everything else,
+    so that a run which is killed at any moment leaves a folder that can be overwritten.
 
     Args:
         output: The output folder; it exists.

@@ -10,7 +10,7 @@ import pytest
 
 from ngdiff.cli.signals import SIGNALS
 from ngdiff.errors import InputError, RuinedModelError
-from ngdiff.files import sha256_file
+from ngdiff.hashes import sha256_file
 
 from .folders import CONTENTS, Settings, described, folder_at
 

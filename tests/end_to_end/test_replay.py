@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from ngdiff.evidence.seal import sealed
 from ngdiff.exit_codes import BAD_INPUT, DONE, NOT_AS_WRITTEN, REPLAY_DIFFERS
-from ngdiff.files import json_text, sha256_file
+from ngdiff.hashes import sha256_file
+from ngdiff.writing import json_text
 
 from .runs import Material, run, succeeded, write_rows
 

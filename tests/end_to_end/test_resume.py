@@ -14,7 +14,7 @@ import pytest
 
 from ngdiff.checkpoint_places import checkpoint_folder, checkpoints_of
 from ngdiff.checksums import LIST
-from ngdiff.files import sha256_file
+from ngdiff.hashes import sha256_file
 from ngdiff.modeling import train_tokenizer
 
 from .runs import everything_in, finish, log_of, run, start, steps_of, succeeded, weights_of, write_rows

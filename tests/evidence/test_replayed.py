@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ngdiff.evidence.replayed import differing_files, model_files, unlike_places
-from ngdiff.files import sha256_file
+from ngdiff.hashes import sha256_file
 
 HERE = {
     "versions": {"torch": "2.9"},

@@ -11,7 +11,8 @@ from ngdiff.cli import main
 from ngdiff.evidence.seal import sealed
 from ngdiff.evidence.verify import verify
 from ngdiff.exit_codes import REQUIREMENT_NOT_MET
-from ngdiff.files import sha256_folder, write_json
+from ngdiff.hashes import sha256_folder
+from ngdiff.writing import write_json
 
 from .made import write_run
 

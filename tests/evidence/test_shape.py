@@ -10,7 +10,7 @@ from ngdiff.cli import main
 from ngdiff.evidence.chain import read_chain
 from ngdiff.evidence.seal import read_sealed, sealed
 from ngdiff.evidence.shape import fault_of_shape
-from ngdiff.files import json_text
+from ngdiff.writing import json_text
 
 from .made import write_run
 

@@ -14,7 +14,7 @@ from ngdiff.errors import InputError
 from ngdiff.evidence.seal import read_sealed, sealed
 from ngdiff.evidence.verify import verify
 from ngdiff.exit_codes import BAD_INPUT, DONE, NOT_AS_WRITTEN
-from ngdiff.files import json_text
+from ngdiff.writing import json_text
 
 from .made import Made, write_run
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ngdiff import files
+from ngdiff import writing
 
 from ..end_to_end.runs import evaluate_words, records_of, run, succeeded, weights_of
 
@@ -19,7 +19,7 @@ class Killed(BaseException):
 @pytest.fixture
 def kill_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, str], None]:
     """`kill_at(n, when)`: the run ends at the n-th file, "within" it (half of it stays) or "before" it."""
-    write = files.write_bytes
+    write = writing.write_bytes
 
     def kill(number: int, when: str) -> None:
         left = [number]
@@ -33,7 +33,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, str], None]:
                 raise Killed
             write(path, content, private=private)
 
-        monkeypatch.setattr(files, "write_bytes", write_bytes)
+        monkeypatch.setattr(writing, "write_bytes", write_bytes)
 
     return kill
 

@@ -129,7 +129,7 @@ def make_evaluation(
     Args:
         change: Applied to the records of the forget set.
     """
-    from ngdiff.files import sha256_file
+    from ngdiff.hashes import sha256_file
     from ngdiff.metrics import score
 
     sets = {
@@ -164,7 +164,7 @@ def make_evaluation(
 
 def make_audit(folder: Path, run: Path, *, reference: str | None = "retrained", **changes: Any) -> Path:
     """What `ngdiff audit` leaves of the model of `run`: quantising brings rows back, pruning does not."""
-    from ngdiff.files import sha256_file
+    from ngdiff.hashes import sha256_file
 
     attacks: dict[str, Any] = {}
     for name, form, value, certain in (("quantise", "4 bit", 0.25, True), ("prune", "30 %", 0.0, False)):

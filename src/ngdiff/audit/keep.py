@@ -8,7 +8,7 @@ from typing import Any
 
 from ngdiff.audit.base import Variant
 from ngdiff.errors import InputError
-from ngdiff.files import write_text
+from ngdiff.writing import write_text
 
 
 def keep(path: Path, forms: Mapping[str, Variant]) -> None:

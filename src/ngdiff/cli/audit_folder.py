@@ -11,9 +11,10 @@ from ngdiff.cli.resume import refuse_other_run
 from ngdiff.cli.signals import SIGNALS
 from ngdiff.evaluation.write import private_folder
 from ngdiff.file_names import AUDIT_FILE, PRIVATE
-from ngdiff.files import check_output, prepare_output, write_json
 from ngdiff.manifest import write_manifest
+from ngdiff.output_folder import check_output, prepare_output
 from ngdiff.paths import user_path
+from ngdiff.writing import write_json
 
 
 class AuditFolder:
@@ -25,7 +26,7 @@ class AuditFolder:
         inputs: Models and data sets as typed, which `--overwrite` must not delete.
 
     Raises:
-        InputError: as `ngdiff.files.check_output`.
+        InputError: as `ngdiff.output_folder.check_output`.
     """
 
     def __init__(self, words: Sequence[str], options: Any, inputs: Sequence[str | Path]) -> None:

@@ -18,10 +18,10 @@ from ngdiff.data.near import NEAR
 from ngdiff.data.step_rows import most_rows_of_a_step
 from ngdiff.errors import InputError, VerdictError
 from ngdiff.exit_codes import CHECK_FAILED
-from ngdiff.files import write_json
 from ngdiff.paths import user_path
 from ngdiff.plurals import number_of
 from ngdiff.ranges import COUNT, Range
+from ngdiff.writing import write_json
 
 _ALIKE = Range(0, 1, without_least=True)
 

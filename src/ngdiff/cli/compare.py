@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from ngdiff.cli.output_file import check_output_file
 from ngdiff.cli.parsing import CommandParser, option
-from ngdiff.files import write_text
 from ngdiff.option import check_choice
 from ngdiff.paths import user_path
 from ngdiff.scoring import FORMATS, compare, compare_groups, files_of, read_runs, references_in, sequences
+from ngdiff.writing import write_text
 
 
 @dataclass

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from ngdiff.cli.loading import load_torch
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.data.people_questions import KINDS, MOST_PEOPLE
-from ngdiff.files import check_output
 from ngdiff.modeling import SHAPES
 from ngdiff.option import check_choice
+from ngdiff.output_folder import check_output
 from ngdiff.ranges import SEED, Range
 
 

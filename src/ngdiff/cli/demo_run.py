@@ -17,10 +17,10 @@ from ngdiff.cli.options import resolved
 from ngdiff.data import Row, read_rows, resolve_template, write_people
 from ngdiff.evaluation import EvaluationResult, evaluate, format_comparison, write_evaluation
 from ngdiff.file_names import CARD, CONFIG, CURVES, MANIFEST, METRICS_FILE, TRAINING_LOG
-from ngdiff.files import prepare_output, write_json, write_text
 from ngdiff.manifest import describe_data, now, write_manifest
 from ngdiff.metrics import CONFIDENCE, score
 from ngdiff.modeling import build_model, load_model, save_model, train_tokenizer
+from ngdiff.output_folder import prepare_output
 from ngdiff.plurals import number_of
 from ngdiff.report import plot_curves
 from ngdiff.report.card import model_card
@@ -29,6 +29,7 @@ from ngdiff.training import UnlearnConfig, UnlearnTrainer
 from ngdiff.training.checkpoint import resumable_parts
 from ngdiff.training.evidence import save_with_evidence
 from ngdiff.training.finetune import FinetuneConfig, finetune
+from ngdiff.writing import write_json, write_text
 
 logger = logging.getLogger("ngdiff")
 

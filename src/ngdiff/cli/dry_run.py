@@ -17,9 +17,9 @@ from ngdiff.cli.processes import is_first, process_count, say
 from ngdiff.cli.retain_auto import AUTO
 from ngdiff.data import Row
 from ngdiff.errors import InputError
-from ngdiff.files import check_output
 from ngdiff.modeling.folders import has_tokenizer
 from ngdiff.modeling.shapes import is_shape
+from ngdiff.output_folder import check_output
 from ngdiff.paths import user_path
 
 logger = logging.getLogger(__name__)

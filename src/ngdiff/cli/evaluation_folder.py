@@ -14,8 +14,8 @@ from ngdiff.evaluation.processes import Processes
 from ngdiff.evaluation.write import private_folder, write_evaluation
 from ngdiff.evidence.requirements import Verdict
 from ngdiff.file_names import METRICS_FILE, PRIVATE, records_file
-from ngdiff.files import check_output, prepare_output
 from ngdiff.manifest import now, write_manifest
+from ngdiff.output_folder import check_output, prepare_output
 from ngdiff.paths import user_path
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class EvaluationFolder:
         verdicts: Results of requirements, for the last manifest.
 
     Raises:
-        InputError: as `ngdiff.files.check_output`.
+        InputError: as `ngdiff.output_folder.check_output`.
     """
 
     def __init__(

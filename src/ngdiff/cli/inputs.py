@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ngdiff.files import sha256_file
+from ngdiff.hashes import sha256_file
 from ngdiff.manifest import describe_model
 from ngdiff.modeling import adapter_base
 from ngdiff.paths import absolute_source

@@ -9,8 +9,8 @@ from ngdiff.cli.output_file import check_output_file
 from ngdiff.cli.parsing import option
 from ngdiff.evidence.inputs import files_read
 from ngdiff.file_names import MANIFEST
-from ngdiff.files import write_json
 from ngdiff.paths import user_path
+from ngdiff.writing import write_json
 
 
 @dataclass

@@ -13,8 +13,9 @@ from ngdiff.cli.upload import HubOptions, Upload
 from ngdiff.errors import InputError
 from ngdiff.evidence.seal import SEAL
 from ngdiff.file_names import MANIFEST
-from ngdiff.files import check_output, prepare_output, write_text
+from ngdiff.output_folder import check_output, prepare_output
 from ngdiff.paths import user_path
+from ngdiff.writing import write_text
 
 
 @dataclass

@@ -8,7 +8,8 @@ from ngdiff.errors import InputError
 from ngdiff.evidence.seal import read_sealed
 from ngdiff.evidence.verify import READ_WITH_A_MODEL
 from ngdiff.file_names import CONFIG, MANIFEST
-from ngdiff.files import check_file, is_ours
+from ngdiff.output_folder import check_file
+from ngdiff.own_folders import is_ours
 from ngdiff.paths import existing_path, user_path
 
 
@@ -30,8 +31,8 @@ def check_output_file(
         may_replace: Names of files of a run that it may replace nevertheless.
 
     Raises:
-        InputError: as `ngdiff.files.check_file`; a file of an input or of a run; one that `ngdiff verify` would take
-            for a part of a model.
+        InputError: as `ngdiff.output_folder.check_file`; a file of an input or of a run; one that `ngdiff verify` would
+            take for a part of a model.
     """
     check_file(file, option=option, overwrite=overwrite)
     path, shown = user_path(file, option), f"{option} {file}"

@@ -4,7 +4,7 @@ import hashlib
 from typing import Any
 
 from ngdiff.data.refusals import read_refusals
-from ngdiff.files import sha256_file
+from ngdiff.hashes import sha256_file
 from ngdiff.imports import source_files
 from ngdiff.paths import absolute_source
 from ngdiff.spec import parse_spec

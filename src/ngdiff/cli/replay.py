@@ -18,8 +18,8 @@ from ngdiff.evidence.seal import read_sealed
 from ngdiff.evidence.verify import Check
 from ngdiff.exit_codes import NOT_AS_WRITTEN
 from ngdiff.file_names import CONFIG, MANIFEST
-from ngdiff.files import check_output
 from ngdiff.manifest import environment
+from ngdiff.output_folder import check_output
 from ngdiff.paths import absolute_source
 
 _RUN: dict[str, Callable[[list[str]], None]] = {"unlearn": unlearn.run, "finetune": finetune.run}

@@ -11,7 +11,6 @@ from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.errors import InputError, named
 from ngdiff.evidence.inputs import files_read
 from ngdiff.file_names import MANIFEST
-from ngdiff.files import write_text
 from ngdiff.option import check_choice
 from ngdiff.paths import user_path
 from ngdiff.report.audit_results import read_audit
@@ -22,6 +21,7 @@ from ngdiff.report.page import FORMATS, page
 from ngdiff.report.request import request
 from ngdiff.report.scores import Others
 from ngdiff.scoring.runs import name_and_place, sweep_file
+from ngdiff.writing import write_text
 
 
 @dataclass

@@ -14,12 +14,12 @@ from ngdiff.cli.reproduce_plan import group_of_runs, planned_sweep, sweeps_of
 from ngdiff.cli.sweep import carry_out, incomplete
 from ngdiff.errors import InputError
 from ngdiff.file_names import PRIVATE, SWEEP
-from ngdiff.files import write_json
 from ngdiff.option import check_choice
 from ngdiff.paths import user_path
 from ngdiff.ranges import SEED, Range
 from ngdiff.recipes.recipe import NAMES, SCALES, read_recipe
 from ngdiff.sweep import Record
+from ngdiff.writing import write_json
 
 RECORD = "reproduce.json"  # what was asked for, in the output folder
 

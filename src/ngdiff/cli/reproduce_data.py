@@ -12,7 +12,7 @@ from ngdiff.data.muse import PREFIX as MUSE
 from ngdiff.data.npz import read_arrays
 from ngdiff.data.tofu import HUB_ID as TOFU
 from ngdiff.errors import InputError
-from ngdiff.files import json_lines, write_bytes, write_text
+from ngdiff.writing import json_lines, write_bytes, write_text
 
 IMAGES = ("cifar10", "cifar100")  # data sets of images
 _WORDS = 60  # of a passage of a small part of MUSE-News

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ngdiff.cli.reproduce_plan import RecipeSweep
-from ngdiff.files import write_json, write_text
 from ngdiff.recipes.draw import draw
 from ngdiff.recipes.ran import Group
 from ngdiff.recipes.recipe import Recipe, read_variants
 from ngdiff.recipes.table import FORMATS, paper_table
+from ngdiff.writing import write_json, write_text
 
 Own = Sequence[tuple[RecipeSweep, Group]]
 

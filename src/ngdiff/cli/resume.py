@@ -14,8 +14,9 @@ from ngdiff.errors import InputError, RuinedModelError
 from ngdiff.evidence.read_run import DamagedRunError, read_run
 from ngdiff.evidence.verify import without_deleted
 from ngdiff.file_names import CONFIG, MANIFEST, RUINED
-from ngdiff.files import is_ours, is_unused
 from ngdiff.option import dashed
+from ngdiff.output_folder import is_unused
+from ngdiff.own_folders import is_ours
 from ngdiff.paths import user_path
 from ngdiff.plurals import number_of
 from ngdiff.training.checkpoint import RUN_FILES, WholeCheckpoint, newest_whole

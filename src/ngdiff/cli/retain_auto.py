@@ -10,8 +10,8 @@ from ngdiff.data import Row, Template, read_rows
 from ngdiff.data.general_prompts import GENERAL_PROMPTS
 from ngdiff.errors import InputError
 from ngdiff.file_names import PRIVATE
-from ngdiff.files import json_lines, write_text
 from ngdiff.plurals import number_of
+from ngdiff.writing import json_lines, write_text
 
 logger = logging.getLogger(__name__)
 

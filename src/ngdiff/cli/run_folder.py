@@ -16,10 +16,11 @@ from ngdiff.evidence.ledger import read_retests, refuse_came_back
 from ngdiff.evidence.read_run import read_run
 from ngdiff.evidence.verdicts import read_verdicts, refuse_unmet
 from ngdiff.file_names import MERGED_BASE, PRIVATE, RUINED
-from ngdiff.files import check_output, prepare_output, write_text
 from ngdiff.manifest import now, write_manifest
+from ngdiff.output_folder import check_output, prepare_output
 from ngdiff.paths import user_path
 from ngdiff.training.checkpoint import WholeCheckpoint, resumable_parts
+from ngdiff.writing import write_text
 
 
 class RunFolder:
@@ -44,7 +45,7 @@ class RunFolder:
         extra: More for the last manifest; filled by the command.
 
     Raises:
-        InputError: as `ngdiff.files.check_output`.
+        InputError: as `ngdiff.output_folder.check_output`.
     """
 
     def __init__(

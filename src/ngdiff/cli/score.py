@@ -12,7 +12,6 @@ from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.require import Judge, RequireOptions, tell
 from ngdiff.evidence.scored import ABILITIES, record_scoring, sealed_evaluation
 from ngdiff.file_names import METRICS_FILE
-from ngdiff.files import write_json
 from ngdiff.metrics import AUC_RETRAIN, CONFIDENCE, score
 from ngdiff.metrics.same_rows import sets_of_other_rows
 from ngdiff.option import check_choice
@@ -29,6 +28,7 @@ from ngdiff.scoring import (
     reference_notes,
 )
 from ngdiff.secrets import masked
+from ngdiff.writing import write_json
 
 _LEVEL = Range(0, 1, without_least=True, without_largest=True)
 

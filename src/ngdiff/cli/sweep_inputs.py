@@ -7,7 +7,7 @@ from ngdiff.errors import InputError
 from ngdiff.evidence.inputs import inputs_of
 from ngdiff.evidence.seal import read_sealed
 from ngdiff.file_names import MANIFEST
-from ngdiff.files import sha256_file
+from ngdiff.hashes import sha256_file
 from ngdiff.sweep import Record
 
 

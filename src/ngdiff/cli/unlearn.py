@@ -16,8 +16,8 @@ from ngdiff.cli.upload import Upload
 from ngdiff.evidence.ledger import refuse_came_back, retest_table
 from ngdiff.evidence.requirements import Requirement, parse_requirements
 from ngdiff.evidence.verdicts import refuse_unmet, verdict_table
-from ngdiff.files import without_nan
 from ngdiff.paths import user_path
+from ngdiff.writing import without_nan
 
 
 def run(words: list[str]) -> None:

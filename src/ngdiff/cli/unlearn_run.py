@@ -6,12 +6,12 @@ from ngdiff.cli.processes import is_first
 from ngdiff.cli.run_folder import RunFolder
 from ngdiff.cli.signals import SIGNALS
 from ngdiff.file_names import CURVES, TRAINING_LOG
-from ngdiff.files import without_nan, write_json
 from ngdiff.report import plot_curves
 from ngdiff.training import UnlearnTrainer
 from ngdiff.training.checkpoint import WholeCheckpoint
 from ngdiff.training.described_run import run_as_extra
 from ngdiff.training.outcome import Outcome, outcome_of
+from ngdiff.writing import without_nan, write_json
 
 
 def train(trainer: UnlearnTrainer, companion: Any, folder: RunFolder, checkpoint: WholeCheckpoint | None) -> Outcome:

@@ -8,7 +8,7 @@ from ngdiff.data.files import DOCUMENTS, read_text
 from ngdiff.data.rows import Chunk, Row
 from ngdiff.data.values import text_of
 from ngdiff.errors import InputError
-from ngdiff.files import without_runs
+from ngdiff.own_folders import without_runs
 from ngdiff.paths import existing_path, matching_files
 
 CHUNK = Chunk(tokens=512, overlap=64)

@@ -10,7 +10,7 @@ from ngdiff.data.files import DOCUMENTS, READERS, read_file
 from ngdiff.data.forms import Columns
 from ngdiff.data.row_reader import Record
 from ngdiff.errors import InputError
-from ngdiff.files import is_ours
+from ngdiff.own_folders import is_ours
 
 _USED = Columns().used
 # Files of a data set's card, which contain no rows.

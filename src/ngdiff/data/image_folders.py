@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from ngdiff.errors import InputError
-from ngdiff.files import is_ours
+from ngdiff.own_folders import is_ours
 
 
 def check_image_folder(root: Path, splits: Collection[str]) -> None:

@@ -13,7 +13,7 @@ from typing import TypedDict, TypeVar
 from ngdiff.data.people_questions import FAMILY_NAMES, GIVEN_NAMES, KINDS, MOST_PEOPLE, VALUES, Kind
 from ngdiff.data.rows import Row
 from ngdiff.errors import InputError, WriteError
-from ngdiff.files import json_lines, write_text
+from ngdiff.writing import json_lines, write_text
 
 T = TypeVar("T")
 WRONG_ANSWERS = 5

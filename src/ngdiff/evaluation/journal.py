@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.errors import WriteError
-from ngdiff.files import open_new
+from ngdiff.writing import open_new
 
 _PATTERN = "partial.*.jsonl"
 

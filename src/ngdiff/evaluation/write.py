@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ngdiff.errors import WriteError
 from ngdiff.file_names import METRICS_FILE, PRIVATE, records_file
-from ngdiff.files import json_lines, write_json, write_text
+from ngdiff.writing import json_lines, write_json, write_text
 
 if TYPE_CHECKING:
     from ngdiff.evaluation.evaluate import EvaluationResult
@@ -17,7 +17,7 @@ def write_evaluation(result: "EvaluationResult", output_dir: str | os.PathLike[s
     `metrics.json`.
 
     Records hold the texts of the data. `private/` and its files are therefore readable by their owner only, and tell
-    git to ignore all of it. Each file appears whole or not at all (`ngdiff.files.write_text`);
+    git to ignore all of it. Each file appears whole or not at all (`ngdiff.writing.write_text`);
     `metrics.json` comes last, so that where it exists the records do, too.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ngdiff.evidence.verify import READ_WITH_A_MODEL
 from ngdiff.file_names import ADAPTER_CONFIG, PRIVATE, TRAINING_LOG
-from ngdiff.files import sha256_file
+from ngdiff.hashes import sha256_file
 
 SAME_BITS = "same bits"  # the note of a file that does not differ
 # Of the hardware: the rest (number of cores) changes no bit.

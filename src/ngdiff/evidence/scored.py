@@ -7,7 +7,8 @@ from typing import Any
 
 from ngdiff.evidence.seal import read_sealed, sealed
 from ngdiff.file_names import MANIFEST, METRICS_FILE
-from ngdiff.files import sha256_file, write_json
+from ngdiff.hashes import sha256_file
+from ngdiff.writing import write_json
 
 ABILITIES = "lm_eval"  # what the numbers hold that no record does
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.evidence.shape import fault_of_shape
-from ngdiff.files import json_text
+from ngdiff.writing import json_text
 
 SEAL = "sha256"
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ngdiff.errors import InputError
 from ngdiff.evidence.verify import Check
 from ngdiff.file_names import MANIFEST
-from ngdiff.files import write_bytes
 from ngdiff.paths import check_regular
+from ngdiff.writing import write_bytes
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey

@@ -11,7 +11,7 @@ from ngdiff.errors import InputError
 from ngdiff.evidence.inputs import Input, inputs_of
 from ngdiff.evidence.seal import SEAL, read_sealed
 from ngdiff.file_names import CONFIG, MANIFEST, PRIVATE
-from ngdiff.files import sha256_file
+from ngdiff.hashes import sha256_file
 
 _MADE = "auto: "  # how the source of rows begins that ngdiff has made itself
 

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from ngdiff.core.answers import Answers, Reference
 from ngdiff.core.shards import whole
 from ngdiff.errors import WriteError
-from ngdiff.files import share_file
 from ngdiff.modeling.head import logit_transform, output_head
+from ngdiff.writing import share_file
 
 Forward = Callable[[nn.Module, Mapping[str, Tensor], frozenset[str]], Answers]
 

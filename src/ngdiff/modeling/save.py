@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from ngdiff.core.shards import whole
 from ngdiff.errors import WriteError
-from ngdiff.files import PARTIAL_FOLDER, share_as_usual
+from ngdiff.writing import PARTIAL_FOLDER, share_as_usual
 
 
 class _Saved(Protocol):

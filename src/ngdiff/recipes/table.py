@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ngdiff.files import json_text
 from ngdiff.recipes.ran import BEFORE, RETRAINED, Group
 from ngdiff.recipes.recipe import Recipe
 from ngdiff.scoring.formats import align_rows, escape_latex, escape_markdown, latex_rows, markdown_rows
 from ngdiff.scoring.groups import mean_interval
+from ngdiff.writing import json_text
 
 
 @dataclass(frozen=True)

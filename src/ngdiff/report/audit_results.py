@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ngdiff.errors import InputError
 from ngdiff.evidence.read_run import read_run
 from ngdiff.file_names import AUDIT_FILE, MANIFEST
-from ngdiff.files import sha256_file
+from ngdiff.hashes import sha256_file
 from ngdiff.paths import user_path
 from ngdiff.report.folders import Run, weights
 from ngdiff.scoring.quantities import shown

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import NullLocator
 
-from ngdiff.files import write_bytes
+from ngdiff.writing import write_bytes
 
 INK, SOFT = "#333333", "#8A8A8A"
 SIZE = 11  # points; the title is larger, tick labels and legends are smaller

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from ngdiff.errors import InputError
 from ngdiff.file_names import SWEEP
-from ngdiff.files import write_json
 from ngdiff.sweep.jobs import JUDGED, Job, Result
+from ngdiff.writing import write_json
 
 
 class _Known(NamedTuple):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ngdiff.core.shards import is_sharded
 from ngdiff.errors import InputError
-from ngdiff.files import write_json
+from ngdiff.writing import write_json
 
 _FILE = "base_model.json"
 _WHOLE_NUMBERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}

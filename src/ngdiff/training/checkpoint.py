@@ -13,7 +13,7 @@ from ngdiff.checkpoint_places import checkpoint_folder, checkpoint_of, checkpoin
 from ngdiff.checksums import LIST, flush, wrong_files
 from ngdiff.errors import InputError, WriteError
 from ngdiff.file_names import BASE_MODEL, CHECKPOINTS, CONFIG, CONFIG_COPY, MANIFEST, MANIFEST_COPY, REFERENCE
-from ngdiff.files import without_nan
+from ngdiff.writing import without_nan
 
 logger = logging.getLogger(__name__)
 

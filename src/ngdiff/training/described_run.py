@@ -3,9 +3,9 @@
 import math
 from typing import Any
 
-from ngdiff.files import without_nan
 from ngdiff.training.outcome import Outcome
 from ngdiff.training.unlearn_arguments import UnlearnArguments
+from ngdiff.writing import without_nan
 
 
 def run_as_extra(trainer: Any, outcome: Outcome) -> dict[str, Any]:

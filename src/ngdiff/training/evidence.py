@@ -9,12 +9,13 @@ from typing import Any
 from ngdiff import __version__
 from ngdiff.errors import InputError
 from ngdiff.file_names import CARD, MANIFEST, TRAINING_LOG
-from ngdiff.files import prepare_output, without_nan, write_json, write_text
 from ngdiff.manifest import describe_data, describe_model, now, write_manifest
+from ngdiff.output_folder import prepare_output
 from ngdiff.report.card import model_card
 from ngdiff.training.described_run import run_as_extra
 from ngdiff.training.outcome import outcome_of
 from ngdiff.training.trainer import UnlearnTrainer
+from ngdiff.writing import without_nan, write_json, write_text
 
 _ROLES = ("forget", "retain", "holdout", "protect")
 

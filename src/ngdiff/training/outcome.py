@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ngdiff.core.shards import local
-from ngdiff.files import without_nan
 from ngdiff.training.loss_bound import loss_bound
 from ngdiff.training.utility_floor import why_too_low
+from ngdiff.writing import without_nan
 
 logger = logging.getLogger(__name__)
 

@@ -24,10 +24,10 @@ from ngdiff.core.slots import Side
 from ngdiff.data.progress import with_bar
 from ngdiff.errors import InputError, WriteError
 from ngdiff.evaluation.eval_mode import eval_mode
-from ngdiff.files import write_json
 from ngdiff.modeling.reference import Forward, ReferenceStore, write_references
 from ngdiff.objectives import Objective
 from ngdiff.plurals import number_of
+from ngdiff.writing import write_json
 
 logger = logging.getLogger(__name__)
 

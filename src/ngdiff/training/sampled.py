@@ -8,8 +8,8 @@ from typing import Any
 from ngdiff.errors import InputError
 from ngdiff.evaluation.write import private_folder
 from ngdiff.file_names import PRIVATE
-from ngdiff.files import json_lines, write_text
 from ngdiff.training.first_process import in_first_process
+from ngdiff.writing import json_lines, write_text
 
 FILE = "other_answers.jsonl"  # one line for each forget row: its number, its answers
 

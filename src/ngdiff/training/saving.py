@@ -12,11 +12,11 @@ from transformers.trainer import TRAINING_ARGS_NAME
 from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.errors import StoppedBySignal
 from ngdiff.file_names import CHECKPOINTS
-from ngdiff.files import share_as_usual
 from ngdiff.modeling.save import save_model, whole_state
 from ngdiff.secrets import is_secret
 from ngdiff.training.sharding import has_shards
 from ngdiff.training.stopping import Agreement, StopRequest
+from ngdiff.writing import share_as_usual
 
 
 class SavingTrainer(Trainer):

@@ -22,7 +22,6 @@ from transformers import PreTrainedModel, ProgressCallback, TrainerCallback
 from ngdiff.core import AutoLR
 from ngdiff.core.slots import SIDES, Side
 from ngdiff.errors import InputError
-from ngdiff.files import without_nan
 from ngdiff.modeling.adapter import add_adapter
 from ngdiff.modeling.load import load_model, load_tokenizer
 from ngdiff.modeling.vocabulary import with_usable_pad
@@ -52,6 +51,7 @@ from ngdiff.training.step import TwoGradientStep
 from ngdiff.training.step_log import StepLog
 from ngdiff.training.utility_floor import UtilityFloor
 from ngdiff.training.weighing import Weigher
+from ngdiff.writing import without_nan
 
 _PASS = "pass"  # key of a batch: the side of the pass, and the factor of its objective
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ngdiff.files import without_nan
+from ngdiff.writing import without_nan
 
 
 class WatchLoss(TrainerCallback):

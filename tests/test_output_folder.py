@@ -1,26 +1,17 @@
-import hashlib
-import json
+"""Output folders and files that are never overwritten by accident."""
+
 import os
+import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ngdiff import files
 from ngdiff.data.sources import _locate
 from ngdiff.errors import InputError
-from ngdiff.files import (
-    MANIFEST,
-    check_file,
-    check_output,
-    prepare_output,
-    sha256_file,
-    sha256_folder,
-    write_json,
-    write_text,
-)
+from ngdiff.file_names import MANIFEST
+from ngdiff.output_folder import check_file, check_output, prepare_output
 from ngdiff.paths import existing_path
+from ngdiff.writing import write_json
 
 
 @pytest.fixture
@@ -137,7 +128,7 @@ def test_an_interrupted_overwrite_can_be_overwritten(run: Path, monkeypatch: pyt
         raise OSError("interrupted")
 
     with monkeypatch.context() as patch:
-        patch.setattr(files.shutil, "rmtree", fail)
+        patch.setattr(shutil, "rmtree", fail)
         with pytest.raises(OSError, match="interrupted"):
             prepare_output(run, overwrite=True)
     assert names(run)
@@ -192,22 +183,6 @@ def test_a_folder_that_may_not_be_written_is_refused_before(tmp_path: Path, monk
         check_file(tmp_path / "f.png", option="--figure")
 
 
-@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
-def test_permissions_follow_the_umask_but_of_private_files(tmp_path: Path, umask: int) -> None:
-    before = os.umask(umask)
-    try:
-        write_text(tmp_path / "shared", "")
-        write_text(tmp_path / "private", "", private=True)
-        (tmp_path / "weights").touch(mode=0o600)
-        files.share_as_usual(tmp_path)
-        write_text(tmp_path / "private", "once more", private=True)
-    finally:
-        os.umask(before)
-    found = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
-    assert found == {"shared": 0o666 & ~umask, "weights": 0o666 & ~umask, "private": 0o600}
-    assert os.umask(before) == before
-
-
 def test_contradicting_options(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--overwrite and --resume contradict"):
         prepare_output(tmp_path, overwrite=True, resume=True)
@@ -217,61 +192,6 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with pytest.raises(InputError, match=r"--output .*out: this is a file"):
         prepare_output(tmp_path / "out", overwrite=True)
-
-
-def test_text_comes_back(tmp_path: Path) -> None:
-    @given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
-    def check(text: str) -> None:
-        write_text(tmp_path / "file", text)
-        assert (tmp_path / "file").read_bytes() == text.encode()
-        assert names(tmp_path) == {"file"}
-
-    check()
-
-
-def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
-    write_text(tmp_path / "ours", "")
-    (tmp_path / "other").write_text("")
-    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "other").stat().st_mode
-
-
-@pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    path = tmp_path / "file"
-    write_text(path, "old")
-
-    def full(*args: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, step, full)
-    with pytest.raises(OSError, match="No space left"):
-        write_text(path, "new")
-    assert path.read_text() == "old"
-    assert names(tmp_path) == {"file"}
-
-
-def test_json(tmp_path: Path) -> None:
-    write_json(tmp_path / "file", {"a": [1, 2.5, None, "ü"]})
-    assert json.loads((tmp_path / "file").read_text(encoding="utf-8")) == {"a": [1, 2.5, None, "ü"]}
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_json(tmp_path / "file", float("nan"))
-    assert names(tmp_path) == {"file"}
-
-
-def test_hash_of_a_large_file(tmp_path: Path) -> None:
-    content = os.urandom(3_000_001)
-    (tmp_path / "file").write_bytes(content)
-    assert sha256_file(tmp_path / "file") == hashlib.sha256(content).hexdigest()
-
-
-def test_hashes_of_a_folder(tmp_path: Path) -> None:
-    for name in ("b", "a/z", "a/.hidden", ".git/config"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(name)
-    found = sha256_folder(tmp_path)
-    assert list(found) == ["a/z", "b"]
-    assert found["b"] == hashlib.sha256(b"b").hexdigest()
-    assert list(sha256_folder(tmp_path, pattern="*")) == ["b"]
 
 
 def test_a_file_to_be_written_is_checked_before(tmp_path: Path) -> None:

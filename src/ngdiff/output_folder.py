@@ -1,28 +1,20 @@
-"""Output folders that are never overwritten by accident, files that are always complete, and hashes of inputs."""
+"""Output folders and files that are never overwritten by accident."""
 
-import hashlib
-import json
-import math
 import os
-import re
 import shutil
-import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from ngdiff.checkpoint_places import checkpoints_of
 from ngdiff.errors import NO_SPACE, InputError, WriteError
 from ngdiff.file_names import BASE_MODEL, CHECKPOINTS, MANIFEST, MANIFEST_COPY, MERGED_BASE, PRIVATE, REFERENCE, RUINED
+from ngdiff.own_folders import is_ours
 from ngdiff.paths import check_regular, existing_path, user_path
+from ngdiff.writing import PARTIAL_FOLDER, is_leftover, remove_leftovers
 
-PARTIAL_FOLDER = ".partial-"  # and eight characters of `tempfile.mkdtemp`: files on their way to a folder
 # Of the files of a run, and the names of its folders.
 _SUFFIXES = (".json", ".yaml", ".png", ".safetensors")
 _FOLDERS = (CHECKPOINTS, PRIVATE, REFERENCE, BASE_MODEL, RUINED, MERGED_BASE)
-# What a kill leaves of `write_text` and of a folder of PARTIAL_FOLDER.
-_LEFT_FILE = re.compile(r"\..+\.\d+\.partial")
-_LEFT_FOLDER = re.compile(re.escape(PARTIAL_FOLDER) + "[a-z0-9_]{8}")
 
 
 def prepare_output(
@@ -141,155 +133,9 @@ def check_file(
         raise InputError(f"{option} {file} exists; choose another file, or give --overwrite.")
 
 
-def write_text(path: str | Path, text: str, *, private: bool = False) -> None:
-    """Write a UTF-8 file atomically: whatever happens, it is the new one, complete, or the one before.
-
-    Args:
-        path: The file.
-        text: All of it.
-        private: Only its owner may read it (mode 0600); else the umask decides, as for any other file.
-
-    Raises:
-        WriteError: the disk is full, or the place cannot be written; the file that was there is untouched.
-    """
-    write_bytes(path, text.encode(), private=private)
-
-
-def write_bytes(path: str | Path, content: bytes, *, private: bool = False) -> None:
-    """`write_text` of bytes."""
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        try:
-            with open_new(partial, private=private) as file:
-                file.write(content)
-                file.flush()
-                # Without this, a power cut after the rename may leave an empty file of the right name.
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)  # it is gone already, unless something above failed
-    except OSError as error:
-        raise WriteError(path, error, needed=len(content)) from error
-
-
-def open_new(path: str | Path, mode: str = "wb", *, private: bool = False) -> Any:
-    """`open` of a binary file; one that is made belongs to its owner alone where it is `private`."""
-    return open(path, mode, opener=lambda name, flags: os.open(name, flags, 0o600 if private else 0o666))
-
-
-def write_json(path: str | Path, value: Any) -> None:
-    """`write_text` of indented JSON.
-
-    Raises:
-        ValueError: a NaN or infinity, which JSON cannot write.
-        WriteError: as `write_text`.
-    """
-    write_text(path, json_text(value))
-
-
-def json_text(value: Any) -> str:
-    """What `write_json` writes.
-
-    Raises:
-        ValueError: a NaN or infinity.
-    """
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def json_lines(records: Iterable[Any]) -> str:
-    """Text of a JSON Lines file, a record a line.
-
-    Raises:
-        ValueError: a NaN or infinity.
-    """
-    return "".join(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in records)
-
-
-def is_ours(folder: Path) -> bool:
-    """Whether a folder holds the manifest of a run of ngdiff."""
-    path = folder / MANIFEST
-    if not path.is_file():
-        return False
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        return False
-    versions = content.get("versions") if isinstance(content, dict) else None
-    return isinstance(versions, dict) and "ngdiff" in versions
-
-
 def is_unused(folder: Path) -> bool:
     """Whether a folder is empty or missing; half-written leftovers of a killed run count as nothing."""
-    return not folder.is_dir() or all(_is_leftover(entry) for entry in folder.iterdir())
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove what killed runs left half-written in an output folder and its `private/`, under names of ours alone."""
-    for place in (folder, folder / PRIVATE):
-        for entry in list(place.iterdir()) if place.is_dir() and not place.is_symlink() else []:
-            if _is_leftover(entry):
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-
-
-def share_as_usual(folder: str | Path) -> None:
-    """Give the files of a folder the permissions that the umask gives to any new file.
-
-    safetensors makes its files readable by their owner alone, whatever the umask says; a server of another user could
-    not load the model.
-    """
-    for file in Path(folder).iterdir():
-        if file.is_file() and not file.is_symlink():
-            share_file(file)
-
-
-def share_file(file: Path) -> None:
-    """As `share_as_usual`, of one file."""
-    umask = os.umask(0o077)  # there is no other way to ask for it
-    os.umask(umask)
-    file.chmod(0o666 & ~umask)
-
-
-def without_nan(value: Any) -> Any:
-    """The same with None, JSON's null, for each number that is not finite: a log may hold some, JSON may not.
-
-    >>> without_nan({"loss": float("nan"), "fits": [{"rho": 1.0, "ahead": float("inf")}]})
-    {'loss': None, 'fits': [{'rho': 1.0, 'ahead': None}]}
-    """
-    if isinstance(value, Mapping):
-        return {name: without_nan(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def sha256_file(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def without_runs(files: Iterable[Path], root: Path) -> list[Path]:
-    """Those of the files below `root` that do not lie in an output folder of ngdiff below it.
-
-    What a run writes into a folder of data (a card, curves, another model) is no part of that data.
-    """
-    found = [(file, file.relative_to(root).parents) for file in files]
-    folders = {folder for _, parents in found for folder in parents if folder != Path()}
-    runs = {folder for folder in folders if is_ours(root / folder)}
-    return [file for file, parents in found if runs.isdisjoint(parents)]
-
-
-def sha256_folder(folder: str | Path, *, pattern: str = "**/*") -> dict[str, str]:
-    """SHA-256 of each file below `folder`, by its path relative to `folder` with `/`, in order of that path.
-
-    Hidden files, what lies in hidden folders, and what runs of ngdiff wrote into folders below are left out: they are
-    no part of a model or data set, and caches of other programs would change the answer.
-    """
-    root = Path(folder)
-    files = without_runs((file for file in root.glob(pattern) if file.is_file()), root)
-    found = {file.relative_to(root).as_posix(): file for file in files}
-    return {name: sha256_file(found[name]) for name in sorted(found) if not _is_hidden(name)}
+    return not folder.is_dir() or all(is_leftover(entry) for entry in folder.iterdir())
 
 
 def _lies_in(source: str | Path, folder: Path) -> bool:
@@ -324,17 +170,6 @@ def _refuse_other_kinds(folder: Path) -> None:
             raise InputError(f"--resume: {entry} is a folder, where a file belongs; move it away")
         if not entry.is_dir() and entry.name in _FOLDERS:
             raise InputError(f"--resume: {entry} is a file, where a folder belongs; move it away")
-
-
-def _is_leftover(entry: Path) -> bool:
-    kind = entry.lstat().st_mode  # of a link, not of what it names
-    if stat.S_ISDIR(kind):
-        return _LEFT_FOLDER.fullmatch(entry.name) is not None
-    return stat.S_ISREG(kind) and _LEFT_FILE.fullmatch(entry.name) is not None
-
-
-def _is_hidden(name: str) -> bool:
-    return any(part.startswith(".") for part in name.split("/"))
 
 
 def _empty(folder: Path) -> None:
