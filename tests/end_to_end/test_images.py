@@ -1,6 +1,7 @@
 """`--task image`, as a user types it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -242,6 +243,19 @@ def test_what_is_to_be_forgotten_is_asked_for_before_a_model_is_read(tmp_path: P
     assert outcome.status == 2
     assert outcome.error.startswith("--forget-class or --forget-rows: name a class to forget")
     assert "Loading" not in outcome.err
+
+
+@pytest.mark.parametrize("command", ["finetune", "unlearn", "evaluate"])
+def test_a_model_without_weights_is_refused_before_images_are_read(material: Path, tmp_path: Path, command: str):
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    shutil.copy(material / "target" / "config.json", folder)
+    images = tmp_path / "images.npz"
+    images.write_bytes(b"no images")
+    words = ["--task", "image", "--model", folder, "--dataset", images, "--output", tmp_path / "out"]
+    outcome = run(command, *words, *([] if command == "finetune" else ["--forget-class", "bee"]))
+    assert outcome.status == 2
+    assert outcome.error == f"Model {folder}: no weights in this folder; expected model.safetensors."
 
 
 def test_a_seed_of_a_draw_without_a_draw(tmp_path: Path):

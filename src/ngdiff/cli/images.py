@@ -8,7 +8,7 @@ from ngdiff.cli.parsing import option
 from ngdiff.cli.processes import process_count
 from ngdiff.errors import InputError
 from ngdiff.manifest import describe_source
-from ngdiff.modeling.folders import local_folder
+from ngdiff.modeling.folders import check_weights, local_folder
 from ngdiff.paths import user_path
 from ngdiff.ranges import COUNT, SEED, Range
 
@@ -81,7 +81,7 @@ def check_places(options: ImageOptions, model: str, *, fresh: bool = False) -> N
         fresh: A shape with random weights.
 
     Raises:
-        InputError: names option and place; a seed of a draw where nothing is drawn.
+        InputError: names option and place; a model without weights; a seed of a draw where nothing is drawn.
     """
     if options.forget_seed and options.forget_rows is None and options.forget_class is None:
         raise InputError(
@@ -90,8 +90,9 @@ def check_places(options: ImageOptions, model: str, *, fresh: bool = False) -> N
         )
     if options.dataset.startswith((".", "/", "~")) and not user_path(options.dataset).exists():
         raise InputError(f"--dataset {options.dataset}: no such file or folder")
-    if not fresh:
-        local_folder(model)
+    folder = None if fresh else local_folder(model)
+    if folder is not None:
+        check_weights(folder)
 
 
 def check_forgotten(options: ImageOptions) -> None:
