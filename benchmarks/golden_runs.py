@@ -28,6 +28,7 @@ from ngdiff.cli import main as ngdiff
 from ngdiff.core.shards import whole
 from ngdiff.data.people import write_people
 from ngdiff.modeling.cifar_resnet import CifarResNetConfig
+from ngdiff.report.logs import Log, read_log, write_log
 
 SHAPE = {
     "model_type": "llama",
@@ -141,8 +142,7 @@ def train_sharded(model: Path, data: Path, output: Path) -> None:
     weights = {name: whole(weight).detach().clone() for name, weight in trainer.model.named_parameters()}
     if dist.get_rank() == 0:
         save_file(weights, output / "model.safetensors")
-        log = {"steps": trainer.state.log_history, "probes": trainer.run_state.probes}
-        (output / "training_log.json").write_text(json.dumps(log))
+        write_log(output, Log(trainer.state.log_history, trainer.run_state.probes))
     dist.barrier()
     sys.stdout.flush()
     os._exit(0)  # gloo may abort when the interpreter shuts down, after everything is written
@@ -193,11 +193,9 @@ def weights_of(folder: Path) -> dict[str, torch.Tensor]:
 
 def figures_of(folder: Path) -> list[dict[str, Any]]:
     """What the run logged, without times."""
-    if not (folder / "training_log.json").exists():
-        return []
-    log = json.loads((folder / "training_log.json").read_text())
-    steps = [{k: v for k, v in row.items() if not any(t in k for t in TIMES)} for row in log["steps"]]
-    return steps + log["probes"]
+    log = read_log(folder)
+    steps = [{k: v for k, v in row.items() if not any(t in k for t in TIMES)} for row in log.steps]
+    return [*steps, *map(dict, log.probes)]
 
 
 def records_of(folder: Path) -> list[Any]:

@@ -107,7 +107,7 @@ class Bench:
         for row, model in models.items():
             result = self.ngdiff("score", f"{model}-{case}.json", scores[row], *others)
             found = json.loads(result.read_text(encoding="utf-8"))
-            log = self.work / model / "training_log.json"
+            log = self.work / model / "report" / "training_log.json"
             steps = json.loads(log.read_text(encoding="utf-8"))["steps"] if log.exists() else []
             yield (
                 row,

@@ -133,7 +133,7 @@ class RealModel(Commands):
         return Scorer(self.work, self.tofu, general=self.options.general, new_tokens=self.options.new_tokens)
 
     def _cost(self, model: str) -> dict[str, float]:
-        log = self.work / model / "training_log.json"
+        log = self.work / model / "report" / "training_log.json"
         if model == "base" or not log.exists():
             return {}
         steps = json.loads(log.read_text(encoding="utf-8"))["steps"]

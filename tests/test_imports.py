@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "ngdiff"
 ARROWS: dict[str, set[str]] = {
     "__init__": {"commands", "training"},  # the names of `import ngdiff`
     "commands": {"cli", "results", "scoring"},
-    "results": {"cli", "evidence", "scoring"},
+    "results": {"cli", "evidence", "report", "scoring"},
     "checking": {"data"},
     "checkpoint_places": set(),
     "checksums": {"hashes", "writing"},

@@ -45,15 +45,19 @@ def test_a_place_that_can_be_written_is_left_as_it_is(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "config.yaml", "training_log.json", "curves.png", "metrics.json"])
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "config.yaml", "report/training_log.json", "report/curves.png", "metrics.json"]
+)
 def test_a_folder_in_place_of_a_file(run: Path, name: str) -> None:
     (run / name).unlink(missing_ok=True)
-    (run / name).mkdir()
+    (run / name).mkdir(parents=True)
     with pytest.raises(InputError, match=rf"^--resume: .*{name} is a folder, where a file belongs; move it away"):
         check_output(run, resume=True)
 
 
-@pytest.mark.parametrize("name", ["checkpoints", "private", "reference", "base_model", "ruined", "merged_base"])
+@pytest.mark.parametrize(
+    "name", ["checkpoints", "private", "report", "reference", "base_model", "ruined", "merged_base"]
+)
 def test_a_file_in_place_of_a_folder(run: Path, name: str) -> None:
     if (run / name).is_dir():
         shutil.rmtree(run / name)

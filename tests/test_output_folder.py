@@ -161,13 +161,16 @@ def test_only_leftovers_of_ours_are_removed(run: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (run / "private" / ".records_forget.jsonl.4711.partial").write_text("a text")
+    (run / "report").mkdir()
+    (run / "report" / ".training_log.json.4711.partial").write_text('{"steps"')
     (run / ".partial-0_9zaaaa").mkdir()
     (run / ".partial-linked__").symlink_to(outside)
     for name in (".partial-mine", ".partial-abcd12345", "partial-abcd1234"):
         (run / name).mkdir()
     for name in ("notes.4711.partial", ".notes.partial", ".partial-abcd5678"):
         (run / name).write_text("mine")
-    kept = names(run) - {"private/.records_forget.jsonl.4711.partial", ".partial-0_9zaaaa"}
+    half = {"private/.records_forget.jsonl.4711.partial", "report/.training_log.json.4711.partial", ".partial-0_9zaaaa"}
+    kept = names(run) - half
     prepare_output(run, resume=True)
     assert names(run) == kept
 

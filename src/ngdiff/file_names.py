@@ -6,8 +6,9 @@ CONFIG = "config.yaml"
 PRIVATE = "private"  # what holds texts
 
 # Of a run that trains.
-TRAINING_LOG = "training_log.json"
-CURVES = "curves.png"
+REPORT = "report"  # what tells of the run and is no part of its model
+TRAINING_LOG = f"{REPORT}/training_log.json"
+CURVES = f"{REPORT}/curves.png"
 CARD = "README.md"  # of its model, as the hub names it
 ADAPTER_CONFIG = "adapter_config.json"  # PEFT's name
 MERGED_BASE = "merged_base"  # the model under an adapter that was trained on a merged one

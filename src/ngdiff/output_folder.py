@@ -6,15 +6,25 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ngdiff.checkpoint_places import checkpoints_of
-from ngdiff.errors import NO_SPACE, InputError, WriteError
-from ngdiff.file_names import BASE_MODEL, CHECKPOINTS, MANIFEST, MANIFEST_COPY, MERGED_BASE, PRIVATE, REFERENCE, RUINED
+from ngdiff.errors import NO_SPACE, InputError
+from ngdiff.file_names import (
+    BASE_MODEL,
+    CHECKPOINTS,
+    MANIFEST,
+    MANIFEST_COPY,
+    MERGED_BASE,
+    PRIVATE,
+    REFERENCE,
+    REPORT,
+    RUINED,
+)
 from ngdiff.own_folders import is_ours
 from ngdiff.paths import check_regular, existing_path, user_path
-from ngdiff.writing import PARTIAL_FOLDER, is_leftover, remove_leftovers
+from ngdiff.writing import PARTIAL_FOLDER, is_leftover, make_folder, remove_leftovers
 
 # Of the files of a run, and the names of its folders.
 _SUFFIXES = (".json", ".yaml", ".png", ".safetensors")
-_FOLDERS = (CHECKPOINTS, PRIVATE, REFERENCE, BASE_MODEL, RUINED, MERGED_BASE)
+_FOLDERS = (CHECKPOINTS, PRIVATE, REPORT, REFERENCE, BASE_MODEL, RUINED, MERGED_BASE)
 
 
 def prepare_output(
@@ -50,10 +60,7 @@ def prepare_output(
     path = check_output(folder, overwrite=overwrite, resume=resume, resumable=resumable, inputs=inputs)
     if overwrite and path.is_dir():
         _empty(path)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(path, error) from error
+    make_folder(path)
     remove_leftovers(path)
     return path
 
@@ -165,11 +172,12 @@ def _check_writable(folder: Path, given: str) -> None:
 
 def _refuse_other_kinds(folder: Path) -> None:
     """Refuse a folder in place of a file that a run writes, and a file in place of a folder, before the run."""
-    for entry in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if entry.is_dir() and entry.suffix in _SUFFIXES:
-            raise InputError(f"--resume: {entry} is a folder, where a file belongs; move it away")
-        if not entry.is_dir() and entry.name in _FOLDERS:
-            raise InputError(f"--resume: {entry} is a file, where a folder belongs; move it away")
+    for place in (folder, folder / REPORT):
+        for entry in sorted(place.iterdir()) if place.is_dir() else []:
+            if entry.is_dir() and entry.suffix in _SUFFIXES:
+                raise InputError(f"--resume: {entry} is a folder, where a file belongs; move it away")
+            if not entry.is_dir() and entry.name in _FOLDERS:
+                raise InputError(f"--resume: {entry} is a file, where a folder belongs; move it away")
 
 
 def _empty(folder: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 from ngdiff.errors import InputError
 from ngdiff.evidence.read_run import read_run
-from ngdiff.file_names import AUDIT_FILE, CURVES, METRICS_FILE, TRAINING_LOG
+from ngdiff.file_names import AUDIT_FILE, CURVES, METRICS_FILE
+from ngdiff.report.logs import read_log
 from ngdiff.scoring import FORMATS, Comparison, format_table, read_sets
 
 
@@ -60,10 +61,12 @@ class Run(_InFolder):
 
     @cached_property
     def log(self) -> list[dict[str, Any]]:
-        """Figures of each step of `unlearn`; empty for `finetune`, which writes none."""
-        file = self.folder / TRAINING_LOG
-        steps: list[dict[str, Any]] = json.loads(file.read_text("utf-8"))["steps"] if file.is_file() else []
-        return steps
+        """Figures of each step of `unlearn`; empty for `finetune`, which writes none.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        return [dict(row) for row in read_log(self.folder).steps]
 
     def __str__(self) -> str:
         rows = [

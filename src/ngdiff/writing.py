@@ -11,12 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.errors import WriteError
-from ngdiff.file_names import PRIVATE
+from ngdiff.file_names import PRIVATE, REPORT
 
 PARTIAL_FOLDER = ".partial-"  # and eight characters of `tempfile.mkdtemp`: files on their way to a folder
 # What a kill leaves of `write_text` and of a folder of PARTIAL_FOLDER.
 _LEFT_FILE = re.compile(r"\..+\.\d+\.partial")
 _LEFT_FOLDER = re.compile(re.escape(PARTIAL_FOLDER) + "[a-z0-9_]{8}")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, as far as they are missing.
+
+    Raises:
+        WriteError: the disk is full, or the place cannot be written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(path, error) from error
 
 
 def write_text(path: str | Path, text: str, *, private: bool = False) -> None:
@@ -116,8 +128,9 @@ def share_file(file: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed runs left half-written in an output folder and its `private/`, under names of ours alone."""
-    for place in (folder, folder / PRIVATE):
+    """Remove what killed runs left half-written in an output folder, its `report/` and `private/`, under names of ours
+    alone."""
+    for place in (folder, folder / REPORT, folder / PRIVATE):
         for entry in list(place.iterdir()) if place.is_dir() and not place.is_symlink() else []:
             if is_leftover(entry):
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()

@@ -24,10 +24,9 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> type[Hub]:
 
 
 def output(folder: Path, files: list[str] = FILES, command: str = "unlearn", **extra: Any) -> Path:
-    folder.mkdir()
-    (folder / "private").mkdir()
-    all_files = [*files, "training_log.json", "curves.png", "private/records.jsonl"]
+    all_files = [*files, "report/training_log.json", "report/curves.png", "private/records.jsonl"]
     for name in all_files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("{}" if name.endswith(".json") else f"{name}\n")
     (folder / "adapter_config.json").unlink(missing_ok=True)
     if "adapter_config.json" in files:
@@ -136,6 +135,13 @@ def test_an_output_that_is_not_to_be_published(tmp_path: Path, hub, capsys) -> N
     (seal / "manifest.json").write_text((seal / "manifest.json").read_text().replace('"seed": 0', '"seed": 1'))
     assert "its seal does not match its contents" in push(capsys, seal, "me/x", status=4)
     assert "has no card (README.md); give one" in push(capsys, output(tmp_path / "old", FILES[1:]), "me/x", status=2)
+    assert hub.calls == []
+
+
+def test_a_log_beside_the_model_is_not_taken_for_a_part_of_it(tmp_path: Path, hub, capsys) -> None:
+    folder = output(tmp_path / "other", [*FILES, "training_log.json"])
+    message = push(capsys, folder, "me/x", status=4)
+    assert f"{folder / 'manifest.json'}: its entry outputs.training_log.json lies outside report/" in message
     assert hub.calls == []
 
 

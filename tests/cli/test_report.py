@@ -109,7 +109,7 @@ def test_the_model_evaluated_before_is_that_from_which_the_run_started(
 
 def test_sections_without_data_are_not_there(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", outputs=["model.safetensors"])
-    (run / "training_log.json").unlink()
+    (run / "report" / "training_log.json").unlink()
     make_evaluation(tmp_path / "scores", run)
     page = page_of(tmp_path / "p.html", run)
     assert headings(page) == ["asked", "models", "method", "numbers", "worst", "all", "limits", "signature"]
@@ -240,7 +240,7 @@ def test_a_damaged_log_is_named(tmp_path: Path, capsys) -> None:
     run = make_run(tmp_path / "run")
     make_evaluation(tmp_path / "scores", run)
     for text in ("[]", "{", '{"steps": [1]}'):
-        (run / "training_log.json").write_text(text)
+        (run / "report" / "training_log.json").write_text(text)
         assert "training_log.json is damaged" in fails(capsys, run, "--output", tmp_path / "p.html")
 
 

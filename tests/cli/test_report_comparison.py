@@ -128,10 +128,10 @@ def test_what_cannot_be_used(place: Path, tmp_path: Path, capsys) -> None:
     assert "is for a comparison" in fails(capsys, place / "one", "--reference", "x", *target)
     assert "ngdiff compare --format latex" in fails(capsys, place / "one", place / "two", "--format", "latex", *target)
     assert "no such file or folder" in fails(capsys, place / "one", tmp_path / "nowhere", *target)
-    (place / "one" / "training_log.json").rename(place / "one" / "kept")
-    (place / "one" / "training_log.json").write_text("{")
+    (place / "one" / "report" / "training_log.json").rename(place / "one" / "report" / "kept")
+    (place / "one" / "report" / "training_log.json").write_text("{")
     assert "training_log.json is damaged" in fails(capsys, place / "one", place / "two", *target)
-    (place / "one" / "kept").rename(place / "one" / "training_log.json")
+    (place / "one" / "report" / "kept").rename(place / "one" / "report" / "training_log.json")
     assert not (tmp_path / "p.html").exists()
     inputs = (place / "sweep" / "sweep.json", place / "scores one" / "metrics.json")
     for file in inputs:

@@ -29,7 +29,7 @@ def begin_run(folder: Path, *, curves: bool = True) -> Path:
     folder.mkdir(parents=True)
     write_manifest(folder, command=["ngdiff"], config={}, data={}, model={}, template=None, seed=0)
     if curves:
-        picture(folder / "curves.png")
+        picture(folder / "report" / "curves.png")
     return folder
 
 
@@ -47,11 +47,11 @@ def test_an_output_folder_among_the_images(pets: Path, place: str) -> None:
     with pytest.raises(InputError) as caught:
         read_images(pets)
     assert str(caught.value) == (
-        f"--dataset {pets}: {run} is an output folder of ngdiff, whose figures (curves.png) would be images of a "
-        "class; move it to another place"
+        f"--dataset {pets}: {run} is an output folder of ngdiff, whose figures (report/curves.png) would be images of "
+        "a class; move it to another place"
     )
     picture(run / "figures" / "a.png")
-    (run / "curves.png").unlink()
+    (run / "report" / "curves.png").unlink()
     with pytest.raises(InputError, match="is an output folder of ngdiff"):
         read_images(pets)
 

@@ -65,13 +65,13 @@ def test_two_processes_write_one_run_and_one_goes_on(target, data, tmp_path):
     extra = json.loads((two / "manifest.json").read_text())["extra"]
     assert (extra["finished"], extra["processes"], extra["rows_per_step"]) == (True, 2, 2)
     assert not list(two.glob("*partial*"))
-    assert (two / "curves.png").exists()
+    assert (two / "report" / "curves.png").exists()
 
     # As the same run in one process from beginning to end.
     batch = ["--per-device-train-batch-size", "2", "--num-train-epochs", "2"]
     assert main([str(word) for word in [*options(target, data, two), "--resume", *batch]]) == 0
     assert main([str(word) for word in [*options(target, data, one), *batch]]) == 0
-    logs = [json.loads((folder / "training_log.json").read_text())["steps"] for folder in (one, two)]
+    logs = [json.loads((folder / "report" / "training_log.json").read_text())["steps"] for folder in (one, two)]
     for a, b in zip(*([row for row in log if "loss_forget" in row] for log in logs), strict=True):
         for key in ("loss_forget", "loss_retain", "learning_rate"):
             assert a[key] == pytest.approx(b[key], rel=1e-3), (a["step"], key)

@@ -104,7 +104,7 @@ def write_rows(file: Path, rows: Iterable[Any]) -> Path:
 
 def log_of(folder: Path) -> dict[str, Any]:
     """The training log of a run."""
-    return json.loads((folder / "training_log.json").read_text())
+    return json.loads((folder / "report" / "training_log.json").read_text())
 
 
 def steps_of(folder: Path) -> list[dict[str, Any]]:

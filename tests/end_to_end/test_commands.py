@@ -40,7 +40,7 @@ def test_a_run_shows_itself(runs):
     assert f"forget loss: {before:.4f} before, {after:.4f} after" in str(run)
     assert f"<td>forget</td><td>{before:.4f}</td><td>{after:.4f}</td>" in run._repr_html_()
     assert "loss, nats per token" in run._repr_html_()
-    assert run.curves == run.folder / "curves.png"
+    assert run.curves == run.folder / "report" / "curves.png"
     assert run.log[0]["step"] == 1
 
 

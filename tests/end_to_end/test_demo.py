@@ -30,7 +30,7 @@ def test_the_demo_shows_before_after_and_the_reference(tmp_path, capsys):
     ):
         assert part in out
     assert out.count("\nQ: ") == 3
-    for name in ("data/forget.jsonl", "data/retain.jsonl", "curves.png", "table.txt", "manifest.json"):
+    for name in ("data/forget.jsonl", "data/retain.jsonl", "report/curves.png", "table.txt", "manifest.json"):
         assert (output / name).stat().st_size > 0
     for model in ("target", "unlearned", "retrained"):
         assert (output / model / "model.safetensors").exists()

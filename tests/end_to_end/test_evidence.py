@@ -72,7 +72,7 @@ def test_from_python(material: Material, tmp_path: Path) -> None:
     manifest = manifest_of(tmp_path / "out")
     assert manifest["extra"]["losses_after"].keys() >= {"forget", "retain"}
     assert manifest["data"]["retain"]["rows"] == len(rows["retain"])
-    assert {"model.safetensors", "tokenizer.json", "training_log.json"} <= manifest["outputs"].keys()
+    assert {"model.safetensors", "tokenizer.json", "report/training_log.json"} <= manifest["outputs"].keys()
 
 
 def test_requirements_are_set_before_and_judged_after(material: Material, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_a_class_is_forgotten(material: Path, tmp_path: Path):
     assert f"{after['forget']['loss']:.4f}" in again.out
     records = (tmp_path / "after" / "private" / "records_forget.jsonl").read_text().splitlines()
     assert sorted(json.loads(records[0])) == ["index", "label", "n_tokens", "nll_sum", "predicted", "set"]
-    assert (output / "curves.png").is_file()
+    assert (output / "report" / "curves.png").is_file()
     assert (output / "preprocessor_config.json").read_bytes() == (
         material / "target" / "preprocessor_config.json"
     ).read_bytes()

@@ -48,7 +48,7 @@ def test_unlearn(material, tmp_path, options, said, lora):
     extra = json.loads((folder / "manifest.json").read_text(), parse_constant=no_nan)["extra"]
     assert (extra["finished"], extra["model"]) == (True, "ruined")
     assert said in extra["ruined"]
-    json.loads((folder / "training_log.json").read_text(), parse_constant=no_nan)
+    json.loads((folder / "report" / "training_log.json").read_text(), parse_constant=no_nan)
 
 
 def test_who_wants_a_destroyed_model_gets_it(material, tmp_path):

@@ -101,14 +101,14 @@ def test_a_merged_run_resumes(
     words = material.words(tmp_path / "one", *STEPS, *more, "--save-strategy=steps", model=first, **sets)
     succeeded(run(*words))
     shutil.copytree(tmp_path / "one", tmp_path / "two")
-    for later in ("checkpoints/checkpoint-3", "training_log.json", "manifest.json"):
+    for later in ("checkpoints/checkpoint-3", "report/training_log.json", "manifest.json"):
         path = tmp_path / "two" / later
         shutil.rmtree(path) if path.is_dir() else None
     manifest = tmp_path / "two" / "manifest.json"
     content = json.loads(manifest.read_text())
     content["extra"]["finished"] = False
     manifest.write_text(json.dumps(content))
-    (tmp_path / "two" / "training_log.json").unlink()
+    (tmp_path / "two" / "report" / "training_log.json").unlink()
     resumed = material.words(tmp_path / "two", *STEPS, *more, "--save-strategy=steps", "--resume", model=first, **sets)
     succeeded(run(*resumed))
     name = "adapter_model.safetensors" if "--lora-rank=2" in more else "model.safetensors"

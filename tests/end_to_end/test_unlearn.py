@@ -66,7 +66,14 @@ def test_the_output_tells_what_was_done(material, unlearned):
         log["steps"][0]
     )
     assert [probe["step"] for probe in log["probes"]] == [1]
-    assert (unlearned / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert (unlearned / "report" / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_nothing_but_the_model_and_its_papers_lies_at_the_top(unlearned):
+    model = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    papers = {"README.md", "config.yaml", "manifest.json"}
+    assert {path.name for path in unlearned.iterdir()} == {*model, *papers, "report", "checkpoints"}
+    assert {path.name for path in (unlearned / "report").iterdir()} == {"training_log.json", "curves.png"}
 
 
 def test_a_checkpoint_is_written_each_epoch_and_two_are_kept(unlearned):
@@ -200,7 +207,7 @@ def test_without_log_lines_there_is_no_picture_and_all_else(material, tmp_path):
     succeeded(run(*material.words(tmp_path / "u", num_train_epochs=1, logging_strategy="no")))
     assert json.loads((tmp_path / "u" / "manifest.json").read_text())["extra"]["finished"] is True
     assert steps_of(tmp_path / "u") == []
-    assert not (tmp_path / "u" / "curves.png").exists()
+    assert not (tmp_path / "u" / "report" / "curves.png").exists()
 
 
 def test_a_split_of_tofu(real_data, tmp_path):

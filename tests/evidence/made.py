@@ -43,8 +43,8 @@ def write_run(root: Path, name: str = "run", *, forget: str = "forget.jsonl", **
         "adapter_model.safetensors": "adapter",
         "adapter_config.json": "{}",
         "tokenizer.json": "{ }",
-        "training_log.json": '{"steps": []}',
-        "curves.png": "png",
+        "report/training_log.json": '{"steps": []}',
+        "report/curves.png": "png",
         "merged_base/model.safetensors": "merged",
         "private/records_forget.jsonl": "{}\n",
     }

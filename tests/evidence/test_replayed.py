@@ -58,7 +58,7 @@ def test_the_files_of_the_model_are_compared_and_no_others(tmp_path: Path) -> No
     adapter = {"base_model_name_or_path": "a", "target_modules": ["q", "k"], "r": 2}
     moved = {**adapter, "base_model_name_or_path": "b", "target_modules": ["k", "q"]}
     one = {"model.safetensors": "w", "vocab.txt": "t", "adapter_config.json": json.dumps(adapter), "config.json": "{}"}
-    rest = {"README.md": "1", "curves.png": "1", "training_log.json": "1", "private/x.json": "1"}
+    rest = {"README.md": "1", "report/curves.png": "1", "report/training_log.json": "1", "private/x.json": "1"}
     other = {**one, "adapter_config.json": json.dumps(moved), **dict.fromkeys(rest, "2")}
     then, now = written(tmp_path / "one", {**one, **rest}), written(tmp_path / "two", other)
     folders = (tmp_path / "one", tmp_path / "two")

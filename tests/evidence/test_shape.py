@@ -76,3 +76,6 @@ def test_the_entry_is_named(folder: Path) -> None:
     content["extra"]["verdicts"][0]["met"] = "no"
     content["data"]["forget"]["rows"] = 3
     assert fault_of_shape(content) == "its entry extra.verdicts.0.met is no truth value" + why
+    content["extra"]["verdicts"][0]["met"] = False
+    content["outputs"]["curves.png"] = content["outputs"].pop("report/curves.png")
+    assert fault_of_shape(content) == "its entry outputs.curves.png lies outside report/" + why

@@ -95,9 +95,9 @@ def test_a_manifest_that_was_forged_with_a_new_seal_is_found(made: Made, tmp_pat
 
 def test_what_is_not_as_it_was_is_not_signed(made: Made, tmp_path: Path, capsys) -> None:
     key, public = write_keys(tmp_path)
-    (made.output / "curves.png").write_text("other")
+    (made.output / "report" / "curves.png").write_text("other")
     assert main(["sign", str(made.output), "--key", key]) == NOT_AS_WRITTEN
-    assert "is not signed: curves.png is changed" in capsys.readouterr().err
+    assert "is not signed: report/curves.png is changed" in capsys.readouterr().err
     assert not (made.output / "manifest.json.sig").exists()
     assert main(["verify", str(made.output), "--public-key", public]) == NOT_AS_WRITTEN
 
@@ -129,7 +129,8 @@ def test_keys_that_cannot_be_used(made: Made, tmp_path: Path, monkeypatch: pytes
     assert main(["sign", str(made.output), "--key", encrypted]) == BAD_INPUT
     assert "or the passphrase is wrong" in capsys.readouterr().err
     assert not (made.output / "manifest.json.sig").exists()
-    for given, message in {key: "is a private key", str(made.output / "curves.png"): "is no public key"}.items():
+    figure = str(made.output / "report" / "curves.png")
+    for given, message in {key: "is a private key", figure: "is no public key"}.items():
         assert main(["verify", str(made.output), "--public-key", given]) == BAD_INPUT
         assert message in capsys.readouterr().err
 

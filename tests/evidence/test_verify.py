@@ -121,8 +121,8 @@ def test_the_chain_is_walked(tmp_path: Path) -> None:
     first, later = chain(tmp_path)
     assert faults_of(later.output) == []
     assert any(check.what == "request before (1): files written" for check in verify(later.output))
-    (first.output / "curves.png").write_text("other")
-    assert any(fault.startswith("curves.png is changed") for fault in faults_of(later.output))
+    (first.output / "report" / "curves.png").write_text("other")
+    assert any(fault.startswith("report/curves.png is changed") for fault in faults_of(later.output))
 
 
 def test_a_manifest_that_was_made_anew_has_another_seal(tmp_path: Path) -> None:
@@ -139,11 +139,11 @@ def test_the_command(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(["verify", str(made.output), "--json", str(tmp_path / "v.json")]) == DONE
     assert "files are as they were" in capsys.readouterr().out
     assert {row["note"] for row in json.loads((tmp_path / "v.json").read_text())} == {""}
-    (made.output / "curves.png").write_text("x")
+    (made.output / "report" / "curves.png").write_text("x")
     assert main(["verify", str(made.output)]) == NOT_AS_WRITTEN
     out, err = capsys.readouterr()
     assert "files written" in out
-    assert "curves.png is changed: expected SHA-256" in err
+    assert "report/curves.png is changed: expected SHA-256" in err
     assert main(["verify", str(tmp_path)]) == BAD_INPUT
     assert main(["verify", str(tmp_path), str(tmp_path)]) == BAD_INPUT
 

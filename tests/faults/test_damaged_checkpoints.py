@@ -53,7 +53,7 @@ def killed(undisturbed, copy_of) -> Path:
     """The same run as it was before its last step: checkpoints at 3 and 6, no model."""
     folder = copy_of(undisturbed.folder)
     shutil.rmtree(checkpoint_folder(folder, 7))
-    for name in ("model.safetensors", "training_log.json", "curves.png"):
+    for name in ("model.safetensors", "report/training_log.json", "report/curves.png"):
         (folder / name).unlink()
     return folder
 
@@ -169,7 +169,10 @@ def test_damaged_references_are_not_compared_with(material, killed, name, how):
 
 @pytest.mark.parametrize(
     "name",
-    ["model.safetensors", *(pytest.param(x, marks=pytest.mark.slow) for x in ("training_log.json", "curves.png"))],
+    [
+        "model.safetensors",
+        *(pytest.param(f"report/{x}", marks=pytest.mark.slow) for x in ("training_log.json", "curves.png")),
+    ],
 )
 @pytest.mark.parametrize("how", ["flipped", pytest.param("missing", marks=pytest.mark.slow)])
 def test_a_damaged_file_of_a_run_that_is_done_is_made_again(material, undisturbed, copy_of, caplog, name, how):

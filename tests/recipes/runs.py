@@ -13,10 +13,10 @@ def made_run(folder: Path, variant: str, verbmem: float, *, fault: str = "", **m
     """A run with its log; `more`: further numbers, such as `utility`."""
     folder.mkdir(parents=True, exist_ok=True)
     write_log(folder)
-    log = json.loads((folder / "training_log.json").read_text())
+    log = json.loads((folder / "report" / "training_log.json").read_text())
     for row in log["steps"][::5]:
         row |= {"verbmem": verbmem, "utility": more.get("utility", 0.75)}
-    (folder / "training_log.json").write_text(json.dumps(log))
+    (folder / "report" / "training_log.json").write_text(json.dumps(log))
     (folder / "config.json").write_text(json.dumps({"vocab_size": 100}))
     forget = {"n": 4, "rouge_l_recall": verbmem, "loss": 2.0 - verbmem, "truth_ratio": more.get("truth", 0.5)}
     retain = {"n": 8, "rouge_l_recall": more.get("utility", 0.75), "loss": 0.25}

@@ -46,7 +46,7 @@ def make_run(folder: Path, weights: str = "weights", **changes: Any) -> Path:
         "template": "plain",
         "seed": 42,
         "extra": extra,
-        "outputs": [WEIGHTS, "config.json", "training_log.json"],
+        "outputs": [WEIGHTS, "config.json", "report/training_log.json"],
     }
     write_manifest(folder, **{**given, **changes})
     return folder
@@ -67,7 +67,8 @@ def write_log(folder: Path, steps: int = 12, scale: float = 1.0) -> None:
     ]
     fit = {"rho": 1e-3, "behind": 2.25, "here": 1.0, "ahead": 0.5}
     probe = {"step": 1, "before": 1e-4, "after": 1.2e-3 * scale, "accepted": True, "fits": [fit]}
-    (folder / "training_log.json").write_text(json.dumps({"steps": rows, "probes": [probe]}))
+    (folder / "report").mkdir(exist_ok=True)
+    (folder / "report" / "training_log.json").write_text(json.dumps({"steps": rows, "probes": [probe]}))
 
 
 def make_sweep(folder: Path, methods: tuple[str, ...] = ("ngdiff", "npo", "gd"), seeds: int = 3) -> Path:

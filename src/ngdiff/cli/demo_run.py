@@ -16,7 +16,7 @@ from ngdiff.cli.demo import DemoOptions
 from ngdiff.cli.options import resolved
 from ngdiff.data import Row, read_rows, resolve_template, write_people
 from ngdiff.evaluation import EvaluationResult, evaluate, format_comparison, write_evaluation
-from ngdiff.file_names import CARD, CONFIG, CURVES, MANIFEST, METRICS_FILE, TRAINING_LOG
+from ngdiff.file_names import CARD, CONFIG, CURVES, MANIFEST, METRICS_FILE
 from ngdiff.manifest import describe_data, now, write_manifest
 from ngdiff.metrics import CONFIDENCE, score
 from ngdiff.modeling import build_model, load_model, save_model, train_tokenizer
@@ -24,6 +24,7 @@ from ngdiff.output_folder import prepare_output
 from ngdiff.plurals import number_of
 from ngdiff.report import plot_curves
 from ngdiff.report.card import model_card
+from ngdiff.report.logs import Log, write_log
 from ngdiff.scoring import over_forgotten_notes
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 from ngdiff.training.checkpoint import resumable_parts
@@ -175,7 +176,7 @@ class _Demo:
         for part in resumable_parts(self.output / "unlearned"):
             shutil.rmtree(part)
         save_with_evidence(trainer, self.output / "unlearned", self.tokenizer, sources=sources)
-        write_json(self.output / TRAINING_LOG, {"steps": trainer.state.log_history})
+        write_log(self.output, Log(trainer.state.log_history))
         return trainer
 
     def evaluate(self, name: str) -> EvaluationResult:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ngdiff.cli.finished_model import check_finished, manifest_as_written
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.errors import InputError
-from ngdiff.file_names import ADAPTER_CONFIG, CARD, CURVES, MANIFEST, TRAINING_LOG
+from ngdiff.file_names import ADAPTER_CONFIG, CARD, MANIFEST
 from ngdiff.paths import user_path
 from ngdiff.plurals import number_of
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 _BASE = "base_model_name_or_path"
-# Files of a run that are not part of its model.
-_NO_MODEL = (TRAINING_LOG, CURVES)
 
 
 @dataclass
@@ -121,7 +119,7 @@ def _model_files(folder: Path, card: str | None) -> list[str]:
         raise InputError(f"{folder} is of ngdiff {command}; push takes what unlearn, finetune or merge wrote")
     hints = {CARD: "a card of your own goes to --card FILE"}
     check_finished(folder, manifest, then="push", done="uploaded", hints=hints)
-    names = [name for name in manifest["outputs"] if "/" not in name and name not in _NO_MODEL]
+    names = [name for name in manifest["outputs"] if "/" not in name]
     if CARD not in names and card is None:
         raise InputError(f"{folder} has no card ({CARD}); give one with --card FILE")
     return names

@@ -7,11 +7,11 @@ from ngdiff.cli.run_folder import RunFolder
 from ngdiff.cli.signals import SIGNALS
 from ngdiff.file_names import CURVES, TRAINING_LOG
 from ngdiff.report import plot_curves
+from ngdiff.report.logs import Log, write_log
 from ngdiff.training import UnlearnTrainer
 from ngdiff.training.checkpoint import WholeCheckpoint
 from ngdiff.training.described_run import run_as_extra
 from ngdiff.training.outcome import Outcome, outcome_of
-from ngdiff.writing import without_nan, write_json
 
 
 def train(trainer: UnlearnTrainer, companion: Any, folder: RunFolder, checkpoint: WholeCheckpoint | None) -> Outcome:
@@ -35,8 +35,7 @@ def train(trainer: UnlearnTrainer, companion: Any, folder: RunFolder, checkpoint
         folder.outputs.append(TRAINING_LOG)
         log = trainer.state.log_history
         unit = trainer.task.unit
-        content = {"unit": unit, "steps": log, "probes": trainer.run_state.probes}
-        write_json(folder.path / TRAINING_LOG, without_nan(content))
+        write_log(folder.path, Log(log, trainer.run_state.probes, unit))
         if any("loss_forget" in row for row in log):  # there are none with --logging-strategy no
             plot_curves(log, folder.path / CURVES, forget_ceiling=trainer.ceiling, unit=unit)
             folder.outputs.append(CURVES)

@@ -29,9 +29,10 @@ def check_image_folder(root: Path, splits: Collection[str]) -> None:
             (place for place in (folder, *folder.parents) if place.is_relative_to(root) and is_ours(place)), None
         )
         if run is not None:
+            figure = (folder / image).relative_to(run).as_posix()
             raise InputError(
-                f"--dataset {root}: {run} is an output folder of ngdiff, whose figures ({image}) would be images of a "
-                "class; move it to another place"
+                f"--dataset {root}: {run} is an output folder of ngdiff, whose figures ({figure}) "
+                "would be images of a class; move it to another place"
             )
         if folder != root and not (folder.parent == root and folder.name in splits):
             continue

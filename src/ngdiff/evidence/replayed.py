@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.evidence.verify import READ_WITH_A_MODEL
-from ngdiff.file_names import ADAPTER_CONFIG, PRIVATE, TRAINING_LOG
+from ngdiff.file_names import ADAPTER_CONFIG, PRIVATE, REPORT
 from ngdiff.hashes import sha256_file
 
 SAME_BITS = "same bits"  # the note of a file that does not differ
@@ -42,7 +42,7 @@ def model_files(manifest: Mapping[str, Any]) -> dict[str, str]:
     return {
         name: digest
         for name, digest in manifest["outputs"].items()
-        if name.endswith((*READ_WITH_A_MODEL, ".txt")) and name != TRAINING_LOG and not name.startswith(f"{PRIVATE}/")
+        if name.endswith((*READ_WITH_A_MODEL, ".txt")) and {PRIVATE, REPORT}.isdisjoint(Path(name).parts)
     }
 
 

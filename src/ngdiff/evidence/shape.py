@@ -1,7 +1,10 @@
 """The shape of a manifest: a seal that is right says nothing of whether this version can read what was sealed."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
+
+from ngdiff.file_names import CURVES, REPORT, TRAINING_LOG
 
 Check = Callable[[Any, str], str]
 
@@ -87,6 +90,12 @@ def _command(value: Any, place: str) -> str:
     return _list_of(_TEXT)(value, place) or ("" if value else f"{place} is empty")
 
 
+def _outputs(value: Any, place: str) -> str:
+    """Hashes by name; log and curves beside the model would be taken for files of it."""
+    beside = [name for name in (TRAINING_LOG, CURVES) if Path(name).name in value] if isinstance(value, dict) else []
+    return _TEXTS(value, place) or (f"{place}.{Path(beside[0]).name} lies outside {REPORT}/" if beside else "")
+
+
 _VERDICT = _object({"require": _TEXT, "value": _LOSS, "before": _LOSS, "bound": _LOSS, "met": _or_null(_FLAG)})
 _RETEST = _object(
     {"place": _TEXT, "before": _LOSS, "after": _LOSS, "now": _LOSS, "threshold": _LOSS, "state": _TEXT},
@@ -137,7 +146,7 @@ _MANIFEST = _object(
         "own": _all(_object({}, _FILES)),
         "device": _TEXT,
         "extra": _EXTRA,
-        "outputs": _TEXTS,
+        "outputs": _outputs,
     },
     {
         "template_text": _or_null(_TEXT),

@@ -3,10 +3,9 @@
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from ngdiff.file_names import CARD, CURVES, PRIVATE, TRAINING_LOG
+from ngdiff.evidence.replayed import model_files
 from ngdiff.report.folders import Run
 from ngdiff.report.method_words import method_in_words
 
@@ -18,8 +17,6 @@ ROLES = {
     "full": "learned at first, forget and retain rows together",
     "train": "learned",
 }
-# Files of a run that are no part of its model.
-_NO_MODEL = (TRAINING_LOG, CURVES, CARD)
 
 
 @dataclass(frozen=True)
@@ -105,12 +102,10 @@ def _template(manifest: Mapping[str, Any]) -> str:
 
 
 def _models(run: Run) -> list[ModelFiles]:
-    model, outputs = run.manifest["model"], run.manifest["outputs"]
+    model, written = run.manifest["model"], model_files(run.manifest)
     found = [_described("model before", model)] if model else []
     found += [_described("its base model", model["base"])] if "base" in model else []
     found += [_described("model before fine-tuning", model["base_model"])] if "base_model" in model else []
-    own = {name: digest for name, digest in outputs.items() if Path(name).parent.name != PRIVATE}
-    written = {name: digest for name, digest in own.items() if Path(name).name not in _NO_MODEL}
     return [*found, ModelFiles("model after", str(run.folder), written)] if written else found
 
 

@@ -1,4 +1,4 @@
-"""The log of an unlearning run, read back: the figures of each step and of each probe of the learning rate."""
+"""The log of an unlearning run, written and read: the figures of each step and of each probe of the learning rate."""
 
 import json
 import math
@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ngdiff.errors import InputError
-from ngdiff.file_names import TRAINING_LOG
+from ngdiff.file_names import REPORT, TRAINING_LOG
 from ngdiff.report.svg import Point
+from ngdiff.writing import make_folder, without_nan, write_json
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -27,14 +28,26 @@ class Log(NamedTuple):
         return [(float(a), float(b)) for a, b in own if is_number(a) and is_number(b)]
 
 
+def write_log(folder: Path, log: Log) -> None:
+    """Write the log of a run into its folder; numbers that are not finite become null.
+
+    Raises:
+        WriteError: the disk is full, or the folder cannot be written.
+    """
+    make_folder(folder / REPORT)
+    write_json(folder / TRAINING_LOG, without_nan(log._asdict()))
+
+
 def read_log(folder: Path) -> Log:
     """The log in the folder of a run; an empty one where there is none.
 
     Raises:
-        InputError: `training_log.json` is there and is none.
+        InputError: `report/training_log.json` is there and is none, or lies beside the model.
     """
     path = folder / TRAINING_LOG
     if not path.is_file():
+        if (misplaced := folder / path.name).is_file():
+            raise InputError(f"{misplaced} belongs in {path.parent}: another version of ngdiff wrote it; run it again")
         return Log()
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

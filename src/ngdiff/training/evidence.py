@@ -12,10 +12,11 @@ from ngdiff.file_names import CARD, MANIFEST, TRAINING_LOG
 from ngdiff.manifest import describe_data, describe_model, now, write_manifest
 from ngdiff.output_folder import prepare_output
 from ngdiff.report.card import model_card
+from ngdiff.report.logs import Log, write_log
 from ngdiff.training.described_run import run_as_extra
 from ngdiff.training.outcome import outcome_of
 from ngdiff.training.trainer import UnlearnTrainer
-from ngdiff.writing import without_nan, write_json, write_text
+from ngdiff.writing import write_text
 
 _ROLES = ("forget", "retain", "holdout", "protect")
 
@@ -82,8 +83,7 @@ def save_with_evidence(
         write_manifest(path, **described, extra={"finished": False, **extra})
     files = trainer.save_to(path, companion)
     if first:
-        log = {"steps": trainer.state.log_history, "probes": trainer.run_state.probes}
-        write_json(path / TRAINING_LOG, without_nan(log))
+        write_log(path, Log(trainer.state.log_history, trainer.run_state.probes, trainer.task.unit))
         own = {"task": "image" if "pixel_values" in trainer.task.inputs else "text", "lora_rank": _rank(trainer.model)}
         options = {**trainer.args.to_dict(), **trainer.args.given, **own}
         write_text(path / CARD, model_card(path.name, files, options, {**described, "extra": extra}, __version__))
