@@ -48,6 +48,21 @@ def test_tensorboard(material, tmp_path, monkeypatch):
     assert [event.step for event in found.Scalars("train/loss_forget")] == [1, 2]
 
 
+@pytest.mark.parametrize("command", ["unlearn", "finetune"])
+def test_events_of_tensorboard_lie_in_the_report(material, tmp_path, command):
+    """Also where the run replaces another: the events are written after its folder is emptied."""
+    pytest.importorskip("tensorboard", reason=WHY)
+    sets = {
+        "unlearn": ["--forget", material.forget, "--retain", material.retain],
+        "finetune": ["--train", material.retain],
+    }
+    words = [command, "--model", material.model, *sets[command], "--output", tmp_path / "run", "--max-steps", 1]
+    for more in ([], ["--overwrite"]):
+        succeeded(run(*words, "--report-to", "tensorboard", *more))
+        (events,) = (tmp_path / "run").rglob("events*")
+        assert events.is_relative_to(tmp_path / "run" / "report" / "runs")
+
+
 def test_wandb_offline(material, tmp_path, monkeypatch):
     wandb = pytest.importorskip("wandb", reason=WHY)
     for name, value in {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path), "WANDB_SILENT": "true"}.items():

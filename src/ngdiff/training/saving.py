@@ -7,11 +7,13 @@ from typing import Any
 
 from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.integrations import TensorBoardCallback, get_reporting_integration_callbacks
+from transformers.integrations.integration_utils import default_logdir
 from transformers.trainer import TRAINING_ARGS_NAME
 
 from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.errors import StoppedBySignal
-from ngdiff.file_names import CHECKPOINTS
+from ngdiff.file_names import CHECKPOINTS, REPORT
 from ngdiff.modeling.save import save_model, whole_state
 from ngdiff.secrets import is_secret
 from ngdiff.training.sharding import has_shards
@@ -35,7 +37,17 @@ class SavingTrainer(Trainer):
         self._agreement: Agreement | None = None
         self._at_step_end = False
         self._saved_at = -1
+        self._place_trackers()
         self.add_callback(_Steps(self))
+
+    def _place_trackers(self) -> None:
+        """Trackers come after all other callbacks, of which one may empty the folder before the first step; the events
+        of TensorBoard go to `report/`."""
+        trackers = get_reporting_integration_callbacks(self.args.report_to)
+        self.callback_handler.callbacks.sort(key=lambda callback: type(callback) in trackers)
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:
+                callback.logging_dir = str(self.run_dir() / REPORT / default_logdir())
 
     def _agree_to_stop(self) -> bool:
         """At the end of each step, in all processes: whether one of them was asked to stop."""
