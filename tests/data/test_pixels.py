@@ -138,6 +138,13 @@ def test_a_picture_that_is_all_transparency_is_refused(colours: int):
         rgb_bytes(reopened(image, "PNG"), "x")
 
 
+@pytest.mark.parametrize("colour", [(0, 0, 0, 0), (200, 30, 4, 0)])
+def test_a_fully_transparent_image_is_refused(colour: tuple[int, ...]):
+    image = reopened(Image.new("RGBA", (3, 2), colour), "PNG")
+    with pytest.raises(InputError, match="x: fully transparent, so that it shows nothing; save it without"):
+        rgb_bytes(image, "x")
+
+
 def test_other_modes_are_refused():
     with pytest.raises(InputError, match="x: images of mode LAB are not supported; save it as 8-bit grey or RGB"):
         rgb_bytes(Image.new("LAB", (2, 2)), "x")

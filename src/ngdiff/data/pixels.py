@@ -3,7 +3,7 @@
 | mode                      | what happens                                                                             |
 |---------------------------|------------------------------------------------------------------------------------------|
 | 1, L, P, RGB, CMYK, YCbCr | as Pillow converts them                                                                  |
-| LA, RGBA, P with alpha    | the colours; transparency is dropped, and an image that is nothing else is refused       |
+| LA, RGBA, P with alpha    | the colours; transparency is dropped; refused: no visible pixel, or the picture in it    |
 | I;16 in any byte order    | 65535 is white (4095 in a TIFF of 12 bits): `round(255 v / white)`                       |
 | I, F                      | bytes in another type, 0 to 255 or multiples of 1/255 from 0 to 1; all else is refused   |
 | LAB and others            | refused                                                                                  |
@@ -82,6 +82,8 @@ def as_bytes(pixels: NDArray[Any], origin: str) -> NDArray[np.uint8]:
 
 def _without_alpha(image: Any, origin: str) -> NDArray[np.uint8]:
     alpha, colours = np.array(image.getchannel("A")), np.array(image.convert("RGB"))
+    if alpha.max(initial=0) == 0:
+        raise InputError(f"{origin}: fully transparent, so that it shows nothing; save it without transparency")
     if alpha.min(initial=255) < alpha.max(initial=0) and (colours == colours[0, 0]).all():
         raise InputError(
             f"{origin}: a single colour, and the picture in its transparency, which is dropped; save it without "
