@@ -86,3 +86,19 @@ def test_an_image_beside_the_classes(pets: Path, tmp_path: Path, split: str) -> 
     )
     loose.unlink()
     assert read_images(root).class_names == ("cat", "dog")
+
+
+@pytest.mark.parametrize("split", ["", "train"])
+def test_a_folder_of_images_in_that_of_a_class(pets: Path, tmp_path: Path, split: str) -> None:
+    root = pets
+    if split:
+        root = tmp_path / "all"
+        root.mkdir()
+        pets.rename(root / split)
+    deep = picture(root / split / "dog" / "puppies" / "0.png")
+    with pytest.raises(InputError) as caught:
+        read_images(root)
+    assert str(caught.value) == (
+        f"--dataset {root}: {deep} lies deeper than {root / split / 'dog' / '0.png'}, so that it would be of a class "
+        f"'puppies' and not 'dog'; move it to the folder of its class, or out of {root}"
+    )

@@ -34,9 +34,15 @@ def check_image_folder(root: Path, splits: Collection[str]) -> None:
                 f"--dataset {root}: {run} is an output folder of ngdiff, whose figures ({figure}) "
                 "would be images of a class; move it to another place"
             )
-        if folder != root and not (folder.parent == root and folder.name in splits):
-            continue
-        if any(folder in other.parents for other in folders):
+    for folder, image in folders.items():
+        deeper = next((other for other in folders if folder in other.parents), None)
+        if deeper is not None and folder != root and not (folder.parent == root and folder.name in splits):
+            raise InputError(
+                f"--dataset {root}: {deeper / folders[deeper]} lies deeper than {folder / image}, so that it would be "
+                f"of a class {deeper.name!r} and not {folder.name!r}; move it to the folder of its class, or out of "
+                f"{root}"
+            )
+        if deeper is not None:
             raise InputError(
                 f"--dataset {root}: {folder / image} lies beside the folders of the classes, so that it would be of a "
                 f"class {folder.name!r}; move it to the folder of its class, or out of {root}"
