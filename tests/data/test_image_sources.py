@@ -61,7 +61,7 @@ def test_grey_palette_and_transparent_images_become_colour(tmp_path: Path):
 def test_images_of_several_sizes_need_one(tmp_path: Path):
     wide = picture((9, 6))
     folder = write(tmp_path / "pets", {"cat": [picture(), picture()], "dog": [wide]})
-    with pytest.raises(InputError, match=r"image 3: 9x6 pixels, and the first image has 6x6; give --image-size"):
+    with pytest.raises(InputError, match=r"image 3 \(.*/dog/0\.png\): 9x6 pixels, and the first image has 6x6; give"):
         read_images(folder)
     data = read_images(folder, size=6)
     assert data.train.size == (6, 6)
@@ -83,7 +83,14 @@ def test_test_images_of_another_size(tmp_path: Path):
 def test_a_broken_image_is_named(tmp_path: Path):
     folder = write(tmp_path / "pets", {"cat": [picture()], "dog": [picture()]})
     (folder / "dog" / "0.png").write_bytes(b"no image")
-    with pytest.raises(InputError, match="image 2: cannot be read"):
+    with pytest.raises(InputError, match=r"pets:train, image 2 \(.*/pets/dog/0\.png\): cannot be read"):
+        read_images(folder)
+
+
+def test_the_file_of_an_image_of_another_kind_is_named(tmp_path: Path):
+    folder = write(tmp_path / "pets", {"cat": [picture()], "dog": [picture()]})
+    Image.new("RGBA", (6, 6)).save(folder / "dog" / "0.png")
+    with pytest.raises(InputError, match=r"pets:train, image 2 \(.*/pets/dog/0\.png\): fully transparent"):
         read_images(folder)
 
 

@@ -174,9 +174,11 @@ def _decoded(dataset: Any, column: str, origin: str, size: int | None) -> torch.
         images = images.cast_column(column, datasets.Image())
     if size is not None:
         check_memory(origin, 3 * len(images) * size * size)
+    files = _files(images, column)
     for number in range(len(images)):
-        image = _opened(images, number, column, f"{origin}, image {number + 1}")
-        array = rgb_bytes(image, f"{origin}, image {number + 1}")
+        name = f"{origin}, image {number + 1}" + (f" ({files[number]})" if files[number] else "")
+        image = _opened(images, number, column, name)
+        array = rgb_bytes(image, name)
         if size is not None and image.size != (size, size):
             array = np.array(Image.fromarray(array).resize((size, size), Image.Resampling.BILINEAR))
         own = torch.from_numpy(array).permute(2, 0, 1)
@@ -186,12 +188,20 @@ def _decoded(dataset: Any, column: str, origin: str, size: int | None) -> torch.
             pixels = torch.empty(len(images), *own.shape, dtype=torch.uint8)
         elif own.shape[1:] != first:
             raise InputError(
-                f"{origin}, image {number + 1}: {_shown((own.shape[1], own.shape[2]))} pixels, and the first image has "
+                f"{name}: {_shown((own.shape[1], own.shape[2]))} pixels, and the first image has "
                 f"{_shown(first)}; give --image-size to bring all to one size"
             )
         pixels[number] = own
     assert pixels is not None
     return pixels
+
+
+def _files(images: Any, column: str) -> list[str | None]:
+    """The file of each image, where the data set knows it."""
+    import pyarrow.compute
+
+    files: list[str | None] = pyarrow.compute.struct_field(images.with_format("arrow")[:][column], "path").to_pylist()
+    return files
 
 
 def _opened(images: Any, number: int, column: str, origin: str) -> Any:
