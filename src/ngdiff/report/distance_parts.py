@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ngdiff.scoring.distance_notes import measures_left_out
 from ngdiff.scoring.quantities import DISTANCES, at, shown, shown_interval
 
 _REFERENCES = {"distance": "retrained", "distance_holdout": "rows never seen"}
@@ -43,7 +44,7 @@ def distance_tables(metrics: Mapping[str, Any]) -> list[DistanceTable]:
         parts = at(metrics, (key, "parts"))
         if not parts:
             continue
-        left_out = at(metrics, (key, "left_out")) or {}
+        left_out = measures_left_out(metrics, key)
         rows = [_part(name, own, left_out.get(name, "")) for name, own in parts.items()]
         rows += [_part(name, {}, why) for name, why in left_out.items() if name not in parts]
         ends = at(metrics, ("confidence", key))

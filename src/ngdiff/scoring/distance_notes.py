@@ -10,6 +10,22 @@ from ngdiff.scoring.quantities import DISTANCES, Metrics, at, shown, shown_inter
 _OF_TEXTS = frozenset(MEASURES) - {"probability", "loss", "auc_loss"}
 
 
+def measures_left_out(metrics: Metrics, key: str) -> dict[str, Any]:
+    """The measures that a D leaves out, and why; of images, without those that only texts have.
+
+    Args:
+        metrics: Of one evaluation.
+        key: Of D, as in `DISTANCES`.
+
+    >>> found = {"loss": "no holdout rows", "verbmem": "no verbmem of forget rows"}
+    >>> measures_left_out({"forget": {"accuracy": 0.5}, "distance": {"left_out": found}}, "distance")
+    {'loss': 'no holdout rows'}
+    """
+    found = _mapping(at(metrics, (key, "left_out")))
+    images = at(metrics, ("forget", "accuracy")) is not None
+    return {name: why for name, why in found.items() if not (images and name in _OF_TEXTS)}
+
+
 def distance_notes(metrics: Metrics) -> list[str]:
     """Notes on each D of one evaluation: measures left out and why, missing units, uncorrected measures.
 
@@ -22,9 +38,7 @@ def distance_notes(metrics: Metrics) -> list[str]:
         found = at(metrics, (key,))
         if not isinstance(found, Mapping):
             continue
-        left_out = dict(_mapping(found.get("left_out")))
-        if at(metrics, ("forget", "accuracy")) is not None:  # of images
-            left_out = {name: why for name, why in left_out.items() if name not in _OF_TEXTS}
+        left_out = measures_left_out(metrics, key)
         unitless = [name for name, why in left_out.items() if str(why).startswith("no unit")]
         if unitless:
             notes.append(
