@@ -71,6 +71,17 @@ def test_an_adapter_and_a_classifier_are_called_so() -> None:
     assert "vllm" not in images.text
 
 
+@pytest.mark.parametrize("role", ["forget", "train"])
+def test_a_card_of_a_classifier_is_about_images(role: str) -> None:
+    data = {role: {"rows": 4}, "test": {"rows": 2}}
+    text = card(template=None, template_text=None, data=data, options={"task": "image"}).text
+    assert ("4 images were forgotten" if role == "forget" else "trained on 4 images") in text
+    assert "| test | never seen by the model, for what is kept | 2 |" in text
+    assert "No image is on this card." in text
+    for word in ("answers", "recite", "text of a row", "says when asked", "ngdiff audit", "SHA-256 of the rows"):
+        assert word not in text
+
+
 def test_a_model_that_was_trained_is_not_said_to_forget() -> None:
     own = card(command=["ngdiff", "finetune"], options={"num_train_epochs": 3.0}, data={"train": {"rows": 9}})
     assert "trained on 9 rows" in own.text

@@ -19,3 +19,12 @@ def test_the_attack_that_tells_forgotten_rows_best_is_named() -> None:
     assert said.startswith(
         "Forgotten rows are told from rows never seen with an AUC of 0.100, by min-20%++, the best of 3 attacks."
     )
+
+
+def test_images_are_classified_and_no_text() -> None:
+    said = " ".join(limits({"after": {"forget": {"n": 3, "accuracy": 0.0}}}, RUN))
+    assert "Each image was classified as it is." in said
+    assert "how a model would classify the images that never saw them is not known" in said
+    for word in ("answer", "template", "text", "ngdiff audit", "rows were"):
+        assert word not in said
+    assert "answered greedily" in " ".join(limits({"after": {"forget": {"n": 3, "verbmem": 0.0}}}, RUN))

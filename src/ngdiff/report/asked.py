@@ -13,6 +13,7 @@ ROLES = {
     "forget": "to be forgotten",
     "retain": "to be kept",
     "holdout": "never seen by the model, for comparison",
+    "test": "never seen by the model, for what is kept",
     "protect": "to be read as before",
     "full": "learned at first, forget and retain rows together",
     "train": "learned",

@@ -12,7 +12,7 @@ from ngdiff.file_names import ADAPTER_CONFIG
 from ngdiff.plurals import number_of
 from ngdiff.report.asked import ROLES
 from ngdiff.report.base_card import Base, base_of, short_name
-from ngdiff.report.limits import NO_OPINION, NOT_REMOVED
+from ngdiff.report.limits import IMAGES_NOT_REMOVED, NO_OPINION, NOT_REMOVED
 from ngdiff.report.loading import Block, loading, serving
 from ngdiff.report.method_words import finetuning_in_words, method_in_words
 from ngdiff.report.page import page
@@ -69,7 +69,7 @@ def model_card(
     text = manifest.get("template_text")
     content = Card(
         title=short_name(name),
-        what=_what(base, manifest["data"], unlearned=unlearned, adapter=adapter, version=version),
+        what=_what(base, manifest["data"], image=image, unlearned=unlearned, adapter=adapter, version=version),
         ruined=str(extra.get("ruined", "")),
         rows=[_row(role, own) for role, own in manifest["data"].items()],
         method=(method_in_words if unlearned else finetuning_in_words)(options, extra),
@@ -88,7 +88,7 @@ def model_card(
         template=template,
         template_text=text,
         serving=serve,
-        limits=_limits(unlearned=unlearned),
+        limits=_limits(image=image, unlearned=unlearned),
         facts={"seed": str(manifest["seed"]), "processes": str(extra.get("processes", 1))},
     )
     body = page("card", "markdown", own=content)
@@ -110,14 +110,15 @@ def _head(base: Base, *, adapter: bool, image: bool, unlearned: bool) -> ModelCa
     )
 
 
-def _what(base: Base, data: Mapping[str, Any], *, unlearned: bool, adapter: bool, version: str) -> str:
+def _what(base: Base, data: Mapping[str, Any], *, image: bool, unlearned: bool, adapter: bool, version: str) -> str:
+    unit = "image" if image else "row"
     subject = f"An adapter for “{base.name}”" if adapter else "A model"
     source = "" if adapter else f" from “{base.name}”" if base.name else ""
     if not unlearned:
         rows = data.get("train", {}).get("rows", "?")
-        return f"{subject}, made{source} by ngdiff {version}: trained on {number_of(rows, 'row')}."
+        return f"{subject}, made{source} by ngdiff {version}: trained on {number_of(rows, unit)}."
     count = data.get("forget", {}).get("rows", "?")
-    forgotten = f"{number_of(count, 'row')} {'was' if count == 1 else 'were'} forgotten"
+    forgotten = f"{number_of(count, unit)} {'was' if count == 1 else 'were'} forgotten"
     return f"{subject}, made{source} by ngdiff {version}: {forgotten}, the rest kept."
 
 
@@ -131,14 +132,17 @@ def _losses(extra: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     return [(role, str(rows.get(role, "-")), shown(value), shown(after.get(role))) for role, value in before.items()]
 
 
-def _limits(*, unlearned: bool) -> list[str]:
+def _limits(*, image: bool, unlearned: bool) -> list[str]:
     if unlearned:
         return [
-            NOT_REMOVED,
-            "A mean loss hides single rows, and does not say what the model answers when it is asked.",
+            IMAGES_NOT_REMOVED if image else NOT_REMOVED,
+            "A mean loss hides single images, and does not say which class the model gives them."
+            if image
+            else "A mean loss hides single rows, and does not say what the model answers when it is asked.",
             NO_OPINION,
         ]
     return [
-        "This model was trained, not unlearned: it may recite the rows that it learned.",
+        "This model was trained, not unlearned: it may "
+        f"{'tell the images that it learned from others' if image else 'recite the rows that it learned'}.",
         "A loss is no measure of how useful a model is.",
     ]

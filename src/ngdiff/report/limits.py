@@ -15,6 +15,11 @@ _REMOVED = (
 )
 NOT_REMOVED = _REMOVED + "This page says nothing of that; ngdiff audit tries it."
 ATTACKED = _REMOVED + "The attacks above were tried; others, or longer ones, may bring back more."
+IMAGES_NOT_REMOVED = (
+    "The model was changed so that it treats the images to be forgotten otherwise; they were not removed from its "
+    "training. Training it further, even on other data, quantising it or attacking its weights can bring back what it "
+    "knew of them. This page says nothing of that."
+)
 NO_OPINION = "It is a measurement, and no legal opinion on whether a duty to erase is met."
 
 
@@ -27,26 +32,31 @@ def limits(columns: Columns, run: Run, *, attacked: bool = False) -> list[str]:
         attacked: Whether the page has the results of an audit.
     """
     after = columns["after"]
+    images = numbers_of(after, "forget").get("accuracy") is not None
     found = [
         "It is about the one model whose hashes stand above: not about copies, backups, checkpoints, models made from "
         "it, the training data, or logs of what a model said.",
-        ATTACKED if attacked else NOT_REMOVED,
-        "The model was asked by one template and answered greedily. Other words, other languages, longer prompts or "
-        "sampling may bring answers that this page does not have.",
+        IMAGES_NOT_REMOVED if images else ATTACKED if attacked else NOT_REMOVED,
+        "Each image was classified as it is. The model may still know crops, flips or other versions of it."
+        if images
+        else "The model was asked by one template and answered greedily. Other words, other languages, longer prompts "
+        "or sampling may bring answers that this page does not have.",
         "Intervals say how far a number would move with other rows of the same kind. They say nothing of another seed.",
         NO_OPINION,
     ]
     if "retrained" not in columns:
         found.append(
-            "There is no retrained model to compare with: how a model would answer that never saw the rows is not "
+            "There is no retrained model to compare with: how a model would "
+            f"{'classify the images that never saw them' if images else 'answer that never saw the rows'} is not "
             "known, so neither is whether this one forgot too little or too much."
         )
     if "before" not in columns:
         found.append("The model before unlearning was not measured: how much there was to forget is not known.")
     if not numbers_of(after, "holdout"):
         found.append(
-            "No rows were measured that the model never saw: whether the forgotten rows can be told from such rows "
-            "(membership inference), and what text in neither set lost, is not known."
+            f"No {'image' if images else 'row'}s were measured that the model never saw: whether the forgotten ones "
+            "can be told from such (membership inference), "
+            f"and what {'images' if images else 'text'} in neither set lost, is not known."
         )
     elif attacks := [one for one in quantities([after]) if one.group == MEMBERSHIP and is_shown(one)]:
         areas = {one.path[1]: value for one in attacks if (value := one.value(after)) is not None}
