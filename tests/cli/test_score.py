@@ -124,6 +124,16 @@ def test_a_retrained_model_that_cannot_be_compared_with_is_said(evaluation: Path
     assert "note: no forget quality, which needs perturbed answers of the set" in capsys.readouterr().out
 
 
+def test_nothing_is_said_of_answers_and_tokens_that_images_do_not_have(tmp_path: Path, capsys) -> None:
+    images = {"forget": [{"label": 1, "predicted": 0, "nll_sum": 1.0 + i, "n_tokens": 1} for i in range(6)]}
+    run, retrained = write(tmp_path / "run", images), write(tmp_path / "retrained", images)
+    assert main(["score", str(run), "--retrained", str(retrained)]) == 0
+    said = capsys.readouterr().out
+    assert "accuracy" in said
+    assert "forget quality" not in said
+    assert "PrivLeak" not in said
+
+
 def test_privleak_is_taken_against_the_corpus_or_the_retrained_model(tmp_path: Path) -> None:
     def passages(*values: float) -> list[dict[str, Any]]:
         return [record(value, generated=None, token_nll=[value]) for value in values]  # type: ignore[arg-type]

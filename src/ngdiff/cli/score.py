@@ -162,7 +162,8 @@ def _notes(
         for name, found in unlike.items()
         if found
     ]
-    if "retrained" in columns and not _compared(metrics):
+    images = "accuracy" in metrics.get("forget", {})  # they have no answers and no tokens
+    if "retrained" in columns and not images and not _compared(metrics):
         notes.append(
             "note: no forget quality, which needs perturbed answers of the set forget from both models, and no "
             "PrivLeak against the retrained one, which needs token losses of muse_privleak_forget and "
