@@ -74,6 +74,14 @@ def test_a_probe_changes_the_rate_by_at_most_its_bound(rate, bound, expected):
     assert probe.after == learning_rate(problem.optimizer) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("rate", "expected"), [(1e-6, 1e-6), (0.45, 0.375)])
+def test_a_rate_that_may_not_rise_may_fall(rate, expected):
+    problem, settings = Quadratic(rate), AutoLRSettings(max_change=1.2, inertia=0.0, noise=0.0)
+    probe = AutoLR(settings).probe(problem.optimizer, problem.loss, may_rise=False)
+    assert probe.accepted
+    assert probe.after == learning_rate(problem.optimizer) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("start", [1e-8, 1e-6, 1.0, 1e4])
 def test_uphill_the_search_takes_what_curvature_affords(start):
     """A fresh batch may rise along the step. Its curvature then says how far a step may go."""
@@ -84,6 +92,20 @@ def test_uphill_the_search_takes_what_curvature_affords(start):
     curvature = float(g @ (problem.curvature * g))
     assert probe.accepted
     assert probe.after == pytest.approx(math.sqrt(2 * 0.02 * problem.loss() / curvature), rel=1e-4)
+
+
+@pytest.mark.parametrize(("height", "rise"), [(1e-4, 1e-3), (0.1, 1e-3), (50.0, 0.5)])
+def test_of_a_loss_near_0_the_search_spends_a_thousandth_of_a_nat(height, rise):
+    """A part of the loss of a model that recites its retain rows is next to nothing; `rise` is what a step may cost."""
+    problem = Quadratic(0.1, slope_sign=-1.0)
+    lowest = problem.loss()
+    probe = AutoLR(AutoLRSettings(start=1e-3)).probe(
+        problem.optimizer, lambda: problem.loss() - lowest + height, search=True
+    )
+    g = problem.p.grad
+    curvature = float(g @ (problem.curvature * g))
+    assert probe.accepted
+    assert probe.after == pytest.approx(math.sqrt(2 * rise / curvature), rel=1e-3)
 
 
 def test_a_search_that_meets_only_noise_gives_its_start():

@@ -63,6 +63,17 @@ def test_a_run_ends_half_as_many_passes_after_it_has_arrived(make_trainer, optio
     assert trainer.args.num_train_epochs == 1
 
 
+def test_after_the_arrival_no_probe_raises_the_rate(make_trainer, options, monkeypatch):
+    end_at_once(monkeypatch)
+    monkeypatch.setattr("ngdiff.core.parabola.Parabola.minimum", property(lambda fit: 16.0 * fit.rho))
+    monkeypatch.setattr("ngdiff.core.parabola.Parabola.is_resolved", lambda fit, noise: True)
+    monkeypatch.setattr("ngdiff.core.parabola.Parabola.is_bowl", property(lambda fit: True))
+    trainer = make_trainer(num_train_epochs=1, autolr_interval=1, autolr_search=False, **options)
+    trainer.train()
+    changes = [probe["after"] / probe["before"] for probe in trainer.run_state.probes]
+    assert changes == pytest.approx([2.0] * 3 + [1.0] * 3)  # the first pass arrives
+
+
 def test_a_run_that_does_not_arrive_takes_three_times_as_many_passes(make_trainer, options, monkeypatch):
     monkeypatch.setattr("ngdiff.training.levels.Levels.mean", lambda self: 1e6)
     trainer = make_trainer(num_train_epochs=1, **options)

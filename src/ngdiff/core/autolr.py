@@ -59,6 +59,9 @@ class AutoLRSettings:
             this part. Not in the paper: a model that recites its retain rows is at the minimum of their loss, where the
             sign of the slope on fresh rows is a coin toss and `b / h` says "stay" at any scale (on three targets it
             found 1e-4, 7e-6 and 1e-7 where 2e-4 forgets).
+        least_rise: The same as an amount, in units of the loss, where that part of it is less: one thousandth of a nat
+            is a thousandth of a token's probability. A hundredth of the loss of a model that recites is far below
+            what any step costs, and the rate would start at a tenth of what forgets.
         memory: `exact`: a probe leaves everything as it was. `lean`: it also takes the optimizer's step, at the rate
             that it finds, which saves a copy of the optimizer's state and one of the weights
             (`ngdiff.core.lean_line.LeanStepLine`). `auto`: lean, unless the weights are in half precision or the
@@ -75,6 +78,7 @@ class AutoLRSettings:
     measure_noise: bool = False
     widen: bool = True
     tolerance: float = 0.01
+    least_rise: float = 1e-3
     memory: str = "exact"
     origin_device: str | None = None
 
@@ -141,6 +145,7 @@ class AutoLR:
         *,
         search: bool = False,
         here: float | None = None,
+        may_rise: bool = True,
     ) -> Probe:
         """Fit the retain loss along the step that the optimizer would now take and set its learning rate.
 
@@ -150,6 +155,7 @@ class AutoLR:
                 for each fit.
             search: Look for the scale of the learning rate first, from `settings.start`.
             here: The loss at `rho = 0`, if it is known: that of the rows that gave the gradient.
+            may_rise: Whether the learning rate may rise; a search may always raise it.
 
         Raises:
             NonlinearOptimizerError: the optimizer's step is not linear in the learning rate.
@@ -185,10 +191,11 @@ class AutoLR:
                         limit=limit,
                         noise=self.settings.noise,
                         tolerance=self.settings.tolerance,
+                        least_rise=self.settings.least_rise,
                         measure_noise=self.settings.measure_noise,
                     )
                 else:
-                    rate = self._update(phi, probe.before, limit)
+                    rate = self._update(phi, probe.before, limit, may_rise=may_rise)
             line.settle(rate)
         probe.after = rate
         return probe
@@ -218,7 +225,7 @@ class AutoLR:
     def _noise(self, fit: Parabola) -> float:
         return self.settings.noise * abs(fit.here)
 
-    def _update(self, phi: "_Evaluations", rate: float, limit: float) -> float:
+    def _update(self, phi: "_Evaluations", rate: float, limit: float, *, may_rise: bool) -> float:
         """The rate by one parabola at radius `rate`; if it is lost in noise (Remark 3.1), by a larger one or none."""
         rate = rate or _RELATIVE_START * limit
         rho = min(rate, limit)
@@ -242,7 +249,7 @@ class AutoLR:
         phi.probe.accepted = True
         phi.probe.reason = "minimum of the parabola"
         bound = self.settings.max_change or math.inf
-        change = min(max(fit.minimum / rate, 1 / bound), bound)
+        change = min(max(fit.minimum / rate, 1 / bound), bound if may_rise else 1.0)
         return min(rate * change ** (1.0 - self.settings.inertia), limit)
 
 

@@ -51,6 +51,11 @@ class ArrivingTrainer(MovingTrainer):
         self.run_state.arrival = self.arrival.state()
         self.state.max_steps = self.arrival.end or self.state.max_steps
 
+    @property
+    def rate_may_rise(self) -> bool:
+        """Not after the arrival, so that the losses settle."""
+        return self.arrival is None or not self.arrival.arrived
+
     def _is_over(self, step: int) -> bool:
         if self.arrival is None or self._last_whole is None:
             return super()._is_over(step)

@@ -49,6 +49,11 @@ class MovingTrainer(PairedTrainer):
                 self._probe(self.bare_optimizer, step)
         self.step_log.add({"learning_rate": self.rate})  # Trainer's is its schedule's: the one before the probe
 
+    @property
+    def rate_may_rise(self) -> bool:
+        """Whether a probe may raise the learning rate."""
+        return True
+
     def _probe(self, optimizer: Optimizer, step: int) -> None:
         model, report = self.model_wrapped, cast(StepReport, self.step_log.last)
         with eval_mode(model):  # no dropout: every loss of a probe must see the same model
@@ -57,6 +62,7 @@ class MovingTrainer(PairedTrainer):
                 step,
                 lambda batches: self.kept_loss(model, batches),
                 step_loss=report.retain_loss if self.protect_dataset is None else None,
+                may_rise=self.rate_may_rise,
             )
         self.run_state.probes.append({"step": step, **probe.as_dict()})
         self.step_log.add(figures_of(probe))

@@ -65,6 +65,7 @@ class Prober:
         loss: Callable[[Sequence[Batch]], float],
         *,
         step_loss: float | None,
+        may_rise: bool = True,
     ) -> Probe:
         """Set the optimizer's learning rate.
 
@@ -73,6 +74,7 @@ class Prober:
             step: Number of the step.
             loss: Of batches at the current weights.
             step_loss: That of the step's own rows, if its passes computed it.
+            may_rise: Whether the probe may raise the rate; a search may.
         """
         same = bool(self._own)
         batches = self._own or self.fresh_batches(step)
@@ -89,7 +91,11 @@ class Prober:
                 return found
 
             probe = self.autolr.probe(
-                optimizer, counted_loss, search=search, here=step_loss if same and self.rereads else None
+                optimizer,
+                counted_loss,
+                search=search,
+                here=step_loss if same and self.rereads else None,
+                may_rise=may_rise,
             )
         if probe.fits:
             self._searched = True
