@@ -14,7 +14,7 @@ ARROWS: dict[str, set[str]] = {
     "__init__": {"commands", "training"},  # the names of `import ngdiff`
     "commands": {"cli", "results", "scoring"},
     "results": {"cli", "evidence", "report", "scoring"},
-    "checking": {"data"},
+    "checking": {"data", "metrics"},
     "checkpoint_places": set(),
     "checksums": {"hashes", "writing"},
     "errors": set(),

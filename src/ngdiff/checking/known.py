@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ngdiff.checking.findings import Finding
+from ngdiff.metrics.known import UNKNOWN_LOSS
 from ngdiff.plurals import some_of
 
-# A row with a higher loss per token (below 22 % probability) is hardly known; the same limit as at the start of a run.
-UNKNOWN_LOSS = 1.5
 _CONDITIONS = "Are model, template and rows those it was trained with?"
 
 

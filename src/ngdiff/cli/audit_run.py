@@ -21,11 +21,12 @@ from ngdiff.errors import InputError
 from ngdiff.evaluation.processes import started_processes
 from ngdiff.file_names import AUDIT_FILE
 from ngdiff.manifest import describe_data
+from ngdiff.metrics.known import UNKNOWN_LOSS
 from ngdiff.modeling import check_same_tokens, merge_adapter
 from ngdiff.option import dashed
 from ngdiff.plurals import number_of
 from ngdiff.scoring import read_sets as read_records
-from ngdiff.scoring.reference_notes import UNKNOWN_LOSS, hardly_knows
+from ngdiff.scoring.reference_notes import hardly_knows
 from ngdiff.training.spread import SAMPLE_ROWS, spread
 
 logger = logging.getLogger(__name__)

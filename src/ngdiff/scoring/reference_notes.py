@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
+from ngdiff.metrics.known import UNKNOWN_LOSS
 from ngdiff.scoring.quantities import Metrics, at, shown
 
-# A loss per token or image (a probability below 22 %) above which rows are hardly known.
-UNKNOWN_LOSS = 1.5
 _TIMES = 2.0  # texts that no model knows by heart have such losses, too, but not so much higher ones in one model
 
 

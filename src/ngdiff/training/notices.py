@@ -5,12 +5,10 @@ import math
 from collections.abc import Iterable, Mapping
 
 from ngdiff.errors import InputError
+from ngdiff.metrics.known import UNKNOWN_LOSS
 from ngdiff.plurals import number_of
 
 logger = logging.getLogger(__name__)
-
-# A model whose forget answers have a loss above this per token (22 % probability) hardly recites them.
-_UNKNOWN_LOSS = 1.5
 
 # Two ways to a mean loss differ by less.
 _ROUNDING = 1e-4
@@ -28,7 +26,7 @@ def notice_start(losses: Mapping[str, float], ceiling: float | None, *, unit: st
         unit: What a loss is a mean over: token, image.
         conditions: What must be as it was when the model was trained.
     """
-    unknown = losses["forget"] > _UNKNOWN_LOSS
+    unknown = losses["forget"] > UNKNOWN_LOSS
     if ceiling is not None and losses["forget"] >= ceiling:
         logger.warning(
             "The forget loss, %.3f, is at the ceiling of %.3f from the start: nothing would be forgotten.%s",
