@@ -48,6 +48,14 @@ def test_rows_that_are_kept_anyway_are_said(material, tmp_path, caplog):
     assert "1 of 2 rows of --protect is also in --retain, which keeps it already" in caplog.text
 
 
+def test_rows_that_are_holdout_rows_are_said(material, tmp_path, caplog):
+    rows = [{"question": f"Who lives at number {i}?", "answer": f"Nobody{i}."} for i in range(3)]
+    holdout = write_rows(tmp_path / "holdout.jsonl", rows)
+    some = write_rows(tmp_path / "some.jsonl", [*rows[:2], {"question": "Who else?", "answer": "Nobody."}])
+    succeeded(run(*material.words(tmp_path / "u", "--dry-run", protect=some, holdout=holdout)))
+    assert "2 of 3 rows of --protect are also in --holdout: rows that a run protects say nothing" in caplog.text
+
+
 def test_a_dry_run_knows_them(material, protected, tmp_path):
     parts = "head before unlearning"
     plain, beside = (

@@ -23,7 +23,7 @@ def without_overlap(
 ) -> dict[str, list[Row]]:
     """The sets, checked against each other in the form that the model gets.
 
-    Protected rows that are in the retain set, too, are no fault; a warning counts them.
+    Protected rows that are in the retain or the holdout set, too, are no fault; a warning counts them.
 
     Args:
         sets: Rows by name: forget, retain, holdout, protect, as far as they were given.
@@ -65,5 +65,11 @@ def without_overlap(
             some_of(shared, len(kept["protect"]), "row"),
             verb(shared),
             verb(shared, "it", "them"),
+        )
+    if shared := rows_in_both(kept.get("holdout", ()), kept.get("protect", ())):
+        logger.warning(
+            "%s of --protect %s also in --holdout: rows that a run protects say nothing about rows never seen.",
+            some_of(shared, len(kept["protect"]), "row"),
+            verb(shared),
         )
     return kept
