@@ -42,7 +42,8 @@ def unlearn(
 
     Args:
         model: Folder or hub name.
-        forget, retain: Files, folders or hub names of rows; for images `dataset` and `forget_class` in their place.
+        forget, retain: Files, folders or hub names of rows; for images `dataset` and `forget_class`, `forget_rows` or
+            `forget_images` in their place.
         output: Folder for the result.
         task: `text` or `image`.
         **options: Of the command, such as `holdout`, `base_model`, `method`, `lora_rank`, `max_steps`, `overwrite`.

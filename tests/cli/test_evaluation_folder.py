@@ -33,6 +33,7 @@ class Evaluation:
 
     rows: str = "ab"
     inputs: list[Any] = field(default_factory=list)
+    own: dict[str, Any] = field(default_factory=dict)
     template: str | None = "plain"
     template_text: str | None = "{question} {answer}"
     seed: int = 7

@@ -167,6 +167,31 @@ def test_sets_that_come_together_are_named_by_their_option(folder, option):
     assert refusal(folder, settings, forget="c", retain="b").startswith(f"--resume: --{option} does not hold what it")
 
 
+def test_the_file_that_names_images_is_named_before_the_images(folder):
+    own = {"forget-images": {"source": "a.txt", "sha256": "x"}}
+    settings = {"dataset": "somewhere", "forget_images": "a.txt"}
+    held = {"forget": {"rows": 2, "rows_sha256": "ab"}}
+    write_manifest(
+        folder,
+        command=["ngdiff", "unlearn"],
+        config=settings,
+        data=held,
+        model=RUN["model"],
+        template=None,
+        seed=0,
+        own=own,
+        extra={},
+    )
+    moved = {"dataset": "somewhere", "forget_images": "b.txt"}
+    again = {"forget-images": {"source": "b.txt", "sha256": "x"}}
+    refuse_other_run(str(folder), moved, data=held, model=RUN["model"], own=again)
+    other, images = {"forget-images": {"source": "a.txt", "sha256": "y"}}, {"forget": {"rows": 2, "rows_sha256": "c"}}
+    with pytest.raises(InputError, match="--resume: --forget-images does not hold what it held when"):
+        refuse_other_run(str(folder), settings, data=images, model=RUN["model"], own=other)
+    with pytest.raises(InputError, match=r"was begun with --forget-images a\.txt; give the same"):
+        refuse_other_run(str(folder), {**settings, "forget_images": None}, data=images, model=RUN["model"])
+
+
 def test_switches(folder):
     begun(folder, {"generate": True, "grad_norm": False})
     assert refusal(folder, {"generate": False, "grad_norm": False}, ["--no-generate"]).startswith(

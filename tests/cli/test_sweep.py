@@ -216,6 +216,19 @@ def test_images(asked: Asked) -> None:
     assert asked.jobs["finetune retrained-model,seed=1"].needs == ()
 
 
+def test_named_images(asked: Asked, tmp_path: Path) -> None:
+    names = tmp_path / "names.txt"
+    options = {"task": "image", "dataset": "cifar10", "forget_images": str(names)}
+    stages = {"target": {"model": "resnet-micro", "dataset": "cifar10"}, "retrained": True}
+    words = ["sweep", str(asked.file(grid={"seed": [0]}, options=options, stages=stages))]
+    assert main(words) == BAD_INPUT
+    assert asked.jobs == {}
+    names.write_text("7\n")
+    main(words)
+    for job in ("finetune retrained-model,seed=0", "unlearn seed=0", "evaluate seed=0", "evaluate retrained,seed=0"):
+        assert any(word.endswith("names.txt") for word in asked.words(job)), job
+
+
 @pytest.mark.parametrize(
     ("grid", "more", "message"),
     [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ngdiff.data import ImageData, images_from_arrays, read_images, split_images
+from ngdiff.data import ImageData, NamedImages, images_from_arrays, read_images, split_images
 from ngdiff.errors import InputError
 
 NAMES = ["ant", "bee", "cow"]
@@ -19,6 +19,10 @@ def data(labels: list[int], test: list[int] | None = None) -> ImageData:
         return images_from_arrays(rng.integers(0, 256, (len(own), 4, 4, 3), dtype=np.uint8), own, NAMES, origin="some")
 
     return ImageData(images(labels), None if test is None else images(test))
+
+
+def names(*rows: int) -> NamedImages:
+    return NamedImages("names.txt", tuple((line, str(row)) for line, row in enumerate(rows, 1)), "")
 
 
 def test_a_class_is_forgotten_and_the_other_classes_are_kept():
@@ -77,10 +81,32 @@ def test_copies_of_random_rows_are_not_kept():
     assert len(split.retain) < 12
 
 
+def test_named_images_are_forgotten_as_random_ones_are():
+    split = split_images(data([0, 1, 2, 1, 0], [1, 0, 1]), forget_images=names(3, 0))
+    assert split.forget.places.tolist() == [0, 3]
+    assert split.retain.places.tolist() == [1, 2, 4]
+    assert split.holdout is split.test
+    assert len(split.test) == 3
+
+
+def test_copies_of_named_images_are_not_kept(caplog):
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 4, 4, 3), dtype=np.uint8)
+    images = ImageData(images_from_arrays(np.concatenate([pixels, pixels]), [0, 1, 2, 0, 1, 0], NAMES))
+    with caplog.at_level("INFO"):
+        split = split_images(images, forget_images=names(0, 2))
+    assert split.retain.places.tolist() == [1, 4, 5]  # image 5 has the pixels of image 2, and another label
+    assert caplog.messages == ["1 copy of an image to forget is left out of those to keep"]
+    with pytest.raises(InputError, match=r"--forget-images names\.txt: all other training images are copies of these"):
+        split_images(ImageData(images.train.take(torch.tensor([0, 3]))), forget_images=names(1))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "--forget-class or --forget-rows: name a class"),
+        ({}, "--forget-class, --forget-rows or --forget-images: name a class"),
+        ({"forget_images": names(0), "forget_class": "bee"}, "--forget-images names.txt and --forget-class bee: give"),
+        ({"forget_images": names(0), "forget_rows": 1}, "--forget-images names.txt and --forget-rows 1: give one of"),
+        ({"forget_images": names(4)}, "--forget-images names.txt, line 1: '4' is no number of a training image"),
         ({"forget_class": "be"}, "--forget-class be: there is no such class; did you mean bee?"),
         ({"forget_class": "zebra"}, "the classes are ant, bee, cow"),
         ({"forget_class": "cow"}, "--forget-class cow: some has no image of this class"),

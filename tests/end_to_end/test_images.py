@@ -1,6 +1,8 @@
 """`--task image`, as a user types it."""
 
+import hashlib
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import torch
 from transformers import AutoModelForImageClassification
 
 import ngdiff
+from ngdiff.exit_codes import NOT_AS_WRITTEN
 from ngdiff.modeling.cifar_resnet import CifarResNetConfig
 from ngdiff.report.logs import read_log
 
@@ -120,6 +123,85 @@ def test_random_rows(material: Path, tmp_path: Path):
     assert (found["forget"]["n"], found["retain"]["n"], found["holdout"]["n"]) == (8, 82, 30)
 
 
+def test_named_images(material: Path, tmp_path: Path):
+    """A file of names goes with the run: evaluated, resumed, verified, repeated and reported."""
+    names = tmp_path / "request 7.txt"
+    names.write_text("5\n17\n0\n")
+    rows, output = ["--forget-images", names], tmp_path / "out"
+    outcome = succeeded(run(*unlearn_words(material, output, *rows, "--max-steps", 2)))
+    proposed = shlex.split(outcome.out.splitlines()[-1])
+    assert proposed[proposed.index("--forget-images") + 1] == str(names)
+    manifest = json.loads((output / "manifest.json").read_text())
+    assert (manifest["data"]["forget"]["rows"], manifest["data"]["retain"]["rows"]) == (3, 87)
+    assert manifest["own"]["forget-images"]["file_sha256"] == hashlib.sha256(names.read_bytes()).hexdigest()
+    assert manifest["extra"]["method"]["forget"] == "lowered"  # towards the losses of the test images
+    assert f"forget_images: {names}" in (output / "config.yaml").read_text()
+    assert "3 named in request 7.txt (SHA-256 " in (output / "README.md").read_text()
+    done = succeeded(run(*unlearn_words(material, output, *rows, "--max-steps", 2, "--resume")))
+    assert "nothing is left to do" in done.out
+
+    succeeded(run(*proposed[1:], "--output", tmp_path / "scores"))
+    records = (tmp_path / "scores" / "private" / "records_forget.jsonl").read_text().splitlines()
+    assert [json.loads(line)["index"] for line in records] == [0, 5, 17]
+    assert "forget-images" in json.loads((tmp_path / "scores" / "manifest.json").read_text())["own"]
+    succeeded(run("report", output, "--scores", tmp_path / "scores", "--output", tmp_path / "page.md"))
+    assert "3 named in request 7.txt" in (tmp_path / "page.md").read_text()
+
+    words = ["finetune", "--task=image", "--model", material / "tiny.json", "--dataset", material / "data.npz", *rows]
+    succeeded(run(*words, "--max-steps", 1, "--disable-tqdm", "true", "--output", tmp_path / "reference"))
+    reference = json.loads((tmp_path / "reference" / "manifest.json").read_text())
+    assert reference["data"]["train"]["rows_sha256"] == manifest["data"]["retain"]["rows_sha256"]
+    assert reference["own"] == manifest["own"]
+
+    verified = succeeded(run("verify", output, "--replay", tmp_path / "again"))
+    assert "--forget-images: " in verified.out
+    names.write_text("5\n17\n1\n")
+    changed = run("verify", output)
+    assert changed.status == NOT_AS_WRITTEN
+    assert "request 7.txt is changed" in changed.out + changed.err
+    refused = run(*unlearn_words(material, output, *rows, "--max-steps", 2, "--resume"))
+    assert refused.error.startswith("--resume: --forget-images does not hold what it held when the run in ")
+
+
+@pytest.mark.parametrize("command", ["unlearn", "evaluate", "finetune"])
+@pytest.mark.parametrize(
+    ("text", "more", "message"),
+    [
+        ("", [], "--forget-images {names}: names no image; expected one a line"),
+        (
+            "3\n90",
+            [],
+            "--forget-images {names}, line 2: '90' is no number of a training image of {data}:train: they are 0 to 89",
+        ),
+        ("3", ["--forget-rows", 2], "--forget-images {names} and --forget-rows 2: give one of them"),
+        ("3", ["--forget-class", "bee"], "--forget-images {names} and --forget-class bee: give one of them"),
+        (
+            "3",
+            ["--forget-seed", 2],
+            "--forget-seed 2 changes nothing without --forget-class or --forget-rows: no image is drawn",
+        ),
+    ],
+)
+def test_names_that_cannot_be_used(material: Path, tmp_path: Path, command: str, text: str, more: list, message: str):
+    names = tmp_path / "names.txt"
+    names.write_text(text)
+    words = ["--task", "image", "--model", material / "target", "--dataset", material / "data.npz", *more]
+    outcome = run(command, *words, "--forget-images", names, "--output", tmp_path / "out")
+    assert outcome.status == 2
+    assert outcome.error == message.format(names=names, data=material / "data.npz")
+    assert not (tmp_path / "out").exists()
+
+
+def test_overwriting_never_deletes_the_names(material: Path, tmp_path: Path):
+    output = tmp_path / "out"
+    succeeded(run(*unlearn_words(material, output, "--forget-class", "bee", "--max-steps", 1)))
+    names = output / "names.txt"
+    names.write_text("3\n")
+    outcome = run(*unlearn_words(material, output, "--forget-images", names, "--overwrite"))
+    assert "--overwrite would delete" in outcome.error
+    assert names.is_file()
+
+
 def test_the_reference_never_sees_what_is_to_be_forgotten(material: Path, tmp_path: Path):
     words = ["finetune", "--task=image", "--model", material / "tiny.json", "--dataset", material / "data.npz"]
     more = ["--forget-class", "bee", "--max-steps", 2, "--disable-tqdm", "true"]
@@ -211,7 +293,10 @@ def test_images_are_brought_to_the_size_of_the_model(material: Path, tmp_path: P
     ("more", "message"),
     [
         (["--forget-class", "be"], "--forget-class be: there is no such class; did you mean bee?"),
-        ([], "--forget-class or --forget-rows: name a class to forget, or a number of images of any class"),
+        (
+            [],
+            "--forget-class, --forget-rows or --forget-images: name a class to forget, a number of images of any class",
+        ),
         (["--forget-class", "bee", "--template", "plain"], "--template is for texts; --task image does not have it"),
         (["--forget-class", "bee", "--after", "out"], "--after is for texts: which images an earlier request forgot"),
         (["--forget-class", "bee", "--packing", "on"], "--packing is for texts; --task image does not have it"),
@@ -241,7 +326,7 @@ def test_what_is_to_be_forgotten_is_asked_for_before_a_model_is_read(tmp_path: P
     words = ["--task", "image", "--model", "owner/name", "--dataset", tmp_path / "pets", "--output", tmp_path / "out"]
     outcome = run(command, *words)
     assert outcome.status == 2
-    assert outcome.error.startswith("--forget-class or --forget-rows: name a class to forget")
+    assert outcome.error.startswith("--forget-class, --forget-rows or --forget-images: name a class to forget")
     assert "Loading" not in outcome.err
 
 

@@ -55,6 +55,13 @@ def test_a_card_says_what_was_asked_and_how_by_counts_and_hashes() -> None:
     assert found.data.license is None
 
 
+def test_a_card_says_which_file_named_the_images() -> None:
+    own = {"forget-images": {"source": "requests/of-may.txt", "rows": 3, "sha256": "a" * 64, "file_sha256": "b" * 64}}
+    text = card(template=None, template_text=None, own=own).text
+    assert f"- images to forget: 3 named in of-may.txt (SHA-256 {'b' * 64})" in text
+    assert "images to forget:" not in card(own={}).text
+
+
 def test_one_row_is_called_one() -> None:
     assert "1 row was forgotten, the rest kept" in card(data={"forget": {"rows": 1}}).text
 

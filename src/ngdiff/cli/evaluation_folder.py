@@ -113,9 +113,10 @@ class EvaluationFolder:
             self.journal.remove()
 
     def _contents(self) -> dict[str, Any]:
-        """Data and model for the manifest, described once: files are hashed for it."""
+        """Data, model and the user's own files for the manifest, described once: files are hashed for it."""
         if self._described is None:
-            self._described = {"data": self._evaluation.data(), "model": self._evaluation.model_files()}
+            described = {"data": self._evaluation.data(), "model": self._evaluation.model_files()}
+            self._described = {**described, "own": self._evaluation.own}
         return self._described
 
     def _write_manifest(self, *, finished: bool) -> None:

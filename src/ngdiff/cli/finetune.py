@@ -40,6 +40,7 @@ def run(words: list[str]) -> None:
         model=material.model_files,
         template=material.template,
         template_text=material.template_text,
+        own=material.own,
     ):
         if folder.is_done():
             return

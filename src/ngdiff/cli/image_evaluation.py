@@ -9,9 +9,11 @@ from ngdiff.cli.images import (
     check_forgotten,
     check_places,
     describe_images,
+    described_names,
     in_order_of,
     read_for_model,
     refuse_several_processes,
+    split_by,
 )
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.loading import say_loading
@@ -61,7 +63,10 @@ class ImageEvaluation:
             "requirements": JudgeOptions,
         },
         required=("model", "dataset"),
-        short=("model", "dataset", "forget_class", "forget_rows", "output", "batch_size", "before", "require", "task"),
+        short=(
+            *("model", "dataset", "forget_class", "forget_rows", "forget_images", "output", "batch_size", "before"),
+            *("require", "task"),
+        ),
         example="ngdiff evaluate --task image --model out --dataset cifar10 --forget-class dog --output scores",
     )
     template = template_text = None
@@ -75,7 +80,9 @@ class ImageEvaluation:
 
     def __init__(self, options: ImageEvaluateOptions) -> None:
         self.options, self.seed = options, options.forget_seed
-        self.inputs = inputs_of(options.model, options.dataset)
+        self.inputs = inputs_of(options.model, options.dataset, options.forget_images)
+        self._named = options.named_images()
+        self.own = described_names(self._named)
         self.sets: dict[str, Images] = {}
 
     def open_inputs(self) -> None:
@@ -97,18 +104,12 @@ class ImageEvaluation:
 
     def load(self, processes: "Processes") -> None:
         """The model, and the sets as it orders their classes."""
-        from ngdiff.data import split_images
         from ngdiff.modeling import load_image_model
 
         options = self.options
         say_loading(f"the model {options.model}")
         model = load_image_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
-        self.sets = split_images(
-            in_order_of(model, self._data),
-            forget_class=options.forget_class,
-            forget_rows=options.forget_rows,
-            seed=options.forget_seed,
-        ).sets()
+        self.sets = split_by(options, in_order_of(model, self._data), self._named).sets()
         self._device = processes.device
         self._model = cast(Any, model).to(self._device)
 

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ngdiff.cli.images import ImageOptions, check_places, describe_images, read_for_model, refuse_several_processes
+from ngdiff.cli.images import (
+    ImageOptions,
+    check_places,
+    describe_images,
+    described_names,
+    read_for_model,
+    refuse_several_processes,
+    split_by,
+)
 from ngdiff.cli.inputs import described_shape, inputs_of
 from ngdiff.cli.options import ModelOptions, TrainingOutputOptions
 from ngdiff.cli.parsing import CommandParser
@@ -29,9 +37,9 @@ class ImageFinetuning:
 
     parser = CommandParser(
         "finetune",
-        "Train an image classifier: the target of an unlearning run; or, with --forget-class or --forget-rows, the "
-        "reference that never saw what is to be forgotten. --model may be a shape with random weights "
-        f"({', '.join(IMAGE_SHAPES)}) or a config.json.",
+        "Train an image classifier: the target of an unlearning run; or, with --forget-class, --forget-rows or "
+        "--forget-images, the reference that never saw what is to be forgotten. --model may be a shape with random "
+        f"weights ({', '.join(IMAGE_SHAPES)}) or a config.json.",
         {
             "task": TaskOptions,
             "model": ModelOptions,
@@ -41,7 +49,16 @@ class ImageFinetuning:
         },
         required=("model", "dataset", "output"),
         short=(
-            *("model", "dataset", "forget_class", "forget_rows", "output", "learning_rate", "num_train_epochs"),
+            *(
+                "model",
+                "dataset",
+                "forget_class",
+                "forget_rows",
+                "forget_images",
+                "output",
+                "learning_rate",
+                "num_train_epochs",
+            ),
             *("per_device_train_batch_size", "seed", "resume", "task"),
         ),
         example="ngdiff finetune --task image --model resnet20-cifar --dataset cifar10 --output my-classifier",
@@ -72,7 +89,9 @@ class ImageFinetuning:
     def __init__(self, options: ImageFinetuneOptions, config: ImageFinetuneArguments) -> None:
         self.options, self.config = options, config
         self.fresh = is_image_shape(options.model)
-        self.inputs = inputs_of(options.model, options.dataset)
+        self.inputs = inputs_of(options.model, options.dataset, options.forget_images)
+        self._named = options.named_images()
+        self.own = described_names(self._named)
 
     def open_inputs(self) -> None:
         """Images take torch to be read: whether they are there."""
@@ -80,15 +99,11 @@ class ImageFinetuning:
 
     def read(self) -> None:
         """The images; without those to be forgotten where some are named."""
-        from ngdiff.data import split_images
-
         options = self.options
         self._data, self.companion = read_for_model(options, options.model, fresh=self.fresh)
         self._images = self._data.train
-        if options.forget_class is not None or options.forget_rows is not None:
-            self._images = split_images(
-                self._data, forget_class=options.forget_class, forget_rows=options.forget_rows, seed=options.forget_seed
-            ).retain
+        if self._named is not None or options.forget_class is not None or options.forget_rows is not None:
+            self._images = split_by(options, self._data, self._named).retain
         self.data = {"train": describe_images(options.dataset, self._images)}
         self.model_files = described_shape(options.model) if self.fresh else describe_model(options.model)
 

@@ -12,9 +12,11 @@ from ngdiff.cli.images import (
     check_forgotten,
     check_places,
     describe_images,
+    described_names,
     in_order_of,
     read_for_model,
     refuse_several_processes,
+    split_by,
 )
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.option_words import words_for
@@ -76,8 +78,8 @@ class ImageUnlearning(TrainerArguments):
         },
         required=("model", "dataset", "output"),
         short=(
-            *("model", "dataset", "forget_class", "forget_rows", "output", "method", "num_train_epochs"),
-            *("per_device_train_batch_size", "seed", "resume", "task"),
+            *("model", "dataset", "forget_class", "forget_rows", "forget_images", "output", "method"),
+            *("num_train_epochs", "per_device_train_batch_size", "seed", "resume", "task"),
         ),
         example="ngdiff unlearn --task image --model classifier --dataset cifar10 --forget-class dog --output out",
         refused={
@@ -105,7 +107,9 @@ class ImageUnlearning(TrainerArguments):
 
     def __init__(self, options: ImageUnlearnOptions, config: UnlearnArguments) -> None:
         self.options, self.config = options, config
-        self.inputs = inputs_of(options.model, options.dataset)
+        self.inputs = inputs_of(options.model, options.dataset, options.forget_images)
+        self._named = options.named_images()
+        self.own = described_names(self._named)
         self.extra: dict[str, Any] = {}
 
     def open_inputs(self) -> None:
@@ -122,18 +126,12 @@ class ImageUnlearning(TrainerArguments):
 
     def read(self) -> None:
         """Images and model: its classes say in which order theirs are."""
-        from ngdiff.data import split_images
         from ngdiff.modeling import load_image_model
 
         options = self.options
         data, self.companion = read_for_model(options, options.model)
         self._model = load_image_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
-        self._split = split_images(
-            in_order_of(self._model, data),
-            forget_class=options.forget_class,
-            forget_rows=options.forget_rows,
-            seed=options.forget_seed,
-        )
+        self._split = split_by(options, in_order_of(self._model, data), self._named)
         if self.config.ceiling_form == "holdout" and self._split.holdout is None:
             raise InputError(
                 f"--forget-ceiling holdout: {options.dataset} has no test images of what is to be forgotten"
@@ -169,6 +167,7 @@ class ImageUnlearning(TrainerArguments):
             "dataset": options.dataset,
             "forget-class": options.forget_class,
             "forget-rows": options.forget_rows,
+            "forget-images": options.forget_images,
             "forget-seed": options.forget_seed or None,
             "image-size": options.image_size,
             "dtype": None if options.dtype == ModelOptions.dtype else options.dtype,

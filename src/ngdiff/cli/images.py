@@ -1,19 +1,21 @@
 """Options and functions that the commands share for `--task image`."""
 
+import hashlib
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ngdiff.cli.parsing import option
 from ngdiff.cli.processes import process_count
+from ngdiff.data.named_images import NamedImages, check_what_is_forgotten, read_named_images
 from ngdiff.errors import InputError
 from ngdiff.manifest import describe_source
 from ngdiff.modeling.folders import check_weights, local_folder
-from ngdiff.paths import user_path
+from ngdiff.paths import absolute_source, user_path
 from ngdiff.ranges import COUNT, SEED, Range
 
 if TYPE_CHECKING:
-    from ngdiff.data import ImageData, Images, Preparation
+    from ngdiff.data import ImageData, Images, ImageSplit, Preparation
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +36,60 @@ class ImageOptions:
         help="images to forget, at most: of the class (500), or without a class of all training images",
         accepted=COUNT,
     )
+    forget_images: str | None = option(
+        None,
+        help="text file that names the images to forget, one a line: of a folder the path below it, else the number of "
+        "the training image, from 0",
+        value="FILE",
+    )
     forget_seed: int = option(0, help="seed of the draw of the images to forget", accepted=SEED)
     image_size: int | None = option(
         None, help="resize all images to this height and width (that of the model)", accepted=Range(1, 16_384)
     )
+
+    def named_images(self) -> NamedImages | None:
+        """The names of the images to forget, read; None where they are not named.
+
+        Raises:
+            InputError: --forget-class or --forget-rows, too, or a file that cannot be used.
+        """
+        if self.forget_images is None:
+            return None
+        check_what_is_forgotten(self.forget_class, self.forget_rows, self.forget_images)
+        return read_named_images(self.forget_images)
+
+
+def split_by(options: ImageOptions, data: "ImageData", named: NamedImages | None) -> "ImageSplit":
+    """The sets of a run, by its options and what `ImageOptions.named_images` read.
+
+    Raises:
+        InputError: as `ngdiff.data.split_images`.
+    """
+    from ngdiff.data import split_images
+
+    return split_images(
+        data,
+        forget_class=options.forget_class,
+        forget_rows=options.forget_rows,
+        forget_images=named,
+        seed=options.forget_seed,
+    )
+
+
+def described_names(named: NamedImages | None) -> dict[str, dict[str, Any]]:
+    """For the manifest, among what is the user's own: the file that names images, and hashes of it."""
+    if named is None:
+        return {}
+    lines = "\n".join(text for _, text in named.lines)
+    return {
+        "forget-images": {
+            "source": named.source,
+            "place": absolute_source(named.source),
+            "rows": len(named.lines),
+            "sha256": hashlib.sha256(lines.encode()).hexdigest(),
+            "file_sha256": named.sha256,
+        }
+    }
 
 
 def read_for_model(options: ImageOptions, model: str, *, fresh: bool = False) -> "tuple[ImageData, Preparation]":
@@ -99,10 +151,9 @@ def check_forgotten(options: ImageOptions) -> None:
     """Refuse options that name nothing to forget, before anything is loaded.
 
     Raises:
-        InputError: names both options.
+        InputError: names the options.
     """
-    if options.forget_class is None and options.forget_rows is None:
-        raise InputError("--forget-class or --forget-rows: name a class to forget, or a number of images of any class")
+    check_what_is_forgotten(options.forget_class, options.forget_rows, options.forget_images)
 
 
 def in_order_of(model: Any, data: "ImageData") -> "ImageData":

@@ -113,7 +113,7 @@ def _words(command: str, options: Mapping[str, Any], manifest: Mapping[str, Any]
 def _places(options: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, str]:
     """Where the inputs lie, by option; as they were typed where that names the same place from here."""
     model, data, own = manifest["model"], manifest["data"], manifest["own"]
-    described = {"model": model, "idk_file": own.get("idk-file", {}), **data}
+    described = {"model": model, **{option.replace("-", "_"): one for option, one in own.items()}, **data}
     described |= {name: model.get(name, {}) for name in ("base_model", "chat_template", "tokenizer")}
     if "dataset" in options:  # one source of all sets
         described["dataset"] = next(iter(data.values()))

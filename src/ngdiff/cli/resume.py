@@ -41,7 +41,7 @@ _MAY_CHANGE = (
         "tokenizer",
         "trust_remote_code",
     ),
-    *("benchmark", "base_model", "before", "dataset", "idk_file"),
+    *("benchmark", "base_model", "before", "dataset", "forget_images", "idk_file"),
     *("check", "attacks", "minutes", "retrained", "never_trained", "paraphrased", "canaries"),
     *(*_LENGTH, "disable_tqdm", "report_to", "run_name", "project"),
     *("logging_strategy", "logging_steps", "logging_first_step", "logging_nan_inf_filter", "log_level"),
@@ -81,7 +81,7 @@ def refuse_other_run(
         model: What goes into the manifest as the model.
         rows_per_step: Rows of each set in one step, over all processes, for a command that may continue in another
             number of processes.
-        own: From `ngdiff.cli.own_code.describe_own`.
+        own: What goes into the manifest as the user's own.
         words: The command line, as typed.
 
     Raises:
@@ -109,7 +109,8 @@ def refuse_other_run(
         )
     now = _contents(data, model, own or {})
     then = _contents(manifest["data"], manifest["model"], manifest["own"])
-    for name in {**now, **then}:
+    sets = {*data, *manifest["data"]}
+    for name in sorted({**now, **then}, key=sets.__contains__):  # a file that names images is told of before the images
         if now.get(name) == then.get(name):
             continue
         option = _option_of(name, before, settings)

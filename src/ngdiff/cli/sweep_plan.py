@@ -25,7 +25,7 @@ from ngdiff.sweep import Axes, Job, axes_that_matter, name_of, points_of
 # Options that a sweep sets itself.
 _OF_THE_SWEEP = ("output", "output_dir", "overwrite", "resume", "dry_run")
 # Options for the images that a model never saw; with texts, the retain set determines the rows.
-_OF_IMAGES = ("forget_class", "forget_rows", "forget_seed")
+_OF_IMAGES = ("forget_class", "forget_rows", "forget_images", "forget_seed")
 
 
 def plan(asked: SweepFile, shared: Sequence[str], folder: Path) -> tuple[list[Job], dict[str, dict[str, Any]]]:

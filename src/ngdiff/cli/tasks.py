@@ -36,6 +36,7 @@ class Material(Protocol):
         config: The arguments of the trainer that it was made of.
         inputs: Models and data sets as typed, which `--overwrite` must not delete.
         data, model_files, template, template_text: For the manifest; after `read`.
+        own: Further files of the user's own that the run reads, with their hashes, by option; for the manifest.
         companion: Saved with the model, such as a tokenizer; after `read`.
     """
 
@@ -44,6 +45,7 @@ class Material(Protocol):
     inputs: list[str | Path]
     data: dict[str, dict[str, Any]]
     model_files: dict[str, Any]
+    own: dict[str, dict[str, Any]]
     companion: Any
 
     @property
@@ -148,12 +150,14 @@ class Evaluation(Protocol):
     Attributes:
         parser: Option groups and help of the command.
         inputs: Models and data sets as typed, which `--overwrite` must not delete.
+        own: As of `Material`.
         seed: Of whatever is drawn.
         template, template_text: Name and text of the template by which rows became inputs; after `read`.
     """
 
     parser: CommandParser
     inputs: list[str | Path]
+    own: dict[str, dict[str, Any]]
     seed: int
 
     @property

@@ -69,6 +69,7 @@ class TextEvaluation:
 
     def __init__(self, options: TextEvaluateOptions) -> None:
         self.options = options
+        self.own: dict[str, Any] = {}
         self._harness = check_evaluation(options)
         base = () if options.base_model is None else inputs_of(options.base_model)
         own = (options.forget, options.retain, options.holdout, options.protect)

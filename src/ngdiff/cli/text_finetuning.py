@@ -95,6 +95,7 @@ class TextFinetuning:
 
     def __init__(self, options: TextFinetuneOptions, config: FinetuneArguments) -> None:
         self.options, self.config = options, config
+        self.own: dict[str, Any] = {}
         options.check_adapter()
         self.fresh = is_shape(options.model)
         check_adapter_options(options.model, options)

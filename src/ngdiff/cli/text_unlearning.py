@@ -172,6 +172,7 @@ class TextUnlearning(TrainerArguments):
         )
         holdout_auto.check_ceiling(config.ceiling_form, options.holdout)
         self.extra: dict[str, Any] = {}
+        self.own: dict[str, Any] = {}
         self._model: Any = None  # where it was loaded to make rows
         self.inputs += [] if options.base_model is None else inputs_of(options.base_model)
         self.inputs += [*self.earlier.sources, *([options.chat_template] if options.chat_template else [])]

@@ -69,7 +69,7 @@ def _unlearn(
         model=material.model_files,
         template=material.template,
         template_text=material.template_text,
-        own=describe_own(material.config),
+        own=describe_own(material.config) | material.own,
         after=material.earlier.chain,
         rows_per_step=config.rows_per_step if material.any_number_of_processes else None,
     ):

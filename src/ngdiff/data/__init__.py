@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ngdiff.data.image_sources import read_images
     from ngdiff.data.image_split import ImageSplit, split_images
     from ngdiff.data.images import ImageData, Images
+    from ngdiff.data.named_images import NamedImages, read_named_images
     from ngdiff.data.overlap import check_encoded_overlap, check_overlap, rows_in_both
     from ngdiff.data.people import fictional_people, split_people, unseen_people, write_people
     from ngdiff.data.preparation import Preparation, preparation_of, read_preparation
@@ -27,6 +28,7 @@ __all__ = [
     "ImageData",
     "ImageSplit",
     "Images",
+    "NamedImages",
     "Preparation",
     "Row",
     "Template",
@@ -40,6 +42,7 @@ __all__ = [
     "images_from_arrays",
     "preparation_of",
     "read_images",
+    "read_named_images",
     "read_preparation",
     "read_rows",
     "resolve_template",

@@ -5,7 +5,8 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,10 @@ def _from_folder(path: Path, size: int | None) -> ImageData:
             loaded = datasets.load_dataset("imagefolder", data_dir=str(path), drop_labels=False)
     except (*SAVED_DAMAGE, zipfile.BadZipFile, DatasetsError) as error:
         raise InputError(f"--dataset {path}: no images could be read: {str(error).partition(chr(10))[0]}") from error
+    root = None if saved else path.resolve()
     if isinstance(loaded, datasets.Dataset):
         return ImageData(_from_dataset(loaded, str(path), size))
-    return _from_splits(loaded, str(path), size)
+    return _from_splits(loaded, str(path), size, root)
 
 
 def _from_hub(name: str, size: int | None) -> ImageData:
@@ -122,20 +124,21 @@ def _from_hub(name: str, size: int | None) -> ImageData:
     return _from_splits(loaded, full, size)
 
 
-def _from_splits(splits: Mapping[str, Any], origin: str, size: int | None) -> ImageData:
+def _from_splits(splits: Mapping[str, Any], origin: str, size: int | None, root: Path | None = None) -> ImageData:
+    """`root`: the folder that the images are files of; None where they are no files."""
     train, test = (next((splits[name] for name in names if name in splits), None) for names in (_TRAIN, _TEST))
     if train is None:
         raise InputError(f"{origin}: no split {' or '.join(_TRAIN)}; found {', '.join(map(str, splits)) or 'none'}")
-    found = _from_dataset(train, f"{origin}:train", size)
+    found = _from_dataset(train, f"{origin}:train", size, root)
     if test is None:
         return ImageData(found)
-    other = _from_dataset(test, f"{origin}:test", size)
+    other = _from_dataset(test, f"{origin}:test", size, root)
     if other.class_names != found.class_names:
         raise InputError(f"{origin}: the classes of the test images are not those of the training images")
     return ImageData(found, other)
 
 
-def _from_dataset(dataset: Any, origin: str, size: int | None) -> Images:
+def _from_dataset(dataset: Any, origin: str, size: int | None, root: Path | None = None) -> Images:
     import datasets
 
     features = dataset.features
@@ -159,7 +162,8 @@ def _from_dataset(dataset: Any, origin: str, size: int | None) -> Images:
     # Labels of -1, which stand for hidden test labels, are refused like all labels out of range.
     found = torch.tensor(values, dtype=torch.int64)
     names = tuple(str(name) for name in features[labels[0]].names)
-    return Images(_decoded(dataset, columns[0], origin, size), found, names, origin)
+    files = None if root is None else _below(root, _files(dataset, columns[0]))
+    return Images(_decoded(dataset, columns[0], origin, size), found, names, origin, files=files)
 
 
 def _decoded(dataset: Any, column: str, origin: str, size: int | None) -> torch.Tensor:
@@ -204,6 +208,14 @@ def _files(images: Any, column: str) -> list[str | None]:
     return files
 
 
+def _below(root: Path, files: Sequence[str | None]) -> tuple[str, ...] | None:
+    """Paths of files below a folder; None where any lies elsewhere, such as in an archive."""
+    paths = [Path(file or "") for file in files]
+    if not all(path.is_relative_to(root) for path in paths):
+        return None
+    return tuple(path.relative_to(root).as_posix() for path in paths)
+
+
 def _opened(images: Any, number: int, column: str, origin: str) -> Any:
     """The image as Pillow opens it, rotated according to its EXIF data.
 
@@ -241,7 +253,7 @@ def _resize(images: Images, size: int) -> Images:
         for image in images.pixels.permute(0, 2, 3, 1).numpy()
     ]
     pixels = torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).contiguous()
-    return Images(pixels, images.labels, images.class_names, images.origin)
+    return replace(images, pixels=pixels)
 
 
 def _shown(size: tuple[int, int]) -> str:

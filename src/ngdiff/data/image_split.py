@@ -8,6 +8,7 @@ import torch
 
 from ngdiff.data.cifar import PAPER_ROWS
 from ngdiff.data.images import ImageData, Images
+from ngdiff.data.named_images import NamedImages, check_what_is_forgotten
 from ngdiff.errors import InputError
 from ngdiff.plurals import verb
 
@@ -37,29 +38,38 @@ class ImageSplit:
 
 
 def split_images(
-    data: ImageData, *, forget_class: str | None = None, forget_rows: int | None = None, seed: int = 0
+    data: ImageData,
+    *,
+    forget_class: str | None = None,
+    forget_rows: int | None = None,
+    forget_images: NamedImages | None = None,
+    seed: int = 0,
 ) -> ImageSplit:
-    """The NGDiff paper's split (arXiv 2410.22086, Table 4), or random images.
+    """The NGDiff paper's split (arXiv 2410.22086, Table 4), random images, or named ones.
 
     With `forget_class`: `min(forget_rows, all)` training images of that class are forgotten, and the images of the
     *other classes* are kept. The remaining images of the class are in neither set, as in the paper, which forgets 500
     of the 5000 dogs of CIFAR-10: training on them would teach the class again. Without a class: `forget_rows` training
-    images of any class are forgotten, and all others are kept, except exact copies (same pixels and label).
+    images of any class, or `forget_images`, are forgotten, and all others are kept, except exact copies (same pixels
+    and label).
 
     Args:
         data: All images.
         forget_class: Name of a class.
         forget_rows: Number of images; 500 by default where a class is given.
+        forget_images: The images by name, in place of both.
         seed: Of the draw; where all images of a class are taken nothing is drawn. The order of the source is kept.
 
     Raises:
-        InputError: neither option, an unknown class, one without images, or nothing left to keep.
+        InputError: none of the options, names beside another one, an unknown class, one without images, names that are
+            not of training images, or nothing left to keep.
     """
     train = data.train
-    if forget_class is None and forget_rows is None:
-        raise InputError("--forget-class or --forget-rows: name a class to forget, or a number of images of any class")
+    check_what_is_forgotten(forget_class, forget_rows, None if forget_images is None else forget_images.source)
     if forget_rows is not None and forget_rows < 1:
         raise InputError(f"--forget-rows {forget_rows} is not 1 or more")
+    if forget_images is not None:
+        return _any_class(data, torch.tensor(forget_images.rows_of(data)), f"--forget-images {forget_images.source}")
     if forget_class is None:
         assert forget_rows is not None
         if forget_rows >= len(train):
@@ -67,20 +77,7 @@ def split_images(
                 f"--forget-rows {forget_rows}: there are {len(train)} training images; some must be left to keep"
             )
         forget = _draw(torch.arange(len(train)), forget_rows, seed)
-        kept = torch.ones(len(train), dtype=torch.bool)
-        kept[forget] = False
-        forgotten = {(train.digests[row], int(train.labels[row])) for row in forget.tolist()}
-        copies = [
-            row for row in kept.nonzero()[:, 0].tolist() if (train.digests[row], int(train.labels[row])) in forgotten
-        ]
-        kept[copies] = False
-        if copies:
-            count = len(copies)
-            what = verb(count, "1 copy of an image", f"{count} copies of images")
-            logger.info("%s to forget %s left out of those to keep", what, verb(count))
-        if not kept.any():
-            raise InputError(f"--forget-rows {forget_rows}: all other training images are copies of these")
-        return ImageSplit(train.take(forget), train.take(kept.nonzero()[:, 0]), data.test, data.test)
+        return _any_class(data, forget, f"--forget-rows {forget_rows}")
     label = _label(forget_class, data.class_names)
     of_class = (train.labels == label).nonzero()[:, 0]
     others = (train.labels != label).nonzero()[:, 0]
@@ -92,6 +89,23 @@ def split_images(
     return ImageSplit(
         train.take(forget), train.take(others), _of_test(data, label, same=True), _of_test(data, label, same=False)
     )
+
+
+def _any_class(data: ImageData, forget: torch.Tensor, option: str) -> ImageSplit:
+    """These rows are forgotten, and all others are kept, except copies of them."""
+    train = data.train
+    kept = torch.ones(len(train), dtype=torch.bool)
+    kept[forget] = False
+    forgotten = {(train.digests[row], int(train.labels[row])) for row in forget.tolist()}
+    copies = [row for row in kept.nonzero()[:, 0].tolist() if (train.digests[row], int(train.labels[row])) in forgotten]
+    kept[copies] = False
+    if copies:
+        count = len(copies)
+        what = verb(count, "1 copy of an image", f"{count} copies of images")
+        logger.info("%s to forget %s left out of those to keep", what, verb(count))
+    if not kept.any():
+        raise InputError(f"{option}: all other training images are copies of these")
+    return ImageSplit(train.take(forget), train.take(kept.nonzero()[:, 0]), data.test, data.test)
 
 
 def _draw(rows: torch.Tensor, count: int, seed: int) -> torch.Tensor:

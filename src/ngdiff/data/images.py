@@ -25,6 +25,7 @@ class Images(Sequence[dict[str, Any]]):
         class_names: One for each output of a classifier; classes without images are allowed.
         origin: Where they came from, for messages and the manifest.
         places: (N,) int64, the place of each image in its source; by default 0 to N - 1.
+        files: Path of each image below the folder that they came from, with slashes; None for other sources.
 
     Raises:
         InputError: parts that do not fit together.
@@ -35,6 +36,7 @@ class Images(Sequence[dict[str, Any]]):
     class_names: tuple[str, ...]
     origin: str = "images"
     places: Tensor | None = None
+    files: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 4 or self.pixels.dtype != torch.uint8:
@@ -74,9 +76,15 @@ class Images(Sequence[dict[str, Any]]):
         return [hashlib.sha256(image.tobytes()).hexdigest() for image in self.pixels.contiguous().numpy()]
 
     def take(self, rows: Tensor) -> "Images":
-        """The images of these rows, in the given order; `places` still refers to the source."""
-        places = torch.arange(len(self)) if self.places is None else self.places
-        return replace(self, pixels=self.pixels[rows], labels=self.labels[rows], places=places[rows])
+        """The images of these rows, in the given order; `places` and `files` still refer to the source."""
+        taken = torch.arange(len(self))[rows]
+        return replace(
+            self,
+            pixels=self.pixels[rows],
+            labels=self.labels[rows],
+            places=taken if self.places is None else self.places[rows],
+            files=None if self.files is None else tuple(self.files[row] for row in taken.tolist()),
+        )
 
     @property
     def size(self) -> tuple[int, int]:

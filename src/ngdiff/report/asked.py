@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ngdiff.evidence.replayed import model_files
@@ -89,10 +90,20 @@ def asked(run: Run) -> Asked:
             "seed": str(manifest["seed"]),
             "device": manifest["device"],
             "processes": str(extra.get("processes", 1)),
+            **named_images(manifest),
         },
         options={name: _text(value) for name, value in options.items()},
         ruined=str(extra.get("ruined", "")),
     )
+
+
+def named_images(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """How the images to forget were chosen, as a fact by name, where a file names them; else nothing."""
+    own = (manifest.get("own") or {}).get("forget-images")
+    if own is None:
+        return {}
+    file = f"{Path(own['source']).name} (SHA-256 {own['file_sha256']})"
+    return {"images to forget": f"{own['rows']} named in {file}"}
 
 
 def _template(manifest: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from ngdiff.evidence.ledger import read_retests
 from ngdiff.evidence.verdicts import read_verdicts
 from ngdiff.file_names import ADAPTER_CONFIG
 from ngdiff.plurals import number_of
-from ngdiff.report.asked import ROLES
+from ngdiff.report.asked import ROLES, named_images
 from ngdiff.report.base_card import Base, base_of, short_name
 from ngdiff.report.limits import IMAGES_NOT_REMOVED, NO_OPINION, NOT_REMOVED
 from ngdiff.report.loading import Block, loading, serving
@@ -54,8 +54,8 @@ def model_card(
         name: Of the output folder.
         files: Names of the model's files.
         options: All of the run, as `config.yaml` has them.
-        manifest: Of the run: `data`, `model`, `template`, `template_text`, `seed` and `extra` are used. A model with
-            data of the role `train` was trained; any other has unlearned.
+        manifest: Of the run: `data`, `model`, `template`, `template_text`, `seed`, `own` and `extra` are used. A
+            model with data of the role `train` was trained; any other has unlearned.
         version: Of ngdiff.
     """
     extra, template = manifest["extra"], manifest["template"]
@@ -89,7 +89,11 @@ def model_card(
         template_text=text,
         serving=serve,
         limits=_limits(image=image, unlearned=unlearned),
-        facts={"seed": str(manifest["seed"]), "processes": str(extra.get("processes", 1))},
+        facts={
+            "seed": str(manifest["seed"]),
+            "processes": str(extra.get("processes", 1)),
+            **named_images(manifest),
+        },
     )
     body = page("card", "markdown", own=content)
     head = _head(base, adapter=adapter, image=image, unlearned=unlearned)
