@@ -373,6 +373,7 @@ def test_classes_of_model_and_images_differ(material: Path, tmp_path: Path):
             words = ["--task", "image", "--model", material / "target", "--dataset", data, "--forget-class", "bee"]
             outcome = run(command, *words, "--output", tmp_path / "out")
             assert message in outcome.error
+            assert outcome.error.startswith(f"--model {material / 'target'} and --dataset {data}: ")
 
 
 def test_overwriting_never_deletes_the_images(material: Path, tmp_path: Path):

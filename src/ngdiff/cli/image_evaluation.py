@@ -109,7 +109,8 @@ class ImageEvaluation:
         options = self.options
         say_loading(f"the model {options.model}")
         model = load_image_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
-        self.sets = split_by(options, in_order_of(model, self._data), self._named).sets()
+        data = in_order_of(model, self._data, name=options.model, source=options.dataset)
+        self.sets = split_by(options, data, self._named).sets()
         self._device = processes.device
         self._model = cast(Any, model).to(self._device)
 

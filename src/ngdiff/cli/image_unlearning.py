@@ -131,7 +131,8 @@ class ImageUnlearning(TrainerArguments):
         options = self.options
         data, self.companion = read_for_model(options, options.model)
         self._model = load_image_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
-        self._split = split_by(options, in_order_of(self._model, data), self._named)
+        data = in_order_of(self._model, data, name=options.model, source=options.dataset)
+        self._split = split_by(options, data, self._named)
         if self.config.ceiling_form == "holdout" and self._split.holdout is None:
             raise InputError(
                 f"--forget-ceiling holdout: {options.dataset} has no test images of what is to be forgotten"

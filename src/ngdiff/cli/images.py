@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ngdiff.cli.parsing import option
 from ngdiff.cli.processes import process_count
 from ngdiff.data.named_images import NamedImages, check_what_is_forgotten, read_named_images
-from ngdiff.errors import InputError
+from ngdiff.errors import InputError, named
 from ngdiff.manifest import describe_source
 from ngdiff.modeling.folders import check_weights, local_folder
 from ngdiff.paths import absolute_source, user_path
@@ -59,7 +59,7 @@ class ImageOptions:
         return read_named_images(self.forget_images)
 
 
-def split_by(options: ImageOptions, data: "ImageData", named: NamedImages | None) -> "ImageSplit":
+def split_by(options: ImageOptions, data: "ImageData", names: NamedImages | None) -> "ImageSplit":
     """The sets of a run, by its options and what `ImageOptions.named_images` read.
 
     Raises:
@@ -71,23 +71,23 @@ def split_by(options: ImageOptions, data: "ImageData", named: NamedImages | None
         data,
         forget_class=options.forget_class,
         forget_rows=options.forget_rows,
-        forget_images=named,
+        forget_images=names,
         seed=options.forget_seed,
     )
 
 
-def described_names(named: NamedImages | None) -> dict[str, dict[str, Any]]:
+def described_names(names: NamedImages | None) -> dict[str, dict[str, Any]]:
     """For the manifest, among what is the user's own: the file that names images, and hashes of it."""
-    if named is None:
+    if names is None:
         return {}
-    lines = "\n".join(text for _, text in named.lines)
+    lines = "\n".join(text for _, text in names.lines)
     return {
         "forget-images": {
-            "source": named.source,
-            "place": absolute_source(named.source),
-            "rows": len(named.lines),
+            "source": names.source,
+            "place": absolute_source(names.source),
+            "rows": len(names.lines),
             "sha256": hashlib.sha256(lines.encode()).hexdigest(),
-            "file_sha256": named.sha256,
+            "file_sha256": names.sha256,
         }
     }
 
@@ -156,21 +156,27 @@ def check_forgotten(options: ImageOptions) -> None:
     check_what_is_forgotten(options.forget_class, options.forget_rows, options.forget_images)
 
 
-def in_order_of(model: Any, data: "ImageData") -> "ImageData":
+def in_order_of(model: Any, data: "ImageData", *, name: str, source: str) -> "ImageData":
     """The images with labels in the order of the model's classes, where it names them.
+
+    Args:
+        model: The classifier.
+        data: The images.
+        name, source: As given to --model and --dataset.
 
     Raises:
         InputError: other classes, or another number of them.
     """
     from ngdiff.modeling import class_names_of
 
-    names = class_names_of(model)
-    if names is not None:
-        return data.in_order(names)
-    outputs = int(model.config.num_labels)
-    if outputs != len(data.class_names):
-        raise InputError(f"{data.train.origin} has {len(data.class_names)} classes and the model {outputs} outputs")
-    return data
+    with named(f"--model {name} and --dataset {source}:"):
+        names = class_names_of(model)
+        if names is not None:
+            return data.in_order(names)
+        outputs = int(model.config.num_labels)
+        if outputs != len(data.class_names):
+            raise InputError(f"{data.train.origin} has {len(data.class_names)} classes and the model {outputs} outputs")
+        return data
 
 
 def describe_images(source: str, images: "Images") -> dict[str, Any]:

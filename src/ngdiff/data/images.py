@@ -49,10 +49,12 @@ class Images(Sequence[dict[str, Any]]):
                 f"{self.origin}: labels are {self.labels.dtype} of shape {tuple(self.labels.shape)} for "
                 f"{len(self.pixels)} images; they must be int64, one for each image"
             )
-        if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.class_names):
+        strange = ((self.labels < 0) | (self.labels >= len(self.class_names))).nonzero()[:, 0].tolist()
+        if strange:
             raise InputError(
                 f"{self.origin}: labels from {int(self.labels.min())} to {int(self.labels.max())} for "
-                f"{len(self.class_names)} classes; they must be from 0 to {len(self.class_names) - 1}"
+                f"{len(self.class_names)} classes; they must be from 0 to {len(self.class_names) - 1}, and image "
+                f"{strange[0] + 1} has label {int(self.labels[strange[0]])}"
             )
 
     def __len__(self) -> int:
