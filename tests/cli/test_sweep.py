@@ -146,6 +146,21 @@ def test_stages_are_shared_by_seed(asked: Asked) -> None:
     }  # fmt: skip
 
 
+def test_a_size_of_the_vocabulary_is_of_the_model_that_trains_its_tokenizer(
+    asked: Asked, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = {"model": "llama-micro", "train": f"{asked.data}/full.jsonl", "vocab_size": 300}
+    main(["sweep", str(asked.file(grid={"seed": [1]}, stages={"target": target, "retrained": True}))])
+    assert "--vocab_size=300" in asked.words("finetune target,seed=1")
+    words = asked.words("finetune retrained-model,seed=1")
+    assert "--tokenizer=out/target,seed=1/model" in words
+    assert not [word for word in words if word.startswith("--vocab_size")]
+    capsys.readouterr()
+    own = {"target": target, "retrained": {**target, "train": f"{asked.data}/retain.jsonl"}}
+    found = fails(capsys, asked.file(grid={"seed": [1]}, stages=own, output=str(asked.folder / "other")))
+    assert found.endswith("stages: retrained: vocab_size changes nothing: it gets the tokenizer of the target")
+
+
 def test_a_target_with_its_own_seed_is_one_for_all(asked: Asked) -> None:
     stages = {"target": {"model": "llama-micro", "train": f"{asked.data}/full.jsonl", "seed": 7}, "retrained": True}
     main(["sweep", str(asked.file(grid={"seed": [0, 1]}, stages=stages))])

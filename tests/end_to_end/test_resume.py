@@ -246,7 +246,6 @@ def finetuned(material, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[
     ("change", "message"),
     [
         ("--seed=1", "the run in FOLDER has --seed 42, not 1; give the same options"),
-        ("--vocab-size=290", "the run in FOLDER has --vocab-size 4096, not 290; give the same options"),
         ("--learning-rate=0.1", "the run in FOLDER has --learning-rate auto, not 0.1; give the same options"),
         ("--train=OTHER/rows.jsonl", "--train does not hold what it held when the run in FOLDER began"),
         ("--model=OTHER/shape.json", "--model does not hold what it held when the run in FOLDER began"),

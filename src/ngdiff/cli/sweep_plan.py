@@ -205,6 +205,11 @@ class _Plan:
             need: tuple[str, ...] = ()
             if fresh and self.task == "text" and target is not None and "tokenizer" not in finetuning:
                 # A tokenizer trained on other rows would have other tokens: the two models could not be compared.
+                if own and "vocab_size" in words:
+                    raise InputError(
+                        f"{place}retrained: vocab_size changes nothing: it gets the tokenizer of the target"
+                    )
+                finetuning.pop("vocab_size", None)  # of the target's tokenizer
                 finetuning["tokenizer"], need = [f"--tokenizer={target.place(self.folder)}"], (target.name,)
             each.append(finetuning)
             needs.append(need)

@@ -50,10 +50,13 @@ def check_image_folder(root: Path, splits: Collection[str]) -> None:
 
 
 def _with_images(root: Path) -> Iterator[tuple[Path, str]]:
-    """Each folder that `datasets` looks into, and its first image; empty for none."""
+    """Each folder that `datasets` looks into, once, and its first image; empty for none."""
     from PIL import Image
 
-    endings = tuple(Image.registered_extensions())
+    endings, seen = tuple(Image.registered_extensions()), {root.resolve()}
     for place, below, names in os.walk(root, followlinks=True):
-        below[:] = sorted(name for name in below if not name.startswith((".", "__")))
+        own = sorted(name for name in below if not name.startswith((".", "__")))
+        targets = {name: Path(place, name).resolve() for name in own}
+        below[:] = [name for name in own if targets[name] not in seen]  # a link may lead back up
+        seen.update(targets.values())
         yield Path(place), next((name for name in sorted(names) if name.lower().endswith(endings)), "")
