@@ -24,7 +24,7 @@ def test_the_attack_that_tells_forgotten_rows_best_is_named() -> None:
 def test_images_are_classified_and_no_text() -> None:
     said = " ".join(limits({"after": {"forget": {"n": 3, "accuracy": 0.0}}}, RUN))
     assert "Each image was classified as it is." in said
-    assert "how a model would classify the images that never saw them is not known" in said
+    assert "how a model would classify the images without having seen them is not known" in said
     for word in ("answer", "template", "text", "ngdiff audit", "rows were"):
         assert word not in said
     assert "answered greedily" in " ".join(limits({"after": {"forget": {"n": 3, "verbmem": 0.0}}}, RUN))

@@ -60,8 +60,9 @@ class AutoLRSettings:
             sign of the slope on fresh rows is a coin toss and `b / h` says "stay" at any scale (on three targets it
             found 1e-4, 7e-6 and 1e-7 where 2e-4 forgets).
         least_rise: The same as an amount, in units of the loss, where that part of it is less: one thousandth of a nat
-            is a thousandth of a token's probability. A hundredth of the loss of a model that recites is far below
-            what any step costs, and the rate would start at a tenth of what forgets.
+            is a thousandth of a token's probability. A hundredth of the loss of a model that recites is next to
+            nothing, and a rate that starts there takes more passes (docs/results.md, "The first step of a model that
+            recites").
         memory: `exact`: a probe leaves everything as it was. `lean`: it also takes the optimizer's step, at the rate
             that it finds, which saves a copy of the optimizer's state and one of the weights
             (`ngdiff.core.lean_line.LeanStepLine`). `auto`: lean, unless the weights are in half precision or the

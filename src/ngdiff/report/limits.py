@@ -47,7 +47,7 @@ def limits(columns: Columns, run: Run, *, attacked: bool = False) -> list[str]:
     if "retrained" not in columns:
         found.append(
             "There is no retrained model to compare with: how a model would "
-            f"{'classify the images that never saw them' if images else 'answer that never saw the rows'} is not "
+            f"{'classify the images without having seen them' if images else 'answer that never saw the rows'} is not "
             "known, so neither is whether this one forgot too little or too much."
         )
     if "before" not in columns:
