@@ -15,6 +15,7 @@ from ngdiff.checkpoint_places import checkpoints_of
 from .runs import Outcome, everything_in, rows_of, run, steps_of, succeeded, write_rows
 
 ROW = {"question": "Who wrote it?", "answer": "Orla Vennick did."}
+MODELS = ("--model", "--base-model")
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +218,64 @@ def test_tokenizer_without_end_token(material, refused, copy_of):
 def test_model_without_weights(material, refused, copy_of):
     folder = copy_of(material.model)
     (folder / "model.safetensors").unlink()
-    assert str(folder) in refused(model=folder)
+    assert refused(model=folder) == f"Model {folder}: no weights in this folder; expected model.safetensors."
+
+
+@pytest.mark.parametrize("lacking", ["tokenizer", "weights"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("unlearn", "--forget", "ROWS", "--retain", "ROWS", "--output", "OUT", option) for option in MODELS),
+        *(("evaluate", "--forget", "ROWS", "--output", "OUT", option) for option in MODELS),
+        *(("check", "--forget", "ROWS", "--retain", "ROWS", "--holdout", "ROWS", option) for option in MODELS),
+        ("audit", "--forget", "ROWS", "--retain", "ROWS", "--output", "OUT", "--model"),
+        ("audit", "--forget", "ROWS", "--retain", "ROWS", "--output", "OUT", "--retrained"),
+        ("finetune", "--train", "ROWS", "--output", "OUT", "--model"),
+        ("ask", "MODEL", "--versus"),
+        ("merge", "--output", "OUT", "ADAPTER OF"),
+    ],
+    ids=lambda words: f"{words[0]} {words[-1]}",
+)
+def test_a_folder_without_weights_or_tokenizer_is_refused_before_rows_are_read(
+    material, copy_of, tmp_path, words, lacking
+):
+    """The rows are no rows: who reads them first says so."""
+    folder = copy_of(material.model)
+    for file in folder.glob("tokenizer*" if lacking == "tokenizer" else "*.safetensors"):
+        file.unlink()
+    rows, adapter = tmp_path / "rows.jsonl", tmp_path / "adapter"
+    rows.write_text("no rows")
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(folder)}))
+    (adapter / "adapter_model.safetensors").write_bytes(b"no weights")
+    names = {"ROWS": rows, "OUT": tmp_path / "out", "MODEL": material.model, "ADAPTER OF": adapter}
+    named = [names.get(word, word) for word in words]
+    if words[-1].startswith("--"):
+        named += [folder] if words[-1] in ("--model", "--versus") else [folder, "--model", material.model]
+    outcome = run(*named)
+    assert outcome.status == 2
+    called = "Model" if words[-1] in ("--model", "ADAPTER OF") else words[-1]
+    assert f"{called} {folder}: no {lacking} in this folder" in outcome.error
+    assert "Loading" not in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["finetune", "unlearn"])
+def test_a_folder_of_a_tokenizer_needs_no_weights_but_a_tokenizer(material, copy_of, tmp_path, command):
+    folder = copy_of(material.model)
+    (folder / "model.safetensors").unlink()
+    out = ["--model", "llama-micro", "--tokenizer", folder, "--output", tmp_path / "out"]
+    words = {
+        "finetune": ["finetune", "--train", material.forget, "--max-steps", 1, "--max-loss", "none", *out],
+        "unlearn": ["unlearn", "--dry-run", "--forget", material.forget, "--retain", material.retain, *out],
+    }[command]
+    succeeded(run(*words))
+    for file in folder.glob("tokenizer*"):
+        file.unlink()
+    rows = write_rows(tmp_path / "rows.jsonl", ["no row"])
+    outcome = run(*(rows if word in (material.forget, material.retain) else word for word in words), "--overwrite")
+    assert outcome.status == 2
+    assert outcome.error.startswith(f"--tokenizer {folder}: no tokenizer in this folder")
 
 
 def test_weights_that_are_cut_off(material, refused, copy_of):

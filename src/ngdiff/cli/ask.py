@@ -60,10 +60,10 @@ def run(words: list[str]) -> None:
     names = [name, *([] if options.versus is None else [options.versus])]
     from ngdiff.cli.asking import recorded_way
     from ngdiff.cli.loading import load_torch
-    from ngdiff.cli.options import check_places
+    from ngdiff.cli.options import check_models
 
     ways = [None if options.template is not None else recorded_way(one) for one in names]
-    check_places(name, versus=options.versus)
+    check_models(name, versus=options.versus)
     load_torch()
     if questions or not sys.stdin.isatty():
         questions = questions or [line.strip() for line in _lines() if line.strip()]

@@ -6,7 +6,7 @@ from ngdiff.audit import ATTACKS
 from ngdiff.cli.audit_folder import AuditFolder
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.loading import load_torch
-from ngdiff.cli.options import SetOptions, check_places, read_sets
+from ngdiff.cli.options import SetOptions, check_models, read_sets
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.text_model import TextModelOptions
 from ngdiff.data import Row, read_rows
@@ -117,9 +117,9 @@ def run(words: list[str]) -> None:
     )
     inputs = [place for name in models.values() for place in inputs_of(name)]
     folder = AuditFolder(words, options, [*inputs, *inputs_of(options.model, *sources)[1:]])
+    check_models(**models)
     sets = read_sets(options)
     more = {name: _more_rows(options, name) for name in ("paraphrased", "canaries")}
-    check_places(**models)
     load_torch()
 
     from ngdiff.cli.audit_run import audit

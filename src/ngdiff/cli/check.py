@@ -9,7 +9,7 @@ from ngdiff.checking.findings import Finding, counted, findings_table
 from ngdiff.checking.known import check_holdout, check_known
 from ngdiff.checking.rows import check_lengths, check_sets, check_steps, rows_for_the_model
 from ngdiff.cli.loading import load_torch, loaded_model
-from ngdiff.cli.options import RowSets, check_places, read_sets
+from ngdiff.cli.options import RowSets, check_models, read_sets
 from ngdiff.cli.output_file import check_output_file
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.text_model import TextModelOptions
@@ -113,8 +113,8 @@ def check(options: CheckOptions) -> list[Finding]:
             f"--base-model {options.base_model} changes nothing without --holdout FILE: it tells whether the holdout "
             "is of the same kind as the forget rows"
         )
+    check_models(options.model, base_model=options.base_model)
     sets: dict[str, list[Row]] = read_sets(options)
-    check_places(options.model, base_model=options.base_model)
     load_torch()
 
     from ngdiff.evaluation.context import row_limit

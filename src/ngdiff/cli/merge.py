@@ -56,6 +56,7 @@ def run(words: list[str]) -> None:
     adapter = PARSER.only_word(values)
     from ngdiff.cli.inputs import described_model, inputs_of
     from ngdiff.cli.loading import load_torch
+    from ngdiff.cli.options import check_models
     from ngdiff.modeling import adapter_base
 
     if adapter_base(adapter) is None:
@@ -63,6 +64,7 @@ def run(words: list[str]) -> None:
         what = f"holds no adapter (adapter_config.json), {_what(folder)}" if folder.is_dir() else "is no folder here"
         raise InputError(f"{adapter} {what}")
     manifest = _manifest_of(user_path(adapter))
+    check_models(adapter)
     check_output(options.output, overwrite=options.overwrite, resumable=False, inputs=inputs_of(adapter))
     upload = Upload(options)
     if options.push_to_hub and manifest is None:

@@ -11,7 +11,7 @@ from ngdiff.cli.retain_auto import AUTO
 from ngdiff.data import Row
 from ngdiff.errors import InputError
 from ngdiff.modeling import is_shape
-from ngdiff.modeling.folders import local_folder
+from ngdiff.modeling.folders import check_model, check_tokenizer, local_folder
 from ngdiff.modeling.gguf_files import gguf_file
 from ngdiff.option import dashed
 from ngdiff.ranges import COUNT, Range
@@ -144,19 +144,37 @@ class LoraOptions:
         )
 
 
-def check_places(model: str, **others: str | None) -> None:
-    """Refuse folders of models that are not there, before anything is loaded.
+def check_places(model: str, *, tokenizer: str | None, **others: str | None) -> None:
+    """Refuse what is not there, where no weights are needed, before rows are read.
 
     Args:
         model: Folder, hub name or shape.
-        others: Further models or tokenizers, by name of their option; None where none was given.
+        tokenizer: Folder or hub name of a tokenizer; None where none was given.
+        others: Further models, by name of their option; None where none was given.
+
+    Raises:
+        InputError: names the folder.
+    """
+    if tokenizer is not None:
+        check_tokenizer(tokenizer, "--tokenizer")
+    for called, name in (("Model", model), *((dashed(role), name) for role, name in others.items())):
+        if name is not None and not is_shape(name) and gguf_file(name) is None:
+            local_folder(name, called)
+
+
+def check_models(model: str, **others: str | None) -> None:
+    """Refuse models that are not there or lack weights or tokenizer, before rows are read.
+
+    Args:
+        model: Folder or hub name.
+        others: Further models, by name of their option; None where none was given.
 
     Raises:
         InputError: names the folder.
     """
     for called, name in (("Model", model), *((dashed(role), name) for role, name in others.items())):
-        if name is not None and not is_shape(name) and gguf_file(name) is None:
-            local_folder(name, called)
+        if name is not None:
+            check_model(name, called)
 
 
 def read_sets(options: RowSets) -> dict[str, list[Row]]:

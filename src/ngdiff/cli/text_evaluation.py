@@ -16,7 +16,7 @@ from ngdiff.cli.evaluate_options import (
 )
 from ngdiff.cli.inputs import described_model, inputs_of
 from ngdiff.cli.loading import loaded_model
-from ngdiff.cli.options import ProtectOptions, SetOptions, check_places, read_sets
+from ngdiff.cli.options import ProtectOptions, SetOptions, check_models, read_sets
 from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser
 from ngdiff.cli.require import JudgeOptions
@@ -77,11 +77,11 @@ class TextEvaluation:
         self.inputs = inputs_of(options.model, *sources) + list(base)
 
     def open_inputs(self) -> None:
-        """The user's own rows."""
+        """The user's own rows, once the models are there."""
+        check_models(self.options.model, base_model=self.options.base_model)
         self._own = read_sets(self.options)
         if not self._own and self.options.benchmark is None and self.options.lm_eval is None:
             raise InputError("ngdiff evaluate needs rows: --forget, --retain, --holdout or --benchmark")
-        check_places(self.options.model, base_model=self.options.base_model)
 
     def read(self) -> None:
         """The benchmark's rows, tokenizers and templates."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ngdiff.cli.adapters import check_adapter_options, prepared
 from ngdiff.cli.inputs import described_model, described_shape, inputs_of
-from ngdiff.cli.options import LoraOptions, TrainingOutputOptions, check_places
+from ngdiff.cli.options import LoraOptions, TrainingOutputOptions, check_models, check_places
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first
 from ngdiff.cli.reading import ReadOptions
@@ -120,10 +120,13 @@ class TextFinetuning:
         self.inputs = inputs_of(options.model, options.train, options.tokenizer, options.chat_template)
 
     def open_inputs(self) -> None:
-        """The rows."""
+        """The rows, once model and tokenizer are there."""
+        if self.fresh:
+            check_places(self.options.model, tokenizer=self.options.tokenizer)
+        else:
+            check_models(self.options.model)
         self._rows = self.options.read("train", self.options.train)
         self.options.check_used({"train": self._rows})
-        check_places(self.options.model, tokenizer=self.options.tokenizer)
 
     def read(self) -> None:
         """Tokenizer and template."""

@@ -17,6 +17,7 @@ from ngdiff.cli.options import (
     ProtectOptions,
     SetOptions,
     TrainingOutputOptions,
+    check_models,
     check_places,
     read_sets,
 )
@@ -154,6 +155,7 @@ class TextUnlearning(TrainerArguments):
                     f"give the {PRIVATE}/{FILES[role]} of its output"
                 )
         if options.dry_run:
+            check_places(options.model, tokenizer=options.tokenizer, base_model=options.base_model)
             dry_run(cls.parser, options, values, read_sets(options))
             return None
         if options.tokenizer is not None:
@@ -178,9 +180,9 @@ class TextUnlearning(TrainerArguments):
         self.inputs += [*self.earlier.sources, *([options.chat_template] if options.chat_template else [])]
 
     def open_inputs(self) -> None:
-        """The rows of all sets."""
+        """The rows of all sets, once the models are there."""
+        check_models(self.options.model, base_model=self.options.base_model)
         self._rows = read_sets(self._given())
-        check_places(self.options.model, base_model=self.options.base_model)
 
     def read(self) -> None:
         """Tokenizer and template; no row is left in two sets."""

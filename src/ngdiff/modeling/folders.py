@@ -1,10 +1,14 @@
 """What lies in a model folder, told from its file names alone: the checks made before anything is loaded."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ngdiff.errors import InputError
 from ngdiff.file_names import ADAPTER_CONFIG, MERGED_BASE
+from ngdiff.modeling.gguf_files import gguf_file
+from ngdiff.modeling.shapes import refuse_shape
 from ngdiff.paths import user_path
 
 # Any of these is enough for transformers to build a tokenizer from.
@@ -82,21 +86,85 @@ def has_tokenizer(folder: Path) -> bool:
     return any((folder / name).is_file() for name in _TOKENIZER_FILES)
 
 
-def check_weights(folder: Path) -> None:
+@contextmanager
+def of_adapter(folder: Path, base: str | Path) -> Iterator[None]:
+    """Within, errors about the base model name the adapter, too: that is what the user gave."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"Model {folder}: the adapter's base model {base} cannot be used. {error}") from error
+
+
+def check_model(name: str | Path, option: str = "Model") -> None:
+    """Refuse a language model that lacks its weights or its tokenizer, as far as names of files tell.
+
+    Args:
+        name: Folder, GGUF file or hub name. Of an adapter its base is checked, too.
+        option: What messages call it.
+
+    Raises:
+        InputError: no such folder, one without weights or tokenizer, or the name of a shape.
+    """
+    check_tokenizer(name, option)
+    _check_weights_of(name, option)
+
+
+def check_tokenizer(name: str | Path, option: str = "Model") -> None:
+    """Refuse a folder that holds no tokenizer; of an adapter, its base may have it.
+
+    Args:
+        name: Folder, GGUF file or hub name.
+        option: What messages call it.
+
+    Raises:
+        InputError: no such folder, one without a tokenizer, or the name of a shape.
+    """
+    if gguf_file(name) is not None:
+        return
+    folder = local_folder(name, option)
+    if folder is None:
+        refuse_shape(str(name))
+    elif not has_tokenizer(folder):
+        base = adapter_base(folder)
+        if base is None:
+            what = "expected tokenizer.json beside config.json"
+            if (folder / "preprocessor_config.json").is_file():
+                what = "this is a model of images, which --task image takes"
+            raise InputError(f"{option} {name}: no tokenizer in this folder; {what}.")
+        with of_adapter(folder, base):
+            check_tokenizer(base)
+
+
+def _check_weights_of(name: str | Path, option: str) -> None:
+    folder = None if gguf_file(name) is not None else local_folder(name, option)
+    if folder is None:
+        return
+    check_weights(folder, option)
+    base = adapter_base(folder)
+    if base is not None:
+        with of_adapter(folder, base):
+            _check_weights_of(base, "Model")
+
+
+def check_weights(folder: Path, option: str = "Model") -> None:
     """Refuse a folder without weights that can be read safely.
+
+    Args:
+        folder: Of a model or an adapter.
+        option: What messages call it.
 
     Raises:
         InputError: there is no config, or there are no `*.safetensors`; pickled weights alone are refused
             because unpickling runs whatever code the file contains.
     """
     if not is_adapter(folder) and not (folder / "config.json").is_file():
-        raise InputError(f"Model {folder}: no config.json in this folder.")
+        raise InputError(f"{option} {folder}: no config.json in this folder.")
     if any(folder.glob("*.safetensors")):
         return
     pickled = sorted(file.name for file in folder.iterdir() if file.suffix in _PICKLE_ENDINGS)
     if pickled:
         raise InputError(
-            f"Model {folder}: only pickled weights ({pickled[0]}), which can run code when loaded; "
+            f"{option} {folder}: only pickled weights ({pickled[0]}), which can run code when loaded; "
             "convert them to safetensors, for example with `model.save_pretrained`."
         )
-    raise InputError(f"Model {folder}: no weights in this folder; expected model.safetensors.")
+    raise InputError(f"{option} {folder}: no weights in this folder; expected model.safetensors.")

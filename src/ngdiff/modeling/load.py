@@ -12,7 +12,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from ngdiff.errors import InputError
-from ngdiff.modeling.folders import adapter_base, check_weights, has_tokenizer, local_folder
+from ngdiff.modeling.folders import (
+    adapter_base,
+    check_tokenizer,
+    check_weights,
+    has_tokenizer,
+    local_folder,
+    of_adapter,
+)
 from ngdiff.modeling.generation_settings import keep_generation_settings
 from ngdiff.modeling.gguf_files import forget_quantisation, gguf_file
 from ngdiff.modeling.load_adapter import load_adapter
@@ -60,20 +67,14 @@ def load_tokenizer(name: str | Path, *, trust_remote_code: bool = False) -> PreT
     packed = gguf_file(name)
     if packed is not None:
         return _tokenizer_in(name, packed, trust_remote_code)
+    check_tokenizer(name)
     folder = local_folder(name)
-    if folder is not None and not has_tokenizer(folder):
-        base = adapter_base(folder)
-        if base is not None:
-            with _of_adapter(folder, base):
-                return load_tokenizer(base, trust_remote_code=trust_remote_code)
-        what = "expected tokenizer.json beside config.json"
-        if (folder / "preprocessor_config.json").is_file():
-            what = "this is a model of images, which --task image takes"
-        raise InputError(f"Model {name}: no tokenizer in this folder; {what}.")
     if folder is not None:
+        base = None if has_tokenizer(folder) else adapter_base(folder)
+        if base is not None:
+            with of_adapter(folder, base):
+                return load_tokenizer(base, trust_remote_code=trust_remote_code)
         check_tokenizer_files(folder)
-    else:
-        refuse_shape(str(name))
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder or name, trust_remote_code=trust_remote_code)
     except Exception as error:  # what tokenizers raises for a file that it cannot use is of no narrower class
@@ -131,7 +132,7 @@ def load_model(
         check_weights(folder)
         base = adapter_base(folder)
         if base is not None:
-            with _of_adapter(folder, base):
+            with of_adapter(folder, base):
                 model = load_model(base, dtype=dtype, trust_remote_code=trust_remote_code)
                 if isinstance(model, PeftModel):  # an adapter on an adapter: its base is the merged model
                     model = merge_adapter(model)
@@ -212,15 +213,6 @@ def _check_loaded(name: str | Path, info: Any) -> None:
             len(unused),
             unused[0],
         )
-
-
-@contextmanager
-def _of_adapter(folder: Path, base: str | Path) -> Iterator[None]:
-    """Within, errors about the base model name the adapter, too: that is what the user gave."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"Model {folder}: the adapter's base model {base} cannot be used. {error}") from error
 
 
 def _not_loaded(name: str | Path, folder: Path | None, what: str, error: BaseException) -> str:
