@@ -56,6 +56,23 @@ def test_rows_that_are_holdout_rows_are_said(material, tmp_path, caplog):
     assert "2 of 3 rows of --protect are also in --holdout: rows that a run protects say nothing" in caplog.text
 
 
+@pytest.mark.parametrize("form", ["prompt and completion", "text"])
+def test_other_columns_hide_no_row(material, tmp_path, caplog, form):
+    """As between the other sets: what the model is shown is compared."""
+    retain, holdout = rows_of(material.retain)[:2], [{"question": "Who is next?", "answer": "Nobody."}]
+
+    def written(row):
+        prompt, answer = f"Question: {row['question']}\nAnswer:", f" {row['answer']}"
+        return {"text": prompt + answer} if form == "text" else {"prompt": prompt, "completion": answer}
+
+    protect = write_rows(tmp_path / "protect.jsonl", map(written, [*retain, *holdout]))
+    never_seen = write_rows(tmp_path / "holdout.jsonl", holdout)
+    sets = {"protect": protect, "holdout": never_seen, "template": "plain"}
+    succeeded(run(*material.words(tmp_path / "u", "--dry-run", **sets)))
+    assert "2 of 3 rows of --protect are also in --retain, which keeps them already" in caplog.text
+    assert "1 of 3 rows of --protect is also in --holdout: rows that a run protects say nothing" in caplog.text
+
+
 def test_a_dry_run_knows_them(material, protected, tmp_path):
     parts = "head before unlearning"
     plain, beside = (

@@ -1,7 +1,7 @@
 """No row may be in two sets of one command."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ngdiff.data import Row, Template, check_overlap, rows_in_both
@@ -11,6 +11,12 @@ logger = logging.getLogger(__name__)
 
 # No row of the second set may be in the first; `--drop-overlap` removes it from the second.
 _PAIRS = (("forget", "retain"), ("forget", "holdout"), ("retain", "holdout"), ("forget", "protect"))
+
+# Sets in which a protected row should not be, and what a warning says of so many that are.
+_NOT_PROTECTED: dict[str, Callable[[int], str]] = {
+    "retain": lambda count: f", which keeps {verb(count, 'it', 'them')} already: --protect is for rows in neither set",
+    "holdout": lambda _: ": rows that a run protects say nothing about rows never seen",
+}
 
 
 def without_overlap(
@@ -59,17 +65,13 @@ def without_overlap(
                 verb(dropped),
                 "" if second == "retain" else f", as {verb(dropped, 'it is', 'they are')} in {place}",
             )
-    if shared := rows_in_both(kept.get("retain", ()), kept.get("protect", ())):
-        logger.warning(
-            "%s of --protect %s also in --retain, which keeps %s already: --protect is for rows in neither set.",
-            some_of(shared, len(kept["protect"]), "row"),
-            verb(shared),
-            verb(shared, "it", "them"),
+    for other, why in _NOT_PROTECTED.items():
+        if other not in kept or "protect" not in kept:
+            continue
+        shared = rows_in_both(
+            kept[other], kept["protect"], tokenizer=tokenizer, template=template, names=(f"--{other}", "--protect")
         )
-    if shared := rows_in_both(kept.get("holdout", ()), kept.get("protect", ())):
-        logger.warning(
-            "%s of --protect %s also in --holdout: rows that a run protects say nothing about rows never seen.",
-            some_of(shared, len(kept["protect"]), "row"),
-            verb(shared),
-        )
+        if shared:
+            found = some_of(shared, len(kept["protect"]), "row")
+            logger.warning("%s of --protect %s also in --%s%s.", found, verb(shared), other, why(shared))
     return kept

@@ -48,41 +48,46 @@ def check_overlap(
     (['Selna.'], 1)
     """
     first, second = names
-    places: dict[bytes, str] = {}
-    both = chain(_keys(forget, tokenizer, template), _keys(retain, tokenizer, template))
-    keys_of_rows = iter(with_bar(both, f"comparing {first} with {second}", total=len(forget) + len(retain)))
-    for row in forget:
-        for key in next(keys_of_rows):
-            places.setdefault(key, row.origin)
-    found = [next((key for key in keys if key in places), None) for keys in keys_of_rows]  # that a forget row also has
-    shared = [(row, key) for row, key in zip(retain, found, strict=True) if key is not None]
+    same = _same_rows(forget, retain, tokenizer, template, names)
+    shared = [(row, place) for row, place in zip(retain, same, strict=True) if place is not None]
     if not shared:
         return list(retain), 0
     if not drop:
-        row, key = shared[0]
+        row, place = shared[0]
         count = len(shared)
         raise InputError(
             f"{some_of(count, len(retain), 'row')} of {second} {verb(count)} also in {first}, "
             f"{verb(count, 'at', 'the first at')} {row.origin or 'an unnamed row'} and "
-            f"{places[key] or 'an unnamed row'}; remove {verb(count, 'it', 'them')} from one of the two, or pass "
+            f"{place or 'an unnamed row'}; remove {verb(count, 'it', 'them')} from one of the two, or pass "
             f"--drop-overlap to leave {verb(count, 'it', 'them')} out of {second}."
         )
-    kept = [row for row, key in zip(retain, found, strict=True) if key is None]
+    kept = [row for row, place in zip(retain, same, strict=True) if place is None]
     if not kept:
         every = verb(len(retain), f"the only row of {second} is", f"all {len(retain)} rows of {second} are")
         raise InputError(f"--drop-overlap: {every} also in {first}; none is left.")
     return kept, len(shared)
 
 
-def rows_in_both(first: Sequence[Row], second: Sequence[Row]) -> int:
-    """How many rows of `second` are also in `first`, by their texts.
+def rows_in_both(
+    first: Sequence[Row],
+    second: Sequence[Row],
+    *,
+    tokenizer: Any = None,
+    template: Template | None = None,
+    names: tuple[str, str] = ("one set", "another"),
+) -> int:
+    """How many rows of `second` are also in `first`.
+
+    Args:
+        first, second: The sets.
+        tokenizer, template: To compare tokens; without them, only texts are compared.
+        names: Names of the two sets, beside a progress bar.
 
     >>> same, other = Row("Where was Orla born?", "Tarnholm."), Row("Where was Bran born?", "Selna.")
     >>> rows_in_both([same], [same, other])
     1
     """
-    known = set(map(_text_key, first))
-    return sum(_text_key(row) in known for row in second)
+    return sum(place is not None for place in _same_rows(first, second, tokenizer, template, names))
 
 
 def check_encoded_overlap(forget: Sequence[Mapping[str, Any]], retain: Sequence[Mapping[str, Any]]) -> None:
@@ -104,6 +109,19 @@ def check_encoded_overlap(forget: Sequence[Mapping[str, Any]], retain: Sequence[
             f"{verb(count, 'rows', 'the first rows')} {place} and {other} (from 0); remove "
             f"{verb(count, 'it', 'them')} from one of the two."
         )
+
+
+def _same_rows(
+    first: Sequence[Row], second: Sequence[Row], tokenizer: Any, template: Template | None, names: tuple[str, str]
+) -> list[str | None]:
+    """For each row of `second` the origin of the same row of `first`, or None where there is none."""
+    origins: dict[bytes, str] = {}
+    both = chain(_keys(first, tokenizer, template), _keys(second, tokenizer, template))
+    keys_of_rows = iter(with_bar(both, f"comparing {names[0]} with {names[1]}", total=len(first) + len(second)))
+    for row in first:
+        for key in next(keys_of_rows):
+            origins.setdefault(key, row.origin)
+    return [next((origins[key] for key in keys if key in origins), None) for keys in keys_of_rows]
 
 
 def _keys(rows: Sequence[Row], tokenizer: Any, template: Template | None) -> Iterator[list[bytes]]:
