@@ -124,3 +124,27 @@ def test_fsdp_on_cpu_is_refused_and_not_left_out(target, data, tmp_path):
     assert len(errors) == 1, done.stderr
     assert "--fsdp on CPU: accelerate would leave the weights whole" in errors[0]
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_a_chat_model_goes_on_with_the_protected_rows_it_began_with(
+    target: Path, data: Path, tmp_path: Path, first: int
+) -> None:
+    chat = tmp_path / "chat.jinja"
+    chat.write_text(
+        "{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant: {% endif %}"
+    )
+    sets = ["--forget", data / "forget.jsonl", "--retain", data / "retain.jsonl", "--output", tmp_path / "u"]
+    words = ["unlearn", "--model", target, *sets, "--chat-template", chat, "--stop", "passes", "--max-retain-loss=none"]
+    words += ["--save-strategy", "steps", "--save-steps", 1, "--keep-checkpoints"]
+    for processes in (first, 3 - first):
+        batch = ["--per-device-train-batch-size", 2 // processes]
+        more = ["--max-steps", 1] if processes == first else ["--max-steps", 2, "--resume"]
+        beginning = [sys.executable] if processes == 1 else launcher(2)
+        done = run(beginning, *words, *batch, *more)
+        assert done.returncode == 0, done.stderr[-3000:]
+        warned = "Rows in neither set are not protected: --protect auto makes its rows in one process" in done.stderr
+        assert warned == (processes == first == 2)
+        protected = json.loads((tmp_path / "u" / "manifest.json").read_text())["data"].get("protect", {}).get("rows", 0)
+        assert (protected > 0) == (first == 1)

@@ -99,7 +99,7 @@ def test_answers_near_the_forgotten_ones_are_left_out(
 
 def test_where_there_is_none(material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = material.words(tmp_path / "u", retain="auto")
-    assert run(*words, "--dry-run").error.startswith("--dry-run --retain auto: how long its rows are is not known")
+    assert "Estimated peak memory" in succeeded(run(*words, "--dry-run")).out  # with answers as long as they may be
     sets = ["--forget", material.forget, "--retain", "auto"]
     refused = run("evaluate", "--model", material.model, *sets).error
     assert refused.startswith(

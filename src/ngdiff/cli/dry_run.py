@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ngdiff.cli.holdout_auto import check_ceiling, those_that_fit
+from ngdiff.cli.implied_sets import protect_is_implied
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.loading import load_torch
+from ngdiff.cli.options import read_sets
 from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first, process_count, say
-from ngdiff.cli.retain_auto import AUTO
+from ngdiff.cli.retain_auto import AUTO, longest_rows, roles_of
 from ngdiff.data import Row
 from ngdiff.errors import InputError
 from ngdiff.modeling.folders import has_tokenizer
@@ -47,20 +49,21 @@ class DryRunOptions:
     )
 
 
-def dry_run(parser: CommandParser, options: Any, values: Mapping[str, Any], sets: Mapping[str, list[Row]]) -> None:
+def dry_run(parser: CommandParser, options: Any, values: Mapping[str, Any]) -> None:
     """Print the estimate, in the first process.
 
     Args:
         parser: Of the command.
         options: Those of the run that are not the trainer's.
         values: All that were given.
-        sets: Rows by set.
 
     Raises:
         InputError: what the run would refuse.
     """
     if not is_first():
         return
+    own, made = options.read_from_files(), roles_of(options)
+    sets = read_sets(own)
     load_torch()
 
     from ngdiff.estimate import describe, estimate
@@ -77,7 +80,7 @@ def dry_run(parser: CommandParser, options: Any, values: Mapping[str, Any], sets
         config.know(base_model=options.base_model is not None, holdout="holdout" in sets)
         check_ceiling(config.ceiling_form, options.holdout)
         inputs = inputs_of(
-            options.model, options.forget, options.retain, options.own_holdout, options.protect, config.idk_file
+            *(options.model, options.forget, own.retain, options.own_holdout, own.protect, config.idk_file)
         )
         check_output(options.output, overwrite=options.overwrite, resume=options.resume, inputs=inputs)
         if config.ceiling_form == "holdout" and "holdout" not in sets:
@@ -85,9 +88,12 @@ def dry_run(parser: CommandParser, options: Any, values: Mapping[str, Any], sets
         tokenizer = _tokenizer(options, sets)
         rows = [row for role in options.read_roles(sets) for row in sets[role]]
         template = options.template_for(config.template, tokenizer, rows)
+        if processes == 1 and protect_is_implied(values, sets["forget"], template):
+            made.append("protect")
+        sets |= {role: longest_rows() for role in made}
         if options.holdout == AUTO:
-            sets = {**sets, "holdout": those_that_fit(sets["holdout"], tokenizer, template, config.max_length)}
-        kept = without_overlap(dict(sets), tokenizer, template, drop=options.drop_overlap)
+            sets["holdout"] = those_that_fit(sets["holdout"], tokenizer, template, config.max_length)
+        kept = without_overlap(sets, tokenizer, template, drop=options.drop_overlap)
         logger.info("Rehearsing %s without weights ...", options.model)
         found = estimate(
             options.model,

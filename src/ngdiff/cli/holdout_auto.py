@@ -1,7 +1,7 @@
 """`--holdout auto`: rows that no model has seen, made up by ngdiff, to know how far a row is to be forgotten."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ngdiff.cli.retain_auto import AUTO
@@ -20,19 +20,6 @@ def refuse_elsewhere(command: str) -> InputError:
         f"than yours, so that their numbers say nothing in {command}: give rows of your own that the model has never "
         f"seen (./{AUTO} for a file of that name)"
     )
-
-
-# Options that choose how far to forget; without any of them holdout rows are made up.
-_CHOICES = ("method", "preset", "weighting", "forget_objective", "forget_ceiling", "holdout")
-
-
-def is_implied(values: Mapping[str, Any]) -> bool:
-    """Whether the options of a run, as given, leave it to ngdiff how far to forget.
-
-    >>> is_implied({"base_model": "base"}), is_implied({"method": "npo"})
-    (True, False)
-    """
-    return all(values.get(name) in (None, AUTO) for name in _CHOICES)
 
 
 def those_that_fit(rows: Sequence[Row], tokenizer: Any, template: Template, max_length: int | None) -> list[Row]:

@@ -71,7 +71,8 @@ class ProtectOptions:
     protect: str | None = option(
         None,
         help="rows in neither set, of any kind, for which the unlearned model is to predict what the model before "
-        "does; in the same forms; ngdiff unlearn takes auto: the model's own answers to general questions",
+        "does; in the same forms; ngdiff unlearn takes auto: the model's own answers to general questions, which "
+        "it takes by itself for a chat model where no method is chosen (none: it does not)",
         value="FILE",
     )
     protect_columns: str | None = option(None, help="--columns of --protect alone", value="OURS=COLUMN,...")

@@ -87,7 +87,7 @@ def refuse_other_run(
     Raises:
         InputError: no run is there, a damaged one, or another one; names an option that differs, as typed.
     """
-    found = _run_in(output)
+    found = run_in(output)
     if found is None:
         return
     before, manifest = found
@@ -188,7 +188,7 @@ def found_done(output: str, settings: Mapping[str, Any]) -> bool:
         RuinedModelError: it is done, and its model is ruined.
     """
     folder = user_path(output)
-    found = _run_in(output)
+    found = run_in(output)
     if found is None:
         return False
     before, manifest = found
@@ -208,7 +208,7 @@ def found_done(output: str, settings: Mapping[str, Any]) -> bool:
     return True
 
 
-def _run_in(output: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+def run_in(output: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """Options and manifest of a run; from its newest whole checkpoint where those in its folder are damaged.
 
     None for one that was killed while it wrote them: it did nothing yet.

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ngdiff.writing import json_lines, write_text
 
 logger = logging.getLogger(__name__)
 
-AUTO = "auto"
+AUTO, NONE = "auto", "none"
 FILES = {"retain": "retain_auto.jsonl", "protect": "protect_auto.jsonl"}  # in `private/` of the output
 MADE_FORM = "qa"  # of these files, as `--columns` names it
 MAX_NEW_TOKENS = 64
@@ -42,32 +43,61 @@ def roles_of(options: Any) -> list[str]:
     return roles
 
 
+def why_one_process(role: str) -> str:
+    """Why several processes make no rows, and what to do."""
+    return (
+        f"--{role} {AUTO} makes its rows in one process; unlearn once in one process (--max-steps 1), and give the "
+        f"{PRIVATE}/{FILES[role]} of its output"
+    )
+
+
 def question_rows() -> list[Row]:
     """The questions, with placeholder answers."""
     return [Row(prompt, "x", origin=f"general question {i}") for i, prompt in enumerate(GENERAL_PROMPTS, start=1)]
 
 
-def made_rows(role: str, model: Any, tokenizer: Any, template: Template, forget: Sequence[Row]) -> list[Row]:
+def longest_rows() -> list[Row]:
+    """The questions with answers as long as the model's may become, to estimate a run before there are any."""
+    return [replace(row, answer=" x" * MAX_NEW_TOKENS) for row in question_rows()]
+
+
+def made_rows(
+    role: str,
+    model: Any,
+    tokenizer: Any,
+    template: Template,
+    forget: Sequence[Row],
+    *,
+    max_length: int | None = None,
+) -> list[Row]:
     """The questions with the answers of the model, greedily; without empty ones and those similar to a forget row.
 
     Args:
         role: Name of the set's option, without dashes.
         model, tokenizer, template: What answers.
         forget: The rows to forget.
+        max_length: Tokens of a row; questions that leave none of them for an answer are left out. None: any length.
 
     Raises:
-        InputError: the model has no answer of use.
+        InputError: there are none: no question is short enough, or the model has no answer of use.
     """
     from ngdiff.data.encode import encode, end_token_ids
     from ngdiff.data.near import near_duplicates
     from ngdiff.evaluation.generation import generate_answers
 
-    rows = question_rows()
+    prompts = {row: encode(row, tokenizer, template, max_length=1 << 30).prompt_ids for row in question_rows()}
+    shortest = min(map(len, prompts.values()))
+    rows = [row for row, ids in prompts.items() if max_length is None or len(ids) < max_length]
+    if not rows:
+        raise InputError(
+            f"--{role} {AUTO}: its questions have {shortest} tokens and more, which leaves none for an answer within "
+            f"--max-length {max_length}; give --{role} FILE"
+        )
     logger.info("--%s %s: the model answers %d general questions ...", role, AUTO, len(rows))
     said = generate_answers(
         model,
         tokenizer,
-        [encode(row, tokenizer, template, max_length=1 << 30).prompt_ids for row in rows],
+        [prompts[row] for row in rows],
         max_new_tokens=MAX_NEW_TOKENS,
         end_ids=end_token_ids(tokenizer, template),
         show_progress=False,

@@ -163,8 +163,8 @@ class _Plan:
             config = kind.trainer_config(values, output)
             evaluation = shlex.split(kind(run.options, config).evaluation())[2:]
             made = self._made(run.options)
-            roles = ("forget", "retain", "holdout", "protect")
-            self._read(run.options, *(role for role in roles if role not in made))
+            own = run.options.read_from_files() if self.task == "text" else run.options
+            self._read(own, "forget", "retain", "holdout", "protect")
         if self.stages.evaluate is not None:
             parser = self.kinds.evaluate.parser
             more = parser.words_of(self.stages.evaluate, f"{self.asked.place}: stages: evaluate")

@@ -1,5 +1,6 @@
 """`ngdiff unlearn` of language models: what it reads, loads and trains."""
 
+import logging
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from ngdiff.cli import holdout_auto
 from ngdiff.cli.adapters import check_adapter_options, prepared
 from ngdiff.cli.dry_run import DryRunOptions, dry_run
 from ngdiff.cli.earlier import AfterOptions, EarlierRequests
+from ngdiff.cli.implied_sets import holdout_is_implied, protect_is_implied
 from ngdiff.cli.inputs import described_model, inputs_of
 from ngdiff.cli.option_words import words_for
 from ngdiff.cli.options import (
@@ -25,16 +27,19 @@ from ngdiff.cli.overlap import without_overlap
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first, process_count
 from ngdiff.cli.require import RequireOptions
+from ngdiff.cli.resume import run_in
 from ngdiff.cli.retain_auto import (
     AUTO,
     FILES,
     MADE_FORM,
+    NONE,
     SOURCE,
     as_extra,
     kept_rows,
     made_rows,
     question_rows,
     roles_of,
+    why_one_process,
     write_made,
 )
 from ngdiff.cli.start_checks import StartCheckOptions, check_at_start
@@ -56,6 +61,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ngdiff.training import UnlearnConfig, UnlearnTrainer
+
+logger = logging.getLogger(__name__)
 
 _MADE = {**dict.fromkeys(FILES, SOURCE), "holdout": holdout_auto.SOURCE}  # sets that may be made, not read
 
@@ -102,6 +109,13 @@ class TextUnlearnOptions(
         """Those of the sets that are not a made-up holdout."""
         return [role for role in sets if role != "holdout" or self.holdout != AUTO]
 
+    def read_from_files(self) -> "TextUnlearnOptions":
+        """The same without sets that the model is to make, and without `--protect none`."""
+        without: dict[str, Any] = dict.fromkeys(roles_of(self))
+        if self.protect == NONE:
+            without["protect"] = None
+        return replace(self, **without)
+
 
 class TextUnlearning(TrainerArguments):
     """Rows of text and a causal language model; see `ngdiff.cli.tasks.Unlearning`."""
@@ -142,21 +156,14 @@ class TextUnlearning(TrainerArguments):
         """The options; None if only a dry run was requested."""
         options: TextUnlearnOptions = cls.parser.build(TextUnlearnOptions, values)
         check_adapter_options(options.model, options)
-        if holdout_auto.is_implied(values):
+        if holdout_is_implied(values):
             options.holdout = AUTO
-        for role in roles_of(options):
-            if options.dry_run:
-                raise InputError(
-                    f"--dry-run --{role} {AUTO}: how long its rows are is not known before the model answers"
-                )
-            if process_count() > 1:
-                raise InputError(
-                    f"--{role} {AUTO} makes its rows in one process; unlearn once in one process (--max-steps 1), and "
-                    f"give the {PRIVATE}/{FILES[role]} of its output"
-                )
+        if process_count() > 1 and not options.resume:  # a run that goes on has its rows
+            for role in roles_of(options):
+                raise InputError(why_one_process(role))
         if options.dry_run:
             check_places(options.model, tokenizer=options.tokenizer, base_model=options.base_model)
-            dry_run(cls.parser, options, values, read_sets(options))
+            dry_run(cls.parser, options, values)
             return None
         if options.tokenizer is not None:
             raise InputError(f"--tokenizer {options.tokenizer} is for --dry-run; a model to unlearn has its own")
@@ -168,7 +175,7 @@ class TextUnlearning(TrainerArguments):
         self.earlier = EarlierRequests(options.after)
         config.know(base_model=options.base_model is not None, holdout=options.holdout is not None)
         self._made = roles_of(options)
-        given = self._given()
+        given = options.read_from_files()
         self.inputs = inputs_of(
             options.model, options.forget, given.retain, options.own_holdout, given.protect, config.idk_file
         )
@@ -182,7 +189,7 @@ class TextUnlearning(TrainerArguments):
     def open_inputs(self) -> None:
         """The rows of all sets, once the models are there."""
         check_models(self.options.model, base_model=self.options.base_model)
-        self._rows = read_sets(self._given())
+        self._rows = read_sets(self.options.read_from_files())
 
     def read(self) -> None:
         """Tokenizer and template; no row is left in two sets."""
@@ -190,28 +197,27 @@ class TextUnlearning(TrainerArguments):
 
         options, sets = self.options, self._rows
         self.companion = options.tokenizer_of(options.model)
-        for role in self._made:
-            sets = self._with_made_rows(role, sets)
         rows = [row for role in options.read_roles(sets) for row in sets[role]]
+        rows += question_rows() if self._made else []
         self._template = options.template_for(self.config.template, self.companion, rows)
         if options.holdout == AUTO:
             fitting = holdout_auto.those_that_fit(
                 sets["holdout"], self.companion, self._template, self.config.max_length
             )
             sets = {**sets, "holdout": fitting}
-        self._sets = without_overlap(sets, self.companion, self._template, drop=options.drop_overlap)
+        sets = without_overlap(sets, self.companion, self._template, drop=options.drop_overlap)
         self.earlier.read(self._template.name, self.config.max_length)
-        self._sets["retain"] = self.earlier.keep_apart(
-            self._sets["retain"], drop=options.drop_overlap, tokenizer=self.companion, template=self._template
-        )
+        if "retain" in sets:
+            sets["retain"] = self._without_earlier(sets["retain"], drop=options.drop_overlap)
+        if options.base_model is not None:
+            check_same_tokens(self.companion, options.base_model, trust_remote_code=options.trust_remote_code)
+        self._sets = self._with_made_rows(sets)
         self.template, self.template_text = self._template.name, self._template.text
         self.data = {role: self._described(role, rows) for role, rows in self._sets.items()}
         for role in self._made:
             self.extra |= as_extra(role, self._sets[role])
         if options.holdout == AUTO:
             self.extra["holdout_auto"] = {"warning": holdout_auto.told(self._sets["holdout"])}
-        if options.base_model is not None:
-            check_same_tokens(self.companion, options.base_model, trust_remote_code=options.trust_remote_code)
         self.model_files = described_model(options.model) | options.chat_file() if is_first() else {}
         if options.base_model is not None and is_first():
             self.model_files["base_model"] = described_model(options.base_model)
@@ -224,24 +230,48 @@ class TextUnlearning(TrainerArguments):
             return describe_data(None, rows) | {"source": _MADE[role]}
         return describe_data(given, rows, self.options.reading(role))
 
-    def _given(self) -> Any:
-        """The options with no set that the model is to make."""
-        options: Any = self.options
-        return replace(options, **dict.fromkeys(self._made))
+    def _without_earlier(self, rows: list[Row], *, drop: bool) -> list[Row]:
+        return self.earlier.keep_apart(rows, drop=drop, tokenizer=self.companion, template=self._template)
 
-    def _with_made_rows(self, role: str, sets: dict[str, list[Row]]) -> dict[str, list[Row]]:
-        """The sets with one that the model makes, or made before the run was stopped."""
+    def _with_made_rows(self, sets: dict[str, list[Row]]) -> dict[str, list[Row]]:
+        """The sets with those that the model makes, or made before the run was stopped."""
+        made = {role: self._made_rows(role, sets["forget"]) for role in self._made}
+        if self._protects_by_itself(sets["forget"]):
+            try:
+                made["protect"] = self._made_rows("protect", sets["forget"])
+            except InputError as error:
+                logger.warning("Rows in neither set are not protected: %s", error)
+            else:
+                self._made.append("protect")
+                self.options.protect = AUTO
+        found = {**sets, **made}
+        return {name: found[name] for name in ("forget", "retain", "holdout", "protect") if name in found}
+
+    def _protects_by_itself(self, forget: list[Row]) -> bool:
+        """Whether the model is to make rows to protect that were not asked for."""
+        values = self.config.given | {"retain": self.options.retain, "protect": self.options.protect}
+        if not protect_is_implied(values, forget, self._template):
+            return False
+        if self.options.resume and (begun := run_in(self.options.output)) is not None:
+            return begun[0].get("protect") == AUTO
+        if process_count() > 1:
+            logger.warning("Rows in neither set are not protected: %s", why_one_process("protect"))
+        return process_count() == 1
+
+    def _made_rows(self, role: str, forget: list[Row]) -> list[Row]:
+        """One set that the model makes."""
         options = self.options
         made = kept_rows(role, user_path(options.output)) if options.resume else None
         if made is None:
+            if process_count() > 1:
+                raise InputError(why_one_process(role))
             from ngdiff.evaluation.processes import started_processes
 
-            asked = [row for part in (*sets.values(), question_rows()) for row in part]
-            template = options.template_for(self.config.template, self.companion, asked)
-            self._model = self._load().to(started_processes().device)
-            made = made_rows(role, self._model, self.companion, template, sets["forget"])
-        all_sets = {**sets, role: made}
-        return {name: all_sets[name] for name in ("forget", "retain", "holdout", "protect") if name in all_sets}
+            self._model = self._model or self._load().to(started_processes().device)
+            made = made_rows(
+                *(role, self._model, self.companion, self._template, forget), max_length=self.config.max_length
+            )
+        return self._without_earlier(made, drop=True) if role == "retain" else made
 
     def _load(self) -> Any:
         from ngdiff.modeling import load_model
@@ -303,7 +333,7 @@ class TextUnlearning(TrainerArguments):
             "forget": options.forget,
             "retain": options.retain,
             "holdout": options.own_holdout,
-            "protect": options.protect,
+            "protect": options.read_from_files().protect,
             **{role: f"{options.output}/{PRIVATE}/{FILES[role]}" for role in self._made},
             "protect-columns": options.protect_columns,
             **{name.replace("_", "-"): getattr(options, name) for name in SetOptions.of_reading()},
