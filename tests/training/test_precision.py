@@ -37,6 +37,15 @@ def test_mixed_precision_of_a_launch_file_counts_as_the_option(make_trainer, mon
         make_trainer()
 
 
+@pytest.mark.parametrize(("here", "count"), [(True, 0), (None, 0), (False, 1)])
+def test_a_cpu_without_bf16_is_named(make_trainer, monkeypatch, caplog, here, count):
+    monkeypatch.setattr("ngdiff.training.check_inherited.computes_bfloat16", lambda: here)
+    make_trainer(bf16=True)
+    assert caplog.text.count("--bf16: this CPU has no instructions for bfloat16") == count
+    make_trainer()
+    assert caplog.text.count("--bf16: this CPU has no instructions for bfloat16") == count
+
+
 @pytest.mark.parametrize("options", [{}, {CHECKPOINTING: True}, {"bf16": True}], ids=["plain", "checkpointing", "bf16"])
 def test_an_adapter_in_fp32_on_a_frozen_bf16_base(make_trainer, tiny_model, options):
     lora = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")

@@ -1,6 +1,7 @@
 """Refuses inherited options that the installed torch and transformers cannot use, before a model is read."""
 
 import copy
+import logging
 import os
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -12,8 +13,11 @@ from transformers.utils import is_torch_bf16_gpu_available
 
 from ngdiff.errors import InputError
 from ngdiff.option import check_choice, dashed
+from ngdiff.speed.cpu.bfloat16 import computes_bfloat16
 from ngdiff.training.check_given import changed, defaults_of, plain
 from ngdiff.training.inherited_options import REFUSED_OPTIMIZERS
+
+logger = logging.getLogger(__name__)
 
 # Backends of torch.compile. To list them, torch imports its compiler, which takes seconds.
 _OF_COMPILING: dict[str, Callable[[], list[str]]] = {
@@ -46,13 +50,18 @@ def check_installed(args: TrainingArguments) -> None:
 
 
 def check_precision(args: TrainingArguments) -> None:
-    """Refuse bfloat16 where nothing computes in it.
+    """Refuse bfloat16 where nothing computes in it, and warn of a CPU that has no instructions for it.
 
     Raises:
         InputError: names what to do on a CPU.
     """
     if args.bf16 and not args.use_cpu and not is_torch_bf16_gpu_available():
         raise InputError("--bf16: no accelerator here computes in bfloat16; on a CPU give --use-cpu, too")
+    if args.bf16 and args.use_cpu and computes_bfloat16() is False:
+        logger.warning(
+            "--bf16: this CPU has no instructions for bfloat16, and a step may take several times as long as in "
+            "float32; leave --bf16 out, unless numbers are to be compared with those of another machine"
+        )
 
 
 def check_optimizer(args: Any, *, replaced: str | None = None) -> None:
