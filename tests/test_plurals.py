@@ -6,7 +6,7 @@ import pytest
 
 from ngdiff.checking.near import NearDuplicates
 from ngdiff.checking.rows import check_lengths
-from ngdiff.cli.retain_auto import warning_of
+from ngdiff.cli.own_answers import warning_of
 from ngdiff.data import Template, check_overlap, read_rows
 from ngdiff.data.overlap import check_encoded_overlap
 from ngdiff.errors import InputError

@@ -17,8 +17,8 @@ from .runs import Material, rows_of, run, succeeded, weights_of, write_rows
 
 @pytest.fixture(autouse=True)
 def few_and_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ngdiff.cli.retain_auto.GENERAL_PROMPTS", GENERAL_PROMPTS[:6])
-    monkeypatch.setattr("ngdiff.cli.retain_auto.MAX_NEW_TOKENS", 12)
+    monkeypatch.setattr("ngdiff.cli.own_answers.GENERAL_PROMPTS", GENERAL_PROMPTS[:6])
+    monkeypatch.setattr("ngdiff.cli.own_answers.MAX_NEW_TOKENS", 12)
 
 
 def test_made_kept_held_and_measured(material: Material, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -121,7 +121,7 @@ def test_a_chat_model_without_answers_of_use_runs_on(
 ) -> None:
     words = material.words(tmp_path / "u", method=None, max_steps=1, chat_template=chat, max_length=100)
     caplog.set_level("WARNING", logger="ngdiff")
-    monkeypatch.setattr("ngdiff.cli.retain_auto.GENERAL_PROMPTS", ("Why? " * 200,))
+    monkeypatch.setattr("ngdiff.cli.own_answers.GENERAL_PROMPTS", ("Why? " * 200,))
     reason = "--protect auto: its questions have "
     assert run(*words, "--protect", "auto").error.startswith(reason)
     succeeded(run(*words))

@@ -15,8 +15,8 @@ from .runs import Material, rows_of, run, succeeded, weights_of, write_rows
 
 @pytest.fixture(autouse=True)
 def few_and_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ngdiff.cli.retain_auto.GENERAL_PROMPTS", GENERAL_PROMPTS[:6])
-    monkeypatch.setattr("ngdiff.cli.retain_auto.MAX_NEW_TOKENS", 12)
+    monkeypatch.setattr("ngdiff.cli.own_answers.GENERAL_PROMPTS", GENERAL_PROMPTS[:6])
+    monkeypatch.setattr("ngdiff.cli.own_answers.MAX_NEW_TOKENS", 12)
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def test_a_run_that_goes_on_has_the_same_rows(
     before = made.read_bytes()
     assert len(before.splitlines()) > 1
     assert not (tmp_path / "u" / "model.safetensors").exists()
-    monkeypatch.setattr("ngdiff.cli.retain_auto.GENERAL_PROMPTS", ("Other?",))
+    monkeypatch.setattr("ngdiff.cli.own_answers.GENERAL_PROMPTS", ("Other?",))
     succeeded(run(*words, "--resume"))
     assert made.read_bytes() == before == (tmp_path / "whole" / "private" / "retain_auto.jsonl").read_bytes()
     assert weights_of(tmp_path / "u") == weights_of(tmp_path / "whole")

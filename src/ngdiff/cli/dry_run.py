@@ -14,9 +14,9 @@ from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.loading import load_torch
 from ngdiff.cli.options import read_sets
 from ngdiff.cli.overlap import without_overlap
+from ngdiff.cli.own_answers import AUTO, longest_rows, roles_of
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.processes import is_first, process_count, say
-from ngdiff.cli.retain_auto import AUTO, longest_rows, roles_of
 from ngdiff.data import Row
 from ngdiff.errors import InputError
 from ngdiff.modeling.folders import has_tokenizer

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from ngdiff.cli.retain_auto import AUTO
+from ngdiff.cli.own_answers import AUTO
 from ngdiff.data import Row, Template
 from ngdiff.errors import InputError
 

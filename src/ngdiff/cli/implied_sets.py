@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ngdiff.cli.retain_auto import AUTO
+from ngdiff.cli.own_answers import AUTO
 from ngdiff.data import Row, Template
 
 # Options that choose how far to forget; a run with one of them is what its user composed, and nothing is added to it.

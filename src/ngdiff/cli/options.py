@@ -5,9 +5,9 @@ from dataclasses import MISSING, Field, asdict, dataclass, fields
 from enum import Enum
 from typing import Any, cast
 
+from ngdiff.cli.own_answers import AUTO
 from ngdiff.cli.parsing import option, own_fields
 from ngdiff.cli.reading import SetReadOptions
-from ngdiff.cli.retain_auto import AUTO
 from ngdiff.data import Row
 from ngdiff.errors import InputError
 from ngdiff.modeling import is_shape

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ngdiff.cli import holdout_auto, retain_auto
+from ngdiff.cli import holdout_auto, own_answers
+from ngdiff.cli.own_answers import AUTO
 from ngdiff.cli.parsing import option
-from ngdiff.cli.retain_auto import AUTO
 from ngdiff.data import Row, read_rows
 from ngdiff.data.documents import check_chunk
 from ngdiff.data.forms import Columns, parse_columns
@@ -35,7 +35,7 @@ _FORMS: dict[Kind, str] = {
 # Sets that `ngdiff unlearn` can make.
 _MADE: dict[str, Callable[[str], InputError]] = {
     "holdout": holdout_auto.refuse_elsewhere,
-    **{role: partial(retain_auto.refuse_elsewhere, role) for role in retain_auto.FILES},
+    **{role: partial(own_answers.refuse_elsewhere, role) for role in own_answers.FILES},
 }
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from ngdiff.checkpoint_places import checkpoints_of
 from ngdiff.checksums import LIST, unlike, wrong_files
 from ngdiff.cli.other_run import first_difference, said_of
+from ngdiff.cli.own_answers import AUTO
 from ngdiff.cli.processes import say
-from ngdiff.cli.retain_auto import AUTO
 from ngdiff.errors import InputError, RuinedModelError
 from ngdiff.evidence.read_run import DamagedRunError, read_run
 from ngdiff.evidence.verify import without_deleted

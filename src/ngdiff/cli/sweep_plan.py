@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.cli.option_words import OptionWords, as_words, options_in
+from ngdiff.cli.own_answers import AUTO, FILES, roles_of
 from ngdiff.cli.reading import OF_TEXTS
 from ngdiff.cli.require import left_to_compare
-from ngdiff.cli.retain_auto import AUTO, FILES, roles_of
 from ngdiff.cli.score import PARSER as SCORE
 from ngdiff.cli.score import ScoreOptions
 from ngdiff.cli.sweep_file import SweepFile

@@ -24,11 +24,7 @@ from ngdiff.cli.options import (
     read_sets,
 )
 from ngdiff.cli.overlap import without_overlap
-from ngdiff.cli.parsing import CommandParser, option
-from ngdiff.cli.processes import is_first, process_count
-from ngdiff.cli.require import RequireOptions
-from ngdiff.cli.resume import run_in
-from ngdiff.cli.retain_auto import (
+from ngdiff.cli.own_answers import (
     AUTO,
     FILES,
     MADE_FORM,
@@ -42,6 +38,10 @@ from ngdiff.cli.retain_auto import (
     why_one_process,
     write_made,
 )
+from ngdiff.cli.parsing import CommandParser, option
+from ngdiff.cli.processes import is_first, process_count
+from ngdiff.cli.require import RequireOptions
+from ngdiff.cli.resume import run_in
 from ngdiff.cli.start_checks import StartCheckOptions, check_at_start
 from ngdiff.cli.task_option import TaskOptions
 from ngdiff.cli.text_model import TextModelOptions
