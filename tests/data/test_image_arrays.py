@@ -54,7 +54,7 @@ def test_classes_without_images_are_allowed_where_they_are_named():
         (PIXELS, [0, 1, 3, 0, 1, 3], None, "labels from 0 to 3 without 2; they must count from 0 without a gap"),
         (PIXELS, [1, 2, 3, 1, 2, 3], None, "labels from 1 to 3 without 0"),
         (PIXELS, [0, -1, 1, 0, 1, 0], None, "labels from -1 to 1"),
-        (PIXELS, [0, 1, 2, 0, 1, 2], ["a", "b"], "they must be from 0 to 1, and image 3 has label 2"),
+        (PIXELS, [0, 1, 2, 0, 1, 2], ["a", "b"], "they must be from 0 to 1, and image 2 (from 0) has label 2"),
         (PIXELS, [0, 1, 2], None, "6 images and 3 labels"),
         (PIXELS, [0.0, 1, 2, 0, 1, 2], None, "labels are float64 of shape (6,)"),
         (PIXELS[0], LABELS, None, "5 images and 6 labels"),  # one image is taken for grey ones

@@ -61,7 +61,7 @@ def test_grey_palette_and_transparent_images_become_colour(tmp_path: Path):
 def test_images_of_several_sizes_need_one(tmp_path: Path):
     wide = picture((9, 6))
     folder = write(tmp_path / "pets", {"cat": [picture(), picture()], "dog": [wide]})
-    with pytest.raises(InputError, match=r"image 3 \(.*/dog/0\.png\): 9x6 pixels, and the first image has 6x6; give"):
+    with pytest.raises(InputError, match=r"image dog/0\.png: 9x6 pixels, and the first image has 6x6; give"):
         read_images(folder)
     data = read_images(folder, size=6)
     assert data.train.size == (6, 6)
@@ -83,15 +83,63 @@ def test_test_images_of_another_size(tmp_path: Path):
 def test_a_broken_image_is_named(tmp_path: Path):
     folder = write(tmp_path / "pets", {"cat": [picture()], "dog": [picture()]})
     (folder / "dog" / "0.png").write_bytes(b"no image")
-    with pytest.raises(InputError, match=r"pets:train, image 2 \(.*/pets/dog/0\.png\): cannot be read"):
+    with pytest.raises(InputError, match=r"pets:train, image dog/0\.png: cannot be read"):
         read_images(folder)
 
 
 def test_the_file_of_an_image_of_another_kind_is_named(tmp_path: Path):
     folder = write(tmp_path / "pets", {"cat": [picture()], "dog": [picture()]})
     Image.new("RGBA", (6, 6)).save(folder / "dog" / "0.png")
-    with pytest.raises(InputError, match=r"pets:train, image 2 \(.*/pets/dog/0\.png\): fully transparent"):
+    with pytest.raises(InputError, match=r"pets:train, image dog/0\.png: fully transparent"):
         read_images(folder)
+
+
+def damaged(folder: Path, form: str) -> object:
+    """A source of two cats and a dog that is no image, under which `--forget-images` takes its name."""
+    write(folder / "pets", {"cat": [picture(), picture()], "dog": [picture()]})
+    (folder / "pets" / "dog" / "0.png").write_bytes(b"no image")
+    if form == "folder":
+        return folder / "pets"
+    found = datasets.load_dataset("imagefolder", data_dir=str(folder / "pets"), drop_labels=False)
+    if form == "saved folder":
+        found.save_to_disk(folder / "saved")
+        return folder / "saved"
+    return found["train"] if form == "data set" else found
+
+
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [
+        ("folder", r"pets:train, image dog/0\.png"),
+        ("saved folder", r"saved:train, image 2 \(from 0; 0\.png\)"),
+        ("data set", r"the data set, image 2 \(from 0; .*0\.png\)"),
+        ("data sets", r"the data set:train, image 2 \(from 0; .*0\.png\)"),
+    ],
+)
+def test_the_list_of_images_is_checked_before_any_is_read(tmp_path: Path, form: str, name: str):
+    """And an image is named as `--forget-images` takes it: by its path below the folder, or its number from 0."""
+
+    def refuse(images):
+        raise InputError(f"{images.origin}: {len(images)} of {images.class_names}, {images.labels.tolist()}")
+
+    source = damaged(tmp_path, form)
+    with pytest.raises(InputError, match=r"3 of \('cat', 'dog'\), \[0, 0, 1\]"):
+        read_images(source, check=refuse)
+    with pytest.raises(InputError, match=f"{name}: cannot be read"):
+        read_images(source, check=len)
+
+
+def test_a_list_has_the_files_of_a_folder(tmp_path: Path):
+    one = {"cat": [picture()], "dog": [picture()]}
+    pets = {f"{split}/{name}": images for split in ("train", "test") for name, images in one.items()}
+    seen = []
+    data = read_images(write(tmp_path / "pets", pets), check=seen.append)
+    (images,) = seen
+    assert images.files == ("train/cat/0.png", "train/dog/0.png")
+    assert images.test_files == ("test/cat/0.png", "test/dog/0.png")
+    read_images(data, check=seen.append)
+    assert seen[1].files == images.files
+    assert seen[1].test_files == images.test_files
 
 
 def test_one_class_is_none(tmp_path: Path):

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from ngdiff.data import ImageData, images_from_arrays, read_images, read_named_images
+from ngdiff.data.image_list import ImageList
 from ngdiff.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -47,14 +48,14 @@ def file(folder: Path, text: str | bytes) -> Path:
 def test_numbers_of_training_images(tmp_path: Path) -> None:
     path = file(tmp_path, "\ufeff4\r\n\n 0 \n2")
     named = read_named_images(path)
-    assert named.rows_of(numbered()) == [0, 2, 4]
+    assert named.rows_of(ImageList.of(numbered())) == [0, 2, 4]
     assert named.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_paths_below_a_folder(pets: Path, tmp_path: Path) -> None:
     data = read_images(pets)
     assert data.train.files is not None
-    rows = read_named_images(file(tmp_path, "train/dog/1.png\n./train//cat/2.png\n")).rows_of(data)
+    rows = read_named_images(file(tmp_path, "train/dog/1.png\n./train//cat/2.png\n")).rows_of(ImageList.of(data))
     assert [data.train.files[row] for row in rows] == ["train/cat/2.png", "train/dog/1.png"]
     for row in rows:
         expected = np.array(Image.open(pets / data.train.files[row]))
@@ -64,14 +65,14 @@ def test_paths_below_a_folder(pets: Path, tmp_path: Path) -> None:
 def test_a_folder_behind_a_link_and_images_of_another_size(pets: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(pets)
     named = read_named_images(file(tmp_path, "train/cat/0.png"))
-    assert named.rows_of(read_images(tmp_path / "link", size=4)) == [0]
-    assert named.rows_of(read_images(read_images(pets), size=4)) == [0]
+    assert named.rows_of(ImageList.of(read_images(tmp_path / "link", size=4))) == [0]
+    assert named.rows_of(ImageList.of(read_images(read_images(pets), size=4))) == [0]
 
 
 def test_a_saved_data_set_has_numbers(pets: Path, tmp_path: Path) -> None:
     """What it holds are images without a place, whose names may be there twice."""
     datasets.load_dataset("imagefolder", data_dir=str(pets)).save_to_disk(tmp_path / "saved")
-    assert read_named_images(file(tmp_path, "1\n5\n")).rows_of(read_images(tmp_path / "saved")) == [1, 5]
+    assert read_named_images(file(tmp_path, "1\n5\n")).rows_of(ImageList.of(read_images(tmp_path / "saved"))) == [1, 5]
 
 
 @pytest.mark.parametrize(
@@ -88,13 +89,13 @@ def test_a_saved_data_set_has_numbers(pets: Path, tmp_path: Path) -> None:
 def test_numbers_that_cannot_be_meant(tmp_path: Path, text: str, message: str) -> None:
     path = file(tmp_path, text)
     with pytest.raises(InputError) as caught:
-        read_named_images(path).rows_of(numbered())
+        read_named_images(path).rows_of(ImageList.of(numbered()))
     assert str(caught.value) == f"--forget-images {path}{message}"
 
 
 def test_a_number_of_many_digits(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"line 1: '9{60}\.\.\.' is no number of a training image"):
-        read_named_images(file(tmp_path, "9" * 10_000)).rows_of(numbered())
+        read_named_images(file(tmp_path, "9" * 10_000)).rows_of(ImageList.of(numbered()))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def test_a_number_of_many_digits(tmp_path: Path) -> None:
 def test_paths_that_cannot_be_meant(pets: Path, tmp_path: Path, text: str, message: str) -> None:
     path = file(tmp_path, text)
     with pytest.raises(InputError) as caught:
-        read_named_images(path).rows_of(read_images(pets))
+        read_named_images(path).rows_of(ImageList.of(read_images(pets)))
     assert str(caught.value) == f"--forget-images {path}, {message.format(pets=f'{pets}:train')}"
 
 

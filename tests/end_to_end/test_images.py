@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from transformers import AutoModelForImageClassification
 
 import ngdiff
+from ngdiff.data import read_images
 from ngdiff.exit_codes import NOT_AS_WRITTEN
 from ngdiff.modeling.cifar_resnet import CifarResNetConfig
 from ngdiff.report.logs import read_log
 
-from .runs import everything_in, run, steps_of, succeeded, weights_of
+from .runs import everything_in, rows_of, run, steps_of, succeeded, weights_of
 
 NAMES = ["ant", "bee", "cow"]
 
@@ -189,6 +191,78 @@ def test_names_that_cannot_be_used(material: Path, tmp_path: Path, command: str,
     outcome = run(command, *words, "--forget-images", names, "--output", tmp_path / "out")
     assert outcome.status == 2
     assert outcome.error == message.format(names=names, data=material / "data.npz")
+    assert not (tmp_path / "out").exists()
+
+
+def write_folder(folder: Path, data: Path) -> Path:
+    """The images of an array file as a folder of files: `train/CLASS/NUMBER.png`, `test/CLASS/NUMBER.png`."""
+    arrays = np.load(data)
+    for split in ("train", "test"):
+        for number, (pixels, label) in enumerate(zip(arrays[f"x_{split}"], arrays[f"y_{split}"], strict=True)):
+            place = folder / split / NAMES[label]
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(place / f"{number:02d}.png")
+    return folder
+
+
+def test_named_images_of_a_folder(material: Path, tmp_path: Path):
+    """A whole run: these are forgotten, the others are not, and the evaluation that it proposes is of these.
+
+    By ascent: test images of these classes are as easy as training images, so that there is nothing to lower. The model
+    is not yet so sure that its gradients vanish.
+    """
+    pets = write_folder(tmp_path / "my pets", material / "data.npz")
+    names, output = tmp_path / "names.txt", tmp_path / "out"
+    named = ["train/bee/01.png", "train/ant/00.png", "train/cow/08.png"]
+    names.write_text("".join(f"{name}\n" for name in named))
+    data = ["--task", "image", "--dataset", pets, "--disable-tqdm", "true"]
+    learn = ["--num-train-epochs", 3, "--per-device-train-batch-size", 10, "--augment", "false", "--seed", 0]
+    target = tmp_path / "target"
+    succeeded(run("finetune", *data, "--model", material / "tiny.json", *learn, "--output", target))
+    words = [*data, "--model", target, "--forget-images", names, "--method", "ngdiff", "--num-train-epochs", 12]
+    outcome = succeeded(run("unlearn", *words, "--output", output))
+    manifest = json.loads((output / "manifest.json").read_text())
+    assert {name: part["rows"] for name, part in manifest["data"].items()} == {
+        "forget": 3,
+        "retain": 87,
+        "holdout": 30,
+        "test": 30,
+    }
+    succeeded(run(*shlex.split(outcome.out.splitlines()[-1])[1:], "--output", tmp_path / "after"))
+    before, after = manifest["extra"]["losses_before"], manifest["extra"]["losses_after"]
+    assert after["forget"] > 5 * before["forget"]
+    assert after["forget"] > 2 * after["retain"]
+    scored = json.loads((tmp_path / "after" / "metrics.json").read_text())
+    assert scored["forget"]["loss"] == pytest.approx(after["forget"], abs=1e-4)
+    assert scored["retain"]["accuracy"] > 0.9
+    records = rows_of(tmp_path / "after" / "private" / "records_forget.jsonl")
+    files = read_images(pets).train.files
+    assert files is not None
+    assert [files[record["index"]] for record in records] == sorted(named)
+    assert [record["label"] for record in records] == [0, 1, 2]
+    verified = succeeded(run("verify", output))
+    assert "--forget-images: " in verified.out
+
+
+@pytest.mark.parametrize("command", ["unlearn", "evaluate", "finetune"])
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--forget-images", "NAMES"], "line 2: 'train/bee/00.png' is no training image of "),
+        (["--forget-class", "be"], "--forget-class be: there is no such class; did you mean bee?"),
+        (["--forget-rows", 90], "--forget-rows 90: there are 90 training images; some must be left to keep"),
+    ],
+)
+def test_what_is_not_there_to_be_forgotten_is_found_before_an_image_is_read(
+    material: Path, tmp_path: Path, command: str, more: list, message: str
+):
+    pets, names = write_folder(tmp_path / "pets", material / "data.npz"), tmp_path / "names.txt"
+    (pets / "train" / "ant" / "00.png").write_bytes(b"no image")
+    names.write_text("train/bee/01.png\ntrain/bee/00.png\n")
+    words = ["--task", "image", "--model", material / "target", "--dataset", pets, "--output", tmp_path / "out"]
+    outcome = run(command, *words, *(names if word == "NAMES" else word for word in more))
+    assert outcome.status == 2
+    assert message in outcome.error
     assert not (tmp_path / "out").exists()
 
 

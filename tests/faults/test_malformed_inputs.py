@@ -388,5 +388,7 @@ def test_damaged_data_sets_on_disk(tmp_path: Path, file: str, content: bytes | N
 def test_images_of_too_many_pixels(tmp_path: Path) -> None:
     file = io.BytesIO()
     Image.new("1", (15_000, 15_000)).save(file, format="PNG")
-    with pytest.raises(InputError, match=r"image 1: too large: Image size \(225000000 pixels\) exceeds limit"):
+    with pytest.raises(
+        InputError, match=r"the data set, image 0 \(from 0\): too large: Image size \(225000000 pixels\) exceeds limit"
+    ):
         image(tmp_path, "", file.getvalue())

@@ -92,7 +92,8 @@ class ImageEvaluation:
 
     def read(self) -> None:
         """The images."""
-        self._data, self._preparation = read_for_model(self.options, self.options.model)
+        data, self._preparation = read_for_model(self.options, self.options.model, self._named)
+        self._split = split_by(self.options, data, self._named)
 
     def data(self) -> dict[str, dict[str, Any]]:
         """For the manifest: the images; after `load`, as the model says in which order classes are."""
@@ -109,8 +110,7 @@ class ImageEvaluation:
         options = self.options
         say_loading(f"the model {options.model}")
         model = load_image_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
-        data = in_order_of(model, self._data, name=options.model, source=options.dataset)
-        self.sets = split_by(options, data, self._named).sets()
+        self.sets = in_order_of(model, self._split, name=options.model, source=options.dataset).sets()
         self._device = processes.device
         self._model = cast(Any, model).to(self._device)
 

@@ -100,7 +100,7 @@ class ImageFinetuning:
     def read(self) -> None:
         """The images; without those to be forgotten where some are named."""
         options = self.options
-        self._data, self.companion = read_for_model(options, options.model, fresh=self.fresh)
+        self._data, self.companion = read_for_model(options, options.model, self._named, fresh=self.fresh)
         self._images = self._data.train
         if self._named is not None or options.forget_class is not None or options.forget_rows is not None:
             self._images = split_by(options, self._data, self._named).retain

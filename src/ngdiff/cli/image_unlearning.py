@@ -129,14 +129,14 @@ class ImageUnlearning(TrainerArguments):
         from ngdiff.modeling import load_image_model
 
         options = self.options
-        data, self.companion = read_for_model(options, options.model)
-        self._model = load_image_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
-        data = in_order_of(self._model, data, name=options.model, source=options.dataset)
-        self._split = split_by(options, data, self._named)
-        if self.config.ceiling_form == "holdout" and self._split.holdout is None:
+        data, self.companion = read_for_model(options, options.model, self._named)
+        split = split_by(options, data, self._named)
+        if self.config.ceiling_form == "holdout" and split.holdout is None:
             raise InputError(
                 f"--forget-ceiling holdout: {options.dataset} has no test images of what is to be forgotten"
             )
+        self._model = load_image_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
+        self._split = in_order_of(self._model, split, name=options.model, source=options.dataset)
         self.data = {name: describe_images(options.dataset, images) for name, images in self._split.sets().items()}
         self.model_files = describe_model(options.model)
 

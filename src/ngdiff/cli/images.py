@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ngdiff.cli.parsing import option
@@ -67,13 +68,16 @@ def split_by(options: ImageOptions, data: "ImageData", names: NamedImages | None
     """
     from ngdiff.data import split_images
 
-    return split_images(
-        data,
-        forget_class=options.forget_class,
-        forget_rows=options.forget_rows,
-        forget_images=names,
-        seed=options.forget_seed,
-    )
+    return split_images(data, **_what_to_forget(options, names))
+
+
+def _what_to_forget(options: ImageOptions, names: NamedImages | None) -> dict[str, Any]:
+    return {
+        "forget_class": options.forget_class,
+        "forget_rows": options.forget_rows,
+        "forget_images": names,
+        "seed": options.forget_seed,
+    }
 
 
 def described_names(names: NamedImages | None) -> dict[str, dict[str, Any]]:
@@ -92,18 +96,23 @@ def described_names(names: NamedImages | None) -> dict[str, dict[str, Any]]:
     }
 
 
-def read_for_model(options: ImageOptions, model: str, *, fresh: bool = False) -> "tuple[ImageData, Preparation]":
+def read_for_model(
+    options: ImageOptions, model: str, names: NamedImages | None, *, fresh: bool = False
+) -> "tuple[ImageData, Preparation]":
     """The images, and what a model is given of them: as the model's folder says, else by the images' own statistics.
 
     Args:
         options: Which images.
         model: Folder or hub name.
+        names: What `ImageOptions.named_images` read.
         fresh: A model with random weights, which says nothing.
 
     Raises:
-        InputError: images that cannot be read, or that are not of the size that the model takes.
+        InputError: nothing that could be forgotten, before any pixels are read; images that cannot be read, or that are
+            not of the size that the model takes.
     """
     from ngdiff.data import preparation_of, read_images
+    from ngdiff.data.image_split import rows_to_forget
 
     known = None if fresh else _known_preparation(model)
     size = options.image_size
@@ -111,7 +120,10 @@ def read_for_model(options: ImageOptions, model: str, *, fresh: bool = False) ->
         if size is not None and size != known.size[0]:
             raise InputError(f"--image-size {size}: the model takes images of {known.size[0]}x{known.size[0]}")
         size = known.size[0]
-    data = read_images(options.dataset, size=size)
+    what = _what_to_forget(options, names)
+    forgets = any(what[name] is not None for name in ("forget_class", "forget_rows", "forget_images"))
+    check = partial(rows_to_forget, **what) if forgets else None
+    data = read_images(options.dataset, size=size, check=check)
     if known is None:
         if not fresh:
             logger.info("%s says nothing of how images are prepared: the statistics of the images are taken", model)
@@ -156,12 +168,12 @@ def check_forgotten(options: ImageOptions) -> None:
     check_what_is_forgotten(options.forget_class, options.forget_rows, options.forget_images)
 
 
-def in_order_of(model: Any, data: "ImageData", *, name: str, source: str) -> "ImageData":
-    """The images with labels in the order of the model's classes, where it names them.
+def in_order_of(model: Any, split: "ImageSplit", *, name: str, source: str) -> "ImageSplit":
+    """The sets with labels in the order of the model's classes, where it names them.
 
     Args:
         model: The classifier.
-        data: The images.
+        split: The sets.
         name, source: As given to --model and --dataset.
 
     Raises:
@@ -172,11 +184,11 @@ def in_order_of(model: Any, data: "ImageData", *, name: str, source: str) -> "Im
     with named(f"--model {name} and --dataset {source}:"):
         names = class_names_of(model)
         if names is not None:
-            return data.in_order(names)
-        outputs = int(model.config.num_labels)
-        if outputs != len(data.class_names):
-            raise InputError(f"{data.train.origin} has {len(data.class_names)} classes and the model {outputs} outputs")
-        return data
+            return split.in_order(names)
+        outputs, images = int(model.config.num_labels), split.retain
+        if outputs != len(images.class_names):
+            raise InputError(f"{images.origin} has {len(images.class_names)} classes and the model {outputs} outputs")
+        return split
 
 
 def describe_images(source: str, images: "Images") -> dict[str, Any]:

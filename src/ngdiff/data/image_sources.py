@@ -19,7 +19,8 @@ from ngdiff.data.folders import SAVED_DAMAGE, is_saved_dataset
 from ngdiff.data.hub import HUB_NAME
 from ngdiff.data.image_arrays import read_npz
 from ngdiff.data.image_folders import check_image_folder
-from ngdiff.data.images import ImageData, Images
+from ngdiff.data.image_list import ImageList, ListCheck
+from ngdiff.data.images import ImageData, Images, named_image
 from ngdiff.data.pixels import rgb_bytes
 from ngdiff.data.unpacked import check_memory
 from ngdiff.errors import InputError
@@ -31,7 +32,7 @@ _TRAIN, _TEST = ("train", "training"), ("test", "validation", "valid", "val", "t
 _LABELS = ("label", "labels", "fine_label")
 
 
-def read_images(source: Any, *, size: int | None = None) -> ImageData:
+def read_images(source: Any, *, size: int | None = None, check: ListCheck | None = None) -> ImageData:
     """All images of a data set, in memory, as RGB images of one size.
 
     Args:
@@ -43,13 +44,15 @@ def read_images(source: Any, *, size: int | None = None) -> ImageData:
             - a `datasets.Dataset` or `DatasetDict` with a column of images and one of class labels;
             - an `ImageData`.
         size: Height and width to which images are resized (bilinear); None: all images must have one size.
+        check: Called with the list of the images as soon as it is known: of all sources but arrays before any pixels
+            are read. What it raises ends the reading.
 
     Raises:
         InputError: a missing source, missing columns, images of several sizes, or fewer than two classes.
     """
     if size is not None and size < 1:
         raise InputError(f"--image-size {size} is not 1 or more")
-    data = _read(source, size)
+    data = _read(source, size, check)
     if len(data.class_names) < 2:
         raise InputError(f"{data.train.origin}: one class only; a classifier needs two")
     if size is None and data.test is not None and data.test.size != data.train.size:
@@ -60,15 +63,15 @@ def read_images(source: Any, *, size: int | None = None) -> ImageData:
     return data
 
 
-def _read(source: Any, size: int | None) -> ImageData:
+def _read(source: Any, size: int | None, check: ListCheck | None) -> ImageData:
     import datasets
 
     if isinstance(source, ImageData):
-        return _resized(source, size)
+        return _checked(source, size, check)
     if isinstance(source, datasets.Dataset):
-        return ImageData(_from_dataset(source, "the data set", size))
+        return _decoded_all([_Listed(source, "the data set")], size, check)
     if isinstance(source, Mapping):
-        return _from_splits(source, "the data set", size)
+        return _from_splits(source, "the data set", size, check)
     if not isinstance(source, str | os.PathLike):
         raise InputError(
             f"--dataset: cannot read images from a {type(source).__name__}; accepted are a path, a hub name, a "
@@ -78,15 +81,15 @@ def _read(source: Any, size: int | None) -> ImageData:
         raise InputError("--dataset '': no such file or folder")
     path = user_path(os.fspath(source), "--dataset")
     if path.suffix == ".npz":
-        return _resized(read_npz(path), size)
+        return _checked(read_npz(path), size, check)
     if path.is_dir():
-        return _from_folder(path, size)
+        return _from_folder(path, size, check)
     if path.exists():
         raise InputError(f"--dataset {source}: not a .npz file and not a folder of images")
-    return _from_hub(str(source), size)
+    return _from_hub(str(source), size, check)
 
 
-def _from_folder(path: Path, size: int | None) -> ImageData:
+def _from_folder(path: Path, size: int | None, check: ListCheck | None) -> ImageData:
     import datasets
     from datasets.exceptions import DatasetsError
 
@@ -103,11 +106,11 @@ def _from_folder(path: Path, size: int | None) -> ImageData:
         raise InputError(f"--dataset {path}: no images could be read: {str(error).partition(chr(10))[0]}") from error
     root = None if saved else path.resolve()
     if isinstance(loaded, datasets.Dataset):
-        return ImageData(_from_dataset(loaded, str(path), size))
-    return _from_splits(loaded, str(path), size, root)
+        return _decoded_all([_Listed(loaded, str(path))], size, check)
+    return _from_splits(loaded, str(path), size, check, root)
 
 
-def _from_hub(name: str, size: int | None) -> ImageData:
+def _from_hub(name: str, size: int | None, check: ListCheck | None) -> ImageData:
     import datasets
     from datasets.exceptions import DatasetsError
 
@@ -121,66 +124,106 @@ def _from_hub(name: str, size: int | None) -> ImageData:
         raise InputError(
             f"--dataset {name}: no file or folder of that name here, and it could not be loaded from the hub ({reason})"
         ) from error
-    return _from_splits(loaded, full, size)
+    return _from_splits(loaded, full, size, check)
 
 
-def _from_splits(splits: Mapping[str, Any], origin: str, size: int | None, root: Path | None = None) -> ImageData:
+def _from_splits(
+    splits: Mapping[str, Any], origin: str, size: int | None, check: ListCheck | None, root: Path | None = None
+) -> ImageData:
     """`root`: the folder that the images are files of; None where they are no files."""
     train, test = (next((splits[name] for name in names if name in splits), None) for names in (_TRAIN, _TEST))
     if train is None:
         raise InputError(f"{origin}: no split {' or '.join(_TRAIN)}; found {', '.join(map(str, splits)) or 'none'}")
-    found = _from_dataset(train, f"{origin}:train", size, root)
-    if test is None:
-        return ImageData(found)
-    other = _from_dataset(test, f"{origin}:test", size, root)
-    if other.class_names != found.class_names:
-        raise InputError(f"{origin}: the classes of the test images are not those of the training images")
-    return ImageData(found, other)
+    found = [_Listed(train, f"{origin}:train", root)]
+    if test is not None:
+        found.append(_Listed(test, f"{origin}:test", root))
+        if found[1].class_names != found[0].class_names:
+            raise InputError(f"{origin}: the classes of the test images are not those of the training images")
+    return _decoded_all(found, size, check)
 
 
-def _from_dataset(dataset: Any, origin: str, size: int | None, root: Path | None = None) -> Images:
-    import datasets
+class _Listed:
+    """A split whose images are known, but not yet read.
 
-    features = dataset.features
-    columns = [name for name, kind in features.items() if isinstance(kind, datasets.Image)]
-    if len(columns) != 1:
-        raise InputError(
-            f"{origin}: {len(columns)} columns of images among {shown.columns(features)}; there must be one"
+    Args:
+        dataset: A `datasets.Dataset`.
+        origin: What messages call it.
+        root: The folder that the images are files of; None where they are no files.
+
+    Raises:
+        InputError: no column of images or of class labels, several of images, no image, or one without a label.
+    """
+
+    def __init__(self, dataset: Any, origin: str, root: Path | None = None) -> None:
+        import datasets
+
+        features = dataset.features
+        columns = [name for name, kind in features.items() if isinstance(kind, datasets.Image)]
+        if len(columns) != 1:
+            raise InputError(
+                f"{origin}: {len(columns)} columns of images among {shown.columns(features)}; there must be one"
+            )
+        labels = [name for name, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
+        if len(labels) > 1:
+            labels = [name for name in _LABELS if name in labels][:1]
+        if not labels:
+            raise InputError(
+                f"{origin}: no column of class labels (datasets.ClassLabel) among {shown.columns(features)}; a folder "
+                "of images needs a folder for each class"
+            )
+        if not len(dataset):
+            raise InputError(f"{origin}: holds no images")
+        self.dataset, self.origin, self.column = dataset, origin, columns[0]
+        self._places = _files(dataset.select_columns([self.column]), self.column)
+        self.files = None if root is None else _below(root, self._places)
+        if None in (values := dataset[labels[0]][:]):
+            raise InputError(f"{self.name(values.index(None))}: no label, but a null")
+        # Labels of -1, which stand for hidden test labels, are refused like all labels out of range.
+        self.labels = torch.tensor(values, dtype=torch.int64)
+        self.class_names = tuple(str(name) for name in features[labels[0]].names)
+
+    def name(self, row: int) -> str:
+        """An image, in messages."""
+        return f"{self.origin}, {named_image(row, self.files, self._places[row])}"
+
+    def decoded(self, size: int | None) -> Images:
+        """The images, read."""
+        pixels = _decoded(self, size)
+        return Images(pixels, self.labels, self.class_names, self.origin, files=self.files)
+
+
+def _decoded_all(found: Sequence[_Listed], size: int | None, check: ListCheck | None) -> ImageData:
+    """Training images, and test images where there are any, read once their list is checked."""
+    train, test = found[0], found[1] if len(found) > 1 else None
+    if check is not None:
+        check(
+            ImageList(train.labels, train.class_names, train.origin, train.files, None if test is None else test.files)
         )
-    labels = [name for name, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
-    if len(labels) > 1:
-        labels = [name for name in _LABELS if name in labels][:1]
-    if not labels:
-        raise InputError(
-            f"{origin}: no column of class labels (datasets.ClassLabel) among {shown.columns(features)}; a folder of "
-            "images needs a folder for each class"
-        )
-    if not len(dataset):
-        raise InputError(f"{origin}: holds no images")
-    if None in (values := dataset[labels[0]][:]):
-        raise InputError(f"{origin}, image {values.index(None) + 1}: no label, but a null")
-    # Labels of -1, which stand for hidden test labels, are refused like all labels out of range.
-    found = torch.tensor(values, dtype=torch.int64)
-    names = tuple(str(name) for name in features[labels[0]].names)
-    files = None if root is None else _below(root, _files(dataset, columns[0]))
-    return Images(_decoded(dataset, columns[0], origin, size), found, names, origin, files=files)
+    return ImageData(*(one.decoded(size) for one in found))
 
 
-def _decoded(dataset: Any, column: str, origin: str, size: int | None) -> torch.Tensor:
+def _checked(data: ImageData, size: int | None, check: ListCheck | None) -> ImageData:
+    """Images that are read already."""
+    if check is not None:
+        check(ImageList.of(data))
+    return _resized(data, size)
+
+
+def _decoded(listed: _Listed, size: int | None) -> torch.Tensor:
     """(N, 3, H, W) uint8."""
     import datasets
     from PIL import Image
 
     pixels: torch.Tensor | None = None
     first = (0, 0)
-    images = dataset.select_columns([column])
+    column, origin = listed.column, listed.origin
+    images = listed.dataset.select_columns([column])
     if images.features[column].mode is not None:  # of how modes are changed, see `ngdiff.data.pixels`
         images = images.cast_column(column, datasets.Image())
     if size is not None:
         check_memory(origin, 3 * len(images) * size * size)
-    files = _files(images, column)
     for number in range(len(images)):
-        name = f"{origin}, image {number + 1}" + (f" ({files[number]})" if files[number] else "")
+        name = listed.name(number)
         image = _opened(images, number, column, name)
         array = rgb_bytes(image, name)
         if size is not None and image.size != (size, size):

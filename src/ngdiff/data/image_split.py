@@ -2,11 +2,13 @@
 
 import difflib
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from ngdiff.data.cifar import PAPER_ROWS
+from ngdiff.data.image_list import ImageList
 from ngdiff.data.images import ImageData, Images
 from ngdiff.data.named_images import NamedImages, check_what_is_forgotten
 from ngdiff.errors import InputError
@@ -36,6 +38,11 @@ class ImageSplit:
         found = {"forget": self.forget, "retain": self.retain, "holdout": self.holdout, "test": self.test}
         return {name: images for name, images in found.items() if images is not None}
 
+    def in_order(self, class_names: Sequence[str]) -> "ImageSplit":
+        """As `ngdiff.data.Images.in_order`."""
+        found = {name: images.in_order(class_names) for name, images in self.sets().items()}
+        return ImageSplit(found["forget"], found["retain"], found.get("holdout"), found.get("test"))
+
 
 def split_images(
     data: ImageData,
@@ -64,31 +71,58 @@ def split_images(
         InputError: none of the options, names beside another one, an unknown class, one without images, names that are
             not of training images, or nothing left to keep.
     """
-    train = data.train
+    images, train = ImageList.of(data), data.train
+    rows = rows_to_forget(
+        images, forget_class=forget_class, forget_rows=forget_rows, forget_images=forget_images, seed=seed
+    )
+    if forget_class is None:
+        named = f"--forget-rows {forget_rows}" if forget_images is None else f"--forget-images {forget_images.source}"
+        return _any_class(data, rows, named)
+    label = _label(forget_class, images.class_names)
+    others = (train.labels != label).nonzero()[:, 0]
+    return ImageSplit(
+        train.take(rows), train.take(others), _of_test(data, label, same=True), _of_test(data, label, same=False)
+    )
+
+
+def rows_to_forget(
+    images: ImageList,
+    *,
+    forget_class: str | None = None,
+    forget_rows: int | None = None,
+    forget_images: NamedImages | None = None,
+    seed: int = 0,
+) -> torch.Tensor:
+    """The training images that `split_images` forgets, known before any pixels are read.
+
+    Args:
+        images: All training images.
+        forget_class, forget_rows, forget_images, seed: As of `split_images`.
+
+    Returns:
+        Rows in ascending order.
+
+    Raises:
+        InputError: as `split_images`, but for copies, which only their pixels tell.
+    """
     check_what_is_forgotten(forget_class, forget_rows, None if forget_images is None else forget_images.source)
     if forget_rows is not None and forget_rows < 1:
         raise InputError(f"--forget-rows {forget_rows} is not 1 or more")
     if forget_images is not None:
-        return _any_class(data, torch.tensor(forget_images.rows_of(data)), f"--forget-images {forget_images.source}")
+        return torch.tensor(forget_images.rows_of(images))
     if forget_class is None:
         assert forget_rows is not None
-        if forget_rows >= len(train):
+        if forget_rows >= len(images):
             raise InputError(
-                f"--forget-rows {forget_rows}: there are {len(train)} training images; some must be left to keep"
+                f"--forget-rows {forget_rows}: there are {len(images)} training images; some must be left to keep"
             )
-        forget = _draw(torch.arange(len(train)), forget_rows, seed)
-        return _any_class(data, forget, f"--forget-rows {forget_rows}")
-    label = _label(forget_class, data.class_names)
-    of_class = (train.labels == label).nonzero()[:, 0]
-    others = (train.labels != label).nonzero()[:, 0]
+        return _draw(torch.arange(len(images)), forget_rows, seed)
+    of_class = (images.labels == _label(forget_class, images.class_names)).nonzero()[:, 0]
     if not len(of_class):
-        raise InputError(f"--forget-class {forget_class}: {train.origin} has no image of this class")
-    if not len(others):
-        raise InputError(f"--forget-class {forget_class}: {train.origin} has no image of any other class to keep")
-    forget = _draw(of_class, min(forget_rows or PAPER_ROWS, len(of_class)), seed)
-    return ImageSplit(
-        train.take(forget), train.take(others), _of_test(data, label, same=True), _of_test(data, label, same=False)
-    )
+        raise InputError(f"--forget-class {forget_class}: {images.origin} has no image of this class")
+    if len(of_class) == len(images):
+        raise InputError(f"--forget-class {forget_class}: {images.origin} has no image of any other class to keep")
+    return _draw(of_class, min(forget_rows or PAPER_ROWS, len(of_class)), seed)
 
 
 def _any_class(data: ImageData, forget: torch.Tensor, option: str) -> ImageSplit:

@@ -15,6 +15,22 @@ from torch import Tensor
 from ngdiff.errors import InputError
 
 
+def named_image(row: int, files: Sequence[str] | None = None, place: str | None = None) -> str:
+    """An image in a message, by the name that `--forget-images` takes: its path below its folder, else its number.
+
+    Args:
+        row: The image, from 0.
+        files: Path of each image below the folder that they come from; None for other sources.
+        place: The file that a source without a folder has an image from, if it says so.
+
+    >>> named_image(3), named_image(1, ["cat/0.png", "dog/1.png"]), named_image(3, None, "1.png")
+    ('image 3 (from 0)', 'image dog/1.png', 'image 3 (from 0; 1.png)')
+    """
+    if files is not None:
+        return f"image {files[row]}"
+    return f"image {row} (from 0{'' if place is None else f'; {place}'})"
+
+
 @dataclass(frozen=True, eq=False)
 class Images(Sequence[dict[str, Any]]):
     """Labelled images of one size; as a sequence, the rows that the trainer takes.
@@ -53,8 +69,8 @@ class Images(Sequence[dict[str, Any]]):
         if strange:
             raise InputError(
                 f"{self.origin}: labels from {int(self.labels.min())} to {int(self.labels.max())} for "
-                f"{len(self.class_names)} classes; they must be from 0 to {len(self.class_names) - 1}, and image "
-                f"{strange[0] + 1} has label {int(self.labels[strange[0]])}"
+                f"{len(self.class_names)} classes; they must be from 0 to {len(self.class_names) - 1}, and "
+                f"{named_image(strange[0], self.files)} has label {int(self.labels[strange[0]])}"
             )
 
     def __len__(self) -> int:
@@ -93,6 +109,29 @@ class Images(Sequence[dict[str, Any]]):
         """Height and width."""
         return int(self.pixels.shape[2]), int(self.pixels.shape[3])
 
+    def in_order(self, class_names: Sequence[str]) -> "Images":
+        """The same images, with labels in the order of a model's classes.
+
+        Raises:
+            InputError: the model's classes are not those of the images.
+        """
+        wanted = tuple(class_names)
+        if wanted == self.class_names:
+            return self
+        if len(wanted) != len(self.class_names):
+            raise InputError(
+                f"{self.origin} has {len(self.class_names)} classes and the model {len(wanted)}; give the data that "
+                "the model was trained on, or a model of these classes"
+            )
+        if sorted(wanted) != sorted(self.class_names):
+            strange = next(name for name in self.class_names if name not in wanted)
+            raise InputError(
+                f"{self.origin}: the model has no class {strange!r}; its classes are {', '.join(wanted[:10])}"
+                f"{', ...' if len(wanted) > 10 else ''}"
+            )
+        place = torch.tensor([wanted.index(name) for name in self.class_names])
+        return replace(self, labels=place[self.labels], class_names=wanted)
+
     def sha256(self) -> str:
         """Hash of all pixels and labels, in order, and of the class names."""
         digest = hashlib.sha256("\n".join(self.class_names).encode())
@@ -120,28 +159,6 @@ class ImageData:
         return self.train.class_names
 
     def in_order(self, class_names: Sequence[str]) -> "ImageData":
-        """The same images, with labels in the order of a model's classes.
-
-        Raises:
-            InputError: the model's classes are not those of the images.
-        """
-        wanted = tuple(class_names)
-        if wanted == self.class_names:
-            return self
-        if len(wanted) != len(self.class_names):
-            raise InputError(
-                f"{self.train.origin} has {len(self.class_names)} classes and the model {len(wanted)}; give the data "
-                "that the model was trained on, or a model of these classes"
-            )
-        if sorted(wanted) != sorted(self.class_names):
-            strange = next(name for name in self.class_names if name not in wanted)
-            raise InputError(
-                f"{self.train.origin}: the model has no class {strange!r}; its classes are {', '.join(wanted[:10])}"
-                f"{', ...' if len(wanted) > 10 else ''}"
-            )
-        place = torch.tensor([wanted.index(name) for name in self.class_names])
-
-        def relabelled(images: Images) -> Images:
-            return replace(images, labels=place[images.labels], class_names=wanted)
-
-        return ImageData(relabelled(self.train), None if self.test is None else relabelled(self.test))
+        """As `Images.in_order`."""
+        test = None if self.test is None else self.test.in_order(class_names)
+        return ImageData(self.train.in_order(class_names), test)

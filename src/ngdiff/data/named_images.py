@@ -10,7 +10,7 @@ from ngdiff.errors import InputError
 from ngdiff.paths import check_regular, user_path
 
 if TYPE_CHECKING:
-    from ngdiff.data.images import ImageData
+    from ngdiff.data.image_list import ImageList
 
 _SHOWN = 60  # characters of a line in a message, at most
 
@@ -29,34 +29,34 @@ class NamedImages:
     lines: tuple[tuple[int, str], ...]
     sha256: str
 
-    def rows_of(self, data: "ImageData") -> list[int]:
+    def rows_of(self, images: "ImageList") -> list[int]:
         """The named training images, as rows in ascending order.
 
         An image of a folder is named by its path below the folder, any other by its row, from 0.
 
         Args:
-            data: All images.
+            images: All training images.
 
         Raises:
             InputError: a line that names no training image, a test image, or an image of an earlier line; all training
                 images; names file, line and what it says.
         """
         line_of: dict[int, int] = {}
-        rows = _rows_by_name(data)
+        rows = _rows_by_name(images)
         for line, text in self.lines:
-            row = rows.get(_name(text, data))
+            row = rows.get(_name(text, images))
             if row is None:
-                raise InputError(f"--forget-images {self.source}, line {line}: {_shown(text)} {_reason(text, data)}")
+                raise InputError(f"--forget-images {self.source}, line {line}: {_shown(text)} {_reason(text, images)}")
             if row in line_of:
                 raise InputError(
                     f"--forget-images {self.source}, line {line}: {_shown(text)} is the image of line {line_of[row]}, "
                     "too; name each image once"
                 )
             line_of[row] = line
-        if len(line_of) == len(data.train):
+        if len(line_of) == len(images):
             raise InputError(
-                f"--forget-images {self.source} names all {len(line_of)} training images of {data.train.origin}; some "
-                "must be left to keep"
+                f"--forget-images {self.source} names all {len(line_of)} training images of {images.origin}; some must "
+                "be left to keep"
             )
         return sorted(line_of)
 
@@ -103,25 +103,24 @@ def check_what_is_forgotten(forget_class: str | None, forget_rows: int | None, f
         raise InputError(f"--forget-images {forget_images} and {other}: give one of them")
 
 
-def _rows_by_name(data: "ImageData") -> dict[str, int]:
-    names = map(str, range(len(data.train))) if data.train.files is None else data.train.files
+def _rows_by_name(images: "ImageList") -> dict[str, int]:
+    names = map(str, range(len(images))) if images.files is None else images.files
     return {name: row for row, name in enumerate(names)}
 
 
-def _name(text: str, data: "ImageData") -> str:
+def _name(text: str, images: "ImageList") -> str:
     """What a line says, in the form of `_rows_by_name`."""
-    if data.train.files is not None:
+    if images.files is not None:
         return posixpath.normpath(text)
     return text.lstrip("0") or "0"
 
 
-def _reason(text: str, data: "ImageData") -> str:
-    train, test = data.train, data.test
-    if train.files is None:
-        return f"is no number of a training image of {train.origin}: they are 0 to {len(train) - 1}"
-    if test is not None and test.files is not None and posixpath.normpath(text) in test.files:
+def _reason(text: str, images: "ImageList") -> str:
+    if images.files is None:
+        return f"is no number of a training image of {images.origin}: they are 0 to {len(images) - 1}"
+    if images.test_files is not None and posixpath.normpath(text) in images.test_files:
         return "is a test image, which the model never saw; name training images"
-    return f"is no training image of {train.origin}; give its path below that folder, such as {train.files[0]}"
+    return f"is no training image of {images.origin}; give its path below that folder, such as {images.files[0]}"
 
 
 def _shown(text: str) -> str:
