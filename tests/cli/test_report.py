@@ -84,6 +84,21 @@ def test_the_page_says_what_was_checked_before_the_first_step(tmp_path: Path, su
     assert "near-duplicates in forget and retain: 3 of 9" in page
 
 
+@pytest.mark.parametrize("suffix", ["html", "md"])
+def test_a_large_folder_is_listed_once_and_not_in_full(tmp_path: Path, suffix: str) -> None:
+    files = {f"train/{number:03d}.png": f"{number:064x}" for number in range(60)}
+    data = {
+        role: {"source": "pets", "files": files, "rows": 30, "rows_sha256": "0" * 64} for role in ("forget", "retain")
+    }
+    run = make_run(tmp_path / "run", data=data)
+    make_evaluation(tmp_path / "scores", run)
+    page = page_of(tmp_path / f"p.{suffix}", run)
+    assert page.count("train/049.png") == page.count(files["train/049.png"]) == 1
+    assert "train/050.png" not in page
+    assert "and 10 more, all listed in the run's manifest.json" in unescape(page)
+    assert "the same 60 files as forget" in page
+
+
 def test_the_page_shows_a_signature(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     (run / "manifest.json.sig").write_bytes(bytes(range(64)))

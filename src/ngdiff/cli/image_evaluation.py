@@ -97,7 +97,7 @@ class ImageEvaluation:
 
     def data(self) -> dict[str, dict[str, Any]]:
         """For the manifest: the images; after `load`, as the model says in which order classes are."""
-        return {name: describe_images(self.options.dataset, images) for name, images in self.sets.items()}
+        return describe_images(self.options.dataset, self.sets)
 
     def model_files(self) -> dict[str, Any]:
         """For the manifest: the model."""

@@ -104,7 +104,7 @@ class ImageFinetuning:
         self._images = self._data.train
         if self._named is not None or options.forget_class is not None or options.forget_rows is not None:
             self._images = split_by(options, self._data, self._named).retain
-        self.data = {"train": describe_images(options.dataset, self._images)}
+        self.data = describe_images(options.dataset, {"train": self._images})
         self.model_files = described_shape(options.model) if self.fresh else describe_model(options.model)
 
     def load(self, output: Path) -> None:

@@ -137,7 +137,7 @@ class ImageUnlearning(TrainerArguments):
             )
         self._model = load_image_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
         self._split = in_order_of(self._model, split, name=options.model, source=options.dataset)
-        self.data = {name: describe_images(options.dataset, images) for name, images in self._split.sets().items()}
+        self.data = describe_images(options.dataset, self._split.sets())
         self.model_files = describe_model(options.model)
 
     def trainer(self, output: Path, config: "UnlearnConfig") -> "UnlearnTrainer":

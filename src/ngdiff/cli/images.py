@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -191,9 +192,15 @@ def in_order_of(model: Any, split: "ImageSplit", *, name: str, source: str) -> "
         return split
 
 
-def describe_images(source: str, images: "Images") -> dict[str, Any]:
-    """For the manifest: where images came from, hashes of files, number and hash of images and labels."""
-    return describe_source(source) | {"rows": len(images), "rows_sha256": images.sha256()}
+def describe_images(source: str, sets: "Mapping[str, Images]") -> dict[str, dict[str, Any]]:
+    """For the manifest: where the images of each set came from, hashes of files, number and hash of images and labels.
+
+    Args:
+        source: As given to --dataset.
+        sets: Images by set.
+    """
+    described = describe_source(source) if sets else {}  # every file is read for its hash
+    return {name: {**described, "rows": len(images), "rows_sha256": images.sha256()} for name, images in sets.items()}
 
 
 def _known_preparation(model: str) -> "Preparation | None":

@@ -8,6 +8,7 @@ from typing import Any
 
 from ngdiff.evidence.replayed import model_files
 from ngdiff.report.folders import Run
+from ngdiff.report.listed_files import ListedFiles, listed_files
 from ngdiff.report.method_words import method_in_words
 
 ROLES = {
@@ -30,7 +31,7 @@ class Rows:
     source: str
     count: int
     sha256: str
-    files: Mapping[str, str]
+    files: ListedFiles
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def asked(run: Run) -> Asked:
     """What a run was asked, and how it was done."""
     manifest, options = run.manifest, run.options
     extra = manifest["extra"]
-    formulas = extra.get("formulas", {})
+    formulas, files = extra.get("formulas", {}), listed_files(manifest["data"])
     return Asked(
         rows=[
             Rows(
@@ -75,7 +76,7 @@ def asked(run: Run) -> Asked:
                 str(own.get("source", "made in memory")),
                 own["rows"],
                 own["rows_sha256"],
-                own.get("files", {}),
+                files[role],
             )
             for role, own in manifest["data"].items()
         ],
