@@ -18,8 +18,27 @@ def test_the_parabola_goes_through_what_was_measured_and_on_to_the_rate() -> Non
     assert chart is not None
     assert chart.title == "ngdiff: the loss along step 1"
     assert [name for name, *_ in chart.legend] == ["parabola", "measured", "rate taken"]
-    assert "parabola from 2.25 to 0;" in chart.description  # (1 - 1)^2
     assert len(chart.marks) == 3
+
+
+def test_the_rate_taken_stands_in_words_as_a_rate_and_never_among_losses() -> None:
+    chart = probe_chart(Log((), [probe()]))
+    assert chart is not None
+    assert chart.description == "The loss along step 1: measured 2.25 at -0.5, 1 at 0, 0.25 at 0.5; rate taken 1."
+    assert chart.table == [
+        ("", "parabola", "measured", "rate taken"),
+        ("-0.5", "2.25", "2.25", "-"),
+        ("0", "1", "1", "-"),
+        ("0.5", "0.25", "0.25", "-"),
+        ("1", "0", "-", "this one"),  # (1 - 1)^2
+    ]
+
+
+def test_without_a_known_rate_none_is_named() -> None:
+    chart = probe_chart(Log((), [{**probe(), "after": None}]))
+    assert chart is not None
+    assert chart.description.endswith("0.25 at 0.5.")
+    assert [row[-1] for row in chart.table] == ["rate taken", "-", "-", "-"]
 
 
 def test_the_last_accepted_probe_is_drawn() -> None:

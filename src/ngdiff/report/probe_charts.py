@@ -36,10 +36,32 @@ class Fit(NamedTuple):
     @property
     def parabola(self) -> list[Point]:
         """The parabola through them."""
+        places = [(self.rho + self.end) * i / _PARTS - self.rho for i in range(_PARTS + 1)]
+        return [(x, self.at(x)) for x in places]
+
+    def at(self, x: float) -> float:
+        """The parabola's loss at the rate `x`."""
         slope = (self.behind - self.ahead) / (2 * self.rho)
         curvature = (self.behind - 2 * self.here + self.ahead) / self.rho**2
-        places = [(self.rho + self.end) * i / _PARTS - self.rho for i in range(_PARTS + 1)]
-        return [(x, self.here - slope * x + curvature * x * x / 2) for x in places]
+        return self.here - slope * x + curvature * x * x / 2
+
+    @property
+    def table(self) -> list[tuple[str, ...]]:
+        """The three losses and that at the rate taken, in order of the rate; which row is the rate, in words."""
+        measured = dict(self.measured)
+        places = sorted({*measured, *([] if self.rate is None else [self.rate])})
+        return [
+            ("", "parabola", "measured", "rate taken"),
+            *(
+                (
+                    f"{x:g}",
+                    f"{self.at(x):.4g}",
+                    f"{measured[x]:.4g}" if x in measured else "-",
+                    "this one" if x == self.rate else "-",
+                )
+                for x in places
+            ),
+        ]
 
 
 def last_fit(log: Log) -> Fit | None:
@@ -63,14 +85,21 @@ def probe_chart(log: Log, title: str = "", *, protected: bool = False) -> Chart 
     if fit.rate is not None:
         low, high = (f([y for _, y in fit.parabola]) for f in (min, max))
         lines.append(Line("rate taken", [(fit.rate, low), (fit.rate, high)], 2))
-    name = f"{title}: the" if title else "The"
-    return line_chart(
-        f"{name} loss along step {fit.step}",
+    title = f"{f'{title}: the' if title else 'The'} loss along step {fit.step}"
+    chart = line_chart(
+        title,
         lines,
         x_label="learning rate",
         y_label=f"nats per {log.unit}, rows to be kept{' plus protected rows' if protected else ''}",
         whole=False,
     )
+    # The line at the rate taken is a place, not losses: in words it is told by its rate.
+    return None if chart is None else chart._replace(table=fit.table, description=f"{title}: {_in_words(fit)}.")
+
+
+def _in_words(fit: Fit) -> str:
+    points = ", ".join(f"{y:.4g} at {x:g}" for x, y in fit.measured)
+    return f"measured {points}" + ("" if fit.rate is None else f"; rate taken {fit.rate:g}")
 
 
 def _fit(probe: Mapping[str, Any]) -> Fit | None:
