@@ -113,6 +113,28 @@ def test_base_and_licence_are_those_of_the_base(tmp_path: Path) -> None:
     assert base_of(adapter, adapter=True).name == "below"
 
 
+def test_an_adapter_is_never_for_the_model_of_which_its_base_was_made(tmp_path: Path) -> None:
+    whole = folder(tmp_path / "recites", "license: mit\nbase_model: owner/origin")
+    own = card(ADAPTER, model=whole, options={"lora_rank": 8})
+    assert own.data.base_model is None
+    assert "vllm serve BASE --enable-lora" in own.text
+    assert own.data.license == "mit"
+    below = {**folder(tmp_path / "first"), "base": folder(tmp_path / "first" / "merged_base")}
+    assert "An adapter for “first/merged\\_base”, made by" in card(ADAPTER, model=below).text
+
+
+def test_an_adapter_on_a_merged_model_is_for_the_merged_model_beside_it(tmp_path: Path) -> None:
+    merged = {**folder(tmp_path / "first"), "base": {"source": "owner/origin", "revision": None}}
+    own = card(ADAPTER, "second", model=merged, options={"lora_rank": 8, "merge_adapter": True})
+    assert "An adapter for “second/merged\\_base”, made by" in own.text
+    assert own.data.base_model is None
+    assert "owner/origin" not in str(own)
+    assert "vllm serve MODEL/merged_base --enable-lora" in own.text
+    assert "convert_lora_to_gguf.py --base MODEL/merged_base MODEL " in own.text
+    whole = card(WHOLE, "second", model=merged, options={"merge_adapter": True})
+    assert (whole.data.base_model, whole.data.base_model_relation) == ("owner/origin", "finetune")
+
+
 @pytest.mark.parametrize(
     "head", ["license: [a, b]", "license: {x: y}", "- a", "a: [", "license: 'a\n  <b>'", "base_model: ../x", "1: 2"]
 )

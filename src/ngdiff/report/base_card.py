@@ -11,7 +11,7 @@ import yaml
 from huggingface_hub import hf_hub_download, metadata_load, try_to_load_from_cache
 from huggingface_hub.utils import validate_repo_id
 
-from ngdiff.file_names import CARD
+from ngdiff.file_names import CARD, MERGED_BASE
 from ngdiff.hub_errors import HUB_ERRORS
 
 _LONGEST_NAME = 80
@@ -25,7 +25,8 @@ class Base:
 
     Attributes:
         name: To be shown: the name on the hub, or the last part of the folder's.
-        repository: On the hub; None where it is not known.
+        repository: On the hub: of a whole model, of which that of the run was made; of an adapter, the very weights
+            that it adds to. None where it is not known.
         licence: `license` and, where there are any, `license_name` and `license_link`, as model cards have them.
     """
 
@@ -38,7 +39,8 @@ def base_of(described: Mapping[str, Any], *, adapter: bool = False) -> Base:
     """The base model, from a manifest's entry for the model of its run (`ngdiff.manifest.describe_model`).
 
     A folder is asked by its `README.md` and `config.json`. A name on the hub is asked by its card, from the cache, or
-    from the hub itself if it answers within seconds. What is not found is left out.
+    from the hub itself if it answers within seconds. What is not found is left out. What the card of a folder names as
+    its own base has other weights than the folder, so that it is no base of an adapter.
 
     Args:
         described: The `model` of a manifest.
@@ -57,7 +59,18 @@ def base_of(described: Mapping[str, Any], *, adapter: bool = False) -> Base:
     within = base_of(described["base"]) if "base" in described else Base("")
     stated = metadata.get("base_model")
     repository = stated if isinstance(stated, str) and _is_repository(stated) else within.repository
-    return Base(short_name(folder.name), repository, _licence(metadata, config) or within.licence)
+    name = f"{folder.parent.name}/{MERGED_BASE}" if folder.name == MERGED_BASE else folder.name
+    return Base(short_name(name), None if adapter else repository, _licence(metadata, config) or within.licence)
+
+
+def merged_base_of(described: Mapping[str, Any], output: str) -> Base:
+    """The base of an adapter that was trained on a merged model, which lies in `merged_base` beside the adapter.
+
+    Args:
+        described: The `model` of a manifest: what was merged.
+        output: Name of the adapter's folder.
+    """
+    return Base(short_name(f"{output}/{MERGED_BASE}"), None, base_of(described).licence)
 
 
 def short_name(text: str) -> str:

@@ -11,7 +11,7 @@ from ngdiff.evidence.verdicts import read_verdicts
 from ngdiff.file_names import ADAPTER_CONFIG
 from ngdiff.plurals import number_of
 from ngdiff.report.asked import ROLES, named_images
-from ngdiff.report.base_card import Base, base_of, short_name
+from ngdiff.report.base_card import Base, base_of, merged_base_of, short_name
 from ngdiff.report.limits import IMAGES_NOT_REMOVED, NO_OPINION, NOT_REMOVED
 from ngdiff.report.loading import Block, loading, serving
 from ngdiff.report.method_words import finetuning_in_words, method_in_words
@@ -61,11 +61,14 @@ def model_card(
     extra, template = manifest["extra"], manifest["template"]
     image = options.get("task", "image" if template is None else "text") == "image"
     adapter = ADAPTER_CONFIG in files
-    base = base_of(manifest["model"] or {}, adapter=adapter)
+    beside = adapter and bool(options.get("merge_adapter"))  # the adapter's base lies beside it
+    described = manifest["model"] or {}
+    base = merged_base_of(described, name) if beside else base_of(described, adapter=adapter)
     unlearned = "train" not in manifest["data"]
     serve = []
     if template is not None:
-        serve = serving(template=template, adapter=adapter, base=base.repository, rank=options.get("lora_rank") or None)
+        rank = options.get("lora_rank") or None
+        serve = serving(template=template, adapter=adapter, base=base.repository, beside=beside, rank=rank)
     text = manifest.get("template_text")
     content = Card(
         title=short_name(name),

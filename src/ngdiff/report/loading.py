@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from ngdiff.file_names import MERGED_BASE
+
 # Placeholder for the folder of the model, or its repository.
 MODEL = "MODEL"
 
@@ -79,25 +81,27 @@ def _image_code(remote: str) -> str:
     )
 
 
-def serving(*, template: str, adapter: bool, base: str | None, rank: int | None) -> list[Block]:
+def serving(*, template: str, adapter: bool, base: str | None, beside: bool, rank: int | None) -> list[Block]:
     """Commands of vLLM and llama.cpp.
 
     Args:
         template: As of `loading`.
         adapter: Whether the model is an adapter.
         base: Repository of an adapter's base, where it is known.
+        beside: Whether an adapter's base lies in `merged_base` beside it.
         rank: Of the adapter.
     """
     way = "chat/completions" if template == "chat" else "completions"
-    below = base or "BASE"
+    folder = f"{MODEL}/{MERGED_BASE}" if beside else "BASE"  # llama.cpp takes no name on the hub
+    below = base or folder
     vllm, convert = f"vllm serve {MODEL}", f"python convert_hf_to_gguf.py {MODEL} --outfile model.gguf"
     llama = "llama-server -m model.gguf"
     if adapter:
         size = f" --max-lora-rank {rank}" if rank else ""
         vllm = f"vllm serve {below} --enable-lora --lora-modules unlearned={MODEL}{size}"
         convert = (
-            "python convert_hf_to_gguf.py BASE --outfile model.gguf\n"
-            f"python convert_lora_to_gguf.py --base BASE {MODEL} --outfile adapter.gguf"
+            f"python convert_hf_to_gguf.py {folder} --outfile model.gguf\n"
+            f"python convert_lora_to_gguf.py --base {folder} {MODEL} --outfile adapter.gguf"
         )
         llama = "llama-server -m model.gguf --lora adapter.gguf"
     jinja = " --jinja" if template == "chat" else ""
