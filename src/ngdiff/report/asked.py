@@ -116,7 +116,9 @@ def _template(manifest: Mapping[str, Any]) -> str:
 
 def _models(run: Run) -> list[ModelFiles]:
     model, written = run.manifest["model"], model_files(run.manifest)
-    found = [_described("model before", model)] if model else []
+    # A merge reads the adapter that has unlearned already.
+    title = "adapter that was merged" if run.command == "merge" else "model before"
+    found = [_described(title, model)] if model else []
     found += [_described("its base model", model["base"])] if "base" in model else []
     found += [_described("model before fine-tuning", model["base_model"])] if "base_model" in model else []
     return [*found, ModelFiles("model after", str(run.folder), written)] if written else found
