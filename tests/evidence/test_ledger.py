@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ngdiff.cli import main
 from ngdiff.errors import InputError, VerdictError
 from ngdiff.evidence.chain import Request, read_chain, retested
 from ngdiff.evidence.ledger import refuse_came_back, retest_table
+from ngdiff.evidence.verify import verify
 from ngdiff.exit_codes import REQUEST_CAME_BACK
 
 from .made import write_run
@@ -68,6 +70,27 @@ def test_a_chain_of_three(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert [(entry["retest"] or {}).get("state") for entry in entries] == ["came back", "not taken again", None]
     assert lines[2].endswith("5.0000  -       not taken again: the last run did not")
     assert main(["verify", str(third.output)]) == 0
+
+
+def test_requests_whose_folders_had_the_same_name_keep_their_own_outcomes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A queue that always renames the last output to `previous` before it goes on from there."""
+    previous = tmp_path / "previous"
+    write_run(tmp_path, "previous", extra=ENDED)
+    write_run(tmp_path, "current", forget="second.jsonl", after=read_chain(previous), extra=ENDED)
+    shutil.rmtree(previous)
+    (tmp_path / "current").rename(previous)
+    chain = read_chain(previous)
+    again = [retested(request(place=str(previous)), loss).as_json() for loss in (1.5, 4.5)]
+    third = write_run(tmp_path, "current", after=chain, extra={**ENDED, "earlier_requests": again})
+    assert main(["ledger", str(third.output)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].endswith("1.5000  came back: more than half-way")
+    assert lines[2].endswith("4.5000  forgotten")
+    checks = verify(third.output)
+    assert checks[-1].what == f"request before (2): seal of {previous / 'manifest.json'}"
+    assert "(it was changed, or is of another run)" in checks[-1].faults[0]
 
 
 def test_a_ruined_run_has_not_taken_earlier_requests_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

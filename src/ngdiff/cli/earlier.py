@@ -66,6 +66,7 @@ class EarlierRequests:
     def __init__(self, after: str | None) -> None:
         self.chain = None if after is None else read_chain(user_path(after, "--after"))
         self._requests = [] if self.chain is None else earlier_requests({"after": self.chain})
+        # By the seal of the request's manifest: a folder's name may have been used again for a later request.
         self._rows: dict[str, list[Row]] = {}
         self._why: dict[str, str] = {}
 
@@ -94,7 +95,7 @@ class EarlierRequests:
             why = self._read(one)
             if not why and (one.template, one.max_length) != (template, max_length):
                 why = "its rows were shown by another --template, or cut at another --max-length"
-            self._why[one.place] = why
+            self._why[one.sha256] = why
             if why:
                 logger.warning("--after: the request of %s is not tested again: %s.", one.place, why)
 
@@ -110,10 +111,12 @@ class EarlierRequests:
         Raises:
             InputError: it has some, and `drop` is false; or nothing is left.
         """
-        for place, rows in self._rows.items():
-            names = (f"the forget set of {place}", "--retain")
+        for one in self._requests:
+            if one.sha256 not in self._rows:
+                continue
+            names = (f"the forget set of {one.place}", "--retain")
             retain, dropped = check_overlap(
-                rows, retain, drop=drop, tokenizer=tokenizer, template=template, names=names
+                self._rows[one.sha256], retain, drop=drop, tokenizer=tokenizer, template=template, names=names
             )
             if dropped:
                 rows_of_both = number_of(dropped, "row")
@@ -125,10 +128,10 @@ class EarlierRequests:
         found = []
         for one in self._requests:
             loss = None
-            if not self._why[one.place]:
-                rows = self._rows[one.place]
+            if not self._why[one.sha256]:
+                rows = self._rows[one.sha256]
                 loss = trainer.mean_loss(trainer.task.encode(rows, f"the forget set of {one.place}"))
-            found.append(retested(one, loss, self._why[one.place]))
+            found.append(retested(one, loss, self._why[one.sha256]))
         return found
 
     def _read(self, one: Request) -> str:
@@ -144,5 +147,5 @@ class EarlierRequests:
             return str(error)
         if describe_data(None, rows)["rows_sha256"] != one.forget["rows_sha256"]:
             return f"{source} does not hold the rows that it held"
-        self._rows[one.place] = rows
+        self._rows[one.sha256] = rows
         return ""

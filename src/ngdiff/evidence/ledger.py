@@ -39,11 +39,20 @@ def read_ledger(folder: Path) -> list[Entry]:
         raise InputError(f"{folder / MANIFEST}: {fault}")
     if "forget" not in manifest["data"] or manifest["extra"].get("finished") is False:
         raise InputError(f"{folder}: {MANIFEST} is not of a finished unlearning run")
-    again = {one.place: one for one in read_retests(manifest["extra"])}
+    again = read_retests(manifest["extra"])
     ruined = bool(manifest["extra"].get("ruined"))
     why = "the model of the last run is ruined" if ruined else "the last run did not"
-    entries = [Entry(one, again.get(one.place) or retested(one, None, why)) for one in earlier_requests(manifest)]
+    entries = [Entry(one, _taken(one, again) or retested(one, None, why)) for one in earlier_requests(manifest)]
     return [*entries, Entry(request_of(str(folder.absolute()), manifest), None, ruined)]
+
+
+def _taken(request: Request, again: list[Retest]) -> Retest | None:
+    """The re-test of a request, taken out of `again`. Requests of one place, whose folder's name was used again, have
+    their re-tests in their own order."""
+    found = next((one for one in again if one.place == request.place), None)
+    if found is not None:
+        again.remove(found)
+    return found
 
 
 def read_retests(extra: Mapping[str, Any]) -> list[Retest]:
