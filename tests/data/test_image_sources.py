@@ -142,6 +142,19 @@ def test_a_list_has_the_files_of_a_folder(tmp_path: Path):
     assert seen[1].test_files == images.test_files
 
 
+@pytest.mark.parametrize("ending", ["gif", "webp", "png", "tiff"])
+def test_the_first_of_several_frames_is_taken_and_said(tmp_path: Path, caplog, ending: str):
+    folder = write(tmp_path / "pets", {"cat": [picture()], "dog": [picture()]})
+    read_images(folder)
+    assert "frames" not in caplog.text
+    frames = [Image.new("RGB", (6, 6), colour) for colour in ("white", "black", "red")]
+    frames[0].save(folder / "dog" / f"1.{ending}", save_all=True, append_images=frames[1:])
+    data = read_images(folder)
+    assert data.train.pixels[2].min() > 250
+    said = f"1 of 3 images of {folder}:train has several frames, of which the first is taken, such as {folder}:train, "
+    assert f"{said}image dog/1.{ending}." in caplog.text
+
+
 def test_one_class_is_none(tmp_path: Path):
     with pytest.raises(InputError, match="one class only"):
         read_images(write(tmp_path / "pets", {"cat": [picture(), picture()]}))

@@ -1,5 +1,6 @@
 """`read_images`: read a data set of images from any supported source."""
 
+import logging
 import os
 import struct
 import warnings
@@ -25,6 +26,9 @@ from ngdiff.data.pixels import rgb_bytes
 from ngdiff.data.unpacked import check_memory
 from ngdiff.errors import InputError
 from ngdiff.paths import user_path
+from ngdiff.plurals import some_of, verb
+
+logger = logging.getLogger(__name__)
 
 # Names of splits; the first that exists is used.
 _TRAIN, _TEST = ("train", "training"), ("test", "validation", "valid", "val", "testing")
@@ -222,10 +226,13 @@ def _decoded(listed: _Listed, size: int | None) -> torch.Tensor:
         images = images.cast_column(column, datasets.Image())
     if size is not None:
         check_memory(origin, 3 * len(images) * size * size)
+    several: list[str] = []
     for number in range(len(images)):
         name = listed.name(number)
-        image = _opened(images, number, column, name)
-        array = rgb_bytes(image, name)
+        with _opened(images, number, column, name) as image:
+            array = rgb_bytes(image, name)
+            if getattr(image, "is_animated", False) and image.format != "MPO":  # in which cameras keep previews
+                several.append(name)
         if size is not None and image.size != (size, size):
             array = np.array(Image.fromarray(array).resize((size, size), Image.Resampling.BILINEAR))
         own = torch.from_numpy(array).permute(2, 0, 1)
@@ -239,6 +246,14 @@ def _decoded(listed: _Listed, size: int | None) -> torch.Tensor:
                 f"{_shown(first)}; give --image-size to bring all to one size"
             )
         pixels[number] = own
+    if several:
+        logger.warning(
+            "%s of %s %s several frames, of which the first is taken, such as %s.",
+            some_of(len(several), len(images), "image"),
+            origin,
+            verb(len(several), "has", "have"),
+            several[0],
+        )
     assert pixels is not None
     return pixels
 
