@@ -244,6 +244,39 @@ def test_named_images_of_a_folder(material: Path, tmp_path: Path):
     assert "--forget-images: " in verified.out
 
 
+def test_images_of_an_earlier_request_are_not_kept_without_a_word(material: Path, tmp_path: Path, caplog):
+    """The last run of three: it names one image of the first, and none of the second, which is a class."""
+
+    def request(number: int, *more: object, model: Path) -> Path:
+        words = ["--task", "image", "--model", model, "--dataset", material / "data.npz", "--max-steps", 1]
+        caplog.clear()
+        succeeded(run("unlearn", *words, *more, "--disable-tqdm", "true", "--output", tmp_path / f"{number}"))
+        return tmp_path / f"{number}"
+
+    def named(number: int, *rows: int) -> Path:
+        names = tmp_path / f"names {number}.txt"
+        names.write_text("".join(f"{row}\n" for row in rows))
+        return names
+
+    first = request(1, "--forget-images", named(1, 5, 17), model=material / "target")
+    assert "was to forget" not in caplog.text
+    second = request(2, "--forget-class", "bee", "--forget-rows", 3, model=first)
+    assert f"2 of 2 images that the run in {first} was to forget are among those to keep now, and are" in caplog.text
+    request(3, "--forget-images", named(3, 5, 20), model=second)
+    assert (
+        f"1 of 2 images that the run in {first} was to forget is among those to keep now, and is learned again: name "
+        "it in --forget-images, too." in caplog.text
+    )
+    assert f"3 of 3 images that the run in {second} was to forget are among those to keep now" in caplog.text
+    request(4, "--forget-images", named(4, 5, 17, 20), model=first)
+    assert "was to forget" not in caplog.text
+    named(1, 5, 18)
+    request(5, "--forget-images", named(5, 5, 17, 20), model=first)
+    assert (
+        f"{tmp_path / 'names 1.txt'}, which names the images that the run in {first} was to forget, is" in caplog.text
+    )
+
+
 @pytest.mark.parametrize("command", ["unlearn", "evaluate", "finetune"])
 @pytest.mark.parametrize(
     ("more", "message"),

@@ -129,7 +129,7 @@ def check_tokenizer(name: str | Path, option: str = "Model") -> None:
         if base is None:
             what = "expected tokenizer.json beside config.json"
             if (folder / "preprocessor_config.json").is_file():
-                what = "this is a model of images, which --task image takes"
+                what = "this is a model of images; unlearn, finetune and evaluate take it with --task image"
             raise InputError(f"{option} {name}: no tokenizer in this folder; {what}.")
         with of_adapter(folder, base):
             check_tokenizer(base)
