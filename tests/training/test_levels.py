@@ -40,7 +40,7 @@ def test_levels_have_the_spread_of_the_holdout_losses():
     hardness = torch.rand(5000, generator=generator)
     levels = Levels()
     levels.pair([torch.full((2000,), 0.5)], [hardness], seed=0)
-    levels.losses = hardness + torch.randn(5000, generator=generator)
+    levels.losses = 5 + hardness + torch.randn(5000, generator=generator)
     found = levels.of(batch_of([0]), no_answers(2000))
     near = levels.losses[(hardness - 0.5).abs() < 0.005]
     assert float(found.mean()) == pytest.approx(float(near.mean()), abs=0.15)
@@ -63,6 +63,50 @@ def test_without_holdout_rows_levels_are_the_losses_given():
     levels.fix([torch.tensor([1.0, 2.0]), torch.tensor([3.0])])
     assert levels.of(batch_of([1, -1, 0]), no_answers(3)).tolist() == [3.0, 1.0, 2.0]
     assert levels.of(batch_of([-1]), no_answers(0)).shape == (0,)
+
+
+def corrected(levels, rows):
+    """The levels of rows, one after the other."""
+    return levels.of(batch_of(rows), no_answers(0)).double()
+
+
+def test_corrections_bring_losses_that_spread_less_than_their_levels_to_them():
+    """A model whose losses come eight tenths of the way from their mean to the levels it is given."""
+    generator = torch.Generator().manual_seed(0)
+    raw = [3 + torch.rand(40, generator=generator) * 9 for _ in range(25)]
+    levels, rows = Levels(), list(range(25))
+    levels.fix(raw)
+    wanted = torch.cat(raw).double()
+    tenths = wanted.argsort().chunk(10)
+    misses = []
+    for _ in range(12):
+        aims = corrected(levels, rows)
+        losses = 7.5 + 0.8 * (aims - 7.5)
+        misses.append([float((wanted - losses)[tenth].mean()) for tenth in tenths])
+        levels.correct(rows, losses)
+    assert misses[0][-1] == pytest.approx(0.2 * (11.55 - 7.5), abs=0.05)  # the highest fall short
+    assert misses[0][0] == pytest.approx(0.2 * (3.45 - 7.5), abs=0.05)
+    assert max(map(abs, misses[-1])) < 0.02
+    assert levels.mean() == pytest.approx(float(wanted.mean()))  # which tells the end of a run
+
+
+def test_a_correction_is_half_of_the_mean_that_its_tenth_misses():
+    levels = Levels()
+    levels.fix([torch.arange(10.0), torch.arange(10.0) + 0.5])
+    losses = torch.arange(10.0) - torch.arange(10.0) / 5  # row 0 is measured; it misses 0, .2, ... 1.8
+    levels.correct([0], losses)
+    assert torch.allclose(levels.corrections[:10], torch.arange(10.0) / 10)
+    assert torch.allclose(levels.corrections[10:], torch.arange(10.0) / 10)
+    levels.correct([0], losses)
+    assert torch.allclose(levels.corrections[:10], torch.arange(10.0) / 5)
+
+
+def test_no_level_is_negative():
+    levels = Levels()
+    levels.fix([torch.full((20,), 0.1)])
+    levels.correct([0], torch.full((20,), 3.0))
+    assert float(levels.corrections.max()) < -1
+    assert corrected(levels, [0]).tolist() == [0.0] * 20
 
 
 @pytest.mark.parametrize(("own", "others"), [(5, 4), (4, 5)])
@@ -151,6 +195,50 @@ def test_levels_are_looked_at_again(make_trainer, base_model, holdout_rows, monk
     )
     trainer.train()
     assert seen == [0, INTERVAL]
+
+
+def arriving_at_once(make_trainer, holdout_rows, monkeypatch, **options):
+    """A run whose first pass has arrived, with a checkpoint every second step."""
+    monkeypatch.setattr("ngdiff.training.arrival._NEAR", 0.0)
+    options = {"save_strategy": "steps", "save_steps": 2, "save_total_limit": None, "stop": "arrived", **options}
+    return make_trainer(method="lowered+ngdiff", holdout_dataset=holdout_rows, num_train_epochs=INTERVAL, **options)
+
+
+def test_levels_are_corrected_once_a_run_has_arrived(make_trainer, holdout_rows, monkeypatch):
+    trainer = arriving_at_once(make_trainer, holdout_rows, monkeypatch)
+    measured = {}
+    correct = Levels.correct
+
+    def noted(self, rows, losses):
+        measured[trainer.state.global_step] = (list(rows), losses)
+        correct(self, rows, losses)
+
+    monkeypatch.setattr(Levels, "correct", noted)
+    trainer.train()
+    assert list(measured) == list(range(INTERVAL, trainer.state.global_step, INTERVAL))
+    rows, losses = measured[INTERVAL]
+    assert rows == list(range(len(trainer.forget_dataset)))
+    assert losses.shape == trainer.compared.levels.corrections.shape
+    assert trainer.run_state.level_corrections == trainer.compared.levels.corrections.tolist()
+    assert bool(trainer.compared.levels.corrections.any())
+
+
+def test_a_run_that_has_not_arrived_keeps_its_levels(make_trainer, holdout_rows, monkeypatch):
+    trainer = arriving_at_once(make_trainer, holdout_rows, monkeypatch)
+    monkeypatch.setattr("ngdiff.training.arrival._NEAR", 1e9)
+    trainer.train()
+    assert trainer.state.global_step > INTERVAL
+    assert trainer.run_state.level_corrections == []
+
+
+def test_a_resumed_run_has_its_corrections(make_trainer, holdout_rows, tmp_path, monkeypatch):
+    whole = arriving_at_once(make_trainer, holdout_rows, monkeypatch, output=tmp_path / "whole")
+    whole.train()
+    again = arriving_at_once(make_trainer, holdout_rows, monkeypatch, output=tmp_path / "whole")
+    again.train(resume_from_checkpoint=str(checkpoint_folder(tmp_path / "whole", INTERVAL + 2)))
+    assert torch.equal(whole.compared.levels.corrections, again.compared.levels.corrections)
+    for one, other in zip(whole.model.parameters(), again.model.parameters(), strict=True):
+        assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize(

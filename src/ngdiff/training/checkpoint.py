@@ -48,6 +48,7 @@ class RunState:
         level_losses: Losses of the holdout tokens from which levels are taken, in nats (`ngdiff.training.levels`).
         level_coefficients: Of the hardness by which these tokens are chosen (`ngdiff.training.hardness`).
         level_ranks: Name of a set -> ranks of its tokens, by which they are chosen where nothing else is known of them.
+        level_corrections: What is added to the levels of the answer tokens of all rows to forget, in nats.
     """
 
     weighting: dict[str, Any] = field(default_factory=dict)
@@ -61,6 +62,7 @@ class RunState:
     level_losses: list[float] = field(default_factory=list)
     level_coefficients: list[float] = field(default_factory=list)
     level_ranks: dict[str, list[float]] = field(default_factory=dict)
+    level_corrections: list[float] = field(default_factory=list)
     arrival: dict[str, Any] = field(default_factory=dict)
     utility: dict[str, Any] = field(default_factory=dict)
 

@@ -5,6 +5,10 @@ Such a token has a *twin*: a token of the holdout rows, which the model never sa
 forget rows thus match not only the mean but also the spread of the losses of rows never seen, and follow them when they
 change.
 
+Tokens share weights, so that their losses spread less than their levels: the hardest stop short, and an attacker who
+looks at the hardest fifth of a row finds it. `Levels.correct` moves the levels by what was missed, as the integral part
+of a controller does (Åström and Murray 2008, "Feedback Systems", section 10.1).
+
 Difficulty calibration of membership inference (Watson et al. 2022, arXiv 2111.08440), turned into a target.
 """
 
@@ -17,6 +21,8 @@ from ngdiff.core.answers import Answers
 
 INTERVAL = 10  # steps between two looks
 _NEAR = 20  # a twin is one of this many tokens nearest in hardness, on either side
+_BINS = 10  # as many tokens each, from the lowest levels to the highest, are corrected alike
+_GAIN = 0.5  # of a correction: part of what was missed
 
 
 class Levels:
@@ -24,11 +30,14 @@ class Levels:
 
     Attributes:
         losses: Of the tokens of the holdout rows, in nats, as last measured; empty before.
+        corrections: What is added to the levels of the answer tokens of all rows to forget, in nats.
     """
 
     def __init__(self) -> None:
         self._twins: list[Tensor] = []
+        self._places: list[Tensor] = []  # of each row's tokens, among those of all rows to forget
         self.losses = torch.empty(0)
+        self.corrections = torch.empty(0)
 
     def pair(self, forget: Sequence[Tensor], holdout: Sequence[Tensor], *, seed: int) -> None:
         """Choose the twins.
@@ -50,6 +59,7 @@ class Levels:
             step = torch.rand(hardness.shape, generator=generator) * (2 * spread + 1) - spread - 0.5
             place = (middle + step.round().long()).clamp(0, len(known) - 1)
             self._twins.append(order[place])
+        self._place()
 
     def fix(self, losses: Sequence[Tensor]) -> None:
         """Without holdout rows: each token is its own twin.
@@ -57,9 +67,33 @@ class Levels:
         Args:
             losses: Of the answer tokens of each row to forget in a model that never saw them, in nats.
         """
-        ends = torch.tensor([len(own) for own in losses]).cumsum(0).tolist()
-        self._twins = [torch.arange(end - len(own), end) for own, end in zip(losses, ends, strict=True)]
+        self._twins = list(torch.arange(sum(map(len, losses))).split([len(own) for own in losses]))
         self.losses = torch.cat(list(losses))
+        self._place()
+
+    def _place(self) -> None:
+        counts = [len(twins) for twins in self._twins]
+        self._places = list(torch.arange(sum(counts)).split(counts))
+        self.corrections = torch.zeros(sum(counts))
+
+    def correct(self, rows: Sequence[int], losses: Tensor) -> None:
+        """Move the levels by half of what the losses miss of them, each tenth of the tokens by its mean.
+
+        With `l_i` the uncorrected level of a token, `n_i` its loss and `B` the measured tokens in the same tenth of all
+        levels: `c_i <- c_i + mean_{j in B} (l_j - n_j) / 2`; the level is then `max(l_i + c_i, 0)`.
+
+        Args:
+            rows: Numbers of the rows to forget that were measured.
+            losses: Of their answer tokens in the model now, one row after the other, in nats.
+        """
+        levels = torch.cat([self.losses[twins] for twins in self._twins])
+        bins = torch.empty(len(levels), dtype=torch.long)
+        for number, tokens in enumerate(levels.argsort(stable=True).chunk(_BINS)):
+            bins[tokens] = number
+        places = torch.cat([self._places[row] for row in rows])
+        missed = levels[places] - losses.to(levels)
+        for number in bins[places].unique():
+            self.corrections[bins == number] += _GAIN * missed[bins[places] == number].mean()
 
     def of(self, batch: Mapping[str, Tensor], answers: Answers) -> Tensor:
         """Levels of the answer tokens of a batch to forget, as `Answers.level`.
@@ -71,10 +105,13 @@ class Levels:
         rows = [row for row in batch["row_id"].tolist() if row >= 0]
         if not rows:  # a placeholder batch
             return answers.nll.new_zeros(0)
-        return torch.cat([self.losses[self._twins[row]] for row in rows]).to(answers.nll)
+        return torch.cat([self._of_row(row) for row in rows]).to(answers.nll)
+
+    def _of_row(self, row: int) -> Tensor:
+        return (self.losses[self._twins[row]] + self.corrections[self._places[row]]).clamp(min=0.0)
 
     def mean(self) -> float:
-        """Mean level of all answer tokens to forget, in nats."""
+        """Mean level of all answer tokens to forget, in nats, without corrections."""
         return float(torch.cat([self.losses[twins] for twins in self._twins]).mean())
 
     @staticmethod

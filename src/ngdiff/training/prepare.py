@@ -18,6 +18,7 @@ from ngdiff.tasks.base import Example
 from ngdiff.training.base_model import load_base_model
 from ngdiff.training.gradients import gradients_for
 from ngdiff.training.hardness import KNOWN_ROWS, features_of, fit, hardness, ranks
+from ngdiff.training.levels import Levels
 from ngdiff.training.notices import check_base_model, notice_start
 from ngdiff.training.objective_pass import ObjectivePass
 from ngdiff.training.references import References
@@ -138,18 +139,25 @@ def _ask(trainer: Any, references: References, model: nn.Module) -> str:
 
 
 def prepare_levels(trainer: Any) -> None:
-    """Find twins for the tokens to forget, by predicted hardness.
+    """The levels of the tokens to forget.
 
-    A resumed run has the last losses of the twins, and what was fitted to the first ones, from its checkpoint.
+    A resumed run has the last losses of the twins, what was fitted to the first ones, and the corrections from its
+    checkpoint.
     """
-    compared = trainer.compared
-    levels, teacher = compared.levels, compared.teacher
-    if levels is None:
+    compared, state = trainer.compared, trainer.run_state
+    if compared.levels is None:
         return
-    if not compared.level_rows:
-        levels.fix(teacher.losses("forget"))
-        return
-    state = trainer.run_state
+    if compared.level_rows:
+        _find_twins(trainer, compared.levels)
+    else:
+        compared.levels.fix(compared.teacher.losses("forget"))
+    if state.level_corrections:
+        compared.levels.corrections = torch.tensor(state.level_corrections)
+
+
+def _find_twins(trainer: Any, levels: Levels) -> None:
+    """Twins for the tokens to forget, by predicted hardness."""
+    compared, state = trainer.compared, trainer.run_state
     if not state.level_losses:
         state.level_losses = trainer.token_losses(compared.level_rows).tolist()
     levels.losses = torch.tensor(state.level_losses)
@@ -179,11 +187,19 @@ def _features(trainer: Any, sets: Mapping[str, Sequence[Example]]) -> dict[str, 
 
 
 def refresh_levels(trainer: Any) -> None:
-    """Before a step: measure the losses of the twins again, if that is due."""
-    compared, state = trainer.compared, trainer.run_state
-    if compared.levels is not None and compared.level_rows and compared.levels.is_due(trainer.state.global_step + 1):
-        compared.levels.losses = trainer.token_losses(compared.level_rows)
-        state.level_losses = compared.levels.losses.tolist()
+    """Before a step, if that is due: measure the losses of the twins again, and correct the levels of a run that has
+    arrived; before that, all of them are still to be reached."""
+    compared, state, rows = trainer.compared, trainer.run_state, trainer.forget_dataset
+    levels = compared.levels
+    if levels is None or not levels.is_due(trainer.state.global_step + 1):
+        return
+    if compared.level_rows:
+        levels.losses = trainer.token_losses(compared.level_rows)
+        state.level_losses = levels.losses.tolist()
+    if trainer.arrival is not None and trainer.arrival.arrived:
+        measured = spread(len(rows), trainer.task.level_rows)
+        levels.correct(measured, trainer.token_losses([rows[i] for i in measured]))
+        state.level_corrections = levels.corrections.tolist()
 
 
 def first_losses(trainer: Any) -> dict[str, float]:
