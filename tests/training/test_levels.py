@@ -93,19 +93,26 @@ def test_corrections_bring_losses_that_spread_less_than_their_levels_to_them():
 def test_a_correction_is_half_of_the_mean_that_its_tenth_misses():
     levels = Levels()
     levels.fix([torch.arange(10.0), torch.arange(10.0) + 0.5])
-    losses = torch.arange(10.0) - torch.arange(10.0) / 5  # row 0 is measured; it misses 0, .2, ... 1.8
+    losses = torch.arange(10.0) - torch.arange(10.0) / 10  # row 0 is measured; it misses 0, .1, ... .9
+    levels.correct([0], losses)
+    assert torch.allclose(levels.corrections[:10], torch.arange(10.0) / 20)
+    assert torch.allclose(levels.corrections[10:], torch.arange(10.0) / 20)
     levels.correct([0], losses)
     assert torch.allclose(levels.corrections[:10], torch.arange(10.0) / 10)
-    assert torch.allclose(levels.corrections[10:], torch.arange(10.0) / 10)
-    levels.correct([0], losses)
-    assert torch.allclose(levels.corrections[:10], torch.arange(10.0) / 5)
+
+
+def test_a_correction_is_at_most_half_a_nat():
+    levels = Levels()
+    levels.fix([torch.full((20,), 9.0), torch.full((20,), 2.0)])
+    levels.correct([0, 1], torch.cat([torch.full((20,), 5.0), torch.full((20,), 7.0)]))
+    assert levels.corrections.tolist() == [0.5] * 20 + [-0.5] * 20
 
 
 def test_no_level_is_negative():
     levels = Levels()
     levels.fix([torch.full((20,), 0.1)])
     levels.correct([0], torch.full((20,), 3.0))
-    assert float(levels.corrections.max()) < -1
+    assert float(levels.corrections.max()) < -0.1
     assert corrected(levels, [0]).tolist() == [0.0] * 20
 
 

@@ -23,6 +23,7 @@ INTERVAL = 10  # steps between two looks
 _NEAR = 20  # a twin is one of this many tokens nearest in hardness, on either side
 _BINS = 10  # as many tokens each, from the lowest levels to the highest, are corrected alike
 _GAIN = 0.5  # of a correction: part of what was missed
+_MOST = 1.0  # nats that count as missed at once: right after the arrival the losses are still rising
 
 
 class Levels:
@@ -79,8 +80,9 @@ class Levels:
     def correct(self, rows: Sequence[int], losses: Tensor) -> None:
         """Move the levels by half of what the losses miss of them, each tenth of the tokens by its mean.
 
-        With `l_i` the uncorrected level of a token, `n_i` its loss and `B` the measured tokens in the same tenth of all
-        levels: `c_i <- c_i + mean_{j in B} (l_j - n_j) / 2`; the level is then `max(l_i + c_i, 0)`.
+        With `l_i` the uncorrected level of a token, `n_i` its loss and `m` the mean of `l_j - n_j` over the measured
+        tokens in the same tenth of all levels, at least -1 and at most 1 nat: `c_i <- c_i + m / 2`; the level is then
+        `max(l_i + c_i, 0)`.
 
         Args:
             rows: Numbers of the rows to forget that were measured.
@@ -93,7 +95,8 @@ class Levels:
         places = torch.cat([self._places[row] for row in rows])
         missed = levels[places] - losses.to(levels)
         for number in bins[places].unique():
-            self.corrections[bins == number] += _GAIN * missed[bins[places] == number].mean()
+            mean = missed[bins[places] == number].mean()
+            self.corrections[bins == number] += _GAIN * mean.clamp(-_MOST, _MOST)
 
     def of(self, batch: Mapping[str, Tensor], answers: Answers) -> Tensor:
         """Levels of the answer tokens of a batch to forget, as `Answers.level`.
