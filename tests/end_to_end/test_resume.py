@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import ngdiff
 from ngdiff.checkpoint_places import checkpoint_folder, checkpoints_of
 from ngdiff.checksums import LIST
 from ngdiff.hashes import sha256_file
@@ -311,6 +312,30 @@ def test_other_options_are_refused_by_name(material, finished, options, message)
     assert outcome.status == 2
     assert outcome.error.startswith(f"--resume: the run in {finished} {message}")
     assert everything_in(finished) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"lora_alpha": 4}, "--lora-alpha changes nothing without --lora-rank"), ({"seed": 1}, "has --seed 42, not 1")],
+    ids=["refused", "another"],
+)
+def test_a_run_that_another_version_began_says_so_where_it_cannot_go_on(
+    material, finished, monkeypatch, options, message
+):
+    """Its own options may be what this version refuses."""
+    more = {"num_train_epochs": 2, **options}
+    of_this = run(*material.words(finished, "--resume", **more))
+    assert message in of_this.error
+    assert "was begun by ngdiff" not in of_this.error
+    version = ngdiff.__version__
+    monkeypatch.setattr(ngdiff, "__version__", "99.1")
+    of_another = run(*material.words(finished, "--resume", **more))
+    assert of_another.status == 2
+    assert of_another.error == (
+        f"{of_this.error} (the run in {finished} was begun by ngdiff {version}, and this is 99.1: continue it with "
+        "that version, or start again with --overwrite in place of --resume)"
+    )
+    assert "was begun by ngdiff" not in run(*material.words(finished, **more)).error
 
 
 @pytest.mark.parametrize("role", ["forget", "retain"])

@@ -106,7 +106,9 @@ def _run(words: list[str]) -> int:
             return _stop(str(stopped), INTERRUPTED)
         return _stop(f"{stopped}: continue with {_resume(words)}", STOPPED_RESUMABLE)
     except InputError as error:
-        return _fail(str(error), BAD_INPUT)
+        from ngdiff.cli.begun_by_other_version import advice
+
+        return _fail(f"{error}{advice(words)}", BAD_INPUT)
     except OwnCodeError as error:
         return _fail(str(error), FAILED)
     except RuinedModelError as error:
