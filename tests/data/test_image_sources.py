@@ -42,6 +42,14 @@ def test_a_folder_for_each_class(tmp_path: Path):
     assert np.array_equal(dog["pixel_values"].permute(1, 2, 0).numpy(), np.array(dogs[0]))
 
 
+def test_a_local_folder_is_not_downloaded(tmp_path: Path, capfd):
+    """`datasets` would say that it is."""
+    folder = write(tmp_path / "pets", {"cat": [picture()], "dog": [picture()]})
+    read_images(folder)
+    assert capfd.readouterr().err == ""
+    assert not datasets.are_progress_bars_disabled()
+
+
 def test_splits_are_folders_above_the_classes(tmp_path: Path):
     pets = {"train/cat": [picture()] * 2, "train/dog": [picture()], "test/cat": [picture()], "test/dog": [picture()]}
     data = read_images(str(write(tmp_path / "pets", pets)))

@@ -6,7 +6,8 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from ngdiff.data.image_folders import check_image_folder
 from ngdiff.data.image_list import ImageList, ListCheck
 from ngdiff.data.images import ImageData, Images, named_image
 from ngdiff.data.pixels import rgb_bytes
+from ngdiff.data.progress import with_bar
 from ngdiff.data.unpacked import check_memory
 from ngdiff.errors import InputError
 from ngdiff.paths import user_path
@@ -105,13 +107,28 @@ def _from_folder(path: Path, size: int | None, check: ListCheck | None) -> Image
             loaded: Any = datasets.load_from_disk(str(path))
         else:
             # Labels are requested explicitly: with a single class, they would silently be omitted.
-            loaded = datasets.load_dataset("imagefolder", data_dir=str(path), drop_labels=False)
+            with _without_bars():
+                loaded = datasets.load_dataset("imagefolder", data_dir=str(path), drop_labels=False)
     except (*SAVED_DAMAGE, zipfile.BadZipFile, DatasetsError) as error:
         raise InputError(f"--dataset {path}: no images could be read: {str(error).partition(chr(10))[0]}") from error
     root = None if saved else path.resolve()
     if isinstance(loaded, datasets.Dataset):
         return _decoded_all([_Listed(loaded, str(path))], size, check)
     return _from_splits(loaded, str(path), size, check, root)
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Within, `datasets` shows none: of a local folder it would say that it is downloading data."""
+    import datasets
+
+    shown = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()
 
 
 def _from_hub(name: str, size: int | None, check: ListCheck | None) -> ImageData:
@@ -227,7 +244,7 @@ def _decoded(listed: _Listed, size: int | None) -> torch.Tensor:
     if size is not None:
         check_memory(origin, 3 * len(images) * size * size)
     several: list[str] = []
-    for number in range(len(images)):
+    for number in with_bar(range(len(images)), f"reading {origin}", total=len(images), unit="image"):
         name = listed.name(number)
         with _opened(images, number, column, name) as image:
             array = rgb_bytes(image, name)
