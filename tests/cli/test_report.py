@@ -122,6 +122,15 @@ def test_the_model_evaluated_before_is_that_from_which_the_run_started(
     assert "- holds: The forget rows evaluated before are those of the request." in page
 
 
+@pytest.mark.parametrize("option", ["--retrained", "--base"])
+def test_the_model_itself_is_no_reference(place: Path, tmp_path: Path, capsys, option: str) -> None:
+    message = fails(capsys, place / "run", option, place / "scores", "--output", tmp_path / "p.html")
+    assert message == (
+        f"{option} {place / 'scores'}: it has the weights of the model itself; name a model that never saw the rows"
+    )
+    assert not (tmp_path / "p.html").exists()
+
+
 def test_sections_without_data_are_not_there(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", outputs=["model.safetensors"])
     (run / "report" / "training_log.json").unlink()

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from ngdiff.cli import main
 
@@ -132,3 +133,11 @@ def evaluate_words(material: Material, output: Path | None, *more: Any) -> list[
 def records_of(folder: Path) -> dict[str, bytes]:
     """The records of an evaluation by file name."""
     return {path.name: path.read_bytes() for path in (folder / "private").glob("records_*")}
+
+
+def twin(model: Path, folder: Path) -> Path:
+    """A copy of a model with the same weights in a file of another hash, as a reference that says the same."""
+    shutil.copytree(model, folder)
+    weights = folder / "model.safetensors"
+    save_file(load_file(weights), weights, metadata={"format": "pt", "of": "a twin"})
+    return folder

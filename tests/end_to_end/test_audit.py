@@ -6,16 +6,17 @@ import pytest
 
 from ngdiff.audit import ATTACKS, run_attack
 
-from .runs import rows_of, run, succeeded, write_rows
+from .runs import rows_of, run, succeeded, twin, write_rows
 
 CHEAP = "--attacks=quantise,prefix"
 
 
 @pytest.fixture
 def words(material, tmp_path):
-    """The micro model beside itself."""
+    """The micro model beside another with its weights."""
     sets = ["--forget", material.forget, "--retain", material.retain]
-    return ["audit", material.model, *sets, "--output", tmp_path / "a", "--retrained", material.model]
+    other = twin(material.model, tmp_path / "twin")
+    return ["audit", material.model, *sets, "--output", tmp_path / "a", "--retrained", other]
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def no_attack(monkeypatch):
     monkeypatch.setattr("ngdiff.cli.audit_run.run_attack", refuse)
 
 
-def test_a_model_beside_itself_brings_nothing_back_and_no_text_leaves_the_private_folder(material, words, tmp_path):
+def test_a_model_beside_its_twin_brings_nothing_back_and_no_text_leaves_the_private_folder(material, words, tmp_path):
     out = succeeded(run(*words, CHEAP)).out
     text = (tmp_path / "a" / "audit.json").read_text()
     found = json.loads(text)
@@ -102,6 +103,14 @@ def test_a_reference_that_recites_the_rows_is_refused(material, words, no_attack
     outcome = run(*words)
     assert outcome.status == 2
     assert f"--retrained {tmp_path / 'm'}: it recites the forget rows (extraction strength " in outcome.error
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("role", ["--retrained", "--never-trained"])
+def test_the_model_itself_is_no_reference(material, words, no_attack, tmp_path, role):
+    """Beside itself, whatever a model still knows comes back of both, and nothing would count."""
+    words[-2:] = [role, material.model]
+    assert run(*words).error.startswith(f"{role} {material.model}: it has the weights of the model itself; name a")
     assert not (tmp_path / "a").exists()
 
 

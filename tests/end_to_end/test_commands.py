@@ -12,6 +12,7 @@ from ngdiff import commands
 from ngdiff.errors import InputError
 
 from .runs import run as command_line
+from .runs import twin
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,10 @@ def test_an_evaluation_gets_numbers_that_take_another_one(runs, tmp_path):
     _, scores, _ = runs
     copy = shutil.copytree(scores.folder, tmp_path / "copy")
     assert "distance" not in scores.metrics
-    scored = commands.score(copy, before=scores.folder, retrained=scores.folder)
+    with pytest.raises(InputError, match=f"--retrained {scores.folder}: it has the weights of the model itself"):
+        commands.score(copy, before=scores.folder, retrained=scores.folder)
+    other = shutil.copytree(scores.folder / "private", tmp_path / "other" / "private")  # records of nobody knows whom
+    scored = commands.score(copy, before=scores.folder, retrained=other.parent)
     assert scored.folder == copy
     assert scored.metrics["distance"]["parts"]["loss"]["reference"] == scores.metrics["forget"]["loss"]
     assert scored.metrics["forget"] == scores.metrics["forget"]
@@ -146,7 +150,12 @@ def test_a_fine_tuning_run_has_losses_and_no_log(material, tmp_path):
 
 def test_an_audit_shows_itself(material, tmp_path):
     found = commands.audit(
-        material.model, material.forget, material.retain, tmp_path / "a", retrained=material.model, attacks="prefix"
+        material.model,
+        material.forget,
+        material.retain,
+        tmp_path / "a",
+        retrained=twin(material.model, tmp_path / "twin"),
+        attacks="prefix",
     )
     assert found.robustness == 1.0
     assert "Robustness 1.000, over prefix" in str(found)

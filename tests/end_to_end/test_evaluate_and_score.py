@@ -1,6 +1,7 @@
 """`ngdiff evaluate` writes what `ngdiff score` makes of its records, and `ngdiff compare` reads both."""
 
 import json
+import shutil
 
 import pytest
 
@@ -32,11 +33,21 @@ def test_both_commands_find_the_same_numbers(evaluated, tmp_path):
     assert table.strip() == again.out.partition("Written to")[0].strip()
 
 
-def test_a_retrained_model_of_the_same_records_cannot_be_told_apart(evaluated):
+def test_a_retrained_model_of_the_same_records_cannot_be_told_apart(evaluated, tmp_path):
     folder, _ = evaluated
-    outcome = succeeded(run("score", folder, "--retrained", folder))
+    other = shutil.copytree(folder / "private", tmp_path / "other" / "private").parent  # without a manifest
+    outcome = succeeded(run("score", folder, "--retrained", other))
     assert "forget quality" in outcome.out
     assert "1.0000" in outcome.out
+
+
+@pytest.mark.parametrize("option", ["--retrained", "--base"])
+@pytest.mark.parametrize("part", [".", "private/records_forget.jsonl"])
+def test_the_model_itself_is_no_reference(evaluated, option, part):
+    folder, _ = evaluated
+    where = folder if part == "." else folder / part
+    message = f"{option} {where}: it has the weights of the model itself; name a model that never saw the rows"
+    assert run("score", folder, option, where).error == message
 
 
 def test_evaluations_are_compared(evaluated):

@@ -19,6 +19,7 @@ from ngdiff.cli.overlap import without_overlap
 from ngdiff.data import Row
 from ngdiff.errors import InputError
 from ngdiff.evaluation.processes import started_processes
+from ngdiff.evidence.same_model import refuse_same_model
 from ngdiff.file_names import AUDIT_FILE
 from ngdiff.manifest import describe_data
 from ngdiff.metrics.known import UNKNOWN_LOSS
@@ -66,6 +67,7 @@ def audit(
     described = described_model(options.model) | options.chat_file()
     if reference := next((role for role in models if role != "model"), None):
         described[reference] = described_model(models[reference])
+        refuse_same_model(f"{dashed(reference)} {models[reference]}", described[reference], described)
         _check_reference(reference, models, bed, options)
     folder.begin(data=data, model=described, template=bed.template.name, seed=options.seed)
     found, not_run, in_time = _attacked(attacks, models, bed, folder, options)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from ngdiff.cli.audited import check_audited
+from ngdiff.cli.audited import check_audited, check_not_itself
 from ngdiff.cli.output_file import check_output_file
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.require import Judge, RequireOptions, tell
@@ -95,6 +95,9 @@ def run(words: list[str]) -> None:
     given = {name: getattr(options, name) for name in ("retrained", "before", "base")}
     others = {name: record_files(source, f"--{name}") for name, source in given.items() if source is not None}
     _check_output(options, files, others)
+    for name in ("retrained", "base"):
+        if (source := given[name]) is not None:
+            check_not_itself(f"--{name}", source, values["records"])
     robustness = None
     if options.audit is not None:
         robustness = read_robustness(options.audit)
