@@ -131,6 +131,15 @@ def test_the_best_is_no_worse_than_any(values: list[float | None], references: l
     assert all(distance(values[int(name)] or 0.0) <= min(map(distance, known)) + 2e-4 for name in found)
 
 
+def test_short_names_mean_what_they_mean_in_requirements() -> None:
+    table = compare({"a": run(0.1, 0.2), "b": run(0.3, 0.4)}, metrics=["utility", "verbmem"])
+    assert table.titles == ["Utility", "Verbmem"]
+    assert table.values == [[0.2, 0.1], [0.4, 0.3]]
+    cyrillic = run(0.1, 0.2)
+    cyrillic["retain"]["rouge_l_recall_unicode"] = 0.9  # which then is the Utility
+    assert compare({"a": cyrillic}, metrics=["utility"]).values == [[0.9]]
+
+
 def test_columns_asked_for() -> None:
     metrics = {**run(0.1, 0.2), "my_set": {"n": 1, "loss": 2.0, "truth_ratio_arithmetic": 0.3}}
     assert compare({"a": metrics}, metrics=["my_set.loss", "forget.rouge_l_recall"]).titles == [
@@ -144,6 +153,10 @@ def test_columns_asked_for() -> None:
         InputError, match=r"metric 'forget\.rouge' is in none of the runs; did you mean forget\.rouge_l"
     ):
         compare({"a": metrics}, metrics=["forget.rouge"])
+    with pytest.raises(InputError, match=r"metric 'verbmen' is in none of the runs; did you mean verbmem\?"):
+        compare({"a": metrics}, metrics=["verbmen"])
+    with pytest.raises(InputError, match="metric 'utility' is in none of the runs"):
+        compare({"a": run(0.1)}, metrics=["utility"])
     with pytest.raises(InputError, match="is in none of the runs; they have forget"):
         compare({"a": metrics}, metrics=["!"])
 

@@ -20,7 +20,7 @@ class CompareOptions:
     overwrite: bool = option(False, help="replace these files")
     metrics: str | None = option(
         None,
-        help="columns, separated by commas, such as forget.loss,model_utility; all: every number (Verbmem, extraction "
+        help="columns, separated by commas, such as utility,forget.loss; all: every number (Verbmem, extraction "
         "strength, D, Utility, collateral, then the metrics of tables in the literature)",
         value="KEYS",
     )

@@ -15,7 +15,7 @@ from ngdiff.metrics.collateral import PROTECTED
 from ngdiff.metrics.membership import SCORES
 from ngdiff.metrics.row_statistics import MEASURES
 from ngdiff.metrics.worst import COUNT, MAX, watched
-from ngdiff.scoring.quantities import DISTANCES, quantities
+from ngdiff.scoring.quantities import ALIASES, DISTANCES, quantities
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -25,8 +25,6 @@ OPERATORS: dict[str, Callable[[float, float], bool]] = {
 }
 # Quantities that an unlearning run measures itself.
 LOSSES = ("forget.loss", "retain.loss", "holdout.loss")
-# Short names.
-ALIASES = {"verbmem": "forget.rouge_l_recall", "utility": "retain.rouge_l_recall"}
 
 _NUMBER = r"[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?"
 _BOUND = re.compile(

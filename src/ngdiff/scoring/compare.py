@@ -12,6 +12,7 @@ from ngdiff.scoring.distance_notes import nearest_notes
 from ngdiff.scoring.over_forgotten import Beyond, is_of_forgetting, over_forgotten, over_forgotten_notes
 from ngdiff.scoring.quantities import (
     ABILITIES,
+    ALIASES,
     DISTANCES,
     Quantity,
     arrow,
@@ -85,8 +86,8 @@ def compare(
 
     Args:
         runs: Contents of `metrics.json` by name.
-        metrics: Keys of the columns, such as `forget.loss`; "all" for every number; None for those of `HEAD` and
-            `HEADLINE`, or all if no run has any of these.
+        metrics: Keys of the columns, such as `forget.loss`, or short names (`ALIASES`); "all" for every number; None
+            for those of `HEAD` and `HEADLINE`, or all if no run has any of these.
         references: Retrained models, which are never marked as best.
 
     Raises:
@@ -166,13 +167,22 @@ def _choose(
     for key in keys:
         if key == "all":
             chosen.update({name: by_key[name] for name in by_key if name in usual and _is_asked_for(by_key[name])})
+        elif forms := [name for name in _named(key) if name in usual]:
+            chosen.update({name: by_key[name] for name in forms})
         elif key in by_key:
             chosen[key] = by_key[key]
         else:
-            close = difflib.get_close_matches(key, by_key, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"they have {', '.join(by_key)}"
+            known = [*by_key, *(name for name in ALIASES if any(own in usual for own in _named(name)))]
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"they have {', '.join(known)}"
             raise InputError(f"metric {key!r} is in none of the runs; {hint}")
     return list(chosen.values())
+
+
+def _named(key: str) -> list[str]:
+    """The keys of a metric with a short name, and of its variant over Unicode words; none for other keys."""
+    own = ALIASES.get(key)
+    return [] if own is None else [own, own + UNICODE]
 
 
 def _forms(key: str) -> Iterator[str]:

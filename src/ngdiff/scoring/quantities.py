@@ -23,6 +23,8 @@ HEAD = (
     "retain.rouge_l_recall",
     *(f"collateral.{name}" for name in PROTECTED),
 )
+# Short names on the command line; over Unicode words where the texts need that.
+ALIASES = {"verbmem": "forget.rouge_l_recall", "utility": "retain.rouge_l_recall"}
 # Results of lm-evaluation-harness; `ngdiff evaluate` shows them in the harness's own format.
 ABILITIES = "general abilities"
 # D against a retrained model, and against holdout rows.
