@@ -93,13 +93,22 @@ def test_what_is_known(losses: list[float], severity: str) -> None:
 
 
 def test_a_holdout_of_another_kind_is_told_by_a_model_that_saw_neither() -> None:
-    def scores(low: float, high: float) -> dict[str, Any]:
-        return {"membership": {"loss": {"auc": (low + high) / 2, "interval": [low, high]}}}
+    def scores(low: float, high: float, loss: float = 3.0) -> dict[str, Any]:
+        return {"forget": {"loss": loss}, "membership": {"loss": {"auc": (low + high) / 2, "interval": [low, high]}}}
 
-    told, alike = scores(0.9, 1.0), scores(0.4, 0.6)
+    told, alike = scores(0.9, 1.0, loss=0.1), scores(0.4, 0.6)
     assert [one.severity for one in check_holdout(told, alike)] == ["fine", "fine"]
-    assert [one.severity for one in check_holdout(told, told)] == ["fine", "doubtful"]
+    assert [one.severity for one in check_holdout(told, scores(0.9, 1.0))] == ["fine", "doubtful"]
     assert [one.severity for one in check_holdout(alike, None)] == ["doubtful", "skipped"]
+
+
+@pytest.mark.parametrize("interval", [[0.4, 0.6], [0.9, 1.0]])
+def test_a_base_model_that_knows_the_forget_rows_would_spoil_the_run(interval: list[float]) -> None:
+    """Such as the model itself: it cannot say whether forget and holdout rows are alike, and `unlearn` refuses it."""
+    own = {"forget": {"loss": 0.1}, "membership": {"loss": {"auc": 0.5, "interval": interval}}}
+    found = check_holdout(own, own)[-1]
+    assert (found.what, found.severity) == ("holdout of the same kind as forget", "spoils")
+    assert found.found == "--base-model has loss 0.100 on the forget rows, the model 0.100: it knows them"
 
 
 def test_a_holdout_that_the_model_knows_better_than_the_forget_rows_is_not_fine() -> None:

@@ -58,6 +58,10 @@ def check_holdout(scores: Mapping[str, Any], base: Mapping[str, Any] | None) -> 
     if base is None:
         return [*found, Finding(what, "skipped", "needs --base-model, a model that saw neither")]
     under_base = base["membership"]["loss"]
+    if base["forget"]["loss"] <= scores["forget"]["loss"]:
+        text = f"--base-model has loss {base['forget']['loss']:.3f} on the forget rows, the model "
+        text += f"{scores['forget']['loss']:.3f}: it knows them"
+        return [*found, Finding(what, "spoils", text, "Give the model from before fine-tuning.")]
     text = f"under --base-model: {_auc(under_base)}"
     if under_base["interval"][0] <= 0.5 <= under_base["interval"][1]:
         return [*found, Finding(what, "fine", text)]
