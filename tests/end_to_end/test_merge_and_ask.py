@@ -127,6 +127,8 @@ def test_questions_from_standard_input(material: Material, merged: Path, monkeyp
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(["", *questions, ""])))
     out = succeeded(run("ask", merged, "--max-new-tokens", 3)).out.splitlines()
     assert out[::2] == questions
+    monkeypatch.setattr("sys.stdin", io.StringIO("\ufeff" + "\r\n".join(questions) + "\r\n"))  # a file from Windows
+    assert succeeded(run("ask", merged, "--max-new-tokens", 3)).out.splitlines() == out
     monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
     assert run("ask", merged).error == "ngdiff ask: standard input holds no question; one a line is read"
 

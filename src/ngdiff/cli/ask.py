@@ -84,8 +84,10 @@ def run(words: list[str]) -> None:
 
 
 def _lines() -> Iterator[str]:
+    """Of standard input, without the mark with which some editors begin a file in UTF-8."""
     try:
-        yield from sys.stdin
+        for number, line in enumerate(sys.stdin):
+            yield line if number else line.removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise InputError(f"standard input is not UTF-8 text (byte {error.start})") from error
 
