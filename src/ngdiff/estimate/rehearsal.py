@@ -237,6 +237,11 @@ class _FakeLevels:
     def fix(self, losses: Sequence[Tensor]) -> None:
         """Nothing to note."""
 
+    @staticmethod
+    def is_due(step: int) -> bool:
+        """Nothing is measured again: `step` has no losses."""
+        return False
+
     def of(self, batch: Mapping[str, Tensor], answers: Answers) -> Tensor:
         """One level for each answer token."""
         return answers.nll.detach().clone()
