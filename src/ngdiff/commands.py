@@ -148,16 +148,16 @@ def audit(model: Place, forget: Place, retain: Place, output: Place, **options: 
 def compare(
     runs: Mapping[str, Place] | Sequence[Place] | Place,
     *,
-    metrics: Sequence[str] | None = None,
-    reference: Sequence[str] = (),
+    metrics: str | Sequence[str] | None = None,
+    reference: str | Sequence[str] = (),
     group: bool = False,
 ) -> Table:
     """`ngdiff compare`: several evaluations in one table.
 
     Args:
         runs: Folders of evaluations, by name or not; the folder of a sweep stands for all of its runs.
-        metrics: Keys of the numbers, such as `forget.loss`; None: those of the command.
-        reference: Names of runs that never saw the forget set.
+        metrics: Keys of the numbers, such as `forget.loss`, or a text of them with commas; None: those of the command.
+        reference: Name of a run that never saw the forget set, or several.
         group: One row for runs whose names differ only by their seed: mean and t-interval.
 
     Raises:
@@ -168,8 +168,10 @@ def compare(
     pairs = runs.items() if isinstance(runs, Mapping) else ((None, run) for run in runs)
     words = [os.fspath(place) if name is None else f"{name}={os.fspath(place)}" for name, place in pairs]
     made = compare_groups if group else compare_runs
-    references = list(reference) or references_in(words)
-    return Table(made(read_runs(words), metrics=list(metrics) if metrics else None, references=references))
+    references = [reference] if isinstance(reference, str) else list(reference)
+    keys = [key.strip() for key in metrics.split(",") if key.strip()] if isinstance(metrics, str) else metrics
+    chosen = list(keys) if keys else None
+    return Table(made(read_runs(words), metrics=chosen, references=references or references_in(words)))
 
 
 def report(*runs: Place, output: Place, **options: Any) -> Path:
