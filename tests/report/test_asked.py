@@ -1,6 +1,7 @@
 """The request, as a page shows it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,3 +23,18 @@ def test_the_adapter_of_a_merge_is_not_called_the_model_before(tmp_path: Path, c
         ("its base model", "base"),
         ("model after", str(made)),
     ]
+
+
+@pytest.mark.parametrize(
+    ("model", "source", "note"),
+    [
+        ({"shape": "llama-tiny"}, "llama-tiny", "random weights of this shape"),
+        ({"source": "owner/name", "revision": None}, "owner/name", "from the hub; its revision is not known"),
+        ({"source": "owner/name", "revision": "abc"}, "owner/name", "revision abc"),
+        ({"source": "target", "files": {WEIGHTS: "b" * 64}}, "target", ""),
+    ],
+)
+def test_where_the_model_before_came_from(tmp_path: Path, model: dict[str, Any], source: str, note: str) -> None:
+    made = make_run(tmp_path / "run", model=model)
+    before = asked(Run(made, *read_run(made))).models[0]
+    assert (before.source, before.note) == (source, note)

@@ -127,7 +127,9 @@ def _models(run: Run) -> list[ModelFiles]:
 def _described(title: str, model: Mapping[str, Any]) -> ModelFiles:
     revision = model.get("revision")
     note = "" if revision is None else f"revision {revision}"
-    if not model.get("files"):
+    if "shape" in model:
+        note = "random weights of this shape"
+    elif not model.get("files"):
         note = note or "from the hub; its revision is not known"
     return ModelFiles(title, str(model.get("source", model.get("shape", "not known"))), model.get("files", {}), note)
 
