@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from ngdiff.errors import InputError
-from ngdiff.modeling import adapter_base, check_vocabulary, load_model, load_tokenizer
+from ngdiff.modeling import adapter_base, add_adapter, check_vocabulary, load_model, load_tokenizer
 from ngdiff.modeling.load import DTYPES
 
 
@@ -114,6 +114,21 @@ def test_the_base_is_looked_for_beside_the_adapter_too(
     assert adapter_base(adapter).resolve() == folder.resolve()
     assert adapter_base(folder) is None
     assert adapter_base("owner/model") is None
+
+
+def test_an_adapter_names_its_base_by_the_full_path(
+    folder: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen from another folder, a relative name would be no model, or another one of the same name."""
+    monkeypatch.chdir(folder.parent)
+    new = add_adapter(load_model(folder.name), LoraConfig(r=2, target_modules=["q_proj"]), seed=0)
+    new.save_pretrained(str(tmp_path / "new"))
+    rename_base(adapter, folder.name)  # as earlier versions wrote it
+    load_model(adapter).save_pretrained(str(tmp_path / "trained further"))
+    (tmp_path / "other" / folder.name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "other")
+    for place in (tmp_path / "new", tmp_path / "trained further"):
+        assert adapter_base(place) == folder.absolute()
 
 
 @pytest.mark.parametrize("load", [load_model, load_tokenizer])

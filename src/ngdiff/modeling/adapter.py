@@ -1,6 +1,7 @@
 """Put an adapter on a model."""
 
 import copy
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -29,7 +30,7 @@ def add_adapter(model: Any, config: PeftConfig, *, seed: int) -> PeftModel:
 
     Seeds torch's generators, as a Trainer does later: without a seed the adapter's initial weights would differ from
     run to run. "all-linear" leaves out the output head, as PEFT does, and layers on which an adapter does not work:
-    `linear_layers`.
+    `linear_layers`. A model from a folder is named by its full path in the adapter's configuration.
 
     Raises:
         InputError: the model has an adapter already, or the configuration does not fit the model, as when none of its
@@ -41,6 +42,10 @@ def add_adapter(model: Any, config: PeftConfig, *, seed: int) -> PeftModel:
             "--lora-rank, or peft_config), or merge it first (--merge-adapter, or ngdiff.modeling.merge_adapter)"
         )
     config = _without_unfit_layers(model, config)
+    # PEFT writes this name beside the adapter: seen from another folder, a relative one is no model, or another.
+    name = getattr(model, "name_or_path", "")
+    if name and Path(name).is_dir():
+        model.name_or_path = str(Path(name).absolute())
     torch.manual_seed(seed)
     try:
         adapted = cast(PeftModel, get_peft_model(model, config))

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from ngdiff.errors import InputError
 from ngdiff.file_names import ADAPTER_CONFIG
+from ngdiff.modeling.folders import adapter_base
 from ngdiff.modeling.load_errors import LIBRARY_ERRORS, reason_of
 
 _WEIGHTS = "adapter_model.safetensors"
@@ -27,6 +28,8 @@ def load_adapter(folder: Path, base: PreTrainedModel) -> PeftModel:
             that adds virtual tokens in front of the text.
     """
     config = _config(folder)
+    if isinstance(place := adapter_base(folder), Path):  # from where the adapter is saved, a relative name is another
+        config.base_model_name_or_path = str(place.absolute())
     try:
         shapes = _shapes(folder / _WEIGHTS)
         _resize(base, shapes, folder)
