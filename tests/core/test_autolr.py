@@ -95,11 +95,11 @@ def test_uphill_the_search_takes_what_curvature_affords(start):
 
 
 @pytest.mark.parametrize(("height", "rise"), [(1e-4, 1e-3), (0.1, 1e-3), (50.0, 0.5)])
-def test_of_a_loss_near_0_the_search_spends_a_thousandth_of_a_nat(height, rise):
+def test_of_a_loss_near_0_the_search_spends_the_least_rise(height, rise):
     """A part of the loss of a model that recites its retain rows is next to nothing; `rise` is what a step may cost."""
     problem = Quadratic(0.1, slope_sign=-1.0)
     lowest = problem.loss()
-    probe = AutoLR(AutoLRSettings(start=1e-3)).probe(
+    probe = AutoLR(AutoLRSettings(start=1e-3, least_rise=1e-3)).probe(
         problem.optimizer, lambda: problem.loss() - lowest + height, search=True
     )
     g = problem.p.grad

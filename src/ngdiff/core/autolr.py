@@ -62,7 +62,8 @@ class AutoLRSettings:
         least_rise: The same as an amount, in units of the loss, where that part of it is less: one thousandth of a nat
             is a thousandth of a token's probability. A hundredth of the loss of a model that recites is next to
             nothing, and a rate that starts there takes more passes (docs/results.md, "The first step of a model that
-            recites").
+            recites"). Only where later probes do not raise the rate further at the end of a run: ascent, which has no
+            end, loses its Utility by it.
         memory: `exact`: a probe leaves everything as it was. `lean`: it also takes the optimizer's step, at the rate
             that it finds, which saves a copy of the optimizer's state and one of the weights
             (`ngdiff.core.lean_line.LeanStepLine`). `auto`: lean, unless the weights are in half precision or the
@@ -79,7 +80,7 @@ class AutoLRSettings:
     measure_noise: bool = False
     widen: bool = True
     tolerance: float = 0.01
-    least_rise: float = 1e-3
+    least_rise: float = 0.0
     memory: str = "exact"
     origin_device: str | None = None
 
