@@ -12,7 +12,8 @@
 
 Options of the benchmark stand before the stage; what follows `unlearn METHOD` are options of `ngdiff unlearn`, whose
 files are those of DIR: the model `base`, the rows `holdout.jsonl`. METHOD `default` is what `ngdiff` takes by itself
-for these options. A stage makes what it needs and is done once; what was killed starts again.
+for these options, with `--protect auto`, as the model is a chat model. A stage makes what it needs and is done once;
+what was killed starts again.
 
 Rows, all of TOFU's last 20 authors, whose answers have paraphrases and false twins:
 
