@@ -94,20 +94,6 @@ def test_uphill_the_search_takes_what_curvature_affords(start):
     assert probe.after == pytest.approx(math.sqrt(2 * 0.02 * problem.loss() / curvature), rel=1e-4)
 
 
-@pytest.mark.parametrize(("height", "rise"), [(1e-4, 1e-3), (0.1, 1e-3), (50.0, 0.5)])
-def test_of_a_loss_near_0_the_search_spends_the_least_rise(height, rise):
-    """A part of the loss of a model that recites its retain rows is next to nothing; `rise` is what a step may cost."""
-    problem = Quadratic(0.1, slope_sign=-1.0)
-    lowest = problem.loss()
-    probe = AutoLR(AutoLRSettings(start=1e-3, least_rise=1e-3)).probe(
-        problem.optimizer, lambda: problem.loss() - lowest + height, search=True
-    )
-    g = problem.p.grad
-    curvature = float(g @ (problem.curvature * g))
-    assert probe.accepted
-    assert probe.after == pytest.approx(math.sqrt(2 * rise / curvature), rel=1e-3)
-
-
 def test_a_search_that_meets_only_noise_gives_its_start():
     problem = Quadratic(0.1)
     probe = AutoLR(AutoLRSettings(start=0.03)).probe(problem.optimizer, lambda: 1.0, search=True)

@@ -76,27 +76,3 @@ def test_without_noise_measuring_changes_nothing(measured):
     found = search(fit_at, measured=measured, noise=1e-6)
     assert found.accepted
     assert found.rate == pytest.approx(7e-6)
-
-
-def test_an_amount_that_may_be_spent_outweighs_a_part_of_a_small_loss():
-    curve = 2e-3 / 1e-4**2  # it raises the loss by 1e-3 at a radius of 1e-4
-
-    def fit_at(rho: float) -> Parabola:
-        loss = HERE + curve * rho**2 / 2
-        return Parabola(rho, behind=loss, here=HERE, ahead=loss)
-
-    found = search_rate(fit_at, start=START, limit=LIMIT, noise=1e-6, tolerance=TOLERANCE, least_rise=1e-3)
-    assert found.accepted
-    assert found.rate == pytest.approx(1e-4)
-
-
-@pytest.mark.parametrize(("least", "rate"), [(0.0, START / 256), (1e-3, START)])
-def test_where_no_fit_serves_the_longest_step_within_that_amount_is_taken(least, rate):
-    """The loss rises along the step, by less at a short radius, and falls more steeply behind: nowhere a bowl."""
-
-    def fit_at(rho: float) -> Parabola:
-        rise = 5e-4 if rho > START / 100 else 5e-5
-        return Parabola(rho, behind=HERE - 2 * rise, here=HERE, ahead=HERE + rise)
-
-    found = search_rate(fit_at, start=START, limit=START, noise=1e-6, tolerance=TOLERANCE, least_rise=least)
-    assert (found.accepted, found.rate) == (False, pytest.approx(rate))

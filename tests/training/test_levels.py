@@ -157,22 +157,6 @@ def test_the_method_follows_from_what_is_given(make_trainer, base_model, holdout
     trainer.train()
 
 
-@pytest.mark.parametrize(
-    ("options", "rise"),
-    [
-        ({"method": "auto"}, 1e-3),
-        ({"method": "auto", "stop": "passes"}, 0.0),
-        ({"method": "auto", "max_steps": 5}, 0.0),
-        ({"method": "ngdiff"}, 0.0),
-        ({"method": "npo+ngdiff"}, 0.0),
-    ],
-)
-def test_the_first_step_of_a_run_that_ends_by_itself_may_cost_more(make_trainer, holdout_rows, options, rise):
-    """No probe raises its rate after the arrival; ascent, which never arrives, loses its Utility by such a step."""
-    trainer = make_trainer(holdout_dataset=holdout_rows, **{"max_steps": -1, **options})
-    assert trainer.autolr.settings.least_rise == rise
-
-
 def test_a_step_compares_with_the_base_model_and_with_levels(make_trainer, base_model, holdout_rows):
     base = base_model()
     trainer = make_trainer(

@@ -59,11 +59,6 @@ class AutoLRSettings:
             this part. Not in the paper: a model that recites its retain rows is at the minimum of their loss, where the
             sign of the slope on fresh rows is a coin toss and `b / h` says "stay" at any scale (on three targets it
             found 1e-4, 7e-6 and 1e-7 where 2e-4 forgets).
-        least_rise: The same as an amount, in units of the loss, where that part of it is less: one thousandth of a nat
-            is a thousandth of a token's probability. A hundredth of the loss of a model that recites is next to
-            nothing, and a rate that starts there takes more passes (docs/results.md, "The first step of a model that
-            recites"). Only where later probes do not raise the rate further at the end of a run: ascent, which has no
-            end, loses its Utility by it.
         memory: `exact`: a probe leaves everything as it was. `lean`: it also takes the optimizer's step, at the rate
             that it finds, which saves a copy of the optimizer's state and one of the weights
             (`ngdiff.core.lean_line.LeanStepLine`). `auto`: lean, unless the weights are in half precision or the
@@ -80,7 +75,6 @@ class AutoLRSettings:
     measure_noise: bool = False
     widen: bool = True
     tolerance: float = 0.01
-    least_rise: float = 0.0
     memory: str = "exact"
     origin_device: str | None = None
 
@@ -193,7 +187,6 @@ class AutoLR:
                         limit=limit,
                         noise=self.settings.noise,
                         tolerance=self.settings.tolerance,
-                        least_rise=self.settings.least_rise,
                         measure_noise=self.settings.measure_noise,
                     )
                 else:

@@ -37,7 +37,6 @@ def search_rate(
     limit: float,
     noise: float,
     tolerance: float,
-    least_rise: float = 0.0,
     measure_noise: bool = False,
 ) -> SearchResult:
     """Move the radius until the rate that the parabola fitted there asks for is that radius.
@@ -53,7 +52,6 @@ def search_rate(
             might never end: near the loss of guessing, the loss may fall, or stay flat, at any distance.
         noise: Rounding noise of one loss, relative to it.
         tolerance: Part of the loss by which curvature alone may raise it.
-        least_rise: By how much curvature alone may raise the loss in any case, in units of the loss.
         measure_noise: Whether `noise` may be too low. Then it is at least by how much the loss differs where the
             weights hardly do, at a millionth of the limit: in half precision that depends on the rows, as a mean of
             few uncertain tokens keeps more of their rounding.
@@ -77,7 +75,7 @@ def search_rate(
         elif fit.bend <= 0:
             target = 0.0 if fit.ahead > fit.here else math.inf
         else:
-            affordable = rho * math.sqrt(2 * (max(tolerance * height, least_rise) / fit.bend))
+            affordable = rho * math.sqrt(2 * tolerance * (height / fit.bend))
             target = max(fit.minimum, affordable)
             reason = "minimum of the parabola" if target > affordable else "largest step within the tolerance"
             asked = SearchResult(min(target, limit), True, reason)
@@ -97,7 +95,7 @@ def search_rate(
                 break
             target = math.sqrt(low) * math.sqrt(high)
         rho = target
-    return _fallback(fits, start, limit, noise=noise, rise=max(tolerance * abs(fits[0].here), least_rise))
+    return _fallback(fits, start, limit, noise=noise, tolerance=tolerance)
 
 
 def _spread(fit: Parabola) -> float:
@@ -107,12 +105,12 @@ def _spread(fit: Parabola) -> float:
     return max(abs(fit.behind - fit.here), abs(fit.ahead - fit.here)) / abs(fit.here)
 
 
-def _fallback(fits: Sequence[Parabola], start: float, limit: float, *, noise: float, rise: float) -> SearchResult:
+def _fallback(fits: Sequence[Parabola], start: float, limit: float, *, noise: float, tolerance: float) -> SearchResult:
     lowest = min((f for f in fits if f.is_finite), key=lambda f: f.ahead, default=None)
     if lowest is not None and lowest.here - lowest.ahead > 2 * noise * abs(lowest.here):
         if lowest.rho == limit:
             return SearchResult(limit, False, "the retain loss falls as far as a step as long as the weights")
         return SearchResult(lowest.rho, True, "lowest retain loss of the search")
-    within = [f.rho for f in fits if f.is_finite and f.ahead - f.here <= rise and f.rho <= start]
+    within = [f.rho for f in fits if f.is_finite and f.ahead - f.here <= tolerance * abs(f.here) and f.rho <= start]
     nearest = min(f.rho for f in fits)
     return SearchResult(max(within, default=nearest), False, "search ended without a minimum")

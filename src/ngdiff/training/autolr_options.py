@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 # Nominal rate of the optimizer before AutoLR has chosen one; where the search runs it has no influence.
 _NOMINAL_RATE = 1e-4
 
-# Nats by which the first step of a run that ends by itself may raise the retain loss (`AutoLRSettings.least_rise`).
-_FIRST_RISE = 1e-3
-
 _LEARNING_RATE_FORMS = "auto, auto:START or a positive number"
 
 
@@ -75,7 +72,6 @@ class AutoLROptions:
         self,
         *,
         retain_counts: bool = True,
-        settles: bool = False,
         noise: float,
         measure_noise: bool = False,
         origin_device: str | None = None,
@@ -85,7 +81,6 @@ class AutoLROptions:
         Args:
             retain_counts: False where the weighting gives the retain gradient no weight. Its loss cannot guide the
                 step then (a search would shrink it to nothing), so it runs as `AutoLRSettings.as_printed`.
-            settles: Whether the run ends at losses where no probe raises the rate any more (`ngdiff.training.arrival`).
             noise: Relative rounding noise of a loss.
             measure_noise: Whether it depends on the rows, too, so that a search measures it.
             origin_device: Where a lean probe keeps the weights that it started from; None: where they are.
@@ -102,7 +97,6 @@ class AutoLROptions:
             start=self.autolr_start,
             max_change=None if math.isinf(self.autolr_max_change) else self.autolr_max_change,
             inertia=self.autolr_inertia,
-            least_rise=_FIRST_RISE if settles else 0.0,
             noise=noise,
             measure_noise=measure_noise,
             widen=self.autolr_widen,

@@ -165,7 +165,6 @@ class UnlearnTrainer(ArrivingTrainer):
         self.sampler = sets.sampler(self.task, args)
         settings = args.autolr_settings(
             retain_counts=self.weigher.retain_counts(),
-            settles=args.stops_arrived,
             noise=LOSS_NOISE[precision],
             measure_noise=precision == "bfloat16",
             origin_device=args.waiting_device,
