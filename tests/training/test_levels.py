@@ -211,7 +211,7 @@ def arriving_at_once(make_trainer, holdout_rows, monkeypatch, **options):
     return make_trainer(method="lowered+ngdiff", holdout_dataset=holdout_rows, num_train_epochs=INTERVAL, **options)
 
 
-def test_levels_are_corrected_once_a_run_has_arrived(make_trainer, holdout_rows, monkeypatch):
+def test_levels_are_corrected_once_a_run_has_arrived(make_trainer, holdout_rows, monkeypatch, caplog):
     trainer = arriving_at_once(make_trainer, holdout_rows, monkeypatch)
     measured = {}
     correct = Levels.correct
@@ -228,14 +228,18 @@ def test_levels_are_corrected_once_a_run_has_arrived(make_trainer, holdout_rows,
     assert losses.shape == trainer.compared.levels.corrections.shape
     assert trainer.run_state.level_corrections == trainer.compared.levels.corrections.tolist()
     assert bool(trainer.compared.levels.corrections.any())
+    assert "has not arrived" not in caplog.text
 
 
-def test_a_run_that_has_not_arrived_keeps_its_levels(make_trainer, holdout_rows, monkeypatch):
+def test_a_run_that_has_not_arrived_keeps_its_levels_and_says_so(make_trainer, holdout_rows, monkeypatch, caplog):
     trainer = arriving_at_once(make_trainer, holdout_rows, monkeypatch)
     monkeypatch.setattr("ngdiff.training.arrival._NEAR", 1e9)
     trainer.train()
     assert trainer.state.global_step > INTERVAL
     assert trainer.run_state.level_corrections == []
+    said = f"The run has not arrived: after {trainer.state.global_step} steps, the most it may take"
+    assert caplog.text.count(said) == 1
+    assert f"rows never seen have about {trainer.compared.levels.mean():.2f}." in caplog.text
 
 
 def test_a_resumed_run_has_its_corrections(make_trainer, holdout_rows, tmp_path, monkeypatch):

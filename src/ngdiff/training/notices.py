@@ -85,3 +85,20 @@ def notice_end(forget_losses: Iterable[float], ceiling: float | None, steps: int
             ceiling,
             number_of(steps, "step"),
         )
+
+
+def notice_not_arrived(loss: float, level: float, steps: int) -> None:
+    """Say so where a run that ends when it has arrived at its levels ended before that.
+
+    Args:
+        loss: Last forget loss that was logged.
+        level: Mean level of the forget rows.
+        steps: Number of steps.
+    """
+    logger.warning(
+        "The run has not arrived: after %s, the most it may take, the forget loss is %.2f, and rows never seen have "
+        "about %.2f. More steps forget more: raise --num-train-epochs.",
+        number_of(steps, "step"),
+        loss,
+        level,
+    )

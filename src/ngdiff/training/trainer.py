@@ -37,8 +37,9 @@ from ngdiff.training.checkpoint import RunState
 from ngdiff.training.compared import Compared
 from ngdiff.training.config import UnlearnConfig
 from ngdiff.training.dropout import no_dropout
+from ngdiff.training.levels import Levels
 from ngdiff.training.moments import Observer, unobserved
-from ngdiff.training.notices import notice_end
+from ngdiff.training.notices import notice_end, notice_not_arrived
 from ngdiff.training.pairing import PairCollator, PairDataset
 from ngdiff.training.precision import GRADIENT_NOISE, LOSS_NOISE, precision_of, refuse_half_precision
 from ngdiff.training.prepare import make_step, prepare
@@ -237,11 +238,13 @@ class UnlearnTrainer(ArrivingTrainer):
                 self._floor.load(self._last_whole)
 
     def end_run(self) -> None:
-        """After the last step: say so where the run ended long before its ceiling."""
+        """After the last step: say so where the run ended long before its ceiling, or before its levels."""
         if self._stop_agreed and self.state.global_step < self.state.max_steps:
             return  # it goes on
         logged = [row["loss_forget"] for row in self.state.log_history if "loss_forget" in row]
         notice_end(logged, self.ceiling, self.state.global_step)
+        if self.arrival is not None and not self.arrival.arrived and logged:
+            notice_not_arrived(logged[-1], cast(Levels, self.compared.levels).mean(), self.state.global_step)
 
     # ---- a step ------------------------------------------------------------------------------------------------------
 
