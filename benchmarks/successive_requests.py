@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--counts", type=int, nargs="+", default=[2, 4], help="numbers of requests")
     options = parser.parse_args()
-    bench = Bench(options.work.resolve(), FORGET)
+    bench = Bench(options.work.resolve(), "tofu", FORGET)
     bench.models(options.seed)
     for count in options.counts:
         chain = requests(bench, options.seed, count)
