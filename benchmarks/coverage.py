@@ -166,7 +166,10 @@ def utilities(runs: int, rng: Rng) -> Iterator[str]:
 
 def distances(runs: int, rng: Rng) -> Iterator[str]:
     """D of models that recite so much of the forget rows (below 0: that went too far); truths from many rows."""
-    kinds = {"D (retrained)": against_retrained, "D (holdout)": distance_from_holdout}
+    kinds: dict[str, Callable[..., Distance]] = {
+        "D (retrained)": against_retrained,
+        "D (holdout)": distance_from_holdout,
+    }
     for kind, function in kinds.items():
         for n, m in ((10, 50), (40, 100), (200, 200)):
             every = []

@@ -82,7 +82,7 @@ def embeddings(tokens: int, words: int) -> dict[str, Work]:
     whole = DenseBuffers([weight])
 
     def of_passes(*, sparse: bool) -> list[Tensor]:
-        found = []
+        found: list[Tensor] = []
         for batch in batches:
             weight.grad = None
             embedding(batch, weight, sparse=sparse).backward(upstream)
