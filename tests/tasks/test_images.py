@@ -14,6 +14,7 @@ from ngdiff.errors import InputError
 from ngdiff.tasks import ImageTask
 from ngdiff.tasks.batch_norm import frozen_statistics
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
+from ngdiff.training.methods import resolve_method
 from ngdiff.training.spread import spread
 
 from ..training.image_cases import NAMES, PREPARATION, classifier, images, statistics
@@ -304,14 +305,14 @@ def test_models_that_do_not_fit_the_images(make_trainer):
 def test_no_levels_are_taken_from_images_of_a_class_to_forget(make_trainer):
     """The model knows such images from others of their class; a model retrained without the class would not."""
     trainer = make_trainer(holdout=images(6, 9, [1] * 6), max_steps=1)
-    assert trainer.args.parts.forget == "ce"
+    assert trainer.args.parts == resolve_method("ngdiff")
     assert make_trainer(method="lowered+ngdiff", holdout=images(6, 9, [1] * 6)).args.parts.forget == "lowered"
 
 
 def test_the_hardest_of_some_images_get_the_highest_levels(make_trainer):
     """Nothing is known of an image but its own loss: those to forget are spread as the images never seen are."""
     trainer = make_trainer(forget=images(40, 5), holdout=images(300, 9), alike=True, max_steps=1)
-    assert trainer.args.parts.forget == "lowered"
+    assert trainer.args.parts == resolve_method("lowered+ngdiff+klr")
     losses = trainer.token_losses(trainer.forget_dataset)
     never_seen = trainer.token_losses([trainer.holdout_dataset[i] for i in spread(300, 256)])
     trainer.train()

@@ -7,7 +7,7 @@ import torch
 
 from ngdiff.checkpoint_places import checkpoint_folder
 from ngdiff.errors import InputError
-from ngdiff.training.arrival import Arrival
+from ngdiff.training.arrival import MOST, Arrival
 
 
 def taken(losses, least, level=1.0, steps=2):
@@ -17,14 +17,14 @@ def taken(losses, least, level=1.0, steps=2):
         for _ in range(steps):
             step += 1
             arrival.see(step, loss, level)
-            if step == (arrival.end or 3 * least * steps):
+            if step == (arrival.end or MOST * least * steps):
                 return step, arrival
     return None, arrival
 
 
 @pytest.mark.parametrize(
     ("arrives", "least", "passes"),
-    [(1, 4, 4), (2, 4, 4), (3, 4, 5), (4, 4, 6), (6, 4, 9), (8, 4, 12), (9, 4, 12), (30, 4, 12), (1, 1, 2), (2, 1, 3)],
+    [(1, 4, 4), (2, 4, 4), (3, 4, 5), (4, 4, 6), (6, 4, 9), (8, 4, 12), (9, 4, 14), (30, 4, 24), (1, 1, 2), (2, 1, 3)],
 )
 def test_half_as_many_passes_again_within_bounds(arrives, least, passes):
     step, arrival = taken([0.1] * (arrives - 1) + [0.81] * 40, least)
@@ -74,11 +74,11 @@ def test_after_the_arrival_no_probe_raises_the_rate(make_trainer, options, monke
     assert changes == pytest.approx([2.0] * 3 + [1.0] * 3)  # the first pass arrives
 
 
-def test_a_run_that_does_not_arrive_takes_three_times_as_many_passes(make_trainer, options, monkeypatch):
+def test_a_run_that_does_not_arrive_takes_six_times_as_many_passes(make_trainer, options, monkeypatch):
     monkeypatch.setattr("ngdiff.training.levels.Levels.mean", lambda self: 1e6)
     trainer = make_trainer(num_train_epochs=1, **options)
     trainer.train()
-    assert trainer.state.global_step == 9
+    assert trainer.state.global_step == 18
 
 
 @pytest.mark.parametrize("given", [{"stop": "passes", "num_train_epochs": 2}, {"max_steps": 6}])

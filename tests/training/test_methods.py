@@ -27,6 +27,9 @@ def parts(tmp_path, **options) -> tuple[str, str, str]:
         ({"method": "npo+gdr"}, ("gdiff", "npo", "ce")),
         ({"method": "npo+klr"}, ("gdiff", "npo", "kl")),
         ({"method": "npo+ngdiff"}, ("ngdiff", "npo", "ce")),
+        ({"method": "npo+ngdiff+klr"}, ("ngdiff", "npo", "kl")),
+        ({"method": "npo(beta=1e+2)+gdiff(c=5e-1)+klr"}, ("gdiff(c=5e-1)", "npo(beta=1e+2)", "kl")),
+        ({"method": "ga+ngdiff+gdr"}, ("ngdiff", "ce", "ce")),
         ({"method": "npo(beta=0.2)"}, ("ga", "npo(beta=0.2)", "ce")),
         ({"method": "npo(beta=1e+2)+gdiff(c=0.7)"}, ("gdiff(c=0.7)", "npo(beta=1e+2)", "ce")),
         ({"method": "idk+ngdiff"}, ("ngdiff", "idk", "ce")),
@@ -60,6 +63,7 @@ def test_every_usual_name_is_made_of_known_parts(name):
     [
         ({"method": "nqo"}, "--method nqo is not known; one of ngdiff"),
         ({"method": "nqo+gdr"}, "--method nqo[+]gdr: nqo is no forget objective; one of ce"),
+        ({"method": "npo+ngdif+klr"}, "--method npo[+]ngdif[+]klr: ngdif is no weighting; one of ngdiff"),
         ({"method": "npo+gdrr"}, "--method npo[+]gdrr: gdrr is no weighting; one of ngdiff"),
         ({"method": "npo(gamma=1)"}, "npo takes no gamma"),
         ({"method": "gdiff(c=2)"}, "not in"),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ngdiff.plurals import number_of
+from ngdiff.training.arrival import MOST
 
 
 def method_in_words(options: Mapping[str, Any], extra: Mapping[str, Any]) -> list[str]:
@@ -69,7 +70,7 @@ def _length(options: Mapping[str, Any], over: str, *, arrived: bool = False) -> 
         return []
     passes = f"{number_of(float(options['num_train_epochs']), 'pass')} over the {over}"
     return [
-        f"{passes} at least, three times as many at most, until their loss has arrived." if arrived else f"{passes}."
+        f"{passes} at least, {MOST} times as many at most, until their loss has arrived." if arrived else f"{passes}."
     ]
 
 

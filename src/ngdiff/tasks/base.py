@@ -111,6 +111,8 @@ class Task(Protocol):
         same_in_evaluation: Whether the model, dropout aside, computes the same in training and in evaluation mode.
         holdout_is_like_forget: Whether a model that never saw the forget rows would treat them as it treats the holdout
             rows, so that `--method auto` may take levels from these.
+        auto_retain: Retain objective of `--method auto`, where it takes levels: `ce`, or `kl` for models that get surer
+            of every row the longer they train on rows that they know.
         level_rows: Holdout rows from which levels are taken, at most, evenly spread. Their losses are measured again
             every tenth step.
         collate: Encoded rows -> a batch: tensors whose first dimension is the rows, with "labels", and "row_id" where
@@ -128,6 +130,7 @@ class Task(Protocol):
     conditions: str = "model and rows"
     same_in_evaluation: bool = True
     holdout_is_like_forget: bool = True
+    auto_retain: str = "ce"
     level_rows: int = 64
     collate: Callable[[Sequence[Example]], dict[str, Any]]
     forward: ForwardPass

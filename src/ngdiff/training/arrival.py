@@ -10,7 +10,7 @@ from typing import Any
 _NEAR = 0.8
 ARRIVED = "the forget loss has come near to that of rows never seen"  # in help and messages
 _AGAIN = 1.5  # passes of a run / passes until its arrival: the retain loss settles after it
-MOST = 3  # times `num_train_epochs`, however far away the loss still is
+MOST = 6  # times `num_train_epochs`, however far away the loss still is
 
 
 @dataclass
@@ -18,7 +18,7 @@ class Arrival:
     """Tells when a run ends.
 
     It ends after `max(least, 1.5 n)` passes, n being the first pass whose mean forget loss has come near to the mean
-    level, and at the latest after three times `least`.
+    level, and at the latest after `MOST` times `least`.
 
     Args:
         steps: Of one pass.

@@ -51,16 +51,17 @@ METHODS: dict[str, Method] = {
 AUTO = "auto"
 
 
-def method_for(*, base_model: bool, holdout: bool) -> str:
+def method_for(*, base_model: bool, holdout: bool, retain: str = "ce") -> str:
     """What `--method auto` means: the method that ends nearest to a model that never saw the rows, for what is given.
 
     Args:
         base_model: Whether there is the model before fine-tuning.
         holdout: Whether there are rows that the model has never seen.
+        retain: Retain objective of methods with levels: `ce`, or `kl` (`ngdiff.tasks.Task.auto_retain`).
     """
-    if base_model:
-        return "unseen+ngdiff"
-    return "lowered+ngdiff" if holdout else "ngdiff"
+    if not base_model and not holdout:
+        return "ngdiff"
+    return ("unseen" if base_model else "lowered") + "+ngdiff" + ("+klr" if retain == "kl" else "")
 
 
 _SUM = re.compile(r"([^+(]+(?:\(.*?\))?)\+(.+)")  # a plus inside brackets is part of a number
@@ -71,8 +72,9 @@ _REGULARISERS = {"gdr": ("gdiff", "ce"), "klr": ("gdiff", "kl")}
 def resolve_method(name: str) -> Method:
     """The parts of `--method`: a usual name, a weighting, or OBJECTIVE+WEIGHTING such as `npo+ngdiff`.
 
-    `OBJECTIVE+gdr` and `OBJECTIVE+klr` add the retain set's cross-entropy or KL with equal weights. Either part may
-    carry parameters: `npo(beta=0.2)+gdiff(c=0.7)`.
+    `OBJECTIVE+gdr` and `OBJECTIVE+klr` add the retain set's cross-entropy or KL with equal weights,
+    `OBJECTIVE+WEIGHTING+klr` its KL in place of the cross-entropy. Parts may carry parameters:
+    `npo(beta=0.2)+gdiff(c=0.7)`.
 
     Raises:
         InputError: none of these; unknown objectives and weightings are left to those who know them.
@@ -90,10 +92,14 @@ def resolve_method(name: str) -> Method:
         forget = "ce" if first == "ga" else first
         if parse_spec(forget, "--method").name not in FORGET_OBJECTIVES:
             raise InputError(f"--method {name}: {first} is no forget objective; one of {', '.join(FORGET_OBJECTIVES)}")
-        weighting, retain = _REGULARISERS.get(second, (second, "ce"))
+        weighting, _, last = second.rpartition("+")
+        if weighting and last in _REGULARISERS:
+            retain = _REGULARISERS[last][1]
+        else:
+            weighting, retain = _REGULARISERS.get(second, (second, "ce"))
         if not _is_weighting(weighting):
             known = ", ".join([*WEIGHTINGS, *_REGULARISERS])
-            raise InputError(f"--method {name}: {second} is no weighting; one of {known}, torchjd:NAME")
+            raise InputError(f"--method {name}: {weighting} is no weighting; one of {known}, torchjd:NAME")
         return Method(weighting, forget, retain)
     weighting = parse_spec(name, "--method").name
     if weighting in METHODS:  # npo(beta=0.2): the parameters are those of its objective

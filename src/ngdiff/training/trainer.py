@@ -114,7 +114,7 @@ class UnlearnTrainer(ArrivingTrainer):
             raise InputError("data_collator: a task makes its own batches; give only one of the two")
         self.task: Task = task or TextTask(model, processing_class, args, data_collator)
         unseen = holdout_dataset is not None and self.task.holdout_is_like_forget
-        args.know(base_model=base_model is not None, holdout=unseen)
+        args.know(base_model=base_model is not None, holdout=unseen, retain=self.task.auto_retain)
         self.task.prepare(replace(args.run_settings(), protects=protect_dataset is not None))
         self.objectives: dict[Side, Objective] = cast(Any, args.resolve_objectives())
         sets = read_sets(

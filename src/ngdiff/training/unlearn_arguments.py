@@ -10,7 +10,7 @@ from ngdiff.objectives.resolve import resolve_objective
 from ngdiff.option import check_choice, dashed, option
 from ngdiff.spec import parse_spec
 from ngdiff.tasks.text_options import TextOptions
-from ngdiff.training.arrival import ARRIVED
+from ngdiff.training.arrival import ARRIVED, MOST
 from ngdiff.training.autolr_options import AutoLROptions
 from ngdiff.training.bounds import check_bounds
 from ngdiff.training.check_given import check_given
@@ -56,7 +56,8 @@ class UnlearnArguments(AutoLROptions, GradientOptions, TextOptions, TrainerField
         AUTO,
         "usual name of a method, or OBJECTIVE+WEIGHTING such as npo+ngdiff; listed by `ngdiff methods`; auto: "
         f"{method_for(base_model=True, holdout=True)} with --base-model, else "
-        f"{method_for(base_model=False, holdout=True)}; a class of images, and in Python no holdout rows: "
+        f"{method_for(base_model=False, holdout=True)}; images of any class: "
+        f"{method_for(base_model=False, holdout=True, retain='kl')}; a class of images, and in Python no holdout rows: "
         f"{method_for(base_model=False, holdout=False)}",
         "NAME",
     )
@@ -68,7 +69,7 @@ class UnlearnArguments(AutoLROptions, GradientOptions, TextOptions, TrainerField
     stop: str = option(
         "auto",
         f"when the run ends: passes (after --num-train-epochs), arrived (once {ARRIVED}, half as many passes later; at "
-        "least --num-train-epochs, at most three times as many), or auto: "
+        f"least --num-train-epochs, at most {MOST} times as many), or auto: "
         "arrived where the method has levels and --max-steps is not given",
         "WHEN",
     )
@@ -122,6 +123,7 @@ class UnlearnArguments(AutoLROptions, GradientOptions, TextOptions, TrainerField
     # Inputs of a run on which `method="auto"` depends. No options: no annotation, so that they are no fields.
     has_base_model = False
     has_holdout = False
+    auto_retain = "ce"
 
     def __new__(cls, *args: Any, **given: Any) -> Self:
         """Notes which options are given: those that a preset leaves alone."""
@@ -161,13 +163,14 @@ class UnlearnArguments(AutoLROptions, GradientOptions, TextOptions, TrainerField
         self.check_gradients(self.resolve_weighting())
         check_given(self, "unlearn")
 
-    def know(self, *, base_model: bool, holdout: bool) -> None:
-        """Further inputs of the run: the model before fine-tuning, rows that the model has never seen.
+    def know(self, *, base_model: bool, holdout: bool, retain: str = "ce") -> None:
+        """Further inputs of the run: the model before fine-tuning, rows that the model has never seen; and the task's
+        retain objective (`ngdiff.tasks.Task.auto_retain`).
 
         Raises:
             InputError: an option that cannot be used with the method that follows from it.
         """
-        self.has_base_model, self.has_holdout = base_model, holdout
+        self.has_base_model, self.has_holdout, self.auto_retain = base_model, holdout, retain
         self._check_method()
         if self.stop == "arrived" and "level" not in self.resolve_objectives()["forget"].needs:
             raise InputError(f"--stop arrived: the forget objective {self.parts.forget} has no levels, as unseen has")
@@ -190,9 +193,9 @@ class UnlearnArguments(AutoLROptions, GradientOptions, TextOptions, TrainerField
     @property
     def parts(self) -> Method:
         """Weighting and objectives: the method's, where no option replaces them."""
-        name = (
-            method_for(base_model=self.has_base_model, holdout=self.has_holdout) if self.method == AUTO else self.method
-        )
+        name = self.method
+        if name == AUTO:
+            name = method_for(base_model=self.has_base_model, holdout=self.has_holdout, retain=self.auto_retain)
         method = resolve_method(name)
         return replace(
             method,
