@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ngdiff.errors import InputError
-from ngdiff.paths import check_regular, user_path
+from ngdiff.paths import absolute_source, check_regular, full_path, user_path
 
 
 def test_home_directories(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -29,6 +29,20 @@ def test_home_directories(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 def test_names_that_no_file_can_have(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         user_path(text)
+
+
+def test_a_full_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "far" / "inner").mkdir(parents=True)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "inner")
+    monkeypatch.chdir(tmp_path / "sub")
+    assert full_path("../far") == full_path(tmp_path / "sub" / ".." / "far") == tmp_path / "far"
+    assert full_path("../not there/.") == tmp_path / "not there"
+    assert full_path("../link") == tmp_path / "link"  # as its user calls it
+    assert full_path("../link/..") == tmp_path / "far"  # not the folder that the link lies in
+    (tmp_path / "far" / "rows.jsonl").touch()
+    assert absolute_source("../far/rows.jsonl:train") == f"{tmp_path}/far/rows.jsonl:train"
+    assert absolute_source("../far/*.jsonl") == f"{tmp_path}/far/*.jsonl"
 
 
 def test_links_in_a_circle(tmp_path: Path) -> None:

@@ -56,6 +56,18 @@ def user_path(text: str | Path, option: str | None = None) -> Path:
     return path
 
 
+def full_path(path: str | Path) -> Path:
+    """The absolute path, without `..`. Links keep their names, except for one that `..` stands behind.
+
+    >>> str(full_path("/models/new/../old/./a"))
+    '/models/old/a'
+    """
+    absolute = Path(path).absolute()
+    plain = Path(os.path.abspath(absolute))
+    # Behind a link, `..` is the folder above what it links to.
+    return plain if plain.resolve() == absolute.resolve() else absolute.resolve()
+
+
 def check_regular(path: Path, name: str | Path | None = None) -> None:
     """Refuse a path that is not a regular file: reading a pipe or a device may never end.
 
@@ -100,12 +112,12 @@ def existing_path(source: str | Path) -> Path | None:
 
 
 def absolute_source(source: str | Path) -> str | None:
-    """A data source or model with its path absolute, to be read from any folder; None for a name on the hub.
+    """A data source or model with its full path, to be read from any folder; None for a name on the hub.
 
     >>> absolute_source("owner/data:train")
     """
     found = _path_in(str(source))
-    return None if found is None else f"{found[0]}{user_path(found[1]).absolute()}{found[2]}"
+    return None if found is None else f"{found[0]}{full_path(user_path(found[1]))}{found[2]}"
 
 
 def _path_in(text: str) -> tuple[str, str, str] | None:

@@ -72,6 +72,18 @@ def test_a_chain_of_three(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["verify", str(third.output)]) == 0
 
 
+def test_places_are_full_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = write_run(tmp_path, "one", extra=ENDED).output
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    chain = read_chain(Path("../one"))
+    assert chain["place"] == chain["requests"][0]["place"] == str(first)
+    assert main(["ledger", "../one"]) == 0
+    assert f"  {first}  " in capsys.readouterr().out
+
+
 def test_requests_whose_folders_had_the_same_name_keep_their_own_outcomes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

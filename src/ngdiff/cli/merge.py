@@ -14,7 +14,7 @@ from ngdiff.errors import InputError
 from ngdiff.evidence.seal import SEAL
 from ngdiff.file_names import MANIFEST
 from ngdiff.output_folder import check_output, prepare_output
-from ngdiff.paths import user_path
+from ngdiff.paths import full_path, user_path
 from ngdiff.writing import write_text
 
 
@@ -128,13 +128,13 @@ def _merge(
     }
     extra = dict(known.get("extra", {}))
     if before is not None:
-        extra["merged"] = {"place": str(user_path(adapter).absolute()), SEAL: before[SEAL]}
+        extra["merged"] = {"place": str(full_path(user_path(adapter))), SEAL: before[SEAL]}
     write_manifest(output, **content, extra={**extra, "finished": False})
     outputs = save_model(merged, tokenizer, output)
     if before is not None:
         from ngdiff.file_names import CARD
         from ngdiff.report.card import model_card
 
-        write_text(output / CARD, model_card(output.name, outputs, asked, before, __version__))
+        write_text(output / CARD, model_card(full_path(output).name, outputs, asked, before, __version__))
         outputs = [*outputs, CARD]
     write_manifest(output, **content, extra={**extra, "finished": True}, outputs=outputs)

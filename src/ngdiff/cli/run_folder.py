@@ -18,7 +18,7 @@ from ngdiff.evidence.verdicts import read_verdicts, refuse_unmet
 from ngdiff.file_names import MERGED_BASE, PRIVATE, RUINED
 from ngdiff.manifest import now, write_manifest
 from ngdiff.output_folder import check_output, prepare_output
-from ngdiff.paths import user_path
+from ngdiff.paths import full_path, user_path
 from ngdiff.training.checkpoint import WholeCheckpoint, resumable_parts
 from ngdiff.writing import write_text
 
@@ -177,6 +177,8 @@ class RunFolder:
 
         name = CARD if self._place == self.path else f"{RUINED}/{CARD}"
         options = self._manifest["config"]
-        card = model_card(self.path.name, self._model, options, {**self._manifest, "extra": extra}, __version__)
+        card = model_card(
+            full_path(self.path).name, self._model, options, {**self._manifest, "extra": extra}, __version__
+        )
         write_text(self.path / name, card)
         self.outputs += [name] if name not in self.outputs else []

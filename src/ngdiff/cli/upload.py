@@ -11,7 +11,7 @@ from ngdiff.cli.processes import is_first
 from ngdiff.cli.push import PushOptions, open_repository, push
 from ngdiff.errors import InputError, VerdictError
 from ngdiff.modeling.folders import adapter_base
-from ngdiff.paths import user_path
+from ngdiff.paths import full_path, user_path
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Upload:
     def __init__(self, options: Any) -> None:
         self._asked = bool(options.push_to_hub)
         self._folder, self._output = user_path(options.output, "--output"), str(options.output)
-        self._repository = options.hub_model_id or self._folder.absolute().name
+        self._repository = options.hub_model_id or full_path(self._folder).name
         self._options = PushOptions(private=options.hub_private_repo)
         if self._asked:
             return

@@ -10,6 +10,7 @@ from ngdiff.evidence.requirements import OPERATORS, parse_requirements
 from ngdiff.evidence.seal import SEAL, read_sealed
 from ngdiff.evidence.verify import outputs_of
 from ngdiff.file_names import MANIFEST
+from ngdiff.paths import full_path
 
 State = Literal["forgotten", "came back", "nothing was forgotten", "not taken again"]
 
@@ -125,7 +126,7 @@ def read_chain(folder: Path, option: str = "--after") -> dict[str, Any]:
         raise InputError(f"{option} {folder}: the model of that run is ruined: {extra['ruined']}")
     if faults := outputs_of(folder, manifest).faults:
         raise InputError(f"{option} {folder}: {faults[0]}; see ngdiff verify {folder}")
-    place = str(folder.absolute())
+    place = str(full_path(folder))
     requests = [*earlier_requests(manifest), request_of(place, manifest)]
     return {"place": place, SEAL: manifest[SEAL], "requests": [asdict(one) for one in requests]}
 

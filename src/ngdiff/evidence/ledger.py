@@ -11,6 +11,7 @@ from ngdiff.evidence.seal import read_sealed
 from ngdiff.evidence.table import columns
 from ngdiff.exit_codes import REQUEST_CAME_BACK
 from ngdiff.file_names import MANIFEST
+from ngdiff.paths import full_path
 from ngdiff.scoring.quantities import shown
 
 
@@ -43,7 +44,7 @@ def read_ledger(folder: Path) -> list[Entry]:
     ruined = bool(manifest["extra"].get("ruined"))
     why = "the model of the last run is ruined" if ruined else "the last run did not"
     entries = [Entry(one, _taken(one, again) or retested(one, None, why)) for one in earlier_requests(manifest)]
-    return [*entries, Entry(request_of(str(folder.absolute()), manifest), None, ruined)]
+    return [*entries, Entry(request_of(str(full_path(folder)), manifest), None, ruined)]
 
 
 def _taken(request: Request, again: list[Retest]) -> Retest | None:

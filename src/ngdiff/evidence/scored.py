@@ -8,6 +8,7 @@ from typing import Any
 from ngdiff.evidence.seal import read_sealed, sealed
 from ngdiff.file_names import MANIFEST, METRICS_FILE
 from ngdiff.hashes import sha256_file
+from ngdiff.paths import full_path
 from ngdiff.writing import write_json
 
 ABILITIES = "lm_eval"  # what the numbers hold that no record does
@@ -53,7 +54,7 @@ def record_scoring(
         WriteError: the folder cannot be written.
     """
     against = {
-        role: {str(path.absolute()): sha256_file(path) for path in paths} for role, paths in sorted(others.items())
+        role: {str(full_path(path)): sha256_file(path) for path in paths} for role, paths in sorted(others.items())
     }
     scored = {"utc": datetime.now(UTC).isoformat(timespec="seconds"), "command": list(command), "against": against}
     outputs = {**manifest["outputs"], METRICS_FILE: sha256_file(target)}

@@ -19,6 +19,7 @@ from transformers.pytorch_utils import Conv1D
 from ngdiff.errors import InputError
 from ngdiff.modeling.head import output_head
 from ngdiff.modeling.load_errors import LIBRARY_ERRORS, reason_of
+from ngdiff.paths import full_path
 
 _ALL_LINEAR = "all-linear"
 # Layers whose weights Mamba's kernels read directly, bypassing an adapter; PEFT refuses the last.
@@ -45,7 +46,7 @@ def add_adapter(model: Any, config: PeftConfig, *, seed: int) -> PeftModel:
     # PEFT writes this name beside the adapter: seen from another folder, a relative one is no model, or another.
     name = getattr(model, "name_or_path", "")
     if name and Path(name).is_dir():
-        model.name_or_path = str(Path(name).absolute())
+        model.name_or_path = str(full_path(name))
     torch.manual_seed(seed)
     try:
         adapted = cast(PeftModel, get_peft_model(model, config))

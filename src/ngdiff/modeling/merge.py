@@ -11,6 +11,7 @@ from ngdiff.errors import InputError
 from ngdiff.file_names import MERGED_BASE
 from ngdiff.modeling.load_errors import LIBRARY_ERRORS, reason_of
 from ngdiff.modeling.save import save_model
+from ngdiff.paths import full_path
 
 
 def merge_adapter(model: PeftModel) -> PreTrainedModel:
@@ -60,7 +61,7 @@ class MergedBase:
 
     def __init__(self, model: PreTrainedModel, output: Path) -> None:
         """The model gets the name of its folder, which PEFT writes into `adapter_config.json`."""
-        self.folder = output.absolute() / MERGED_BASE
+        self.folder = full_path(output) / MERGED_BASE
         self._model = model
         self._state = model.state_dict()  # the same memory: an adapter renames the weights but does not change them
         model.name_or_path = str(self.folder)
