@@ -14,6 +14,8 @@ from ngdiff.errors import InputError
 from ngdiff.evidence.seal import read_sealed, sealed
 from ngdiff.evidence.verify import verify
 from ngdiff.exit_codes import BAD_INPUT, DONE, NOT_AS_WRITTEN
+from ngdiff.hashes import sha256_file
+from ngdiff.manifest import describe_source
 from ngdiff.writing import json_text
 
 from .made import Made, write_run
@@ -46,6 +48,28 @@ def test_every_change_of_a_single_byte_is_found(made: Made) -> None:
         assert faults_of(made.output), (path, place, before[place], changed[place])
         path.write_bytes(before)
     assert faults_of(made.output) == []
+
+
+def test_a_file_of_several_sets_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the images of a folder, some to be forgotten and some to be kept."""
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in "abc":
+        (images / f"{name}.png").write_text(name)
+    described = describe_source(images)
+    data = {role: {**described, "rows": 1, "rows_sha256": role} for role in ("forget", "retain", "holdout")}
+    made = write_run(tmp_path, data=data)
+    (images / "b.png").write_text("changed")
+    read: list[Path] = []
+
+    def counted(path: Path) -> str:
+        read.append(path)
+        return sha256_file(path)
+
+    monkeypatch.setattr("ngdiff.evidence.verify.sha256_file", counted)
+    faults = faults_of(made.output)
+    assert [fault.partition(":")[0] for fault in faults] == ["b.png is changed"] * 3
+    assert sorted(path.name for path in read if path.parent == images) == ["a.png", "b.png", "c.png"]
 
 
 def test_every_lost_file_of_the_output_is_found(made: Made) -> None:

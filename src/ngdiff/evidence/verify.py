@@ -1,8 +1,9 @@
 """`ngdiff verify`: hash all inputs and outputs of a run again and compare them with its manifest."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from ngdiff.evidence.inputs import Input, inputs_of
 from ngdiff.evidence.seal import SEAL, read_sealed
 from ngdiff.file_names import CONFIG, MANIFEST, PRIVATE
 from ngdiff.hashes import sha256_file
+
+Digest = Callable[[Path], str]  # of a file
 
 _MADE = "auto: "  # how the source of rows begins that ngdiff has made itself
 
@@ -53,10 +56,11 @@ def verify(folder: Path) -> list[Check]:
     """
     if not (folder / MANIFEST).is_file():
         raise InputError(f"{folder} contains no {MANIFEST} of a run of ngdiff")
+    digest = cache(sha256_file)  # sets of rows may be of the same files
     checks, number = [], 0  # no chain is circular: each manifest holds the seal of the one before
     place, expected, name = folder, None, ""
     while True:
-        content, own = _verify_one(place, expected, name)
+        content, own = _verify_one(place, expected, name, digest)
         checks += own
         after = content.get("after")
         if after is None:
@@ -67,7 +71,7 @@ def verify(folder: Path) -> list[Check]:
             return [*checks, Check(f"{name}{place}", 0, note="no longer there")]
 
 
-def _verify_one(folder: Path, expected: str | None, name: str) -> tuple[Mapping[str, Any], list[Check]]:
+def _verify_one(folder: Path, expected: str | None, name: str, digest: Digest) -> tuple[Mapping[str, Any], list[Check]]:
     """One run of a chain: its manifest and its rows of the table."""
     manifest, fault = read_sealed(folder / MANIFEST)
     if not fault and expected is not None and manifest[SEAL] != expected:
@@ -83,7 +87,7 @@ def _verify_one(folder: Path, expected: str | None, name: str) -> tuple[Mapping[
         outputs_of(folder, manifest, name),
         *_deleted(folder, manifest, name),
         *_listed(folder, name),
-        *(_of_input(one, name) for one in inputs_of(manifest)),
+        *(_of_input(one, name, digest) for one in inputs_of(manifest)),
     ]
     return manifest, checks
 
@@ -133,20 +137,20 @@ def _names(path: Path) -> dict[str, str]:
     return {LIST: "", **{name: digest for digest, _, name in (line.partition("  ") for line in lines)}}
 
 
-def _of_input(one: Input, name: str) -> Check:
+def _of_input(one: Input, name: str, digest: Digest) -> Check:
     what = f"{name}{one.role}: {one.source}"
     if not one.files:
         note = "made by the run, not read" if one.source.startswith(_MADE) else "not local files: not hashed"
         return Check(what, 0, note=note, was_read=True)
     if not one.there:
         return Check(what, 0, note="no longer where it was", was_read=True)
-    return Check(what, len(one.files), tuple(_compare(one.places, one.files)), was_read=True)
+    return Check(what, len(one.files), tuple(_compare(one.places, one.files, digest)), was_read=True)
 
 
-def _compare(places: Mapping[str, Path], expected: Mapping[str, str]) -> list[str]:
+def _compare(places: Mapping[str, Path], expected: Mapping[str, str], digest: Digest = sha256_file) -> list[str]:
     there = [name for name in expected if places[name].is_file()]
     with ThreadPoolExecutor() as pool:  # hashing releases the GIL
-        found = dict(zip(there, pool.map(lambda name: sha256_file(places[name]), there), strict=True))
+        found = dict(zip(there, pool.map(lambda name: digest(places[name]), there), strict=True))
     wrong = [f"{name} is missing" for name in expected if name not in found]
     return wrong + [
         f"{name} is changed: expected SHA-256 {expected[name]}, found {found[name]}"
