@@ -14,6 +14,7 @@ from ngdiff.errors import InputError
 from ngdiff.modeling import adapter_base, add_adapter, check_vocabulary, load_model, load_tokenizer
 from ngdiff.modeling.load import DTYPES
 
+from ngdiff.modeling.vocabulary import pad_token_within
 
 def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in model.state_dict().items()}
@@ -212,12 +213,13 @@ def test_tokenizer_without_end_token(folder: Path) -> None:
         load_tokenizer(folder)
 
 
-def test_without_pad_token_the_end_token_pads(folder: Path) -> None:
+def test_a_tokenizer_without_pad_token_stays_so_and_the_end_token_pads(folder: Path) -> None:
     path = folder / "tokenizer_config.json"
     config = {key: value for key, value in json.loads(path.read_text()).items() if key != "pad_token"}
     path.write_text(json.dumps(config))
     tokenizer = load_tokenizer(folder)
-    assert tokenizer.pad_token_id == tokenizer.eos_token_id is not None
+    assert tokenizer.pad_token_id is None
+    assert pad_token_within(tokenizer, None) == tokenizer.eos_token_id is not None
 
 
 def test_folder_without_config(folder: Path) -> None:

@@ -51,11 +51,10 @@ def dtype_of(name: str) -> str | torch.dtype:
 
 
 def load_tokenizer(name: str | Path, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model, with an end token and a pad token.
+    """The tokenizer of a model, with an end token.
 
-    A tokenizer without a pad token gets its end token as one. That is safe here: attention masks and labels
-    come from lengths, never from comparing ids with the pad id. An adapter folder without a tokenizer gives
-    its base's.
+    One without a pad token gets none, as it is written beside the model that a run makes of it: what pads is
+    `ngdiff.modeling.vocabulary.pad_token_within`. An adapter folder without a tokenizer gives its base's.
 
     Args:
         name: Hub name or local folder.
@@ -99,8 +98,6 @@ def _with_end(name: str | Path, tokenizer: Any) -> PreTrainedTokenizerBase:
             f"Model {name}: its tokenizer has no end token, so answers would never end; set `eos_token` in "
             "tokenizer_config.json."
         )
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
     found: PreTrainedTokenizerBase = tokenizer
     return found
 
