@@ -10,11 +10,12 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from ngdiff.cli.inputs import described_model, inputs_of
 from ngdiff.errors import InputError
 from ngdiff.modeling import adapter_base, add_adapter, check_vocabulary, load_model, load_tokenizer
 from ngdiff.modeling.load import DTYPES
-
 from ngdiff.modeling.vocabulary import pad_token_within
+
 
 def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in model.state_dict().items()}
@@ -148,6 +149,58 @@ def test_an_adapter_of_itself(adapter: Path) -> None:
     rename_base(adapter, str(adapter))
     with pytest.raises(InputError, match=r"adapter_config\.json names this very folder as the base model"):
         load_model(adapter)
+
+
+@pytest.mark.parametrize("load", [load_model, load_tokenizer, adapter_base, described_model, inputs_of])
+@pytest.mark.parametrize("start", ["first", "outer"])
+def test_adapters_that_name_each_other(tmp_path: Path, load: Any, start: str) -> None:
+    first, second, outer = (tmp_path / name for name in ("first", "second", "outer"))
+    for place, base in ((first, second), (second, first), (outer, first)):
+        place.mkdir()
+        (place / "adapter_model.safetensors").touch()
+        (place / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(base)}))
+    with pytest.raises(InputError) as caught:
+        load(tmp_path / start)
+    assert str(caught.value) == (
+        f"Model {tmp_path / start}: adapters name each other as the base model, so there is no whole model below them: "
+        f"{first} -> {second} -> {first} (base_model_name_or_path in adapter_config.json)"
+    )
+
+
+def test_a_relative_base_that_is_two_folders(
+    adapter: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which of them the adapter was trained on is not known, and the other one would be another model."""
+    rename_base(adapter, "base")
+    here, beside = tmp_path / "here" / "base", adapter / "base"
+    for place in (here, beside):
+        place.mkdir(parents=True)
+    monkeypatch.chdir(here.parent)
+    with pytest.raises(InputError) as caught:
+        adapter_base(adapter)
+    assert str(caught.value) == (
+        f"Model {adapter}: adapter_config.json names its base model by a relative path, base, and that is {here}, seen "
+        f"from the current folder, and {beside}, seen from the adapter's; give the full path of the right one "
+        "(base_model_name_or_path)"
+    )
+    monkeypatch.chdir(adapter)
+    assert adapter_base(adapter).resolve() == beside.resolve()  # one folder, seen from both
+
+
+def test_a_relative_base_that_is_taken_from_the_current_folder_is_said(
+    adapter: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Adapters of earlier versions have such names; seen from another folder they are another model."""
+    monkeypatch.chdir(folder.parent)
+    load_model(adapter)
+    assert not caplog.messages
+    rename_base(adapter, folder.name)
+    load_model(adapter)
+    assert caplog.messages == [
+        f"Model {adapter}: adapter_config.json names its base model by a relative path, {folder.name}: taken is "
+        f"{folder}, seen from the current folder. If that is not the model that the adapter was trained on, give "
+        "the full path there (base_model_name_or_path)."
+    ]
 
 
 @pytest.mark.parametrize(("text", "message"), [("{", "is not JSON: "), ("[]", "does not name its base model")])

@@ -9,7 +9,7 @@ from ngdiff.errors import InputError
 from ngdiff.file_names import ADAPTER_CONFIG, MERGED_BASE
 from ngdiff.modeling.gguf_files import gguf_file
 from ngdiff.modeling.shapes import refuse_shape
-from ngdiff.paths import user_path
+from ngdiff.paths import full_path, user_path
 
 # Any of these is enough for transformers to build a tokenizer from.
 _TOKENIZER_FILES = (
@@ -20,6 +20,7 @@ _TOKENIZER_FILES = (
     "spiece.model",
     "tokenizer_config.json",
 )
+_BASE_NAME = "base_model_name_or_path"  # in adapter_config.json
 _PICKLE_ENDINGS = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -55,30 +56,67 @@ def is_adapter(folder: Path) -> bool:
 def adapter_base(name: str | Path) -> str | Path | None:
     """The base model of the adapter in folder `name`; None where there is no adapter in a folder of that name.
 
-    The base is a folder as `adapter_config.json` names it, seen from the current folder, else one seen from the
-    adapter's own, else the name as it stands there: then it can only be one on the hub. One called `merged_base` is
-    that beside the adapter, where there is one, wherever the adapter was moved.
+    The base is a folder as `adapter_config.json` names it, seen from the current folder or from the adapter's own, else
+    the name as it stands there: then it can only be one on the hub. One called `merged_base` is that beside the
+    adapter, where there is one, wherever the adapter was moved.
 
     Raises:
-        InputError: `adapter_config.json` cannot be read, names no base, or names the adapter itself.
+        InputError: `adapter_config.json` cannot be read, names no base, names two folders, or names the adapter itself;
+            there is no whole model below the adapters.
     """
     folder = user_path(name)
-    if not is_adapter(folder):
-        return None
+    base = _named_base(folder)
+    passed, below = [folder], base
+    while isinstance(below, Path):
+        passed.append(below)
+        again = [place.resolve() for place in passed].index(below.resolve())
+        if again < len(passed) - 1:
+            circle = " -> ".join(str(place) for place in passed[again:])
+            raise InputError(
+                f"Model {folder}: adapters name each other as the base model, so there is no whole model below them: "
+                f"{circle} ({_BASE_NAME} in {ADAPTER_CONFIG})"
+            )
+        below = _named_base(below)
+    return base
+
+
+def base_name(folder: Path) -> str:
+    """The base model of the adapter in `folder`, as its `adapter_config.json` names it.
+
+    Raises:
+        InputError: the file cannot be read, or names none.
+    """
     try:
         content = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"Model {folder}: {ADAPTER_CONFIG} is not JSON: {error}") from error
-    base = content.get("base_model_name_or_path") if isinstance(content, dict) else None
+    base = content.get(_BASE_NAME) if isinstance(content, dict) else None
     if not base:
-        raise InputError(f"Model {folder}: {ADAPTER_CONFIG} does not name its base model (base_model_name_or_path).")
-    places = [user_path(str(base)), folder / str(base)]
+        raise InputError(f"Model {folder}: {ADAPTER_CONFIG} does not name its base model ({_BASE_NAME}).")
+    return str(base)
+
+
+def _named_base(folder: Path) -> str | Path | None:
+    """The base of one adapter; None where `folder` holds none."""
+    if not is_adapter(folder):
+        return None
+    base = base_name(folder)
+    places = [user_path(base), folder / base]
     if places[0].name == MERGED_BASE:
         places.insert(0, folder / MERGED_BASE)
-    found = next((path for path in places if path.is_dir()), None)
-    if found is not None and found.resolve() == folder.resolve():
+    there = [path for path in places if path.is_dir()]
+    if not there:
+        return base
+    found = there[0]
+    if found.resolve() == folder.resolve():
         raise InputError(f"Model {folder}: {ADAPTER_CONFIG} names this very folder as the base model.")
-    return str(base) if found is None else found
+    if places[0].name != MERGED_BASE and len({path.resolve() for path in there}) > 1:
+        raise InputError(
+            f"Model {folder}: {ADAPTER_CONFIG} names its base model by a relative path, {base}, and that is "
+            f"{full_path(found)}, seen from the current folder, and {full_path(there[1])}, seen from the adapter's; "
+            f"give the full path of the right one ({_BASE_NAME})"
+        )
+    return found
 
 
 def has_tokenizer(folder: Path) -> bool:

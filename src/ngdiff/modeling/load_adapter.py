@@ -1,5 +1,6 @@
 """Put a saved PEFT adapter on its base model."""
 
+import logging
 import warnings
 from pathlib import Path
 from typing import Any, cast
@@ -11,8 +12,11 @@ from transformers import PreTrainedModel
 
 from ngdiff.errors import InputError
 from ngdiff.file_names import ADAPTER_CONFIG
-from ngdiff.modeling.folders import adapter_base
+from ngdiff.modeling.folders import adapter_base, base_name
 from ngdiff.modeling.load_errors import LIBRARY_ERRORS, reason_of
+from ngdiff.paths import full_path
+
+logger = logging.getLogger(__name__)
 
 _WEIGHTS = "adapter_model.safetensors"
 
@@ -29,7 +33,8 @@ def load_adapter(folder: Path, base: PreTrainedModel) -> PeftModel:
     """
     config = _config(folder)
     if isinstance(place := adapter_base(folder), Path):  # from where the adapter is saved, a relative name is another
-        config.base_model_name_or_path = str(place.absolute())
+        _warn_of_relative_name(folder, place)
+        config.base_model_name_or_path = str(full_path(place))
     try:
         shapes = _shapes(folder / _WEIGHTS)
         _resize(base, shapes, folder)
@@ -55,6 +60,21 @@ def load_adapter(folder: Path, base: PreTrainedModel) -> PeftModel:
                 f"to {ADAPTER_CONFIG} and the base model {config.base_model_name_or_path}."
             )
     return model.eval()
+
+
+def _warn_of_relative_name(folder: Path, base: Path) -> None:
+    """Say which model is taken where that depends on the current folder, as it may be another of the same name."""
+    name = base_name(folder)
+    if base == Path(name) and not base.is_absolute():
+        logger.warning(
+            "Model %s: %s names its base model by a relative path, %s: taken is %s, seen from the current folder. If "
+            "that is not the model that the adapter was trained on, give the full path there "
+            "(base_model_name_or_path).",
+            folder,
+            ADAPTER_CONFIG,
+            name,
+            full_path(base),
+        )
 
 
 def _config(folder: Path) -> PeftConfig:
