@@ -17,8 +17,6 @@ from ngdiff.errors import InputError
 from ngdiff.file_names import METRICS_FILE
 from ngdiff.paths import user_path
 from ngdiff.results import Audit, Evaluation, Run, Table
-from ngdiff.scoring import compare as compare_runs
-from ngdiff.scoring import compare_groups, read_runs, references_in
 
 __all__ = [
     *("Audit", "Evaluation", "Run", "Table"),
@@ -163,15 +161,15 @@ def compare(
     Raises:
         InputError: runs that cannot be used.
     """
+    from ngdiff.cli.compare import table_of
+
     if isinstance(runs, str | os.PathLike):
         runs = [runs]
     pairs = runs.items() if isinstance(runs, Mapping) else ((None, run) for run in runs)
     words = [os.fspath(place) if name is None else f"{name}={os.fspath(place)}" for name, place in pairs]
-    made = compare_groups if group else compare_runs
     references = [reference] if isinstance(reference, str) else list(reference)
     keys = [key.strip() for key in metrics.split(",") if key.strip()] if isinstance(metrics, str) else metrics
-    chosen = list(keys) if keys else None
-    return Table(made(read_runs(words), metrics=chosen, references=references or references_in(words)))
+    return Table(table_of(words, metrics=list(keys) if keys else None, references=references, group=group))
 
 
 def report(*runs: Place, output: Place, **options: Any) -> Path:

@@ -25,6 +25,7 @@ CONFIG_COPY = "run_config.yaml"
 METRICS_FILE = "metrics.json"
 AUDIT_FILE = "audit.json"
 SWEEP = "sweep.json"
+EVALUATION = "evaluation"  # in the folder of each run of a sweep
 RECORDS = "records_*.jsonl"  # in PRIVATE, one file for each set
 
 

@@ -1,6 +1,7 @@
 """Numbers of two models that stand side by side are of the same rows, and an audit is of the model evaluated."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ def test_other_rows_are_named(folders: tuple[Path, Path], capsys: pytest.Capture
         assert main(["score", after, option, before]) == 0
         note = f"note: {option[2:]} is of other rows of retain, whose numbers do not compare"
         assert note in capsys.readouterr().out
-    assert main(["score", after, "--before", after]) == 0
+    shutil.copytree(after, before + "-of-these")
+    assert main(["score", after, "--before", before + "-of-these"]) == 0
     assert "other rows" not in capsys.readouterr().out
 
 

@@ -20,7 +20,9 @@ def runs(material, tmp_path_factory):
     """An unlearning run and an evaluation, and their folder."""
     place = tmp_path_factory.mktemp("functions")
     run = ngdiff.unlearn(material.model, material.forget, material.retain, place / "run", max_steps=1, seed=3)
-    scores = ngdiff.evaluate(run.folder, place / "scores", forget=material.forget, retain=material.retain)
+    sets = {"forget": material.forget, "retain": material.retain}
+    scores = ngdiff.evaluate(run.folder, place / "scores", **sets)
+    ngdiff.evaluate(material.model, place / "before", **sets)
     return run, scores, place
 
 
@@ -63,13 +65,13 @@ def test_the_records_of_an_evaluation(runs, material):
 
 
 def test_an_evaluation_gets_numbers_that_take_another_one(runs, tmp_path):
-    _, scores, _ = runs
+    _, scores, place = runs
     copy = shutil.copytree(scores.folder, tmp_path / "copy")
     assert "distance" not in scores.metrics
     with pytest.raises(InputError, match=f"--retrained {scores.folder}: it has the weights of the model itself"):
-        commands.score(copy, before=scores.folder, retrained=scores.folder)
+        commands.score(copy, before=place / "before", retrained=scores.folder)
     other = shutil.copytree(scores.folder / "private", tmp_path / "other" / "private")  # records of nobody knows whom
-    scored = commands.score(copy, before=scores.folder, retrained=other.parent)
+    scored = commands.score(copy, before=place / "before", retrained=other.parent)
     assert scored.folder == copy
     assert scored.metrics["distance"]["parts"]["loss"]["reference"] == scores.metrics["forget"]["loss"]
     assert scored.metrics["forget"] == scores.metrics["forget"]
@@ -93,9 +95,10 @@ def test_results_stand_for_their_folders(runs):
     by_path = ngdiff.compare({"a": place / "scores"}).values()
     assert ngdiff.compare({"a": scores}).values() == by_path
     assert list(ngdiff.compare(scores).values()) == list(ngdiff.compare(str(place / "scores")).values()) == ["scores"]
-    page = commands.report(run, scores=scores, before=scores, output=place / "objects.html")
+    before = commands.Evaluation(place / "before")
+    page = commands.report(run, scores=scores, before=before, output=place / "objects.html")
     assert page.is_file()
-    assert commands.score(scores, before=scores).folder == scores.folder
+    assert commands.score(scores, before=before).folder == scores.folder
 
 
 def test_a_dry_run_has_nothing_to_return(material, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from ngdiff.data import read_rows
 
-from .runs import Material, rows_of, run, succeeded, write_rows
+from .runs import Material, rows_of, run, succeeded, twin, write_rows
 
 QUESTIONS = "--forget has questions and answers, --retain has questions and answers; leave it out"
 
@@ -131,6 +131,7 @@ def test_an_evaluation_before_without_a_bound(material: Material, tmp_path: Path
             "`before` to be judged; ngdiff score and ngdiff report compare with a model before unlearning"
         )
     assert not (tmp_path / "after").exists()
+    words[2] = twin(material.model, tmp_path / "twin")
     succeeded(run(*words, "--before", before, "--require", "forget.loss<=before"))
 
 

@@ -19,13 +19,14 @@ from ngdiff.cli.overlap import without_overlap
 from ngdiff.data import Row
 from ngdiff.errors import InputError
 from ngdiff.evaluation.processes import started_processes
-from ngdiff.evidence.same_model import refuse_same_model
 from ngdiff.file_names import AUDIT_FILE
 from ngdiff.manifest import describe_data
 from ngdiff.metrics.known import UNKNOWN_LOSS
 from ngdiff.modeling import check_same_tokens, merge_adapter
 from ngdiff.option import dashed
+from ngdiff.paths import user_path
 from ngdiff.plurals import number_of
+from ngdiff.report.compared_models import check_compared, model_of, writer_of
 from ngdiff.scoring import read_sets as read_records
 from ngdiff.scoring.reference_notes import hardly_knows
 from ngdiff.training.spread import SAMPLE_ROWS, spread
@@ -67,7 +68,11 @@ def audit(
     described = described_model(options.model) | options.chat_file()
     if reference := next((role for role in models if role != "model"), None):
         described[reference] = described_model(models[reference])
-        refuse_same_model(f"{dashed(reference)} {models[reference]}", described[reference], described)
+    others = {role: (name, described[role]) for role, name in models.items() if role in described}
+    if options.before is not None:
+        others["before"] = (options.before, model_of(user_path(options.before)))
+    check_compared(described, writer_of(described), others)
+    if reference is not None:
         _check_reference(reference, models, bed, options)
     folder.begin(data=data, model=described, template=bed.template.name, seed=options.seed)
     found, not_run, in_time = _attacked(attacks, models, bed, folder, options)

@@ -1,13 +1,15 @@
 """`ngdiff compare`."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ngdiff.cli.output_file import check_output_file
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.option import check_choice
 from ngdiff.paths import user_path
-from ngdiff.scoring import FORMATS, compare, compare_groups, files_of, read_runs, references_in, sequences
+from ngdiff.report.compared_models import check_references
+from ngdiff.scoring import FORMATS, Comparison, compare, compare_groups, files_of, read_runs, references_in, sequences
 from ngdiff.writing import write_text
 
 
@@ -74,9 +76,7 @@ def run(words: list[str]) -> None:
                 inputs=files_of(values["run"]),
             )
     keys = None if options.metrics is None else [key.strip() for key in options.metrics.split(",") if key.strip()]
-    references = options.reference or references_in(values["run"])
-    made = compare_groups if options.group else compare
-    table = made(read_runs(values["run"]), metrics=keys or None, references=references)
+    table = table_of(values["run"], metrics=keys, references=options.reference, group=options.group)
     text = FORMATS[options.format](table)
     if options.figure is not None:
         from ngdiff.report import plot_sequence  # matplotlib takes a while
@@ -87,3 +87,22 @@ def run(words: list[str]) -> None:
     else:
         write_text(user_path(options.output, "--output"), text)
         sys.stdout.write(f"Written to {options.output}\n")
+
+
+def table_of(
+    words: Sequence[str], *, metrics: Sequence[str] | None, references: Sequence[str] | None, group: bool
+) -> Comparison:
+    """The table of the command.
+
+    Args:
+        words: `FOLDER` or `NAME=FOLDER`, as of `ngdiff.scoring.read_runs`.
+        metrics: Keys of its columns; without any, those of `ngdiff.scoring.compare`.
+        references: Names of models that never saw the rows to forget; without any, those of the sweeps among `words`.
+        group: One row for runs that differ by their seed.
+
+    Raises:
+        InputError: runs that cannot be used, or a reference that is one of those compared.
+    """
+    runs, marks = read_runs(words), references or references_in(words)
+    check_references(words, marks, grouped=group)
+    return (compare_groups if group else compare)(runs, metrics=metrics or None, references=marks)

@@ -7,7 +7,7 @@ from typing import Any
 from ngdiff.cli.evaluation_folder import EvaluationFolder
 from ngdiff.cli.loading import load_torch
 from ngdiff.cli.processes import say
-from ngdiff.cli.require import Judge, metrics_before, rows_before, texts_of
+from ngdiff.cli.require import Judge, check_before, metrics_before, rows_before, texts_of
 from ngdiff.cli.task_option import task_of
 from ngdiff.cli.tasks import TASKS
 from ngdiff.evidence.verdicts import refuse_unmet, verdict_table
@@ -28,6 +28,8 @@ def run(words: list[str]) -> None:
     judge, before = Judge(options, options.model), metrics_before(options.before)
     judge.refuse_idle_before(options.before)
     evaluation = kind(options)
+    if options.before is not None:
+        check_before(options.before, evaluation.model_files())
     evaluation.inputs += [] if options.before is None else [options.before]
     folder = EvaluationFolder(words, options, evaluation, texts_of(judge.requirements))
     evaluation.open_inputs()

@@ -10,11 +10,11 @@ from ngdiff.cli.output_file import check_output_file
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.errors import InputError, named
 from ngdiff.evidence.inputs import files_read
-from ngdiff.evidence.same_model import refuse_same_model
 from ngdiff.file_names import MANIFEST
 from ngdiff.option import check_choice
 from ngdiff.paths import user_path
 from ngdiff.report.audit_results import read_audit
+from ngdiff.report.compared_models import check_compared
 from ngdiff.report.comparison import comparison
 from ngdiff.report.entries import is_comparison, read_entries
 from ngdiff.report.folders import Evaluation, Run, read_evaluation, read_subject
@@ -95,10 +95,8 @@ def _request(words: list[str], options: ReportOptions, form: str) -> str:
         raise InputError(f"--reference {options.reference[0]} is for a comparison; of one run give --retrained RUN")
     subject = read_subject(words[0], options.scores)
     others = _others(options, before=subject.before, retrained=subject.retrained)
-    for role in ("retrained", "base"):
-        if (one := others.given().get(role)) is not None:
-            model = subject.evaluation.manifest.get("model", {})
-            refuse_same_model(f"--{role} {one.folder}", one.manifest.get("model", {}), model)
+    given = {role: (str(one.folder), one.manifest.get("model", {})) for role, one in others.given().items()}
+    check_compared(subject.evaluation.manifest.get("model", {}), subject.run, given)
     audit = None if options.audit is None else read_audit(options.audit)
     _keep_inputs(words, options, others, [subject.evaluation], [subject.run], [] if audit is None else [audit.file])
     own = request(subject, others, audit=audit, include_texts=options.include_texts)

@@ -21,6 +21,7 @@ from ngdiff.evidence.seal import read_sealed
 from ngdiff.evidence.verdicts import read_verdicts, refuse_unmet, verdict_table
 from ngdiff.file_names import MANIFEST
 from ngdiff.paths import user_path
+from ngdiff.report.compared_models import check_compared, model_of, writer_of
 from ngdiff.scoring import read_runs
 from ngdiff.scoring.runs import metrics_file, name_and_place
 
@@ -180,6 +181,20 @@ def rows_before(word: str | None) -> dict[str, Any]:
         return {}
     content, fault = read_sealed(metrics_file(name_and_place(word)[1]).parent / MANIFEST)
     return {} if fault else dict(content["data"])
+
+
+def check_before(word: str, model: Mapping[str, Any]) -> None:
+    """Refuse an evaluation of the model itself as that of the model before: every bound by it would be met.
+
+    Args:
+        word: Of `--before`.
+        model: What is evaluated, as a manifest describes it.
+
+    Raises:
+        InputError: their weights are the same.
+    """
+    then = model_of(metrics_file(name_and_place(word)[1]))
+    check_compared(model, writer_of(model), {"before": (word, then)})
 
 
 def metrics_before(word: str | None) -> dict[str, Any] | None:

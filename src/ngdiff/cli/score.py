@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from ngdiff.cli.audited import check_audited, check_not_itself
+from ngdiff.cli.audited import check_audited
 from ngdiff.cli.output_file import check_output_file
 from ngdiff.cli.parsing import CommandParser, option
 from ngdiff.cli.require import Judge, RequireOptions, tell
+from ngdiff.errors import InputError
 from ngdiff.evidence.scored import ABILITIES, record_scoring, sealed_evaluation
 from ngdiff.file_names import METRICS_FILE
 from ngdiff.metrics import AUC_RETRAIN, CONFIDENCE, score
@@ -17,6 +18,7 @@ from ngdiff.metrics.same_rows import sets_of_other_rows
 from ngdiff.option import check_choice
 from ngdiff.paths import user_path
 from ngdiff.ranges import SEED, Range
+from ngdiff.report.compared_models import check_compared, model_of, writer_of
 from ngdiff.scoring import (
     distance_notes,
     format_comparison,
@@ -95,9 +97,7 @@ def run(words: list[str]) -> None:
     given = {name: getattr(options, name) for name in ("retrained", "before", "base")}
     others = {name: record_files(source, f"--{name}") for name, source in given.items() if source is not None}
     _check_output(options, files, others)
-    for name in ("retrained", "base"):
-        if (source := given[name]) is not None:
-            check_not_itself(f"--{name}", source, values["records"])
+    _check_models(values["records"], {name: source for name, source in given.items() if source is not None})
     robustness = None
     if options.audit is not None:
         robustness = read_robustness(options.audit)
@@ -116,6 +116,20 @@ def run(words: list[str]) -> None:
     if options.output is not None:
         sys.stdout.write(f"Written to {options.output}\n")
     tell(verdicts, ", ".join(map(str, values["records"])))
+
+
+def _check_models(records: Sequence[str], given: Mapping[str, str]) -> None:
+    """Refuse evaluations of models that cannot be what the options call them."""
+    others = {name: (source, model_of(user_path(source, f"--{name}"))) for name, source in given.items()}
+    for source in records:
+        place = user_path(source)
+        if "before" in given and place.resolve() == user_path(given["before"]).resolve():
+            raise InputError(
+                f"--before {given['before']}: it is the evaluation that is scored; name that of the model "
+                "before unlearning"
+            )
+        own = model_of(place)
+        check_compared(own, writer_of(own, place), others)
 
 
 def _check_output(options: ScoreOptions, files: Sequence[Path], others: Mapping[str, Sequence[Path]]) -> None:

@@ -18,7 +18,7 @@ from ngdiff.cli.tasks import TASKS
 from ngdiff.cli.upload import HUB_OPTIONS
 from ngdiff.data import Row
 from ngdiff.errors import InputError, named
-from ngdiff.file_names import METRICS_FILE
+from ngdiff.file_names import EVALUATION, METRICS_FILE
 from ngdiff.option import dashed
 from ngdiff.sweep import Axes, Job, axes_that_matter, name_of, points_of
 
@@ -248,7 +248,7 @@ class _Plan:
             return [None] * len(runs)
         each = [{**(run.evaluation or {}), "model": model or []} for run, model in zip(runs, models, strict=True)]
         needs = [() if maker is None else (maker.name,) for maker in makers]
-        return [*self._shared(name, "evaluate", each, needs, "evaluation")]
+        return [*self._shared(name, "evaluate", each, needs, EVALUATION)]
 
     def _shared(
         self, name: str, command: str, each: Sequence[OptionWords], needs: Sequence[tuple[str, ...]], output: str
@@ -277,7 +277,7 @@ class _Plan:
         if before is not None and "before" not in evaluation and left_to_compare(run.options.require):
             evaluation["before"] = [f"--before={before.place(self.folder)}"]
             reads.append(before.name)
-        jobs.append(Job(run.name, "evaluate", tuple(as_words(evaluation)), "evaluation", tuple(reads)))
+        jobs.append(Job(run.name, "evaluate", tuple(as_words(evaluation)), EVALUATION, tuple(reads)))
         with named(f"{run.name}:"):
             kind = self.kinds.evaluate
             kind(kind.accepted(kind.parser.parse([*jobs[1].words, f"--output={jobs[1].place(self.folder)}"]) or {}))

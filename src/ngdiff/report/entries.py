@@ -1,12 +1,13 @@
 """The runs of a comparison, from words that name evaluations, runs, demos and sweeps."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ngdiff.errors import InputError
 from ngdiff.file_names import MANIFEST
+from ngdiff.report.compared_models import check_compared
 from ngdiff.report.folders import Evaluation, Run, read_evaluation, read_subject, run_in, run_of
 from ngdiff.report.logs import Log, read_log
 from ngdiff.report.scores import Others, with_never_seen
@@ -54,7 +55,8 @@ def read_entries(words: Sequence[str], others: Others, references: Sequence[str]
         references: Names of further rows of retrained models.
 
     Raises:
-        InputError: nothing there, something damaged, two rows of one name, a reference that is no row.
+        InputError: nothing there, something damaged, two rows of one name, a reference that is no row, or is one of
+            the models that are compared with it.
     """
     found = [entry for word in words for entry in _of_word(word)]
     notes: list[str] = []
@@ -71,7 +73,23 @@ def read_entries(words: Sequence[str], others: Others, references: Sequence[str]
     for name in references:
         if name not in names:
             raise InputError(f"--reference {name}: no run is called so; one of {', '.join(names)}")
-    return [replace(one, role=RETRAINED) if one.name in references else one for one in found], notes
+    entries = [replace(one, role=RETRAINED) if one.name in references else one for one in found]
+    _check_retrained(entries)
+    return entries, notes
+
+
+def _check_retrained(entries: Sequence[Entry]) -> None:
+    """Refuse a retrained model that is one of those compared with it, or that one of them was before unlearning."""
+    for reference in entries:
+        for entry in entries if reference.role == RETRAINED else ():
+            if entry.role == MODEL:
+                other = {"retrained": (f"{reference.name}, compared with {entry.name}", _model(reference))}
+                check_compared(_model(entry), entry.run, other)
+
+
+def _model(entry: Entry) -> Mapping[str, Any]:
+    """What the manifest of its evaluation says; empty where there is none."""
+    return {} if entry.evaluation is None else entry.evaluation.manifest.get("model", {})
 
 
 def _of_word(word: str) -> Iterator[Entry]:

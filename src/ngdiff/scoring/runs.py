@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ngdiff.errors import InputError
-from ngdiff.file_names import METRICS_FILE, SWEEP
+from ngdiff.file_names import EVALUATION, METRICS_FILE, SWEEP
 from ngdiff.paths import check_regular, user_path
 from ngdiff.scoring.check_metrics import check_metrics
 from ngdiff.scoring.quantities import is_set
@@ -26,22 +26,42 @@ def read_runs(words: Sequence[str]) -> dict[str, dict[str, Any]]:
     Raises:
         InputError: a missing file, a file without metrics, or two runs with one name.
     """
-    runs: dict[str, dict[str, Any]] = {}
+    return {name: numbers for name, numbers, _ in _runs(words)}
+
+
+def files_by_name(words: Sequence[str]) -> dict[str, Path]:
+    """The `metrics.json` of every run, by name as in `read_runs`; without those that have no file of their own.
+
+    Raises:
+        InputError: as `read_runs`.
+    """
+    return {name: file for name, _, file in _runs(words) if file is not None}
+
+
+def _runs(words: Sequence[str]) -> list[tuple[str, dict[str, Any], Path | None]]:
+    """Name, metrics and file of every run; None for the file of several."""
+    runs: list[tuple[str, dict[str, Any], Path | None]] = []
     for word in words:
         name, place = name_and_place(word)
         if (sweep := sweep_file(place)) is not None:
             for own, numbers in read_sweep(sweep)[0].items():
-                _add(runs, f"{name}/{own}" if name else own, numbers)
+                file = sweep.parent / own / EVALUATION / METRICS_FILE
+                runs.append((f"{name}/{own}" if name else own, numbers, file if file.is_file() else None))
             continue
         path = metrics_file(place)
         metrics = read_metrics(path)
         name = name or path.resolve().parent.name
         parts = {} if _has_sets(metrics) else metrics
         several = {key: value for key, value in parts.items() if isinstance(value, dict) and _has_sets(value)}
-        for own, numbers in {f"{name}/{key}": value for key, value in several.items()}.items() or [(name, metrics)]:
-            if not (_has_sets(numbers) or "lm_eval" in numbers):
+        runs += [(f"{name}/{key}", value, None) for key, value in several.items()]
+        if not several:
+            if not (_has_sets(metrics) or "lm_eval" in metrics):
                 raise InputError(f"{path} holds no metrics of a set; `ngdiff evaluate` and `ngdiff score` write some")
-            _add(runs, own, numbers)
+            runs.append((name, metrics, path))
+    names = [name for name, _, _ in runs]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise InputError(f"two runs are named {name!r}; give them different names with NAME=FOLDER")
     return runs
 
 
@@ -63,12 +83,6 @@ def files_of(words: Sequence[str]) -> list[Path]:
     """
     places = [name_and_place(word)[1] for word in words]
     return [sweep_file(place) or metrics_file(place) for place in places]
-
-
-def _add(runs: dict[str, dict[str, Any]], name: str, metrics: dict[str, Any]) -> None:
-    if name in runs:
-        raise InputError(f"two runs are named {name!r}; give them different names with NAME=FOLDER")
-    runs[name] = metrics
 
 
 def sweep_file(place: Path) -> Path | None:
