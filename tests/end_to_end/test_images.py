@@ -244,32 +244,41 @@ def test_named_images_of_a_folder(material: Path, tmp_path: Path):
     assert "--forget-images: " in verified.out
 
 
-def test_images_of_an_earlier_request_are_not_kept_without_a_word(material: Path, tmp_path: Path, caplog):
+def test_images_of_an_earlier_request_are_not_kept(material: Path, tmp_path: Path, caplog):
     """The last run of three: it names one image of the first, and none of the second, which is a class."""
+    caplog.set_level("INFO", logger="ngdiff")
 
-    def request(number: int, *more: object, model: Path) -> Path:
+    def request(number: int, *more: object, model: Path) -> tuple[Path, str]:
         words = ["--task", "image", "--model", model, "--dataset", material / "data.npz", "--max-steps", 1]
         caplog.clear()
-        succeeded(run("unlearn", *words, *more, "--disable-tqdm", "true", "--output", tmp_path / f"{number}"))
-        return tmp_path / f"{number}"
+        out = succeeded(run("unlearn", *words, *more, "--disable-tqdm", "true", "--output", tmp_path / f"{number}")).out
+        return tmp_path / f"{number}", out.splitlines()[-1]
 
     def named(number: int, *rows: int) -> Path:
         names = tmp_path / f"names {number}.txt"
         names.write_text("".join(f"{row}\n" for row in rows))
         return names
 
-    first = request(1, "--forget-images", named(1, 5, 17), model=material / "target")
-    assert "was to forget" not in caplog.text
-    second = request(2, "--forget-class", "bee", "--forget-rows", 3, model=first)
-    assert f"2 of 2 images that the run in {first} was to forget are among those to keep now, and are" in caplog.text
-    request(3, "--forget-images", named(3, 5, 20), model=second)
-    assert (
-        f"1 of 2 images that the run in {first} was to forget is among those to keep now, and is learned again: name "
-        "it in --forget-images, too." in caplog.text
-    )
-    assert f"3 of 3 images that the run in {second} was to forget are among those to keep now" in caplog.text
-    request(4, "--forget-images", named(4, 5, 17, 20), model=first)
-    assert "was to forget" not in caplog.text
+    def rows_in(folder: Path) -> dict[str, int]:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        return {name: part["rows"] for name, part in manifest["data"].items()}
+
+    first, _ = request(1, "--forget-images", named(1, 5, 17), model=material / "target")
+    assert "earlier runs" not in caplog.text
+    assert rows_in(first) == {"forget": 2, "retain": 88, "holdout": 30, "test": 30}
+    second, _ = request(2, "--forget-class", "bee", "--forget-rows", 3, model=first)
+    assert "2 of 60 images that earlier runs were to forget, or like those, left out of those to keep." in caplog.text
+    assert rows_in(second) == {"forget": 3, "retain": 58, "holdout": 10, "test": 20}
+    third, command = request(3, "--forget-images", named(3, 5, 20), model=second)
+    # All 30 bees, and the image of the first request that is not named again.
+    assert "31 of 88 images that earlier runs were to forget, or like those, left out" in caplog.text
+    assert rows_in(third) == {"forget": 2, "retain": 57, "holdout": 20, "test": 20}
+    succeeded(run(*shlex.split(command)[1:], "--output", tmp_path / "scores"))  # of the same images
+    data = [json.loads((folder / "manifest.json").read_text())["data"] for folder in (third, tmp_path / "scores")]
+    assert data[0] == data[1]
+    fourth, _ = request(4, "--forget-images", named(4, 5, 17, 20), model=first)
+    assert "earlier runs" not in caplog.text
+    assert rows_in(fourth)["retain"] == 87
     named(1, 5, 18)
     request(5, "--forget-images", named(5, 5, 17, 20), model=first)
     assert (

@@ -15,6 +15,7 @@ from ngdiff.cli.images import (
     refuse_several_processes,
     split_by,
 )
+from ngdiff.cli.images_forgotten_before import without_images_forgotten_before
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.loading import say_loading
 from ngdiff.cli.options import ModelOptions
@@ -93,7 +94,8 @@ class ImageEvaluation:
     def read(self) -> None:
         """The images."""
         data, self._preparation = read_for_model(self.options, self.options.model, self._named)
-        self._split = split_by(self.options, data, self._named)
+        split = split_by(self.options, data, self._named)
+        self._split = without_images_forgotten_before(self.options.model, self.options.dataset, data, split)
 
     def data(self) -> dict[str, dict[str, Any]]:
         """For the manifest: the images; after `load`, as the model says in which order classes are."""

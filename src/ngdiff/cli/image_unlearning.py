@@ -18,7 +18,7 @@ from ngdiff.cli.images import (
     refuse_several_processes,
     split_by,
 )
-from ngdiff.cli.images_forgotten_before import warn_of_images_forgotten_before
+from ngdiff.cli.images_forgotten_before import without_images_forgotten_before
 from ngdiff.cli.inputs import inputs_of
 from ngdiff.cli.option_words import words_for
 from ngdiff.cli.options import ModelOptions, TrainingOutputOptions
@@ -89,8 +89,8 @@ class ImageUnlearning(TrainerArguments):
         }
         | {
             "after": "--after is for texts: which images an earlier request forgot is not read again, so that they "
-            "cannot be measured again; give --model OUT, measure them with ngdiff evaluate, and name them in "
-            "--forget-images, too, so that they are not kept and learned again"
+            "cannot be measured again; give --model OUT, which does not keep them either, and measure them with ngdiff "
+            "evaluate"
         },
     )
     any_number_of_processes = False
@@ -133,6 +133,7 @@ class ImageUnlearning(TrainerArguments):
         options = self.options
         data, self.companion = read_for_model(options, options.model, self._named)
         split = split_by(options, data, self._named)
+        split = without_images_forgotten_before(options.model, options.dataset, data, split)
         if self.config.ceiling_form == "holdout" and split.holdout is None:
             raise InputError(
                 f"--forget-ceiling holdout: {options.dataset} has no test images of what is to be forgotten"
@@ -140,7 +141,6 @@ class ImageUnlearning(TrainerArguments):
         self._model = load_image_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
         self._split = in_order_of(self._model, split, name=options.model, source=options.dataset)
         self.data = describe_images(options.dataset, self._split.sets())
-        warn_of_images_forgotten_before(options.model, data, self._split, self.data["forget"])
         self.model_files = describe_model(options.model)
 
     def trainer(self, output: Path, config: "UnlearnConfig") -> "UnlearnTrainer":
