@@ -2,8 +2,9 @@
 
 import pytest
 
-from ngdiff.cli.implied_sets import holdout_is_implied, protect_is_implied
+from ngdiff.cli.implied_sets import check_how_far, holdout_is_implied, protect_is_implied
 from ngdiff.data import Row, Template
+from ngdiff.errors import InputError
 
 QUESTION, CHAT = [Row("Where was Orla born?", "In Tarnholm.")], Template("chat", None)
 
@@ -25,6 +26,14 @@ def test_sets_that_are_given() -> None:
     for values in ({"protect": "rows.jsonl"}, {"protect": "none"}, {"protect": "auto"}, {"retain": "auto"}):
         assert not protect_is_implied(values, QUESTION, CHAT)
     assert protect_is_implied({"holdout": "rows.jsonl", "retain": "rows.jsonl"}, QUESTION, CHAT)
+
+
+def test_none_makes_none_up() -> None:
+    assert not holdout_is_implied({"holdout": "none"})
+    with pytest.raises(InputError, match="--holdout none: nothing says how far to forget; leave it out"):
+        check_how_far({"holdout": "none"})
+    for values in ({}, {"holdout": "none", "base_model": "base"}, {"holdout": "none", "method": "npo"}):
+        check_how_far(values)
 
 
 def test_only_where_a_row_is_shown_by_the_chat_template() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from transformers import TrainingArguments
 
-from ngdiff.cli import compare, score
+from ngdiff.cli import compare, demo, score
 from ngdiff.cli.help_text import TOPICS
 from ngdiff.cli.options import OutputOptions
 from ngdiff.cli.parsing import CommandParser, option
@@ -134,6 +134,34 @@ def test_none_is_no_number_where_one_is_needed():
 
 def test_none_stays_a_text_where_texts_are_expected():
     assert parse("--forget-ceiling", "none") == {"forget_ceiling": "none"}
+
+
+@pytest.mark.parametrize("none", ["none", "None"])
+def test_none_in_place_of_a_file_or_a_model_is_not_given(none, config_file):
+    assert parse("--base-model", none, "--chat-template", none) == {}
+    assert parse("--base-model", "./none") == {"base_model": "./none"}
+    evaluate = ["--model", "m", "--retain", none, "--holdout", none, "--protect", none, "--output", none]
+    assert TextEvaluation.parser.parse(evaluate) == {"model": "m"}
+    assert score.PARSER.parse(["x", "--before", none, "--audit", none, "--output", none]) == {"records": ["x"]}
+    assert parse("--config", config_file(f"base_model: {none}\n")) == {}
+
+
+@pytest.mark.parametrize("none", ["none", "None"])
+def test_none_for_a_set_that_is_made_otherwise(none):
+    assert parse("--holdout", none, "--protect", none) == {"holdout": "none", "protect": "none"}
+
+
+@pytest.mark.parametrize("option", ["--model", "--forget", "--retain", "--output"])
+def test_none_for_what_is_needed(option):
+    words = [word if name != option else "none" for name, word in zip(["", *NEEDED], NEEDED, strict=False)]
+    with pytest.raises(InputError) as caught:
+        UNLEARN.parse(words)
+    assert str(caught.value) == f"{option} none: ngdiff unlearn needs one; give ./none if that is its name"
+
+
+def test_none_for_a_folder_with_a_default():
+    with pytest.raises(InputError, match=r"^--output none: ngdiff demo needs one; give \./none if that is its name$"):
+        demo.PARSER.parse(["--output", "none"])
 
 
 @pytest.mark.parametrize("value", ["auto", "auto:1e-4", "3e-5"])

@@ -48,6 +48,22 @@ def test_a_base_model_alone_has_them_beside_it(material: Material, tmp_path: Pat
     assert manifest["data"]["holdout"]["rows"] == len(unseen_people())
 
 
+def test_a_base_model_without_them(material: Material, tmp_path: Path) -> None:
+    words = material.words(tmp_path / "u", method=None, max_steps=1, learning_rate=1e-3, holdout="none")
+    assert run(*words).error.startswith("--holdout none: nothing says how far to forget")
+    assert not (tmp_path / "u").exists()
+    base = tmp_path / "base"
+    sets = ["--train", material.retain, "--max-steps", 1]
+    succeeded(run("finetune", "--model", material.shape, "--tokenizer", material.model, *sets, "--output", base))
+    command = shlex.split(succeeded(run(*words, "--base-model", base)).out.rstrip().rpartition("\n")[2])
+    assert "--holdout" not in command
+    manifest = json.loads((tmp_path / "u" / "manifest.json").read_text())
+    assert set(manifest["data"]) == {"forget", "retain"}
+    assert "is done" in succeeded(run(*words, "--base-model", base, "--resume")).out
+    again = ["--config", tmp_path / "u" / "config.yaml", "--output", tmp_path / "again"]
+    assert "Estimated peak memory" in succeeded(run("unlearn", *again, "--dry-run")).out
+
+
 def test_rows_that_are_too_long_are_left_out(material: Material, tmp_path: Path) -> None:
     words = material.words(tmp_path / "u", method=None, max_steps=1, learning_rate=1e-3)
     succeeded(run(*words, "--max-length", 90))

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ngdiff.cli.own_answers import AUTO
+from ngdiff.cli.values import NONE
 from ngdiff.data import Row, Template
+from ngdiff.errors import InputError
 
 # Options that choose how far to forget; a run with one of them is what its user composed, and nothing is added to it.
 _CHOICES = ("method", "preset", "weighting", "forget_objective", "forget_ceiling")
@@ -20,6 +22,22 @@ def holdout_is_implied(values: Mapping[str, Any]) -> bool:
     (True, False)
     """
     return _is_open(values) and values.get("holdout") in (None, AUTO)
+
+
+def check_how_far(values: Mapping[str, Any]) -> None:
+    """Refuse `--holdout none` where nothing else says how far to forget.
+
+    Args:
+        values: The options that were given.
+
+    Raises:
+        InputError: nothing does.
+    """
+    if _is_open(values) and values.get("holdout") == NONE and values.get("base_model") is None:
+        raise InputError(
+            f"--holdout {NONE}: nothing says how far to forget; leave it out for rows that are made up, give "
+            "--base-model DIR, or --method ngdiff for ascent, which forgets too much"
+        )
 
 
 def protect_is_implied(values: Mapping[str, Any], forget: Sequence[Row], template: Template) -> bool:

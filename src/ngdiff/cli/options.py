@@ -50,7 +50,7 @@ class RowSets(SetReadOptions):
     holdout: str | None = option(
         None,
         help="rows the model has never seen, in the same forms; none at hand? ngdiff unlearn takes auto: questions "
-        "about people who do not exist",
+        "about people who do not exist (none: it makes up none)",
         value="FILE",
     )
 

@@ -16,7 +16,7 @@ from ngdiff.writing import json_lines, write_text
 
 logger = logging.getLogger(__name__)
 
-AUTO, NONE = "auto", "none"
+AUTO = "auto"
 FILES = {"retain": "retain_auto.jsonl", "protect": "protect_auto.jsonl"}  # in `private/` of the output
 MADE_FORM = "qa"  # of these files, as `--columns` names it
 MAX_NEW_TOKENS = 64

@@ -22,7 +22,7 @@ from ngdiff.cli.help_text import OFTEN_USED, help_text
 from ngdiff.cli.hf_parser import HfArgumentParser, string_to_bool
 from ngdiff.cli.near_names import SHORT, nearest
 from ngdiff.cli.repeated import refuse_repeated
-from ngdiff.cli.values import check_values
+from ngdiff.cli.values import check_values, leave_out_none
 from ngdiff.errors import InputError
 from ngdiff.option import ACCEPTED, dashed
 from ngdiff.option import option as option  # for the commands, beside their parser
@@ -42,6 +42,7 @@ class CommandParser:
         required: Names of fields without which nothing runs.
         words: Name of the words that are no option, such as "runs": at least one then, a list in the values.
         repeated: Names of lists that take one value each time they are given, so that words may follow.
+        made: Names of sets that the command makes where they are not given; `none` says that it does not.
         refused: Names of options that a user may expect -> why there are none. The help leaves them out.
         short: Names of the options that `--help` shows; by default all but inherited ones.
         example: Command lines that `--help` shows above them.
@@ -56,13 +57,14 @@ class CommandParser:
         required: Sequence[str],
         words: str | None = None,
         repeated: Sequence[str] = (),
+        made: Sequence[str] = (),
         refused: Mapping[str, str] | None = None,
         short: Sequence[str] = (),
         example: str = "",
     ) -> None:
         self.short, self.example = list(short), example
         self.refused = dict(refused or {})
-        self.words = words
+        self.words, self.made = words, list(made)
         self.command, self.summary, self.groups, self.required = (
             command,
             summary,
@@ -120,6 +122,7 @@ class CommandParser:
                     raise InputError(f"{word!r} is not UTF-8 text") from error
         namespace, rest = self._parser.parse_known_args(self._switches_apart(words))
         values = vars(namespace)
+        leave_out_none(self.groups.values(), values, self.command, needed=self.required, kept=self.made)
         unknown = [word for word in rest if self.words is None or word.startswith("-")]
         if unknown:
             word = unknown[0].partition("=")[0]  # what follows may be a secret

@@ -11,7 +11,7 @@ from ngdiff.cli import holdout_auto
 from ngdiff.cli.adapters import check_adapter_options, prepared
 from ngdiff.cli.dry_run import DryRunOptions, dry_run
 from ngdiff.cli.earlier import AfterOptions, EarlierRequests
-from ngdiff.cli.implied_sets import holdout_is_implied, protect_is_implied
+from ngdiff.cli.implied_sets import check_how_far, holdout_is_implied, protect_is_implied
 from ngdiff.cli.inputs import described_model, inputs_of
 from ngdiff.cli.option_words import words_for
 from ngdiff.cli.options import (
@@ -28,7 +28,6 @@ from ngdiff.cli.own_answers import (
     AUTO,
     FILES,
     MADE_FORM,
-    NONE,
     SOURCE,
     as_extra,
     kept_rows,
@@ -47,6 +46,7 @@ from ngdiff.cli.task_option import TaskOptions
 from ngdiff.cli.text_model import TextModelOptions
 from ngdiff.cli.trainer_arguments import TrainerArguments
 from ngdiff.cli.upload import HubOptions
+from ngdiff.cli.values import NONE
 from ngdiff.data import Row, unseen_people
 from ngdiff.errors import InputError
 from ngdiff.file_names import PRIVATE
@@ -102,18 +102,17 @@ class TextUnlearnOptions(
 
     @property
     def own_holdout(self) -> str | None:
-        """The holdout, unless it is made up."""
-        return None if self.holdout == AUTO else self.holdout
+        """The holdout, unless it is made up or there is none."""
+        return None if self.holdout in (AUTO, NONE) else self.holdout
 
     def read_roles(self, sets: Iterable[str]) -> list[str]:
         """Those of the sets that are not a made-up holdout."""
         return [role for role in sets if role != "holdout" or self.holdout != AUTO]
 
     def read_from_files(self) -> "TextUnlearnOptions":
-        """The same without sets that the model is to make, and without `--protect none`."""
-        without: dict[str, Any] = dict.fromkeys(roles_of(self))
-        if self.protect == NONE:
-            without["protect"] = None
+        """The same without sets that the model is to make, and without `--protect none` and `--holdout none`."""
+        none = [role for role in ("holdout", "protect") if getattr(self, role) == NONE]
+        without: dict[str, Any] = dict.fromkeys([*roles_of(self), *none])
         return replace(self, **without)
 
 
@@ -143,6 +142,7 @@ class TextUnlearning(TrainerArguments):
             "texts": TextOptions,
         },
         required=("model", "forget", "retain", "output"),
+        made=("holdout", "protect"),
         short=(
             *("model", "forget", "retain", "output", "base_model", "holdout", "method", "num_train_epochs"),
             *("lora_rank", "dry_run", "resume", "task"),
@@ -158,6 +158,7 @@ class TextUnlearning(TrainerArguments):
         check_adapter_options(options.model, options)
         if holdout_is_implied(values):
             options.holdout = AUTO
+        check_how_far(values)
         if process_count() > 1 and not options.resume:  # a run that goes on has its rows
             for role in roles_of(options):
                 raise InputError(why_one_process(role))
@@ -173,7 +174,7 @@ class TextUnlearning(TrainerArguments):
         self.options, self.config = options, config
         options.check_adapter()
         self.earlier = EarlierRequests(options.after)
-        config.know(base_model=options.base_model is not None, holdout=options.holdout is not None)
+        config.know(base_model=options.base_model is not None, holdout=options.holdout not in (None, NONE))
         self._made = roles_of(options)
         given = options.read_from_files()
         self.inputs = inputs_of(
