@@ -1,6 +1,7 @@
 """`ngdiff reproduce`: what it plans, refuses and writes. No command is run here but in the slow test."""
 
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,20 @@ def test_folders_above_a_model_stand_in_no_table_or_figure(data: Path, tmp_path:
     models = {row["model"] for row in rows}
     assert len(models) == 2
     assert all(name.startswith("m~") for name in models)  # names of equal ends have digits
+
+
+def test_runs_with_the_same_options_are_made_once(data: Path, tmp_path: Path, work: Work) -> None:
+    """Table 3 has NGDiff with the rate of the setup, which is one of the rates of figure 7."""
+    words = ["figure7", "table3", "--model", "llama-micro", "--scale", "small", "--output", str(tmp_path / "out")]
+    assert main(["reproduce", *words, "--data", str(data)]) == DONE
+    record = json.loads((tmp_path / "out" / "data=tofu,model=llama-micro" / "sweep.json").read_text())
+    variants = [run["values"]["variant"] for run in record["runs"].values() if run["role"] == "run"]
+    assert len(variants) == len(set(variants)) == 11
+    assert "NGDiff" not in variants
+    table = (tmp_path / "out" / "table3.md").read_text()
+    assert re.search(r"^\| NGDiff \| 1 \| 0\.250 ", table, flags=re.MULTILINE)
+    figure = json.loads((tmp_path / "out" / "figure7.json").read_text())
+    assert "NGDiff-lr5e-5" in json.dumps(figure)
 
 
 def test_a_failed_run_is_said_in_the_table_and_by_the_exit_code(

@@ -30,7 +30,7 @@ class RecipeSweep:
         setup: Of the data set at the scale.
         trained: Options of every training, beside those of the setup.
         recipes: Names of the recipes.
-        variants: Name -> options of `ngdiff unlearn`.
+        variants: Name -> options of `ngdiff unlearn`, beside those of the setup.
     """
 
     name: str
@@ -42,6 +42,12 @@ class RecipeSweep:
     trained: Mapping[str, Any]
     recipes: list[str] = field(default_factory=list)
     variants: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def shared(self) -> dict[str, str]:
+        """Each variant -> the one whose runs it has: the first with the same options, such as the setup's own rate."""
+        whole = {name: {**self.setup.options, **options} for name, options in self.variants.items()}
+        return {name: next(first for first in whole if whole[first] == whole[name]) for name in whole}
 
     @property
     def paper(self) -> str:
@@ -104,13 +110,14 @@ def planned_sweep(
     Raises:
         InputError: data that cannot be read, or what any of the commands would refuse.
     """
+    distinct = {name: sweep.variants[name] for name in sweep.shared.values()}
     sources = prepare(sweep.data, local(sweep.data, data), sweep.setup.rows, folder / PRIVATE / sweep.data)
     target = {"model": sweep.place, **sources.target, **sweep.setup.target, **sweep.trained}
     asked = SweepFile(
         place=sweep.name,
-        axes={VARIANT: list(sweep.variants), "seed": list(seeds)},
+        axes={VARIANT: list(distinct), "seed": list(seeds)},
         options={**sweep.setup.options, **sweep.trained, **sources.unlearn},
-        variants=sweep.variants,
+        variants=distinct,
         stages=Stages(target=target, retrained=True),
     )
     place = folder / sweep.name
@@ -122,8 +129,10 @@ def group_of_runs(sweep: RecipeSweep, record: Record) -> Group:
     metrics, _ = read_sweep(record.folder / SWEEP)
     runs = []
     for name, entry in record.runs.items():
-        variant = entry["values"].get(VARIANT, entry["role"])
-        runs.append(Ran(variant, metrics.get(name), record.folder / name / "model", _fault(record, name)))
+        made = entry["values"].get(VARIANT, entry["role"])
+        variants = [variant for variant, first in sweep.shared.items() if first == made] or [made]
+        numbers, place, fault = metrics.get(name), record.folder / name / "model", _fault(record, name)
+        runs += [Ran(variant, numbers, place, fault) for variant in variants]
     return Group(sweep.data, sweep.label, sweep.paper, runs)
 
 
