@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -89,8 +89,14 @@ def made(folder: Path) -> Path:
     labels = np.arange(90) % 3
     pixels = rng.integers(0, 180, (90, 8, 8, 3), dtype=np.uint8)
     pixels[np.arange(90), ..., labels] += 75
-    test = {"x_test": pixels[:30], "y_test": labels[:30]}
-    np.savez(place / "images.npz", x_train=pixels, y_train=labels, class_names=["ant", "bee", "cow"], **test)
+    np.savez(
+        place / "images.npz",
+        x_train=pixels,
+        y_train=labels,
+        x_test=pixels[:30],
+        y_test=labels[:30],
+        class_names=["ant", "bee", "cow"],
+    )
     CifarResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic").to_json_file(
         place / "resnet.json"
     )
@@ -139,7 +145,8 @@ def train_sharded(model: Path, data: Path, output: Path) -> None:
         processing_class=AutoTokenizer.from_pretrained(model),
     )
     trainer.train()
-    weights = {name: whole(weight).detach().clone() for name, weight in trainer.model.named_parameters()}
+    trained = cast(torch.nn.Module, trainer.model)
+    weights = {name: whole(weight).detach().clone() for name, weight in trained.named_parameters()}
     if dist.get_rank() == 0:
         save_file(weights, output / "model.safetensors")
         write_log(output, Log(trainer.state.log_history, trainer.run_state.probes))
@@ -229,7 +236,8 @@ def main() -> None:
     parser.add_argument("--sharded", type=Path, nargs=2, metavar=("MODEL", "DATA"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.sharded:
-        train_sharded(*options.sharded, options.output)
+        model, data = options.sharded
+        train_sharded(model, data, options.output)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
     take(options.output.absolute(), options.only)

@@ -69,7 +69,8 @@ class Clock(TrainerCallback):
     """Seconds of each step."""
 
     def __init__(self, device: str) -> None:
-        self.device, self.seconds, self.began = device, [], 0.0
+        self.device, self.began = device, 0.0
+        self.seconds: list[float] = []
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The step starts."""

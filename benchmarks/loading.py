@@ -12,7 +12,7 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ def main() -> None:
         from ngdiff.data import read_rows
 
         read, *figures = measured(lambda: [read_rows(str(files[side]), role=f"--{side}") for side in SIDES])
-        stages = {"read": figures}
+        stages: dict[str, Sequence[float]] = {"read": figures}
 
         from ngdiff.data import check_overlap, resolve_template
         from ngdiff.data.encode import encode_rows
@@ -74,8 +74,9 @@ def main() -> None:
         sample = (text for row in forget[:2000] for text in (row.prompt, row.answer))
         tokenizer = load_tokenizer(arguments.model) if arguments.model else train_tokenizer(sample)
         template = resolve_template("auto", tokenizer, forget)
-        options = {"tokenizer": tokenizer, "template": template}
-        stages["compared"] = measured(lambda: check_overlap(forget, retain, drop=False, **options))[1:]
+        stages["compared"] = measured(
+            lambda: check_overlap(forget, retain, drop=False, tokenizer=tokenizer, template=template)
+        )[1:]
         encoded, *figures = measured(
             lambda: [encode_rows(rows, tokenizer, template, max_length=512) for rows in (forget, retain)]
         )

@@ -16,7 +16,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from step import SHAPES, encode_tofu, train
@@ -28,6 +28,7 @@ from ngdiff.training import UnlearnTrainer
 
 SIDES = ("ngdiff", "ngdiff, Algorithm 1 as printed")
 PARTS = ("losses", "opening the line", "moves", "closing it", "rest")
+Line = TypeVar("Line", bound=StepLine)
 
 
 class Clock:
@@ -53,7 +54,7 @@ class Clock:
         return timed
 
 
-def timed_line(kind: type[StepLine], clock: Clock) -> type[StepLine]:
+def timed_line(kind: type[Line], clock: Clock) -> type[Line]:
     """A kind of line with the clock around what it does."""
 
     class Timed(kind):  # type: ignore[misc, valid-type]
@@ -73,7 +74,8 @@ class Steps(TrainerCallback):
     """CPU seconds of each step, and of the parts of a probe in it."""
 
     def __init__(self, clock: Clock) -> None:
-        self.clock, self.steps, self.mark = clock, [], 0.0
+        self.clock, self.mark = clock, 0.0
+        self.steps: list[dict[str, float]] = []
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """From here."""

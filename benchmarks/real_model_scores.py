@@ -14,6 +14,7 @@ from tofu_small import RECITES
 from ngdiff.data import EvaluationSet, Row, read_rows, resolve_template
 from ngdiff.evaluation import EvaluationResult, evaluate, write_evaluation
 from ngdiff.metrics.never_seen import never_seen
+from ngdiff.metrics.records import Sets
 from ngdiff.modeling import load_model, load_tokenizer
 from ngdiff.scoring.records import read_sets
 
@@ -109,10 +110,14 @@ def numbers_of(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 def never_seen_numbers(now: Path, target: Path, retrained: Path, base: Path) -> dict[str, float]:
     """D and collateral of an evaluation, as far as the others have been evaluated."""
-    there = {"before": target, "retrained": retrained, "base": base}
-    others = {name: read_sets([folder]) for name, folder in there.items() if (folder / "metrics.json").exists()}
-    found, _ = never_seen(read_sets([now]), **others)
-    numbers = {key: found[key]["value"] for key in ("distance", "distance_holdout") if key in found}
+
+    def records(folder: Path) -> Sets | None:
+        return read_sets([folder]) if (folder / "metrics.json").exists() else None
+
+    found, _ = never_seen(read_sets([now]), before=records(target), retrained=records(retrained), base=records(base))
+    numbers: dict[str, float | None] = {
+        key: found[key]["value"] for key in ("distance", "distance_holdout") if key in found
+    }
     if "distance" in found:
         numbers["distance_noise"] = found["distance"]["noise"]
         numbers |= {f"d_{name}": part["value"] for name, part in found["distance"]["parts"].items()}

@@ -27,7 +27,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from peft import LoraConfig, get_peft_model
@@ -35,6 +35,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainerCallback
 
 from ngdiff.data import AnswerCollator, Row, encode_rows, resolve_template
 from ngdiff.modeling import load_model, load_tokenizer, train_tokenizer
+from ngdiff.tasks import TextTask
 from ngdiff.training import UnlearnConfig, UnlearnTrainer
 
 _BODY = {"hidden_size": 512, "intermediate_size": 1376, "num_hidden_layers": 8, "num_attention_heads": 8}
@@ -104,7 +105,9 @@ class JointTrainer(Trainer):
 
     reference: Any = None
 
-    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **kwargs: Any) -> Any:
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
         """Joint loss of one batch of pairs."""
         forget, retain = inputs["forget"], inputs["retain"]
         kept = model(**retain).loss
@@ -126,6 +129,11 @@ class MeasuredTrainer(UnlearnTrainer):
         super().start_run()
 
 
+def packs(trainer: Trainer) -> bool:
+    """Whether the model is given the rows of a batch as one, without padding."""
+    return isinstance(trainer, UnlearnTrainer) and cast(TextTask, trainer.task).forward.packing
+
+
 def tokens_of(batch: Any, *, packed: bool) -> int:
     """What the model is given of a batch of one side: with padding, unless it is packed."""
     mask = batch["attention_mask"]
@@ -145,7 +153,7 @@ def row_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return losses.sum(-1)
 
 
-class RandomPairs(torch.utils.data.Dataset):
+class RandomPairs(torch.utils.data.Dataset[dict[str, Any]]):
     """A forget row beside a retain row drawn at random."""
 
     def __init__(self, forget: list[Any], retain: list[Any]) -> None:
@@ -320,17 +328,18 @@ def train(
 
         def timed() -> None:
             start = time.thread_time()
-            given = any(p.grad is not None for p in ours.model.parameters())
+            weights = list(cast(torch.nn.Module, ours.model).parameters())
+            given = any(p.grad is not None for p in weights)
             probe()
             if ours.state.global_step > 0:
                 probing[0] += time.thread_time() - start
-                taken[0] += given and all(p.grad is None for p in ours.model.parameters())
+                taken[0] += given and all(p.grad is None for p in weights)
 
         retain_loss = ours.retain_loss
 
         def counted_loss(model: Any, batches: Any) -> float:
             if ours.state.global_step > 0:
-                probed.extend(tokens_of(batch, packed=ours.task.forward.packing) for batch in batches)
+                probed.extend(tokens_of(batch, packed=packs(ours)) for batch in batches)
             return retain_loss(model, batches)
 
         ours.choose_learning_rate = timed  # type: ignore[method-assign]
@@ -341,11 +350,11 @@ def train(
     given: list[tuple[int, bool]] = []  # tokens of the measured steps, and whether they were packed
     step = trainer.training_step
 
-    def counted(model: Any, inputs: Any, *rest: Any) -> Any:
+    def counted(model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         if trainer.state.global_step > 0:
-            packed = isinstance(trainer, UnlearnTrainer) and trainer.task.forward.packing
+            packed = packs(trainer)
             given.append((tokens_of_pair(inputs, packed=packed), packed))
-        return step(model, inputs, *rest)
+        return step(model, inputs, num_items_in_batch)
 
     trainer.training_step = counted  # type: ignore[method-assign]
     trainer.train()
@@ -372,7 +381,7 @@ def train(
     }
 
 
-def make_model(body: dict[str, int] | str) -> Any:
+def make_model(body: dict[str, Any] | str) -> Any:
     """A Llama with random weights, or the model in a folder."""
     if isinstance(body, str):
         return load_model(body)
@@ -394,7 +403,8 @@ def encoded_for(tokenizer: Any, rows: list[Row], file: Path) -> Path:
 
 def encode_tofu(folder: Path) -> dict[str, Path]:
     """TOFU's forget10 and retain90, encoded once for each size of vocabulary."""
-    rows, files = tofu_rows(), {}
+    rows = tofu_rows()
+    files: dict[str, Path] = {}
     for size in (4096, 8192):
         tokenizer = train_tokenizer([f"{row.prompt} {row.answer}" for row in rows], size)
         file = encoded_for(tokenizer, rows, folder / f"tofu-{size}.pt")

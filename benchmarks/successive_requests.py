@@ -42,7 +42,8 @@ def main() -> None:
 def requests(bench: Bench, seed: int, count: int) -> list[Path]:
     """Outputs of requests that come one after the other, each verified with its chain."""
     forget, retain = ((bench.work / f"{name}.jsonl").read_text("utf-8").splitlines() for name in ("forget", "retain"))
-    size, outputs = len(forget) // count, []
+    size = len(forget) // count
+    outputs: list[Path] = []
     for number in range(count):
         name = f"s{seed}-{count}-request-{number + 1}"
         bench.write(f"{name}-forget.jsonl", forget[number * size : (number + 1) * size])
