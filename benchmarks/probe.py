@@ -92,17 +92,18 @@ def timed_run(side: str, body: dict[str, int], **options: Any) -> tuple[list[dic
     clock = Clock()
     autolr.StepLine = timed_line(StepLine, clock)  # type: ignore[misc]
     autolr.LeanStepLine = timed_line(LeanStepLine, clock)  # type: ignore[misc]
-    steps, seen = Steps(clock), []
+    steps = Steps(clock)
+    trainers: list[UnlearnTrainer] = []
 
     def watch(trainer: Trainer) -> None:
         assert isinstance(trainer, UnlearnTrainer)
         trainer.retain_loss = clock.around("losses", trainer.retain_loss)  # type: ignore[method-assign]
         trainer.choose_learning_rate = clock.around("rest", trainer.choose_learning_rate)  # type: ignore[method-assign]
         trainer.add_callback(steps)
-        seen.append(trainer.run_state)
+        trainers.append(trainer)
 
     train(side, body, watch=watch, **options)
-    return steps.steps, seen[0].probes
+    return steps.steps, trainers[0].run_state.probes  # `train` makes the state anew
 
 
 def print_probes(steps: list[dict[str, float]], probes: list[dict[str, Any]]) -> dict[str, float]:
