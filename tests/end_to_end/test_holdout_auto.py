@@ -88,7 +88,7 @@ def test_it_is_the_run_of_the_same_rows_from_a_file(material: Material, tmp_path
 def test_a_dry_run_knows_them(material: Material, tmp_path: Path) -> None:
     told = succeeded(run(*material.words(tmp_path / "u", method=None, num_train_epochs=2), "--dry-run")).out
     assert " for 2 steps: " in told
-    assert "The run ends when the forget loss has come near to that of rows never seen: after 6 steps and " in told
+    assert "The run ends when the forget loss has come near to that of rows never seen: after 12 steps and " in told
     for more in (["--max-steps", "2"], ["--stop", "passes"], ["--method", "ngdiff"]):
         words = material.words(tmp_path / "u", method=None, num_train_epochs=2)
         assert "The run ends when" not in succeeded(run(*words, *more, "--dry-run")).out

@@ -20,8 +20,10 @@ RECORD = {"set": "forget", "reference": "a", "generated": "b", "n_tokens": 1}
 RECORDS = [{**RECORD, "index": i, "nll_sum": 1.0 + i} for i in range(3)]
 
 
-def evaluation(root: Path, name: str, numbers: dict[str, Any] | None = None) -> Path:
-    """A folder as `ngdiff evaluate` leaves it."""
+def evaluation(
+    root: Path, name: str, numbers: dict[str, Any] | None = None, model: dict[str, Any] | None = None
+) -> Path:
+    """A folder as `ngdiff evaluate` leaves it, of another model where that is given."""
     folder = write_run(root, name, command=["ngdiff", "evaluate"]).output
     for path in folder.iterdir():
         if path.name not in ("manifest.json", "config.yaml"):
@@ -31,6 +33,7 @@ def evaluation(root: Path, name: str, numbers: dict[str, Any] | None = None) -> 
     write_json(folder / "metrics.json", numbers or {"forget": {"n": 3}})
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["outputs"] = sha256_folder(folder)
+    manifest["model"] = model or manifest["model"]
     del manifest["outputs"]["manifest.json"], manifest["outputs"]["config.yaml"]
     write_json(folder / "manifest.json", sealed(manifest))
     return folder
@@ -52,7 +55,7 @@ def scored(folder: Path, *words: object) -> None:
 
 
 def test_the_manifest_says_what_was_compared(folder: Path, tmp_path: Path) -> None:
-    before = evaluation(tmp_path, "before")
+    before = evaluation(tmp_path, "before", model={"files": {"model.safetensors": "0" * 64}})
     assert faults(folder) == []
     scored(folder, folder, "--before", before)
     assert faults(folder) == []

@@ -29,5 +29,5 @@ def test_steps_that_were_undone():
 def test_passes_of_a_run_that_ends_where_its_losses_have_arrived():
     options = {"num_train_epochs": 15.0}
     assert "15 passes over the rows to forget." in method_in_words(options, {"stop": "passes"})
-    said = "15 passes over the rows to forget at least, 6 times as many at most, until their loss has arrived."
+    said = "15 passes over the rows to forget at least, until their loss has arrived."
     assert said in method_in_words(options, {"stop": "arrived"})

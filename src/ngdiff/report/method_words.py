@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from ngdiff.plurals import number_of
-from ngdiff.training.arrival import MOST
 
 
 def method_in_words(options: Mapping[str, Any], extra: Mapping[str, Any]) -> list[str]:
@@ -69,9 +68,7 @@ def _length(options: Mapping[str, Any], over: str, *, arrived: bool = False) -> 
     if "num_train_epochs" not in options:
         return []
     passes = f"{number_of(float(options['num_train_epochs']), 'pass')} over the {over}"
-    return [
-        f"{passes} at least, {MOST} times as many at most, until their loss has arrived." if arrived else f"{passes}."
-    ]
+    return [f"{passes} at least, until their loss has arrived." if arrived else f"{passes}."]
 
 
 def _taken(extra: Mapping[str, Any]) -> list[str]:
