@@ -6,8 +6,7 @@ from pathlib import Path
 from ngdiff.errors import InputError
 from ngdiff.paths import user_path
 from ngdiff.report.compared_models import model_of
-
-_WEIGHTS = ".safetensors"
+from ngdiff.report.folders import weights
 
 
 def check_audited(audit: str, records: Sequence[str]) -> None:
@@ -29,4 +28,4 @@ def check_audited(audit: str, records: Sequence[str]) -> None:
 
 def _weights_of(place: Path) -> set[str]:
     """Hashes of the model's weights; empty where no manifest says them."""
-    return {digest for name, digest in model_of(place).get("files", {}).items() if name.endswith(_WEIGHTS)}
+    return set(weights(model_of(place).get("files", {})).values())

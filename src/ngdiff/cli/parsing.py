@@ -65,12 +65,8 @@ class CommandParser:
         self.short, self.example = list(short), example
         self.refused = dict(refused or {})
         self.words, self.made = words, list(made)
-        self.command, self.summary, self.groups, self.required = (
-            command,
-            summary,
-            dict(groups),
-            list(required),
-        )
+        self.command, self.summary, self.required = command, summary, list(required)
+        self.groups = dict(groups)
         whole = [kind for kind in self.groups.values() if not any(kind in _bases(k) for k in self.groups.values())]
         whole.sort(key=lambda kind: not self.inherited_by(kind))  # options of ours replace those of their name
         self._parser = _RaisingParser(whole, prog=f"ngdiff {command}")
